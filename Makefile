@@ -1,0 +1,66 @@
+# Everything a user or CI calls. `make` or `make help` lists it.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+BIN := .venv/bin
+PORT ?= 5000
+PREFECT_PORT ?= 4200
+STORE := $${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlruns/mlflow.db}
+QUIET := DO_NOT_TRACK=1 MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false
+
+.PHONY: help install run test lint format ui deploy bench lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
+
+install: .venv/installed ## create .venv and install the pinned versions (reused until they change)
+
+.venv/installed: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than 3.11; use make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+run: install ## the full pipeline on the embedded sample
+	$(BIN)/python flows/full_pipeline.py
+
+test: install lint ## lint, types, layout contracts and tests
+	$(BIN)/python -m pytest
+
+lint: install ## lint, formatting, types, import directions
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: install ## format the code and mend what the linter can
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+ui: install ## MLflow on http://127.0.0.1:5000 and Prefect on http://127.0.0.1:4200, until Ctrl-C
+	@echo "MLflow: http://127.0.0.1:$(PORT)   Prefect: http://127.0.0.1:$(PREFECT_PORT)"
+	@trap 'kill 0' EXIT; $(QUIET) $(BIN)/prefect server start --host 127.0.0.1 --port $(PREFECT_PORT) & \
+	$(QUIET) $(BIN)/mlflow ui --backend-store-uri "$(STORE)" --host 127.0.0.1 --port $(PORT) --workers 1
+
+deploy: install ## register the deployments of prefect.yaml with the server at PREFECT_API_URL
+	@test -n "$$PREFECT_API_URL" || { echo "error: start a server (make ui) and set PREFECT_API_URL=http://127.0.0.1:$(PREFECT_PORT)/api"; exit 1; }
+	$(QUIET) $(BIN)/prefect work-pool inspect local-pool >/dev/null 2>&1 || $(QUIET) $(BIN)/prefect work-pool create local-pool --type process
+	$(QUIET) $(BIN)/prefect --no-prompt deploy --all
+	@echo 'start a worker:  PREFECT_API_URL=$$PREFECT_API_URL $(BIN)/prefect worker start --pool local-pool'
+	@echo 'run one:         $(BIN)/prefect deployment run full-pipeline/sample --watch'
+
+bench: install ## measure the pipeline on the real listings (LISTINGS=folder) or on the sample
+	$(BIN)/python benchmarks/pipeline.py $(LISTINGS)
+
+lock: ## resolve pyproject.toml afresh and write constraints.txt
+	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	.venv-lock/bin/python -m pip install --quiet --editable '.[dev]'
+	{ echo "# The exact versions that CI runs; made by \`make lock\` on Python $$(.venv-lock/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')."; \
+	  .venv-lock/bin/python -m pip freeze --exclude-editable; } > constraints.txt
+	rm -rf .venv-lock
+
+clean: ## remove all outputs (data/, mlruns/) and caches; the environment stays
+	find data mlruns -mindepth 1 -not -name README.md -delete
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

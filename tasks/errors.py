@@ -1,0 +1,29 @@
+"""The errors that a user can mend. Owns their types; knows nothing about where they are raised.
+
+Every message names the file (and the row, where there is one), says what was expected, and what to do.
+A command prints the message alone; anything that is not a `GenreflowError` is a defect and keeps its traceback.
+"""
+
+
+class GenreflowError(Exception):
+    """The root of all errors whose message is meant for the user."""
+
+
+class SourceError(GenreflowError):
+    """The raw input is missing, unreadable or not in the expected form."""
+
+
+class DataError(GenreflowError):
+    """A stage got data that it cannot work with: an empty table, a missing column, a damaged file."""
+
+
+class ConfigError(GenreflowError):
+    """A choice that does not exist: an unknown preset, model, rule or runner."""
+
+
+class ModelError(GenreflowError):
+    """A model cannot be trained, stored or loaded."""
+
+
+class WorkerError(GenreflowError):
+    """A worker process died before its work was done."""

@@ -1,0 +1,103 @@
+"""Every file under the data folder, named once. Owns names; reads and writes nothing."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tasks.settings import settings
+
+
+@dataclass(frozen=True)
+class DataPaths:
+    """The layout of one data folder. Stages meet in these files and nowhere else."""
+
+    root: Path
+
+    @property
+    def raw(self) -> Path:
+        """Folder of the raw per-genre listings, `<genre>.csv`."""
+        return self.root / "raw"
+
+    @property
+    def crawl_csv(self) -> Path:
+        """Crawled plots: `movie_id`, `description`. Optional."""
+        return self.root / "crawl" / "crawl_data.csv"
+
+    @property
+    def clean(self) -> Path:
+        """Folder of the cleaned table in its three forms."""
+        return self.root / "clean"
+
+    @property
+    def movies(self) -> Path:
+        """The cleaned table, one row a movie (`schema.MOVIES`)."""
+        return self.clean / "movies.parquet"
+
+    @property
+    def clean_csv(self) -> Path:
+        """The cleaned table for spreadsheets and other tools."""
+        return self.clean / "clean_data.csv"
+
+    @property
+    def genres_json(self) -> Path:
+        """The sorted list of genres that occur in the cleaned table."""
+        return self.clean / "genres.json"
+
+    @property
+    def dropped(self) -> Path:
+        """Counts of what cleaning dropped or changed, by reason."""
+        return self.clean / "drop_counts.json"
+
+    @property
+    def conllu(self) -> Path:
+        """The annotated corpus in CoNLL-U."""
+        return self.root / "conllu" / "movies.conllu"
+
+    @property
+    def tokens(self) -> Path:
+        """The parquet companion of the corpus (`schema.TOKENS`)."""
+        return self.root / "conllu" / "movies.parquet"
+
+    @property
+    def splits(self) -> Path:
+        """Which movie is in which part (`schema.SPLITS`)."""
+        return self.root / "split" / "splits.parquet"
+
+    @property
+    def features(self) -> Path:
+        """Folder of fitted representations and their matrices, one folder each."""
+        return self.root / "features"
+
+    @property
+    def models(self) -> Path:
+        """Folder of fitted models and their scores, one folder each."""
+        return self.root / "models"
+
+    @property
+    def results(self) -> Path:
+        """Folder of what people read: leaderboard, tables, pictures."""
+        return self.root / "results"
+
+    @property
+    def last_run(self) -> Path:
+        """Which models the last training run finished, and its MLflow runs."""
+        return self.results / "last_run.json"
+
+    @property
+    def explore(self) -> Path:
+        """Folder of the pictures and tables about the raw and the clean data."""
+        return self.root / "explore"
+
+    @property
+    def logs(self) -> Path:
+        """Folder of run logs."""
+        return self.root / "logs"
+
+    @property
+    def lock(self) -> Path:
+        """Lock file: one pipeline at a time on one data folder."""
+        return self.root / ".lock"
+
+
+def data_paths() -> DataPaths:
+    """Return the layout under the data folder that `settings()` names."""
+    return DataPaths(settings().data_dir.resolve())

@@ -1,0 +1,178 @@
+"""Pictures as files: one look, SVG and PNG, the same bytes each time. Owns style and writing; knows no stage's data.
+
+Matplotlib keeps its style and its fonts in global state, so pictures are drawn one at a time under a lock; no use is
+made of pyplot. Colours are told apart by colour-blind eyes and in grey print.
+"""
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from threading import Lock
+from typing import Any, Final
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font
+from numpy.typing import NDArray
+
+# Source: Okabe and Ito, "Color Universal Design" (2008), https://jfly.uni-koeln.de/color/
+BLUE: Final = "#0072B2"
+SKY: Final = "#56B4E9"
+ORANGE: Final = "#E69F00"
+VERMILION: Final = "#D55E00"
+GREEN: Final = "#009E73"
+PURPLE: Final = "#CC79A7"
+GREY: Final = "#BFBFBF"
+INK: Final = "#222222"
+PAPER_TINT: Final = "#EEEEEE"
+
+COLOUR_SCALE: Final = "Blues"  # one hue from white to dark, so that lightness alone tells the value
+DOTS_PER_INCH: Final = 150
+LONGEST_LABEL: Final = 44
+LONGEST_CELL_LABEL: Final = 22
+
+_STYLE: Final[dict[Any, Any]] = {
+    "svg.hashsalt": "genreflow",
+    "svg.fonttype": "path",
+    "text.parse_math": False,  # a dollar sign in a movie's name is no formula
+    "font.family": ["DejaVu Sans"],
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#888888",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "figure.facecolor": "white",
+    "legend.frameon": False,
+}
+_drawing = Lock()
+
+
+def write_picture(folder: Path, name: str, draw: Callable[[], Figure]) -> None:
+    """Call `draw` in the project's style and write its figure as `<name>.svg` and `<name>.png`.
+
+    Safe to call from several threads; `draw` must not call it again.
+    """
+    with _drawing, mpl.rc_context():
+        mpl.rcdefaults()  # whatever the user's matplotlibrc says
+        mpl.rcParams.update(_STYLE)
+        figure = draw()
+        figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
+        figure.set_layout_engine("none")  # the layout is found; finding it again takes as long as drawing
+        figure.savefig(folder / f"{name}.png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+
+
+def picture_files(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the file names that `write_picture` makes for each name, in order.
+
+    >>> picture_files(["genres"])
+    ('genres.svg', 'genres.png')
+    """
+    return tuple(f"{name}.{form}" for name in names for form in ("svg", "png"))
+
+
+def drawable(text: str, longest: int = LONGEST_LABEL) -> str:
+    """Return text as one short line that the font can draw: other characters become `?`, long text ends in `…`."""
+    line = " ".join(text.split())
+    short = line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+    return "".join(character if ord(character) in _font_characters() else "?" for character in short)
+
+
+def font_file() -> Path:
+    """Return the font of all pictures, which comes with matplotlib."""
+    return Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+
+
+@cache
+def _font_characters() -> frozenset[int]:
+    return frozenset(get_font(str(font_file())).get_charmap())
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """Return an empty figure that keeps its labels from overlapping and has room for them however little it shows."""
+    return Figure(figsize=(max(width_in, 4.2), max(height_in, 2.2)), layout="constrained")
+
+
+def draw_bars(axes: Axes, labels: Sequence[str], values: Sequence[float], notes: Sequence[str]) -> None:
+    """Draw horizontal bars from top to bottom, each with a note at its end instead of an axis to read off."""
+    rows = np.arange(len(labels))
+    axes.barh(rows, values, color=BLUE, height=0.72)
+    for row, value, note in zip(rows, values, notes, strict=True):
+        axes.annotate(note, (value, row), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
+    name_rows(axes, labels)
+    axes.set_xlim(0, max([*values, 1e-9]) * 1.28)  # room for the notes
+    axes.xaxis.set_visible(False)
+    axes.spines["bottom"].set_visible(False)
+
+
+def name_rows(axes: Axes, labels: Sequence[str]) -> None:
+    """Label the rows 0, 1, ... of an axis, the first one on top."""
+    axes.set_yticks(range(len(labels)), [drawable(label) for label in labels])
+    axes.set_ylim(max(len(labels), 1) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+
+
+def draw_heat_map(
+    axes: Axes, values: NDArray[np.floating], rows: Sequence[str], columns: Sequence[str], *, logarithmic: bool = False
+) -> None:
+    """Draw a table of numbers as coloured cells, each with its rounded number; column names go on top.
+
+    A zero is white and without a number, NaN is grey.
+
+    Args:
+        axes: where to draw.
+        values: rows x columns, none below 0.
+        rows: labels from top to bottom.
+        columns: labels from left to right.
+        logarithmic: whether colours follow the logarithm, for counts of very different size.
+    """
+    if not values.size:
+        axes.text(0.5, 0.5, "nothing to show", ha="center", transform=axes.transAxes)
+        axes.set_axis_off()
+        return
+    highest = float(np.nanmax(values, initial=1.0))
+    norm = LogNorm(0.8, max(highest, 2.0)) if logarithmic else Normalize(0, highest)
+    shown = np.ma.masked_invalid(np.maximum(values, 0.8) if logarithmic else values)
+    axes.pcolormesh(shown, cmap=COLOUR_SCALE, norm=norm, edgecolors=PAPER_TINT, linewidth=0.6)
+    axes.set_facecolor("#DDDDDD")
+    for (row, column), value in np.ndenumerate(values):
+        if value > 0:
+            text = axes.text(column + 0.5, row + 0.5, short_number(float(value)), ha="center", va="center")
+            text.set(color=text_colour(norm(value)), fontsize=7, in_layout=False)
+    axes.set_xticks(
+        np.arange(len(columns)) + 0.5, [drawable(name, LONGEST_CELL_LABEL) for name in columns], rotation=90
+    )
+    axes.set_yticks(np.arange(len(rows)) + 0.5, [drawable(name, LONGEST_CELL_LABEL) for name in rows])
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.set_xlim(0, len(columns))
+    axes.set_ylim(len(rows), 0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def text_colour(share: float) -> str:
+    """Return the colour of text on the colour scale at a share from 0 to 1: whichever contrasts more."""
+    return "white" if share > 0.7 else INK
+
+
+def short_number(value: float) -> str:
+    """Write a number of at least 0 in at most four characters, as far as it goes.
+
+    >>> [short_number(value) for value in (0, 0.4, 7, 812, 1840, 23_400, 1_200_000)]
+    ['0', '<1', '7', '812', '1.8k', '23k', '1.2M']
+    """
+    if 0 < value < 0.5:
+        return "<1"
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if value >= size * 0.9995:
+            scaled = value / size
+            return f"{scaled:.1f}{letter}" if scaled < 9.95 else f"{scaled:.0f}{letter}"
+    return f"{value:.0f}"

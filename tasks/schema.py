@@ -1,0 +1,90 @@
+"""Column names, polars schemas, the genre set and typed names. Owns the form of the data between stages."""
+
+from typing import Final, NewType
+
+import polars as pl
+
+MovieId = NewType("MovieId", str)
+Genre = NewType("Genre", str)
+ModelName = NewType("ModelName", str)
+
+DEFAULT_SEED: Final = 42069
+
+# The 14 columns of the Kaggle set `rajugc/imdb-movies-dataset-based-on-genre`, in its order.
+RAW_COLUMNS: Final = (
+    "movie_id",
+    "movie_name",
+    "year",
+    "certificate",
+    "runtime",
+    "genre",
+    "rating",
+    "description",
+    "director",
+    "director_id",
+    "star",
+    "star_id",
+    "votes",
+    "gross(in $)",
+)
+REQUIRED_RAW_COLUMNS: Final = ("movie_id", "movie_name", "genre", "description")
+
+# The genres that are left after cleaning. Excluded ones, as in the earlier system: Reality-TV, News, Adult, Talk-Show,
+# Game-Show and Short.
+GENRES: Final = tuple(
+    Genre(name)
+    for name in (
+        "Action", "Adventure", "Animation", "Biography", "Comedy", "Crime", "Drama", "Family", "Fantasy", "Film-Noir",
+        "History", "Horror", "Music", "Musical", "Mystery", "Romance", "Sci-Fi", "Sport", "Thriller", "War", "Western",
+    )
+)  # fmt: skip
+EXCLUDED_GENRES: Final = ("Reality-TV", "News", "Adult", "Talk-Show", "Game-Show", "Short")
+
+# data/clean/movies.parquet, sorted by movie_id, one row a movie.
+MOVIES: Final = pl.Schema(
+    {
+        "movie_id": pl.String(),
+        "movie_name": pl.String(),
+        "description": pl.String(),
+        "genres": pl.List(pl.String()),  # sorted, never empty
+        "description_source": pl.String(),  # "listing" or "crawl"
+        "year": pl.Int32(),
+        "certificate": pl.String(),
+        "runtime_min": pl.Int32(),
+        "rating": pl.Float64(),
+        "votes": pl.Int64(),
+        "directors": pl.List(pl.String()),
+        "stars": pl.List(pl.String()),
+    }
+)
+
+# data/conllu/movies.parquet, in the order of data/clean/movies.parquet.
+TOKENS: Final = pl.Schema(
+    {
+        "movie_id": pl.String(),
+        "genres": pl.List(pl.String()),
+        "tokens": pl.List(pl.String()),  # forms of all sentences, in order
+        "lemmas": pl.List(pl.String()),  # as many as tokens
+        "n_sentences": pl.Int32(),
+    }
+)
+
+# data/split/splits.parquet, in the order of data/clean/movies.parquet.
+PARTS: Final = ("train", "validation", "test")
+SPLITS: Final = pl.Schema(
+    {
+        "movie_id": pl.String(),
+        "part": pl.Enum(PARTS),
+        "is_development": pl.Boolean(),  # a stratified tenth of train, for quick experiments
+    }
+)
+
+# data/models/<name>/predictions_test.parquet, in the order of the model's scores.
+PREDICTIONS: Final = pl.Schema(
+    {
+        "movie_id": pl.String(),
+        "true_genres": pl.List(pl.String()),  # sorted
+        "predicted_genres": pl.List(pl.String()),  # by the chosen decision rule, in genre order, never empty
+        "jaccard": pl.Float64(),  # null for a movie without a true genre
+    }
+)

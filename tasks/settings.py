@@ -1,0 +1,36 @@
+"""Machine facts and secrets, from the environment. Owns where things are on this machine; knows no experiment choice."""
+
+from functools import cache
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+PROJECT_ROOT = Path(__file__).resolve().parents[1]
+
+
+class Settings(BaseSettings):
+    """Where outputs go on this machine. Every field is read from `GENREFLOW_<FIELD>` unless it says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix="GENREFLOW_", frozen=True, extra="ignore")
+
+    data_dir: Path = Field(PROJECT_ROOT / "data", description="Folder of all intermediate files and results.")
+    mlruns_dir: Path = Field(
+        PROJECT_ROOT / "mlruns", description="Folder of the default MLflow store (database and artifacts)."
+    )
+    mlflow_tracking_uri: str | None = Field(
+        None,
+        validation_alias="MLFLOW_TRACKING_URI",
+        description="MLflow store to use instead of the default one under `mlruns_dir`.",
+    )
+
+    @property
+    def tracking_uri(self) -> str:
+        """The MLflow address in force: `MLFLOW_TRACKING_URI`, or a SQLite file under `mlruns_dir`."""
+        return self.mlflow_tracking_uri or f"sqlite:///{self.mlruns_dir.resolve() / 'mlflow.db'}"
+
+
+@cache
+def settings() -> Settings:
+    """Return the settings, read once a process. Tests call `settings.cache_clear()` after changing the environment."""
+    return Settings()

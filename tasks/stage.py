@@ -1,0 +1,190 @@
+"""A stage of the pipeline as files in, files out. Owns skipping, atomic writing and the sidecar; knows no stage's work.
+
+A stage is skipped when its inputs' contents, its config and its room's code are what they were, and its outputs are
+still what it wrote. Outputs appear all at once under their final names, after they were written and synced elsewhere;
+the sidecar that vouches for them comes last. A killed run therefore leaves either the old outputs or ones that the
+next run writes again, never a half.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from tasks.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+TEMPORARY_PREFIX = ".unfinished-"
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What identifies a stage's result: its name, inputs, config, the code that does it and the packages it rests on."""
+
+    name: str
+    folder: Path  # every output lies here
+    outputs: tuple[str, ...]  # file names relative to `folder`
+    inputs: tuple[Path, ...]
+    config: Mapping[str, Any]
+    code: tuple[Path, ...]  # files and folders whose *.py make the result
+    packages: tuple[str, ...] = ()
+
+    @property
+    def sidecar(self) -> Path:
+        """The JSON file that vouches for the outputs."""
+        return self.folder / f"{self.name}.stage.json"
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """What a stage says of itself: whether it was skipped, its fingerprint, and its counts."""
+
+    name: str
+    folder: Path
+    fingerprint: str
+    skipped: bool
+    counts: dict[str, Any] = field(default_factory=dict)
+
+
+def run_stage(stage: Stage, build: Callable[[Path], Mapping[str, Any]]) -> StageResult:
+    """Bring the stage's outputs up to date: skip it if nothing changed, else call `build` and publish what it wrote.
+
+    Args:
+        stage: what to make and from what.
+        build: writes every output, under its relative name, into the folder it is given, and returns JSON-serialisable
+            counts (what was read, kept, dropped and why).
+
+    Raises:
+        DataError: an input is not there.
+        FileNotFoundError: `build` left an output unwritten.
+    """
+    fingerprint, description = _fingerprint(stage)
+    recorded = _read_sidecar(stage)
+    if recorded is not None and recorded["fingerprint"] == fingerprint and _outputs_are_intact(stage, recorded):
+        logger.info("%s: unchanged, skipped", stage.name)
+        return StageResult(stage.name, stage.folder, fingerprint, True, recorded["counts"])
+    remove_unfinished(stage.folder)
+    unfinished = stage.folder / f"{TEMPORARY_PREFIX}{stage.name}-{os.getpid()}"
+    unfinished.mkdir(parents=True)
+    try:
+        counts = dict(build(unfinished))
+        _publish(stage, unfinished, {**description, "fingerprint": fingerprint, "counts": counts})
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return StageResult(stage.name, stage.folder, fingerprint, False, counts)
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_files(paths: Sequence[Path]) -> str:
+    """Return one SHA-256 over the names and contents of files, whatever their order or folder."""
+    digest = hashlib.sha256()
+    for name, content in sorted((path.name, hash_file(path)) for path in paths):
+        digest.update(f"{name}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a small file under a temporary name in its folder, sync it, and rename it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}-{os.getpid()}")
+    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+    _sync(temporary)
+    temporary.replace(path)
+    _sync(path.parent)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a killed run left in a folder. The caller holds the data folder's lock."""
+    for left in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def config_dict(config: BaseModel) -> dict[str, Any]:
+    """Return a config model as plain JSON values."""
+    return config.model_dump(mode="json")
+
+
+def _fingerprint(stage: Stage) -> tuple[str, dict[str, Any]]:
+    for path in stage.inputs:
+        if not path.is_file():
+            raise DataError(f"{stage.name} needs {path}, which is not there; run the stage that makes it first")
+    code = sorted(path for entry in stage.code for path in (entry.rglob("*.py") if entry.is_dir() else [entry]))
+    description = {
+        "stage": stage.name,
+        "inputs": {f"{path.parent.name}/{path.name}": hash_file(path) for path in sorted(stage.inputs)},
+        "config": dict(stage.config),
+        "code": hash_files([path for path in code if path.name != "task.py"]),
+        "versions": {package: _version(package) for package in sorted(stage.packages)},
+    }
+    text = json.dumps(description, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest(), description
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _read_sidecar(stage: Stage) -> dict[str, Any] | None:
+    try:
+        recorded = json.loads(stage.sidecar.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (ValueError, OSError) as error:
+        logger.warning("%s: sidecar %s cannot be read (%s); the stage runs again", stage.name, stage.sidecar, error)
+        return None
+    if not isinstance(recorded, dict) or not {"fingerprint", "outputs", "counts"} <= recorded.keys():
+        logger.warning("%s: sidecar %s lacks its fields; the stage runs again", stage.name, stage.sidecar)
+        return None
+    return recorded
+
+
+def _outputs_are_intact(stage: Stage, recorded: dict[str, Any]) -> bool:
+    for name in stage.outputs:
+        path = stage.folder / name
+        if not path.is_file():
+            logger.warning("%s: %s is gone; the stage runs again", stage.name, path)
+            return False
+        if hash_file(path) != recorded["outputs"].get(name):
+            logger.warning("%s: %s is not what the stage wrote; the stage runs again", stage.name, path)
+            return False
+    return True
+
+
+def _publish(stage: Stage, unfinished: Path, record: dict[str, Any]) -> None:
+    hashes = {name: hash_file(unfinished / name) for name in stage.outputs}
+    stage.sidecar.unlink(missing_ok=True)
+    for name in stage.outputs:
+        _sync(unfinished / name)
+        target = stage.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (unfinished / name).replace(target)
+    _sync(stage.folder)
+    text = json.dumps({**record, "outputs": hashes}, sort_keys=True, ensure_ascii=False, indent=1)
+    write_atomically(stage.sidecar, text + "\n")
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
