@@ -1,0 +1,167 @@
+"""Iterative stratification of multi-label rows. Owns the algorithm; knows no movie, file or part name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int64]
+
+# How many rows of each label set the smallest part is left to receive one by one. Dealing all rows of the frequent
+# label sets out at once leaves too few to make up for the rare ones: on 22,821 movies the worst genre share is then off
+# by 0.4 percentage points instead of 0.06.
+RESERVED_ROWS: Final = 10
+
+
+@dataclass(frozen=True)
+class _Units:
+    """What is assigned as a whole: single rows, or groups of rows that stay together."""
+
+    of_row: Integers  # (n_rows,) the unit of each row
+    counts: Integers  # (n_units, n_labels + 1) rows of the unit with each label; last column: rows of the unit
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """What the parts are due and what they still want. Below 0: more than it is due."""
+
+    due: NDArray[np.float64]  # (n_parts, n_labels + 1), columns as in `_Units.counts`
+    wants: NDArray[np.float64]  # the same shape; lowered by every assignment
+
+    def neediest(self, counts: Integers, random: np.random.Generator) -> int:
+        """Return the part that a unit brings nearest to what it is due; of several the one that wants most rows.
+
+        Nearest: the greatest fall of the sum of wants² / due over labels and rows.
+        """
+        fall = (counts * (2 * self.wants - counts) / self.due).sum(axis=1)
+        fall[self.wants[:, -1] <= 0] = -np.inf
+        best = np.flatnonzero(fall == fall.max())
+        best = best[self.wants[best, -1] == self.wants[best, -1].max()]
+        return int(best[0] if len(best) == 1 else random.choice(best))
+
+    def give(self, part: int, counts: Integers) -> None:
+        """Lower what a part wants by what it gets."""
+        self.wants[part] -= counts
+
+
+def stratify(
+    Y: NDArray[np.bool_], shares: Sequence[float], seed: int, groups: Integers | None = None
+) -> NDArray[np.int8]:
+    """Assign every row to a part so that each part has its share of each label's rows, as nearly as counts allow.
+
+    The label with the fewest unassigned rows goes first, its rows one by one, in random order. This is the paper's
+    algorithm with these changes:
+
+    - The paper gives a row to the part that wants most rows of the label in hand. The largest part then gets the
+      first seven tenths, and the row's other labels do not count. Here the part is the one that the whole row brings
+      nearest to what it is due, over all its labels. Ties as in the paper: the part that wants most rows, then a
+      random one.
+    - Rows with the same labels are interchangeable, so those of frequent label sets are dealt out at once, by share,
+      up to a reserve. This is what makes it fast.
+    - A part that has all the rows it is due is closed. No part's size is off by more than a row (or a group), and none
+      is empty where there are as many rows as parts.
+    - A label with as many rows as there are parts is due at least once everywhere, unless such labels alone would
+      fill a part.
+
+    Args:
+        Y: labels, (n_rows, n_labels). Rows without a label are assigned last.
+        shares: one share above 0 for each part; they sum to 1.
+        seed: of the order of rows and of random choices. Same arguments, same parts.
+        groups: (n_rows,) rows with the same number stay together; the largest group of a label goes first. None: every
+            row for itself.
+
+    Returns:
+        (n_rows,) the index of each row's part.
+
+    Raises:
+        ValueError: a share is not above 0, or they do not sum to 1.
+
+    Source:
+        Sechidis, Tsoumakas and Vlahavas 2011, On the Stratification of Multi-Label Data, ECML PKDD, algorithm 1.
+    """
+    if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
+        raise ValueError(f"shares must be above 0 and sum to 1, not {list(shares)}")
+    random = np.random.default_rng(seed)
+    units = _gather_units(Y, groups)
+    parts = _parts_due(Y, shares)
+    part_of_unit = _deal_frequent_kinds(units, parts, shares, random)
+    left = random.permutation(np.flatnonzero(part_of_unit < 0))
+    left = left[np.argsort(-units.counts[left, -1], kind="stable")]
+    while len(left):
+        chosen = _with_rarest_label(units.counts[left, :-1], random)
+        for unit in left[chosen]:
+            part_of_unit[unit] = parts.neediest(units.counts[unit], random)
+            parts.give(part_of_unit[unit], units.counts[unit])
+        left = left[~chosen]
+    return part_of_unit[units.of_row]
+
+
+def part_sizes(n_rows: int, shares: Sequence[float]) -> list[int]:
+    """Return whole numbers of rows near `shares`, summing to `n_rows`, none 0 where there are rows for all parts."""
+    exact = np.asarray(shares) * n_rows
+    sizes = np.floor(exact + 1e-9).astype(np.int64)
+    by_remainder = np.argsort(sizes - exact, kind="stable")
+    sizes[by_remainder[: n_rows - sizes.sum()]] += 1
+    while n_rows >= len(sizes) and sizes.min() == 0:
+        sizes[sizes.argmax()] -= 1
+        sizes[sizes.argmin()] += 1
+    return [int(size) for size in sizes]
+
+
+def _gather_units(Y: NDArray[np.bool_], groups: Integers | None) -> _Units:
+    rows = np.column_stack([Y, np.ones(len(Y))]).astype(np.int64)
+    if groups is None:
+        return _Units(np.arange(len(Y)), rows)
+    members, of_row = np.unique(groups, return_inverse=True)
+    counts = np.zeros((len(members), rows.shape[1]), dtype=np.int64)
+    np.add.at(counts, of_row, rows)
+    return _Units(of_row, counts)
+
+
+def _parts_due(Y: NDArray[np.bool_], shares: Sequence[float]) -> _Parts:
+    """Return what each part is due: its share of everything, and one row of each rare label where there is room."""
+    label_counts = Y.sum(axis=0)
+    sizes = part_sizes(len(Y), shares)
+    due = np.outer(shares, label_counts)
+    for part, size in enumerate(sizes):
+        rare = (label_counts >= len(shares)) & (due[part] < 1)
+        if rare.sum() <= size:
+            due[part, rare] = 1
+    due[int(np.argmax(shares))] -= due.sum(axis=0) - label_counts
+    due = np.column_stack([due, sizes])
+    # A label without rows, or a part without room, is never asked about: any divisor but 0 will do.
+    return _Parts(np.where(due > 0, due, 1), due)
+
+
+def _deal_frequent_kinds(
+    units: _Units, parts: _Parts, shares: Sequence[float], random: np.random.Generator
+) -> NDArray[np.int8]:
+    """Give each part its whole number of the units of each frequent kind, less a reserve; -1: left over.
+
+    Units with the same counts are of one kind. A kind is frequent if every part is due some beyond the reserve.
+    """
+    part_of_unit = np.full(len(units.counts), -1, dtype=np.int8)
+    kinds: dict[bytes, list[int]] = {}
+    for unit in random.permutation(len(units.counts)).tolist():
+        kinds.setdefault(units.counts[unit].tobytes(), []).append(unit)
+    reserve = RESERVED_ROWS / min(shares)
+    for members in kinds.values():
+        quotas = (np.asarray(shares) * max(len(members) - reserve, 0)).astype(np.int64)
+        if quotas.min() == 0:
+            continue
+        dealt = np.repeat(np.arange(len(shares)), quotas)
+        part_of_unit[members[: len(dealt)]] = dealt
+        for part, quota in enumerate(quotas):
+            parts.give(part, quota * units.counts[members[0]])
+    return part_of_unit
+
+
+def _with_rarest_label(label_counts: Integers, random: np.random.Generator) -> NDArray[np.bool_]:
+    """Return which units have the label with the fewest rows among them (one of those); all where none has a label."""
+    remaining = label_counts.sum(axis=0)
+    if not remaining.any():
+        return np.ones(len(label_counts), dtype=np.bool_)
+    label = random.choice(np.flatnonzero(remaining == remaining[remaining > 0].min()))
+    return np.asarray(label_counts[:, label] > 0)

@@ -1,0 +1,21 @@
+"""The split room's face towards the flows."""
+
+import logging
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.paths import data_paths
+from tasks.schema import DEFAULT_SEED
+from tasks.split.config import SplitConfig
+from tasks.split.movies import split_movies
+from tasks.stage import StageResult
+
+logger = logging.getLogger(__name__)
+
+
+@task(task_run_name="split", cache_policy=NO_CACHE, persist_result=False)
+def split(config: SplitConfig, seed: int = DEFAULT_SEED) -> StageResult:
+    """Divide the cleaned movies into train, validation and test, with a development subset of train."""
+    logger.info("split: test %g, validation %g of all movies", config.test_share, config.validation_share)
+    return split_movies(data_paths(), config, seed)

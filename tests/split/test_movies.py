@@ -1,0 +1,121 @@
+"""The split stage: the file, the counts, skipping, and data that is too small."""
+
+import polars as pl
+import pytest
+from pydantic import ValidationError
+
+from tasks.errors import DataError
+from tasks.paths import DataPaths
+from tasks.schema import MOVIES, PARTS, SPLITS
+from tasks.split.config import SplitConfig
+from tasks.split.movies import assign_parts, count_parts, split_movies
+from tasks.split.task import split
+
+GENRE_SETS = (["Drama"], ["Comedy", "Drama"], ["Horror"], ["Drama", "War"], ["Comedy"], ["Horror", "Thriller"])
+
+
+def write_movies(paths: DataPaths, n_movies: int) -> pl.DataFrame:
+    movies = pl.DataFrame(
+        {
+            "movie_id": [f"tt{number:07}" for number in range(n_movies)],
+            "genres": [GENRE_SETS[(number * number + number // 7) % len(GENRE_SETS)] for number in range(n_movies)],
+        }
+    )
+    absent = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in MOVIES.items() if name not in movies.columns]
+    paths.movies.parent.mkdir(parents=True, exist_ok=True)
+    movies.with_columns(absent).select(MOVIES.names()).write_parquet(paths.movies)
+    return movies
+
+
+def test_every_movie_has_a_part_in_the_order_of_the_movies(paths: DataPaths) -> None:
+    movies = write_movies(paths, 300)
+    result = split_movies(paths, SplitConfig(), 1)
+    splits = pl.read_parquet(paths.splits)
+    assert splits.schema == SPLITS
+    assert splits["movie_id"].to_list() == movies["movie_id"].to_list()
+    assert {name: result.counts[name] for name in ("movies", *PARTS, "development")} == {
+        "movies": 300,
+        "train": 240,
+        "validation": 30,
+        "test": 30,
+        "development": 24,
+    }
+    assert splits.filter(pl.col("is_development"))["part"].unique().to_list() == ["train"]
+
+
+def test_counts_are_those_of_the_file(paths: DataPaths) -> None:
+    movies = write_movies(paths, 300)
+    result = split_movies(paths, SplitConfig(), 1)
+    drama = movies.join(pl.read_parquet(paths.splits), on="movie_id").filter(pl.col("genres").list.contains("Drama"))
+    counted = dict(drama["part"].cast(pl.String).value_counts().iter_rows())
+    assert result.counts["genres"]["Drama"] == {**counted, "development": int(drama["is_development"].sum())}
+    assert set(result.counts["genres"]) == {"Comedy", "Drama", "Horror", "Thriller", "War"}
+    shares = {part: counted[part] / 30 - drama.height / 300 for part in ("validation", "test")}
+    assert result.counts["largest_share_difference"] >= 100 * max(map(abs, shares.values())) - 1e-3
+
+
+def test_largest_share_difference_is_in_percentage_points() -> None:
+    movies = pl.DataFrame({"movie_id": ["a", "b", "c", "d"], "genres": [["War"], ["War"], ["War"], ["Drama"]]})
+    splits = pl.DataFrame(
+        {
+            "movie_id": list("abcd"),
+            "part": ["train", "train", "validation", "test"],
+            "is_development": [True] + [False] * 3,
+        },
+        schema=SPLITS,
+    )
+    assert count_parts(movies, splits)["largest_share_difference"] == 75
+
+
+def test_same_seed_same_bytes_and_unchanged_input_is_skipped(paths: DataPaths) -> None:
+    write_movies(paths, 200)
+    assert not split_movies(paths, SplitConfig(), 1).skipped
+    first = paths.splits.read_bytes()
+    assert split_movies(paths, SplitConfig(), 1).skipped
+    paths.splits.unlink()
+    assert not split_movies(paths, SplitConfig(), 1).skipped
+    assert paths.splits.read_bytes() == first
+    assert not split_movies(paths, SplitConfig(), 2).skipped
+    assert paths.splits.read_bytes() != first
+
+
+def test_shares_are_configured() -> None:
+    movies = pl.DataFrame({"movie_id": [str(number) for number in range(100)], "genres": [["Drama"]] * 100})
+    splits = assign_parts(movies, SplitConfig(test_share=0.3, validation_share=0.2, development_share=0.5), 1)
+    assert dict(splits["part"].cast(pl.String).value_counts().iter_rows()) == {
+        "train": 50,
+        "validation": 20,
+        "test": 30,
+    }
+    assert splits["is_development"].sum() == 25
+
+
+def test_ten_movies_are_enough_and_nine_are_not(paths: DataPaths) -> None:
+    write_movies(paths, 10)
+    counts = split_movies(paths, SplitConfig(), 1).counts
+    assert (counts["train"], counts["validation"], counts["test"], counts["development"]) == (8, 1, 1, 1)
+    write_movies(paths, 9)
+    with pytest.raises(DataError, match=r"movies\.parquet: 9 movies .* At least 10 are needed"):
+        split_movies(paths, SplitConfig(), 1)
+
+
+def test_no_movies_at_all_are_too_few(paths: DataPaths) -> None:
+    write_movies(paths, 0)
+    with pytest.raises(DataError, match="At least 20 are needed"):
+        split_movies(paths, SplitConfig(test_share=0.05), 1)
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [{"test_share": 0.0}, {"validation_share": 1.0}, {"test_share": 0.5, "validation_share": 0.5}, {"tset": 0.1}],
+)
+def test_impossible_config_is_refused(shares: dict[str, float]) -> None:
+    with pytest.raises(ValidationError):
+        SplitConfig(**shares)
+
+
+def test_the_task_splits_the_movies_of_the_data_folder(paths: DataPaths) -> None:
+    write_movies(paths, 50)
+    result = split.fn(SplitConfig(), seed=3)
+    assert result.folder == paths.splits.parent
+    assert pl.read_parquet(paths.splits).height == 50
