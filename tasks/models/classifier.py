@@ -1,0 +1,78 @@
+"""The served classifier: a fitted model, its decision rules and its genres, from tables to genres.
+
+Owns prediction as users and servers see it. Knows no MLflow: its folder is plain files, and MLflow loads it through
+`tasks.models.served`.
+"""
+
+import json
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tasks.decision.rules import Rule, rules_from_json
+from tasks.errors import ConfigError, ModelError
+from tasks.models.genre_model import GenreModel
+
+RULES_FILE: Final = "rules.json"
+MODEL_FOLDER: Final = "model"
+ROWS_AT_ONCE: Final = 10_000  # bounds the memory of a prediction, whatever the length of the table
+
+
+class GenreClassifier:
+    """A fitted model with the rules that turn its scores into genres; `rule` names the one that was chosen."""
+
+    def __init__(self, model: GenreModel, rules: dict[str, Rule], rule: str) -> None:
+        self.model, self.rules, self.rule = model, rules, rule
+
+    @property
+    def genres(self) -> tuple[str, ...]:
+        """The genres, in the order of the score columns."""
+        return self.model.genres
+
+    def predict(self, movies: pl.DataFrame, rule: str | None = None) -> pl.DataFrame:
+        """Return `genres` (names joined by ", ") and one `score_<Genre>` a genre, one row per movie in input order.
+
+        Args:
+            movies: column `description`, and optionally `movie_name`; null counts as empty. Other columns are ignored.
+            rule: which of the stored rules decides; None is the chosen one.
+
+        Raises:
+            ConfigError: there is no such rule.
+            DataError: there is no column `description`.
+        """
+        chosen = self.rules.get(rule or self.rule)
+        if chosen is None:
+            raise ConfigError(f"no rule is named {rule!r}; there are: {', '.join(self.rules)}")
+        pieces = [
+            self._predict_piece(movies.slice(start, ROWS_AT_ONCE), chosen)
+            for start in range(0, max(movies.height, 1), ROWS_AT_ONCE)
+        ]
+        return pl.concat(pieces)
+
+    def _predict_piece(self, movies: pl.DataFrame, rule: Rule) -> pl.DataFrame:
+        scores = self.model.scores(movies)
+        names = join_genres(rule.decide(scores), self.genres)
+        columns = {f"score_{genre}": scores[:, column] for column, genre in enumerate(self.genres)}
+        return pl.DataFrame({"genres": names, **columns}, schema_overrides={"genres": pl.String})
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read `model/` and `rules.json` from a folder.
+
+        Raises:
+            ModelError: a file is missing or damaged.
+        """
+        try:
+            stored = json.loads((folder / RULES_FILE).read_text(encoding="utf-8"))
+            rules, rule = rules_from_json(stored["rules"]), stored["chosen"]
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"{folder / RULES_FILE} is missing or damaged ({error}); train the model again") from error
+        return cls(GenreModel.load(folder / MODEL_FOLDER), rules, rule)
+
+
+def join_genres(decided: NDArray[np.bool_], genres: tuple[str, ...]) -> list[str]:
+    """Return one text a row: the names of the decided genres, joined by ", "."""
+    return [", ".join(genres[column] for column in np.flatnonzero(row)) for row in decided]

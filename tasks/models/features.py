@@ -1,0 +1,91 @@
+"""The feature stage: one representation, fitted on train, applied to every movie, shared by all models that use it."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tasks.errors import DataError
+from tasks.models.inputs import read_documents
+from tasks.models.representations import REPRESENTATION_FILES, BagOfWordsVectors
+from tasks.models.spec import FeaturesSpec
+from tasks.paths import DataPaths
+from tasks.stage import Stage, StageResult, config_dict, run_stage
+
+logger = logging.getLogger(__name__)
+
+MATRIX_FILE: Final = "vectors.npz"
+ROOM: Final = Path(__file__).parent
+
+
+def build_features(paths: DataPaths, features: FeaturesSpec) -> StageResult:
+    """Fit a representation on the train part and write the vectors of all movies, in the order of the clean table.
+
+    Raises:
+        DataError: the splits do not belong to the clean table, or nothing is in train.
+        ModelError: no word is frequent enough.
+    """
+    inputs = [paths.movies, paths.splits, *([paths.tokens] if features.input.text == "lemmas" else [])]
+    stage = Stage(
+        name="features",
+        folder=paths.features / features.name,
+        outputs=(MATRIX_FILE, *REPRESENTATION_FILES),
+        inputs=tuple(inputs),
+        config=config_dict(features),
+        code=(ROOM / "features.py", ROOM / "inputs.py", ROOM / "representations.py"),
+        packages=("numpy", "scipy", "scikit-learn"),
+    )
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        movies = read_movies(paths, features.input.text == "lemmas")
+        documents = read_documents(movies, features.input)
+        train = train_rows(movies, features.train_on)
+        vectors = BagOfWordsVectors(features.representation).fit([documents[row] for row in np.flatnonzero(train)])
+        X = vectors.transform(documents)
+        sparse.save_npz(folder / MATRIX_FILE, X, compressed=False)
+        vectors.save(folder)
+        logger.info("features %s: %s movies × %s terms", features.name, *(f"{size:,}" for size in X.shape))
+        return {
+            "movies": X.shape[0],
+            "terms": X.shape[1],
+            "train_movies": int(train.sum()),
+            "empty_rows": int((np.diff(X.indptr) == 0).sum()),
+        }
+
+    return run_stage(stage, build)
+
+
+def read_movies(paths: DataPaths, lemmas: bool = False) -> pl.DataFrame:
+    """Return the clean table with each movie's `part` and `is_development`, and `lemmas` if asked for.
+
+    Raises:
+        DataError: the files do not hold the same movies in the same order.
+    """
+    movies = pl.read_parquet(paths.movies)
+    beside = [(paths.splits, pl.read_parquet(paths.splits))]
+    if lemmas:
+        beside.append((paths.tokens, pl.read_parquet(paths.tokens, columns=["movie_id", "lemmas"])))
+    for path, frame in beside:
+        if not movies.get_column("movie_id").equals(frame.get_column("movie_id")):
+            raise DataError(f"{path} does not hold the movies of {paths.movies}; run flows/prepare.py again")
+        movies = movies.hstack(frame.drop("movie_id"))
+    return movies
+
+
+def train_rows(movies: pl.DataFrame, train_on: str) -> NDArray[np.bool_]:
+    """Return which rows a fit may see: those in train, or in its development subset. Never validation or test.
+
+    Raises:
+        DataError: there is none.
+    """
+    rows = movies.get_column("part").cast(pl.String) == "train"
+    if train_on == "development":
+        rows &= movies.get_column("is_development")
+    if not rows.any():
+        raise DataError(f"no movie is in {train_on}; run flows/prepare.py with a larger share for it")
+    return rows.to_numpy()

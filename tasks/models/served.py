@@ -1,0 +1,39 @@
+"""MLflow's door to a served classifier: `_load_pyfunc`, the entry that its pyfunc flavour calls. Owns pandas in and out.
+
+This module and what it imports travel inside the logged model, so that it loads where this project is not installed.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import polars as pl
+
+from tasks.models.classifier import GenreClassifier
+
+
+class ServedClassifier:
+    """A `GenreClassifier` with the signature that MLflow's pyfunc flavour calls."""
+
+    def __init__(self, classifier: GenreClassifier) -> None:
+        self.classifier = classifier
+
+    def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
+        """Return `genres` and `score_<Genre>` columns, one row per input row in input order.
+
+        Args:
+            model_input: column `description`, optionally `movie_name`; other columns are ignored.
+            params: `rule`, the name of a stored decision rule; empty or absent is the chosen one.
+        """
+        columns = {name: _texts(model_input[name]) for name in ("description", "movie_name") if name in model_input}
+        movies = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+        predicted = self.classifier.predict(movies, (params or {}).get("rule") or None)
+        return pd.DataFrame({name: predicted.get_column(name).to_numpy() for name in predicted.columns})
+
+
+def _texts(column: "pd.Series[Any]") -> list[str | None]:
+    return [None if pd.isna(value) else str(value) for value in column]
+
+
+def _load_pyfunc(path: str) -> ServedClassifier:
+    return ServedClassifier(GenreClassifier.load(Path(path)))

@@ -1,0 +1,31 @@
+"""The models room's face towards the flows."""
+
+from pathlib import Path
+
+from prefect import task
+from prefect.cache_policies import NO_CACHE
+
+from tasks.models import features as feature_stage
+from tasks.models import predict_file as prediction
+from tasks.models import train as train_stage
+from tasks.models.spec import FeaturesSpec, ModelSpec
+from tasks.paths import data_paths
+from tasks.stage import StageResult
+
+
+@task(name="build features", task_run_name="features {features.name}", cache_policy=NO_CACHE, persist_result=False)
+def build_features(features: FeaturesSpec) -> StageResult:
+    """Fit one representation on train and write the vectors of all movies."""
+    return feature_stage.build_features(data_paths(), features)
+
+
+@task(name="train model", task_run_name="train {model.name}", cache_policy=NO_CACHE, persist_result=False)
+def train_model(model: ModelSpec, features: StageResult, train_on: str, seed: int) -> StageResult:
+    """Fit one model on shared features and write its scores."""
+    return train_stage.train_model(data_paths(), model, features, train_on, seed)
+
+
+@task(name="predict file", cache_policy=NO_CACHE, persist_result=False)
+def predict_file(model_folder: Path, source: Path, target: Path, rule: str | None) -> int:
+    """Score a CSV file; return the number of rows."""
+    return prediction.predict_file(model_folder, source, target, rule)

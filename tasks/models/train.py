@@ -1,0 +1,121 @@
+"""The train stage: one model, fitted on shared features, its scores saved. Owns what a model's folder holds."""
+
+import json
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy import sparse
+from threadpoolctl import threadpool_limits
+
+from tasks.errors import ModelError
+from tasks.models.features import MATRIX_FILE, read_movies, train_rows
+from tasks.models.genre_model import GenreModel, measure_rate, model_files
+from tasks.models.representations import BagOfWordsVectors
+from tasks.models.spec import FeaturesSpec, ModelSpec
+from tasks.paths import DataPaths
+from tasks.scores import truth_matrix, write_scores
+from tasks.stage import Stage, StageResult, config_dict, run_stage
+
+logger = logging.getLogger(__name__)
+
+ROOM: Final = Path(__file__).parent
+MODEL_FOLDER: Final = "model"
+FIT_FILE: Final = "fit.json"
+SCORED_PARTS: Final = ("validation", "test")
+RATE_SAMPLE: Final = 1000  # movies on which the prediction rate is measured
+
+
+def features_of(model: ModelSpec, train_on: str) -> FeaturesSpec:
+    """Return which features a model reads."""
+    return FeaturesSpec.model_validate(
+        {"input": model.input, "representation": model.representation, "train_on": train_on}
+    )
+
+
+def train_model(
+    paths: DataPaths, model: ModelSpec, features: StageResult, train_on: str, seed: int
+) -> StageResult:
+    """Fit one model on the train part and write the fitted model, its scores on validation and test, and its cost.
+
+    The folder `data/models/<name>/` then holds `model/` (see `GenreModel.save`), `scores_validation.parquet`,
+    `scores_test.parquet` and `fit.json` (`fit_s`, `predict_docs_per_s`, `model_mb`).
+
+    Raises:
+        ModelError: the classifier cannot be fitted, or its scores are not finite.
+    """
+    stage = Stage(
+        name="train",
+        folder=paths.models / model.name,
+        outputs=(
+            *(f"{MODEL_FOLDER}/{name}" for name in model_files(model.classifier)),
+            *(f"scores_{part}.parquet" for part in SCORED_PARTS),
+            FIT_FILE,
+        ),
+        inputs=(paths.movies, paths.splits, features.folder / MATRIX_FILE),
+        config={
+            "model": config_dict(model),
+            "features": features.fingerprint,
+            "train_on": train_on,
+            "seed": seed,
+        },
+        code=(ROOM,),
+        packages=("numpy", "scipy", "scikit-learn"),
+    )
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        movies = read_movies(paths)
+        X = sparse.csr_array(sparse.load_npz(features.folder / MATRIX_FILE))
+        train = train_rows(movies, train_on)
+        genres = tuple(json.loads(paths.genres_json.read_text(encoding="utf-8")))
+        Y = truth_matrix(movies.get_column("genres").to_list(), genres)[train]
+        fitted = GenreModel(model, genres)
+        fitted.vectors = BagOfWordsVectors.load(features.folder)
+        start_s = time.perf_counter()
+        with threadpool_limits(1):  # models run side by side; each keeps to its own core
+            fitted.fit_vectors(X[np.flatnonzero(train)], Y, seed)
+        fit_s = time.perf_counter() - start_s
+        _save_scores(fitted, movies, X, folder)
+        _save_model(fitted, movies.head(RATE_SAMPLE), fit_s, folder)
+        logger.info("%s: fitted on %s movies in %.1f s", model.name, f"{train.sum():,}", fit_s)
+        return {
+            "train_movies": int(train.sum()),
+            "terms": X.shape[1],
+            "constant_genres": _constant_genres(fitted, Y),
+        }
+
+    return run_stage(stage, build)
+
+
+def _save_scores(fitted: GenreModel, movies: pl.DataFrame, X: sparse.csr_array, folder: Path) -> None:
+    for part in SCORED_PARTS:
+        rows = (movies.get_column("part").cast(pl.String) == part).to_numpy()
+        scores = fitted.score_vectors(X[np.flatnonzero(rows)])
+        if not np.isfinite(scores).all():
+            raise ModelError(f"model {fitted.spec.name}: scores on {part} are not finite; check its parameters")
+        ids = movies.filter(rows).get_column("movie_id").to_list()
+        write_scores(folder / f"scores_{part}.parquet", ids, scores, fitted.genres)
+
+
+def _save_model(fitted: GenreModel, rate_sample: pl.DataFrame, fit_s: float, folder: Path) -> None:
+    model_folder = folder / MODEL_FOLDER
+    model_folder.mkdir()
+    fitted.save(model_folder)
+    cost = {
+        "fit_s": fit_s,
+        "predict_docs_per_s": measure_rate(fitted, rate_sample),
+        "model_mb": sum(file.stat().st_size for file in model_folder.iterdir()) / 1e6,
+    }
+    (folder / FIT_FILE).write_text(json.dumps(cost, indent=1) + "\n", encoding="utf-8")
+
+
+def _constant_genres(fitted: GenreModel, Y: NDArray[np.bool_]) -> list[str]:
+    constant = [genre for genre, y in zip(fitted.genres, Y.T, strict=True) if y.all() or not y.any()]
+    for genre in constant:
+        logger.warning("%s: every or no train movie is %s; its score is constant", fitted.spec.name, genre)
+    return constant

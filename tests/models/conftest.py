@@ -1,0 +1,41 @@
+"""A small invented world in which words tell the genres."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tasks.models import spec
+
+GENRES = ("Drama", "Horror", "Western")
+WORDS = {
+    "Drama": ["mother", "grief", "marriage", "village", "secret"],
+    "Horror": ["haunted", "ghosts", "house", "terrified", "demon"],
+    "Western": ["sheriff", "saloon", "outlaw", "cattle", "frontier"],
+}
+FILLER = ["young", "story", "finds", "town", "returns", "night", "people", "old"]
+
+CLASSIFIERS = {
+    "logistic-regression": spec.LogisticRegression(C=10),
+    "linear-svm": spec.LinearSVM(C=1),
+    "naive-bayes": spec.NaiveBayes(),
+    "nearest-neighbours": spec.NearestNeighbours(k=7),
+}
+
+
+@pytest.fixture(scope="session")
+def movies() -> pl.DataFrame:
+    """300 movies with one or two genres, five telling words a genre and five that tell nothing."""
+    rng = np.random.default_rng(1)
+    rows = []
+    for number in range(300):
+        genres = sorted(rng.choice(GENRES, size=rng.integers(1, 3), replace=False).tolist())
+        words = [str(rng.choice(WORDS[genre])) for genre in genres for _ in range(3)] + rng.choice(FILLER, 5).tolist()
+        rng.shuffle(words)
+        rows.append({"movie_id": f"tt{number:07}", "movie_name": "", "description": " ".join(words), "genres": genres})
+    return pl.DataFrame(rows)
+
+
+@pytest.fixture(params=sorted(CLASSIFIERS))
+def model_spec(request: pytest.FixtureRequest) -> spec.ModelSpec:
+    """One model a classifier."""
+    return spec.ModelSpec(name=request.param, classifier=CLASSIFIERS[request.param])
