@@ -1,0 +1,131 @@
+"""From a command line to a flow. Owns parsing, the process's environment, its console log and its exit code.
+
+A flow file is a command and a module at once. As a command it comes here before it imports anything heavy, so that
+`--help` and mistakes are answered at once; the flow then runs from the imported module, so that whatever it submits to
+other processes has an importable home.
+"""
+
+import importlib
+import logging
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
+
+from flows.config import FlowConfig, merged, read_yaml
+from tasks.errors import GenreflowError
+
+Config = TypeVar("Config", bound=FlowConfig)
+
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+# Read by Prefect and MLflow when they are imported. What the user set stays.
+ENVIRONMENT = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 s is too short on a busy machine
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "flows,tasks",  # what the stages log reaches Prefect's UI
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",  # MLflow logs past our console handler
+    "OMP_NUM_THREADS": "1",  # models run side by side; each keeps to its own core
+}
+
+
+def run_command(config_type: type[Config], run: str | Callable[[Config], int]) -> int:
+    """Parse the command line, run what it asks for, and return the process's exit code.
+
+    Args:
+        config_type: the flow's parameter.
+        run: the flow as "module:name", or a function of the configuration that returns an exit code.
+
+    Errors that the user can mend are printed as one line; anything else keeps its traceback.
+    """
+    try:
+        config = parse_command(config_type, sys.argv[1:])
+        for key, value in ENVIRONMENT.items():
+            os.environ.setdefault(key, value)
+        log_to_console(config.verbose)
+        if callable(run):
+            return run(config)
+        logging.getLogger(__name__).info("starting Prefect and MLflow, which takes some 20 s")
+        module, name = run.split(":")
+        getattr(importlib.import_module(module), name)(config)
+    except GenreflowError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted; run the same command again to continue\n")
+        return EXIT_INTERRUPTED
+    return EXIT_OK
+
+
+def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config:
+    """Return the configuration that a command line asks for, or exit: 0 after `--help`, 2 after a mistake.
+
+    Options come first, then `--config FILE.yaml`, then the preset, then the defaults. Words in option names are joined
+    by "-" or "_".
+    """
+    namespace = {
+        "__doc__": config_type.__doc__,
+        "__module__": config_type.__module__,
+        "__annotations__": {"config": Path | None},
+        "config": Field(None, description="YAML file with options, read below those given here."),
+        "model_config": SettingsConfigDict(extra="forbid", cli_prog_name=Path(sys.argv[0]).name),
+    }
+    command = type(config_type.__name__, (config_type, BaseSettings), namespace)
+    options: CliSettingsSource[Any] = CliSettingsSource(
+        command,
+        cli_parse_args=[_with_hyphens(argument) for argument in arguments],
+        cli_implicit_flags=True,
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+        cli_parse_none_str="none",
+    )
+    given = options()
+    try:
+        file = given.pop("config", None)
+        return config_type.model_validate(merged(read_yaml(Path(file)) if file else {}, given))
+    except ValidationError as error:
+        for mistake in error.errors():
+            option = ".".join(str(part) for part in mistake["loc"])
+            sys.stderr.write(f"error: {f'--{option}: ' if option else ''}{mistake['msg']}\n")
+        sys.exit(EXIT_USAGE)
+    except GenreflowError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(EXIT_USAGE)
+
+
+def log_to_console(verbose: bool) -> None:
+    """Log the stages' progress and other packages' warnings to standard error; everything if `verbose`.
+
+    Prefect keeps its hands off a root logger that has a formatted handler, so its own lines go through the same filter.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+    handler.addFilter(lambda record: verbose or is_for_people(record))
+    logging.getLogger().addHandler(handler)
+    for name in ("flows", "tasks"):
+        logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def is_for_people(record: logging.LogRecord) -> bool:
+    """Return whether a log record tells a user something: ours do, and warnings of others.
+
+    Prefect's reports of failed runs are left out: they repeat, with a traceback, what the command says in one line.
+    """
+    if record.name.startswith(("flows", "tasks")):
+        return True
+    return record.levelno >= logging.WARNING and not record.name.startswith(("prefect.flow_runs", "prefect.task_runs"))
+
+
+def _with_hyphens(argument: str) -> str:
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value

@@ -1,0 +1,47 @@
+"""The leaderboard and the champion of the last run: `python flows/compare.py`."""
+
+from flows.command_line import run_command
+from flows.config import CompareConfig
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(CompareConfig, "flows.compare:compare"))
+
+import logging
+
+from prefect import flow
+
+from flows.runtime import exclusive
+from tasks.paths import data_paths
+from tasks.report.task import leaderboard
+from tasks.settings import settings
+from tasks.tracking.last_run import load_last_run
+from tasks.tracking.task import promote
+
+logger = logging.getLogger(__name__)
+
+
+@flow(name="compare", persist_result=False)
+def compare(config: CompareConfig) -> None:
+    """Rank the models of the last run by their validation scores, and make the best one the champion.
+
+    Raises:
+        DataError: nothing was trained yet, or every model of the last run failed.
+    """
+    del config  # how to choose is to come with more than one way to do it
+    paths = data_paths()
+    with exclusive(paths):
+        run, models = load_last_run(paths)
+        ranked = leaderboard([model.folder for model in models])
+        best = next(model for model in models if model.name == ranked.counts["champion"])
+        version = promote(run, best, sorted(paths.results.glob("leaderboard.*")))
+        logger.info("champion: %s, version %s of movie-genre-classifier", best.name, version)
+        logger.info("results: %s", paths.results)
+        logger.info("look at the runs: %s", ui_command())
+
+
+def ui_command() -> str:
+    """Return the command that opens the MLflow UI on the store in force."""
+    uri = settings().tracking_uri
+    if not uri.startswith("sqlite:"):
+        return f"open {uri}"
+    return f"mlflow ui --backend-store-uri {uri} --host 127.0.0.1 (or `make ui`)"

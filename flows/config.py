@@ -1,0 +1,173 @@
+"""The flows' parameters: what an experiment chooses. Owns presets and their precedence; knows no machine fact.
+
+The same frozen models are the command lines, the forms in Prefect's UI, the parameters in `prefect.yaml`, the presets in
+`deployments/presets/` and what MLflow logs. Precedence: given explicitly, then the preset, then the default.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+from tasks.acquire.config import SampleConfig
+from tasks.annotate.config import AnnotateConfig
+from tasks.clean.config import CleanConfig
+from tasks.errors import ConfigError
+from tasks.explore.config import ExploreConfig
+from tasks.schema import DEFAULT_SEED
+from tasks.settings import PROJECT_ROOT
+from tasks.split.config import SplitConfig
+
+Config = TypeVar("Config", bound="FlowConfig")
+
+PRESETS = PROJECT_ROOT / "deployments" / "presets"
+
+
+class FlowConfig(BaseModel):
+    """What all flows share."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    verbose: bool = Field(False, description="Log everything, not only the progress of the stages and warnings.")
+
+
+class SeededConfig(FlowConfig):
+    """A flow that draws numbers."""
+
+    seed: int = Field(DEFAULT_SEED, ge=0, lt=2**32, description="Seed of everything that draws numbers.")
+
+
+class PresetConfig(SeededConfig):
+    """A flow whose defaults a preset can replace."""
+
+    preset: str = Field("quick", description="Name of a preset in deployments/presets/, or the path of a YAML file.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_in_preset(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        preset = load_preset(str(given.get("preset", cls.model_fields["preset"].default)))
+        known = {key: value for key, value in preset.items() if key in cls.model_fields}
+        return merged(known, given)
+
+
+class AcquireConfig(SeededConfig):
+    """Get the raw listings into data/raw."""
+
+    source: str = Field(
+        "sample", description="sample, kaggle, or the path of a folder or zip file with per-genre CSVs."
+    )
+    sample: SampleConfig = Field(SampleConfig(), description="The embedded sample, where it is the source.")
+
+
+class PrepareConfig(PresetConfig):
+    """Clean, annotate and split what is in data/raw."""
+
+    source: str | None = Field(
+        None, description="Acquire from here first (as in flows/acquire.py); none: what is in data/raw."
+    )
+    sample: SampleConfig = Field(SampleConfig(), description="The embedded sample, where it is the source.")
+    clean: CleanConfig = Field(CleanConfig(), description="Cleaning.")
+    annotate: AnnotateConfig = Field(AnnotateConfig(), description="Tokens, lemmas and CoNLL-U.")
+    split: SplitConfig = Field(SplitConfig(), description="Train, validation and test.")
+    skip: tuple[Literal["annotate", "explore"], ...] = Field(
+        (), description="Stages to leave out: annotate (models on lemmas need it), explore (pictures of the data)."
+    )
+    workers: PositiveInt | None = Field(None, description="Models or shards at a time; none: one a core.")
+
+
+class ExploreFlowConfig(FlowConfig):
+    """Draw and tabulate the raw and the clean data."""
+
+    explore: ExploreConfig = Field(ExploreConfig(), description="What to draw.")
+
+
+class TrainConfig(PresetConfig):
+    """Train, score and log the chosen models on the prepared data."""
+
+    models: tuple[str, ...] = Field((), description="Names or globs of models; empty: the preset's.")
+    model_params: dict[str, dict[str, Any]] = Field(
+        {}, description='Parameters to replace, by model: {"logreg-tfidf": {"C": 2}}.'
+    )
+    train_on: Literal["train", "development"] = Field(
+        "train", description="The whole train part, or its stratified tenth for quick experiments."
+    )
+    runner: Literal["thread", "process"] = Field("thread", description="Models in threads or in processes of their own.")
+    workers: PositiveInt | None = Field(None, description="Models or shards at a time; none: one a core.")
+    experiment: str = Field("genreflow", min_length=1, description="Name of the MLflow experiment.")
+
+
+class PipelineConfig(TrainConfig, PrepareConfig, AcquireConfig, ExploreFlowConfig):
+    """Everything: acquire, clean, annotate, split, explore, train, evaluate, compare, promote."""
+
+    source: str = Field(
+        "sample", description="sample, kaggle, or the path of a folder or zip file with per-genre CSVs."
+    )
+
+
+class CompareConfig(FlowConfig):
+    """Rank the models of the last run by their validation scores and promote the best."""
+
+
+class PredictConfig(FlowConfig):
+    """Say the genres of new descriptions."""
+
+    text: str | None = Field(None, description="A description to classify.")
+    title: str | None = Field(None, description="Its title.")
+    input: Path | None = Field(None, description="CSV with movie_id, description and optionally movie_name and fields.")
+    output: Path | None = Field(None, description="CSV to write: movie_id, genres and one score a genre.")
+    model: str = Field("champion", description="champion, or an MLflow model address such as models:/name/1.")
+    rule: str | None = Field(None, description="Decision rule; none: the one stored as the model's best.")
+
+    @model_validator(mode="after")
+    def _one_kind_of_input(self) -> Self:
+        if (self.text is None) == (self.input is None):
+            raise ValueError("give either --text, or --input and --output")
+        if (self.input is None) != (self.output is None):
+            raise ValueError("--input and --output go together")
+        return self
+
+
+def part(config: FlowConfig, config_type: type[Config]) -> Config:
+    """Return the fields of a larger configuration that a smaller one has."""
+    return config_type.model_validate({name: getattr(config, name) for name in config_type.model_fields})
+
+
+def load_preset(name: str) -> dict[str, Any]:
+    """Return the content of a preset.
+
+    Raises:
+        ConfigError: there is no such preset, or the file is not a YAML mapping.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else PRESETS / f"{name}.yaml"
+    if not path.is_file():
+        names = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.yaml")))
+        raise ConfigError(f"no preset {name!r} ({path} does not exist); there are: {names}")
+    return read_yaml(path)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file.
+
+    Raises:
+        ConfigError: the file cannot be read or holds no mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} holds no mapping of option to value")
+    return content
+
+
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Return two nested mappings as one; where both have a value, that of `above` stands."""
+    result = dict(below)
+    for key, value in above.items():
+        base = result.get(key)
+        nested = isinstance(base, dict) and isinstance(value, dict)
+        result[key] = merged(base, value) if nested else value  # type: ignore[arg-type]
+    return result

@@ -1,0 +1,21 @@
+"""What the raw and the clean data look like, as pictures and tables: `python flows/explore.py [--explore.of raw]`."""
+
+from flows.command_line import run_command
+from flows.config import ExploreFlowConfig
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(ExploreFlowConfig, "flows.explore:explore"))
+
+from prefect import flow
+
+from flows.runtime import exclusive
+from tasks.explore.task import explore as explore_data
+from tasks.paths import data_paths
+from tasks.stage import StageResult
+
+
+@flow(name="explore", persist_result=False)
+def explore(config: ExploreFlowConfig) -> list[StageResult]:
+    """Draw and tabulate what is in data/raw and data/clean."""
+    with exclusive(data_paths()):
+        return explore_data(config.explore)

@@ -1,0 +1,36 @@
+"""Everything, from raw listings to a registered champion: `python flows/full_pipeline.py [--source FOLDER]`."""
+
+from flows.command_line import run_command
+from flows.config import PipelineConfig
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(PipelineConfig, "flows.full_pipeline:full_pipeline"))
+
+from prefect import flow
+
+from flows.compare import compare
+from flows.config import CompareConfig, ExploreFlowConfig, PrepareConfig, part
+from flows.explore import explore
+from flows.prepare import prepare
+from flows.runtime import exclusive, pipeline_run
+from flows.train import raise_failures, train_models
+from tasks.paths import data_paths
+from tasks.tracking.task import log_stages
+
+
+@flow(name="full-pipeline", flow_run_name="full pipeline {config.source}", persist_result=False)
+def full_pipeline(config: PipelineConfig) -> None:
+    """Acquire, clean, annotate, split, explore, train, evaluate, compare and promote.
+
+    Raises:
+        ModelsFailedError: some models failed; the others were compared.
+    """
+    tags = {"source": config.source, "preset": config.preset}
+    with exclusive(data_paths()), pipeline_run(config, data_paths(), tags) as run:
+        log_stages(run, prepare(part(config, PrepareConfig)))
+        if "explore" not in config.skip:
+            explored = explore(part(config, ExploreFlowConfig))
+            log_stages(run, explored, [file for result in explored for file in result.folder.rglob("*.*")])
+        failures = train_models(config, run)
+        compare(part(config, CompareConfig))
+        raise_failures(failures)

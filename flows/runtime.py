@@ -1,0 +1,98 @@
+"""What every flow run needs around it: the data folder's lock, the run's log file, the task runner, tracking.
+
+Owns the frame of a run; knows no stage.
+"""
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
+
+from flows.config import FlowConfig
+from tasks.errors import GenreflowError
+from tasks.paths import DataPaths
+from tasks.stage import config_dict
+from tasks.tracking import runs
+from tasks.tracking.runs import PipelineRun, start_pipeline_run
+
+logger = logging.getLogger(__name__)
+
+
+class DataFolderBusyError(GenreflowError):
+    """Another pipeline works in the same data folder."""
+
+
+@contextlib.contextmanager
+def exclusive(paths: DataPaths) -> Iterator[None]:
+    """Hold the data folder's lock; flows within a flow share it.
+
+    Raises:
+        DataFolderBusyError: another process holds it.
+    """
+    paths.root.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(paths.lock, timeout=0, is_singleton=True, thread_local=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise DataFolderBusyError(
+            f"another pipeline works in {paths.root}; wait for it, or set GENREFLOW_DATA_DIR to another folder"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def log_file(paths: DataPaths) -> Iterator[Path]:
+    """Write what the stages log to a file of this run's own under `data/logs/`."""
+    paths.logs.mkdir(parents=True, exist_ok=True)
+    path = paths.logs / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
+    loggers = [logging.getLogger(name) for name in ("flows", "tasks")]
+    for ours in loggers:
+        ours.addHandler(handler)
+        ours.setLevel(min(ours.level or logging.INFO, logging.INFO))
+    try:
+        yield path
+    finally:
+        for ours in loggers:
+            ours.removeHandler(handler)
+        handler.close()
+
+
+def core_count() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def task_runner(kind: str, workers: int | None) -> TaskRunner[Any]:
+    """Return the runner that models are submitted to: "thread" or "process", with as many workers as asked or as cores."""
+    count = workers or core_count()
+    logger.info("models run in %s %s", count, "threads" if kind == "thread" else "processes")
+    return ThreadPoolTaskRunner(max_workers=count) if kind == "thread" else ProcessPoolTaskRunner(max_workers=count)
+
+
+@contextlib.contextmanager
+def pipeline_run(config: FlowConfig, paths: DataPaths, tags: Mapping[str, str]) -> Iterator[PipelineRun]:
+    """Frame a pipeline run: its MLflow run and its log file, both ended and kept however the run ends."""
+    with log_file(paths) as log:
+        run = start_pipeline_run(getattr(config, "experiment", "genreflow"), config_dict(config), paths, tags)
+        status = runs.KILLED  # what an interrupt leaves
+        try:
+            yield run
+            status = runs.FINISHED
+        except Exception:
+            status = runs.FAILED
+            raise
+        finally:
+            runs.kill_children(run)
+            runs.log_files(run.experiment, run.run_id, [log], "log")
+            runs.end_run(run.experiment, run.run_id, status)

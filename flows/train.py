@@ -1,0 +1,124 @@
+"""The chosen models, in parallel: `python flows/train.py [--models 'logreg-*'] [--runner process]`."""
+
+from flows.command_line import run_command
+from flows.config import TrainConfig
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(TrainConfig, "flows.train:train"))
+
+import traceback
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from prefect import Task, flow
+from prefect.futures import PrefectFuture
+
+from flows.runtime import exclusive, pipeline_run, task_runner
+from tasks.errors import ModelError
+from tasks.evaluate.task import evaluate
+from tasks.models.registry import choose_models
+from tasks.models.spec import ModelSpec
+from tasks.models.task import build_features, train_model
+from tasks.models.train import features_of
+from tasks.paths import data_paths
+from tasks.report.task import draw_model
+from tasks.stage import config_dict
+from tasks.tracking.last_run import LoggedModel, save_last_run
+from tasks.tracking.runs import PipelineRun, log_data, start_model_run
+from tasks.tracking.task import log_model, record_failure
+
+
+class ModelsFailedError(ModelError):
+    """Some models failed; the others are trained, scored and logged."""
+
+
+@dataclass
+class ModelChain:
+    """The tasks of one model, in their order, and its MLflow run."""
+
+    model: ModelSpec
+    run_id: str
+    futures: list[PrefectFuture[Any]]
+
+    @property
+    def folder(self) -> Path:
+        """Where the model's files are."""
+        return data_paths().models / self.model.name
+
+    def submit(self, task: Task[..., Any], **arguments: Any) -> None:
+        """Submit a task that starts when the one before it succeeded."""
+        self.futures.append(task.submit(**arguments, wait_for=self.futures[-1:], return_state=False))
+
+
+@flow(name="train", persist_result=False)
+def train(config: TrainConfig) -> None:
+    """Train, score and log the chosen models on the prepared data, as a pipeline run of their own."""
+    with exclusive(data_paths()), pipeline_run(config, data_paths(), {"preset": config.preset}) as run:
+        raise_failures(train_models(config, run))
+
+
+def train_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
+    """Run the models on the runner that the configuration names; return the error of each model that failed."""
+    runner = task_runner(config.runner, config.workers)
+    return fit_models.with_options(task_runner=runner)(config, run)
+
+
+@flow(name="fit models", persist_result=False)
+def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
+    """Submit every model's tasks stage by stage, so that no worker waits for another while there is work."""
+    chosen = choose_models(config.models, config.model_params)
+    run = replace(run, tags=run.tags | log_data(run, data_paths()))
+    wanted = {model.name: features_of(model, config.train_on) for model in chosen}
+    features = {spec: build_features.submit(spec) for spec in dict.fromkeys(wanted.values())}
+    chains = [
+        ModelChain(model, start_model_run(run, model.name, config_dict(model)), [features[wanted[model.name]]])
+        for model in chosen
+    ]
+    for chain in chains:
+        options = {"train_on": config.train_on, "seed": config.seed}
+        chain.submit(train_model, model=chain.model, features=chain.futures[0], **options)
+    for chain in chains:
+        chain.submit(evaluate, model_folder=chain.folder)
+    for chain in chains:
+        chain.submit(draw_model, model_folder=chain.folder)
+    for chain in chains:
+        chain.submit(log_model, run=run, name=chain.model.name, run_id=chain.run_id, folder=chain.folder)
+    return collect(run, chains)
+
+
+def collect(run: PipelineRun, chains: list[ModelChain]) -> dict[str, str]:
+    """Wait for all models; record each failure in MLflow and return it; note the finished ones as the last run."""
+    logged: list[LoggedModel] = []
+    failures: dict[str, str] = {}
+    for chain in chains:
+        error = first_error(chain)
+        if error is None:
+            logged.append(chain.futures[-1].result())
+        else:
+            failures[chain.model.name] = f"{type(error).__name__}: {error}"
+            text = "".join(traceback.format_exception(error))
+            record_failure(run, chain.run_id, failures[chain.model.name], text)
+    save_last_run(data_paths(), run, logged)
+    return failures
+
+
+def first_error(chain: ModelChain) -> BaseException | None:
+    """Return what the first failed task of a model raised, None if all succeeded."""
+    for future in chain.futures:
+        future.wait()
+        if not future.state.is_completed():
+            result = future.state.result(raise_on_failure=False)
+            return result if isinstance(result, BaseException) else ModelError(str(future.state))
+    return None
+
+
+def raise_failures(failures: dict[str, str]) -> None:
+    """End a run in which models failed.
+
+    Raises:
+        ModelsFailedError: with one line a model.
+    """
+    if failures:
+        lines = "\n".join(f"  {name}: {error}" for name, error in failures.items())
+        raise ModelsFailedError(f"{len(failures)} model(s) failed, see error.txt in their MLflow runs:\n{lines}")

@@ -1,0 +1,199 @@
+"""Models in MLflow: logging one, registering the champion, loading one back. Owns their form there and their names."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Final
+
+import mlflow
+import mlflow.pyfunc
+import pandas as pd
+import yaml
+from mlflow.exceptions import MlflowException
+from mlflow.models import ModelSignature
+from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+
+import tasks
+from tasks.errors import ModelError
+from tasks.stage import hash_files
+from tasks.tracking.runs import FINISHED
+from tasks.tracking.store import Experiment, open_client, safe_uri
+
+REGISTERED_NAME: Final = "movie-genre-classifier"
+CHAMPION: Final = "champion"
+LOADER_MODULE: Final = "tasks.models.served"
+FINGERPRINT_TAG: Final = "genreflow.model_fingerprint"
+MODEL_URI_TAG: Final = "genreflow.model_uri"
+
+# What a served model imports from this project; it travels inside the artefact.
+SERVED_CODE: Final = ("__init__.py", "errors.py", "schema.py", "language.py", "models", "decision")
+INPUT_COLUMNS: Final = ("movie_name", "year", "certificate", "runtime", "director", "star")
+
+
+def served_fingerprint(model_folder: Path) -> str:
+    """Return one hash over everything that a served model consists of: fitted files, rules and code."""
+    files = [*sorted((model_folder / "model").iterdir()), model_folder / "rules.json"]
+    code = [path for name in SERVED_CODE for path in _python_files(Path(tasks.__file__).parent / name)]
+    return hash_files([*files, *code])
+
+
+def find_logged_model(experiment: Experiment, fingerprint: str) -> str | None:
+    """Return the address of the same model if a finished run of the experiment logged it already and it still exists."""
+    client = experiment.client()
+    query = f"tags.`{FINGERPRINT_TAG}` = '{fingerprint}' and attributes.status = '{FINISHED}'"
+    for run in client.search_runs([experiment.experiment_id], query, max_results=20):
+        uri = run.data.tags.get(MODEL_URI_TAG, "")
+        try:
+            client.get_logged_model(uri.removeprefix("models:/"))
+        except MlflowException:
+            continue  # deleted since
+        return uri
+    return None
+
+
+def log_model(experiment: Experiment, run_id: str, model_name: str, model_folder: Path) -> str:
+    """Log a trained model to its run as one artefact that loads without this project; return its address.
+
+    A model that is the same to the byte is logged once: later runs point to the first.
+    """
+    client = experiment.client()
+    fingerprint = served_fingerprint(model_folder)
+    uri = find_logged_model(experiment, fingerprint)
+    if uri is None:
+        uri = _log_new_model(run_id, model_name, model_folder)
+    client.set_tag(run_id, FINGERPRINT_TAG, fingerprint)
+    client.set_tag(run_id, MODEL_URI_TAG, uri)
+    return uri
+
+
+def promote(experiment: Experiment, run_id: str, model_uri: str) -> int:
+    """Give the alias `champion` of the registered model to a logged model; return its version.
+
+    A model that is the champion already keeps its version.
+    """
+    client = experiment.client()
+    try:
+        current = client.get_model_version_by_alias(REGISTERED_NAME, CHAMPION)
+    except MlflowException:
+        current = None  # no registered model yet, or no champion
+    model_id = model_uri.removeprefix("models:/")
+    if current is not None and current.model_id == model_id:
+        return int(current.version)
+    _ensure_registered_name(client)
+    registered = client.create_model_version(
+        REGISTERED_NAME, model_uri, run_id, tags={"genreflow.run_id": run_id}, model_id=model_id
+    )
+    client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, registered.version)
+    return int(registered.version)
+
+
+def _ensure_registered_name(client: mlflow.MlflowClient) -> None:
+    try:
+        client.get_registered_model(REGISTERED_NAME)
+    except MlflowException:
+        client.create_registered_model(REGISTERED_NAME, description="Genres of a movie from its description.")
+
+
+def fetch_classifier(model: str) -> Path:
+    """Return the local folder of a classifier that this project logged to the store that the settings name.
+
+    Only data is fetched and later read (JSON and arrays); the code inside the artefact is not run.
+
+    Args:
+        model: "champion", or an MLflow model address such as `models:/movie-genre-classifier/3`.
+
+    Raises:
+        ModelError: the store has no such model, or it is not one of this project.
+    """
+    open_client()
+    uri = f"models:/{REGISTERED_NAME}@{CHAMPION}" if model == CHAMPION else model
+    try:
+        folder = Path(mlflow.artifacts.download_artifacts(uri))
+    except (MlflowException, OSError) as error:
+        hint = "train one with `python flows/full_pipeline.py`" if model == CHAMPION else "check the address"
+        raise ModelError(f"no model at {uri} in {safe_uri(mlflow.get_tracking_uri())} ({error}); {hint}") from error
+    try:
+        flavour = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))["flavors"]["python_function"]
+        loader, data = flavour["loader_module"], flavour["data"]
+    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise ModelError(f"{uri} is not a model of this project ({error!r})") from error
+    if loader != LOADER_MODULE:
+        raise ModelError(f"{uri} was not logged by this project (its loader is {loader})")
+    return folder / str(data)
+
+
+def _log_new_model(run_id: str, model_name: str, model_folder: Path) -> str:
+    spec = json.loads((model_folder / "model" / "model.json").read_text(encoding="utf-8"))
+    rule = json.loads((model_folder / "rules.json").read_text(encoding="utf-8"))["chosen"]
+    example = pd.DataFrame(
+        {
+            "movie_name": ["The House on the Hill", "Kick-Off"],
+            "description": ["A family finds out that ghosts haunt their new home.", "A team of misfits wins the cup."],
+        }
+    )
+    with tempfile.TemporaryDirectory() as temporary:
+        data, code = Path(temporary) / "classifier", Path(temporary) / "tasks"
+        shutil.copytree(model_folder / "model", data / "model")
+        shutil.copy(model_folder / "rules.json", data)
+        _copy_code(code)
+        with mlflow.start_run(run_id=run_id):
+            info = mlflow.pyfunc.log_model(
+                name="model",
+                loader_module=LOADER_MODULE,
+                data_path=str(data),
+                code_paths=[str(code)],
+                signature=_signature(spec["genres"]),
+                input_example=example,
+                pip_requirements=_requirements(spec["input"]["text"]),
+                metadata={"genres": spec["genres"], "rule": rule, "model": model_name},
+            )
+    return f"models:/{info.model_id}"
+
+
+def _signature(genres: Sequence[str]) -> ModelSignature:
+    text = DataType.string
+    inputs: list[ColSpec | TensorSpec] = [ColSpec(text, "description")]
+    inputs += [ColSpec(text, name, required=False) for name in INPUT_COLUMNS]
+    outputs: list[ColSpec | TensorSpec] = [ColSpec(text, "genres")]
+    outputs += [ColSpec(DataType.float, f"score_{genre}") for genre in genres]
+    params = ParamSchema([ParamSpec("rule", text, "")])
+    return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs), params=params)
+
+
+def _requirements(text: str) -> list[str]:
+    packages = ["numpy", "pandas", "polars", "pyarrow", "pydantic", "scikit-learn", "scipy"]
+    if text == "lemmas":
+        packages += ["simplemma", "spacy"]
+    return [f"{package}=={version(package)}" for package in packages]
+
+
+def _copy_code(target: Path) -> None:
+    source = Path(tasks.__file__).parent
+    for name in SERVED_CODE:
+        for path in _python_files(source / name):
+            copy = target / path.relative_to(source)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+
+
+def _python_files(entry: Path) -> list[Path]:
+    files = sorted(entry.rglob("*.py")) if entry.is_dir() else [entry]
+    return [file for file in files if file.name != "task.py"]
+
+
+def model_summary(model_folder: Path) -> dict[str, Any]:
+    """Return the metrics of a trained model by MLflow name: the chosen rule's, every rule's Jaccard, and the cost."""
+    evaluated = json.loads((model_folder / "metrics.json").read_text(encoding="utf-8"))
+    cost = json.loads((model_folder / "fit.json").read_text(encoding="utf-8"))
+    chosen = evaluated["chosen_rule"]
+    metrics = dict(evaluated["rules"][chosen])
+    for rule, values in evaluated["rules"].items():
+        for part in ("val", "test"):
+            metrics[f"rules/{rule}/{part}_jaccard"] = values[f"{part}/jaccard"]
+    metrics["time/fit_s"] = cost["fit_s"]
+    metrics["time/predict_docs_per_s"] = cost["predict_docs_per_s"]
+    metrics["size/model_mb"] = cost["model_mb"]
+    return {"rule": chosen, "metrics": metrics}

@@ -1,0 +1,196 @@
+"""Runs: one parent a pipeline run, one child a model. Owns their names, params, tags, metrics and files."""
+
+import json
+import logging
+import subprocess
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import polars as pl
+from mlflow.data.dataset_source_registry import get_registered_sources
+from mlflow.data.polars_dataset import from_polars
+from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunStatus, RunTag
+
+from tasks.paths import DataPaths
+from tasks.settings import PROJECT_ROOT
+from tasks.stage import StageResult, hash_files
+from tasks.tracking.store import Experiment, open_experiment
+
+logger = logging.getLogger(__name__)
+
+FINISHED: Final = RunStatus.to_string(RunStatus.FINISHED)
+FAILED: Final = RunStatus.to_string(RunStatus.FAILED)
+KILLED: Final = RunStatus.to_string(RunStatus.KILLED)
+RUNNING: Final = RunStatus.to_string(RunStatus.RUNNING)
+
+PARENT_TAG: Final = "mlflow.parentRunId"
+LONGEST_VALUE: Final = 5000  # MLflow refuses params and tags above 6,000 and 8,000 characters
+
+
+@dataclass(frozen=True)
+class PipelineRun:
+    """A pipeline run in MLflow and what every child shares with it: a small value that tasks can be given.
+
+    Children carry the parent's params and tags themselves: the UI's filters do not look at the parent.
+    """
+
+    experiment: Experiment
+    run_id: str
+    name: str
+    params: dict[str, str]
+    tags: dict[str, str]
+
+
+def start_pipeline_run(
+    experiment_name: str, config: Mapping[str, Any], paths: DataPaths, tags: Mapping[str, str]
+) -> PipelineRun:
+    """Start the parent run of a pipeline run.
+
+    Args:
+        experiment_name: created if need be.
+        config: the whole configuration, nested; logged as params under dotted names.
+        paths: the data folder. Runs of it that still say RUNNING belong to a process that was killed, since one
+            pipeline at a time holds the folder's lock; they are marked KILLED.
+        tags: source, preset and whatever else is to be seen in the runs table.
+    """
+    experiment = open_experiment(experiment_name)
+    client = experiment.client()
+    _end_orphans(experiment, paths)
+    shared = {
+        "genreflow.data_dir": str(paths.root),
+        "genreflow.git_revision": git_revision(),
+        **{f"genreflow.{key}": value for key, value in tags.items()},
+    }
+    params = flat_params(config)
+    name = f"pipeline {tags.get('source', '')} {time.strftime('%Y-%m-%d %H:%M:%S')}".replace("  ", " ")
+    run = client.create_run(
+        experiment.experiment_id, run_name=name, tags={**shared, "genreflow.kind": "pipeline"}
+    )
+    client.log_batch(run.info.run_id, params=[Param(key, value) for key, value in params.items()])
+    return PipelineRun(experiment, run.info.run_id, name, params, shared)
+
+
+def start_model_run(run: PipelineRun, model_name: str, spec: Mapping[str, Any]) -> str:
+    """Start the child run of a model, with the shared params and tags and the model's own; return its id."""
+    client = run.experiment.client()
+    tags = {**run.tags, "genreflow.kind": "model", "genreflow.model": model_name, PARENT_TAG: run.run_id}
+    child = client.create_run(run.experiment.experiment_id, run_name=model_name, tags=tags)
+    params = {**run.params, **{f"model.{key}": value for key, value in flat_params(spec).items()}}
+    client.log_batch(child.info.run_id, params=[Param(key, value) for key, value in params.items()])
+    return str(child.info.run_id)
+
+
+def log_data(run: PipelineRun, paths: DataPaths) -> dict[str, str]:
+    """Tag a pipeline run with the hash of its clean table and log that table as the run's input; return the tags."""
+    tags = {"genreflow.data_hash": hash_files([paths.movies, paths.splits])[:16]}
+    log_dataset(run.experiment, run.run_id, paths, tags["genreflow.data_hash"])
+    run.experiment.client().log_batch(run.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    return tags
+
+
+def log_dataset(experiment: Experiment, run_id: str, paths: DataPaths, digest: str) -> None:
+    """Log the clean table as an input of a run, with its columns and size but none of its rows."""
+    frame = pl.read_parquet(paths.movies)
+    # Named outright, because MLflow warns that a path could be several kinds of source.
+    kind = next(kind for kind in get_registered_sources() if kind.__name__ == "LocalArtifactDatasetSource")
+    source = kind.from_dict({"uri": str(paths.movies)})
+    dataset = from_polars(frame, source=source, name="movies", digest=digest)
+    entity = dataset._to_mlflow_entity()  # noqa: SLF001 - what mlflow.log_input does for the active run
+    inputs = [DatasetInput(dataset=entity, tags=[InputTag("mlflow.data.context", "training")])]
+    experiment.client().log_inputs(run_id, inputs)
+
+
+def log_stages(run: PipelineRun, results: Sequence[StageResult]) -> None:
+    """Log what stages counted as metrics `data/<stage>/<count>` of the pipeline run, and their sidecars as files."""
+    now_ms = int(time.time() * 1000)
+    metrics: dict[str, float] = {}
+    client = run.experiment.client()
+    for result in results:
+        numbers = {key: value for key, value in _flat(result.counts) if isinstance(value, int | float)}
+        metrics |= {f"data/{result.name}/{metric_name(key)}": float(value) for key, value in numbers.items()}
+        for sidecar in result.folder.glob(f"{result.name}.stage.json"):
+            client.log_artifact(run.run_id, str(sidecar), "stages")
+    client.log_batch(run.run_id, metrics=[Metric(key, value, now_ms, 0) for key, value in metrics.items()])
+
+
+def log_metrics(experiment: Experiment, run_id: str, metrics: Mapping[str, float]) -> None:
+    """Log metrics in one batch; values that are not finite are left out, since charts cannot show them."""
+    now_ms = int(time.time() * 1000)
+    finite = {key: value for key, value in metrics.items() if abs(value) < float("inf")}
+    experiment.client().log_batch(run_id, metrics=[Metric(key, value, now_ms, 0) for key, value in finite.items()])
+
+
+def log_files(experiment: Experiment, run_id: str, files: Sequence[Path], folder: str | None = None) -> None:
+    """Log those of the files that exist."""
+    client = experiment.client()
+    for file in files:
+        if file.is_file():
+            client.log_artifact(run_id, str(file), folder)
+
+
+def end_run(experiment: Experiment, run_id: str, status: str) -> None:
+    """End a run with a status: FINISHED, FAILED or KILLED."""
+    experiment.client().set_terminated(run_id, status)
+
+
+def fail_run(experiment: Experiment, run_id: str, error: str, traceback_text: str) -> None:
+    """End a run as FAILED, with the error as a tag and its traceback as `error.txt`."""
+    client = experiment.client()
+    client.set_tag(run_id, "genreflow.error", error[:LONGEST_VALUE])
+    client.log_text(run_id, traceback_text, "error.txt")
+    client.set_terminated(run_id, FAILED)
+
+
+def kill_children(run: PipelineRun) -> None:
+    """Mark the children that still run as KILLED."""
+    client = run.experiment.client()
+    for child in client.search_runs(
+        [run.experiment.experiment_id], f"tags.`{PARENT_TAG}` = '{run.run_id}' and attributes.status = '{RUNNING}'"
+    ):
+        client.set_terminated(child.info.run_id, KILLED)
+
+
+def flat_params(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return nested configuration as params: dotted names, JSON for lists and mappings' leaves, cut to what MLflow takes."""
+    return {
+        key: (value if isinstance(value, str) else json.dumps(value))[:LONGEST_VALUE] for key, value in _flat(config)
+    }
+
+
+def metric_name(text: str) -> str:
+    """Return a text with everything that MLflow refuses in metric names replaced by "_"."""
+    return "".join(letter if letter.isalnum() or letter in "_-./ " else "_" for letter in text)
+
+
+def git_revision() -> str:
+    """Return the revision of this checkout, with "-dirty" if tracked files differ from it; "unknown" outside git."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(PROJECT_ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+    return done.stdout.strip()
+
+
+def _end_orphans(experiment: Experiment, paths: DataPaths) -> None:
+    client = experiment.client()
+    query = f"attributes.status = '{RUNNING}' and tags.`genreflow.data_dir` = '{paths.root}'"
+    for orphan in client.search_runs([experiment.experiment_id], query):
+        logger.warning("MLflow run %r was left running by a process that is gone: marked KILLED", orphan.info.run_name)
+        client.set_terminated(orphan.info.run_id, KILLED)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,81 @@
+"""The tracking room's face towards the flows."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from prefect import Task, task
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+
+from tasks.errors import GenreflowError
+from tasks.paths import data_paths
+from tasks.stage import StageResult
+from tasks.tracking import models, runs
+from tasks.tracking.last_run import LoggedModel
+from tasks.tracking.runs import PipelineRun
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def can_heal(task: Any, task_run: Any, state: State[Any]) -> bool:
+    """Return whether trying again may help: a store can be locked or away for a moment; a user's mistake stays one."""
+    del task, task_run
+    return not isinstance(state.result(raise_on_failure=False), GenreflowError)
+
+
+def tracked_task(name: str, run_name: str | None = None) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """Return the decorator of tasks that talk to the MLflow store, with their retries."""
+    return task(
+        name=name,
+        task_run_name=run_name or name,
+        cache_policy=NO_CACHE,
+        persist_result=False,
+        retries=3,
+        retry_delay_seconds=[1.0, 5.0, 20.0],
+        retry_condition_fn=can_heal,
+    )
+
+
+@tracked_task("log stages")
+def log_stages(run: PipelineRun, results: Sequence[StageResult], files: Sequence[Path] = ()) -> None:
+    """Log what the stages counted, their sidecars and further files to the pipeline's run."""
+    runs.log_stages(run, results)
+    runs.log_files(run.experiment, run.run_id, files, "explore")
+
+
+@tracked_task("log model", "log {name}")
+def log_model(run: PipelineRun, name: str, run_id: str, folder: Path) -> LoggedModel:
+    """Log a trained and evaluated model: metrics, files, the model itself; end its run as FINISHED."""
+    summary = models.model_summary(folder)
+    runs.log_metrics(run.experiment, run_id, summary["metrics"])
+    run.experiment.client().set_tag(run_id, "genreflow.rule", summary["rule"])
+    runs.log_dataset(run.experiment, run_id, data_paths(), run.tags["genreflow.data_hash"])
+    runs.log_files(run.experiment, run_id, sorted(folder.iterdir()))
+    uri = models.log_model(run.experiment, run_id, name, folder)
+    runs.end_run(run.experiment, run_id, runs.FINISHED)
+    return LoggedModel(name, folder, run_id, uri)
+
+
+@tracked_task("record failure")
+def record_failure(run: PipelineRun, run_id: str, error: str, traceback_text: str) -> None:
+    """End a model's run as FAILED, with its error and traceback."""
+    runs.fail_run(run.experiment, run_id, error, traceback_text)
+
+
+@tracked_task("promote")
+def promote(run: PipelineRun, best: LoggedModel, leaderboard: Sequence[Path]) -> int:
+    """Register the best model as champion, log the leaderboard and its metrics to the pipeline's run; return its version."""
+    version = models.promote(run.experiment, best.run_id, best.model_uri)
+    client = run.experiment.client()
+    client.set_tag(run.run_id, "genreflow.champion", f"{best.name} (version {version})")
+    runs.log_metrics(run.experiment, run.run_id, models.model_summary(best.folder)["metrics"])
+    runs.log_files(run.experiment, run.run_id, leaderboard)
+    return version
+
+
+@tracked_task("fetch classifier")
+def fetch_classifier(model: str) -> Path:
+    """Return the local folder of a logged classifier."""
+    return models.fetch_classifier(model)

@@ -1,0 +1,109 @@
+import logging
+
+import pytest
+
+from flows import command_line
+from flows.command_line import parse_command, run_command
+from flows.config import FlowConfig, PipelineConfig, PredictConfig, TrainConfig
+from tasks.errors import ConfigError, DataError
+
+
+def test_options_come_before_config_file_before_preset_before_default(tmp_path):
+    preset = tmp_path / "preset.yaml"
+    preset.write_text("models: [from-preset]\nworkers: 7\nrunner: process\n", encoding="utf-8")
+    file = tmp_path / "config.yaml"
+    file.write_text(f"preset: {preset}\nworkers: 5\nrunner: thread\n", encoding="utf-8")
+    config = parse_command(TrainConfig, ["--config", str(file), "--workers", "3"])
+    assert (config.workers, config.runner, config.models) == (3, "thread", ("from-preset",))
+    assert config.seed == 42069
+
+
+def test_nested_options_and_lists():
+    config = parse_command(PipelineConfig, ["--sample.n-movies", "70", "--models", "a,b", "--models", "c-*"])
+    assert config.sample.n_movies == 70
+    assert config.models == ("a", "b", "c-*")
+
+
+def test_underscores_stand_for_hyphens():
+    assert parse_command(TrainConfig, ["--train_on=development"]).train_on == "development"
+
+
+def test_values_keep_their_underscores():
+    assert parse_command(TrainConfig, ["--experiment=my_runs"]).experiment == "my_runs"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--seed", "x"], "--seed: "),
+        (["--runner", "rocket"], "--runner: Input should be 'thread' or 'process'"),
+        (["--bogus", "1"], "unrecognized arguments"),
+        (["--preset", "slow"], "no preset 'slow'"),
+        (["--workers", "0"], "--workers: "),
+        (["--config", "missing.yaml"], "missing.yaml"),
+    ],
+)
+def test_mistakes_exit_with_2_and_name_the_option(arguments, message, capsys):
+    with pytest.raises(SystemExit) as end:
+        parse_command(TrainConfig, arguments)
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["--text", "x", "--input", "a.csv"], ["--input", "a.csv"]])
+def test_predict_wants_one_kind_of_input(arguments, capsys):
+    with pytest.raises(SystemExit):
+        parse_command(PredictConfig, arguments)
+    assert "error: " in capsys.readouterr().err
+
+
+@pytest.fixture
+def quiet_root(monkeypatch):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    monkeypatch.setattr(command_line, "ENVIRONMENT", {})
+    monkeypatch.setattr("sys.argv", ["command"])
+
+
+@pytest.mark.usefixtures("quiet_root")
+def test_users_errors_are_one_line(capsys):
+    def fail(_config: FlowConfig) -> int:
+        raise DataError("movies.csv, line 3: no title; add one")
+
+    assert run_command(FlowConfig, fail) == 1
+    assert capsys.readouterr().err == "error: movies.csv, line 3: no title; add one\n"
+
+
+@pytest.mark.usefixtures("quiet_root")
+def test_an_interrupt_says_how_to_go_on(capsys):
+    def interrupt(_config: FlowConfig) -> int:
+        raise KeyboardInterrupt
+
+    assert run_command(FlowConfig, interrupt) == 130
+    assert "again to continue" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("quiet_root")
+def test_defects_keep_their_traceback():
+    def crash(_config: FlowConfig) -> int:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run_command(FlowConfig, crash)
+
+
+def test_every_preset_is_a_valid_configuration():
+    from flows.config import PRESETS, load_preset  # noqa: PLC0415
+    from tasks.models.registry import choose_models  # noqa: PLC0415
+
+    presets = sorted(path.stem for path in PRESETS.glob("*.yaml"))
+    assert "quick" in presets
+    for name in presets:
+        config = PipelineConfig(preset=name)
+        assert choose_models(config.models, config.model_params)
+        assert set(load_preset(name)) <= set(PipelineConfig.model_fields)
+
+
+def test_preset_that_is_no_mapping_is_refused(tmp_path):
+    (tmp_path / "list.yaml").write_text("- a\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="holds no mapping"):
+        TrainConfig(preset=str(tmp_path / "list.yaml"))

@@ -1,0 +1,51 @@
+"""The layout's promises: names that shadow nothing, rooms that import nothing, help that loads nothing heavy."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tasks.settings import PROJECT_ROOT
+
+FLOWS = sorted(path for path in (PROJECT_ROOT / "flows").glob("*.py") if path.name != "__init__.py")
+COMMANDS = [path for path in FLOWS if "run_command(" in path.read_text(encoding="utf-8") and path.stem != "command_line"]
+ROOMS = sorted(path.parent for path in (PROJECT_ROOT / "tasks").glob("*/__init__.py"))
+
+
+@pytest.mark.parametrize("path", FLOWS, ids=lambda path: path.stem)
+def test_no_flow_shadows_an_installed_module(path):
+    # `python flows/x.py` puts flows/ at the head of sys.path, so its modules hide all others of their names
+    assert path.stem not in sys.stdlib_module_names
+    assert importlib.util.find_spec(path.stem) is None
+
+
+@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
+def test_a_room_opens_with_a_docstring_and_imports_nothing(room):
+    code = compile((room / "__init__.py").read_text(encoding="utf-8"), room.name, "exec")
+    assert code.co_consts[0]
+    assert isinstance(code.co_consts[0], str)
+    assert "import" not in (room / "__init__.py").read_text(encoding="utf-8").split('"""')[2]
+
+
+def test_commands_are_found():
+    assert {path.stem for path in COMMANDS} >= {"acquire", "prepare", "explore", "train", "compare", "predict"}
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.stem)
+def test_help_loads_nothing_heavy_and_shows_defaults(path, tmp_path):
+    probe = (
+        "import runpy, sys, json\n"
+        f"sys.argv = [{str(path)!r}, '--help']\n"
+        "try:\n"
+        f"    runpy.run_path({str(path)!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n"
+        "    print(json.dumps([end.code, sorted({name.split('.')[0] for name in sys.modules})]))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], cwd=tmp_path, capture_output=True, text=True, check=True)
+    text, _, last = done.stdout.rstrip().rpartition("\n")
+    code, modules = json.loads(last)
+    assert code == 0
+    assert "(default: False)" in " ".join(text.split())
+    assert not {"prefect", "mlflow", "torch", "spacy", "sklearn", "matplotlib", "pandas"} & set(modules)
