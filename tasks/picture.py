@@ -13,6 +13,8 @@ from typing import Any, Final
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font
@@ -64,9 +66,14 @@ def write_picture(folder: Path, name: str, draw: Callable[[], Figure]) -> None:
         mpl.rcdefaults()  # whatever the user's matplotlibrc says
         mpl.rcParams.update(_STYLE)
         figure = draw()
-        figure.savefig(folder / f"{name}.svg", metadata={"Date": None, "Creator": None})
+        # Straight from the canvases: `savefig` draws everything twice, to measure first what is not cropped anyway.
+        # (Both methods are public, but matplotlib has left them without types.)
+        svg_facts: dict[str, None] = {"Date": None, "Creator": None}
+        FigureCanvasSVG(figure).print_svg(folder / f"{name}.svg", metadata=svg_facts)  # type: ignore[no-untyped-call]
         figure.set_layout_engine("none")  # the layout is found; finding it again takes as long as drawing
-        figure.savefig(folder / f"{name}.png", dpi=DOTS_PER_INCH, metadata={"Software": None})
+        figure.dpi = DOTS_PER_INCH
+        png_facts: dict[str, None] = {"Software": None}
+        FigureCanvasAgg(figure).print_png(folder / f"{name}.png", metadata=png_facts)  # type: ignore[no-untyped-call]
 
 
 def picture_files(names: Sequence[str]) -> tuple[str, ...]:

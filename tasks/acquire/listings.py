@@ -1,0 +1,153 @@
+"""Raw listings brought to `data/raw`, whatever their source. Owns what a source may be and the acquire stage.
+
+Raw data is immutable: files are copied byte by byte, or used where they are, and nothing is cleaned here.
+"""
+
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tasks.acquire.archive import list_archive, unpack_archive
+from tasks.acquire.config import SampleConfig
+from tasks.acquire.csv_header import check_header
+from tasks.acquire.raw_folder import divide_by_owner, make_room
+from tasks.acquire.sample import write_sample
+from tasks.acquire.sample_genres import GENRE_FILES
+from tasks.errors import SourceError
+from tasks.paths import DataPaths
+from tasks.stage import Stage, StageResult, config_dict, run_stage
+
+STAGE: Final = "acquire"
+DATASET_PAGE: Final = "https://www.kaggle.com/datasets/rajugc/imdb-movies-dataset-based-on-genre"
+
+Write = Callable[[Path], Mapping[str, Any]]  # writes all files into a folder, returns counts
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where listings come from: what it is called, which files it gives, what they are made from, and how."""
+
+    kind: str
+    label: str
+    names: tuple[str, ...]  # of the files to write; none if they are used in place
+    inputs: tuple[Path, ...]
+    config: Mapping[str, Any]
+    write: Write
+
+
+def acquire_listings(paths: DataPaths, source: str, sample: SampleConfig, seed: int) -> StageResult:
+    """Bring `data/raw/*.csv` up to date from a source, so that they hold its listings and no others.
+
+    Args:
+        paths: the data folder.
+        source: `sample`, `kaggle`, a folder of per-genre CSVs (`data/raw` itself is used in place), or a zip of them.
+        sample: the size of the embedded sample.
+        seed: of the embedded sample; other sources ignore both.
+
+    Returns:
+        Counts: `source`, `label`, `files`, `bytes`, and for the sample also `movies`, `rows`, `rows_by_file`, `flaws`.
+
+    Raises:
+        SourceError: the source does not exist or is not in the expected form, or `data/raw` holds CSVs of the user.
+    """
+    origin = _embedded_sample(sample, seed) if source == "sample" else _find_source(source, paths.raw)
+    _protect_files_of_user(paths.raw, in_place=not origin.names)
+    room = Path(__file__).parent
+    stage = Stage(
+        name=STAGE,
+        folder=paths.raw,
+        outputs=origin.names,
+        inputs=origin.inputs,
+        config={"source": origin.kind, "label": origin.label, **origin.config},
+        code=(*room.glob("sample*.py"), room / "listings.py", room / "archive.py"),
+        packages=("numpy",) if source == "sample" else (),
+    )
+
+    def build(unfinished: Path) -> dict[str, Any]:
+        counts = origin.write(unfinished)
+        files = [unfinished / name for name in origin.names] or list(origin.inputs)
+        if origin.names:
+            make_room(stage, unfinished)
+        size = sum(path.stat().st_size for path in files)
+        return {"source": origin.kind, "label": origin.label, "files": len(files), "bytes": size, **counts}
+
+    return run_stage(stage, build)
+
+
+def _embedded_sample(sample: SampleConfig, seed: int) -> Source:
+    def write(folder: Path) -> dict[str, Any]:
+        return write_sample(folder, sample.n_movies, seed)
+
+    names = tuple(sorted(GENRE_FILES.values()))
+    return Source("sample", "sample", names, (), {**config_dict(sample), "seed": seed}, write)
+
+
+def _find_source(source: str, raw: Path) -> Source:
+    """Return the source that a word or a path names."""
+    if source == "kaggle":
+        raise SourceError(
+            f"This version cannot download. Get the zip from {DATASET_PAGE} and pass it: `--source FILE.zip`."
+        )
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return _folder(path, raw)
+    if path.suffix.lower() == ".csv" and path.is_file():
+        raise SourceError(f"{path} is a single file. Pass its folder: `--source {path.parent}`.")
+    if path.is_file():
+        return Source("zip", path.name, tuple(sorted(list_archive(path))), (path,), {}, _unpacking(path))
+    raise SourceError(
+        f"There is no source {source!r}. Expected is `sample`, a folder of per-genre CSVs, or a zip of them "
+        f"(from {DATASET_PAGE}). Relative paths start from {Path.cwd()}."
+    )
+
+
+def _unpacking(path: Path) -> Write:
+    def write(folder: Path) -> dict[str, Any]:
+        unpack_archive(path, folder)
+        return {}
+
+    return write
+
+
+def _folder(folder: Path, raw: Path) -> Source:
+    in_place = raw.is_dir() and folder.samefile(raw)
+    files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv" and path.is_file())
+    if not files:
+        zips = sorted(path.name for path in folder.glob("*.zip"))
+        hint = f"It holds {zips[0]}: pass that file." if zips else "Expected is one CSV per genre, such as action.csv."
+        raise SourceError(f"There is no *.csv in the folder {folder}. {hint}")
+    by_name = {f"{path.stem}.csv": path for path in files}
+    for path in files:
+        check_header(path, str(path))
+        if by_name[f"{path.stem}.csv"] != path or (in_place and path.suffix != ".csv"):
+            raise SourceError(f"{path} would be taken as {path.stem}.csv. Rename it, to a name of its own in .csv.")
+
+    def write(target: Path) -> dict[str, Any]:
+        for name, path in by_name.items():
+            shutil.copyfile(path, target / name)
+        return {}
+
+    if in_place:
+        return Source("in place", folder.resolve().name, (), tuple(files), {}, lambda _: {})
+    return Source("folder", folder.resolve().name, tuple(by_name), tuple(files), {}, write)
+
+
+def _protect_files_of_user(raw: Path, *, in_place: bool) -> None:
+    ours, theirs = divide_by_owner(raw)
+    if theirs and not in_place:
+        raise SourceError(
+            f"{raw} holds CSVs that genreflow did not put there or that were changed since ({_some(theirs)}), and they "
+            f"are not overwritten. Use them with `--source {raw}`, move them elsewhere, or set GENREFLOW_DATA_DIR to "
+            "another folder."
+        )
+    if theirs and ours:
+        raise SourceError(
+            f"{raw} holds CSVs of an earlier source ({_some(ours)}) beside yours ({_some(theirs)}). Remove the former, "
+            "or move yours to a folder of their own and pass that."
+        )
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")

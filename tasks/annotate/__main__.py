@@ -1,0 +1,52 @@
+"""`python -m tasks.annotate show ID`: print a movie's sentences from the annotated corpus."""
+
+import argparse
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import conllu
+
+from tasks.annotate.conllu import read_source
+from tasks.errors import DataError, GenreflowError
+from tasks.paths import data_paths
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = argparse.ArgumentParser(prog="python -m tasks.annotate", description="Look into the annotated corpus.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    show = commands.add_parser("show", help="print a movie's genres, sentences, tokens and lemmas")
+    show.add_argument("movie_id", metavar="ID", help="such as tt0000574")
+    show.add_argument("--corpus", type=Path, help="CoNLL-U file (default: the one in the data folder)")
+    options = parser.parse_args(arguments)
+    try:
+        for line in show_movie(options.corpus or data_paths().conllu, options.movie_id):
+            sys.stdout.write(f"{line}\n")
+    except GenreflowError as error:
+        sys.stderr.write(f"{error}\n")
+        return 1
+    return 0
+
+
+def show_movie(corpus: Path, movie_id: str) -> Iterator[str]:
+    """Yield the lines to print: id and genres, then each sentence with a table of its tokens.
+
+    Raises:
+        DataError: the corpus cannot be read or has no such movie.
+    """
+    source = read_source(corpus, movie_id)
+    if not source:
+        raise DataError(f"{corpus} has no sentence of {movie_id!r}: is the id right, and did cleaning keep the movie?")
+    for sentence in conllu.parse(source):
+        if "genre" in sentence.metadata:
+            yield f"{movie_id}  {sentence.metadata['genre']}"
+        yield f"\n{sentence.metadata['text']}"
+        width = max(len(token["form"]) for token in sentence)
+        for token in sentence:
+            tags = "  ".join(token[column] for column in ("upos", "xpos") if token[column] not in (None, "_"))
+            yield f"{token['id']:>4}  {token['form']:<{width}}  {token['lemma']}  {tags}".rstrip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

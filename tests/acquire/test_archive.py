@@ -1,0 +1,120 @@
+import contextlib
+import io
+import stat
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.acquire import archive
+from tasks.acquire.archive import list_archive, unpack_archive
+from tasks.errors import SourceError
+
+LISTING = "movie_id,movie_name,genre,description\ntt1,Salt,War,Two sailors wait.\n"
+
+
+def test_csvs_come_out_unchanged_and_other_entries_do_not(tmp_path: Path, make_zip: Any) -> None:
+    path = make_zip(
+        {"set/Action.csv": LISTING, "war.CSV": "\ufeff" + LISTING, "README.md": "x", "__MACOSX/._war.csv": "\x00"}
+    )
+    unpack_archive(path, tmp_path)
+    assert list_archive(path) == {"Action.csv": "set/Action.csv", "war.csv": "war.CSV"}
+    assert (tmp_path / "Action.csv").read_bytes() == LISTING.encode()
+    assert (tmp_path / "war.csv").read_bytes() == b"\xef\xbb\xbf" + LISTING.encode()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["Action.csv", "archive.zip", "war.csv"]
+
+
+@pytest.mark.parametrize(
+    "name", ["../evil.csv", "/evil.csv", "a/../../evil.csv", "..\\evil.csv", "C:evil.csv", "a\n.csv"]
+)
+def test_a_name_that_points_elsewhere_is_refused(tmp_path: Path, make_zip: Any, name: str) -> None:
+    path = make_zip({"war.csv": LISTING, name: LISTING})
+    with pytest.raises(SourceError, match="points out of its folder"):
+        unpack_archive(path, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["archive.zip"]
+
+
+@pytest.mark.parametrize("names", [("a/war.csv", "b/war.csv"), ("war.csv", "WAR.csv"), ("war.csv", "war.CSV")])
+def test_two_files_of_one_name_are_refused(make_zip: Any, names: tuple[str, str]) -> None:
+    path = make_zip(dict.fromkeys(names, LISTING))
+    with pytest.raises(SourceError, match=r"two files named (war|WAR)\.csv"):
+        list_archive(path)
+
+
+def test_an_archive_without_csvs_is_refused(make_zip: Any) -> None:
+    with pytest.raises(SourceError, match=r"archive\.zip has no \*\.csv"):
+        list_archive(make_zip({"notes.txt": "x"}))
+
+
+def test_a_csv_that_is_no_listing_is_named_with_its_archive(tmp_path: Path, make_zip: Any) -> None:
+    path = make_zip({"set/war.csv": "a,b\n"})
+    with pytest.raises(SourceError, match=r"archive\.zip: set/war\.csv: the first row lacks movie_id"):
+        unpack_archive(path, tmp_path)
+
+
+def test_a_bomb_is_refused_by_its_ratio_and_by_its_size(make_zip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = make_zip({"war.csv": LISTING + "0" * 3_000_000})
+    with pytest.raises(SourceError, match=r"would unpack .* to 3,000,0"):
+        list_archive(path)
+    monkeypatch.setattr(archive, "MAX_BYTES", 10)
+    with pytest.raises(SourceError, match="accepted are 10 "):
+        list_archive(make_zip({"war.csv": LISTING}))
+
+
+def test_too_many_entries_are_refused(make_zip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archive, "MAX_ENTRIES", 2)
+    with pytest.raises(SourceError, match="has 3 entries"):
+        list_archive(make_zip({f"{number}.csv": LISTING for number in range(3)}))
+
+
+def test_a_damaged_entry_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "stored.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as file:
+        file.writestr("war.csv", LISTING)
+    path.write_bytes(path.read_bytes().replace(b"sailors", b"sailers"))
+    with pytest.raises(SourceError, match=r"stored\.zip: war\.csv is damaged .*Download the archive again"):
+        unpack_archive(path, tmp_path)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"<!DOCTYPE html>"])
+def test_what_is_no_zip_is_refused(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "page.zip").write_bytes(content)
+    with pytest.raises(SourceError, match=r"page\.zip is no zip, or a damaged one"):
+        list_archive(tmp_path / "page.zip")
+
+
+def test_a_link_an_encrypted_and_an_oddly_packed_entry_are_refused(tmp_path: Path) -> None:
+    link, packed = zipfile.ZipInfo("link.csv"), zipfile.ZipInfo("packed.csv")
+    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+    packed.compress_type = zipfile.ZIP_LZMA
+    for entry, said in ((link, "is a link"), (packed, "packed in an unusual way")):
+        with zipfile.ZipFile(tmp_path / "odd.zip", "w") as file:
+            file.writestr(entry, LISTING)
+        with pytest.raises(SourceError, match=said):
+            list_archive(tmp_path / "odd.zip")
+    with zipfile.ZipFile(tmp_path / "odd.zip", "w") as file:
+        file.writestr("war.csv", LISTING)
+    content = bytearray((tmp_path / "odd.zip").read_bytes())
+    content[content.index(b"PK\x01\x02") + 8] |= 1  # the flag of an encrypted entry, in the directory
+    (tmp_path / "odd.zip").write_bytes(content)
+    with pytest.raises(SourceError, match="is encrypted"):
+        list_archive(tmp_path / "odd.zip")
+
+
+@given(position=st.integers(0, 250), byte=st.integers(0, 255))
+def test_one_wrong_byte_gives_a_source_error_or_the_right_files(
+    tmp_path_factory: pytest.TempPathFactory, position: int, byte: int
+) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(zipfile.ZipInfo("war.csv"), LISTING, zipfile.ZIP_DEFLATED)
+    content = bytearray(buffer.getvalue())
+    content[position % len(content)] = byte
+    folder = tmp_path_factory.mktemp("wrong")
+    (folder / "wrong.zip").write_bytes(content)
+    with contextlib.suppress(SourceError):
+        unpack_archive(folder / "wrong.zip", folder)
+        assert [path.read_text() for path in folder.glob("*.csv")] == [LISTING]

@@ -1,0 +1,48 @@
+import random
+import re
+
+import pytest
+
+from tasks.acquire.sample_genres import GENRE_FILES
+from tasks.acquire.sample_text import PlotWriter
+from tasks.acquire.sample_words import GENRE_WORDS
+from tasks.schema import GENRES
+
+ROLES = {"person", "place", "thing", "aim", "event", "mood", "people", "things", "aims", "aiming"}
+
+
+@pytest.fixture(scope="module")
+def writer() -> PlotWriter:
+    return PlotWriter(random.Random(3).random)
+
+
+def test_every_genre_has_words_for_every_role(writer: PlotWriter) -> None:
+    assert tuple(GENRE_WORDS) == GENRES
+    assert set(GENRE_FILES) < set(GENRES)
+    for genre, roles in writer._of_genre.items():
+        assert roles.keys() == ROLES, genre
+        assert all(len(words) >= 5 and all(words) for words in roles.values()), genre
+
+
+def test_plots_are_whole_english_sentences(writer: PlotWriter) -> None:
+    for _ in range(500):
+        sentences = writer.plot(("Crime", "Drama"), 2)
+        assert len(sentences) in {2, 3}
+        for sentence in sentences:
+            assert re.fullmatch(r"[A-ZÀ-Þ][^{}]+[.?]", sentence), sentence
+            assert "  " not in sentence
+            assert not re.search(r"\b[Aa] [aeio]", sentence), sentence
+
+
+def test_titles_have_no_slot_left(writer: PlotWriter) -> None:
+    titles = {writer.title(("Western",)) for _ in range(500)}
+    assert len(titles) > 300
+    assert all(re.fullmatch(r"[A-ZÀ-Þ][^{}.]*", title) for title in titles)
+
+
+def test_words_carry_the_genre_but_not_alone(writer: PlotWriter) -> None:
+    plots = [" ".join(writer.plot(("Western",), 2)) for _ in range(300)]
+    telling = sum(bool(re.search("gunslinger|sheriff|cowboy|saloon|outlaw|ranch|prairie|stagecoach", p)) for p in plots)
+    assert 150 < telling < 300
+    others = " ".join(plots)
+    assert re.search("wizard|astronaut|detective|gangster|boxer|samurai", others)

@@ -1,0 +1,89 @@
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tasks.errors import DataError
+from tasks.report.leaderboard import LEADERBOARD, rank_models, render_markdown, render_terminal
+
+
+def write_model(folder: Path, name: str, val: float | None, test: float = 0.3, **more: Any) -> Path:
+    model = folder / name
+    model.mkdir()
+    metrics = {"val/jaccard": val, "test/jaccard": test, "test/f1_samples": 0.5, **more}
+    (model / "metrics.json").write_text(
+        json.dumps({"chosen_rule": "global", "rules": {"global": metrics, "fixed": {}}})
+    )
+    (model / "fit.json").write_text(json.dumps({"fit_s": 1.25, "predict_docs_per_s": 12345.6, "model_mb": 3}))
+    return model
+
+
+def test_validation_sets_the_order_and_test_does_not(tmp_path: Path) -> None:
+    folders = [
+        write_model(tmp_path, "lucky", 0.40, test=0.9),
+        write_model(tmp_path, "best", 0.45, test=0.1),
+        write_model(tmp_path, "also_best", 0.45, test=0.2),
+        write_model(tmp_path, "undefined", None),
+    ]
+    leaderboard = rank_models(folders)
+    assert leaderboard.schema == LEADERBOARD
+    assert leaderboard["rank"].to_list() == [1, 2, 3, 4]
+    assert leaderboard["model"].to_list() == ["also_best", "best", "lucky", "undefined"]
+    assert rank_models(folders[::-1]).equals(leaderboard)
+
+
+def test_values_come_from_the_chosen_rule_and_undefined_ones_are_null(tmp_path: Path) -> None:
+    model = write_model(tmp_path, "model", 0.4, **{"test/f1_macro": math.nan})
+    row = rank_models([model]).row(0, named=True)
+    assert (row["rule"], row["val_jaccard"], row["test_f1_samples"]) == ("global", 0.4, 0.5)
+    assert (row["fit_s"], row["predict_docs_per_s"], row["model_mb"]) == (1.25, 12345.6, 3.0)
+    assert row["test_f1_macro"] is None
+    assert row["test_exact_match"] is None
+
+
+def test_the_terminal_table_fits_and_marks_the_champion_alone(tmp_path: Path) -> None:
+    names = ["a", "[bold]b", "c" * 70]
+    leaderboard = rank_models([write_model(tmp_path, name, 0.4 - len(name) / 1000) for name in names])
+    text = render_terminal(leaderboard)
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert [line.split()[1] for line in lines if line.startswith("★") and "champion" not in line] == ["a"]
+    assert "[bold]b" in text
+    assert "12,346" in text
+    assert "\x1b" not in text
+
+
+def test_markdown_has_every_column_and_a_bold_champion(tmp_path: Path) -> None:
+    leaderboard = rank_models([write_model(tmp_path, "a|b", 0.4), write_model(tmp_path, "c", 0.3)])
+    header, _, first, second = render_markdown(leaderboard).splitlines()
+    assert header.count("|") == len(LEADERBOARD) + 1
+    assert "**a\\|b**" in first
+    assert "**" not in second
+
+
+def test_nothing_to_rank_is_an_error() -> None:
+    with pytest.raises(DataError, match="no evaluated model"):
+        rank_models([])
+
+
+def test_the_same_name_twice_is_an_error(tmp_path: Path) -> None:
+    model = write_model(tmp_path, "a", 0.4)
+    with pytest.raises(DataError, match="same name"):
+        rank_models([model, model])
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"chosen_rule": "own", "rules": {}}', '{"rules": []}'])
+def test_damaged_metrics_name_the_file(tmp_path: Path, content: str) -> None:
+    model = write_model(tmp_path, "a", 0.4)
+    (model / "metrics.json").write_text(content)
+    with pytest.raises(DataError, match=r"metrics\.json"):
+        rank_models([model])
+
+
+def test_missing_costs_name_the_file(tmp_path: Path) -> None:
+    model = write_model(tmp_path, "a", 0.4)
+    (model / "fit.json").unlink()
+    with pytest.raises(DataError, match=r"fit\.json"):
+        rank_models([model])

@@ -1,0 +1,89 @@
+import json
+from pathlib import Path
+from unittest.mock import patch
+
+import polars as pl
+import pytest
+
+from tasks import schema
+from tasks.errors import DataError
+from tasks.paths import DataPaths
+from tasks.report import task
+from tasks.report.stages import write_leaderboard, write_model_pictures
+
+
+def write_model(folder: Path, genres: list[str], jaccard: float = 0.4) -> Path:
+    """Write what the evaluation leaves of a model that finds every other genre and always says the first one."""
+    folder.mkdir(parents=True)
+    count = len(genres)
+    found = [float(index % 2) if index != 2 else None for index in range(count)]  # the third has no positive
+    per_genre = {
+        "genre": genres,
+        "support": [10] * count,
+        "predicted": [5] * count,
+        "tp": [5] * count,
+        "fp": [0] * count,
+        "fn": [5] * count,
+        "tn": [80] * count,
+        "precision": found,
+        "recall": found,
+        "f1": found,
+        "average_precision": found,
+        "jaccard": found,
+    }
+    pl.DataFrame(per_genre).write_csv(folder / "per_genre.csv")
+    movies = {
+        "movie_id": ["tt1", "tt2"],
+        "true_genres": [genres[:2], genres[-1:]],
+        "predicted_genres": [genres[:1]] * 2,
+    }
+    pl.DataFrame(movies).write_parquet(folder / "predictions_test.parquet")
+    metrics = {"chosen_rule": "global", "rules": {"global": {"val/jaccard": jaccard, "test/jaccard": jaccard}}}
+    (folder / "metrics.json").write_text(json.dumps(metrics))
+    (folder / "fit.json").write_text(json.dumps({"fit_s": 1.0, "predict_docs_per_s": 2.0, "model_mb": 3.0}))
+    return folder
+
+
+@pytest.mark.parametrize("genres", [list(schema.GENRES), ["Drama"]], ids=["all genres", "one genre"])
+def test_a_models_pictures_are_written_the_same_each_time(tmp_path: Path, genres: list[str]) -> None:
+    model = write_model(tmp_path / "model", genres)
+    result = write_model_pictures(model)
+    names = [f"{name}.{form}" for name in ("confusion", "per_genre", "predicted_instead") for form in ("svg", "png")]
+    before = [(model / name).read_bytes() for name in names]
+    assert result.counts["genres"] == len(genres)
+    assert write_model_pictures(model).skipped
+    (model / "report.stage.json").unlink()
+    assert not write_model_pictures(model).skipped
+    assert [(model / name).read_bytes() for name in names] == before
+
+
+def test_a_model_that_is_not_evaluated_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"per_genre\.csv"):
+        write_model_pictures(tmp_path)
+
+
+def test_a_table_without_its_columns_is_an_error(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model", ["Drama", "War"])
+    (model / "per_genre.csv").write_text("genre,f1\nDrama,0.5\n")
+    with pytest.raises(DataError, match="support"):
+        write_model_pictures(model)
+
+
+def test_the_leaderboard_follows_what_any_model_left(tmp_path: Path) -> None:
+    folders = [write_model(tmp_path / name, ["Drama"], jaccard) for name, jaccard in (("a", 0.3), ("b", 0.4))]
+    results = tmp_path / "results"
+    assert write_leaderboard(folders, results).counts == {"models": 2, "champion": "b"}
+    assert write_leaderboard(folders, results).skipped
+    assert pl.read_csv(results / "leaderboard.csv")["model"].to_list() == ["b", "a"]
+    assert {path.suffix for path in results.glob("leaderboard.*")} == {".csv", ".md", ".svg", ".png", ".json"}
+    better = (folders[0] / "metrics.json").read_text().replace("0.3", "0.5")
+    (folders[0] / "metrics.json").write_text(better)
+    assert write_leaderboard(folders, results).counts["champion"] == "a"
+
+
+def test_the_tasks_do_both(paths: DataPaths) -> None:
+    model = write_model(paths.models / "model", ["Drama", "War"])
+    with patch.object(task, "get_run_logger") as logger:
+        assert task.draw_model.fn(model).folder == model
+        assert task.leaderboard.fn([model]).folder == paths.results
+    assert "★" in logger.return_value.info.call_args.args[1]

@@ -1,0 +1,52 @@
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+
+from tasks.picture import LONGEST_LABEL, draw_bars, draw_heat_map, drawable, new_figure, short_number, write_picture
+
+
+def draw(rows: int) -> Figure:
+    figure = new_figure(4, 3)
+    bars, heat = figure.subplots(2, 1)
+    draw_bars(bars, [f"$row {row}$" for row in range(rows)], list(range(rows)), ["note"] * rows)
+    draw_heat_map(heat, np.array([[0.0, np.nan], [12.0, 3000.0]]), ["a", "b"], ["c", "d"], logarithmic=True)
+    return figure
+
+
+def test_pictures_are_the_same_from_any_thread_and_under_any_style(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone, together = tmp_path / "alone", tmp_path / "together"
+    alone.mkdir()
+    together.mkdir()
+    for rows in range(1, 5):
+        write_picture(alone, str(rows), partial(draw, rows))
+    monkeypatch.setitem(mpl.rcParams, "font.size", 30)
+    monkeypatch.setitem(mpl.rcParams, "svg.hashsalt", "other")
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(lambda rows: write_picture(together, str(rows), partial(draw, rows)), range(1, 5)))
+    written = {path.name: path.read_bytes() for path in alone.iterdir()}
+    assert len(written) == 8
+    assert written == {path.name: path.read_bytes() for path in together.iterdir()}
+    assert mpl.rcParams["font.size"] == 30
+    assert b"dc:date" not in written["1.svg"]
+
+
+@given(st.text())
+def test_labels_are_short_single_lines_that_can_be_drawn(text: str) -> None:
+    label = drawable(text)
+    assert len(label) <= LONGEST_LABEL
+    assert "\n" not in label
+    assert drawable(label) == label
+
+
+@given(st.floats(0, 9e8))
+def test_short_numbers_are_short(value: float) -> None:
+    assert 1 <= len(short_number(value)) <= 4
