@@ -53,9 +53,7 @@ def run_command(config_type: type[Config], run: str | Callable[[Config], int]) -
         log_to_console(config.verbose)
         if callable(run):
             return run(config)
-        logging.getLogger(__name__).info("starting Prefect and MLflow, which takes some 20 s")
-        module, name = run.split(":")
-        getattr(importlib.import_module(module), name)(config)
+        run_flow(run, config)
     except GenreflowError as error:
         sys.stderr.write(f"error: {error}\n")
         return EXIT_FAILED
@@ -63,6 +61,16 @@ def run_command(config_type: type[Config], run: str | Callable[[Config], int]) -
         sys.stderr.write("interrupted; run the same command again to continue\n")
         return EXIT_INTERRUPTED
     return EXIT_OK
+
+
+def run_flow(flow: str, config: FlowConfig) -> None:
+    """Run a flow, given as "module:name", on the Prefect server at hand or on a temporary one."""
+    logging.getLogger(__name__).info("starting Prefect and MLflow, which takes some seconds")
+    from flows.server import prefect_server  # noqa: PLC0415 - Prefect is imported only where a flow runs
+
+    module, name = flow.split(":")
+    with prefect_server():
+        getattr(importlib.import_module(module), name)(config)
 
 
 def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config:

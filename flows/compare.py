@@ -7,12 +7,13 @@ if __name__ == "__main__":
     raise SystemExit(run_command(CompareConfig, "flows.compare:compare"))
 
 import logging
+import sys
 
 from prefect import flow
 
 from flows.runtime import exclusive
 from tasks.paths import data_paths
-from tasks.report.task import leaderboard
+from tasks.report.task import draw_champion, leaderboard
 from tasks.settings import settings
 from tasks.tracking.last_run import load_last_run
 from tasks.tracking.task import promote
@@ -32,7 +33,9 @@ def compare(config: CompareConfig) -> None:
     with exclusive(paths):
         run, models = load_last_run(paths)
         ranked = leaderboard([model.folder for model in models])
+        sys.stdout.write((paths.results / "leaderboard.txt").read_text(encoding="utf-8"))
         best = next(model for model in models if model.name == ranked.counts["champion"])
+        draw_champion(best.folder)
         version = promote(run, best, sorted(paths.results.glob("leaderboard.*")))
         logger.info("champion: %s, version %s of movie-genre-classifier", best.name, version)
         logger.info("results: %s", paths.results)

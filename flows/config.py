@@ -1,7 +1,7 @@
 """The flows' parameters: what an experiment chooses. Owns presets and their precedence; knows no machine fact.
 
-The same frozen models are the command lines, the forms in Prefect's UI, the parameters in `prefect.yaml`, the presets in
-`deployments/presets/` and what MLflow logs. Precedence: given explicitly, then the preset, then the default.
+The same frozen models are the command lines, the forms in Prefect's UI, the parameters in `prefect.yaml`, the presets
+in `deployments/presets/` and what MLflow logs. Precedence: given explicitly, then the preset, then the default.
 """
 
 from pathlib import Path
@@ -94,7 +94,7 @@ class TrainConfig(PresetConfig):
     train_on: Literal["train", "development"] = Field(
         "train", description="The whole train part, or its stratified tenth for quick experiments."
     )
-    runner: Literal["thread", "process"] = Field("thread", description="Models in threads or in processes of their own.")
+    runner: Literal["thread", "process"] = Field("thread", description="Models in threads or in own processes.")
     workers: PositiveInt | None = Field(None, description="Models or shards at a time; none: one a core.")
     experiment: str = Field("genreflow", min_length=1, description="Name of the MLflow experiment.")
 

@@ -8,7 +8,7 @@ if __name__ == "__main__":
 
 from prefect import flow
 
-from flows.runtime import exclusive
+from flows.runtime import core_count, exclusive
 from tasks.explore.task import explore as explore_data
 from tasks.paths import data_paths
 from tasks.stage import StageResult
@@ -18,4 +18,4 @@ from tasks.stage import StageResult
 def explore(config: ExploreFlowConfig) -> list[StageResult]:
     """Draw and tabulate what is in data/raw and data/clean."""
     with exclusive(data_paths()):
-        return explore_data(config.explore)
+        return explore_data(config.explore, core_count())

@@ -1,12 +1,14 @@
 """The genres of new descriptions: `python flows/predict.py --text "..."`, or `--input FILE.csv --output OUT.csv`."""
 
-from flows.command_line import run_command
+import sys
+
+from flows.command_line import run_command, run_flow
 from flows.config import PredictConfig
 
 
 def answer(config: PredictConfig) -> int:
     """Print the genres of one description with their scores. It takes no flow, and so starts no server."""
-    import polars as pl  # noqa: PLC0415 - `--help` is answered without it
+    import polars as pl  # noqa: PLC0415 - as all of these: `--help` is answered without them
 
     from tasks.models.classifier import GenreClassifier  # noqa: PLC0415
     from tasks.tracking.models import fetch_classifier  # noqa: PLC0415
@@ -27,14 +29,11 @@ def predict_or_answer(config: PredictConfig) -> int:
     """Score a file in a flow, or one text at once."""
     if config.text is not None:
         return answer(config)
-    importlib.import_module("flows.predict").predict(config)
+    run_flow("flows.predict:predict", config)
     return 0
 
 
 if __name__ == "__main__":
-    import importlib
-    import sys
-
     raise SystemExit(run_command(PredictConfig, predict_or_answer))
 
 from prefect import flow

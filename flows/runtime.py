@@ -74,7 +74,7 @@ def core_count() -> int:
 
 
 def task_runner(kind: str, workers: int | None) -> TaskRunner[Any]:
-    """Return the runner that models are submitted to: "thread" or "process", with as many workers as asked or as cores."""
+    """Return the runner that models are submitted to, with as many threads or processes as asked, or as cores."""
     count = workers or core_count()
     logger.info("models run in %s %s", count, "threads" if kind == "thread" else "processes")
     return ThreadPoolTaskRunner(max_workers=count) if kind == "thread" else ProcessPoolTaskRunner(max_workers=count)

@@ -48,6 +48,7 @@ MOVIES: Final = pl.Schema(
         "description": pl.String(),
         "genres": pl.List(pl.String()),  # sorted, never empty
         "description_source": pl.String(),  # "listing" or "crawl"
+        "is_truncated": pl.Boolean(),  # whether its source cut the description off
         "year": pl.Int32(),
         "certificate": pl.String(),
         "runtime_min": pl.Int32(),

@@ -1,4 +1,4 @@
-"""Machine facts and secrets, from the environment. Owns where things are on this machine; knows no experiment choice."""
+"""Machine facts and secrets, from the environment. Owns where things are on this machine; knows no experiment."""
 
 from functools import cache
 from pathlib import Path

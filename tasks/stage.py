@@ -28,7 +28,7 @@ TEMPORARY_PREFIX = ".unfinished-"
 
 @dataclass(frozen=True)
 class Stage:
-    """What identifies a stage's result: its name, inputs, config, the code that does it and the packages it rests on."""
+    """What identifies a stage's result: its name, inputs, config, code, and the packages it rests on."""
 
     name: str
     folder: Path  # every output lies here
@@ -81,6 +81,19 @@ def run_stage(stage: Stage, build: Callable[[Path], Mapping[str, Any]]) -> Stage
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return StageResult(stage.name, stage.folder, fingerprint, False, counts)
+
+
+def recorded_config(folder: Path, stage_name: str) -> dict[str, Any]:
+    """Return the config with which a stage's outputs in a folder were made.
+
+    Raises:
+        DataError: the stage has not run there, or its sidecar is damaged.
+    """
+    sidecar = folder / f"{stage_name}.stage.json"
+    try:
+        return dict(json.loads(sidecar.read_text(encoding="utf-8"))["config"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{sidecar} is missing or damaged ({error}); run the stage {stage_name} again") from error
 
 
 def hash_file(path: Path) -> str:
@@ -186,5 +199,3 @@ def _sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-

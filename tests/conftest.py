@@ -10,9 +10,7 @@ from tasks.paths import DataPaths, data_paths
 from tasks.settings import PROJECT_ROOT, settings
 
 REAL_LISTINGS = Path(
-    os.environ.get(
-        "GENREFLOW_REAL_LISTINGS", PROJECT_ROOT.parent / "shared" / "data" / "imdb-by-genre" / "raw"
-    )
+    os.environ.get("GENREFLOW_REAL_LISTINGS", PROJECT_ROOT.parent / "shared" / "data" / "imdb-by-genre" / "raw")
 )
 
 

@@ -12,10 +12,10 @@ import polars as pl
 from tasks import language, schema
 from tasks.annotate.companion import CompanionWriter
 from tasks.annotate.config import AnnotateConfig
-from tasks.annotate.processes import map_in_order
 from tasks.annotate.shard import READ_COLUMNS, Shard, annotate_shard, read_companion
 from tasks.errors import ConfigError, DataError
 from tasks.paths import DataPaths
+from tasks.processes import map_in_order
 from tasks.progress import Progress
 from tasks.stage import Stage, StageResult, run_stage
 

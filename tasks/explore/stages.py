@@ -26,6 +26,15 @@ _CODE: Final = (Path(__file__).parent, Path(tasks.picture.__file__))
 _PACKAGES: Final = ("matplotlib", "polars", "wordcloud")
 
 
+def explore_part(paths: DataPaths, config: ExploreConfig, part: Part) -> StageResult:
+    """Write pictures and tables about the raw or the clean data.
+
+    Raises:
+        DataError: there is no such data, or nothing in it can be read.
+    """
+    return explore_raw(paths, config) if part == "raw" else explore_clean(paths, config)
+
+
 def explore_raw(paths: DataPaths, config: ExploreConfig) -> StageResult:
     """Write pictures and tables about the raw listings to `explore/raw`.
 

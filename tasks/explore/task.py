@@ -1,20 +1,26 @@
 """The exploration's face towards the flows."""
 
-from prefect import get_run_logger, task
+import logging
+from functools import partial
+
+from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.explore.config import ExploreConfig
-from tasks.explore.stages import explore_clean, explore_raw, write_page
+from tasks.explore.stages import explore_part, write_page
 from tasks.paths import data_paths
+from tasks.processes import map_in_order
 from tasks.stage import StageResult
+
+logger = logging.getLogger(__name__)
 
 
 @task(name="explore", task_run_name="explore {config.of}", cache_policy=NO_CACHE, persist_result=False)
-def explore(config: ExploreConfig) -> list[StageResult]:
-    """Draw and tabulate the raw data, the clean data or both, and gather them on `explore/index.html`."""
+def explore(config: ExploreConfig, workers: int) -> list[StageResult]:
+    """Draw the raw data, the clean data or both, and gather them on `explore/index.html`."""
     paths = data_paths()
-    parts = {"raw": explore_raw, "clean": explore_clean}
-    results = [parts[part](paths, config) for part in config.parts]
+    logger.info("explore: drawing the %s data", " and the ".join(config.parts))
+    results = list(map_in_order(partial(explore_part, paths, config), config.parts, workers))
     page = write_page(paths, config)
-    get_run_logger().info("explore: open %s", page.folder / "index.html")
+    logger.info("explore: open %s", page.folder / "index.html")
     return [*results, page]

@@ -15,7 +15,7 @@ from tasks.models.inputs import read_documents
 from tasks.models.representations import REPRESENTATION_FILES, BagOfWordsVectors
 from tasks.models.spec import FeaturesSpec
 from tasks.paths import DataPaths
-from tasks.stage import Stage, StageResult, config_dict, run_stage
+from tasks.stage import Stage, StageResult, config_dict, recorded_config, run_stage
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,8 @@ def build_features(paths: DataPaths, features: FeaturesSpec) -> StageResult:
     )
 
     def build(folder: Path) -> Mapping[str, Any]:
+        if features.input.text == "lemmas":
+            _check_corpus(paths, features.input.pipeline)
         movies = read_movies(paths, features.input.text == "lemmas")
         documents = read_documents(movies, features.input)
         train = train_rows(movies, features.train_on)
@@ -75,6 +77,15 @@ def read_movies(paths: DataPaths, lemmas: bool = False) -> pl.DataFrame:
             raise DataError(f"{path} does not hold the movies of {paths.movies}; run flows/prepare.py again")
         movies = movies.hstack(frame.drop("movie_id"))
     return movies
+
+
+def _check_corpus(paths: DataPaths, pipeline: str) -> None:
+    made_with = recorded_config(paths.tokens.parent, "annotate")["pipeline"]
+    if made_with != pipeline:
+        raise DataError(
+            f"{paths.tokens} was annotated with {made_with}, the model wants the lemmas of {pipeline}; annotate with "
+            f"--annotate.pipeline {pipeline}, or give the model the parameter pipeline={made_with}"
+        )
 
 
 def train_rows(movies: pl.DataFrame, train_on: str) -> NDArray[np.bool_]:

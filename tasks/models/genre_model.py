@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Final, Protocol, Self
+from typing import Final, Self
 
 import numpy as np
 import polars as pl
@@ -14,20 +14,10 @@ from tasks.errors import ModelError
 from tasks.models import linear, neighbours, spec
 from tasks.models.inputs import read_documents
 from tasks.models.representations import REPRESENTATION_FILES, BagOfWordsVectors
+from tasks.models.scorer import Scorer
+from tasks.scores import truth_matrix
 
 MODEL_FILE: Final = "model.json"
-
-
-class Scorer(Protocol):
-    """A fitted classifier over vectors."""
-
-    def scores(self, X: sparse.csr_array) -> NDArray[np.float32]:
-        """Return the (rows × genres) scores in [0, 1]."""
-        ...
-
-    def save(self, folder: Path) -> None:
-        """Write the fitted state into a folder that exists, without pickle."""
-        ...
 
 
 class StoredModel(spec.ModelSpec):
@@ -54,12 +44,15 @@ class GenreModel:
         Raises:
             ModelError: no word is frequent enough, or the classifier does not converge.
         """
-        self.vectors.fit(read_documents(movies, self.spec.input))
-        return self.fit_vectors(self.vectors.transform(read_documents(movies, self.spec.input)), self._truth(movies), seed)
+        documents = read_documents(movies, self.spec.input)
+        X = self.vectors.fit(documents).transform(documents)
+        return self.fit_vectors(X, truth_matrix(movies.get_column("genres").to_list(), self.genres), seed)
 
     def fit_vectors(self, X: sparse.csr_array, Y: NDArray[np.bool_], seed: int) -> Self:
         """Fit the classifier on vectors that `self.vectors` made before: (movies × terms) and (movies × genres)."""
-        self.scorer = _fit_scorer(self.spec.classifier, X, Y, seed)
+        from tasks.models.fit import fit_scorer  # noqa: PLC0415 - scikit-learn takes seconds; only fitting needs it
+
+        self.scorer = fit_scorer(self.spec.classifier, X, Y, seed)
         return self
 
     def scores(self, movies: pl.DataFrame) -> NDArray[np.float32]:
@@ -101,10 +94,6 @@ class GenreModel:
             raise ModelError(f"the model in {folder} is incomplete or damaged ({error}); train it again") from error
         return model
 
-    def _truth(self, movies: pl.DataFrame) -> NDArray[np.bool_]:
-        column = movies.get_column("genres")
-        return np.column_stack([column.list.contains(genre).to_numpy() for genre in self.genres])
-
 
 def model_files(classifier: spec.Classifier) -> tuple[str, ...]:
     """Return the names of the files that `GenreModel.save` writes for a classifier of this kind."""
@@ -125,18 +114,6 @@ _SCORER_FILES: Final = {
     "naive-bayes": _LINEAR_FILES,
     "nearest-neighbours": ("train_vectors.npz", "train_labels.npz"),
 }
-
-
-def _fit_scorer(classifier: spec.Classifier, X: sparse.csr_array, Y: NDArray[np.bool_], seed: int) -> Scorer:
-    match classifier:
-        case spec.LogisticRegression():
-            return linear.fit_logistic_regression(classifier, X, Y, seed)
-        case spec.LinearSVM():
-            return linear.fit_linear_svm(classifier, X, Y, seed)
-        case spec.NaiveBayes():
-            return linear.fit_naive_bayes(classifier, X, Y, seed)
-        case spec.NearestNeighbours():
-            return neighbours.fit_nearest_neighbours(classifier, X, Y, seed)
 
 
 def _load_scorer(classifier: spec.Classifier, folder: Path) -> Scorer:

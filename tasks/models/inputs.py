@@ -3,6 +3,7 @@
 import polars as pl
 
 from tasks.errors import DataError
+from tasks.language import Pipeline, lemmatise
 from tasks.models.spec import InputSpec
 
 
@@ -30,11 +31,11 @@ def read_documents(movies: pl.DataFrame, spec: InputSpec) -> list[str]:
     elif "lemmas" in movies.columns:
         descriptions = movies.get_column("lemmas").list.join(" ").to_list()
     else:
-        descriptions = _lemmatised(_texts(movies, "description"))
+        descriptions = _lemmatised(_texts(movies, "description"), spec.pipeline)
     if titles is None:
         return descriptions
     if spec.text == "lemmas":
-        titles = _lemmatised(titles)
+        titles = _lemmatised(titles, spec.pipeline)
     return [f"{title}\n{description}" for title, description in zip(titles, descriptions, strict=True)]
 
 
@@ -44,7 +45,5 @@ def _texts(movies: pl.DataFrame, column: str) -> list[str]:
     return movies.get_column(column).cast(pl.String).fill_null("").to_list()
 
 
-def _lemmatised(texts: list[str]) -> list[str]:
-    from tasks.language import lemmatise  # noqa: PLC0415 - spaCy takes seconds to import; only lemma models need it
-
-    return [" ".join(lemmas) for lemmas in lemmatise(texts)]
+def _lemmatised(texts: list[str], pipeline: Pipeline) -> list[str]:
+    return [" ".join(lemmas) for lemmas in lemmatise(texts, pipeline)]

@@ -1,16 +1,19 @@
 """Documents as sparse vectors. Owns vocabularies and weights and how they are stored; knows no label."""
 
 import json
-from collections.abc import Sequence
+import re
+from array import array
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from scipy import sparse
-from sklearn.feature_extraction.text import CountVectorizer
 
 from tasks.errors import ModelError
 from tasks.models.spec import BagOfWords
+
+TOKEN: Final = re.compile(r"(?u)\b\w\w+\b")  # scikit-learn's default
 
 
 class BagOfWordsVectors:
@@ -35,12 +38,15 @@ class BagOfWordsVectors:
         Raises:
             ModelError: no n-gram occurs in `min_movies` documents.
         """
-        counter = CountVectorizer(ngram_range=(1, self.spec.max_n), min_df=self.spec.min_movies, dtype=np.float32)
-        if len(documents) < self.spec.min_movies:
-            raise ModelError(f"{len(documents)} train documents are fewer than min_movies={self.spec.min_movies}")
+        # scikit-learn takes seconds to import, and only fitting needs it
+        from sklearn.feature_extraction.text import CountVectorizer  # noqa: PLC0415
+
+        counter = CountVectorizer(
+            ngram_range=(1, self.spec.max_n), min_df=self.spec.min_movies, token_pattern=TOKEN.pattern, dtype=np.float32
+        )
         try:
             counts = counter.fit_transform(documents)
-        except ValueError as error:
+        except ValueError as error:  # no token at all, fewer documents than min_df, or nothing left after pruning
             raise ModelError(
                 f"no word occurs in {self.spec.min_movies} of {len(documents)} train documents; lower min_movies"
             ) from error
@@ -51,9 +57,7 @@ class BagOfWordsVectors:
 
     def transform(self, documents: Sequence[str]) -> sparse.csr_array:
         """Return a (documents × terms) float32 matrix with sorted indices."""
-        counter = CountVectorizer(ngram_range=(1, self.spec.max_n), vocabulary=self.terms, dtype=np.float32)
-        X = sparse.csr_array(counter.transform(documents))
-        X.sort_indices()
+        X = self._count(documents)
         if self.spec.sublinear:
             X.data = 1 + np.log(X.data)
         if self.spec.weighting == "tfidf":
@@ -61,6 +65,19 @@ class BagOfWordsVectors:
             lengths = np.sqrt(np.asarray(X.multiply(X).sum(axis=1)).ravel())
             lengths[lengths == 0] = 1
             X.data /= np.repeat(lengths, np.diff(X.indptr)).astype(np.float32)
+        return X
+
+    def _count(self, documents: Sequence[str]) -> sparse.csr_array:
+        column_of = {term: column for column, term in enumerate(self.terms)}
+        columns, ends = array("i"), array("i", [0])  # 32 bits: scikit-learn's solvers take no others
+        for document in documents:
+            known = (column_of.get(term) for term in _terms(document, self.spec.max_n))
+            columns.extend(column for column in known if column is not None)
+            ends.append(len(columns))
+        shape = (len(documents), len(self.terms))
+        ones = np.ones(len(columns), dtype=np.float32)
+        X = sparse.csr_array((ones, np.asarray(columns), np.asarray(ends)), shape=shape)
+        X.sum_duplicates()
         return X
 
     def save(self, folder: Path) -> None:
@@ -76,6 +93,13 @@ class BagOfWordsVectors:
         loaded.terms = json.loads((folder / "terms.json").read_text(encoding="utf-8"))
         loaded.idf = np.load(folder / "idf.npy", allow_pickle=False)
         return loaded
+
+
+def _terms(document: str, max_n: int) -> Iterator[str]:
+    tokens = TOKEN.findall(document.lower())
+    yield from tokens
+    for n in range(2, max_n + 1):
+        yield from (" ".join(tokens[start : start + n]) for start in range(len(tokens) - n + 1))
 
 
 REPRESENTATION_FILES = ("representation.json", "terms.json", "idf.npy")

@@ -1,4 +1,4 @@
-"""MLflow's door to a served classifier: `_load_pyfunc`, the entry that its pyfunc flavour calls. Owns pandas in and out.
+"""MLflow's door to a served classifier: `_load_pyfunc`, which its pyfunc flavour calls. Owns pandas in and out.
 
 This module and what it imports travel inside the logged model, so that it loads where this project is not installed.
 """

@@ -14,6 +14,9 @@ class InputSpec(_Choice):
 
     title: bool = Field(False, description="Put the title before the description.")
     text: Literal["surface", "lemmas"] = Field("surface", description="Words as written, or their lemmas.")
+    pipeline: Literal["simplemma", "en_core_web_sm"] = Field(
+        "simplemma", description="What makes the lemmas; the corpus must have been annotated with the same."
+    )
 
 
 class BagOfWords(_Choice):
@@ -55,9 +58,7 @@ class NearestNeighbours(_Choice):
     k: PositiveInt = Field(30, description="Number of neighbours that vote.")
 
 
-Classifier = Annotated[
-    LogisticRegression | LinearSVM | NaiveBayes | NearestNeighbours, Field(discriminator="kind")
-]
+Classifier = Annotated[LogisticRegression | LinearSVM | NaiveBayes | NearestNeighbours, Field(discriminator="kind")]
 
 
 class ModelSpec(_Choice):

@@ -38,9 +38,7 @@ def features_of(model: ModelSpec, train_on: str) -> FeaturesSpec:
     )
 
 
-def train_model(
-    paths: DataPaths, model: ModelSpec, features: StageResult, train_on: str, seed: int
-) -> StageResult:
+def train_model(paths: DataPaths, model: ModelSpec, features: StageResult, train_on: str, seed: int) -> StageResult:
     """Fit one model on the train part and write the fitted model, its scores on validation and test, and its cost.
 
     The folder `data/models/<name>/` then holds `model/` (see `GenreModel.save`), `scores_validation.parquet`,

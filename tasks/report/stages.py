@@ -11,11 +11,11 @@ import tasks.picture
 from tasks.errors import DataError
 from tasks.picture import picture_files, write_picture
 from tasks.report.confusion import count_instead, draw_confusion, draw_instead
-from tasks.report.leaderboard import FIT_FILE, METRICS_FILE, rank_models, render_markdown
+from tasks.report.leaderboard import FIT_FILE, METRICS_FILE, rank_models, render_markdown, render_terminal
 from tasks.report.pictures import draw_genres, draw_leaderboard
 from tasks.stage import Stage, StageResult, hash_file, run_stage
 
-LEADERBOARD_CSV, LEADERBOARD_MARKDOWN = "leaderboard.csv", "leaderboard.md"
+LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT = "leaderboard.csv", "leaderboard.md", "leaderboard.txt"
 PER_GENRE_FILE, PREDICTIONS_FILE = "per_genre.csv", "predictions_test.parquet"
 MODEL_PICTURES: Final = ("confusion", "predicted_instead", "per_genre")
 
@@ -24,7 +24,7 @@ _PER_GENRE_COLUMNS: Final = ("genre", "support", "tp", "fp", "fn", "tn", "precis
 
 
 def write_leaderboard(model_folders: Sequence[Path], results_folder: Path) -> StageResult:
-    """Write the leaderboard of the given models as CSV, Markdown and a picture; the counts name the champion.
+    """Write the leaderboard of the given models as CSV, Markdown, text and a picture; the counts name the champion.
 
     Raises:
         DataError: no model is given, or what one left cannot be read.
@@ -33,20 +33,23 @@ def write_leaderboard(model_folders: Sequence[Path], results_folder: Path) -> St
     files = tuple(folder / name for folder in model_folders for name in (METRICS_FILE, FIT_FILE))
     # Inputs are told apart by their file name, which is the same in every folder: so their contents go into the config.
     contents = {f"{path.parent.name}/{path.name}": hash_file(path) for path in files}
-    outputs = (LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, *picture_files(["leaderboard"]))
+    outputs = (LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT, *picture_files(["leaderboard"]))
     stage = Stage("leaderboard", results_folder, outputs, (), {"models": contents}, _CODE, ("matplotlib", "polars"))
 
     def build(folder: Path) -> Mapping[str, Any]:
         leaderboard.write_csv(folder / LEADERBOARD_CSV, float_precision=6)
         (folder / LEADERBOARD_MARKDOWN).write_text(render_markdown(leaderboard), encoding="utf-8")
+        (folder / LEADERBOARD_TEXT).write_text(render_terminal(leaderboard) + "\n", encoding="utf-8")
         write_picture(folder, "leaderboard", partial(draw_leaderboard, leaderboard))
         return {"models": leaderboard.height, "champion": leaderboard["model"][0]}
 
     return run_stage(stage, build)
 
 
-def write_model_pictures(model_folder: Path) -> StageResult:
+def write_model_pictures(model_folder: Path, pictures: Sequence[str] = MODEL_PICTURES) -> StageResult:
     """Draw a model's confusion matrices, what it predicts instead of what it misses, and its score per genre.
+
+    Each choice of pictures is a stage of its own, so that drawing more later keeps what is drawn.
 
     Raises:
         DataError: the model's table per genre or its predictions are missing, damaged or empty.
@@ -55,21 +58,28 @@ def write_model_pictures(model_folder: Path) -> StageResult:
     for path in inputs:
         if not path.is_file():
             raise DataError(f"{path}: not there; evaluate the model first")
-    outputs = picture_files(MODEL_PICTURES)
-    stage = Stage("report", model_folder, outputs, inputs, {}, _CODE, ("matplotlib", "polars"))
+    stage = Stage(
+        "-".join(["draw", *pictures]),
+        model_folder,
+        picture_files(pictures),
+        inputs,
+        {},
+        _CODE,
+        ("matplotlib", "polars"),
+    )
 
     def build(folder: Path) -> Mapping[str, Any]:
         per_genre = _read(inputs[0], _PER_GENRE_COLUMNS)
         predictions = _read(inputs[1], ("true_genres", "predicted_genres"))
         genres = per_genre["genre"].to_list()
         instead = count_instead(predictions, genres)
-        draws = (
-            partial(draw_confusion, per_genre),
-            partial(draw_instead, instead, genres),
-            partial(draw_genres, per_genre),
-        )
-        for name, draw in zip(MODEL_PICTURES, draws, strict=True):
-            write_picture(folder, name, draw)
+        draws = {
+            "confusion": partial(draw_confusion, per_genre),
+            "predicted_instead": partial(draw_instead, instead, genres),
+            "per_genre": partial(draw_genres, per_genre),
+        }
+        for name in pictures:
+            write_picture(folder, name, draws[name])
         return {"genres": len(genres), "movies": predictions.height, "missed": int(instead[:, -1].sum())}
 
     return run_stage(stage, build)

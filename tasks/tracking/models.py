@@ -29,7 +29,28 @@ FINGERPRINT_TAG: Final = "genreflow.model_fingerprint"
 MODEL_URI_TAG: Final = "genreflow.model_uri"
 
 # What a served model imports from this project; it travels inside the artefact.
-SERVED_CODE: Final = ("__init__.py", "errors.py", "schema.py", "language.py", "models", "decision")
+SERVED_CODE: Final = (
+    "__init__.py",
+    "errors.py",
+    "language.py",
+    "scores.py",
+    "decision",
+    *(
+        f"models/{name}.py"
+        for name in (
+            "__init__",
+            "classifier",
+            "genre_model",
+            "inputs",
+            "linear",
+            "neighbours",
+            "representations",
+            "scorer",
+            "served",
+            "spec",
+        )
+    ),
+)
 INPUT_COLUMNS: Final = ("movie_name", "year", "certificate", "runtime", "director", "star")
 
 
@@ -41,7 +62,7 @@ def served_fingerprint(model_folder: Path) -> str:
 
 
 def find_logged_model(experiment: Experiment, fingerprint: str) -> str | None:
-    """Return the address of the same model if a finished run of the experiment logged it already and it still exists."""
+    """Return the address of the same model if a finished run of the experiment logged it and it still exists."""
     client = experiment.client()
     query = f"tags.`{FINGERPRINT_TAG}` = '{fingerprint}' and attributes.status = '{FINISHED}'"
     for run in client.search_runs([experiment.experiment_id], query, max_results=20):
@@ -164,7 +185,7 @@ def _signature(genres: Sequence[str]) -> ModelSignature:
 
 
 def _requirements(text: str) -> list[str]:
-    packages = ["numpy", "pandas", "polars", "pyarrow", "pydantic", "scikit-learn", "scipy"]
+    packages = ["numpy", "pandas", "polars", "pydantic", "scipy"]
     if text == "lemmas":
         packages += ["simplemma", "spacy"]
     return [f"{package}=={version(package)}" for package in packages]
@@ -180,8 +201,7 @@ def _copy_code(target: Path) -> None:
 
 
 def _python_files(entry: Path) -> list[Path]:
-    files = sorted(entry.rglob("*.py")) if entry.is_dir() else [entry]
-    return [file for file in files if file.name != "task.py"]
+    return sorted(entry.rglob("*.py")) if entry.is_dir() else [entry]
 
 
 def model_summary(model_folder: Path) -> dict[str, Any]:

@@ -66,9 +66,7 @@ def start_pipeline_run(
     }
     params = flat_params(config)
     name = f"pipeline {tags.get('source', '')} {time.strftime('%Y-%m-%d %H:%M:%S')}".replace("  ", " ")
-    run = client.create_run(
-        experiment.experiment_id, run_name=name, tags={**shared, "genreflow.kind": "pipeline"}
-    )
+    run = client.create_run(experiment.experiment_id, run_name=name, tags={**shared, "genreflow.kind": "pipeline"})
     client.log_batch(run.info.run_id, params=[Param(key, value) for key, value in params.items()])
     return PipelineRun(experiment, run.info.run_id, name, params, shared)
 
@@ -95,8 +93,8 @@ def log_dataset(experiment: Experiment, run_id: str, paths: DataPaths, digest: s
     """Log the clean table as an input of a run, with its columns and size but none of its rows."""
     frame = pl.read_parquet(paths.movies)
     # Named outright, because MLflow warns that a path could be several kinds of source.
-    kind = next(kind for kind in get_registered_sources() if kind.__name__ == "LocalArtifactDatasetSource")
-    source = kind.from_dict({"uri": str(paths.movies)})
+    kinds = {getattr(kind, "__name__", ""): kind for kind in get_registered_sources()}
+    source = kinds["LocalArtifactDatasetSource"].from_dict({"uri": str(paths.movies)})
     dataset = from_polars(frame, source=source, name="movies", digest=digest)
     entity = dataset._to_mlflow_entity()  # noqa: SLF001 - what mlflow.log_input does for the active run
     inputs = [DatasetInput(dataset=entity, tags=[InputTag("mlflow.data.context", "training")])]
@@ -154,7 +152,7 @@ def kill_children(run: PipelineRun) -> None:
 
 
 def flat_params(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return nested configuration as params: dotted names, JSON for lists and mappings' leaves, cut to what MLflow takes."""
+    """Return nested configuration as params: dotted names, JSON for all but texts, cut to what MLflow takes."""
     return {
         key: (value if isinstance(value, str) else json.dumps(value))[:LONGEST_VALUE] for key, value in _flat(config)
     }
@@ -168,7 +166,7 @@ def metric_name(text: str) -> str:
 def git_revision() -> str:
     """Return the revision of this checkout, with "-dirty" if tracked files differ from it; "unknown" outside git."""
     try:
-        done = subprocess.run(
+        done = subprocess.run(  # noqa: S603 - no word of the command comes from outside
             ["git", "-C", str(PROJECT_ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607
             capture_output=True,
             text=True,

@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
-from tasks.annotate.processes import map_in_order
 from tasks.errors import WorkerError
+from tasks.processes import map_in_order
 
 
 def test_one_worker_or_one_argument_stays_in_this_process() -> None:

@@ -1,4 +1,4 @@
-"""A function over many arguments in several processes, results in order. Owns the processes; knows no work."""
+"""Work in other processes, so that several cores share what Python does on one. Owns the processes; knows no work."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence

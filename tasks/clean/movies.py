@@ -1,0 +1,135 @@
+"""The clean stage: listings in, one row a movie out. Owns the order of the steps and the output files."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from tasks import schema
+from tasks.clean import fields
+from tasks.clean.config import CleanConfig
+from tasks.clean.ledger import Ledger, apply_rules
+from tasks.clean.merge import join_crawled, merge_rows, read_rows
+from tasks.clean.profiles import build_profile
+from tasks.clean.read import find_listings
+from tasks.clean.rules import Profile
+from tasks.errors import DataError
+from tasks.paths import DataPaths
+from tasks.stage import Stage, StageResult, config_dict, run_stage
+
+logger = logging.getLogger(__name__)
+
+ROW_GROUP_SIZE: Final = 65_536  # of the parquet file
+SLICE_ROWS: Final = 500_000
+
+
+def clean_movies(paths: DataPaths, config: CleanConfig) -> StageResult:
+    """Clean the listings in `paths.raw` into `paths.clean`, unless that is up to date.
+
+    Writes the movies as parquet (`schema.MOVIES`, sorted by id) and as CSV, the list of genres, and what each rule did.
+    Crawled texts are used where `paths.crawl_csv` is there.
+
+    Returns:
+        Counts: `rows_read` is the sum of `movies_kept`, `merged/same_movie` and all `dropped/<rule>`; besides
+        `changed/<rule>` (rows or movies), `repaired/<damage>`, `unparsed/<field>` (rows), `crawl/<what>` (rows) and
+        `unknown_genre/<name>` (movies).
+
+    Raises:
+        SourceError: there is no listing, or one cannot be read.
+        DataError: no movie is left.
+        ConfigError: a rule to disable does not exist.
+    """
+    profile = build_profile(config)
+    listings = find_listings(paths.raw)
+    crawl = paths.crawl_csv if paths.crawl_csv.is_file() else None
+    stage = Stage(
+        name="clean",
+        folder=paths.clean,
+        outputs=(paths.movies.name, paths.clean_csv.name, paths.genres_json.name, paths.dropped.name),
+        inputs=(*listings, crawl) if crawl else tuple(listings),
+        config=config_dict(config),
+        code=(Path(__file__).parent, Path(schema.__file__)),
+        packages=("polars",),
+    )
+    return run_stage(stage, partial(_build, paths, listings, crawl, profile))
+
+
+def build_movies(listings: Sequence[Path], crawl: Path | None, profile: Profile, ledger: Ledger) -> pl.DataFrame:
+    """Return the movies of some listings (`schema.MOVIES`, sorted by id) and note what became of every row."""
+    ledger.counts["rows_read"] = 0
+    rows = pl.concat([read_rows(path, profile, ledger) for path in listings])
+    n_rows = rows.height
+    movies = merge_rows(rows, profile)
+    del rows  # at millions of rows they would weigh on all that follows
+    ledger.counts["merged/same_movie"] = n_rows - movies.height
+    movies = movies.sort(profile.identity)
+    # Side fields wait until the rules are done: rules copy what they filter, and these are the larger half.
+    sides = movies.select(*fields.SIDE_FIELDS)
+    movies = movies.select("movie_id", "movie_name", "description", "genres").with_row_index("place")
+    movies = movies.with_columns(description_source=pl.lit("listing"), is_truncated=pl.lit(value=False))
+    movies = join_crawled(movies, crawl, ledger)
+    movies = _in_slices(movies, lambda some: apply_rules(some, profile.movie_rules, ledger))
+    movies = apply_rules(movies, profile.table_rules, ledger)
+    ledger.counts["movies_kept"] = movies.height
+    people = [fields.people(pl.col(name)) for name in fields.LIST_FIELDS]
+    sides = _in_slices(sides[movies["place"]], lambda some: some.with_columns(people))
+    movies = movies.hstack(sides).select(pl.col(name).cast(dtype) for name, dtype in schema.MOVIES.items())
+    _note_unknown_genres(movies, ledger)
+    return movies
+
+
+def _in_slices(frame: pl.DataFrame, change: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
+    """Change a frame some rows at a time, so that the steps of the change need no room for several copies of it."""
+    slices = frame.iter_slices(SLICE_ROWS) if frame.height else iter([frame])
+    return pl.concat([change(some) for some in slices])
+
+
+def _build(
+    paths: DataPaths, listings: Sequence[Path], crawl: Path | None, profile: Profile, folder: Path
+) -> Mapping[str, int]:
+    ledger = Ledger()
+    movies = build_movies(listings, crawl, profile, ledger)
+    if movies.is_empty():
+        raise DataError(_nothing_left(paths.raw, ledger))
+    # One chunk in groups of one size, so that the bytes do not depend on how many threads made the frame.
+    movies.rechunk().write_parquet(folder / paths.movies.name, row_group_size=ROW_GROUP_SIZE)
+    _write_csv(movies, folder / paths.clean_csv.name)
+    genres = sorted(movies["genres"].explode().unique())
+    _write_json(folder / paths.genres_json.name, genres)
+    _write_json(folder / paths.dropped.name, ledger.report(profile.rules))
+    return dict(ledger.counts)
+
+
+def _note_unknown_genres(movies: pl.DataFrame, ledger: Ledger) -> None:
+    """Count the movies of each genre that the site does not have; they are kept, since users bring their own."""
+    genres = movies.select(pl.col("genres").explode()).to_series()
+    unknown = genres.filter(~genres.is_in(schema.GENRES)).value_counts().sort("genres")
+    for name, count in unknown.iter_rows():
+        ledger.counts[f"unknown_genre/{name}"] = count
+    if unknown.height:
+        logger.warning("clean: kept %d unknown genres: %s", unknown.height, ", ".join(unknown["genres"].head(20)))
+
+
+def _nothing_left(folder: Path, ledger: Ledger) -> str:
+    dropped = {key: count for key, count in ledger.counts.items() if key.startswith("dropped/") and count}
+    reasons = ", ".join(f"{key} {count}" for key, count in dropped.items()) or "the files hold only headers"
+    return (
+        f"{folder}: no movie is left of {ledger.counts['rows_read']} rows ({reasons}). "
+        "Check the files, or leave a rule out with --clean.disable."
+    )
+
+
+def _write_csv(movies: pl.DataFrame, path: Path) -> None:
+    """Write the lists joined by ", ", some rows at a time: joined, the people of millions of movies are large."""
+    joined = [pl.col(name).list.join(", ") for name, dtype in schema.MOVIES.items() if dtype == pl.List(pl.String)]
+    with path.open("wb") as file:
+        for number, rows in enumerate(movies.iter_slices(ROW_GROUP_SIZE)):
+            rows.with_columns(joined).write_csv(file, include_header=number == 0)
+
+
+def _write_json(path: Path, content: object) -> None:
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,34 @@
+import re
+
+import pytest
+
+from tasks import schema
+from tasks.clean.config import CleanConfig
+from tasks.clean.profiles import build_profile
+from tasks.errors import ConfigError
+
+PROFILES = ("default", "original")
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_rules_can_be_told_apart_and_say_why(name: str) -> None:
+    rules = build_profile(CleanConfig.model_validate({"profile": name})).rules
+    assert len({rule.name for rule in rules}) == len(rules) > 15
+    assert all(re.fullmatch("[a-z_]+", rule.name) and rule.reason.endswith(".") for rule in rules)
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_every_rule_has_a_switch(name: str) -> None:
+    names = [rule.name for rule in build_profile(CleanConfig.model_validate({"profile": name})).rules]
+    for left_out in names:
+        config = CleanConfig.model_validate({"profile": name, "disable": (left_out,)})
+        assert [rule.name for rule in build_profile(config).rules] == [other for other in names if other != left_out]
+
+
+def test_an_unknown_rule_is_refused_with_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"no rule nonsense, short_row\. Choose among missing_value, excluded_genre"):
+        build_profile(CleanConfig(profile="original", disable=("nonsense", "short_row")))
+
+
+def test_the_excluded_genres_are_the_schemas() -> None:
+    assert CleanConfig().excluded_genres == schema.EXCLUDED_GENRES
