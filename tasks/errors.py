@@ -27,3 +27,11 @@ class ModelError(GenreflowError):
 
 class WorkerError(GenreflowError):
     """A worker process died before its work was done."""
+
+
+class CrawlBusyError(GenreflowError):
+    """Another crawl writes to the same journal."""
+
+
+class DownloadError(SourceError):
+    """A file cannot be fetched, or what came is not the file that was expected."""

@@ -18,9 +18,34 @@ class DataPaths:
         return self.root / "raw"
 
     @property
+    def download(self) -> Path:
+        """Folder of downloaded files, as they came."""
+        return self.root / "download"
+
+    @property
+    def download_lock(self) -> Path:
+        """What is known of each downloaded file since it first came: size and hash."""
+        return self.download / "manifest.lock.json"
+
+    @property
     def crawl_csv(self) -> Path:
         """Crawled plots: `movie_id`, `description`. Optional."""
         return self.root / "crawl" / "crawl_data.csv"
+
+    @property
+    def crawl_sources_csv(self) -> Path:
+        """Which source each crawled plot is from: `movie_id`, `source`, `is_truncated`."""
+        return self.root / "crawl" / "crawl_sources.csv"
+
+    @property
+    def published_crawl_csv(self) -> Path:
+        """An earlier crawl that somebody published, as it was downloaded: `movie_id`, `description`. Optional."""
+        return self.root / "crawl" / "published" / "crawl_data.csv"
+
+    @property
+    def crawl_journal(self) -> Path:
+        """What each source answered for each id: the crawl's memory from run to run."""
+        return self.root / "crawl" / "journal.sqlite"
 
     @property
     def clean(self) -> Path:

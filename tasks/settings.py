@@ -3,7 +3,7 @@
 from functools import cache
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 PROJECT_ROOT = Path(__file__).resolve().parents[1]
@@ -22,6 +22,27 @@ class Settings(BaseSettings):
         None,
         validation_alias="MLFLOW_TRACKING_URI",
         description="MLflow store to use instead of the default one under `mlruns_dir`.",
+    )
+
+    kaggle_username: str | None = Field(
+        None, validation_alias="KAGGLE_USERNAME", description="Kaggle account, for data sets that need one."
+    )
+    kaggle_key: SecretStr | None = Field(
+        None, validation_alias="KAGGLE_KEY", description="API key of the Kaggle account."
+    )
+    kaggle_config_dir: Path = Field(
+        Path("~/.kaggle"),
+        validation_alias="KAGGLE_CONFIG_DIR",
+        description="Folder of kaggle.json, which is used where the two variables are not set.",
+    )
+    kaggle_url: str = Field("https://www.kaggle.com", description="Where Kaggle's API is; tests use a local server.")
+
+    contact: str | None = Field(
+        None, description="Your e-mail or web address, which the crawl names in its User-Agent. No contact, no crawl."
+    )
+    omdb_api_key: SecretStr | None = Field(None, description="Your key for OMDb.")
+    imdb_graphql_headers: dict[str, SecretStr] = Field(
+        {}, description='Headers that give you access to IMDb\'s GraphQL schema, as JSON: {"x-api-key": "..."}.'
     )
 
     @property

@@ -11,6 +11,7 @@ import json
 import logging
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -70,8 +71,9 @@ def run_stage(stage: Stage, build: Callable[[Path], Mapping[str, Any]]) -> Stage
     fingerprint, description = _fingerprint(stage)
     recorded = _read_sidecar(stage)
     if recorded is not None and recorded["fingerprint"] == fingerprint and _outputs_are_intact(stage, recorded):
-        logger.info("%s: unchanged, skipped", stage.name)
+        logger.info("%s/%s: unchanged, skipped", stage.folder.name, stage.name)
         return StageResult(stage.name, stage.folder, fingerprint, True, recorded["counts"])
+    start_s = time.perf_counter()
     remove_unfinished(stage.folder)
     unfinished = stage.folder / f"{TEMPORARY_PREFIX}{stage.name}-{os.getpid()}"
     unfinished.mkdir(parents=True)
@@ -80,6 +82,7 @@ def run_stage(stage: Stage, build: Callable[[Path], Mapping[str, Any]]) -> Stage
         _publish(stage, unfinished, {**description, "fingerprint": fingerprint, "counts": counts})
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
+    logger.info("%s/%s: done in %.1f s", stage.folder.name, stage.name, time.perf_counter() - start_s)
     return StageResult(stage.name, stage.folder, fingerprint, False, counts)
 
 

@@ -93,7 +93,7 @@ _TIDY_TEXT: Final = (
         {
             "description": pl.when(_is_truncated)
             .then("description")
-            .otherwise(_description.str.replace(text.SIGNATURE, "${1}"))
+            .otherwise(_description.map_batches(text.cut_signatures, pl.String, is_elementwise=True))
         },
     ),
     Change(

@@ -75,9 +75,8 @@ def parse_fields(rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
         The rows, and for each parsed field how many of them hold something but could not be parsed.
     """
     parsed = rows.select(parse(pl.col(SIDE_FIELDS[name])).alias(name) for name, parse in _PARSERS.items())
-    unparsed = {
-        name: int((parsed[name].is_null() & rows[SIDE_FIELDS[name]].str.contains(r"\S")).sum()) for name in _PARSERS
-    }
+    failed = {name: rows[SIDE_FIELDS[name]].filter(parsed[name].is_null()) for name in _PARSERS}
+    unparsed = {name: int(texts.str.contains(r"\S").sum()) for name, texts in failed.items()}
     raw_people = rows.select(pl.col(SIDE_FIELDS[name]).alias(name) for name in LIST_FIELDS)
     raw_people = raw_people.with_columns(pl.when(pl.all() != "").then(pl.all()))
     others = rows.drop(SIDE_FIELDS.values())

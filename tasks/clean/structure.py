@@ -14,7 +14,7 @@ import numpy.typing as npt
 # No listing field comes near this length (Python's csv module stops there, too): a longer record is most often a quote
 # that nobody closed.
 MAX_RECORD_BYTES: Final = 131_072
-BLOCK_BYTES: Final = 8 * 1024 * 1024
+BLOCK_BYTES: Final = 1024 * 1024  # what a block becomes fits a processor's cache
 
 _COMMA, _QUOTE, _NEWLINE, _RETURN = b',"\n\r'
 _TO_MARK = bytes(byte in b',"\n\r' for byte in range(256))  # a table for `bytes.translate`

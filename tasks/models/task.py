@@ -10,6 +10,7 @@ from tasks.models import predict_file as prediction
 from tasks.models import train as train_stage
 from tasks.models.spec import FeaturesSpec, ModelSpec
 from tasks.paths import data_paths
+from tasks.progress import log_of_thread
 from tasks.stage import StageResult
 
 
@@ -22,7 +23,8 @@ def build_features(features: FeaturesSpec) -> StageResult:
 @task(name="train model", task_run_name="train {model.name}", cache_policy=NO_CACHE, persist_result=False)
 def train_model(model: ModelSpec, features: StageResult, train_on: str, seed: int) -> StageResult:
     """Fit one model on shared features and write its scores."""
-    return train_stage.train_model(data_paths(), model, features, train_on, seed)
+    with log_of_thread(data_paths().models / model.name / "train.log"):
+        return train_stage.train_model(data_paths(), model, features, train_on, seed)
 
 
 @task(name="predict file", cache_policy=NO_CACHE, persist_result=False)

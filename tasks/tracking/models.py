@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import mlflow
-import mlflow.pyfunc
 import pandas as pd
 import yaml
 from mlflow.exceptions import MlflowException
@@ -100,12 +99,15 @@ def promote(experiment: Experiment, run_id: str, model_uri: str) -> int:
         current = client.get_model_version_by_alias(REGISTERED_NAME, CHAMPION)
     except MlflowException:
         current = None  # no registered model yet, or no champion
-    model_id = model_uri.removeprefix("models:/")
-    if current is not None and current.model_id == model_id:
+    if current is not None and current.source == model_uri:
         return int(current.version)
     _ensure_registered_name(client)
     registered = client.create_model_version(
-        REGISTERED_NAME, model_uri, run_id, tags={"genreflow.run_id": run_id}, model_id=model_id
+        REGISTERED_NAME,
+        model_uri,
+        run_id,
+        tags={"genreflow.run_id": run_id},
+        model_id=model_uri.removeprefix("models:/"),
     )
     client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, registered.version)
     return int(registered.version)

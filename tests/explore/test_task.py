@@ -1,5 +1,3 @@
-from unittest.mock import patch
-
 from tasks.explore import task
 from tasks.explore.config import ExploreConfig
 from tasks.paths import DataPaths
@@ -8,7 +6,6 @@ from tasks.paths import DataPaths
 def test_the_task_explores_the_chosen_part_and_writes_the_page(paths: DataPaths) -> None:
     paths.raw.mkdir(parents=True)
     (paths.raw / "war.csv").write_text("movie_id,genre,description\ntt1,War,Text\n", encoding="utf-8")
-    with patch.object(task, "get_run_logger"):
-        results = task.explore.fn(ExploreConfig(of="raw"))
+    results = task.explore.fn(ExploreConfig(of="raw"), workers=2)
     assert [result.name for result in results] == ["explore_raw", "explore"]
     assert (paths.explore / "index.html").is_file()

@@ -1,6 +1,5 @@
 import json
 from pathlib import Path
-from unittest.mock import patch
 
 import polars as pl
 import pytest
@@ -75,7 +74,7 @@ def test_the_leaderboard_follows_what_any_model_left(tmp_path: Path) -> None:
     assert write_leaderboard(folders, results).counts == {"models": 2, "champion": "b"}
     assert write_leaderboard(folders, results).skipped
     assert pl.read_csv(results / "leaderboard.csv")["model"].to_list() == ["b", "a"]
-    assert {path.suffix for path in results.glob("leaderboard.*")} == {".csv", ".md", ".svg", ".png", ".json"}
+    assert {path.suffix for path in results.glob("leaderboard.*")} == {".csv", ".md", ".txt", ".svg", ".png", ".json"}
     better = (folders[0] / "metrics.json").read_text().replace("0.3", "0.5")
     (folders[0] / "metrics.json").write_text(better)
     assert write_leaderboard(folders, results).counts["champion"] == "a"
@@ -83,7 +82,9 @@ def test_the_leaderboard_follows_what_any_model_left(tmp_path: Path) -> None:
 
 def test_the_tasks_do_both(paths: DataPaths) -> None:
     model = write_model(paths.models / "model", ["Drama", "War"])
-    with patch.object(task, "get_run_logger") as logger:
-        assert task.draw_model.fn(model).folder == model
-        assert task.leaderboard.fn([model]).folder == paths.results
-    assert "★" in logger.return_value.info.call_args.args[1]
+    assert task.draw_model.fn(model).folder == model
+    assert not (model / "per_genre.png").exists()
+    assert task.draw_champion.fn(model).folder == model
+    assert {path.stem for path in model.glob("*.png")} == {"confusion", "predicted_instead", "per_genre"}
+    assert task.leaderboard.fn([model]).folder == paths.results
+    assert "★" in (paths.results / "leaderboard.txt").read_text(encoding="utf-8")

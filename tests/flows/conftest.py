@@ -1,0 +1,65 @@
+"""One Prefect server for all flow tests, and one finished pipeline run that several tests look at."""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from prefect.testing.utilities import prefect_test_harness
+
+from flows.config import PipelineConfig
+from tasks.paths import DataPaths, data_paths
+from tasks.settings import settings
+
+MODELS = ("logreg-tfidf", "logreg-tfidf-lemmas", "svm-tfidf-title", "nb-counts")
+BROKEN = "nb-counts"
+
+
+@dataclass(frozen=True)
+class FinishedPipeline:
+    """A pipeline run on a small sample, in which one model was made to fail."""
+
+    paths: DataPaths
+    tracking_uri: str
+    config: PipelineConfig
+    error: Exception
+
+
+@pytest.fixture(scope="session")
+def prefect_harness() -> Iterator[None]:
+    """A Prefect server on a temporary database."""
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture(scope="session")
+def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Settings that point to folders of the session's own."""
+    root = tmp_path_factory.mktemp("pipeline")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GENREFLOW_DATA_DIR", str(root / "data"))
+        patch.setenv("GENREFLOW_MLRUNS_DIR", str(root / "mlruns"))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        settings.cache_clear()
+        yield root
+    settings.cache_clear()
+
+
+@pytest.fixture(scope="session")
+def finished(prefect_harness: None, own_folders: Path) -> FinishedPipeline:
+    """The pipeline's own flow on 900 invented movies; the naive Bayes model is asked for the impossible."""
+    from flows.full_pipeline import full_pipeline  # noqa: PLC0415 - takes seconds, and only these tests want it
+    from flows.train import ModelsFailedError  # noqa: PLC0415
+
+    config = PipelineConfig(
+        sample={"n_movies": 900},
+        models=MODELS,
+        model_params={BROKEN: {"min_movies": 100_000}},
+        explore={"of": "clean"},
+        experiment="test",
+    )
+    with pytest.raises(ModelsFailedError) as raised:
+        full_pipeline(config)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    return FinishedPipeline(data_paths(), settings().tracking_uri, config, raised.value)

@@ -1,0 +1,199 @@
+"""The whole pipeline on a small sample: what it leaves on disk and in MLflow, and how it goes on from there."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import mlflow
+import polars as pl
+import pytest
+from mlflow.entities import Run
+
+from flows.config import PredictConfig
+from flows.full_pipeline import full_pipeline
+from flows.predict import answer, predict
+from flows.train import ModelsFailedError
+from tasks.errors import ConfigError, ModelError
+from tasks.models.classifier import GenreClassifier
+from tasks.settings import PROJECT_ROOT
+from tasks.tracking.models import fetch_classifier
+
+# Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+
+TRAINED = ("logreg-tfidf", "logreg-tfidf-lemmas", "svm-tfidf-title")
+BROKEN = "nb-counts"
+
+
+def runs_of(finished, kind: str) -> list[Run]:
+    client = mlflow.MlflowClient(finished.tracking_uri)
+    experiment = client.get_experiment_by_name("test")
+    return client.search_runs([experiment.experiment_id], f"tags.`genreflow.kind` = '{kind}'", order_by=["start_time"])
+
+
+def sidecar_times(finished) -> dict[str, int]:
+    return {str(path): path.stat().st_mtime_ns for path in finished.paths.root.rglob("*.stage.json")}
+
+
+def test_every_stage_leaves_its_files_and_sidecar(finished):
+    paths = finished.paths
+    for file in (paths.movies, paths.clean_csv, paths.genres_json, paths.conllu, paths.tokens, paths.splits):
+        assert file.stat().st_size > 0
+    names = {path.name for path in paths.root.rglob("*.stage.json")}
+    assert names >= {f"{stage}.stage.json" for stage in ("acquire", "clean", "annotate", "split", "features", "train")}
+    assert not list(paths.root.rglob(".unfinished-*"))
+
+
+def test_one_parent_and_one_child_a_model(finished):
+    (parent,) = runs_of(finished, "pipeline")[:1]
+    children = [run for run in runs_of(finished, "model") if run.data.tags["mlflow.parentRunId"] == parent.info.run_id]
+    assert sorted(run.info.run_name for run in children) == sorted([*TRAINED, BROKEN])
+    assert parent.info.status == "FAILED"
+    assert {run.info.run_name: run.info.status for run in children} == {
+        **dict.fromkeys(TRAINED, "FINISHED"),
+        BROKEN: "FAILED",
+    }
+
+
+def test_children_carry_what_they_share(finished):
+    (parent,) = runs_of(finished, "pipeline")[:1]
+    child = next(run for run in runs_of(finished, "model") if run.info.run_name == "svm-tfidf-title")
+    assert child.data.params.items() >= parent.data.params.items()
+    assert child.data.params["model.classifier.kind"] == "linear-svm"
+    shared = ("genreflow.source", "genreflow.preset", "genreflow.data_hash", "genreflow.git_revision")
+    for tag in shared:
+        assert child.data.tags[tag] == parent.data.tags[tag]
+    assert child.data.tags["genreflow.source"] == "sample"
+    assert [dataset.dataset.name for dataset in child.inputs.dataset_inputs] == ["movies"]
+
+
+def test_metrics_have_the_same_names_in_every_child(finished):
+    children = [run for run in runs_of(finished, "model") if run.info.status == "FINISHED"]
+    (names,) = {frozenset(run.data.metrics) for run in children[: len(TRAINED)]}
+    assert names >= {
+        "val/jaccard", "test/jaccard", "test/f1_macro", "test/hamming_loss", "test/signed_overlap",
+        "rules/fixed/test_jaccard", "time/fit_s", "time/predict_docs_per_s", "size/model_mb",
+    }  # fmt: skip
+
+
+def test_artifacts_of_a_child(finished):
+    child = next(run for run in runs_of(finished, "model") if run.info.run_name == "logreg-tfidf")
+    client = mlflow.MlflowClient(finished.tracking_uri)
+    files = {file.path for file in client.list_artifacts(child.info.run_id)}
+    assert files >= {
+        "scores_test.parquet", "scores_validation.parquet", "per_genre.csv", "confusion.png", "rules.json", "train.log",
+    }  # fmt: skip
+
+
+def test_failure_is_recorded_with_its_traceback_and_told_in_one_line(finished):
+    child = next(run for run in runs_of(finished, "model") if run.info.run_name == BROKEN)
+    text = mlflow.artifacts.load_text(f"{child.info.artifact_uri}/error.txt")
+    assert "Traceback" in text
+    assert "lower min_movies" in child.data.tags["genreflow.error"]
+    lines = str(finished.error).splitlines()
+    assert len(lines) == 2
+    assert lines[1].startswith(f"  {BROKEN}: ModelError: ")
+
+
+def test_best_on_validation_is_champion(finished):
+    leaderboard = pl.read_csv(finished.paths.results / "leaderboard.csv")
+    assert sorted(leaderboard["model"].to_list()) == sorted(TRAINED)
+    assert leaderboard["val_jaccard"].is_sorted(descending=True)
+    version = mlflow.MlflowClient(finished.tracking_uri).get_model_version_by_alias(
+        "movie-genre-classifier", "champion"
+    )
+    child = next(run for run in runs_of(finished, "model") if run.info.run_id == version.run_id)
+    assert child.info.run_name == leaderboard["model"][0]
+
+
+def test_champion_loads_without_this_project(finished, tmp_path):
+    client = mlflow.MlflowClient(finished.tracking_uri)
+    uri = client.get_model_version_by_alias("movie-genre-classifier", "champion").source
+    folder = mlflow.artifacts.download_artifacts(uri, dst_path=str(tmp_path))
+    probe = tmp_path / "probe.py"
+    probe.write_text(
+        "import sys, importlib.util, json\n"
+        f"sys.path = [p for p in sys.path if p not in ('', {str(PROJECT_ROOT)!r})]\n"
+        "assert importlib.util.find_spec('tasks') is None, 'the project is still importable'\n"
+        "import mlflow.pyfunc, pandas as pd\n"
+        f"model = mlflow.pyfunc.load_model({folder!r})\n"
+        "rows = pd.DataFrame({'description': ['A ghost haunts the old house.', 'A detective hunts a killer.', '']})\n"
+        "fixed = model.predict(rows, params={'rule': 'fixed'})\n"
+        "out = model.predict(rows)\n"
+        "print(json.dumps([out['genres'].tolist(), out.filter(like='score_').values.tolist(), len(fixed)]))\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run([sys.executable, str(probe)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    genres, scores, fixed_rows = json.loads(done.stdout.splitlines()[-1])
+    ours = GenreClassifier.load(fetch_classifier("champion")).predict(
+        pl.DataFrame({"description": ["A ghost haunts the old house.", "A detective hunts a killer.", ""]})
+    )
+    assert genres == ours["genres"].to_list()
+    assert fixed_rows == 3
+    assert all(genres)
+    flat = [score for row in scores for score in row]
+    assert flat == pytest.approx([score for row in ours.drop("genres").rows() for score in row])
+
+
+def test_unchanged_rerun_skips_every_stage_and_reuses_the_models(finished):
+    before = sidecar_times(finished)
+    champion = mlflow.MlflowClient(finished.tracking_uri).get_model_version_by_alias(
+        "movie-genre-classifier", "champion"
+    )
+    with pytest.raises(ModelsFailedError):
+        full_pipeline(finished.config)
+    assert sidecar_times(finished) == before
+    parent = runs_of(finished, "pipeline")[-1]
+    children = [run for run in runs_of(finished, "model") if run.data.tags["mlflow.parentRunId"] == parent.info.run_id]
+    first = {run.info.run_name: run for run in runs_of(finished, "model")[: len(TRAINED) + 1]}
+    for child in children:
+        if child.info.status == "FINISHED":
+            old = first[child.info.run_name]
+            assert child.data.tags["genreflow.model_uri"] == old.data.tags["genreflow.model_uri"]
+            assert child.data.metrics == old.data.metrics
+    again = mlflow.MlflowClient(finished.tracking_uri).get_model_version_by_alias("movie-genre-classifier", "champion")
+    assert again.version == champion.version
+
+
+def test_file_is_scored_in_its_order(finished, tmp_path):
+    source, target = tmp_path / "in.csv", tmp_path / "out.csv"
+    source.write_text(
+        "movie_id,movie_name,description,year\n"
+        'b,"The Ghost","A ghost haunts the old house.",1999\n'
+        'a,,"A detective, tired,\nhunts a killer.",\n',
+        encoding="utf-8",
+    )
+    assert predict(PredictConfig(input=source, output=target)) == 2
+    scored = pl.read_csv(target)
+    assert scored["movie_id"].to_list() == ["b", "a"]
+    genres = json.loads(finished.paths.genres_json.read_text(encoding="utf-8"))
+    assert scored.columns == ["movie_id", "genres", *(f"score_{genre}" for genre in genres)]
+    assert all(set(row.split(", ")) <= set(genres) for row in scored["genres"])
+
+
+def test_one_text_is_answered(finished, capsys):
+    assert answer(PredictConfig(text="A ghost haunts the old house.", title="The Haunting")) == 0
+    first, _, *scores = capsys.readouterr().out.splitlines()
+    assert len(scores) == len(json.loads(finished.paths.genres_json.read_text(encoding="utf-8")))
+    assert {line.split()[1] for line in scores if line.startswith("*")} == set(first.split(", "))
+
+
+@pytest.mark.usefixtures("finished")
+def test_unknown_rule_and_model_are_refused():
+    with pytest.raises(ConfigError, match="no rule is named 'dice'; there are: fixed, global"):
+        answer(PredictConfig(text="x", rule="dice"))
+    with pytest.raises(ModelError, match="check the address"):
+        answer(PredictConfig(text="x", model="models:/movie-genre-classifier/999"))
+
+
+def test_scores_do_not_depend_on_the_runner(finished):
+    scores = {path: path.read_bytes() for path in finished.paths.models.glob("*/scores_*.parquet")}
+    assert len(scores) == 2 * len(TRAINED)
+    for folder in {path.parent for path in scores}:
+        (folder / "train.stage.json").unlink()
+    config = finished.config.model_copy(update={"runner": "process", "models": TRAINED, "model_params": {}})
+    full_pipeline(config)
+    assert {path: path.read_bytes() for path in scores} == scores
+    assert Path(finished.paths.last_run).is_file()
