@@ -69,8 +69,8 @@ def run_flow(flow: str, config: FlowConfig) -> None:
     from flows.server import prefect_server  # noqa: PLC0415 - Prefect is imported only where a flow runs
 
     module, name = flow.split(":")
-    with prefect_server():
-        getattr(importlib.import_module(module), name)(config)
+    with prefect_server(lambda: importlib.import_module(module)) as loaded:
+        getattr(loaded, name)(config)
 
 
 def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config:

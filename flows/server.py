@@ -2,25 +2,33 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import PREFECT_API_URL, temporary_settings
+
+Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
 
 @contextlib.contextmanager
-def prefect_server() -> Iterator[None]:
+def prefect_server(meanwhile: Callable[[], Result]) -> Iterator[Result]:
     """Use the server at PREFECT_API_URL; where that is not set, run a temporary one on a free loopback port.
 
-    Left to itself, Prefect would start one more in every worker process.
+    Left to itself, Prefect would start one more in every worker process. It takes seconds to start, in which
+    `meanwhile` is called; its result is what the context gives.
     """
     if PREFECT_API_URL.value():
         logger.info("Prefect server: %s", PREFECT_API_URL.value())
-        yield
+        yield meanwhile()
         return
     server = SubprocessASGIServer()
-    server.start()  # ends with this process, after the last log lines were sent to it
+    with ThreadPoolExecutor(1) as starter:
+        started = starter.submit(server.start)  # it ends with this process, after the last log lines were sent to it
+        result = meanwhile()
+        started.result()
     with temporary_settings({PREFECT_API_URL: server.api_url}):
-        yield
+        yield result

@@ -46,8 +46,8 @@ _TERMINAL_COLUMNS: Final = {
     "rank": "#",
     "model": "model",
     "rule": "rule",
-    "val_jaccard": "Jaccard val",
-    "test_jaccard": "test",
+    "val_jaccard": "J val",
+    "test_jaccard": "J test",
     "test_f1_samples": "F1 smp",
     "test_f1_macro": "F1 mac",
     "test_at_least_one": "≥ 1",
@@ -103,7 +103,7 @@ def render_terminal(leaderboard: pl.DataFrame) -> str:
     text = io.StringIO()
     Console(file=text, width=TERMINAL_WIDTH, color_system=None, legacy_windows=False).print(table)
     lines = [line.rstrip() for line in text.getvalue().splitlines()]
-    note = f"{CHAMPION_MARK} champion: best Jaccard on validation. Other figures are of the test movies."
+    note = f"{CHAMPION_MARK} champion: best Jaccard (J) on validation. Other figures are of the test movies."
     return "\n".join([*(line for line in lines if line), note])
 
 
