@@ -13,7 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks.decision.rules import Rule, rules_from_json
-from tasks.errors import ConfigError, ModelError
+from tasks.errors import ConfigError, DataError, ModelError
 from tasks.models.genre_model import GenreModel
 
 RULES_FILE: Final = "rules.json"
@@ -67,8 +67,9 @@ class GenreClassifier:
         """
         try:
             stored = json.loads((folder / RULES_FILE).read_text(encoding="utf-8"))
-            rules, rule = rules_from_json(stored["rules"]), stored["chosen"]
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            rules = rules_from_json(stored["rules"])
+            rule = next(name for name in rules if name == stored["chosen"])
+        except (OSError, ValueError, KeyError, TypeError, StopIteration, DataError) as error:
             raise ModelError(f"{folder / RULES_FILE} is missing or damaged ({error}); train the model again") from error
         return cls(GenreModel.load(folder / MODEL_FOLDER), rules, rule)
 

@@ -1,0 +1,121 @@
+"""Features and training as stages: what they read, what they write, and that no fit sees validation or test."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tasks.errors import DataError, ModelError
+from tasks.models import genre_model, spec
+from tasks.models.features import build_features, read_movies, train_rows
+from tasks.models.genre_model import GenreModel
+from tasks.models.train import features_of, train_model
+from tasks.schema import SPLITS
+from tasks.scores import read_scores
+
+MODEL = spec.ModelSpec(name="logreg", classifier=spec.LogisticRegression(C=10))
+GENRES = ["Drama", "Horror", "Western"]
+
+
+@pytest.fixture
+def prepared(paths, movies):
+    """The small world as a prepared data folder: 240 movies in train, 30 in validation, 30 in test."""
+    paths.clean.mkdir(parents=True)
+    paths.splits.parent.mkdir()
+    movies.write_parquet(paths.movies)
+    paths.genres_json.write_text(json.dumps(GENRES), encoding="utf-8")
+    parts = ["train"] * 240 + ["validation"] * 30 + ["test"] * 30
+    development = [number < 24 for number in range(300)]
+    splits = {"movie_id": movies["movie_id"], "part": parts, "is_development": development}
+    pl.DataFrame(splits, schema=SPLITS).write_parquet(paths.splits)
+    return paths
+
+
+def fit(paths, model=MODEL, train_on="train"):
+    features = build_features(paths, features_of(model, train_on))
+    return train_model(paths, model, features, train_on, seed=1)
+
+
+def test_a_models_folder_holds_the_model_its_scores_and_its_cost(prepared, movies):
+    result = fit(prepared)
+    assert result.counts == {"train_movies": 240, "terms": 23, "constant_genres": []}
+    fitted = GenreModel.load(result.folder / "model")
+    for part, rows in (("validation", slice(240, 270)), ("test", slice(270, 300))):
+        scores = read_scores(result.folder / f"scores_{part}.parquet")
+        assert list(scores.movie_ids) == movies["movie_id"][rows].to_list()
+        np.testing.assert_array_equal(scores.scores, fitted.scores(movies[rows]))
+    assert set(json.loads((result.folder / "fit.json").read_text())) == {"fit_s", "predict_docs_per_s", "model_mb"}
+
+
+def test_no_fit_sees_validation_or_test(prepared, monkeypatch):
+    seen = []
+    original = genre_model.GenreModel.fit_vectors
+    monkeypatch.setattr(
+        genre_model.GenreModel,
+        "fit_vectors",
+        lambda self, X, Y, seed: seen.append((X, Y)) or original(self, X, Y, seed),
+    )
+    words = {row: f"sentinel{row}" for row in range(300)}
+    marked = pl.read_parquet(prepared.movies).with_row_index("row")
+    text = pl.col("description") + " " + pl.col("row").replace_strict(words) + " " + pl.col("row").replace_strict(words)
+    marked.with_columns(description=text).drop("row").write_parquet(prepared.movies)
+    model = MODEL.model_copy(update={"representation": spec.BagOfWords(min_movies=1)})
+    result = fit(prepared, model)
+    ((X, Y),) = seen
+    assert (X.shape[0], Y.shape) == (240, (240, 3))
+    known = {term for term in GenreModel.load(result.folder / "model").vectors.terms if term.startswith("sentinel")}
+    assert known == {f"sentinel{row}" for row in range(240)}
+
+
+def test_development_subset_trains_on_a_tenth(prepared):
+    assert fit(prepared, train_on="development").counts["train_movies"] == 24
+
+
+def test_rerun_is_skipped_and_another_seed_is_not(prepared):
+    fit(prepared)
+    features = build_features(prepared, features_of(MODEL, "train"))
+    assert features.skipped
+    assert train_model(prepared, MODEL, features, "train", seed=1).skipped
+    assert not train_model(prepared, MODEL, features, "train", seed=2).skipped
+
+
+def test_models_with_the_same_input_share_features():
+    other = spec.ModelSpec(name="nb", classifier=spec.NaiveBayes())
+    assert features_of(MODEL, "train") == features_of(other, "train")
+
+
+def test_genre_absent_from_train_is_named(prepared, caplog):
+    prepared.genres_json.write_text(json.dumps([*GENRES, "Zombie"]), encoding="utf-8")
+    result = fit(prepared)
+    assert result.counts["constant_genres"] == ["Zombie"]
+    assert "every or no train movie is Zombie" in caplog.text
+
+
+def test_splits_of_other_movies_are_refused(prepared):
+    splits = pl.read_parquet(prepared.splits)
+    splits.reverse().write_parquet(prepared.splits)
+    with pytest.raises(DataError, match="does not hold the movies of"):
+        read_movies(prepared)
+
+
+def test_empty_train_is_refused(prepared):
+    movies = read_movies(prepared).with_columns(is_development=False)
+    with pytest.raises(DataError, match="no movie is in development"):
+        train_rows(movies, "development")
+
+
+def test_scores_that_are_not_finite_are_refused(prepared, monkeypatch):
+    monkeypatch.setattr(GenreModel, "score_vectors", lambda _self, X: np.full((X.shape[0], 3), np.nan, np.float32))
+    with pytest.raises(ModelError, match="not finite"):
+        fit(prepared)
+
+
+def test_corpus_of_another_pipeline_is_refused(prepared):
+    model = MODEL.model_copy(update={"input": spec.InputSpec(text="lemmas")})
+    prepared.tokens.parent.mkdir()
+    pl.read_parquet(prepared.movies, columns=["movie_id"]).write_parquet(prepared.tokens)
+    sidecar = prepared.tokens.parent / "annotate.stage.json"
+    sidecar.write_text(json.dumps({"config": {"pipeline": "en_core_web_sm"}}), encoding="utf-8")
+    with pytest.raises(DataError, match=r"--annotate\.pipeline simplemma"):
+        build_features(prepared, features_of(model, "train"))

@@ -1,0 +1,119 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tasks.errors import DataError
+from tasks.stage import Stage, recorded_config, run_stage, write_atomically
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    source, code = tmp_path / "in" / "source.txt", tmp_path / "code.py"
+    source.parent.mkdir()
+    source.write_text("one", encoding="utf-8")
+    code.write_text("x = 1\n", encoding="utf-8")
+    return Stage("copy", tmp_path / "out", ("a.txt", "deep/b.txt"), (source,), {"times": 2}, (code,), ("numpy",))
+
+
+@pytest.fixture
+def build(stage: Stage):
+    """Writes both outputs and counts how often it was called."""
+    calls = []
+
+    def write(folder: Path) -> dict[str, int]:
+        calls.append(folder)
+        (folder / "deep").mkdir()
+        (folder / "a.txt").write_text(stage.inputs[0].read_text(encoding="utf-8") * 2, encoding="utf-8")
+        (folder / "deep" / "b.txt").write_text("b", encoding="utf-8")
+        return {"rows": 2}
+
+    write.calls = calls
+    return write
+
+
+def test_outputs_counts_and_sidecar_are_left_and_nothing_else(stage, build):
+    result = run_stage(stage, build)
+    assert (result.skipped, result.counts) == (False, {"rows": 2})
+    assert (stage.folder / "a.txt").read_text(encoding="utf-8") == "oneone"
+    files = {str(path.relative_to(stage.folder)) for path in stage.folder.rglob("*") if path.is_file()}
+    assert files == {"a.txt", "deep/b.txt", "copy.stage.json"}
+    assert recorded_config(stage.folder, "copy") == {"times": 2}
+
+
+def test_unchanged_stage_is_skipped_with_its_counts(stage, build):
+    first, second = run_stage(stage, build), run_stage(stage, build)
+    assert (second.skipped, second.counts, second.fingerprint) == (True, first.counts, first.fingerprint)
+    assert len(build.calls) == 1
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda stage: stage.inputs[0].write_text("two", encoding="utf-8"),
+        lambda stage: stage.code[0].write_text("x = 2\n", encoding="utf-8"),
+        lambda stage: (stage.folder / "a.txt").write_text("tampered", encoding="utf-8"),
+        lambda stage: (stage.folder / "deep" / "b.txt").unlink(),
+        lambda stage: stage.sidecar.unlink(),
+        lambda stage: stage.sidecar.write_text("{", encoding="utf-8"),
+        lambda stage: stage.sidecar.write_text("[]", encoding="utf-8"),
+    ],
+    ids=["input", "code", "output", "output gone", "sidecar gone", "sidecar damaged", "sidecar of another form"],
+)
+def test_whatever_changed_makes_it_run_again(stage, build, change):
+    run_stage(stage, build)
+    change(stage)
+    assert not run_stage(stage, build).skipped
+    assert run_stage(stage, build).skipped
+
+
+def test_same_inputs_same_bytes(stage, build):
+    run_stage(stage, build)
+    before = stage.sidecar.read_bytes()
+    stage.sidecar.unlink()
+    run_stage(stage, build)
+    assert stage.sidecar.read_bytes() == before
+
+
+def test_failure_keeps_the_old_outputs_and_leaves_nothing_half_written(stage, build):
+    run_stage(stage, build)
+    stage.inputs[0].write_text("two", encoding="utf-8")
+
+    def fail(folder: Path) -> dict[str, int]:
+        (folder / "a.txt").write_text("half", encoding="utf-8")
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        run_stage(stage, fail)
+    assert (stage.folder / "a.txt").read_text(encoding="utf-8") == "oneone"
+    assert not list(stage.folder.glob(".unfinished-*"))
+
+
+def test_what_a_killed_run_left_is_removed(stage, build):
+    left = stage.folder / ".unfinished-copy-123"
+    left.mkdir(parents=True)
+    (left / "a.txt").write_text("half", encoding="utf-8")
+    run_stage(stage, build)
+    assert not left.exists()
+
+
+def test_missing_input_is_named(stage, build):
+    stage.inputs[0].unlink()
+    with pytest.raises(DataError, match=r"copy needs .*source\.txt, which is not there"):
+        run_stage(stage, build)
+
+
+def test_inputs_of_one_name_in_two_folders_are_told_apart(stage, build, tmp_path):
+    twin = tmp_path / "other" / "source.txt"
+    twin.parent.mkdir()
+    twin.write_text("twin", encoding="utf-8")
+    both = Stage("copy", stage.folder, stage.outputs, (stage.inputs[0], twin), {}, stage.code)
+    run_stage(both, build)
+    recorded = json.loads(both.sidecar.read_text(encoding="utf-8"))
+    assert sorted(recorded["inputs"]) == ["in/source.txt", "other/source.txt"]
+
+
+def test_small_files_are_written_whole(tmp_path):
+    write_atomically(tmp_path / "new" / "file.txt", "text\n")
+    assert (tmp_path / "new" / "file.txt").read_text(encoding="utf-8") == "text\n"
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["file.txt"]

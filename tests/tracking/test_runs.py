@@ -1,0 +1,149 @@
+"""Runs in a real MLflow store of the test's own."""
+
+import json
+import subprocess
+from pathlib import Path
+
+import mlflow
+import pytest
+
+from tasks.errors import ConfigError, DataError, ModelError
+from tasks.settings import settings
+from tasks.stage import StageResult
+from tasks.tracking import runs
+from tasks.tracking.last_run import LoggedModel, load_last_run, save_last_run
+from tasks.tracking.models import fetch_classifier
+from tasks.tracking.runs import flat_params, metric_name
+from tasks.tracking.store import open_experiment, safe_uri
+
+pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn in depths that are not ours
+
+
+@pytest.fixture
+def run(paths):
+    return runs.start_pipeline_run("test", {"seed": 1, "split": {"test_share": 0.1}}, paths, {"source": "sample"})
+
+
+def test_store_lies_beside_its_artifacts_and_is_made_once(paths, tmp_path):
+    first, second = open_experiment("test"), open_experiment("test")
+    assert first == second
+    assert first.tracking_uri == f"sqlite:///{tmp_path / 'mlruns' / 'mlflow.db'}"
+    experiment = first.client().get_experiment(first.experiment_id)
+    assert experiment.artifact_location == (tmp_path / "mlruns" / "artifacts").as_uri()
+
+
+@pytest.mark.parametrize("uri", ["/some/folder", "file:///some/folder"])
+def test_folder_as_store_is_refused_with_the_remedy(paths, monkeypatch, uri):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    settings.cache_clear()
+    with pytest.raises(ConfigError, match=r"use sqlite:////path/to/mlflow\.db"):
+        open_experiment("test")
+
+
+def test_deleted_experiment_is_told_with_the_remedy(paths):
+    experiment = open_experiment("test")
+    experiment.client().delete_experiment(experiment.experiment_id)
+    with pytest.raises(ConfigError, match=f"mlflow experiments restore --experiment-id {experiment.experiment_id}"):
+        open_experiment("test")
+
+
+def test_children_of_runs_share_params_and_tags(run):
+    child_id = runs.start_model_run(run, "nb", {"classifier": {"alpha": 0.3}})
+    child = run.experiment.client().get_run(child_id)
+    assert child.data.params == {"seed": "1", "split.test_share": "0.1", "model.classifier.alpha": "0.3"}
+    assert child.data.tags["genreflow.source"] == "sample"
+    assert child.data.tags["mlflow.parentRunId"] == run.run_id
+
+
+def test_what_a_dead_process_left_running_is_marked_killed(run, paths):
+    child_id = runs.start_model_run(run, "nb", {})
+    again = runs.start_pipeline_run("test", {}, paths, {})
+    client = run.experiment.client()
+    assert [client.get_run(id_).info.status for id_ in (run.run_id, child_id, again.run_id)] == [
+        "KILLED", "KILLED", "RUNNING",
+    ]  # fmt: skip
+
+
+def test_failure_keeps_error_and_traceback(run):
+    child_id = runs.start_model_run(run, "nb", {})
+    runs.fail_run(run.experiment, child_id, "ModelError: no", "Traceback: ...")
+    child = run.experiment.client().get_run(child_id)
+    assert (child.info.status, child.data.tags["genreflow.error"]) == ("FAILED", "ModelError: no")
+    assert mlflow.artifacts.load_text(f"{child.info.artifact_uri}/error.txt") == "Traceback: ..."
+
+
+def test_counts_of_stages_become_metrics_and_sidecars_files(run, tmp_path):
+    (tmp_path / "clean.stage.json").write_text("{}", encoding="utf-8")
+    counts = {"rows_read": 7, "by": {"unknown_genre/Été?": 1}, "names": ["a"], "done": True}
+    runs.log_stages(run, [StageResult("clean", tmp_path, "f", False, counts)])
+    stored = run.experiment.client().get_run(run.run_id)
+    assert stored.data.metrics["data/clean/rows_read"] == 7
+    assert stored.data.metrics["data/clean/by.unknown_genre/Été_"] == 1
+    files = run.experiment.client().list_artifacts(run.run_id, "stages")
+    assert [file.path for file in files] == ["stages/clean.stage.json"]
+
+
+def test_metrics_that_are_not_finite_are_left_out(run):
+    runs.log_metrics(run.experiment, run.run_id, {"a": 1.0, "b": float("nan"), "c": float("inf")})
+    assert run.experiment.client().get_run(run.run_id).data.metrics == {"a": 1.0}
+
+
+def test_params_are_flat_and_short():
+    flat = flat_params({"a": {"b": [1, 2], "c": {}}, "d": None, "e": "x" * 9000})
+    assert flat["a.b"] == "[1, 2]"
+    assert (flat["a.c"], flat["d"]) == ("{}", "null")
+    assert len(flat["e"]) < 6000
+
+
+def test_metric_names_keep_what_mlflow_takes(run):
+    name = metric_name("dropped/née? (50%)")
+    runs.log_metrics(run.experiment, run.run_id, {name: 1.0})
+    assert name == "dropped/née_ _50__"
+
+
+def test_passwords_are_left_out_of_addresses():
+    assert safe_uri("https://user:secret@host:5000/x") == "https://host:5000/x"
+    assert safe_uri("sqlite:////tmp/mlflow.db") == "sqlite:////tmp/mlflow.db"
+
+
+def test_last_run_is_read_back(run, paths):
+    logged = [LoggedModel("nb", paths.models / "nb", "abc", "models:/m-1")]
+    save_last_run(paths, run, logged)
+    assert load_last_run(paths) == (run, logged)
+
+
+@pytest.mark.parametrize("content", [None, "{", "{}", json.dumps({"run": {}, "models": []})])
+def test_missing_or_damaged_last_run_is_told(paths, content):
+    if content is not None:
+        paths.last_run.parent.mkdir(parents=True)
+        paths.last_run.write_text(content, encoding="utf-8")
+    with pytest.raises(DataError, match=r"run flows/train\.py first"):
+        load_last_run(paths)
+
+
+def test_last_run_without_models_is_told(run, paths):
+    save_last_run(paths, run, [])
+    with pytest.raises(DataError, match="every model of the last run failed"):
+        load_last_run(paths)
+
+
+def test_no_champion_yet_is_told(paths):
+    with pytest.raises(ModelError, match=r"train one with `python flows/full_pipeline\.py`"):
+        fetch_classifier("champion")
+
+
+def test_strangers_model_is_not_loaded(run, tmp_path):
+    stranger = tmp_path / "stranger"
+    mlflow.pyfunc.save_model(
+        str(stranger), loader_module="json", data_path=str(Path(__file__)), pip_requirements=["numpy"]
+    )
+    with pytest.raises(ModelError, match="was not logged by this project"):
+        fetch_classifier(stranger.as_uri())
+
+
+def test_missing_git_is_no_error(monkeypatch):
+    def absent(*_args: object, **_kwargs: object) -> None:
+        raise FileNotFoundError("git")
+
+    monkeypatch.setattr(subprocess, "run", absent)
+    assert runs.git_revision() == "unknown"
