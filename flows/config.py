@@ -139,13 +139,16 @@ def load_preset(name: str) -> dict[str, Any]:
     """Return the content of a preset.
 
     Raises:
-        ConfigError: there is no such preset, or the file is not a YAML mapping.
+        ConfigError: there is no such preset, the file is not a YAML mapping, or an option in it does not exist.
     """
     path = Path(name) if name.endswith((".yaml", ".yml")) else PRESETS / f"{name}.yaml"
     if not path.is_file():
         names = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.yaml")))
         raise ConfigError(f"no preset {name!r} ({path} does not exist); there are: {names}")
-    return read_yaml(path)
+    preset = read_yaml(path)
+    if strangers := sorted(set(preset) - set(PipelineConfig.model_fields) | {"preset"} & set(preset)):
+        raise ConfigError(f"{path}: a preset cannot set {', '.join(strangers)}; see flows/full_pipeline.py --help")
+    return preset
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -103,6 +103,12 @@ def test_every_preset_is_a_valid_configuration():
         assert set(load_preset(name)) <= set(PipelineConfig.model_fields)
 
 
+def test_preset_with_an_unknown_option_is_refused(tmp_path):
+    (tmp_path / "typo.yaml").write_text("modles: [a]\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match="cannot set modles"):
+        TrainConfig(preset=str(tmp_path / "typo.yaml"))
+
+
 def test_preset_that_is_no_mapping_is_refused(tmp_path):
     (tmp_path / "list.yaml").write_text("- a\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="holds no mapping"):
