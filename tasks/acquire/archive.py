@@ -18,6 +18,7 @@ from tasks.errors import SourceError
 MAX_ENTRIES: Final = 1_000
 MAX_BYTES: Final = 4 << 30  # the whole Kaggle set has 0.1 GiB
 MAX_RATIO: Final = 100  # unpacked to packed; listings reach 5
+MAX_NAME_BYTES: Final = 200  # file systems take 255, and temporary names need some
 DAMAGED: Final = (BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError)  # what a broken archive raises
 
 
@@ -42,6 +43,8 @@ def list_archive(path: Path) -> dict[str, str]:
     names: dict[str, str] = {}
     for entry in filter(_is_csv, entries):
         _check_entry(path, entry)
+        if _is_hidden(entry):
+            continue
         name = PurePosixPath(entry.filename).stem + ".csv"
         if name.casefold() in map(str.casefold, names):
             raise SourceError(
@@ -72,17 +75,22 @@ def unpack_archive(path: Path, folder: Path) -> None:
 
 
 def _is_csv(entry: ZipInfo) -> bool:
-    """Return whether an entry is a CSV and not one of the shadow files that macOS packs beside each file."""
-    inside = PurePosixPath(entry.filename)
-    return inside.suffix.lower() == ".csv" and not entry.is_dir() and not inside.name.startswith("._")
+    return PurePosixPath(entry.filename).suffix.lower() == ".csv" and not entry.is_dir()
+
+
+def _is_hidden(entry: ZipInfo) -> bool:
+    """Return whether an entry is a hidden file, such as the shadows that macOS packs beside each file."""
+    return PurePosixPath(entry.filename).name.startswith(".")
 
 
 def _check_entry(path: Path, entry: ZipInfo) -> None:
     name = entry.filename
     if name.startswith("/") or ".." in PurePosixPath(name).parts or re.search(r"[\\:\x00-\x1f]", name):
         raise SourceError(f"{path}: the entry {name!r} points out of its folder. Do not trust this archive.")
-    if stat.S_ISLNK(entry.external_attr >> 16):
-        raise SourceError(f"{path}: the entry {name} is a link, not a file. Pack the files themselves.")
+    if len(PurePosixPath(name).name.encode()) > MAX_NAME_BYTES:
+        raise SourceError(f"{path}: the name of the entry {name[:60]}... is too long for a file. Shorten it.")
+    if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):  # 0: packed where there are no such types
+        raise SourceError(f"{path}: the entry {name} is a link or a device, not a file. Pack the files themselves.")
     if entry.header_offset < 0:
         raise SourceError(
             f"{path}: the entry {name} is damaged (it begins before the file). Download the archive again."

@@ -1,6 +1,10 @@
 """Choices of the acquire stage."""
 
+from typing import Annotated, Literal
+
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+
+DriveFile = Literal["crawl_data", "clean_data", "conllu_data", "genres"]
 
 
 class SampleConfig(BaseModel):
@@ -51,8 +55,8 @@ class CrawlConfig(BaseModel):
         {"omdb": 1000}, description="Requests a day (UTC) to a source, by name; a source not named has no quota."
     )
     negative_days: float = Field(
-        30.0, ge=0, description="Days after which an id is asked for again where a source had no whole plot."
+        30.0, ge=1, description="Days after which an id is asked for again where a source had no whole plot."
     )
-    base_urls: dict[str, str] = Field(
+    base_urls: dict[str, Annotated[str, Field(pattern=r"^https?://[!-~]+$")]] = Field(
         {}, description="Addresses to use instead of the public ones, by source, such as a licensed endpoint."
     )

@@ -7,9 +7,11 @@ when all of it was checked. Knows no data set; `http_answer` knows what an answe
 import asyncio
 import logging
 import random
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Final, Literal
@@ -65,7 +67,7 @@ class Fetched:
 class Downloader:
     """Fetches files. Clock, sleep and dice are given in, so that tests need not wait."""
 
-    config: DownloadConfig = DownloadConfig()
+    config: DownloadConfig
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
     dice: Callable[[], float] = random.random
@@ -92,7 +94,7 @@ class Downloader:
                 f"{error.filename or target} cannot be written: {error.strerror}. Make room or mend the permissions, "
                 "and run again to continue."
             ) from error
-        return Fetched(request.name, target, size, sha256, "resumed" if found else "fetched")
+        return Fetched(request.name, target, size, sha256, "resumed" if found and not partial.is_new else "fetched")
 
     def _complete(self, request: Request, partial: PartialFile) -> None:
         """Attempt until all bytes are here and proved to be the right ones."""
@@ -192,7 +194,14 @@ class Downloader:
     def _client(self) -> httpx.AsyncClient:
         timeout = httpx.Timeout(self.config.stall_s, connect=self.config.connect_timeout_s)
         agent = f"genreflow/{package_version('genreflow')}"
-        return httpx.AsyncClient(timeout=timeout, headers={"User-Agent": agent, "Accept-Encoding": "identity"})
+        headers = {"User-Agent": agent, "Accept-Encoding": "identity"}
+        return httpx.AsyncClient(timeout=timeout, headers=headers, verify=_certificates())
+
+
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Return the trusted certificates; reading them takes longer than many a file."""
+    return httpx.create_ssl_context()
 
 
 def _ask_for_rest(known: Version | None, size: int) -> dict[str, str]:

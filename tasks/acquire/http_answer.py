@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
-from urllib.parse import urlsplit
 
 import httpx
 
@@ -49,7 +48,7 @@ async def open_answer(
         DownloadError: a redirect leads elsewhere, or in a circle.
         httpx.TransportError: the connection failed.
     """
-    origin = url = _parse(address)
+    origin = url = httpx.URL(address)
     for _ in range(MAX_REDIRECTS + 1):
         _check_address(url, origin)
         shown_to = auth if (url.scheme, url.host, url.port) == (origin.scheme, origin.host, origin.port) else None
@@ -57,7 +56,7 @@ async def open_answer(
             if not response.has_redirect_location:
                 yield response
                 return
-            url = url.join(_parse(response.headers["location"]))
+            url = url.join(response.headers["location"])
     raise DownloadError(f"{origin.host} redirects more than {MAX_REDIRECTS} times. Try again later.")
 
 
@@ -146,13 +145,6 @@ def _google_md5(header: str) -> str | None:
     except binascii.Error:
         return None
     return digest.hex() if len(digest) == 16 else None
-
-
-def _parse(address: str) -> httpx.URL:
-    try:
-        return httpx.URL(address)
-    except httpx.InvalidURL as error:
-        raise DownloadError(f"{urlsplit(address).netloc or 'the address'} is no address to download from.") from error
 
 
 def _check_address(url: httpx.URL, origin: httpx.URL) -> None:

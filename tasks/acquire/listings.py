@@ -5,13 +5,16 @@ Raw data is immutable: files are copied byte by byte, or used where they are, an
 
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 from tasks.acquire.archive import list_archive, unpack_archive
-from tasks.acquire.config import SampleConfig
+from tasks.acquire.config import DownloadConfig, SampleConfig
 from tasks.acquire.csv_header import check_header
+from tasks.acquire.download import Downloader
+from tasks.acquire.kaggle import fetch_archive
+from tasks.acquire.manifest import summarise
 from tasks.acquire.raw_folder import divide_by_owner, make_room
 from tasks.acquire.sample import write_sample
 from tasks.acquire.sample_genres import GENRE_FILES
@@ -35,9 +38,12 @@ class Source:
     inputs: tuple[Path, ...]
     config: Mapping[str, Any]
     write: Write
+    downloads: Mapping[str, int] = field(default_factory=dict)  # how many files came how, just now
 
 
-def acquire_listings(paths: DataPaths, source: str, sample: SampleConfig, seed: int) -> StageResult:
+def acquire_listings(
+    paths: DataPaths, source: str, sample: SampleConfig, seed: int, download: DownloadConfig | None = None
+) -> StageResult:
     """Bring `data/raw/*.csv` up to date from a source, so that they hold its listings and no others.
 
     Args:
@@ -45,14 +51,23 @@ def acquire_listings(paths: DataPaths, source: str, sample: SampleConfig, seed: 
         source: `sample`, `kaggle`, a folder of per-genre CSVs (`data/raw` itself is used in place), or a zip of them.
         sample: the size of the embedded sample.
         seed: of the embedded sample; other sources ignore both.
+        download: patience of the download from Kaggle; other sources ignore it.
 
     Returns:
         Counts: `source`, `label`, `files`, `bytes`, and for the sample also `movies`, `rows`, `rows_by_file`, `flaws`.
+        For `kaggle` also `download`: how many files were `fetched`, `resumed` and `skipped` by this call, and their
+        `bytes`; that is not part of the stage's record, which says the same whichever way the zip came.
 
     Raises:
+        DownloadError: Kaggle refuses, or the transfer failed; a later call continues it.
         SourceError: the source does not exist or is not in the expected form, or `data/raw` holds CSVs of the user.
     """
-    origin = _embedded_sample(sample, seed) if source == "sample" else _find_source(source, paths.raw)
+    if source == "sample":
+        origin = _embedded_sample(sample, seed)
+    elif source == "kaggle":
+        origin = _kaggle(paths, download or DownloadConfig())
+    else:
+        origin = _find_source(source, paths.raw)
     _protect_files_of_user(paths.raw, in_place=not origin.names)
     room = Path(__file__).parent
     stage = Stage(
@@ -61,7 +76,7 @@ def acquire_listings(paths: DataPaths, source: str, sample: SampleConfig, seed: 
         outputs=origin.names,
         inputs=origin.inputs,
         config={"source": origin.kind, "label": origin.label, **origin.config},
-        code=(*room.glob("sample*.py"), room / "listings.py", room / "archive.py"),
+        code=(*room.glob("sample*.py"), room / "listings.py", room / "archive.py", room / "csv_header.py"),
         packages=("numpy",) if source == "sample" else (),
     )
 
@@ -73,7 +88,10 @@ def acquire_listings(paths: DataPaths, source: str, sample: SampleConfig, seed: 
         size = sum(path.stat().st_size for path in files)
         return {"source": origin.kind, "label": origin.label, "files": len(files), "bytes": size, **counts}
 
-    return run_stage(stage, build)
+    result = run_stage(stage, build)
+    if not origin.downloads:
+        return result
+    return replace(result, counts={**result.counts, "download": dict(origin.downloads)})
 
 
 def _embedded_sample(sample: SampleConfig, seed: int) -> Source:
@@ -85,30 +103,32 @@ def _embedded_sample(sample: SampleConfig, seed: int) -> Source:
 
 
 def _find_source(source: str, raw: Path) -> Source:
-    """Return the source that a word or a path names."""
-    if source == "kaggle":
-        raise SourceError(
-            f"This version cannot download. Get the zip from {DATASET_PAGE} and pass it: `--source FILE.zip`."
-        )
+    """Return the source that a path names."""
     path = Path(source).expanduser()
     if path.is_dir():
         return _folder(path, raw)
     if path.suffix.lower() == ".csv" and path.is_file():
         raise SourceError(f"{path} is a single file. Pass its folder: `--source {path.parent}`.")
     if path.is_file():
-        return Source("zip", path.name, tuple(sorted(list_archive(path))), (path,), {}, _unpacking(path))
+        return _zip("zip", path)
     raise SourceError(
-        f"There is no source {source!r}. Expected is `sample`, a folder of per-genre CSVs, or a zip of them "
-        f"(from {DATASET_PAGE}). Relative paths start from {Path.cwd()}."
+        f"There is no source {source!r}. Expected is `sample`, `kaggle`, a folder of per-genre CSVs, or a zip of "
+        f"them (from {DATASET_PAGE}). Relative paths start from {Path.cwd()}."
     )
 
 
-def _unpacking(path: Path) -> Write:
+def _kaggle(paths: DataPaths, config: DownloadConfig) -> Source:
+    _protect_files_of_user(paths.raw, in_place=False)  # said before the download, not after
+    fetched = fetch_archive(paths, Downloader(config))
+    return replace(_zip("kaggle", fetched.path), downloads=summarise([fetched]))
+
+
+def _zip(kind: str, path: Path) -> Source:
     def write(folder: Path) -> dict[str, Any]:
         unpack_archive(path, folder)
         return {}
 
-    return write
+    return Source(kind, path.name, tuple(sorted(list_archive(path))), (path,), {}, write)
 
 
 def _folder(folder: Path, raw: Path) -> Source:

@@ -4,6 +4,7 @@ The note is written before the first byte, so whatever lies in the partial file 
 at whichever moment the process was killed.
 """
 
+import glob
 import json
 import logging
 import os
@@ -11,7 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from tasks.stage import write_atomically
+from tasks.stage import TEMPORARY_PREFIX, write_atomically
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ class PartialFile:
         self.target = target
         self.path = target.with_name(f"{target.name}.partial")
         self.note = target.with_name(f"{target.name}.partial.json")
+        self.is_new = False  # whether it was begun by this object, and so holds nothing of an earlier run
 
     @property
     def size(self) -> int:
@@ -58,6 +60,7 @@ class PartialFile:
 
     def begin(self, version: Version) -> None:
         """Start from nothing with a new version."""
+        self.is_new = True
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self.path.write_bytes(b"")
         write_atomically(self.note, json.dumps(asdict(version), indent=1) + "\n")
@@ -69,14 +72,20 @@ class PartialFile:
     def discard(self) -> None:
         """Remove it and its note."""
         self.path.unlink(missing_ok=True)
-        self.note.unlink(missing_ok=True)
+        self._remove_notes()
 
     def publish(self) -> None:
         """Make it the target, for good: synced, then renamed."""
         _sync(self.path)
         self.path.replace(self.target)
         _sync(self.target.parent)
+        self._remove_notes()
+
+    def _remove_notes(self) -> None:
+        """Remove the note, and those that a killed process was just writing."""
         self.note.unlink(missing_ok=True)
+        for left in self.note.parent.glob(f"{TEMPORARY_PREFIX}{glob.escape(self.note.name)}-*"):
+            left.unlink()
 
 
 def _sync(path: Path) -> None:

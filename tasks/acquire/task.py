@@ -1,21 +1,84 @@
 """The acquire room's face towards the flows."""
 
 import logging
+from collections.abc import Callable
+from uuid import UUID
 
+import httpx
 from prefect import task
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.context import TaskRunContext
+from prefect.exceptions import PrefectException
 
-from tasks.acquire.config import SampleConfig
+from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
+from tasks.acquire.crawl.crawl import CrawlResult, run_crawl
+from tasks.acquire.crawl.plan import CrawlPlan, plan_crawl
+from tasks.acquire.download import Fetched
+from tasks.acquire.drive import fetch_drive_files
 from tasks.acquire.listings import acquire_listings
+from tasks.acquire.manifest import summarise, summary_line
 from tasks.paths import data_paths
+from tasks.progress import Progress
 from tasks.stage import StageResult
 
 logger = logging.getLogger(__name__)
 
 
 @task(name="acquire", task_run_name="acquire", cache_policy=NO_CACHE, persist_result=False)
-def acquire(source: str, sample: SampleConfig, seed: int) -> StageResult:
-    """Bring `data/raw` up to date from `sample`, a folder of CSVs or a zip of them; see `acquire_listings`."""
-    result = acquire_listings(data_paths(), source, sample, seed)
+def acquire(source: str, sample: SampleConfig, seed: int, download: DownloadConfig | None = None) -> StageResult:
+    """Bring `data/raw` up to date from `sample`, `kaggle`, a folder of CSVs or a zip; see `acquire_listings`."""
+    result = acquire_listings(data_paths(), source, sample, seed, download)
     logger.info("acquire: %d files from %s", result.counts["files"], source)
+    if "download" in result.counts:
+        logger.info("acquire: %s", summary_line(result.counts["download"]))
     return result
+
+
+@task(name="fetch drive files", task_run_name="fetch drive files", cache_policy=NO_CACHE, persist_result=False)
+def fetch_files(names: tuple[DriveFile, ...], config: DownloadConfig) -> list[Fetched]:
+    """Bring the named files of the earlier system to their places; see `fetch_drive_files`."""
+    files = fetch_drive_files(data_paths(), names, config)
+    logger.info("drive: %s", summary_line(summarise(files)))
+    return files
+
+
+@task(name="crawl", task_run_name="crawl", cache_policy=NO_CACHE, persist_result=False)
+def crawl(config: CrawlConfig) -> CrawlResult:
+    """Bring `data/crawl` up to date with the plots that the listings lack, as far as sources allow; see `run_crawl`."""
+    result = run_crawl(data_paths(), config, _progress_artifact())
+    logger.info("crawl: %s, with %d plots", result.outcome, result.stage.counts.get("plots", 0))
+    for reason in result.reasons:
+        logger.warning("crawl: %s", reason)
+    return result
+
+
+@task(name="plan crawl", task_run_name="plan crawl", cache_policy=NO_CACHE, persist_result=False)
+def plan(config: CrawlConfig) -> CrawlPlan:
+    """Say what a crawl would ask of whom, and for how long; see `plan_crawl`."""
+    planned = plan_crawl(data_paths(), config)
+    logger.info("%s", planned.text)
+    return planned
+
+
+def _progress_artifact() -> Callable[[Progress], None]:
+    """Return what shows progress as an artifact of this task run; outside of one it shows nothing."""
+    artifact: UUID | None = None
+    shown = -1.0
+
+    def show(progress: Progress) -> None:
+        nonlocal artifact, shown
+        percent = round(100 * progress.done / progress.total) if progress.total else 0
+        if percent == shown or TaskRunContext.get() is None:
+            return
+        shown = percent
+        try:
+            if artifact is None:
+                made = create_progress_artifact(percent, key="crawl", description=progress.line())
+                artifact = made if isinstance(made, UUID) else None  # a coroutine only where a loop runs
+            else:
+                update_progress_artifact(artifact, percent, description=progress.line())
+        except (PrefectException, httpx.HTTPError) as error:  # a crawl of days outlives a server's restart
+            logger.warning("crawl: its progress cannot be shown (%s)", error)
+
+    return show

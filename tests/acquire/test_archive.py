@@ -79,6 +79,64 @@ def test_a_damaged_entry_is_named(tmp_path: Path) -> None:
         unpack_archive(path, tmp_path)
 
 
+def test_two_entries_of_the_very_same_name_are_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "twice.zip", "w") as file:
+        file.writestr("war.csv", LISTING)
+        with pytest.warns(UserWarning, match="Duplicate name"):
+            file.writestr("war.csv", LISTING + LISTING)
+    with pytest.raises(SourceError, match=r"two files named war\.csv"):
+        list_archive(tmp_path / "twice.zip")
+
+
+@pytest.mark.slow
+def test_an_archive_of_a_hundred_thousand_entries_is_refused(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "many.zip", "w") as file:
+        for number in range(100_000):
+            file.writestr(zipfile.ZipInfo(f"{number}.csv"), "")
+    with pytest.raises(SourceError, match="has 100,000 entries"):
+        unpack_archive(tmp_path / "many.zip", tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["many.zip"]
+
+
+def test_an_entry_that_lies_about_its_size_gives_no_more_than_it_said(tmp_path: Path, make_zip: Any) -> None:
+    honest = make_zip({"war.csv": LISTING + "0" * 3_000_000}).read_bytes()
+    declared, claimed = (3_000_000 + len(LISTING)).to_bytes(4, "little"), (3_000).to_bytes(4, "little")
+    assert honest.count(declared) == 2  # before the entry and in the directory
+    (tmp_path / "archive.zip").write_bytes(honest.replace(declared, claimed))
+    with pytest.raises(SourceError, match=r"war\.csv is damaged"):
+        unpack_archive(tmp_path / "archive.zip", tmp_path)
+    assert (tmp_path / "war.csv").stat().st_size <= 3_000
+
+
+def test_an_archive_that_was_cut_anywhere_is_refused(tmp_path: Path, make_zip: Any) -> None:
+    whole = make_zip({"war.csv": LISTING, "mystery.csv": LISTING}).read_bytes()
+    for length in range(len(whole)):
+        (tmp_path / "archive.zip").write_bytes(whole[:length])
+        with pytest.raises(SourceError, match="is no zip, or a damaged one"):
+            list_archive(tmp_path / "archive.zip")
+
+
+def test_a_name_too_long_for_a_file_is_refused(make_zip: Any) -> None:
+    assert list_archive(make_zip({"é" * 98 + ".csv": LISTING}))
+    with pytest.raises(SourceError, match="is too long for a file"):
+        list_archive(make_zip({"é" * 99 + ".csv": LISTING}))
+
+
+def test_hidden_files_are_left_out(make_zip: Any) -> None:
+    path = make_zip({"war.csv": LISTING, ".unfinished-war.csv": LISTING, "a/._war.csv": "x"})
+    assert list(list_archive(path)) == ["war.csv"]
+
+
+@pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR, stat.S_IFSOCK])
+def test_what_is_no_plain_file_is_refused(tmp_path: Path, kind: int) -> None:
+    entry = zipfile.ZipInfo("war.csv")
+    entry.external_attr = (kind | 0o777) << 16
+    with zipfile.ZipFile(tmp_path / "odd.zip", "w") as file:
+        file.writestr(entry, "/etc/passwd")
+    with pytest.raises(SourceError, match="is a link or a device"):
+        list_archive(tmp_path / "odd.zip")
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"<!DOCTYPE html>"])
 def test_what_is_no_zip_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "page.zip").write_bytes(content)
@@ -86,15 +144,13 @@ def test_what_is_no_zip_is_refused(tmp_path: Path, content: bytes) -> None:
         list_archive(tmp_path / "page.zip")
 
 
-def test_a_link_an_encrypted_and_an_oddly_packed_entry_are_refused(tmp_path: Path) -> None:
-    link, packed = zipfile.ZipInfo("link.csv"), zipfile.ZipInfo("packed.csv")
-    link.external_attr = (stat.S_IFLNK | 0o777) << 16
+def test_an_encrypted_and_an_oddly_packed_entry_are_refused(tmp_path: Path) -> None:
+    packed = zipfile.ZipInfo("packed.csv")
     packed.compress_type = zipfile.ZIP_LZMA
-    for entry, said in ((link, "is a link"), (packed, "packed in an unusual way")):
-        with zipfile.ZipFile(tmp_path / "odd.zip", "w") as file:
-            file.writestr(entry, LISTING)
-        with pytest.raises(SourceError, match=said):
-            list_archive(tmp_path / "odd.zip")
+    with zipfile.ZipFile(tmp_path / "odd.zip", "w") as file:
+        file.writestr(packed, LISTING)
+    with pytest.raises(SourceError, match="packed in an unusual way"):
+        list_archive(tmp_path / "odd.zip")
     with zipfile.ZipFile(tmp_path / "odd.zip", "w") as file:
         file.writestr("war.csv", LISTING)
     content = bytearray((tmp_path / "odd.zip").read_bytes())

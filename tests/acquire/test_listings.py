@@ -184,8 +184,7 @@ def test_the_record_names_what_is_there(paths: DataPaths, make_folder: Any) -> N
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        ("kaggle", r"cannot download.*kaggle\.com/datasets/rajugc.*--source FILE\.zip"),
-        ("nowhere", r"no source 'nowhere'.*`sample`, a folder"),
+        ("nowhere", r"no source 'nowhere'.*`sample`, `kaggle`, a folder"),
         ("empty", r"no \*\.csv in the folder .*empty\. Expected is one CSV per genre"),
         ("only_zip", r"no \*\.csv in the folder .*It holds set\.zip"),
         ("bad", r"bad/war\.csv: the first row lacks genre, description"),

@@ -1,0 +1,185 @@
+"""The crawl's memory: what each source answered for each id, requests by day, and pauses. Owns the SQLite file.
+
+A row that `record` returned for is on the disk, whatever happens next: write-ahead log, full synchronisation, and one
+transaction a batch. One process writes, from any of its threads; others may read meanwhile. Times are the caller's, in
+seconds since 1970.
+"""
+
+import contextlib
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from filelock import FileLock, Timeout
+
+from tasks.acquire.crawl.answers import NEGATIVE, Answer, State
+from tasks.errors import CrawlBusyError, DataError
+from tasks.schema import MovieId
+
+VERSION: Final = 1
+SECONDS_A_DAY: Final = 86_400
+_TABLES: Final = """
+    CREATE TABLE IF NOT EXISTS answers (
+        movie_id TEXT NOT NULL, source TEXT NOT NULL, state TEXT NOT NULL, description TEXT, detail TEXT NOT NULL,
+        answered_at REAL NOT NULL, PRIMARY KEY (movie_id, source)
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS requests (
+        source TEXT NOT NULL, day TEXT NOT NULL, sent INTEGER NOT NULL, PRIMARY KEY (source, day)
+    ) WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS pauses (source TEXT PRIMARY KEY, until REAL NOT NULL, reason TEXT NOT NULL);
+    CREATE TABLE IF NOT EXISTS exports (sha256 TEXT PRIMARY KEY);
+"""
+
+
+class Plot(NamedTuple):
+    """A text in the journal."""
+
+    movie_id: MovieId
+    source: str
+    state: State
+    description: str
+
+
+class Pause(NamedTuple):
+    """Until when a source is left alone, and why."""
+
+    until: float
+    reason: str
+
+
+class Journal:
+    """What is known so far. Made by `open_journal` or `read_journal`."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._db = connection
+        self._transaction = threading.Lock()  # the connection is shared, and its transactions are not
+
+    def record(self, source: str, answers: Mapping[MovieId, Answer], now: float) -> None:
+        """Store the answers of one batch, all or none; they replace what the source answered before."""
+        rows = [
+            (movie_id, source, answer.state, answer.description, answer.detail, now)
+            for movie_id, answer in answers.items()
+        ]
+        with self._transaction, self._db:
+            self._db.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)", rows)
+
+    def states(self, source: str, now: float, negative_days: float) -> dict[MovieId, State]:
+        """Return what the source answered; negative answers count for `negative_days`."""
+        since = now - negative_days * SECONDS_A_DAY
+        marks = ", ".join("?" * len(NEGATIVE))
+        query = f"SELECT movie_id, state FROM answers WHERE source = ? AND (state NOT IN ({marks}) OR answered_at > ?)"  # noqa: S608 - only marks
+        return dict(self._db.execute(query, (source, *NEGATIVE, since)))
+
+    def plots(self, sources: Sequence[str]) -> Iterator[Plot]:
+        """Yield the whole and truncated texts of some sources, sorted by id, in the given order of sources."""
+        marks = ", ".join("?" * len(sources))
+        query = (
+            f"SELECT movie_id, source, state, description FROM answers WHERE source IN ({marks}) "  # noqa: S608
+            "AND state IN ('ok', 'truncated') ORDER BY movie_id"
+        )
+        place = {source: index for index, source in enumerate(sources)}
+        together: list[Plot] = []
+        for row in self._db.execute(query, tuple(sources)):
+            plot = Plot(*row)
+            if together and together[0].movie_id != plot.movie_id:
+                yield from sorted(together, key=lambda one: place[one.source])
+                together = []
+            together.append(plot)
+        yield from sorted(together, key=lambda one: place[one.source])
+
+    def count_request(self, source: str, now: float) -> None:
+        """Count a request that is about to be sent, so that a crash cannot forget it."""
+        with self._transaction, self._db:
+            self._db.execute(
+                "INSERT INTO requests VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET sent = sent + 1", (source, _day(now))
+            )
+
+    def requests_today(self, source: str, now: float) -> int:
+        """Return how many requests went to the source this day, UTC."""
+        row = self._db.execute("SELECT sent FROM requests WHERE source = ? AND day = ?", (source, _day(now))).fetchone()
+        return int(row[0]) if row else 0
+
+    def pause(self, source: str, until: float, reason: str) -> None:
+        """Note that the source is to be left alone."""
+        with self._transaction, self._db:
+            self._db.execute("INSERT OR REPLACE INTO pauses VALUES (?, ?, ?)", (source, until, reason))
+
+    def pause_of(self, source: str, now: float) -> Pause | None:
+        """Return the pause of a source that is not over."""
+        row = self._db.execute("SELECT until, reason FROM pauses WHERE source = ? AND until > ?", (source, now))
+        found = row.fetchone()
+        return Pause(*found) if found else None
+
+    def note_export(self, sha256: str) -> None:
+        """Note the hash of an export before it gets its final name, so that it is known as ours."""
+        with self._transaction, self._db:
+            self._db.execute("INSERT OR IGNORE INTO exports VALUES (?)", (sha256,))
+
+    def is_export(self, sha256: str) -> bool:
+        """Return whether a file with this hash was exported from here."""
+        return self._db.execute("SELECT 1 FROM exports WHERE sha256 = ?", (sha256,)).fetchone() is not None
+
+
+@contextlib.contextmanager
+def open_journal(path: Path) -> Iterator[Journal]:
+    """Open the journal for writing, make it where there is none, and keep other crawls out until it is closed.
+
+    Raises:
+        CrawlBusyError: another crawl has it open.
+        DataError: it is damaged, or of another version.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=0)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise CrawlBusyError(f"another crawl writes to {path}; wait for it, or end it, and start this again") from error
+    with contextlib.ExitStack() as stack:
+        stack.callback(lock.release)
+        with _explained(path):
+            db = stack.enter_context(contextlib.closing(sqlite3.connect(path, check_same_thread=False)))
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            _check_version(path, db)
+            db.executescript(f"{_TABLES}; PRAGMA user_version = {VERSION};")
+            yield Journal(db)
+
+
+@contextlib.contextmanager
+def read_journal(path: Path) -> Iterator[Journal]:
+    """Open the journal to look at it, also while a crawl runs; one that is not there reads as empty and is not made.
+
+    Raises:
+        DataError: it is damaged, or of another version.
+    """
+    address = f"file:{path.resolve().as_posix()}?mode=ro" if path.is_file() else "file::memory:"
+    with _explained(path), contextlib.closing(sqlite3.connect(address, uri=True)) as db:
+        if path.is_file():
+            _check_version(path, db)
+        else:
+            db.executescript(_TABLES)
+        yield Journal(db)
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise DataError(
+            f"{path} cannot be used ({error}). If the disk has room and the file may be written, it is damaged: "
+            "move it away, and the crawl begins anew; plots exported so far serve as the source `published` then."
+        ) from error
+
+
+def _check_version(path: Path, db: sqlite3.Connection) -> None:
+    found = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if found not in (0, VERSION):
+        raise DataError(f"{path} is of version {found}, this is version {VERSION}: move it away, or use that genreflow")
+
+
+def _day(now: float) -> str:
+    return datetime.fromtimestamp(now, UTC).date().isoformat()
