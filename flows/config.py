@@ -10,7 +10,7 @@ from typing import Any, Literal, Self, TypeVar
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-from tasks.acquire.config import SampleConfig
+from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
 from tasks.annotate.config import AnnotateConfig
 from tasks.clean.config import CleanConfig
 from tasks.errors import ConfigError
@@ -60,6 +60,17 @@ class AcquireConfig(SeededConfig):
         "sample", description="sample, kaggle, or the path of a folder or zip file with per-genre CSVs."
     )
     sample: SampleConfig = Field(SampleConfig(), description="The embedded sample, where it is the source.")
+    download: DownloadConfig = Field(DownloadConfig(), description="Downloads from Kaggle and Google Drive.")
+    drive: tuple[DriveFile, ...] = Field(
+        (), description="Files of the earlier system to fetch as well: crawl_data, clean_data, conllu_data, genres."
+    )
+    crawl: CrawlConfig = Field(CrawlConfig(), description="Plots that the listings lack; see docs/crawling.md.")
+
+
+class AcquireFlowConfig(AcquireConfig):
+    """Get the raw listings into data/raw, and the plots that they lack into data/crawl."""
+
+    plan: bool = Field(False, description="Only say what a crawl would ask of whom and for how long; fetch nothing.")
 
 
 class PrepareConfig(PresetConfig):
@@ -69,6 +80,14 @@ class PrepareConfig(PresetConfig):
         None, description="Acquire from here first (as in flows/acquire.py); none: what is in data/raw."
     )
     sample: SampleConfig = Field(SampleConfig(), description="The embedded sample, where it is the source.")
+    download: DownloadConfig = Field(DownloadConfig(), description="Downloads from Kaggle and Google Drive.")
+    drive: tuple[DriveFile, ...] = Field(
+        (), description="Files of the earlier system to fetch as well: crawl_data, clean_data, conllu_data, genres."
+    )
+    crawl: CrawlConfig = Field(CrawlConfig(), description="Plots that the listings lack; see docs/crawling.md.")
+    start_from: Literal["listings", "clean_data", "conllu_data"] = Field(
+        "listings", description="Begin with the listings, or with what the earlier system had cleaned or tokenised."
+    )
     clean: CleanConfig = Field(CleanConfig(), description="Cleaning.")
     annotate: AnnotateConfig = Field(AnnotateConfig(), description="Tokens, lemmas and CoNLL-U.")
     split: SplitConfig = Field(SplitConfig(), description="Train, validation and test.")

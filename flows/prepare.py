@@ -6,13 +6,16 @@ from flows.config import PrepareConfig
 if __name__ == "__main__":
     raise SystemExit(run_command(PrepareConfig, "flows.prepare:prepare"))
 
+from typing import Literal
+
 from prefect import flow
 
 from flows.acquire import acquire
-from flows.config import AcquireConfig
+from flows.config import AcquireConfig, part
 from flows.runtime import core_count, exclusive
-from tasks.annotate.task import annotate
-from tasks.clean.task import clean
+from tasks.acquire.task import fetch_files
+from tasks.annotate.task import annotate, extract, import_corpus
+from tasks.clean.task import clean, import_clean
 from tasks.paths import data_paths
 from tasks.split.task import split
 from tasks.stage import StageResult
@@ -22,10 +25,27 @@ from tasks.stage import StageResult
 def prepare(config: PrepareConfig) -> list[StageResult]:
     """Bring the clean table, the annotated corpus and the splits up to date with data/raw."""
     with exclusive(data_paths()):
-        results: list[StageResult] = []
-        if config.source is not None:
-            results += acquire(AcquireConfig(source=config.source, sample=config.sample, seed=config.seed))
-        results.append(clean(config.clean))
-        results.append(annotate(config.annotate, config.workers or core_count()))
-        results.append(split(config.split, config.seed))
-        return results
+        start = config.start_from
+        results = from_listings(config) if start == "listings" else from_earlier_system(config, start)
+        return [*results, split(config.split, config.seed)]
+
+
+def from_listings(config: PrepareConfig) -> list[StageResult]:
+    """Acquire if a source is given, clean and annotate."""
+    acquired = [] if config.source is None else acquire(part(config, AcquireConfig))
+    cleaned = [*acquired, clean(config.clean)]
+    if "annotate" in config.skip:
+        return cleaned
+    return [*cleaned, annotate(config.annotate, config.workers or core_count())]
+
+
+def from_earlier_system(config: PrepareConfig, start: Literal["clean_data", "conllu_data"]) -> list[StageResult]:
+    """Fetch and import the earlier system's clean table or its corpus in place of the stages before."""
+    (fetched,) = fetch_files((start,), config.download)
+    if start == "clean_data":
+        imported = [import_clean(fetched.path)]
+        if "annotate" in config.skip:
+            return imported
+        return [*imported, annotate(config.annotate, config.workers or core_count())]
+    extracted = extract(fetched.path)
+    return [extracted, import_clean(data_paths().corpus_csv), import_corpus(fetched.path)]

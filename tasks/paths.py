@@ -28,6 +28,11 @@ class DataPaths:
         return self.download / "manifest.lock.json"
 
     @property
+    def downloaded_genres(self) -> Path:
+        """The earlier system's `genres.json`: the order of the genres in its encoded columns. Optional."""
+        return self.download / "genres.json"
+
+    @property
     def crawl_csv(self) -> Path:
         """Crawled plots: `movie_id`, `description`. Optional."""
         return self.root / "crawl" / "crawl_data.csv"
@@ -81,6 +86,11 @@ class DataPaths:
     def tokens(self) -> Path:
         """The parquet companion of the corpus (`schema.TOKENS`)."""
         return self.root / "conllu" / "movies.parquet"
+
+    @property
+    def corpus_csv(self) -> Path:
+        """The movies of an imported corpus: `movie_id`, `movie_name` (empty), `genre`, `description`."""
+        return self.root / "conllu" / "movies_of_corpus.csv"
 
     @property
     def splits(self) -> Path:

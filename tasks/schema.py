@@ -47,7 +47,7 @@ MOVIES: Final = pl.Schema(
         "movie_name": pl.String(),
         "description": pl.String(),
         "genres": pl.List(pl.String()),  # sorted, never empty
-        "description_source": pl.String(),  # "listing" or "crawl"
+        "description_source": pl.String(),  # "listing", "crawl" or "import"
         "is_truncated": pl.Boolean(),  # whether its source cut the description off
         "year": pl.Int32(),
         "certificate": pl.String(),

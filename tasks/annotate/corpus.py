@@ -56,7 +56,7 @@ def annotate_movies(paths: DataPaths, config: AnnotateConfig, workers: int) -> S
 
 
 def _build(paths: DataPaths, config: AnnotateConfig, workers: int, folder: Path) -> Counter[str]:
-    height = _check_movies(paths.movies)
+    height = check_movies(paths.movies)
     shard_folder = folder / "shards"
     shard_folder.mkdir()
     shards = [
@@ -80,8 +80,12 @@ def _build(paths: DataPaths, config: AnnotateConfig, workers: int, folder: Path)
     return counts
 
 
-def _check_movies(path: Path) -> int:
-    """Return the number of movies, after making sure that they can be annotated as they are."""
+def check_movies(path: Path) -> int:
+    """Return the number of movies, after making sure that they can be annotated as they are.
+
+    Raises:
+        DataError: the table is unreadable, empty, without a needed column, or not sorted by distinct, usable ids.
+    """
     again = "run the cleaning stage again"
     try:
         found = pl.read_parquet_schema(path)

@@ -1,12 +1,14 @@
 """The annotation as a Prefect task."""
 
 import logging
+from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.annotate.config import AnnotateConfig
 from tasks.annotate.corpus import annotate_movies
+from tasks.annotate.import_conllu import extract_movies, import_conllu
 from tasks.paths import data_paths
 from tasks.stage import StageResult
 
@@ -19,3 +21,20 @@ def annotate(config: AnnotateConfig, workers: int) -> StageResult:
     paths = data_paths()
     logger.info("annotate: %s with %s, %d workers", paths.movies, config.pipeline, workers)
     return annotate_movies(paths, config, workers)
+
+
+@task(name="extract movies", cache_policy=NO_CACHE, persist_result=False)
+def extract(corpus: Path) -> StageResult:
+    """Write the movies of a corpus that was annotated elsewhere as a CSV; see `extract_movies`."""
+    result = extract_movies(data_paths(), corpus)
+    logger.info("extract movies: %d in %s", result.counts["documents"], corpus)
+    return result
+
+
+@task(name="import corpus", cache_policy=NO_CACHE, persist_result=False)
+def import_corpus(corpus: Path) -> StageResult:
+    """Make a corpus that was annotated elsewhere that of the cleaned movies; see `import_conllu`."""
+    result = import_conllu(data_paths(), corpus)
+    counts = result.counts
+    logger.info("import corpus: %d movies, %d of them empty", counts["documents"], counts["empty_documents"])
+    return result

@@ -78,7 +78,7 @@ def build_movies(listings: Sequence[Path], crawl: Path | None, profile: Profile,
     people = [fields.people(pl.col(name)) for name in fields.LIST_FIELDS]
     sides = _in_slices(sides[movies["place"]], lambda some: some.with_columns(people))
     movies = movies.hstack(sides).select(pl.col(name).cast(dtype) for name, dtype in schema.MOVIES.items())
-    _note_unknown_genres(movies, ledger)
+    note_unknown_genres(movies, ledger)
     return movies
 
 
@@ -95,16 +95,20 @@ def _build(
     movies = build_movies(listings, crawl, profile, ledger)
     if movies.is_empty():
         raise DataError(_nothing_left(paths.raw, ledger))
-    # One chunk in groups of one size, so that the bytes do not depend on how many threads made the frame.
-    movies.rechunk().write_parquet(folder / paths.movies.name, row_group_size=ROW_GROUP_SIZE)
-    _write_csv(movies, folder / paths.clean_csv.name)
-    genres = sorted(movies["genres"].explode().unique())
-    _write_json(folder / paths.genres_json.name, genres)
-    _write_json(folder / paths.dropped.name, ledger.report(profile.rules))
+    write_movies(movies, paths, folder)
+    write_json(folder / paths.dropped.name, ledger.report(profile.rules))
     return dict(ledger.counts)
 
 
-def _note_unknown_genres(movies: pl.DataFrame, ledger: Ledger) -> None:
+def write_movies(movies: pl.DataFrame, paths: DataPaths, folder: Path) -> None:
+    """Write the table (`schema.MOVIES`, sorted) as parquet and as CSV and its genres as JSON, named as in `paths`."""
+    # One chunk in groups of one size, so that the bytes do not depend on how many threads made the frame.
+    movies.rechunk().write_parquet(folder / paths.movies.name, row_group_size=ROW_GROUP_SIZE)
+    _write_csv(movies, folder / paths.clean_csv.name)
+    write_json(folder / paths.genres_json.name, sorted(movies["genres"].explode().unique()))
+
+
+def note_unknown_genres(movies: pl.DataFrame, ledger: Ledger) -> None:
     """Count the movies of each genre that the site does not have; they are kept, since users bring their own."""
     genres = movies.select(pl.col("genres").explode()).to_series()
     unknown = genres.filter(~genres.is_in(schema.GENRES)).value_counts().sort("genres")
@@ -131,5 +135,6 @@ def _write_csv(movies: pl.DataFrame, path: Path) -> None:
             rows.with_columns(joined).write_csv(file, include_header=number == 0)
 
 
-def _write_json(path: Path, content: object) -> None:
+def write_json(path: Path, content: object) -> None:
+    """Write JSON for people: indented, one trailing newline."""
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

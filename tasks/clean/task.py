@@ -1,11 +1,13 @@
 """The clean stage as a Prefect task."""
 
 import logging
+from pathlib import Path
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.clean.config import CleanConfig
+from tasks.clean.import_clean import import_clean_data
 from tasks.clean.movies import clean_movies
 from tasks.paths import data_paths
 from tasks.stage import StageResult
@@ -19,4 +21,13 @@ def clean(config: CleanConfig) -> StageResult:
     result = clean_movies(data_paths(), config)
     counts = result.counts
     logger.info("clean: %d movies of %d rows", counts["movies_kept"], counts["rows_read"])
+    return result
+
+
+@task(name="import clean data", task_run_name="import clean data", cache_policy=NO_CACHE, persist_result=False)
+def import_clean(csv_path: Path) -> StageResult:
+    """Make a CSV that was cleaned elsewhere the cleaned table; see `import_clean_data`."""
+    result = import_clean_data(data_paths(), csv_path)
+    counts = result.counts
+    logger.info("import clean data: %d movies of %d rows", counts["movies_kept"], counts["rows_read"])
     return result

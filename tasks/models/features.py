@@ -83,8 +83,8 @@ def _check_corpus(paths: DataPaths, pipeline: str) -> None:
     made_with = recorded_config(paths.tokens.parent, "annotate")["pipeline"]
     if made_with != pipeline:
         raise DataError(
-            f"{paths.tokens} was annotated with {made_with}, the model wants the lemmas of {pipeline}; annotate with "
-            f"--annotate.pipeline {pipeline}, or give the model the parameter pipeline={made_with}"
+            f"{paths.tokens} was annotated with {made_with}, the model wants the lemmas of {pipeline}, which it would "
+            f"make of new texts too; annotate with --annotate.pipeline {pipeline}, or choose models on words as written"
         )
 
 

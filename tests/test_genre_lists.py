@@ -1,0 +1,67 @@
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tasks.errors import DataError
+from tasks.genre_lists import parse_genres, read_genre_names
+from tasks.schema import GENRES
+
+NAMES = ("Crime", "Drama", "War")
+LISTS = st.lists(st.sampled_from(GENRES), unique=True, max_size=5)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Drama, War",
+        "War,Drama,Drama, ",
+        "['Drama', 'War']",
+        "['Drama' 'War']",
+        '["War", "Drama"]',
+        "('Drama', 'War')",
+        "{'War', 'Drama'}",
+        "[Drama, War]",
+        "[0, 1, 1]",
+        "[0 1 1]",
+        "[0. 1. 1.]",
+        "0,1,1",
+        " (0.0, 1.0, 1.0) ",
+    ],
+)
+def test_every_form_gives_the_same(text: str) -> None:
+    assert parse_genres(text, NAMES) == ("Drama", "War")
+
+
+@pytest.mark.parametrize("text", ["", " ", "[]", "()", "set()", "[0 0 0]", "['']", ","])
+def test_nothing_is_no_genre(text: str) -> None:
+    assert parse_genres(text.replace("set", ""), NAMES) == ()
+
+
+def test_an_encoding_of_other_genres_is_refused() -> None:
+    with pytest.raises(ValueError, match="2 numbers encode 2 genres, and 3 are known"):
+        parse_genres("[0, 1]", NAMES)
+
+
+@given(LISTS)
+def test_lists_come_back_from_every_form(genres: list[str]) -> None:
+    expected = tuple(sorted(genres))
+    encoded = str([int(name in genres) for name in GENRES])
+    for text in (str(genres), json.dumps(genres), ", ".join(genres), str(tuple(genres)), encoded):
+        assert parse_genres(text, GENRES) == expected
+
+
+def test_the_names_are_those_of_the_file_or_the_known_ones(tmp_path: Path) -> None:
+    path = tmp_path / "genres.json"
+    assert read_genre_names(path) == tuple(sorted(GENRES))
+    path.write_text('["War", "Drama"]')
+    assert read_genre_names(path) == ("War", "Drama")
+
+
+@pytest.mark.parametrize("content", ["{", "{}", "[1]", "\x00"])
+def test_a_file_without_names_is_refused(tmp_path: Path, content: str) -> None:
+    (tmp_path / "genres.json").write_text(content)
+    with pytest.raises(DataError, match=r"genres\.json is no"):
+        read_genre_names(tmp_path / "genres.json")
