@@ -93,7 +93,7 @@ def measure(n_ids: int, choices: dict[str, object]) -> tuple[dict[str, object], 
 
     def start(*arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, __file__, *arguments]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)  # noqa: S603 - ourselves
+        return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
     with tempfile.TemporaryDirectory() as folder:
         own = {"DATA_DIR": folder, "CONTACT": "someone@example.org", "IMDB_GRAPHQL_HEADERS": '{"x-api-key": "none"}'}
