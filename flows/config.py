@@ -15,6 +15,7 @@ from tasks.annotate.config import AnnotateConfig
 from tasks.clean.config import CleanConfig
 from tasks.errors import ConfigError
 from tasks.explore.config import ExploreConfig
+from tasks.models.registry import choose_models
 from tasks.schema import DEFAULT_SEED
 from tasks.settings import PROJECT_ROOT
 from tasks.split.config import SplitConfig
@@ -116,6 +117,11 @@ class TrainConfig(PresetConfig):
     runner: Literal["thread", "process"] = Field("thread", description="Models in threads or in own processes.")
     workers: PositiveInt | None = Field(None, description="Models or shards at a time; none: one a core.")
     experiment: str = Field("genreflow", min_length=1, description="Name of the MLflow experiment.")
+
+    @model_validator(mode="after")
+    def _models_exist(self) -> Self:
+        choose_models(self.models, self.model_params)  # a typo is told before any work is done
+        return self
 
 
 class PipelineConfig(TrainConfig, PrepareConfig, AcquireConfig, ExploreFlowConfig):

@@ -54,9 +54,11 @@ def choose_models(
         models: the registry.
 
     Raises:
-        ConfigError: a pattern matches no model, or a parameter names no chosen model or no field of it.
+        ConfigError: there is no pattern, one matches no model, or a parameter names no chosen model or no field of it.
     """
     names = [model.name for model in models]
+    if not patterns:
+        raise ConfigError(f"no model is chosen; give --models with names or globs of: {', '.join(names)}")
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in names):
             near = get_close_matches(pattern, names, n=3)

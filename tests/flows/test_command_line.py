@@ -10,18 +10,20 @@ from tasks.errors import ConfigError, DataError
 
 def test_options_come_before_config_file_before_preset_before_default(tmp_path):
     preset = tmp_path / "preset.yaml"
-    preset.write_text("models: [from-preset]\nworkers: 7\nrunner: process\n", encoding="utf-8")
+    preset.write_text("models: [nb-counts]\nworkers: 7\nrunner: process\n", encoding="utf-8")
     file = tmp_path / "config.yaml"
     file.write_text(f"preset: {preset}\nworkers: 5\nrunner: thread\n", encoding="utf-8")
     config = parse_command(TrainConfig, ["--config", str(file), "--workers", "3"])
-    assert (config.workers, config.runner, config.models) == (3, "thread", ("from-preset",))
+    assert (config.workers, config.runner, config.models) == (3, "thread", ("nb-counts",))
     assert config.seed == 42069
 
 
 def test_nested_options_and_lists():
-    config = parse_command(PipelineConfig, ["--sample.n-movies", "70", "--models", "a,b", "--models", "c-*"])
+    config = parse_command(
+        PipelineConfig, ["--sample.n-movies", "70", "--models", "nb-counts,logreg-counts", "--models", "svm-*"]
+    )
     assert config.sample.n_movies == 70
-    assert config.models == ("a", "b", "c-*")
+    assert config.models == ("nb-counts", "logreg-counts", "svm-*")
 
 
 def test_underscores_stand_for_hyphens():
@@ -40,6 +42,8 @@ def test_values_keep_their_underscores():
         (["--bogus", "1"], "unrecognized arguments"),
         (["--preset", "slow"], "no preset 'slow'"),
         (["--workers", "0"], "--workers: "),
+        (["--models", "logreg-tfdf"], "did you mean logreg-tfidf"),
+        (["--model-params", '{"nope": {"C": 1}}'], "not among the chosen models"),
         (["--config", "missing.yaml"], "missing.yaml"),
     ],
 )

@@ -38,3 +38,8 @@ def test_params_replace_defaults_of_classifier_and_representation():
 def test_wrong_params_are_refused(params, message):
     with pytest.raises(ConfigError, match=message):
         choose_models(["logreg-tfidf"], params)
+
+
+def test_no_pattern_is_refused():
+    with pytest.raises(ConfigError, match="no model is chosen"):
+        choose_models([])
