@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from prefect.server.api.server import SubprocessASGIServer
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 Result = TypeVar("Result")
 
@@ -25,6 +25,7 @@ def prefect_server(meanwhile: Callable[[], Result]) -> Iterator[Result]:
         logger.info("Prefect server: %s", PREFECT_API_URL.value())
         yield meanwhile()
         return
+    PREFECT_HOME.value().mkdir(parents=True, exist_ok=True)  # the server's database goes there
     server = SubprocessASGIServer()
     with ThreadPoolExecutor(1) as starter:
         started = starter.submit(server.start)  # it ends with this process, after the last log lines were sent to it
