@@ -57,6 +57,6 @@ class CrawlConfig(BaseModel):
     negative_days: float = Field(
         30.0, ge=1, description="Days after which an id is asked for again where a source had no whole plot."
     )
-    base_urls: dict[str, Annotated[str, Field(pattern=r"^https?://[!-~]+$")]] = Field(
-        {}, description="Addresses to use instead of the public ones, by source, such as a licensed endpoint."
+    base_urls: dict[str, Annotated[str, Field(pattern=r"^https?://[!-?A-~]+$")]] = Field(
+        {}, description="Addresses to use instead of the public ones, by source; without user name and password."
     )
