@@ -49,6 +49,7 @@ MOVIES: Final = pl.Schema(
         "genres": pl.List(pl.String()),  # sorted, never empty
         "description_source": pl.String(),  # "listing", "crawl" or "import"
         "is_truncated": pl.Boolean(),  # whether its source cut the description off
+        "text_group": pl.String(),  # id of the first movie with the same or nearly the same text, often its own
         "year": pl.Int32(),
         "certificate": pl.String(),
         "runtime_min": pl.Int32(),

@@ -15,6 +15,7 @@ from tasks import genre_lists, schema
 from tasks.clean import fields, text
 from tasks.clean.ledger import Ledger
 from tasks.clean.movies import note_unknown_genres, write_json, write_movies
+from tasks.clean.near import group_texts
 from tasks.clean.original import WORDS_FOR_NOTHING
 from tasks.clean.read import read_table
 from tasks.errors import DataError, SourceError
@@ -134,7 +135,7 @@ _PARSED: Final = pl.Schema({"text": pl.String(), "genres": pl.List(pl.String())}
 
 def _as_movies(rows: pl.DataFrame) -> pl.DataFrame:
     description = pl.col("description")
-    rows = rows.sort("movie_id").with_columns(
+    rows = group_texts(rows.sort("movie_id")).with_columns(
         description_source=pl.lit("import"),
         is_truncated=description.str.contains(text.ELLIPSIS) | description.str.contains(text.ANY_TAIL),
     )

@@ -14,6 +14,7 @@ from tasks.clean import fields
 from tasks.clean.config import CleanConfig
 from tasks.clean.ledger import Ledger, apply_rules
 from tasks.clean.merge import join_crawled, merge_rows, read_rows
+from tasks.clean.near import group_texts
 from tasks.clean.profiles import build_profile
 from tasks.clean.read import find_listings
 from tasks.clean.rules import Profile
@@ -73,7 +74,7 @@ def build_movies(listings: Sequence[Path], crawl: Path | None, profile: Profile,
     movies = movies.with_columns(description_source=pl.lit("listing"), is_truncated=pl.lit(value=False))
     movies = join_crawled(movies, crawl, ledger)
     movies = _in_slices(movies, lambda some: apply_rules(some, profile.movie_rules, ledger))
-    movies = apply_rules(movies, profile.table_rules, ledger)
+    movies = group_texts(apply_rules(movies, profile.table_rules, ledger))
     ledger.counts["movies_kept"] = movies.height
     people = [fields.people(pl.col(name)) for name in fields.LIST_FIELDS]
     sides = _in_slices(sides[movies["place"]], lambda some: some.with_columns(people))
