@@ -114,6 +114,8 @@ class TrainConfig(PresetConfig):
     train_on: Literal["train", "development"] = Field(
         "train", description="The whole train part, or its stratified tenth for quick experiments."
     )
+    genres: tuple[str, ...] = Field((), description="Genres to tell, such as Horror; empty: all.")
+    without_genres: tuple[str, ...] = Field((), description="Genres not to tell, such as Drama.")
     runner: Literal["thread", "process"] = Field("thread", description="Models in threads or in own processes.")
     workers: PositiveInt | None = Field(None, description="Models or shards at a time; none: one a core.")
     experiment: str = Field("genreflow", min_length=1, description="Name of the MLflow experiment.")

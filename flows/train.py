@@ -6,6 +6,7 @@ from flows.config import TrainConfig
 if __name__ == "__main__":
     raise SystemExit(run_command(TrainConfig, "flows.train:train"))
 
+import itertools
 import traceback
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,9 +19,9 @@ from flows.runtime import exclusive, pipeline_run, task_runner
 from tasks.errors import ModelError
 from tasks.evaluate.task import evaluate
 from tasks.models.registry import choose_models
-from tasks.models.spec import ModelSpec
+from tasks.models.spec import ModelSpec, features_of
 from tasks.models.task import build_features, train_model
-from tasks.models.train import features_of
+from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
 from tasks.report.task import draw_model
 from tasks.stage import config_dict
@@ -69,15 +70,21 @@ def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
     """Submit every model's tasks stage by stage, so that no worker waits for another while there is work."""
     chosen = choose_models(config.models, config.model_params)
     run = replace(run, tags=run.tags | log_data(run, data_paths()))
+    choices = train_choices(config)
     wanted = {model.name: features_of(model, config.train_on) for model in chosen}
-    features = {spec: build_features.submit(spec) for spec in dict.fromkeys(wanted.values())}
+    features = {
+        spec: build_features.submit(spec, config.seed) for spec in dict.fromkeys(itertools.chain(*wanted.values()))
+    }
     chains = [
-        ModelChain(model, start_model_run(run, model.name, config_dict(model)), [features[wanted[model.name]]])
+        ModelChain(
+            model,
+            start_model_run(run, model.name, config_dict(model)),
+            [features[spec] for spec in wanted[model.name]],
+        )
         for model in chosen
     ]
     for chain in chains:
-        options = {"train_on": config.train_on, "seed": config.seed}
-        chain.submit(train_model, model=chain.model, features=chain.futures[0], **options)
+        chain.submit(train_model, model=chain.model, features=list(chain.futures), choices=choices)
     for chain in chains:
         chain.submit(evaluate, model_folder=chain.folder)
     for chain in chains:
@@ -85,6 +92,11 @@ def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
     for chain in chains:
         chain.submit(log_model, run=run, name=chain.model.name, run_id=chain.run_id, folder=chain.folder)
     return collect(run, chains)
+
+
+def train_choices(config: TrainConfig) -> TrainChoices:
+    """Return what the configuration chooses for all models alike."""
+    return TrainChoices(config.train_on, config.genres, config.without_genres, config.seed)
 
 
 def collect(run: PipelineRun, chains: list[ModelChain]) -> dict[str, str]:

@@ -69,14 +69,22 @@ def read_scores(path: Path) -> Scores:
     return result
 
 
-def truth_matrix(movie_genres: Iterable[Sequence[str]], genres: Sequence[str]) -> NDArray[np.bool_]:
+def truth_matrix(
+    movie_genres: Iterable[Sequence[str]], genres: Sequence[str], ignored: Iterable[str] = ()
+) -> NDArray[np.bool_]:
     """Return which movie (row) has which of the genres (column, in the given order).
 
+    Args:
+        movie_genres: each movie's genres.
+        genres: the columns.
+        ignored: genres that movies may have and no column stands for.
+
     Raises:
-        DataError: a movie has a genre that is not among them.
+        DataError: a movie has a genre that is neither among the columns nor ignored.
     """
+    others = frozenset(ignored).difference(genres)
     column_of = {genre: column for column, genre in enumerate(genres)}
-    rows = [list(names) for names in movie_genres]
+    rows = [[name for name in names if name not in others] for names in movie_genres]
     truth = np.zeros((len(rows), len(genres)), dtype=np.bool_)
     for row, names in enumerate(rows):
         unknown = [name for name in names if name not in column_of]

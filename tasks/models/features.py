@@ -1,5 +1,6 @@
 """The feature stage: one representation, fitted on train, applied to every movie, shared by all models that use it."""
 
+import json
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,50 +12,67 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tasks.errors import DataError
-from tasks.models.inputs import read_documents
-from tasks.models.representations import REPRESENTATION_FILES, BagOfWordsVectors
+from tasks.models.inputs import read_input
+from tasks.models.representation.kinds import new_vectors, vector_files
+from tasks.models.representations import PretrainedVectors, SideFields
 from tasks.models.spec import FeaturesSpec
 from tasks.paths import DataPaths
+from tasks.scores import truth_matrix
 from tasks.stage import Stage, StageResult, config_dict, recorded_config, run_stage
 
 logger = logging.getLogger(__name__)
 
 MATRIX_FILE: Final = "vectors.npz"
+ALL_BUT_FOLD: Final = "all-but-fold-"
 ROOM: Final = Path(__file__).parent
+CODE: Final = (
+    ROOM / "features.py",
+    ROOM / "inputs.py",
+    ROOM / "representations.py",
+    ROOM / "representation",
+    ROOM.parent / "side_fields.py",
+)
 
 
-def build_features(paths: DataPaths, features: FeaturesSpec) -> StageResult:
-    """Fit a representation on the train part and write the vectors of all movies, in the order of the clean table.
+def build_features(paths: DataPaths, features: FeaturesSpec, seed: int) -> StageResult:
+    """Fit a representation on train and write the vectors of all movies, in the order of the clean table.
 
     Raises:
         DataError: the splits do not belong to the clean table, or nothing is in train.
         ModelError: no word is frequent enough.
     """
-    inputs = [paths.movies, paths.splits, *([paths.tokens] if features.input.text == "lemmas" else [])]
+    reads_lemmas = features.input.text == "lemmas" and not isinstance(features.representation, SideFields)
+    inputs = [paths.movies, paths.splits, paths.genres_json]
+    if reads_lemmas:
+        inputs.append(paths.tokens)
+    if isinstance(features.representation, PretrainedVectors):
+        inputs.append(features.representation.file)
     stage = Stage(
         name="features",
         folder=paths.features / features.name,
-        outputs=(MATRIX_FILE, *REPRESENTATION_FILES),
+        outputs=(MATRIX_FILE, *vector_files(features.representation)),
         inputs=tuple(inputs),
-        config=config_dict(features),
-        code=(ROOM / "features.py", ROOM / "inputs.py", ROOM / "representations.py"),
-        packages=("numpy", "scipy", "scikit-learn"),
+        config={**config_dict(features), "seed": seed},
+        code=CODE,
+        packages=("gensim", "numpy", "scipy"),
     )
 
     def build(folder: Path) -> Mapping[str, Any]:
-        if features.input.text == "lemmas":
+        if reads_lemmas:
             _check_corpus(paths, features.input.pipeline)
-        movies = read_movies(paths, features.input.text == "lemmas")
-        documents = read_documents(movies, features.input)
+        movies = read_movies(paths, reads_lemmas)
+        documents = read_input(movies, features.input, features.representation)
         train = train_rows(movies, features.train_on)
-        vectors = BagOfWordsVectors(features.representation).fit([documents[row] for row in np.flatnonzero(train)])
+        Y = truth_matrix(movies.get_column("genres").to_list(), read_genres(paths))
+        vectors = new_vectors(features.representation)
+        vectors.fit([documents[row] for row in np.flatnonzero(train)], Y[train], seed)
         X = vectors.transform(documents)
         sparse.save_npz(folder / MATRIX_FILE, X, compressed=False)
         vectors.save(folder)
-        logger.info("features %s: %s movies × %s terms", features.name, *(f"{size:,}" for size in X.shape))
+        logger.info("features %s: %s movies × %s columns", features.name, *(f"{size:,}" for size in X.shape))
         return {
             "movies": X.shape[0],
-            "terms": X.shape[1],
+            "columns": X.shape[1],
             "train_movies": int(train.sum()),
             "empty_rows": int((np.diff(X.indptr) == 0).sum()),
         }
@@ -62,8 +80,13 @@ def build_features(paths: DataPaths, features: FeaturesSpec) -> StageResult:
     return run_stage(stage, build)
 
 
+def read_genres(paths: DataPaths) -> tuple[str, ...]:
+    """Return all genres of the clean table, sorted."""
+    return tuple(json.loads(paths.genres_json.read_text(encoding="utf-8")))
+
+
 def read_movies(paths: DataPaths, lemmas: bool = False) -> pl.DataFrame:
-    """Return the clean table with each movie's `part` and `is_development`, and `lemmas` if asked for.
+    """Return the clean table with each movie's `part`, `is_development` and `fold`, and `lemmas` if asked for.
 
     Raises:
         DataError: the files do not hold the same movies in the same order.
@@ -89,12 +112,15 @@ def _check_corpus(paths: DataPaths, pipeline: str) -> None:
 
 
 def train_rows(movies: pl.DataFrame, train_on: str) -> NDArray[np.bool_]:
-    """Return which rows a fit may see: those in train, or in its development subset. Never validation or test.
+    """Return which rows a fit may see: of `train` or its development subset, or all that are not in a fold.
 
     Raises:
         DataError: there is none.
     """
-    rows = movies.get_column("part").cast(pl.String) == "train"
+    if train_on.startswith(ALL_BUT_FOLD):
+        rows = movies.get_column("fold") != int(train_on.removeprefix(ALL_BUT_FOLD))
+    else:
+        rows = movies.get_column("part").cast(pl.String) == "train"
     if train_on == "development":
         rows &= movies.get_column("is_development")
     if not rows.any():

@@ -1,20 +1,22 @@
-"""A model from movies to scores. Owns the composition of input, representation and classifier, and its folder."""
+"""A model from movies to scores. Owns the composition of input, representations and classifier, and its folder."""
 
 import time
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Final, Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import ValidationError
 from scipy import sparse
 
 from tasks.errors import ModelError
-from tasks.models import linear, neighbours, spec
-from tasks.models.inputs import read_documents
-from tasks.models.representations import REPRESENTATION_FILES, BagOfWordsVectors
-from tasks.models.scorer import Scorer
+from tasks.models import spec
+from tasks.models.inputs import read_input
+from tasks.models.representation.kinds import load_vectors, new_vectors, vector_files
+from tasks.models.scoring.kinds import load_scorer, scorer_files
+from tasks.models.scoring.scorer import Scorer
 from tasks.scores import truth_matrix
 
 MODEL_FILE: Final = "model.json"
@@ -31,33 +33,38 @@ class GenreModel:
 
     def __init__(self, model: spec.ModelSpec, genres: tuple[str, ...]) -> None:
         self.spec, self.genres = model, genres
-        self.vectors = BagOfWordsVectors(model.representation)
+        self.vectors = [new_vectors(representation) for representation in model.representations]
         self.scorer: Scorer | None = None
 
     def fit(self, movies: pl.DataFrame, seed: int) -> Self:
         """Fit on all rows.
 
         Args:
-            movies: the columns that the model's input reads, and `genres` (lists of names).
-            seed: of whatever the classifier draws.
+            movies: the columns that the model's input reads, and `genres` (lists of names; those that are not among
+                the model's genres do not count).
+            seed: of whatever the representations and the classifier draw.
 
         Raises:
             ModelError: no word is frequent enough, or the classifier does not converge.
         """
-        documents = read_documents(movies, self.spec.input)
-        X = self.vectors.fit(documents).transform(documents)
-        return self.fit_vectors(X, truth_matrix(movies.get_column("genres").to_list(), self.genres), seed)
+        movie_genres = movies.get_column("genres").to_list()
+        Y = truth_matrix(movie_genres, self.genres, ignored=chain.from_iterable(movie_genres))
+        for vectors, representation in zip(self.vectors, self.spec.representations, strict=True):
+            vectors.fit(read_input(movies, self.spec.input, representation), Y, seed)
+        return self.fit_vectors(self._transform(movies), Y, seed)
 
     def fit_vectors(self, X: sparse.csr_array, Y: NDArray[np.bool_], seed: int) -> Self:
-        """Fit the classifier on vectors that `self.vectors` made before: (movies × terms) and (movies × genres)."""
-        from tasks.models.fit import fit_scorer  # noqa: PLC0415 - scikit-learn takes seconds; only fitting needs it
+        """Fit the classifier on vectors that `self.vectors` made before: (movies × features) and (movies × genres)."""
+        # scikit-learn takes seconds to import; only fitting needs it
+        from tasks.models.fitting.fit import fit_scorer  # noqa: PLC0415
+        from tasks.models.fitting.training import Training  # noqa: PLC0415
 
-        self.scorer = fit_scorer(self.spec.classifier, X, Y, seed)
+        self.scorer = fit_scorer(self.spec.classifier, Training(X, Y, self.genres, seed, self.spec.imbalance))
         return self
 
     def scores(self, movies: pl.DataFrame) -> NDArray[np.float32]:
         """Return (movies × genres) scores in [0, 1], in the order of the rows and of `self.genres`."""
-        return self.score_vectors(self.vectors.transform(read_documents(movies, self.spec.input)))
+        return self.score_vectors(self._transform(movies))
 
     def score_vectors(self, X: sparse.csr_array) -> NDArray[np.float32]:
         """Return the scores of rows that are vectors already.
@@ -69,13 +76,23 @@ class GenreModel:
             raise ModelError(f"model {self.spec.name} is not fitted")
         return self.scorer.scores(X)
 
+    def _transform(self, movies: pl.DataFrame) -> sparse.csr_array:
+        return side_by_side(
+            [
+                vectors.transform(read_input(movies, self.spec.input, representation))
+                for vectors, representation in zip(self.vectors, self.spec.representations, strict=True)
+            ]
+        )
+
     def save(self, folder: Path) -> None:
         """Write the fitted model into a folder that exists: JSON and arrays, no pickle."""
         if self.scorer is None:
             raise ModelError(f"model {self.spec.name} is not fitted")
         stored = StoredModel(**dict(self.spec), genres=self.genres)
         (folder / MODEL_FILE).write_text(stored.model_dump_json() + "\n", encoding="utf-8")
-        self.vectors.save(folder)
+        for number, vectors in enumerate(self.vectors):
+            vectors_folder(folder, number).mkdir()
+            vectors.save(vectors_folder(folder, number))
         self.scorer.save(folder)
 
     @classmethod
@@ -88,16 +105,38 @@ class GenreModel:
         try:
             stored = StoredModel.model_validate_json((folder / MODEL_FILE).read_text(encoding="utf-8"))
             model = cls(spec.ModelSpec(**{key: value for key, value in stored if key != "genres"}), stored.genres)
-            model.vectors = BagOfWordsVectors.load(folder)
-            model.scorer = _load_scorer(stored.classifier, folder)
-        except (OSError, ValueError, KeyError, ValidationError) as error:
+            model.vectors = [
+                load_vectors(representation, vectors_folder(folder, number))
+                for number, representation in enumerate(stored.representations)
+            ]
+            model.scorer = load_scorer(stored.classifier, folder)
+        except (OSError, ValueError, KeyError) as error:
             raise ModelError(f"the model in {folder} is incomplete or damaged ({error}); train it again") from error
         return model
 
 
-def model_files(classifier: spec.Classifier) -> tuple[str, ...]:
-    """Return the names of the files that `GenreModel.save` writes for a classifier of this kind."""
-    return (MODEL_FILE, *REPRESENTATION_FILES, *_SCORER_FILES[classifier.kind])
+def side_by_side(matrices: Sequence[sparse.csr_array]) -> sparse.csr_array:
+    """Return matrices of the same rows as one, with 32-bit indices: scikit-learn's solvers take no others."""
+    if len(matrices) == 1:
+        return matrices[0]
+    X = sparse.csr_array(sparse.hstack(matrices, format="csr"))
+    X.indices, X.indptr = X.indices.astype(np.int32, copy=False), X.indptr.astype(np.int32, copy=False)
+    return X
+
+
+def vectors_folder(folder: Path, number: int) -> Path:
+    """Return where a model's folder keeps its first, second, ... representation."""
+    return folder / f"vectors-{number + 1}"
+
+
+def model_files(model: spec.ModelSpec) -> tuple[str, ...]:
+    """Return the names of the files that `GenreModel.save` writes, relative to the folder."""
+    vectors = [
+        f"{vectors_folder(Path(), number)}/{name}"
+        for number, representation in enumerate(model.representations)
+        for name in vector_files(representation)
+    ]
+    return (MODEL_FILE, *vectors, *scorer_files(model.classifier))
 
 
 def measure_rate(model: GenreModel, movies: pl.DataFrame) -> float:
@@ -105,18 +144,3 @@ def measure_rate(model: GenreModel, movies: pl.DataFrame) -> float:
     start_s = time.perf_counter()
     model.scores(movies)
     return movies.height / (time.perf_counter() - start_s)
-
-
-_LINEAR_FILES = ("weights.npy", "bias.npy")
-_SCORER_FILES: Final = {
-    "logistic-regression": _LINEAR_FILES,
-    "linear-svm": _LINEAR_FILES,
-    "naive-bayes": _LINEAR_FILES,
-    "nearest-neighbours": ("train_vectors.npz", "train_labels.npz"),
-}
-
-
-def _load_scorer(classifier: spec.Classifier, folder: Path) -> Scorer:
-    if isinstance(classifier, spec.NearestNeighbours):
-        return neighbours.NeighbourScorer.load(folder)
-    return linear.LinearScorer.load(folder)

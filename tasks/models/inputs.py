@@ -1,10 +1,40 @@
 """From movies to documents. Owns which columns become text; knows no representation."""
 
+from collections.abc import Sequence
+from typing import Final
+
 import polars as pl
 
+from tasks import side_fields
 from tasks.errors import DataError
 from tasks.language import Pipeline, lemmatise
+from tasks.models.representations import FieldName, Representation, SideFields
 from tasks.models.spec import InputSpec
+
+RUNTIME_BOUNDS_MIN: Final = (20, 40, 60, 70, 80, 90, 100, 110, 120, 140, 170)
+
+# The column of a field in the clean table, and the one in a listing.
+_COLUMNS: Final = {
+    "year": ("year", "year"),
+    "certificate": ("certificate", "certificate"),
+    "runtime": ("runtime_min", "runtime"),
+    "director": ("directors", "director"),
+    "star": ("stars", "star"),
+}
+_DTYPES: Final = {
+    "year": pl.Int32(),
+    "certificate": pl.String(),
+    "runtime": pl.Int32(),
+    "director": pl.List(pl.String()),
+    "star": pl.List(pl.String()),
+}
+
+
+def read_input(movies: pl.DataFrame, spec: InputSpec, representation: Representation) -> list[str]:
+    """Return what a representation reads of each movie: its text, or its side fields, one a line."""
+    if isinstance(representation, SideFields):
+        return read_fields(movies, representation.fields)
+    return read_documents(movies, spec)
 
 
 def read_documents(movies: pl.DataFrame, spec: InputSpec) -> list[str]:
@@ -25,18 +55,64 @@ def read_documents(movies: pl.DataFrame, spec: InputSpec) -> list[str]:
     """
     if "description" not in movies.columns:
         raise DataError(f"the input has no column 'description'; it has: {', '.join(movies.columns)}")
-    titles = _texts(movies, "movie_name") if spec.title else None
+    documents = _descriptions(movies, spec)
+    if spec.title:
+        titles = _texts(movies, "movie_name")
+        if spec.text == "lemmas":
+            titles = _lemmatised(titles, spec.pipeline)
+        documents = [f"{title}\n{description}" for title, description in zip(titles, documents, strict=True)]
+    return [document.lower() for document in documents] if spec.lowercase else documents
+
+
+def read_fields(movies: pl.DataFrame, fields: Sequence[FieldName]) -> list[str]:
+    """Return the side fields of each movie, such as "decade=1980", one a line; what is not known has no line.
+
+    Args:
+        movies: typed columns as in the clean table (`year`, `certificate`, `runtime_min`, `directors`, `stars`), or
+            texts as in a listing (`year`, `certificate`, `runtime`, `director`, `star`); any of them may be missing.
+        fields: which to read. Runtimes count by the range they are in, in minutes.
+    """
+    columns = [_field_lines(movies, field).alias(field) for field in fields]
+    return movies.select(pl.concat_list(columns).list.unique(maintain_order=True).list.join("\n")).to_series().to_list()
+
+
+def _field_lines(movies: pl.DataFrame, field: FieldName) -> pl.Expr:
+    """Return each movie's lines of one field as a list of strings."""
+    values = _values(movies, "year" if field == "decade" else field)
+    if field == "decade":
+        values = values // 10 * 10
+    elif field == "runtime":
+        labels = [f"below {bound}" for bound in RUNTIME_BOUNDS_MIN] + [f"{RUNTIME_BOUNDS_MIN[-1]} or more"]
+        values = values.cut(RUNTIME_BOUNDS_MIN, labels=labels, left_closed=True).cast(pl.String)
+    lists = values if isinstance(_DTYPES.get(field), pl.List) else pl.concat_list(values)
+    named = pl.concat_str(pl.lit(f"{field}="), pl.element().cast(pl.String).str.replace_all(r"\s+", " "))
+    return lists.fill_null([]).list.drop_nulls().list.eval(named)
+
+
+def _values(movies: pl.DataFrame, field: str) -> pl.Expr:
+    """Return a field as its type; parsed if it is text, null if there is no such column."""
+    column = next((name for name in _COLUMNS[field] if name in movies.columns), None)
+    if column is None:
+        return pl.lit(None, _DTYPES[field])
+    if field != "certificate" and movies.schema[column] == _DTYPES[field]:
+        return pl.col(column)
+    text = pl.col(column).cast(pl.String)
+    if field == "certificate":
+        return side_fields.certificate(text)
+    if field == "year":
+        return side_fields.year(text)
+    if field == "runtime":
+        return side_fields.runtime_min(text)
+    in_lines = pl.when(text.str.contains("\n")).then(text).otherwise(text.str.replace_all(",", ",\n", literal=True))
+    return side_fields.people(in_lines)
+
+
+def _descriptions(movies: pl.DataFrame, spec: InputSpec) -> list[str]:
     if spec.text == "surface":
-        descriptions = _texts(movies, "description")
-    elif "lemmas" in movies.columns:
-        descriptions = movies.get_column("lemmas").list.join(" ").to_list()
-    else:
-        descriptions = _lemmatised(_texts(movies, "description"), spec.pipeline)
-    if titles is None:
-        return descriptions
-    if spec.text == "lemmas":
-        titles = _lemmatised(titles, spec.pipeline)
-    return [f"{title}\n{description}" for title, description in zip(titles, descriptions, strict=True)]
+        return _texts(movies, "description")
+    if "lemmas" in movies.columns:
+        return movies.get_column("lemmas").list.join(" ").to_list()
+    return _lemmatised(_texts(movies, "description"), spec.pipeline)
 
 
 def _texts(movies: pl.DataFrame, column: str) -> list[str]:

@@ -11,32 +11,31 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from tasks.errors import ConfigError
-from tasks.models.spec import (
-    BagOfWords,
-    InputSpec,
-    LinearSVM,
-    LogisticRegression,
-    ModelSpec,
-    NaiveBayes,
-    NearestNeighbours,
-)
+from tasks.models.classifiers import LinearSVM, LogisticRegression, NaiveBayes, NearestNeighbours
+from tasks.models.representations import BagOfWords, CharacterNgrams, SideFields
+from tasks.models.spec import InputSpec, ModelSpec
 
 DESCRIPTION: Final = InputSpec()
 LEMMAS: Final = InputSpec(text="lemmas")
 TITLE: Final = InputSpec(title=True)
 
-COUNTS: Final = BagOfWords(weighting="counts")
-TFIDF: Final = BagOfWords(weighting="tfidf")
-TFIDF_BIGRAMS: Final = BagOfWords(weighting="tfidf", max_n=2, sublinear=True)
+COUNTS: Final = (BagOfWords(weighting="counts"),)
+TFIDF: Final = (BagOfWords(),)
+BIGRAMS: Final = (BagOfWords(max_n=2, sublinear=True),)
+WITH_FIELDS: Final = (*BIGRAMS, SideFields())
+EVERYTHING: Final = (*BIGRAMS, CharacterNgrams(), SideFields())
 
 MODELS: Final = (
-    ModelSpec(name="logreg-counts", input=DESCRIPTION, representation=COUNTS, classifier=LogisticRegression()),
-    ModelSpec(name="logreg-tfidf", input=DESCRIPTION, representation=TFIDF, classifier=LogisticRegression()),
-    ModelSpec(name="logreg-tfidf-lemmas", input=LEMMAS, representation=TFIDF, classifier=LogisticRegression(C=4)),
-    ModelSpec(name="logreg-tfidf-title", input=TITLE, representation=TFIDF_BIGRAMS, classifier=LogisticRegression(C=4)),
-    ModelSpec(name="svm-tfidf-title", input=TITLE, representation=TFIDF_BIGRAMS, classifier=LinearSVM()),
-    ModelSpec(name="nb-counts", input=DESCRIPTION, representation=COUNTS, classifier=NaiveBayes()),
-    ModelSpec(name="knn-tfidf-title", input=TITLE, representation=TFIDF_BIGRAMS, classifier=NearestNeighbours()),
+    ModelSpec(name="logreg-counts", input=DESCRIPTION, representations=COUNTS, classifier=LogisticRegression()),
+    ModelSpec(name="logreg-tfidf", input=DESCRIPTION, representations=TFIDF, classifier=LogisticRegression()),
+    ModelSpec(name="logreg-tfidf-lemmas", input=LEMMAS, representations=TFIDF, classifier=LogisticRegression(C=4)),
+    ModelSpec(name="logreg-tfidf-title", input=TITLE, representations=BIGRAMS, classifier=LogisticRegression(C=4)),
+    ModelSpec(name="logreg-fields", input=TITLE, representations=WITH_FIELDS, classifier=LogisticRegression(C=4)),
+    ModelSpec(name="svm-tfidf-title", input=TITLE, representations=BIGRAMS, classifier=LinearSVM()),
+    ModelSpec(name="svm-fields", input=TITLE, representations=WITH_FIELDS, classifier=LinearSVM()),
+    ModelSpec(name="svm-everything", input=TITLE, representations=EVERYTHING, classifier=LinearSVM()),
+    ModelSpec(name="nb-counts", input=DESCRIPTION, representations=COUNTS, classifier=NaiveBayes()),
+    ModelSpec(name="knn-tfidf-title", input=TITLE, representations=BIGRAMS, classifier=NearestNeighbours()),
 )
 
 
@@ -72,14 +71,22 @@ def choose_models(
 
 
 def _with_params(model: ModelSpec, params: Mapping[str, Any]) -> ModelSpec:
+    """Return a model with some values replaced, wherever in it they are; every representation that has it gets it."""
     values = model.model_dump()
+    homes = [values["classifier"], values["imbalance"], *values["representations"], values["input"]]
     for key, value in params.items():
-        homes = [part for part in ("classifier", "representation", "input") if key in values[part] and key != "kind"]
-        if not homes:
-            fields = sorted({f for part in ("classifier", "representation", "input") for f in values[part]} - {"kind"})
+        found = [home for home in homes if key in home and key != "kind"]
+        if not found:
+            fields = sorted({field for home in homes for field in home} - {"kind"})
             raise ConfigError(f"model {model.name} has no parameter {key!r}; it has: {', '.join(fields)}")
-        values[homes[0]][key] = value
+        is_of_representation = found[0] in values["representations"]
+        for home in found if is_of_representation else found[:1]:
+            home[key] = value
     try:
-        return ModelSpec.model_validate(values)
+        changed = ModelSpec.model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"model_params of {model.name}: {error}") from error
+    if changed.imbalance == model.imbalance:
+        return changed
+    base = model.name.removesuffix(model.imbalance.suffix)
+    return changed.model_copy(update={"name": base + changed.imbalance.suffix})

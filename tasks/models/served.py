@@ -4,12 +4,14 @@ This module and what it imports travel inside the logged model, so that it loads
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pandas as pd
 import polars as pl
 
 from tasks.models.classifier import GenreClassifier
+
+COLUMNS: Final = ("description", "movie_name", "year", "certificate", "runtime", "director", "star")
 
 
 class ServedClassifier:
@@ -22,10 +24,10 @@ class ServedClassifier:
         """Return `genres` and `score_<Genre>` columns, one row per input row in input order.
 
         Args:
-            model_input: column `description`, optionally `movie_name`; other columns are ignored.
+            model_input: column `description`, optionally the others of `COLUMNS`; further columns are ignored.
             params: `rule`, the name of a stored decision rule; empty or absent is the chosen one.
         """
-        columns = {name: _texts(model_input[name]) for name in ("description", "movie_name") if name in model_input}
+        columns = {name: _texts(model_input[name]) for name in COLUMNS if name in model_input}
         movies = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
         predicted = self.classifier.predict(movies, (params or {}).get("rule") or None)
         return pd.DataFrame({name: predicted.get_column(name).to_numpy() for name in predicted.columns})

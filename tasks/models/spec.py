@@ -1,92 +1,87 @@
 """What a named model is made of, as plain configuration. Owns the choices; imports nothing heavy."""
 
-from typing import Annotated, Literal
+import hashlib
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt
+from pydantic import Field, model_validator
+
+from tasks.models.choice import Choice
+from tasks.models.classifiers import Classifier, Imbalance
+from tasks.models.representations import BagOfWords, Representation, SideFields
+
+# Which movies a fit may see. "all-but-fold-k" is cross-validation: all movies, of any part, that are not in fold k.
+TrainOn = Annotated[str, Field(pattern=r"^(train|development|all-but-fold-[0-4])$")]
 
 
-class _Choice(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class InputSpec(_Choice):
+class InputSpec(Choice):
     """Which text of a movie a model reads."""
 
     title: bool = Field(False, description="Put the title before the description.")
     text: Literal["surface", "lemmas"] = Field("surface", description="Words as written, or their lemmas.")
+    lowercase: bool = Field(True, description="Ignore case. Lemmas of simplemma have none.")
     pipeline: Literal["simplemma", "en_core_web_sm"] = Field(
         "simplemma", description="What makes the lemmas; the corpus must have been annotated with the same."
     )
 
 
-class BagOfWords(_Choice):
-    """Counts or tf-idf weights of word n-grams."""
-
-    kind: Literal["bag-of-words"] = "bag-of-words"
-    weighting: Literal["counts", "tfidf"] = Field("tfidf", description="Raw counts, or tf-idf with unit length.")
-    max_n: PositiveInt = Field(1, description="Longest word n-gram; the shortest is one word.")
-    min_movies: PositiveInt = Field(2, description="Train movies that an n-gram must occur in to be kept.")
-    sublinear: bool = Field(False, description="Use 1 + log(count) instead of the count.")
-
-
-class LogisticRegression(_Choice):
-    """One logistic regression per genre (LIBLINEAR, L2)."""
-
-    kind: Literal["logistic-regression"] = "logistic-regression"
-    C: PositiveFloat = Field(1.0, description="Inverse strength of the L2 penalty.")
-
-
-class LinearSVM(_Choice):
-    """One linear SVM per genre (LIBLINEAR, squared hinge), its margins turned into probabilities by Platt scaling."""
-
-    kind: Literal["linear-svm"] = "linear-svm"
-    C: PositiveFloat = Field(0.3, description="Inverse strength of the L2 penalty.")
-    calibration_folds: Annotated[int, Field(ge=2)] = Field(3, description="Folds whose held-out margins are scaled.")
-
-
-class NaiveBayes(_Choice):
-    """One multinomial naive Bayes per genre: movies with the genre against movies without."""
-
-    kind: Literal["naive-bayes"] = "naive-bayes"
-    alpha: PositiveFloat = Field(0.3, description="Additive smoothing of the word counts.")
-
-
-class NearestNeighbours(_Choice):
-    """Similarity-weighted vote of the most similar train movies (cosine), for all genres at once."""
-
-    kind: Literal["nearest-neighbours"] = "nearest-neighbours"
-    k: PositiveInt = Field(30, description="Number of neighbours that vote.")
-
-
-Classifier = Annotated[LogisticRegression | LinearSVM | NaiveBayes | NearestNeighbours, Field(discriminator="kind")]
-
-
-class ModelSpec(_Choice):
+class ModelSpec(Choice):
     """A line of the registry: a name and what it stands for."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name in leaderboards, folders and MLflow.")
     input: InputSpec = InputSpec()
-    representation: BagOfWords = BagOfWords()
+    representations: tuple[Representation, ...] = Field(
+        (BagOfWords(),), min_length=1, description="Vectors of the input, put side by side."
+    )
     classifier: Classifier
+    imbalance: Imbalance = Imbalance()
+
+    @model_validator(mode="after")
+    def _classifier_can_treat_imbalance(self) -> Self:
+        if not self.imbalance.is_none and not self.classifier.treats_imbalance:
+            raise ValueError(f"a {self.classifier.kind} classifier takes no balanced weights and no SMOTE")
+        return self
 
 
-class FeaturesSpec(_Choice):
+class EnsembleSpec(Choice):
+    """A model made of other models of the same run: their scores, blended with weights fitted on validation."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name in leaderboards, folders and MLflow.")
+    members: tuple[str, ...] = Field(min_length=2, description="Names of models that are trained in the same run.")
+
+
+class FeaturesSpec(Choice):
     """A fitted representation of one input, shared by all models that name the same one."""
 
     input: InputSpec
-    representation: BagOfWords
-    train_on: Literal["train", "development"] = "train"
+    representation: Representation
+    train_on: TrainOn = "train"
 
     @property
     def name(self) -> str:
-        """Readable name of the feature folder; the sidecar in it tells the full configuration apart."""
-        what = self.representation
-        parts = [
-            "title+description" if self.input.title else "description",
-            self.input.text,
-            what.weighting + ("-sublinear" if what.sublinear else ""),
-            f"1-{what.max_n}grams" if what.max_n > 1 else "words",
-            f"min{what.min_movies}",
-            *([] if self.train_on == "train" else [self.train_on]),
-        ]
-        return "_".join(parts)
+        """Readable name of the feature folder, with a digest that tells apart what reads alike."""
+        digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]
+        what = (
+            []
+            if isinstance(self.representation, SideFields)
+            else [
+                "title+description" if self.input.title else "description",
+                self.input.text if self.input.lowercase else f"{self.input.text}-cased",
+            ]
+        )
+        train_on = [] if self.train_on == "train" else [self.train_on]
+        return "_".join([*what, self.representation.label, *train_on, digest])
+
+
+def features_of(model: ModelSpec, train_on: str = "train") -> tuple[FeaturesSpec, ...]:
+    """Return which features a model reads, in the order in which they stand side by side.
+
+    Side fields do not depend on how text is read, so that all models share them.
+    """
+    return tuple(
+        FeaturesSpec(
+            input=InputSpec() if isinstance(representation, SideFields) else model.input,
+            representation=representation,
+            train_on=train_on,
+        )
+        for representation in model.representations
+    )

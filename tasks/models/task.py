@@ -1,5 +1,6 @@
 """The models room's face towards the flows."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from prefect import task
@@ -9,22 +10,23 @@ from tasks.models import features as feature_stage
 from tasks.models import predict_file as prediction
 from tasks.models import train as train_stage
 from tasks.models.spec import FeaturesSpec, ModelSpec
+from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
 from tasks.progress import log_of_thread
 from tasks.stage import StageResult
 
 
 @task(name="build features", task_run_name="features {features.name}", cache_policy=NO_CACHE, persist_result=False)
-def build_features(features: FeaturesSpec) -> StageResult:
+def build_features(features: FeaturesSpec, seed: int) -> StageResult:
     """Fit one representation on train and write the vectors of all movies."""
-    return feature_stage.build_features(data_paths(), features)
+    return feature_stage.build_features(data_paths(), features, seed)
 
 
 @task(name="train model", task_run_name="train {model.name}", cache_policy=NO_CACHE, persist_result=False)
-def train_model(model: ModelSpec, features: StageResult, train_on: str, seed: int) -> StageResult:
+def train_model(model: ModelSpec, features: Sequence[StageResult], choices: TrainChoices) -> StageResult:
     """Fit one model on shared features and write its scores."""
     with log_of_thread(data_paths().models / model.name / "train.log"):
-        return train_stage.train_model(data_paths(), model, features, train_on, seed)
+        return train_stage.train_model(data_paths(), model, features, choices)
 
 
 @task(name="predict file", cache_policy=NO_CACHE, persist_result=False)

@@ -3,7 +3,8 @@
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,12 +14,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from tasks.errors import ModelError
-from tasks.models.features import MATRIX_FILE, read_movies, train_rows
-from tasks.models.genre_model import GenreModel, measure_rate, model_files
-from tasks.models.representations import BagOfWordsVectors
-from tasks.models.spec import FeaturesSpec, ModelSpec
+from tasks.errors import ConfigError, ModelError
+from tasks.models.features import MATRIX_FILE, read_genres, read_movies, train_rows
+from tasks.models.genre_model import GenreModel, measure_rate, model_files, side_by_side
+from tasks.models.representation.kinds import load_vectors
+from tasks.models.spec import ModelSpec
 from tasks.paths import DataPaths
+from tasks.schema import DEFAULT_SEED
 from tasks.scores import truth_matrix, write_scores
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
@@ -31,63 +33,97 @@ SCORED_PARTS: Final = ("validation", "test")
 RATE_SAMPLE: Final = 1000  # movies on which the prediction rate is measured
 
 
-def features_of(model: ModelSpec, train_on: str) -> FeaturesSpec:
-    """Return which features a model reads."""
-    return FeaturesSpec.model_validate(
-        {"input": model.input, "representation": model.representation, "train_on": train_on}
-    )
+@dataclass(frozen=True)
+class TrainChoices:
+    """What a training run chooses for all its models alike."""
+
+    train_on: str = "train"
+    genres: tuple[str, ...] = ()  # to tell; empty: all
+    without_genres: tuple[str, ...] = ()  # not to tell
+    seed: int = DEFAULT_SEED
 
 
-def train_model(paths: DataPaths, model: ModelSpec, features: StageResult, train_on: str, seed: int) -> StageResult:
-    """Fit one model on the train part and write the fitted model, its scores on validation and test, and its cost.
+def train_model(
+    paths: DataPaths, model: ModelSpec, features: Sequence[StageResult], choices: TrainChoices
+) -> StageResult:
+    """Fit one model on train and write the fitted model, its scores on validation and test, and its cost.
 
     The folder `data/models/<name>/` then holds `model/` (see `GenreModel.save`), `scores_validation.parquet`,
     `scores_test.parquet` and `fit.json` (`fit_s`, `predict_docs_per_s`, `model_mb`).
 
+    Args:
+        paths: the data folder.
+        model: what to fit.
+        features: results of the feature stages of `features_of(model)`, in that order.
+        choices: what to fit it on. Movies that have none of the chosen genres stay, as ones without a genre.
+
     Raises:
         ModelError: the classifier cannot be fitted, or its scores are not finite.
+        ConfigError: a chosen genre does not exist.
     """
     stage = Stage(
         name="train",
         folder=paths.models / model.name,
         outputs=(
-            *(f"{MODEL_FOLDER}/{name}" for name in model_files(model.classifier)),
+            *(f"{MODEL_FOLDER}/{name}" for name in model_files(model)),
             *(f"scores_{part}.parquet" for part in SCORED_PARTS),
             FIT_FILE,
         ),
-        inputs=(paths.movies, paths.splits, features.folder / MATRIX_FILE),
+        inputs=(paths.movies, paths.splits, paths.genres_json),
         config={
             "model": config_dict(model),
-            "features": features.fingerprint,
-            "train_on": train_on,
-            "seed": seed,
+            "features": [result.fingerprint for result in features],
+            **asdict(choices),
         },
         code=(ROOM,),
-        packages=("numpy", "scipy", "scikit-learn"),
+        packages=("imbalanced-learn", "numpy", "scipy", "scikit-learn"),
     )
 
     def build(folder: Path) -> Mapping[str, Any]:
         movies = read_movies(paths)
-        X = sparse.csr_array(sparse.load_npz(features.folder / MATRIX_FILE))
-        train = train_rows(movies, train_on)
-        genres = tuple(json.loads(paths.genres_json.read_text(encoding="utf-8")))
-        Y = truth_matrix(movies.get_column("genres").to_list(), genres)[train]
+        X = side_by_side([read_matrix(result.folder) for result in features])
+        train = train_rows(movies, choices.train_on)
+        genres = chosen_genres(read_genres(paths), choices)
+        Y = truth_matrix(movies.get_column("genres").to_list(), genres, ignored=read_genres(paths))[train]
         fitted = GenreModel(model, genres)
-        fitted.vectors = BagOfWordsVectors.load(features.folder)
+        fitted.vectors = [
+            load_vectors(representation, result.folder)
+            for representation, result in zip(model.representations, features, strict=True)
+        ]
         start_s = time.perf_counter()
         with threadpool_limits(1):  # models run side by side; each keeps to its own core
-            fitted.fit_vectors(X[np.flatnonzero(train)], Y, seed)
+            fitted.fit_vectors(X[np.flatnonzero(train)], Y, choices.seed)
         fit_s = time.perf_counter() - start_s
         _save_scores(fitted, movies, X, folder)
         _save_model(fitted, movies.head(RATE_SAMPLE), fit_s, folder)
         logger.info("%s: fitted on %s movies in %.1f s", model.name, f"{train.sum():,}", fit_s)
         return {
             "train_movies": int(train.sum()),
-            "terms": X.shape[1],
+            "columns": X.shape[1],
             "constant_genres": _constant_genres(fitted, Y),
         }
 
     return run_stage(stage, build)
+
+
+def read_matrix(features_folder: Path) -> sparse.csr_array:
+    """Return the vectors of all movies that a feature stage wrote."""
+    return sparse.csr_array(sparse.load_npz(features_folder / MATRIX_FILE))
+
+
+def chosen_genres(all_genres: Sequence[str], choices: TrainChoices) -> tuple[str, ...]:
+    """Return the chosen genres in the order of all of them.
+
+    Raises:
+        ConfigError: one does not exist, or none is left.
+    """
+    named = {*choices.genres, *choices.without_genres}
+    if strangers := sorted(named.difference(all_genres)):
+        raise ConfigError(f"no movie has the genre {', '.join(strangers)}; there are: {', '.join(all_genres)}")
+    wanted = set(choices.genres or all_genres).difference(choices.without_genres)
+    if not wanted:
+        raise ConfigError("no genre is left to tell; change --genres or --without-genres")
+    return tuple(genre for genre in all_genres if genre in wanted)
 
 
 def _save_scores(fitted: GenreModel, movies: pl.DataFrame, X: sparse.csr_array, folder: Path) -> None:
@@ -107,7 +143,7 @@ def _save_model(fitted: GenreModel, rate_sample: pl.DataFrame, fit_s: float, fol
     cost = {
         "fit_s": fit_s,
         "predict_docs_per_s": measure_rate(fitted, rate_sample),
-        "model_mb": sum(file.stat().st_size for file in model_folder.iterdir()) / 1e6,
+        "model_mb": sum(file.stat().st_size for file in model_folder.rglob("*") if file.is_file()) / 1e6,
     }
     (folder / FIT_FILE).write_text(json.dumps(cost, indent=1) + "\n", encoding="utf-8")
 

@@ -33,29 +33,34 @@ SERVED_CODE: Final = (
     "errors.py",
     "language.py",
     "scores.py",
+    "side_fields.py",
     "decision",
     *(
         f"models/{name}.py"
         for name in (
             "__init__",
+            "choice",
             "classifier",
+            "classifiers",
             "genre_model",
             "inputs",
-            "linear",
-            "neighbours",
             "representations",
-            "scorer",
             "served",
             "spec",
         )
     ),
+    "models/representation",
+    "models/scoring",
 )
 INPUT_COLUMNS: Final = ("movie_name", "year", "certificate", "runtime", "director", "star")
 
 
 def served_fingerprint(model_folder: Path) -> str:
     """Return one hash over everything that a served model consists of: fitted files, rules and code."""
-    files = [*sorted((model_folder / "model").iterdir()), model_folder / "rules.json"]
+    files = [
+        *sorted(path for path in (model_folder / "model").rglob("*") if path.is_file()),
+        model_folder / "rules.json",
+    ]
     code = [path for name in SERVED_CODE for path in _python_files(Path(tasks.__file__).parent / name)]
     return hash_files([*files, *code])
 

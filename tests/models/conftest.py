@@ -4,7 +4,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.models import spec
+from tasks.models import classifiers, spec
 
 GENRES = ("Drama", "Horror", "Western")
 WORDS = {
@@ -15,10 +15,10 @@ WORDS = {
 FILLER = ["young", "story", "finds", "town", "returns", "night", "people", "old"]
 
 CLASSIFIERS = {
-    "logistic-regression": spec.LogisticRegression(C=10),
-    "linear-svm": spec.LinearSVM(C=1),
-    "naive-bayes": spec.NaiveBayes(),
-    "nearest-neighbours": spec.NearestNeighbours(k=7),
+    "logistic-regression": classifiers.LogisticRegression(C=10),
+    "linear-svm": classifiers.LinearSVM(C=1),
+    "naive-bayes": classifiers.NaiveBayes(),
+    "nearest-neighbours": classifiers.NearestNeighbours(k=7),
 }
 
 

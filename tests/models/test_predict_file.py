@@ -4,7 +4,7 @@ import pytest
 from tasks.decision.fit import fit_rules
 from tasks.decision.rules import rules_to_json
 from tasks.errors import ConfigError, DataError, ModelError
-from tasks.models import classifier, spec
+from tasks.models import classifier, classifiers, spec
 from tasks.models.classifier import GenreClassifier
 from tasks.models.genre_model import GenreModel
 from tasks.models.predict_file import predict_file
@@ -19,7 +19,9 @@ def folder(movies, tmp_path):
     """A stored classifier."""
     import json  # noqa: PLC0415
 
-    model = GenreModel(spec.ModelSpec(name="m", classifier=spec.LogisticRegression(C=10)), GENRES).fit(movies, seed=1)
+    model = GenreModel(spec.ModelSpec(name="m", classifier=classifiers.LogisticRegression(C=10)), GENRES).fit(
+        movies, seed=1
+    )
     rules = fit_rules(model.scores(movies), truth_matrix(movies["genres"].to_list(), GENRES))
     (tmp_path / "stored" / "model").mkdir(parents=True)
     model.save(tmp_path / "stored" / "model")

@@ -1,8 +1,8 @@
 import pytest
 
 from tasks.errors import ConfigError
+from tasks.models.classifiers import LogisticRegression
 from tasks.models.registry import MODELS, choose_models
-from tasks.models.spec import LogisticRegression
 
 
 def test_names_are_unique():
@@ -24,7 +24,7 @@ def test_unknown_name_is_refused_with_the_nearest_ones():
 def test_params_replace_defaults_of_classifier_and_representation():
     (model,) = choose_models(["logreg-tfidf"], {"logreg-tfidf": {"C": 2.5, "max_n": 3}})
     assert model.classifier == LogisticRegression(C=2.5)
-    assert model.representation.max_n == 3
+    assert model.representations[0].max_n == 3
 
 
 @pytest.mark.parametrize(

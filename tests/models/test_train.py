@@ -7,14 +7,16 @@ import polars as pl
 import pytest
 
 from tasks.errors import DataError, ModelError
-from tasks.models import genre_model, spec
+from tasks.models import classifiers, genre_model, spec
 from tasks.models.features import build_features, read_movies, train_rows
 from tasks.models.genre_model import GenreModel
-from tasks.models.train import features_of, train_model
+from tasks.models.representations import BagOfWords
+from tasks.models.spec import features_of
+from tasks.models.train import TrainChoices, train_model
 from tasks.schema import SPLITS
 from tasks.scores import read_scores
 
-MODEL = spec.ModelSpec(name="logreg", classifier=spec.LogisticRegression(C=10))
+MODEL = spec.ModelSpec(name="logreg", classifier=classifiers.LogisticRegression(C=10))
 GENRES = ["Drama", "Horror", "Western"]
 
 
@@ -27,19 +29,20 @@ def prepared(paths, movies):
     paths.genres_json.write_text(json.dumps(GENRES), encoding="utf-8")
     parts = ["train"] * 240 + ["validation"] * 30 + ["test"] * 30
     development = [number < 24 for number in range(300)]
-    splits = {"movie_id": movies["movie_id"], "part": parts, "is_development": development}
+    splits = {"movie_id": movies["movie_id"], "part": parts, "is_development": development, "fold": [0] * len(parts)}
     pl.DataFrame(splits, schema=SPLITS).write_parquet(paths.splits)
     return paths
 
 
-def fit(paths, model=MODEL, train_on="train"):
-    features = build_features(paths, features_of(model, train_on))
-    return train_model(paths, model, features, train_on, seed=1)
+def fit(paths, model=MODEL, **choices):
+    choices = TrainChoices(**{"seed": 1, **choices})
+    features = [build_features(paths, part, choices.seed) for part in features_of(model, choices.train_on)]
+    return train_model(paths, model, features, choices)
 
 
 def test_a_models_folder_holds_the_model_its_scores_and_its_cost(prepared, movies):
     result = fit(prepared)
-    assert result.counts == {"train_movies": 240, "terms": 23, "constant_genres": []}
+    assert result.counts == {"train_movies": 240, "columns": 23, "constant_genres": []}
     fitted = GenreModel.load(result.folder / "model")
     for part, rows in (("validation", slice(240, 270)), ("test", slice(270, 300))):
         scores = read_scores(result.folder / f"scores_{part}.parquet")
@@ -60,11 +63,11 @@ def test_no_fit_sees_validation_or_test(prepared, monkeypatch):
     marked = pl.read_parquet(prepared.movies).with_row_index("row")
     text = pl.col("description") + " " + pl.col("row").replace_strict(words) + " " + pl.col("row").replace_strict(words)
     marked.with_columns(description=text).drop("row").write_parquet(prepared.movies)
-    model = MODEL.model_copy(update={"representation": spec.BagOfWords(min_movies=1)})
+    model = MODEL.model_copy(update={"representations": (BagOfWords(min_movies=1),)})
     result = fit(prepared, model)
     ((X, Y),) = seen
     assert (X.shape[0], Y.shape) == (240, (240, 3))
-    known = {term for term in GenreModel.load(result.folder / "model").vectors.terms if term.startswith("sentinel")}
+    known = {term for term in GenreModel.load(result.folder / "model").vectors[0].terms if term.startswith("sentinel")}
     assert known == {f"sentinel{row}" for row in range(240)}
 
 
@@ -74,15 +77,15 @@ def test_development_subset_trains_on_a_tenth(prepared):
 
 def test_rerun_is_skipped_and_another_seed_is_not(prepared):
     fit(prepared)
-    features = build_features(prepared, features_of(MODEL, "train"))
-    assert features.skipped
-    assert train_model(prepared, MODEL, features, "train", seed=1).skipped
-    assert not train_model(prepared, MODEL, features, "train", seed=2).skipped
+    (features,) = features_of(MODEL)
+    assert build_features(prepared, features, 1).skipped
+    assert fit(prepared).skipped
+    assert not fit(prepared, seed=2).skipped
 
 
 def test_models_with_the_same_input_share_features():
-    other = spec.ModelSpec(name="nb", classifier=spec.NaiveBayes())
-    assert features_of(MODEL, "train") == features_of(other, "train")
+    other = spec.ModelSpec(name="nb", classifier=classifiers.NaiveBayes())
+    assert features_of(MODEL) == features_of(other)
 
 
 def test_genre_absent_from_train_is_named(prepared, caplog):
@@ -118,4 +121,4 @@ def test_corpus_of_another_pipeline_is_refused(prepared):
     sidecar = prepared.tokens.parent / "annotate.stage.json"
     sidecar.write_text(json.dumps({"config": {"pipeline": "en_core_web_sm"}}), encoding="utf-8")
     with pytest.raises(DataError, match=r"--annotate\.pipeline simplemma"):
-        build_features(prepared, features_of(model, "train"))
+        fit(prepared, model)

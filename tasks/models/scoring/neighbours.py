@@ -1,15 +1,14 @@
-"""Nearest neighbours for all genres at once. Owns the vote; keeps the train vectors."""
+"""Nearest neighbours for all genres at once. Owns the vote and the stored form: the train vectors."""
 
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from tasks.models import spec
-
-ROWS_AT_ONCE = 256  # bounds the dense similarities in memory: 256 × 240,000 train movies are 250 MB
+FILES: Final = ("train_vectors.npz", "train_labels.npz")
+ROWS_AT_ONCE: Final = 256  # bounds the dense similarities in memory: 256 × 240,000 train movies are 250 MB
 
 
 class NeighbourScorer:
@@ -37,7 +36,7 @@ class NeighbourScorer:
         return np.clip(found, 0, 1)
 
     def save(self, folder: Path) -> None:
-        """Write `train_vectors.npz` and `train_labels.npz`."""
+        """Write the files named in `FILES`."""
         sparse.save_npz(folder / "train_vectors.npz", self.X, compressed=False)
         np.savez(folder / "train_labels.npz", Y=np.packbits(self.Y, axis=1), genres=self.Y.shape[1], k=self.k)
 
@@ -47,14 +46,6 @@ class NeighbourScorer:
         with np.load(folder / "train_labels.npz", allow_pickle=False) as stored:
             Y = np.unpackbits(stored["Y"], axis=1, count=int(stored["genres"])).astype(bool)
             return cls(sparse.csr_array(sparse.load_npz(folder / "train_vectors.npz")), Y, int(stored["k"]))
-
-
-def fit_nearest_neighbours(
-    config: spec.NearestNeighbours, X: sparse.csr_array, Y: NDArray[np.bool_], seed: int
-) -> NeighbourScorer:
-    """Keep the train vectors and labels."""
-    del seed  # nothing is drawn
-    return NeighbourScorer(X, Y, config.k)
 
 
 def _unit_rows(X: sparse.csr_array) -> sparse.csr_array:

@@ -4,7 +4,9 @@ from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
 
-from tasks.models import fit_linear, spec
+from tasks.models import classifiers
+from tasks.models.fitting import linear
+from tasks.models.fitting.training import Training
 
 
 @pytest.fixture
@@ -16,9 +18,13 @@ def counts():
     return sparse.csr_array(X), Y
 
 
+def training(X, Y):
+    return Training(X, Y, tuple("ABC"[: Y.shape[1]]), seed=3)
+
+
 def test_logistic_regression_equals_one_scikit_learn_model_a_genre(counts):
     X, Y = counts
-    ours = fit_linear.fit_logistic_regression(spec.LogisticRegression(C=2), X, Y, seed=3)
+    ours = linear.fit_logistic_regression(classifiers.LogisticRegression(C=2), training(X, Y))
     for column, y in enumerate(Y.T):
         theirs = LogisticRegression(C=2, solver="liblinear", random_state=3, max_iter=1000).fit(X, y)
         np.testing.assert_allclose(ours.scores(X)[:, column], theirs.predict_proba(X)[:, 1], atol=1e-5)
@@ -26,7 +32,7 @@ def test_logistic_regression_equals_one_scikit_learn_model_a_genre(counts):
 
 def test_naive_bayes_equals_one_scikit_learn_model_a_genre(counts):
     X, Y = counts
-    ours = fit_linear.fit_naive_bayes(spec.NaiveBayes(alpha=0.5), X, Y, seed=3)
+    ours = linear.fit_naive_bayes(classifiers.NaiveBayes(alpha=0.5), training(X, Y))
     for column, y in enumerate(Y.T):
         theirs = MultinomialNB(alpha=0.5).fit(X, y)
         np.testing.assert_allclose(ours.scores(X)[:, column], theirs.predict_proba(X)[:, 1], atol=1e-4)
@@ -34,7 +40,7 @@ def test_naive_bayes_equals_one_scikit_learn_model_a_genre(counts):
 
 def test_svm_scores_are_calibrated_on_average(counts):
     X, Y = counts
-    scores = fit_linear.fit_linear_svm(spec.LinearSVM(C=0.1), X, Y, seed=3).scores(X)
+    scores = linear.fit_linear_svm(classifiers.LinearSVM(C=0.1), training(X, Y)).scores(X)
     np.testing.assert_allclose(scores[:, :2].mean(axis=0), Y[:, :2].mean(axis=0), atol=0.1)
 
 
@@ -42,12 +48,12 @@ def test_platt_finds_the_line_that_made_the_labels():
     rng = np.random.default_rng(5)
     margins = rng.normal(size=20_000)
     y = rng.random(20_000) < 1 / (1 + np.exp(-(1.5 * margins - 0.7)))
-    np.testing.assert_allclose(fit_linear._platt(margins, y), (1.5, -0.7), atol=0.1)
+    np.testing.assert_allclose(linear._platt(margins, y), (1.5, -0.7), atol=0.1)
 
 
 def test_genre_too_rare_to_calibrate_still_gets_scores(counts):
     X, _ = counts
     rare = np.zeros((120, 1), dtype=bool)
     rare[5] = True
-    scores = fit_linear.fit_linear_svm(spec.LinearSVM(), X, rare, seed=3).scores(X)
+    scores = linear.fit_linear_svm(classifiers.LinearSVM(), training(X, rare)).scores(X)
     assert scores[5, 0] == scores.max()

@@ -1,12 +1,14 @@
 """A linear model as it scores: one weight matrix, one bias a genre. Owns scoring and the stored form, not fitting."""
 
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.special import expit
+
+FILES: Final = ("weights.npy", "bias.npy")
 
 
 class LinearScorer:
@@ -25,7 +27,7 @@ class LinearScorer:
         return np.asarray(expit(X @ self.weights + self.bias), dtype=np.float32)
 
     def save(self, folder: Path) -> None:
-        """Write `weights.npy` and `bias.npy`."""
+        """Write the files named in `FILES`."""
         np.save(folder / "weights.npy", self.weights, allow_pickle=False)
         np.save(folder / "bias.npy", self.bias, allow_pickle=False)
 

@@ -1,0 +1,71 @@
+"""What a classifier is fitted on, and what is done about rare genres in it. Owns the treatments of imbalance."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from tasks.models.classifiers import Imbalance
+
+NONE: Final = Imbalance()
+
+
+@dataclass(frozen=True)
+class Training:
+    """Vectors and labels of the train movies, and how to treat imbalance."""
+
+    X: sparse.csr_array  # (movies × features)
+    Y: NDArray[np.bool_]  # (movies × genres)
+    genres: tuple[str, ...]
+    seed: int
+    imbalance: Imbalance = NONE
+
+    def with_vectors(self, X: sparse.csr_array) -> "Training":
+        """Return the same training on other vectors of the same movies."""
+        return Training(X, self.Y, self.genres, self.seed, self.imbalance)
+
+    def two_class_problems(self) -> Iterator[tuple[int, "TwoClassProblem"]]:
+        """Yield the column and the problem of each genre that some train movies have and some have not."""
+        for column, y in enumerate(self.Y.T):
+            if y.any() and not y.all():
+                treated = not self.imbalance.genres or self.genres[column] in self.imbalance.genres
+                yield column, TwoClassProblem(self.X, y, self.seed, self.imbalance if treated else NONE)
+
+
+@dataclass(frozen=True)
+class TwoClassProblem:
+    """One genre against the rest."""
+
+    X: sparse.csr_array  # (movies × features)
+    y: NDArray[np.bool_]  # (movies,)
+    seed: int
+    imbalance: Imbalance
+
+    @property
+    def class_weight(self) -> Literal["balanced"] | None:
+        """What scikit-learn's classifiers take as `class_weight`."""
+        return "balanced" if self.imbalance.balanced else None
+
+    def at(self, rows: NDArray[np.int64]) -> "TwoClassProblem":
+        """Return the problem on some of the movies."""
+        return TwoClassProblem(self.X[rows], self.y[rows], self.seed, self.imbalance)
+
+    def resampled(self) -> "TwoClassProblem":
+        """Return the problem with synthetic movies of the genre where SMOTE is asked for and changes something.
+
+        Source: Chawla et al. 2002, SMOTE: Synthetic Minority Over-sampling Technique, with its five neighbours, or as
+        many as the genre has movies beside one.
+        """
+        ratio = self.imbalance.smote_ratio
+        positives = int(self.y.sum())
+        if ratio is None or positives < 2 or positives >= ratio * (len(self.y) - positives):
+            return self
+        from imblearn.over_sampling import SMOTE  # noqa: PLC0415 - seconds that other models need not pay
+
+        sampler = SMOTE(sampling_strategy=ratio, random_state=self.seed, k_neighbors=min(5, positives - 1))
+        resampled: tuple[Any, Any] = sampler.fit_resample(self.X, self.y)
+        X, y = resampled
+        return TwoClassProblem(sparse.csr_array(X), np.asarray(y, dtype=np.bool_), self.seed, self.imbalance)

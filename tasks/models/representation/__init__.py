@@ -1,0 +1,1 @@
+"""From documents to vectors: fitting, applying and storing of each representation. Knows no label's meaning."""

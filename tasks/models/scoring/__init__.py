@@ -1,0 +1,1 @@
+"""Fitted classifiers as they score and are stored: arrays, no pickle, no scikit-learn. Travels with a served model."""

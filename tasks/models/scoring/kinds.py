@@ -1,0 +1,29 @@
+"""Which class scores for which classifier. Owns the list; everything else asks here."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from tasks.models.classifiers import Classifier
+from tasks.models.scoring import linear, neighbours
+from tasks.models.scoring.scorer import Scorer
+
+# How a fitted classifier is read back, and the files it is stored in.
+_STORED: Final[dict[str, tuple[Callable[[Path], Scorer], tuple[str, ...]]]] = {
+    "logistic-regression": (linear.LinearScorer.load, linear.FILES),
+    "linear-svm": (linear.LinearScorer.load, linear.FILES),
+    "naive-bayes": (linear.LinearScorer.load, linear.FILES),
+    "nearest-neighbours": (neighbours.NeighbourScorer.load, neighbours.FILES),
+}
+
+
+def load_scorer(classifier: Classifier, folder: Path) -> Scorer:
+    """Read a fitted classifier of this kind from its folder."""
+    load, _ = _STORED[classifier.kind]
+    return load(folder)
+
+
+def scorer_files(classifier: Classifier) -> tuple[str, ...]:
+    """Return the names of the files in which a fitted classifier of this kind is stored."""
+    _, files = _STORED[classifier.kind]
+    return files
