@@ -73,11 +73,13 @@ TOKENS: Final = pl.Schema(
 
 # data/split/splits.parquet, in the order of data/clean/movies.parquet.
 PARTS: Final = ("train", "validation", "test")
+N_FOLDS: Final = 5
 SPLITS: Final = pl.Schema(
     {
         "movie_id": pl.String(),
         "part": pl.Enum(PARTS),
         "is_development": pl.Boolean(),  # a stratified tenth of train, for quick experiments
+        "fold": pl.Int8(),  # 0 to N_FOLDS - 1, stratified within each part
     }
 )
 

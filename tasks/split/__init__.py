@@ -1,4 +1,4 @@
-"""Owns which movie is used for what: the train, validation and test parts and the development subset.
+"""Owns which movie is used for what: the train, validation and test parts, the development subset and the folds.
 
-Does not know texts, features or models: a movie is its id and its genres here.
+Does not know texts, features or models: a movie is its id, its genres and its text group here.
 """

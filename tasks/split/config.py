@@ -1,4 +1,4 @@
-"""The choices of the split stage. Owns the shares of the parts; knows no movie."""
+"""The choices of the split stage. Owns the shares of the parts and whether they last; knows no movie."""
 
 from typing import Self
 
@@ -16,6 +16,9 @@ class SplitConfig(BaseModel):
     )
     development_share: float = Field(
         0.1, gt=0, lt=1, description="Share of the train part that is marked as its development subset."
+    )
+    keep_sides: bool = Field(
+        True, description="Let movies that an earlier run divided, by the same shares and seed, stay where they are."
     )
 
     @model_validator(mode="after")

@@ -9,10 +9,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tasks import schema
 from tasks.errors import DataError
 from tasks.paths import DataPaths
-from tasks.schema import PARTS, SPLITS
+from tasks.schema import N_FOLDS, PARTS, SPLITS
 from tasks.split.config import SplitConfig
+from tasks.split.history import read_earlier_splits, write_splits
 from tasks.split.stratify import stratify
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
@@ -20,17 +22,24 @@ logger = logging.getLogger(__name__)
 
 
 def split_movies(paths: DataPaths, config: SplitConfig, seed: int) -> StageResult:
-    """Write `splits.parquet`: for each movie its part and whether it is in the development subset of train.
+    """Write `splits.parquet`: for each movie its part, its fold and whether it is in train's development subset.
 
-    Every genre has, as nearly as counts allow, the same share in all parts and in the development subset.
+    Every genre has, as nearly as counts allow, the same share in all parts, in the development subset and in the folds
+    of each part. Movies of one text group are on the same side of all of them.
+
+    A movie that an earlier run in this folder divided, by the same shares and seed, stays where it is; only new ones
+    are assigned, so that each part comes as near as possible to what it is due. The file therefore depends on the
+    movies, the config and the seed in a fresh folder, and besides on its former self in any other.
 
     Returns:
         The stage's result. Counts: `movies`; the movies in `train`, `validation`, `test` and `development`;
-        `genres`, the movies of each genre in each of these; `largest_share_difference`, the greatest distance between
-        a genre's share of validation or test and its share of all movies, in percentage points.
+        `movies_kept` where they were, `movies_new`, and `movies_gone` since; `genres`, the movies of each genre in each
+        part; `largest_share_difference` between a genre's share of validation or test and its share of all movies, and
+        `largest_fold_share_difference` the same between a fold of train and train, in percentage points;
+        `text_groups`, see `count_groups`.
 
     Raises:
-        DataError: there are too few movies for one in every part.
+        DataError: there are too few movies for one in every part, or the earlier splits are damaged.
     """
     stage = Stage(
         name="split",
@@ -38,46 +47,64 @@ def split_movies(paths: DataPaths, config: SplitConfig, seed: int) -> StageResul
         outputs=(paths.splits.name,),
         inputs=(paths.movies,),
         config={**config_dict(config), "seed": seed},
-        code=(Path(__file__).parent,),
+        code=(Path(__file__).parent, Path(schema.__file__)),
         packages=("numpy", "polars"),
     )
 
     def build(folder: Path) -> dict[str, Any]:
-        movies = pl.read_parquet(paths.movies, columns=["movie_id", "genres"])
+        movies = pl.read_parquet(paths.movies, columns=["movie_id", "genres", "text_group"])
         _require_enough(movies.height, config, paths.movies)
-        splits = assign_parts(movies, config, seed)
-        splits.write_parquet(folder / paths.splits.name, compression="zstd")
-        return count_parts(movies, splits)
+        earlier = read_earlier_splits(paths.splits, config, seed)
+        splits = assign_parts(movies, config, seed, earlier)
+        write_splits(folder / paths.splits.name, splits, config, seed)
+        return {
+            **count_parts(movies, splits),
+            **_count_kept(movies, earlier),
+            "text_groups": count_groups(movies, splits),
+        }
 
     return run_stage(stage, build)
 
 
-def assign_parts(movies: pl.DataFrame, config: SplitConfig, seed: int) -> pl.DataFrame:
-    """Return `schema.SPLITS` for a table with `movie_id` and `genres`, in its order."""
+def assign_parts(
+    movies: pl.DataFrame, config: SplitConfig, seed: int, earlier: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Return `schema.SPLITS` for a table with `movie_id`, `genres` and `text_group`, in its order.
+
+    Args:
+        movies: what to divide.
+        config: the shares.
+        seed: of all random choices.
+        earlier: `schema.SPLITS`; movies in it stay where it has them.
+    """
     Y, _ = _genre_matrix(movies["genres"])
-    shares = {"test": config.test_share, "validation": config.validation_share}
-    shares["train"] = 1 - sum(shares.values())
-    part = stratify(Y, [shares[name] for name in PARTS], seed)
+    groups = movies["text_group"].rank("dense").to_numpy().astype(np.int64)
+    kept = _kept_sides(movies["movie_id"], pl.DataFrame(schema=SPLITS) if earlier is None else earlier)
+    fold, development = np.empty(len(Y), dtype=np.int8), np.zeros(len(Y), dtype=np.int8)
+
+    def divide(rows: NDArray[np.bool_], shares: list[float], what: str) -> NDArray[np.int8]:
+        return stratify(Y[rows], shares, seed, groups[rows], kept[what].to_numpy()[rows])
+
+    train_share = 1 - config.test_share - config.validation_share
+    part = divide(np.ones(len(Y), dtype=np.bool_), [train_share, config.validation_share, config.test_share], "part")
+    for number in range(len(PARTS)):
+        fold[part == number] = divide(part == number, [1 / N_FOLDS] * N_FOLDS, "fold")
     in_train = part == PARTS.index("train")
-    is_development = np.zeros(movies.height, dtype=np.bool_)
-    subset_shares = [1 - config.development_share, config.development_share]
-    is_development[in_train] = stratify(Y[in_train], subset_shares, seed) == 1
-    return pl.DataFrame(
-        {
-            "movie_id": movies["movie_id"],
-            "part": np.asarray(PARTS)[part],
-            "is_development": is_development,
-        },
-        schema=SPLITS,
-    )
+    subset = [1 - config.development_share, config.development_share]
+    development[in_train] = divide(in_train, subset, "is_development")
+    columns = {"part": np.asarray(PARTS)[part], "is_development": development == 1, "fold": fold}
+    return pl.DataFrame({"movie_id": movies["movie_id"], **columns}, schema=SPLITS)
 
 
 def count_parts(movies: pl.DataFrame, splits: pl.DataFrame) -> dict[str, Any]:
-    """Return the counts that `split_movies` reports, from tables with the same movies in the same order."""
+    """Return the counts that `split_movies` reports of parts, from tables with the same movies in the same order."""
     Y, genres = _genre_matrix(movies["genres"])
     members = {name: (splits["part"] == name).to_numpy() for name in PARTS}
+    fold = splits["fold"].to_numpy()
+    parts = [_share_difference(Y, Y[members[name]]) for name in ("validation", "test")]
+    train = members["train"]
+    folds = [_share_difference(Y[train], Y[train & (fold == number)]) for number in range(N_FOLDS)]
     members["development"] = splits["is_development"].to_numpy()
-    differences = [np.abs(Y[members[name]].mean(axis=0) - Y.mean(axis=0)) for name in ("validation", "test")]
     return {
         "movies": movies.height,
         **{name: int(rows.sum()) for name, rows in members.items()},
@@ -85,8 +112,60 @@ def count_parts(movies: pl.DataFrame, splits: pl.DataFrame) -> dict[str, Any]:
             genre: {name: int(Y[rows, column].sum()) for name, rows in members.items()}
             for column, genre in enumerate(genres)
         },
-        "largest_share_difference": round(100 * float(np.max(differences, initial=0)), 4),
+        "largest_share_difference": round(max(parts), 4),
+        "largest_fold_share_difference": round(max(folds), 4),
     }
+
+
+def count_groups(movies: pl.DataFrame, splits: pl.DataFrame) -> dict[str, int]:
+    """Return how many text groups have several movies, and how many of these are divided, for tables in one order.
+
+    A group is only divided where an earlier run, which could not know of it, had put its movies on several sides.
+
+    Returns:
+        `groups` of more than one movie, `movies` in them, and the groups `across_parts`, `across_folds` and
+        `across_development`, the last two among those within one part.
+    """
+    sides = splits.with_columns(movies["text_group"]).group_by("text_group").agg(
+        pl.len(), pl.col("part", "fold", "is_development").n_unique()
+    )  # fmt: skip
+    several = sides.filter(pl.col("len") > 1)
+    whole = several.filter(pl.col("part") == 1)
+    counts = {
+        "groups": several.height,
+        "movies": int(several["len"].sum()),
+        "across_parts": several.height - whole.height,
+        "across_folds": whole.filter(pl.col("fold") > 1).height,
+        "across_development": whole.filter(pl.col("is_development") > 1).height,
+    }
+    if several.height > whole.height:
+        logger.warning(
+            "split: %d groups of equal texts are divided between parts, as their movies were before they were found to "
+            "be equal; --split.keep_sides false divides all movies afresh",
+            counts["across_parts"],
+        )
+    return counts
+
+
+def _share_difference(whole: NDArray[np.bool_], sample: NDArray[np.bool_]) -> float:
+    """Return the greatest distance between a genre's shares, in percentage points; 0 for a sample without rows."""
+    return 100 * float(np.abs(sample.mean(axis=0) - whole.mean(axis=0)).max(initial=0)) if len(sample) else 0.0
+
+
+def _kept_sides(ids: pl.Series, earlier: pl.DataFrame) -> pl.DataFrame:
+    """Return `part`, `fold` and `is_development` as whole numbers, one row an id, -1 where it is new."""
+    joined = ids.to_frame().join(earlier, on="movie_id", how="left", maintain_order="left")
+    numbers = [pl.col("part").to_physical(), pl.col("fold"), pl.col("is_development")]
+    return joined.select(column.cast(pl.Int8).fill_null(-1) for column in numbers)
+
+
+def _count_kept(movies: pl.DataFrame, earlier: pl.DataFrame) -> dict[str, int]:
+    kept = int(movies["movie_id"].is_in(earlier["movie_id"].implode()).sum())
+    counts = {
+        "movies_kept": kept, "movies_new": movies.height - kept, "movies_gone": earlier.height - kept,
+    }  # fmt: skip
+    logger.info("split: %(movies_kept)d movies stay, %(movies_new)d are new, %(movies_gone)d gone", counts)
+    return counts
 
 
 def _genre_matrix(genres: pl.Series) -> tuple[NDArray[np.bool_], list[str]]:

@@ -47,7 +47,11 @@ class _Parts:
 
 
 def stratify(
-    Y: NDArray[np.bool_], shares: Sequence[float], seed: int, groups: Integers | None = None
+    Y: NDArray[np.bool_],
+    shares: Sequence[float],
+    seed: int,
+    groups: Integers | None = None,
+    kept: NDArray[np.int8] | None = None,
 ) -> NDArray[np.int8]:
     """Assign every row to a part so that each part has its share of each label's rows, as nearly as counts allow.
 
@@ -58,8 +62,8 @@ def stratify(
       first seven tenths, and the row's other labels do not count. Here the part is the one that the whole row brings
       nearest to what it is due, over all its labels. Ties as in the paper: the part that wants most rows, then a
       random one.
-    - Rows with the same labels are interchangeable, so those of frequent label sets are dealt out at once, by share,
-      up to a reserve. This is what makes it fast.
+    - Rows with the same labels are interchangeable, so those of frequent label sets are dealt out at once, up to a
+      reserve, in proportion to the rows that the parts want. This is what makes it fast.
     - A part that has all the rows it is due is closed. No part's size is off by more than a row (or a group), and none
       is empty where there are as many rows as parts.
     - A label with as many rows as there are parts is due at least once everywhere, unless such labels alone would
@@ -71,6 +75,8 @@ def stratify(
         seed: of the order of rows and of random choices. Same arguments, same parts.
         groups: (n_rows,) rows with the same number stay together; the largest group of a label goes first. None: every
             row for itself.
+        kept: (n_rows,) the part in which a row stays, -1 for one to assign. Parts want what these rows leave. A row to
+            assign goes where most kept rows of its group are, or first to the lowest such part. None: assign all.
 
     Returns:
         (n_rows,) the index of each row's part.
@@ -83,10 +89,19 @@ def stratify(
     """
     if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
         raise ValueError(f"shares must be above 0 and sum to 1, not {list(shares)}")
-    random = np.random.default_rng(seed)
-    units = _gather_units(Y, groups)
+    result = _join_kept(groups, kept, len(shares)) if kept is not None else np.full(len(Y), -1, dtype=np.int8)
+    free = result < 0
     parts = _parts_due(Y, shares)
-    part_of_unit = _deal_frequent_kinds(units, parts, shares, random)
+    for part in range(len(shares)):
+        parts.give(part, _count(Y[result == part]).sum(axis=0))
+    units = _gather_units(Y[free], None if groups is None else groups[free])
+    result[free] = _assign(units, parts, np.random.default_rng(seed))[units.of_row]
+    return result
+
+
+def _assign(units: _Units, parts: _Parts, random: np.random.Generator) -> NDArray[np.int8]:
+    """Return the part of each unit."""
+    part_of_unit = _deal_frequent_kinds(units, parts, random)
     left = random.permutation(np.flatnonzero(part_of_unit < 0))
     left = left[np.argsort(-units.counts[left, -1], kind="stable")]
     while len(left):
@@ -95,7 +110,7 @@ def stratify(
             part_of_unit[unit] = parts.neediest(units.counts[unit], random)
             parts.give(part_of_unit[unit], units.counts[unit])
         left = left[~chosen]
-    return part_of_unit[units.of_row]
+    return part_of_unit
 
 
 def part_sizes(n_rows: int, shares: Sequence[float]) -> list[int]:
@@ -110,8 +125,23 @@ def part_sizes(n_rows: int, shares: Sequence[float]) -> list[int]:
     return [int(size) for size in sizes]
 
 
+def _join_kept(groups: Integers | None, kept: NDArray[np.int8], n_parts: int) -> NDArray[np.int8]:
+    """Return `kept`, with the other rows of its groups where most of their group's kept rows are."""
+    if groups is None:
+        return kept.copy()
+    members, of_row = np.unique(groups, return_inverse=True)
+    votes = np.zeros((len(members), n_parts), dtype=np.int64)
+    np.add.at(votes, (of_row[kept >= 0], kept[kept >= 0]), 1)
+    side = np.where(votes.any(axis=1), votes.argmax(axis=1), -1)
+    return np.where(kept >= 0, kept, side[of_row]).astype(np.int8)
+
+
+def _count(Y: NDArray[np.bool_]) -> Integers:
+    return np.column_stack([Y, np.ones(len(Y), dtype=np.bool_)]).astype(np.int64)
+
+
 def _gather_units(Y: NDArray[np.bool_], groups: Integers | None) -> _Units:
-    rows = np.column_stack([Y, np.ones(len(Y))]).astype(np.int64)
+    rows = _count(Y)
     if groups is None:
         return _Units(np.arange(len(Y)), rows)
     members, of_row = np.unique(groups, return_inverse=True)
@@ -135,22 +165,20 @@ def _parts_due(Y: NDArray[np.bool_], shares: Sequence[float]) -> _Parts:
     return _Parts(np.where(due > 0, due, 1), due)
 
 
-def _deal_frequent_kinds(
-    units: _Units, parts: _Parts, shares: Sequence[float], random: np.random.Generator
-) -> NDArray[np.int8]:
+def _deal_frequent_kinds(units: _Units, parts: _Parts, random: np.random.Generator) -> NDArray[np.int8]:
     """Give each part its whole number of the units of each frequent kind, less a reserve; -1: left over.
 
-    Units with the same counts are of one kind. A kind is frequent if every part is due some beyond the reserve.
+    Units with the same counts are of one kind. A kind is frequent if there are some beyond the reserve.
     """
     part_of_unit = np.full(len(units.counts), -1, dtype=np.int8)
     kinds: dict[bytes, list[int]] = {}
     for unit in random.permutation(len(units.counts)).tolist():
         kinds.setdefault(units.counts[unit].tobytes(), []).append(unit)
-    reserve = RESERVED_ROWS / min(shares)
+    rows_wanted = np.maximum(parts.wants[:, -1], 0)
+    shares = rows_wanted / max(rows_wanted.sum(), 1)
+    reserve = RESERVED_ROWS * parts.due[:, -1].sum() / parts.due[:, -1].min()
     for members in kinds.values():
-        quotas = (np.asarray(shares) * max(len(members) - reserve, 0)).astype(np.int64)
-        if quotas.min() == 0:
-            continue
+        quotas = (shares * max(len(members) - reserve, 0)).astype(np.int64)
         dealt = np.repeat(np.arange(len(shares)), quotas)
         part_of_unit[members[: len(dealt)]] = dealt
         for part, quota in enumerate(quotas):

@@ -16,6 +16,6 @@ logger = logging.getLogger(__name__)
 
 @task(task_run_name="split", cache_policy=NO_CACHE, persist_result=False)
 def split(config: SplitConfig, seed: int = DEFAULT_SEED) -> StageResult:
-    """Divide the cleaned movies into train, validation and test, with a development subset of train."""
+    """Divide the cleaned movies into train, validation and test, with folds and a development subset of train."""
     logger.info("split: test %g, validation %g of all movies", config.test_share, config.validation_share)
     return split_movies(data_paths(), config, seed)

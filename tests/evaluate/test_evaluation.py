@@ -38,8 +38,8 @@ def model_folder(paths: DataPaths) -> Path:
     for path in (paths.movies, paths.splits):
         path.parent.mkdir(parents=True)
     pl.DataFrame({"movie_id": ids, "genres": genres}).write_parquet(paths.movies)
-    splits = pl.DataFrame({"movie_id": ids, "part": parts, "is_development": [False] * len(ids)}, schema=SPLITS)
-    splits.write_parquet(paths.splits)
+    splits = {"movie_id": ids, "part": parts, "is_development": [False] * len(ids), "fold": [0] * len(ids)}
+    pl.DataFrame(splits, schema=SPLITS).write_parquet(paths.splits)
     folder = paths.models / "invented"
     folder.mkdir(parents=True)
     random = np.random.default_rng(2)

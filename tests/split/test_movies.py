@@ -1,12 +1,13 @@
 """The split stage: the file, the counts, skipping, and data that is too small."""
 
+import numpy as np
 import polars as pl
 import pytest
 from pydantic import ValidationError
 
 from tasks.errors import DataError
 from tasks.paths import DataPaths
-from tasks.schema import MOVIES, PARTS, SPLITS
+from tasks.schema import MOVIES, N_FOLDS, PARTS, SPLITS
 from tasks.split.config import SplitConfig
 from tasks.split.movies import assign_parts, count_parts, split_movies
 from tasks.split.task import split
@@ -14,13 +15,20 @@ from tasks.split.task import split
 GENRE_SETS = (["Drama"], ["Comedy", "Drama"], ["Horror"], ["Drama", "War"], ["Comedy"], ["Horror", "Thriller"])
 
 
-def write_movies(paths: DataPaths, n_movies: int) -> pl.DataFrame:
-    movies = pl.DataFrame(
+def make_movies(n_movies: int, groups_of: int = 1) -> pl.DataFrame:
+    """Movies in ascending order of their ids; so many in a row tell the same text."""
+    numbers = range(n_movies)
+    return pl.DataFrame(
         {
-            "movie_id": [f"tt{number:07}" for number in range(n_movies)],
-            "genres": [GENRE_SETS[(number * number + number // 7) % len(GENRE_SETS)] for number in range(n_movies)],
+            "movie_id": [f"tt{number:07}" for number in numbers],
+            "genres": [GENRE_SETS[(number * number + number // 7) % len(GENRE_SETS)] for number in numbers],
+            "text_group": [f"tt{number - number % groups_of:07}" for number in numbers],
         }
     )
+
+
+def write_movies(paths: DataPaths, movies: pl.DataFrame | int) -> pl.DataFrame:
+    movies = make_movies(movies) if isinstance(movies, int) else movies
     absent = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in MOVIES.items() if name not in movies.columns]
     paths.movies.parent.mkdir(parents=True, exist_ok=True)
     movies.with_columns(absent).select(MOVIES.names()).write_parquet(paths.movies)
@@ -61,10 +69,34 @@ def test_largest_share_difference_is_in_percentage_points() -> None:
             "movie_id": list("abcd"),
             "part": ["train", "train", "validation", "test"],
             "is_development": [True] + [False] * 3,
+            "fold": [0, 1, 0, 0],
         },
         schema=SPLITS,
     )
-    assert count_parts(movies, splits)["largest_share_difference"] == 75
+    counts = count_parts(movies, splits)
+    assert counts["largest_share_difference"] == 75
+    assert counts["largest_fold_share_difference"] == 0
+
+
+def test_folds_are_even_within_every_part() -> None:
+    movies = make_movies(2000)
+    joined = movies.join(assign_parts(movies, SplitConfig(), 1), on="movie_id").explode("genres")
+    for _, of_part in joined.group_by("part", "genres"):
+        sizes = np.bincount(of_part["fold"], minlength=N_FOLDS)
+        assert sizes.max() - sizes.min() <= 3
+        assert len(sizes) == N_FOLDS
+
+
+def test_movies_of_one_text_group_are_on_the_same_side_of_everything(paths: DataPaths) -> None:
+    movies = write_movies(paths, make_movies(600, groups_of=3))
+    counts = split_movies(paths, SplitConfig(), 1).counts
+    splits = pl.read_parquet(paths.splits)
+    sides = splits.with_columns(movies["text_group"]).unique(["text_group", "part", "fold", "is_development"])
+    assert sides.height == 200
+    assert set(sides["fold"]) == set(range(N_FOLDS))
+    assert counts["text_groups"] == {
+        "groups": 200, "movies": 600, "across_parts": 0, "across_folds": 0, "across_development": 0,
+    }  # fmt: skip
 
 
 def test_same_seed_same_bytes_and_unchanged_input_is_skipped(paths: DataPaths) -> None:
@@ -80,7 +112,7 @@ def test_same_seed_same_bytes_and_unchanged_input_is_skipped(paths: DataPaths) -
 
 
 def test_shares_are_configured() -> None:
-    movies = pl.DataFrame({"movie_id": [str(number) for number in range(100)], "genres": [["Drama"]] * 100})
+    movies = make_movies(100).with_columns(genres=pl.lit(["Drama"]))
     splits = assign_parts(movies, SplitConfig(test_share=0.3, validation_share=0.2, development_share=0.5), 1)
     assert dict(splits["part"].cast(pl.String).value_counts().iter_rows()) == {
         "train": 50,
