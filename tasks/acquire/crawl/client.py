@@ -132,7 +132,7 @@ class ApiClient:
         deadline_s = self.conduct.config.deadline_s
 
         async def note(event: str, _: object) -> None:
-            if event.endswith("send_request_headers.started"):
+            if event.endswith("send_request_body.complete"):  # also where there is none; now all of it has left
                 turn.use()
 
         request.extensions = {**request.extensions, "trace": note}

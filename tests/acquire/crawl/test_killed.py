@@ -78,15 +78,17 @@ class Nursery:
         """Return what the worker said until it ended."""
         return list(iter(lambda: self.process.stdout.readline().strip(), "end"))
 
-    def kill_after(self, pid: int, seconds: float, *, working: bool = True) -> list[str]:
-        """Kill the worker that long after it said something (or after it started), and return what it said."""
-        first = [self.process.stdout.readline().strip()] if working else []
-        if first == ["end"]:
-            return []
+    def kill_after(self, pid: int, n_lines: int, seconds: float) -> list[str]:
+        """Kill the worker that long after it said so many lines, and return all that it said."""
+        said = []
+        while len(said) < n_lines and (not said or said[-1] != "end"):
+            said.append(self.process.stdout.readline().strip())
+        if said[-1:] == ["end"]:
+            return said[:-1]
         time.sleep(seconds)
         with contextlib.suppress(ProcessLookupError):  # it was done
             os.kill(pid, signal.SIGKILL)
-        return first + self.finish()
+        return said + self.finish()
 
 
 @contextlib.contextmanager
@@ -128,7 +130,8 @@ def test_a_crawl_killed_25_times_ends_like_an_undisturbed_one(campaign, config, 
             settled = campaign.states("imdb_graphql")
             first_request = len(campaign.server.requests)
             pid = workers.start("crawl")
-            said = workers.kill_after(pid, moments.uniform(0, 0.1), working=turn % 5 > 0)
+            n_lines = moments.randint(1, 200) if turn % 5 else 0  # every fifth is killed while it starts
+            said = workers.kill_after(pid, n_lines, moments.uniform(0, 0.02))
             n_productive += 0 < len(said) < len(IDS) - len(settled)
             acknowledged |= dict(line.split(" ") for line in said)
             assert acknowledged.items() <= campaign.states("imdb_graphql").items()
@@ -158,7 +161,7 @@ def test_an_export_killed_25_times_leaves_a_whole_file_that_is_known_as_ours(cam
         workers.finish()
         whole = campaign.paths.crawl_csv.read_bytes()
         for _ in range(N_KILLS):
-            workers.kill_after(workers.start("export"), moments.uniform(0, 0.1))
+            workers.kill_after(workers.start("export"), 1, moments.uniform(0, 0.1))
             seen.add(campaign.paths.crawl_csv.read_bytes())
             assert not is_foreign(campaign.paths)
         workers.start("crawl")

@@ -1,0 +1,121 @@
+"""A crawled plot on its way: from a server that answers like OMDb, through the full pipeline, to the cleaned table."""
+
+import csv
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import mlflow
+import polars as pl
+import pytest
+
+from flows.config import PipelineConfig, PrepareConfig, part
+from flows.full_pipeline import full_pipeline
+from flows.prepare import prepare
+from tasks.acquire.crawl.missing import find_missing
+from tasks.paths import DataPaths, data_paths
+from tasks.settings import settings
+
+# Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+
+
+class LikeOmdb(BaseHTTPRequestHandler):
+    """Knows a whole plot of two ids of five, half a plot of one, the title alone of one, and nothing of the last."""
+
+    protocol_version = "HTTP/1.1"
+    asked: list[str]  # of the class made for a test
+
+    @staticmethod
+    def plot(movie_id: str) -> str:
+        whole = f"Ferryman number {int(movie_id[2:])} refuses to cross the river."
+        return (whole, whole, whole[:-1] + "...", "N/A", "")[int(movie_id[2:]) % 5]
+
+    def do_GET(self) -> None:
+        (movie_id,) = parse_qs(urlsplit(self.path).query)["i"]
+        self.asked.append(movie_id)
+        told = {"Response": "True", "imdbID": movie_id, "Plot": self.plot(movie_id)}
+        if not told["Plot"]:
+            told = {"Response": "False", "Error": "Movie not found!"}
+        body = json.dumps(told).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def omdb() -> Iterator[ThreadingHTTPServer]:
+    """The server, at a free port of this machine."""
+    handler = type("Handler", (LikeOmdb,), {"asked": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def paths(
+    prefect_harness: None, own_folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[DataPaths]:
+    """A data folder of the test's own, and access to the server; the MLflow store is the session's."""
+    monkeypatch.setenv("GENREFLOW_DATA_DIR", str(tmp_path / "data"))
+    monkeypatch.setenv("GENREFLOW_CONTACT", "someone@example.org")
+    monkeypatch.setenv("GENREFLOW_OMDB_API_KEY", "k3y-0f-0mdb")
+    settings.cache_clear()
+    yield data_paths()
+    monkeypatch.undo()
+    settings.cache_clear()
+
+
+def test_crawled_plots_reach_the_cleaned_table_and_are_not_asked_for_again(
+    paths: DataPaths, omdb: ThreadingHTTPServer
+) -> None:
+    address = f"http://127.0.0.1:{omdb.server_port}"
+    config = PipelineConfig(
+        sample={"n_movies": 400},
+        crawl={"online": True, "rate_hz": 1e6, "base_urls": {"omdb": address}},
+        models=("nb-counts",),
+        skip=("annotate", "explore"),
+        experiment="crawled",
+    )
+    full_pipeline(config)
+    asked = omdb.RequestHandlerClass.asked
+    missing = find_missing(paths.raw)
+    assert sorted(asked) == sorted(missing.ids)
+
+    # What is better than the listings' own text: each whole plot, and half a one where they have nothing.
+    whole = {name: LikeOmdb.plot(name) for name in missing.ids if int(name[2:]) % 5 < 2}
+    half = {name for name in missing.ids if int(name[2:]) % 5 == 2 and name not in missing.truncated}
+    assert len(whole) > len(half) > 0
+    rows = list(csv.reader(paths.crawl_sources_csv.read_text(encoding="utf-8").splitlines()))
+    assert rows[1:] == [[name, "omdb", str(name in half).lower()] for name in sorted({*whole, *half})]
+
+    movies = pl.read_parquet(paths.movies)
+    crawled = movies.filter(pl.col("description_source") == "crawl")
+    texts = dict(crawled.select("movie_id", "description").iter_rows())
+    assert texts == {name: LikeOmdb.plot(name) for name in (*whole, *half) if name in set(movies["movie_id"])}
+    assert len(texts) > 0.9 * len(rows)  # others lack a title or a genre
+    assert set(crawled.filter("is_truncated")["movie_id"]) == half & texts.keys()
+    counts = json.loads(paths.dropped.read_text(encoding="utf-8"))["counts"]
+    assert counts["crawl/rows_read"] == len(whole) + len(half) == counts["crawl/unknown_id"] + len(texts)
+    assert counts["changed/crawled_text"] == len(texts)
+
+    client = mlflow.MlflowClient(settings().tracking_uri)
+    experiment = client.get_experiment_by_name("crawled")
+    (run,) = client.search_runs([experiment.experiment_id], "tags.`genreflow.kind` = 'pipeline'")
+    assert run.data.metrics["data/crawl/omdb/ok"] == len(whole)
+    assert run.data.metrics["data/clean/changed/crawled_text"] == len(texts)
+    assert "k3y-0f-0mdb" not in str(run.to_dictionary())
+
+    n_asked = len(asked)
+    assert all(stage.skipped for stage in prepare(part(config, PrepareConfig)))
+    assert len(asked) == n_asked
