@@ -90,6 +90,7 @@ def read_labels(source: Path | None) -> Labels:
     with tempfile.TemporaryDirectory() as folder:
         paths = DataPaths(Path(folder))
         if source is None:
+            paths.raw.mkdir()
             write_sample(paths.raw, SAMPLE_MOVIES, DEFAULT_SEED)
         else:
             paths.raw.symlink_to(source.resolve())
@@ -142,10 +143,10 @@ def main() -> None:
     ways = [way for way in WAYS if way != "iterative-stratification" or find_spec("iterstrat")]
     repeated = labels[np.arange(options.rows) % len(labels)]
     results = [measure(way, Y) for Y in (labels, repeated) for way in ways]
-    columns = list(results[0])[1:]
-    print(f"{'':26}" + "".join(f"{column:>21}" for column in columns))
+    columns = [name.rjust(8) for name in list(results[0])[1:]]
+    print(f"{'way':26}" + "".join(f"{column:>{len(column) + 2}}" for column in columns))
     for result in results:
-        print(f"{result['way']:26}" + "".join(f"{result[column]:>21,}" for column in columns))
+        print(f"{result['way']:26}" + "".join(f"{result[column.strip()]:>{len(column) + 2},}" for column in columns))
     source = options.folder.name if options.folder else "sample"
     print(json.dumps({"machine": platform.machine(), "labels": labels.shape[1], "source": source, "results": results}))
 
