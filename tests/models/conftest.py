@@ -18,6 +18,8 @@ CLASSIFIERS = {
     "logistic-regression": classifiers.LogisticRegression(C=10),
     "linear-svm": classifiers.LinearSVM(C=1),
     "naive-bayes": classifiers.NaiveBayes(),
+    "complement-naive-bayes": classifiers.NaiveBayes(variant="complement"),
+    "naive-bayes-svm": classifiers.NaiveBayesSVM(),
     "nearest-neighbours": classifiers.NearestNeighbours(k=7),
 }
 

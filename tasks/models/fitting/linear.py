@@ -1,32 +1,19 @@
-"""Fitting of linear one-vs-rest classifiers. All of them end as one weight matrix and one bias a genre.
-
-A genre that no train movie has, or every one, has nothing to separate: its weights are zero and its score is 0 or 1.
-"""
-
-import warnings
-from collections.abc import Callable
-from typing import Final
+"""Linear classifiers that are fitted one genre at a time: logistic regression and the linear SVM."""
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit
+from scipy.special import expit
 from sklearn import svm
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression as SklearnLogisticRegression
 from sklearn.model_selection import StratifiedKFold
 
 from tasks.models import classifiers
+from tasks.models.fitting.one_vs_rest import Weights, logistic_weights, one_vs_rest
 from tasks.models.fitting.training import Training, TwoClassProblem
 from tasks.models.scoring.linear import LinearScorer
 
-Weights = tuple[NDArray[np.float64], float]  # one genre: (features,), bias
-FitGenre = Callable[[TwoClassProblem], Weights]
-
-CERTAIN_LOGIT: Final = 200.0  # its logistic is exactly 0 or 1 in float32
-
 
 def fit_logistic_regression(config: classifiers.LogisticRegression, training: Training) -> LinearScorer:
-    """Fit one L2-regularised logistic regression per genre with LIBLINEAR (Fan et al. 2008)."""
+    """Fit one L2-regularised logistic regression per genre."""
     return one_vs_rest(training, lambda problem: logistic_weights(problem.resampled(), config.C))
 
 
@@ -59,52 +46,6 @@ def fit_linear_svm(config: classifiers.LinearSVM, training: Training) -> LinearS
         return weights * slope, bias * slope + offset
 
     return one_vs_rest(training, fit_genre)
-
-
-def fit_naive_bayes(config: classifiers.NaiveBayes, training: Training) -> LinearScorer:
-    """Fit one two-class multinomial naive Bayes per genre; its log-odds are linear in the counts.
-
-    Source: Manning, Raghavan and Schütze 2008, Introduction to Information Retrieval, section 13.2.
-    """
-
-    def fit_genre(problem: TwoClassProblem) -> Weights:
-        return log_count_ratio(problem, config.alpha), float(logit(problem.y.mean()))
-
-    return one_vs_rest(training, fit_genre)
-
-
-def log_count_ratio(problem: TwoClassProblem, alpha: float) -> NDArray[np.float64]:
-    """Return log P(term | genre) - log P(term | others) of each term, with additive smoothing."""
-    log_probabilities = []
-    for rows in (problem.y, ~problem.y):
-        counts = np.asarray(problem.X[np.flatnonzero(rows)].sum(axis=0), dtype=np.float64).ravel() + alpha
-        log_probabilities.append(np.log(counts / counts.sum()))
-    return np.asarray(log_probabilities[0] - log_probabilities[1])
-
-
-def logistic_weights(problem: TwoClassProblem, C: float) -> Weights:
-    """Fit one L2-regularised logistic regression."""
-    model = SklearnLogisticRegression(
-        C=C, solver="liblinear", random_state=problem.seed, max_iter=1000, class_weight=problem.class_weight
-    )
-    model.fit(problem.X, problem.y)
-    return model.coef_[0], float(model.intercept_[0])
-
-
-def one_vs_rest(training: Training, fit_genre: FitGenre) -> LinearScorer:
-    """Fit every genre by itself.
-
-    Raises:
-        ConvergenceWarning: a genre did not converge within iterations that are far above what converges.
-    """
-    n_genres = training.Y.shape[1]
-    weights = np.zeros((training.X.shape[1], n_genres), dtype=np.float32)
-    bias = np.where(training.Y.all(axis=0), CERTAIN_LOGIT, -CERTAIN_LOGIT).astype(np.float32)
-    for column, problem in training.two_class_problems():
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", ConvergenceWarning)
-            weights[:, column], bias[column] = fit_genre(problem)
-    return LinearScorer(weights, bias)
 
 
 def _platt(margins: NDArray[np.float64], y: NDArray[np.bool_]) -> tuple[float, float]:

@@ -27,6 +27,16 @@ class Training:
         """Return the same training on other vectors of the same movies."""
         return Training(X, self.Y, self.genres, self.seed, self.imbalance)
 
+    def in_order_of_content(self) -> "Training":
+        """Return the same training with its rows in an order that depends on nothing but what is in them.
+
+        What is drawn by position (folds, bootstrap samples, batches) is then drawn for the same movies, in whatever
+        order they come. Rows that are equal in vectors and labels can stand for each other.
+        """
+        projection = np.random.default_rng(0).standard_normal(self.X.shape[1])
+        order = np.lexsort((*self.Y.T, self.X @ projection))
+        return Training(self.X[order], self.Y[order], self.genres, self.seed, self.imbalance)
+
     def two_class_problems(self) -> Iterator[tuple[int, "TwoClassProblem"]]:
         """Yield the column and the problem of each genre that some train movies have and some have not."""
         for column, y in enumerate(self.Y.T):
@@ -52,6 +62,12 @@ class TwoClassProblem:
     def at(self, rows: NDArray[np.int64]) -> "TwoClassProblem":
         """Return the problem on some of the movies."""
         return TwoClassProblem(self.X[rows], self.y[rows], self.seed, self.imbalance)
+
+    def with_columns_scaled(self, factors: NDArray[np.float64]) -> "TwoClassProblem":
+        """Return the problem with every column multiplied by its own factor."""
+        X = self.X.copy()
+        X.data = X.data * factors[X.indices].astype(X.dtype)
+        return TwoClassProblem(X, self.y, self.seed, self.imbalance)
 
     def resampled(self) -> "TwoClassProblem":
         """Return the problem with synthetic movies of the genre where SMOTE is asked for and changes something.

@@ -13,6 +13,7 @@ _STORED: Final[dict[str, tuple[Callable[[Path], Scorer], tuple[str, ...]]]] = {
     "logistic-regression": (linear.LinearScorer.load, linear.FILES),
     "linear-svm": (linear.LinearScorer.load, linear.FILES),
     "naive-bayes": (linear.LinearScorer.load, linear.FILES),
+    "naive-bayes-svm": (linear.LinearScorer.load, linear.FILES),
     "nearest-neighbours": (neighbours.NeighbourScorer.load, neighbours.FILES),
 }
 

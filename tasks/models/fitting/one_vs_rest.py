@@ -1,0 +1,57 @@
+"""One linear classifier a genre, fitted each by itself. All of them end as one weight matrix and one bias a genre.
+
+A genre that no train movie has, or every one, has nothing to separate: its weights are zero and its score is 0 or 1.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+
+from tasks.errors import ModelError
+from tasks.models.fitting.training import Training, TwoClassProblem
+from tasks.models.scoring.linear import LinearScorer
+
+Weights = tuple[NDArray[np.float64], float]  # one genre: (features,), bias
+FitGenre = Callable[[TwoClassProblem], Weights]
+
+CERTAIN_LOGIT: Final = 200.0  # its logistic is exactly 0 or 1 in float32
+
+
+def one_vs_rest(training: Training, fit_genre: FitGenre) -> LinearScorer:
+    """Fit every genre by itself.
+
+    Raises:
+        ModelError: a genre did not converge within iterations that are far above what converges.
+    """
+    weights = np.zeros((training.X.shape[1], training.Y.shape[1]), dtype=np.float32)
+    bias = constant_logits(training.Y)
+    for column, problem in training.two_class_problems():
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ConvergenceWarning)
+            try:
+                weights[:, column], bias[column] = fit_genre(problem)
+            except ConvergenceWarning as warning:
+                raise ModelError(f"{training.genres[column]}: {warning}; choose a smaller C") from warning
+    return LinearScorer(weights, bias)
+
+
+def constant_logits(Y: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return the log-odds of each genre that all rows of Y have, or none; those of the others mean nothing."""
+    return np.where(Y.all(axis=0), CERTAIN_LOGIT, -CERTAIN_LOGIT).astype(np.float32)
+
+
+def logistic_weights(problem: TwoClassProblem, C: float) -> Weights:
+    """Fit one L2-regularised logistic regression with LIBLINEAR.
+
+    Source: Fan et al. 2008, LIBLINEAR: A Library for Large Linear Classification.
+    """
+    model = LogisticRegression(
+        C=C, solver="liblinear", random_state=problem.seed, max_iter=1000, class_weight=problem.class_weight
+    )
+    model.fit(problem.X, problem.y)
+    return model.coef_[0], float(model.intercept_[0])
