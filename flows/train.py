@@ -18,9 +18,9 @@ from prefect.futures import PrefectFuture
 from flows.runtime import exclusive, pipeline_run, task_runner
 from tasks.errors import ModelError
 from tasks.evaluate.task import evaluate
-from tasks.models.registry import choose_models
-from tasks.models.spec import ModelSpec, features_of
-from tasks.models.task import build_features, train_model
+from tasks.models.registry import AnyModel, choose_models
+from tasks.models.spec import EnsembleSpec, ModelSpec, features_of
+from tasks.models.task import build_features, train_ensemble, train_model
 from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
 from tasks.report.task import draw_model
@@ -38,7 +38,7 @@ class ModelsFailedError(ModelError):
 class ModelChain:
     """The tasks of one model, in their order, and its MLflow run."""
 
-    model: ModelSpec
+    model: AnyModel
     run_id: str
     futures: list[PrefectFuture[Any]]
 
@@ -70,28 +70,40 @@ def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
     """Submit every model's tasks stage by stage, so that no worker waits for another while there is work."""
     chosen = choose_models(config.models, config.model_params)
     run = replace(run, tags=run.tags | log_data(run, data_paths()))
-    choices = train_choices(config)
-    wanted = {model.name: features_of(model, config.train_on) for model in chosen}
+    singles = [model for model in chosen if isinstance(model, ModelSpec)]
+    wanted = {model.name: features_of(model, config.train_on) for model in singles}
     features = {
         spec: build_features.submit(spec, config.seed) for spec in dict.fromkeys(itertools.chain(*wanted.values()))
     }
-    chains = [
-        ModelChain(
+    chains = {
+        model.name: ModelChain(
             model,
             start_model_run(run, model.name, config_dict(model)),
-            [features[spec] for spec in wanted[model.name]],
+            [features[spec] for spec in wanted.get(model.name, ())],
         )
         for model in chosen
-    ]
-    for chain in chains:
-        chain.submit(train_model, model=chain.model, features=list(chain.futures), choices=choices)
-    for chain in chains:
+    }
+    submit_training(chains, train_choices(config))
+    for chain in chains.values():
         chain.submit(evaluate, model_folder=chain.folder)
-    for chain in chains:
+    for chain in chains.values():
         chain.submit(draw_model, model_folder=chain.folder)
-    for chain in chains:
+    for chain in chains.values():
         chain.submit(log_model, run=run, name=chain.model.name, run_id=chain.run_id, folder=chain.folder)
-    return collect(run, chains)
+    return collect(run, list(chains.values()))
+
+
+def submit_training(chains: dict[str, ModelChain], choices: TrainChoices) -> None:
+    """Submit the fits: each model's on its features, then each ensemble's on its members."""
+    for chain in chains.values():
+        if isinstance(chain.model, ModelSpec):
+            chain.submit(train_model, model=chain.model, features=list(chain.futures), choices=choices)
+    for chain in chains.values():
+        if isinstance(chain.model, EnsembleSpec):
+            members = [chains[name] for name in chain.model.members]
+            chain.futures += [member.futures[-1] for member in members]
+            specs = [member.model for member in members]
+            chain.submit(train_ensemble, ensemble=chain.model, members=specs, trained=list(chain.futures))
 
 
 def train_choices(config: TrainConfig) -> TrainChoices:

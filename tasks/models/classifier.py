@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from tasks.decision.rules import Rule, rules_from_json
 from tasks.errors import ConfigError, DataError, ModelError
+from tasks.models.ensemble import EnsembleModel, load_model
 from tasks.models.genre_model import GenreModel
 
 RULES_FILE: Final = "rules.json"
@@ -24,7 +25,7 @@ ROWS_AT_ONCE: Final = 10_000  # bounds the memory of a prediction, whatever the 
 class GenreClassifier:
     """A fitted model with the rules that turn its scores into genres; `rule` names the one that was chosen."""
 
-    def __init__(self, model: GenreModel, rules: dict[str, Rule], rule: str) -> None:
+    def __init__(self, model: GenreModel | EnsembleModel, rules: dict[str, Rule], rule: str) -> None:
         self.model, self.rules, self.rule = model, rules, rule
 
     @property
@@ -71,7 +72,7 @@ class GenreClassifier:
             rule = next(name for name in rules if name == stored["chosen"])
         except (OSError, ValueError, KeyError, TypeError, StopIteration, DataError) as error:
             raise ModelError(f"{folder / RULES_FILE} is missing or damaged ({error}); train the model again") from error
-        return cls(GenreModel.load(folder / MODEL_FOLDER), rules, rule)
+        return cls(load_model(folder / MODEL_FOLDER), rules, rule)
 
 
 def join_genres(decided: NDArray[np.bool_], genres: tuple[str, ...]) -> list[str]:

@@ -1,6 +1,5 @@
 """A model from movies to scores. Owns the composition of input, representations and classifier, and its folder."""
 
-import time
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
@@ -137,10 +136,3 @@ def model_files(model: spec.ModelSpec) -> tuple[str, ...]:
         for name in vector_files(representation)
     ]
     return (MODEL_FILE, *vectors, *scorer_files(model.classifier))
-
-
-def measure_rate(model: GenreModel, movies: pl.DataFrame) -> float:
-    """Return how many movies a second the model scores, text to scores, in this process now."""
-    start_s = time.perf_counter()
-    model.scores(movies)
-    return movies.height / (time.perf_counter() - start_s)

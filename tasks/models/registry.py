@@ -13,7 +13,9 @@ from pydantic import ValidationError
 from tasks.errors import ConfigError
 from tasks.models.classifiers import LinearSVM, LogisticRegression, NaiveBayes, NearestNeighbours
 from tasks.models.representations import BagOfWords, CharacterNgrams, SideFields
-from tasks.models.spec import InputSpec, ModelSpec
+from tasks.models.spec import EnsembleSpec, InputSpec, ModelSpec
+
+AnyModel = ModelSpec | EnsembleSpec
 
 DESCRIPTION: Final = InputSpec()
 LEMMAS: Final = InputSpec(text="lemmas")
@@ -25,7 +27,7 @@ BIGRAMS: Final = (BagOfWords(max_n=2, sublinear=True),)
 WITH_FIELDS: Final = (*BIGRAMS, SideFields())
 EVERYTHING: Final = (*BIGRAMS, CharacterNgrams(), SideFields())
 
-MODELS: Final = (
+MODELS: Final[tuple[AnyModel, ...]] = (
     ModelSpec(name="logreg-counts", input=DESCRIPTION, representations=COUNTS, classifier=LogisticRegression()),
     ModelSpec(name="logreg-tfidf", input=DESCRIPTION, representations=TFIDF, classifier=LogisticRegression()),
     ModelSpec(name="logreg-tfidf-lemmas", input=LEMMAS, representations=TFIDF, classifier=LogisticRegression(C=4)),
@@ -42,9 +44,9 @@ MODELS: Final = (
 def choose_models(
     patterns: Sequence[str],
     params: Mapping[str, Mapping[str, Any]] | None = None,
-    models: Sequence[ModelSpec] = MODELS,
-) -> tuple[ModelSpec, ...]:
-    """Return the models whose names match any of the patterns, in the registry's order.
+    models: Sequence[AnyModel] = MODELS,
+) -> tuple[AnyModel, ...]:
+    """Return the models whose names match any of the patterns, in the registry's order; ensembles with their members.
 
     Args:
         patterns: names or shell globs (`logreg-*`).
@@ -63,15 +65,23 @@ def choose_models(
             near = get_close_matches(pattern, names, n=3)
             hint = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(names)}"
             raise ConfigError(f"no model is named {pattern!r}; {hint}")
-    chosen = [model for model in models if any(fnmatchcase(model.name, pattern) for pattern in patterns)]
+    wanted = {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}
+    for model in models:
+        if isinstance(model, EnsembleSpec) and model.name in wanted:
+            wanted.update(model.members)
+    chosen = [model for model in models if model.name in wanted]
     params = params or {}
     if strangers := sorted(set(params) - {model.name for model in chosen}):
         raise ConfigError(f"model_params names {', '.join(strangers)}, which is not among the chosen models")
     return tuple(_with_params(model, params.get(model.name, {})) for model in chosen)
 
 
-def _with_params(model: ModelSpec, params: Mapping[str, Any]) -> ModelSpec:
+def _with_params(model: AnyModel, params: Mapping[str, Any]) -> AnyModel:
     """Return a model with some values replaced, wherever in it they are; every representation that has it gets it."""
+    if isinstance(model, EnsembleSpec):
+        if params:
+            raise ConfigError(f"{model.name} is an ensemble and has no parameters; replace those of its members")
+        return model
     values = model.model_dump()
     homes = [values["classifier"], values["imbalance"], *values["representations"], values["input"]]
     for key, value in params.items():

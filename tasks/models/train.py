@@ -15,8 +15,9 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from tasks.errors import ConfigError, ModelError
+from tasks.models.ensemble import EnsembleModel
 from tasks.models.features import MATRIX_FILE, read_genres, read_movies, train_rows
-from tasks.models.genre_model import GenreModel, measure_rate, model_files, side_by_side
+from tasks.models.genre_model import GenreModel, model_files, side_by_side
 from tasks.models.representation.kinds import load_vectors
 from tasks.models.spec import ModelSpec
 from tasks.paths import DataPaths
@@ -95,7 +96,7 @@ def train_model(
             fitted.fit_vectors(X[np.flatnonzero(train)], Y, choices.seed)
         fit_s = time.perf_counter() - start_s
         _save_scores(fitted, movies, X, folder)
-        _save_model(fitted, movies.head(RATE_SAMPLE), fit_s, folder)
+        save_model(fitted, movies.head(RATE_SAMPLE), fit_s, folder)
         logger.info("%s: fitted on %s movies in %.1f s", model.name, f"{train.sum():,}", fit_s)
         return {
             "train_movies": int(train.sum()),
@@ -136,16 +137,24 @@ def _save_scores(fitted: GenreModel, movies: pl.DataFrame, X: sparse.csr_array, 
         write_scores(folder / f"scores_{part}.parquet", ids, scores, fitted.genres)
 
 
-def _save_model(fitted: GenreModel, rate_sample: pl.DataFrame, fit_s: float, folder: Path) -> None:
+def save_model(model: GenreModel | EnsembleModel, rate_sample: pl.DataFrame, fit_s: float, folder: Path) -> None:
+    """Write the fitted model to `model/` in a folder, and what it costs to `fit.json`."""
     model_folder = folder / MODEL_FOLDER
     model_folder.mkdir()
-    fitted.save(model_folder)
+    model.save(model_folder)
     cost = {
         "fit_s": fit_s,
-        "predict_docs_per_s": measure_rate(fitted, rate_sample),
+        "predict_docs_per_s": _measure_rate(model, rate_sample),
         "model_mb": sum(file.stat().st_size for file in model_folder.rglob("*") if file.is_file()) / 1e6,
     }
     (folder / FIT_FILE).write_text(json.dumps(cost, indent=1) + "\n", encoding="utf-8")
+
+
+def _measure_rate(model: GenreModel | EnsembleModel, movies: pl.DataFrame) -> float:
+    """Return how many movies a second the model scores, text to scores, in this process now."""
+    start_s = time.perf_counter()
+    model.scores(movies)
+    return movies.height / (time.perf_counter() - start_s)
 
 
 def _constant_genres(fitted: GenreModel, Y: NDArray[np.bool_]) -> list[str]:

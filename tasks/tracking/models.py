@@ -42,6 +42,7 @@ SERVED_CODE: Final = (
             "choice",
             "classifier",
             "classifiers",
+            "ensemble",
             "genre_model",
             "inputs",
             "representations",
@@ -175,7 +176,7 @@ def _log_new_model(run_id: str, model_name: str, model_folder: Path) -> str:
                 code_paths=[str(code)],
                 signature=_signature(spec["genres"]),
                 input_example=example,
-                pip_requirements=_requirements(spec["input"]["text"]),
+                pip_requirements=_requirements(model_folder / "model"),
                 metadata={"genres": spec["genres"], "rule": rule, "model": model_name},
             )
     return f"models:/{info.model_id}"
@@ -191,9 +192,10 @@ def _signature(genres: Sequence[str]) -> ModelSignature:
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs), params=params)
 
 
-def _requirements(text: str) -> list[str]:
+def _requirements(model: Path) -> list[str]:
     packages = ["numpy", "pandas", "polars", "pydantic", "scipy"]
-    if text == "lemmas":
+    specs = [json.loads(path.read_text(encoding="utf-8")) for path in model.rglob("model.json")]
+    if any(spec.get("input", {}).get("text") == "lemmas" for spec in specs):
         packages += ["simplemma", "spacy"]
     return [f"{package}=={version(package)}" for package in packages]
 

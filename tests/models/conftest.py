@@ -1,10 +1,13 @@
 """A small invented world in which words tell the genres."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
 
 from tasks.models import classifiers, spec
+from tasks.schema import SPLITS
 
 GENRES = ("Drama", "Horror", "Western")
 WORDS = {
@@ -41,3 +44,17 @@ def movies() -> pl.DataFrame:
 def model_spec(request: pytest.FixtureRequest) -> spec.ModelSpec:
     """One model a classifier."""
     return spec.ModelSpec(name=request.param, classifier=CLASSIFIERS[request.param])
+
+
+@pytest.fixture
+def prepared(paths, movies):
+    """The small world as a prepared data folder: 240 movies in train, 30 in validation, 30 in test."""
+    paths.clean.mkdir(parents=True)
+    paths.splits.parent.mkdir()
+    movies.write_parquet(paths.movies)
+    paths.genres_json.write_text(json.dumps(list(GENRES)), encoding="utf-8")
+    parts = ["train"] * 240 + ["validation"] * 30 + ["test"] * 30
+    development = [number < 24 for number in range(300)]
+    splits = {"movie_id": movies["movie_id"], "part": parts, "is_development": development, "fold": [0] * len(parts)}
+    pl.DataFrame(splits, schema=SPLITS).write_parquet(paths.splits)
+    return paths

@@ -13,25 +13,10 @@ from tasks.models.genre_model import GenreModel
 from tasks.models.representations import BagOfWords
 from tasks.models.spec import features_of
 from tasks.models.train import TrainChoices, train_model
-from tasks.schema import SPLITS
 from tasks.scores import read_scores
 
 MODEL = spec.ModelSpec(name="logreg", classifier=classifiers.LogisticRegression(C=10))
 GENRES = ["Drama", "Horror", "Western"]
-
-
-@pytest.fixture
-def prepared(paths, movies):
-    """The small world as a prepared data folder: 240 movies in train, 30 in validation, 30 in test."""
-    paths.clean.mkdir(parents=True)
-    paths.splits.parent.mkdir()
-    movies.write_parquet(paths.movies)
-    paths.genres_json.write_text(json.dumps(GENRES), encoding="utf-8")
-    parts = ["train"] * 240 + ["validation"] * 30 + ["test"] * 30
-    development = [number < 24 for number in range(300)]
-    splits = {"movie_id": movies["movie_id"], "part": parts, "is_development": development, "fold": [0] * len(parts)}
-    pl.DataFrame(splits, schema=SPLITS).write_parquet(paths.splits)
-    return paths
 
 
 def fit(paths, model=MODEL, **choices):

@@ -1,0 +1,118 @@
+"""The train stage of an ensemble: weights for the scores of models that are trained already. Owns fitting them."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from tasks.decision.calibration import log_odds, logistic
+from tasks.models.ensemble import CLIP, MEMBERS, EnsembleModel, blend
+from tasks.models.features import read_genres
+from tasks.models.genre_model import GenreModel, model_files
+from tasks.models.spec import EnsembleSpec, ModelSpec
+from tasks.models.train import FIT_FILE, MODEL_FOLDER, RATE_SAMPLE, SCORED_PARTS, save_model
+from tasks.paths import DataPaths
+from tasks.scores import Scores, read_scores, truth_matrix, write_scores
+from tasks.stage import Stage, StageResult, config_dict, run_stage
+
+logger = logging.getLogger(__name__)
+
+ROOM: Final = Path(__file__).parent
+FOLDS: Final = 5
+
+
+def train_ensemble(
+    paths: DataPaths, ensemble: EnsembleSpec, members: Sequence[ModelSpec], trained: Sequence[StageResult]
+) -> StageResult:
+    """Weigh trained models by their scores on validation, and write the ensemble as `train_model` writes a model.
+
+    Its scores on validation are cross-fitted: those of each fifth movie are blended with weights that were fitted on
+    the others. Its scores on test, and the stored model, have the weights fitted on all of validation.
+
+    Args:
+        paths: the data folder.
+        ensemble: which models it is made of.
+        members: their specifications, in the order of `ensemble.members`.
+        trained: results of their train stages, in that order; they were trained on the same movies and genres.
+    """
+    stage = Stage(
+        name="train",
+        folder=paths.models / ensemble.name,
+        outputs=(
+            f"{MODEL_FOLDER}/model.json",
+            *(f"{MODEL_FOLDER}/{MEMBERS}/{member.name}/{name}" for member in members for name in model_files(member)),
+            *(f"scores_{part}.parquet" for part in SCORED_PARTS),
+            FIT_FILE,
+        ),
+        inputs=(paths.movies, paths.splits, paths.genres_json),
+        config={"ensemble": config_dict(ensemble), "trained": [result.fingerprint for result in trained]},
+        code=(ROOM, ROOM.parent / "decision"),
+        packages=("numpy", "scipy"),
+    )
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        start_s = time.perf_counter()
+        by_part = {
+            part: [read_scores(result.folder / f"scores_{part}.parquet") for result in trained] for part in SCORED_PARTS
+        }
+        validation = by_part["validation"]
+        truth = _truth(paths, validation[0])
+        weights = fit_weights([member.scores for member in validation], truth)
+        held_out = cross_fit_blend([member.scores for member in validation], truth)
+        on_test = blend([member.scores for member in by_part["test"]], weights)
+        for part, scores in (("validation", held_out), ("test", on_test)):
+            like = by_part[part][0]
+            write_scores(folder / f"scores_{part}.parquet", like.movie_ids, scores, like.genres)
+        fit_s = time.perf_counter() - start_s
+        loaded = {result.folder.name: GenreModel.load(result.folder / MODEL_FOLDER) for result in trained}
+        model = EnsembleModel(ensemble.name, loaded, weights)
+        save_model(model, pl.read_parquet(paths.movies).head(RATE_SAMPLE), fit_s, folder)
+        shown = {name: round(weight, 3) for name, weight in zip(loaded, weights, strict=True)}
+        logger.info("%s: %s", ensemble.name, ", ".join(f"{weight:g} × {name}" for name, weight in shown.items()))
+        return {"weights": shown}
+
+    return run_stage(stage, build)
+
+
+def fit_weights(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_]) -> tuple[float, ...]:
+    """Return the weights, none below 0, with which the blended scores have the least log loss.
+
+    Args:
+        scores: of each member, (movies × genres), on movies that no member was fitted on.
+        truth: of the same shape.
+    """
+    logits = np.stack([log_odds(member, CLIP) for member in scores])
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        z = np.tensordot(weights, logits, axes=1)
+        slopes = np.array([((logistic(z) - truth) * member).mean() for member in logits])
+        return float((np.logaddexp(0, z) - truth * z).mean()), slopes
+
+    start = np.full(len(logits), 1 / len(logits))
+    found = minimize(loss, start, jac=True, bounds=[(0, None)] * len(logits), method="L-BFGS-B")
+    return tuple(float(weight) for weight in found.x)
+
+
+def cross_fit_blend(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_]) -> NDArray[np.float32]:
+    """Return blended scores of movies that had no part in their weights; every fifth movie is in the same fold."""
+    blended = np.empty_like(scores[0])
+    fold_of = np.arange(len(truth)) % min(FOLDS, len(truth))
+    for fold in range(fold_of.max() + 1):
+        held_out = fold_of == fold
+        others = held_out if held_out.all() else ~held_out
+        weights = fit_weights([member[others] for member in scores], truth[others])
+        blended[held_out] = blend([member[held_out] for member in scores], weights)
+    return blended
+
+
+def _truth(paths: DataPaths, scores: Scores) -> NDArray[np.bool_]:
+    movies = pl.read_parquet(paths.movies, columns=["movie_id", "genres"])
+    wanted = pl.DataFrame({"movie_id": scores.movie_ids}, schema={"movie_id": pl.String})
+    genres = wanted.join(movies, on="movie_id", how="left", maintain_order="left").get_column("genres")
+    return truth_matrix(genres.to_list(), scores.genres, ignored=read_genres(paths))

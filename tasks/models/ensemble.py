@@ -1,0 +1,78 @@
+"""A model made of others: the weighted sum of their log-odds. Owns its scoring and its folder; fits nothing."""
+
+import json
+from pathlib import Path
+from typing import Final, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tasks.decision.calibration import log_odds, logistic
+from tasks.errors import ModelError
+from tasks.models.genre_model import MODEL_FILE, GenreModel
+
+MEMBERS: Final = "members"
+CLIP: Final = 1e-3  # a member that is sure, as neighbours often are, counts no more than this allows
+
+Scores = NDArray[np.float32]
+
+
+class EnsembleModel:
+    """Scores `logistic(sum over members of weight * log-odds(score))`. It never sees a threshold."""
+
+    def __init__(self, name: str, members: dict[str, GenreModel], weights: tuple[float, ...]) -> None:
+        self.name, self.members, self.weights = name, members, weights
+        self.genres = next(iter(members.values())).genres
+
+    def scores(self, movies: pl.DataFrame) -> Scores:
+        """Return (movies × genres) scores in [0, 1], in the order of the rows and of `self.genres`."""
+        return blend([member.scores(movies) for member in self.members.values()], self.weights)
+
+    def save(self, folder: Path) -> None:
+        """Write the weights and every member into a folder that exists."""
+        stored = {"name": self.name, "genres": self.genres, MEMBERS: list(self.members), "weights": self.weights}
+        (folder / MODEL_FILE).write_text(json.dumps(stored, ensure_ascii=False) + "\n", encoding="utf-8")
+        for name, member in self.members.items():
+            (folder / MEMBERS / name).mkdir(parents=True)
+            member.save(folder / MEMBERS / name)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            ModelError: a file is missing or damaged.
+        """
+        try:
+            stored = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
+            names, weights = [str(name) for name in stored[MEMBERS]], tuple(float(w) for w in stored["weights"])
+            members = {name: GenreModel.load(folder / MEMBERS / name) for name in names}
+            if len(weights) != len(members) or {member.genres for member in members.values()} != {
+                tuple(stored["genres"])
+            }:
+                raise ModelError(f"{folder / MODEL_FILE}: weights, members and genres do not belong together")
+            return cls(str(stored["name"]), members, weights)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ModelError(f"the model in {folder} is incomplete or damaged ({error}); train it again") from error
+
+
+def blend(scores: list[Scores], weights: tuple[float, ...]) -> Scores:
+    """Return the blended scores of members' scores, each (movies × genres)."""
+    total = np.zeros(scores[0].shape)
+    for member, weight in zip(scores, weights, strict=True):
+        total += weight * log_odds(member, CLIP)
+    return logistic(total).astype(np.float32)
+
+
+def load_model(folder: Path) -> GenreModel | EnsembleModel:
+    """Read a stored model of either form.
+
+    Raises:
+        ModelError: a file is missing or damaged.
+    """
+    try:
+        stored = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"the model in {folder} is incomplete or damaged ({error}); train it again") from error
+    return EnsembleModel.load(folder) if MEMBERS in stored else GenreModel.load(folder)

@@ -1,0 +1,91 @@
+"""Ensembles: what they score, how their weights are found, and their stored form."""
+
+import numpy as np
+import pytest
+
+from tasks.errors import ModelError
+from tasks.models import classifiers, spec
+from tasks.models.blend import cross_fit_blend, fit_weights, train_ensemble
+from tasks.models.ensemble import CLIP, EnsembleModel, blend, load_model
+from tasks.models.features import build_features
+from tasks.models.genre_model import GenreModel
+from tasks.models.spec import features_of
+from tasks.models.train import TrainChoices, train_model
+from tasks.scores import read_scores
+
+MEMBERS = (
+    spec.ModelSpec(name="logreg", classifier=classifiers.LogisticRegression(C=10)),
+    spec.ModelSpec(name="bayes", classifier=classifiers.NaiveBayes()),
+)
+ENSEMBLE = spec.EnsembleSpec(name="both", members=("logreg", "bayes"))
+
+
+@pytest.fixture
+def noisy():
+    """A truth, a member that knows it well, one that knows it a little, and one that knows nothing."""
+    rng = np.random.default_rng(4)
+    truth = rng.random((400, 3)) < 0.4
+    logits = [strength * (2 * truth - 1) + rng.normal(size=truth.shape) for strength in (1.5, 0.7, 0)]
+    return truth, [(1 / (1 + np.exp(-z))).astype(np.float32) for z in logits]
+
+
+def log_loss(scores, truth):
+    return -np.log(np.where(truth, scores, 1 - scores).clip(1e-9)).mean()
+
+
+def test_blending_adds_weighted_log_odds():
+    scores = [np.array([[0.5, 0.8]], dtype=np.float32), np.array([[0.2, 0.8]], dtype=np.float32)]
+    odds = 0.8 / 0.2
+    np.testing.assert_allclose(blend(scores, (1.0, 2.0)), [[1 / (1 + odds**2), 1 - 1 / (1 + odds**3)]], rtol=1e-5)
+    certain = blend([np.array([[0.0, 1.0]], dtype=np.float32)], (1.0,))
+    np.testing.assert_allclose(certain, [[CLIP, 1 - CLIP]], rtol=1e-4)
+
+
+def test_weights_are_those_of_the_least_loss(noisy):
+    truth, scores = noisy
+    weights = np.array(fit_weights(scores, truth))
+    assert (weights >= 0).all()
+    assert weights[0] > weights[1] > weights[2]
+    least = log_loss(blend(scores, tuple(weights)), truth)
+    for step in np.vstack([np.eye(3), -np.eye(3)]) * 0.05:
+        assert log_loss(blend(scores, tuple(np.maximum(weights + step, 0))), truth) >= least - 1e-7
+
+
+def test_cross_fitted_scores_do_not_rest_on_their_own_truth(noisy):
+    truth, scores = noisy
+    turned = truth.copy()
+    turned[::5] = ~turned[::5]
+    np.testing.assert_array_equal(cross_fit_blend(scores, turned)[::5], cross_fit_blend(scores, truth)[::5])
+    assert not np.array_equal(cross_fit_blend(scores, turned)[1::5], cross_fit_blend(scores, truth)[1::5])
+
+
+def test_an_ensemble_is_trained_from_saved_scores_and_stored_whole(prepared, movies):
+    trained = []
+    for member in MEMBERS:
+        features = [build_features(prepared, part, 1) for part in features_of(member)]
+        trained.append(train_model(prepared, member, features, TrainChoices(seed=1)))
+    result = train_ensemble(prepared, ENSEMBLE, MEMBERS, trained)
+    assert set(result.counts["weights"]) == {"logreg", "bayes"}
+    model = load_model(result.folder / "model")
+    assert isinstance(model, EnsembleModel)
+    expected = read_scores(result.folder / "scores_test.parquet").scores
+    np.testing.assert_array_equal(model.scores(movies[270:]), expected)
+    assert train_ensemble(prepared, ENSEMBLE, MEMBERS, trained).skipped
+
+
+def test_damaged_or_foreign_folders_are_refused(movies, tmp_path):
+    genres = ("Drama", "Horror", "Western")
+    members = {member.name: GenreModel(member, genres).fit(movies, seed=1) for member in MEMBERS}
+    EnsembleModel("both", members, (0.5, 0.5)).save(tmp_path)
+    np.testing.assert_array_equal(
+        load_model(tmp_path).scores(movies), EnsembleModel("both", members, (0.5, 0.5)).scores(movies)
+    )
+    stored = tmp_path / "model.json"
+    stored.write_text(stored.read_text().replace("[0.5, 0.5]", "[0.5]"), encoding="utf-8")
+    with pytest.raises(ModelError, match="do not belong together"):
+        load_model(tmp_path)
+    stored.write_text("[", encoding="utf-8")
+    with pytest.raises(ModelError, match="incomplete or damaged"):
+        load_model(tmp_path)
+    with pytest.raises(ModelError, match="incomplete or damaged"):
+        load_model(tmp_path / "nowhere")
