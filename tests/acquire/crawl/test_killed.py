@@ -161,7 +161,7 @@ def test_an_export_killed_25_times_leaves_a_whole_file_that_is_known_as_ours(cam
         workers.finish()
         whole = campaign.paths.crawl_csv.read_bytes()
         for _ in range(N_KILLS):
-            workers.kill_after(workers.start("export"), 1, moments.uniform(0, 0.1))
+            workers.kill_after(workers.start("export"), moments.randint(1, 3), moments.uniform(0, 0.05))
             seen.add(campaign.paths.crawl_csv.read_bytes())
             assert not is_foreign(campaign.paths)
         workers.start("crawl")
