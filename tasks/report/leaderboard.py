@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import polars as pl
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -17,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tasks.errors import DataError
+from tasks.report.bootstrap import paired_differences
 
 # Column: where its value is, and how many decimals people see.
 _METRICS: Final = {
@@ -33,12 +35,13 @@ _METRICS: Final = {
     "test_at_least_two": ("test/at_least_two", 4),
 }
 _COSTS: Final = {"fit_s": 1, "predict_docs_per_s": 0, "model_mb": 1}
-_DECIMALS: Final = {**{column: decimals for column, (_, decimals) in _METRICS.items()}, **_COSTS}
+_BEHIND: Final = {"behind": 4, "behind_low": 4, "behind_high": 4}
+_DECIMALS: Final = {**{column: decimals for column, (_, decimals) in _METRICS.items()}, **_BEHIND, **_COSTS}
 
 LEADERBOARD: Final = pl.Schema(
     {"rank": pl.Int64, "model": pl.String, "rule": pl.String, **dict.fromkeys(_DECIMALS, pl.Float64)}
 )
-METRICS_FILE, FIT_FILE = "metrics.json", "fit.json"
+METRICS_FILE, FIT_FILE, PREDICTIONS_FILE = "metrics.json", "fit.json", "predictions_test.parquet"
 CHAMPION_MARK: Final = "★"
 TERMINAL_WIDTH: Final = 100
 
@@ -48,6 +51,7 @@ _TERMINAL_COLUMNS: Final = {
     "rule": "rule",
     "val_jaccard": "J val",
     "test_jaccard": "J test",
+    "behind": "behind",
     "test_f1_samples": "F1 smp",
     "test_f1_macro": "F1 mac",
     "test_at_least_one": "≥ 1",
@@ -61,22 +65,52 @@ def rank_models(model_folders: Sequence[Path]) -> pl.DataFrame:
     """Gather evaluated models into one table (`LEADERBOARD`), the best on validation first.
 
     A metric that is absent or undefined is null; a model without a validation Jaccard comes last. Equal models are
-    ordered by name.
+    ordered by name. `behind` is how much less test Jaccard a model has than the first one, on the movies where both
+    have one, with its 95 % interval by a paired bootstrap.
 
     Raises:
-        DataError: no folder is given, two have one name, or a file in one is missing or damaged.
+        DataError: no folder is given, two have one name, a file in one is missing or damaged, or the models were not
+            tested on the same movies.
     """
     if not model_folders:
         raise DataError("leaderboard: no evaluated model; expected at least one folder with metrics.json and fit.json")
     names = [folder.name for folder in model_folders]
     if len(set(names)) < len(names):
         raise DataError(f"leaderboard: two model folders have the same name among {', '.join(sorted(names))}")
+    folders = dict(zip(names, model_folders, strict=True))
     rows = [_read_model(folder) for folder in model_folders]
-    schema = {name: kind for name, kind in LEADERBOARD.items() if name != "rank"}
+    schema = {name: kind for name, kind in LEADERBOARD.items() if name != "rank" and name not in _BEHIND}
     ordered = pl.DataFrame(rows, schema=schema).sort(
         "val_jaccard", "model", descending=[True, False], nulls_last=True, maintain_order=True
     )
-    return ordered.with_row_index("rank", offset=1).with_columns(pl.col("rank").cast(pl.Int64))
+    differences = _behind_first([folders[name] for name in ordered["model"]])
+    behind = pl.DataFrame(differences, schema=dict.fromkeys(_BEHIND, pl.Float64), orient="row")
+    ranked = ordered.with_columns(behind).with_row_index("rank", offset=1)
+    return ranked.select(pl.col(name).cast(kind) for name, kind in LEADERBOARD.items())
+
+
+def _behind_first(folders: Sequence[Path]) -> list[tuple[float | None, ...]]:
+    jaccard = [_read_jaccard(folder / PREDICTIONS_FILE) for folder in folders]
+    for folder, own in zip(folders, jaccard, strict=True):
+        if not own["movie_id"].equals(jaccard[0]["movie_id"]):
+            raise DataError(
+                f"{folder / PREDICTIONS_FILE} and {folders[0] / PREDICTIONS_FILE} are not of the same test movies; "
+                "train both on the same split"
+            )
+    values = np.stack([own["jaccard"].to_numpy() for own in jaccard])
+    defined = values[:, np.isfinite(values).all(axis=0)]
+    if not defined.size:
+        return [(None, None, None)] * len(folders)
+    differences = paired_differences(defined[0], defined[1:])
+    return [(None, None, None), *((each.mean, each.low, each.high) for each in differences)]
+
+
+def _read_jaccard(path: Path) -> pl.DataFrame:
+    try:
+        table = pl.read_parquet(path, columns=["movie_id", "jaccard"], glob=False)
+        return table.with_columns(pl.col("jaccard").cast(pl.Float64))
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path} is missing or damaged ({error}); evaluate the model again") from error
 
 
 def render_markdown(leaderboard: pl.DataFrame) -> str:
@@ -99,12 +133,17 @@ def render_terminal(leaderboard: pl.DataFrame) -> str:
         cells = [_written(column, row[column], decimals=_short_decimals(column)) for column in _TERMINAL_COLUMNS]
         if row["rank"] == 1:
             cells[0] = CHAMPION_MARK
+        elif row["behind"] is not None and row["behind_low"] <= 0 <= row["behind_high"]:
+            cells[list(_TERMINAL_COLUMNS).index("behind")] += " ≈"
         table.add_row(*(Text(cell) for cell in cells))  # Text: brackets in a name are no markup
     text = io.StringIO()
     Console(file=text, width=TERMINAL_WIDTH, color_system=None, legacy_windows=False).print(table)
     lines = [line.rstrip() for line in text.getvalue().splitlines()]
-    note = f"{CHAMPION_MARK} champion: best Jaccard (J) on validation. Other figures are of the test movies."
-    return "\n".join([*(line for line in lines if line), note])
+    notes = [
+        f"{CHAMPION_MARK} champion: best Jaccard (J) on validation. Other figures are of the test movies.",
+        "behind: less test Jaccard than the champion; ≈ its 95 % interval (paired bootstrap) holds zero.",
+    ]
+    return "\n".join([*(line for line in lines if line), *notes])
 
 
 def _read_model(folder: Path) -> dict[str, Any]:

@@ -11,12 +11,19 @@ import tasks.picture
 from tasks.errors import DataError
 from tasks.picture import picture_files, write_picture
 from tasks.report.confusion import count_instead, draw_confusion, draw_instead
-from tasks.report.leaderboard import FIT_FILE, METRICS_FILE, rank_models, render_markdown, render_terminal
+from tasks.report.leaderboard import (
+    FIT_FILE,
+    METRICS_FILE,
+    PREDICTIONS_FILE,
+    rank_models,
+    render_markdown,
+    render_terminal,
+)
 from tasks.report.pictures import draw_genres, draw_leaderboard
 from tasks.stage import Stage, StageResult, hash_file, run_stage
 
 LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT = "leaderboard.csv", "leaderboard.md", "leaderboard.txt"
-PER_GENRE_FILE, PREDICTIONS_FILE = "per_genre.csv", "predictions_test.parquet"
+PER_GENRE_FILE: Final = "per_genre.csv"
 MODEL_PICTURES: Final = ("confusion", "predicted_instead", "per_genre")
 
 _CODE: Final = (Path(__file__).parent, Path(tasks.picture.__file__))
@@ -30,7 +37,7 @@ def write_leaderboard(model_folders: Sequence[Path], results_folder: Path) -> St
         DataError: no model is given, or what one left cannot be read.
     """
     leaderboard = rank_models(model_folders)
-    files = tuple(folder / name for folder in model_folders for name in (METRICS_FILE, FIT_FILE))
+    files = tuple(folder / name for folder in model_folders for name in (METRICS_FILE, FIT_FILE, PREDICTIONS_FILE))
     # Inputs are told apart by their file name, which is the same in every folder: so their contents go into the config.
     contents = {f"{path.parent.name}/{path.name}": hash_file(path) for path in files}
     outputs = (LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT, *picture_files(["leaderboard"]))

@@ -3,6 +3,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from tasks.errors import DataError
@@ -17,6 +18,10 @@ def write_model(folder: Path, name: str, val: float | None, test: float = 0.3, *
         json.dumps({"chosen_rule": "global", "rules": {"global": metrics, "fixed": {}}})
     )
     (model / "fit.json").write_text(json.dumps({"fit_s": 1.25, "predict_docs_per_s": 12345.6, "model_mb": 3}))
+    jaccard = {"movie_id": ["tt1", "tt2", "tt3"], "jaccard": [test, test, None]}
+    pl.DataFrame(jaccard, schema={"movie_id": pl.String, "jaccard": pl.Float64}).write_parquet(
+        model / "predictions_test.parquet"
+    )
     return model
 
 
@@ -87,3 +92,24 @@ def test_missing_costs_name_the_file(tmp_path: Path) -> None:
     (model / "fit.json").unlink()
     with pytest.raises(DataError, match=r"fit\.json"):
         rank_models([model])
+
+
+def test_each_model_is_compared_with_the_champion_on_the_same_movies(tmp_path: Path) -> None:
+    leaderboard = rank_models(
+        [
+            write_model(tmp_path, name, val, test)
+            for name, val, test in (("a", 0.5, 0.4), ("b", 0.4, 0.3), ("c", 0.3, 0.4))
+        ]
+    )
+    assert leaderboard["behind"].to_list() == [None, pytest.approx(0.1), 0]
+    assert leaderboard["behind_low"].to_list() == [None, pytest.approx(0.1), 0]
+    lines = render_terminal(leaderboard).splitlines()
+    assert ["≈" in line for line in lines if line[:1] in set("★23")] == [False, False, True, False]
+
+
+def test_models_of_other_test_movies_are_not_compared(tmp_path: Path) -> None:
+    first, second = write_model(tmp_path, "a", 0.5), write_model(tmp_path, "b", 0.4)
+    predictions = pl.read_parquet(second / "predictions_test.parquet")
+    predictions.reverse().write_parquet(second / "predictions_test.parquet")
+    with pytest.raises(DataError, match="not of the same test movies"):
+        rank_models([first, second])

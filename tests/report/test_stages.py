@@ -35,6 +35,7 @@ def write_model(folder: Path, genres: list[str], jaccard: float = 0.4) -> Path:
         "movie_id": ["tt1", "tt2"],
         "true_genres": [genres[:2], genres[-1:]],
         "predicted_genres": [genres[:1]] * 2,
+        "jaccard": [0.5, 1.0],
     }
     pl.DataFrame(movies).write_parquet(folder / "predictions_test.parquet")
     metrics = {"chosen_rule": "global", "rules": {"global": {"val/jaccard": jaccard, "test/jaccard": jaccard}}}
