@@ -69,10 +69,16 @@ class WordVectors(Choice):
 
     kind: Literal["word-vectors"] = "word-vectors"
     algorithm: Literal["word2vec", "fasttext"] = Field("word2vec", description="fastText also reads parts of words.")
+    objective: Literal["skip-gram", "cbow"] = Field(
+        "skip-gram", description="Predict the words around from each word, or each word from those around."
+    )
     dimensions: PositiveInt = Field(200, description="Length of the vectors.")
-    window: PositiveInt = Field(5, description="Words to each side that a word is trained to predict.")
+    window: PositiveInt = Field(5, description="Words to each side that count as around.")
+    negatives: PositiveInt = Field(5, description="Random words that each true one is told from.")
     epochs: PositiveInt = Field(15, description="Passes over the documents.")
-    min_movies: PositiveInt = Field(3, description="Occurrences that a word must have to be kept.")
+    min_movies: PositiveInt = Field(3, description="Train movies that a word must occur in to be kept.")
+    buckets: PositiveInt = Field(20_000, description="Vectors that the parts of words share (fastText).")
+    weight: PositiveFloat = Field(1.0, description="Length of a movie's vector beside other representations.")
 
     @property
     def label(self) -> str:
@@ -84,7 +90,8 @@ class PretrainedVectors(Choice):
     """Mean of word vectors from a file, weighted by idf, with unit length."""
 
     kind: Literal["pretrained-vectors"] = "pretrained-vectors"
-    file: Path = Field(description="word2vec in its text or binary form, or GloVe text; .gz too.")
+    file: Path = Field(description="word2vec in its text or binary form, or GloVe text; gzip too. Its content tells.")
+    weight: PositiveFloat = Field(1.0, description="Length of a movie's vector beside other representations.")
 
     @property
     def label(self) -> str:

@@ -3,15 +3,18 @@
 from pathlib import Path
 from typing import Final
 
-from tasks.models.representation import terms
+from tasks.models.representation import mean_vectors, terms
+from tasks.models.representation.mean_vectors import MeanVectors
 from tasks.models.representation.terms import TermVectors
 from tasks.models.representation.vectors import Vectors
 from tasks.models.representations import Representation
 
-_KINDS: Final = {
+_KINDS: Final[dict[str, tuple[type[TermVectors | MeanVectors], tuple[str, ...]]]] = {
     "bag-of-words": (TermVectors, terms.FILES),
     "character-ngrams": (TermVectors, terms.FILES),
     "side-fields": (TermVectors, terms.FILES),
+    "word-vectors": (MeanVectors, mean_vectors.FILES),
+    "pretrained-vectors": (MeanVectors, mean_vectors.FILES),
 }
 
 

@@ -1,0 +1,92 @@
+"""Word vectors trained on documents with gensim. Owns the training; averaging them is `.mean_vectors`."""
+
+import zlib
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tasks.errors import ModelError
+from tasks.models.representation.subwords import LONGEST, SHORTEST
+from tasks.models.representation.terms import TOKEN
+from tasks.models.representations import WordVectors
+from tasks.progress import Progress
+
+
+def train_vectors(documents: Sequence[str], spec: WordVectors, seed: int) -> tuple[list[str], NDArray[np.float32]]:
+    """Train Word2Vec or FastText in one thread; the order of the documents does not matter.
+
+    Returns:
+        The words that occur in `min_movies` documents, sorted, and their vectors, one a row; fastText's n-gram buckets
+        are the rows after them. The vector of a fastText word is the mean of its own and those of its n-grams.
+
+    Raises:
+        ModelError: no word occurs in so many documents.
+
+    Source: Mikolov et al. 2013, Distributed Representations of Words and Phrases and their Compositionality; Bojanowski
+    et al. 2017, Enriching Word Vectors with Subword Information.
+    """
+    from gensim.models import FastText, Word2Vec  # noqa: PLC0415 - takes seconds to import
+
+    choices = {
+        "vector_size": spec.dimensions,
+        "window": spec.window,
+        "negative": spec.negatives,
+        "epochs": spec.epochs,
+        "sg": int(spec.objective == "skip-gram"),
+        "min_count": 1,  # rare words are out of the corpus already
+        "workers": 1,  # threads would update the vectors in an order that changes
+        "seed": seed % 2**32,
+        "hashfxn": _stable_hash,
+        "callbacks": [_EpochProgress(spec)],
+    }
+    corpus = _corpus(documents, spec.min_movies, seed)
+    if spec.algorithm == "fasttext":
+        trained = FastText(corpus, min_n=SHORTEST, max_n=LONGEST, bucket=spec.buckets, **choices).wv
+        rows = [trained.vectors, trained.vectors_ngrams]
+    else:
+        trained = Word2Vec(corpus, **choices).wv
+        rows = [trained.vectors]
+    words = sorted(trained.index_to_key)
+    rows[0] = rows[0][[trained.key_to_index[word] for word in words]]
+    return words, np.concatenate(rows)
+
+
+def _corpus(documents: Sequence[str], min_movies: int, seed: int) -> list[list[str]]:
+    """Return the documents' frequent words, the documents shuffled from an order that only their content decides."""
+    frequencies: Counter[str] = Counter()
+    for document in documents:
+        frequencies.update(set(TOKEN.findall(document)))
+    frequent = {word: word for word, count in frequencies.items() if count >= min_movies}
+    if not frequent:
+        raise ModelError(f"no word occurs in {min_movies} of {len(documents)} train documents; lower min_movies")
+    ordered = sorted(documents)
+    shuffled = (ordered[row] for row in np.random.default_rng(seed).permutation(len(ordered)))
+    # One string object a word, not one an occurrence: a tenth of the memory.
+    return [[frequent[token] for token in TOKEN.findall(document) if token in frequent] for document in shuffled]
+
+
+def _stable_hash(text: str) -> int:
+    """Return what Python's own hash would not: the same number in every process."""
+    return zlib.crc32(text.encode())
+
+
+class _EpochProgress:
+    """What gensim calls at its milestones."""
+
+    def __init__(self, spec: WordVectors) -> None:
+        self.progress = Progress(f"{spec.algorithm}, epochs", spec.epochs)
+
+    def on_epoch_end(self, _: object) -> None:
+        """Count an epoch."""
+        self.progress.advance()
+
+    def on_train_end(self, _: object) -> None:
+        """Log the last line."""
+        self.progress.finish()
+
+    def on_train_begin(self, _: object) -> None:
+        """Do nothing; gensim calls it all the same."""
+
+    on_epoch_begin = on_train_begin
