@@ -73,7 +73,8 @@ def read_fields(movies: pl.DataFrame, fields: Sequence[FieldName]) -> list[str]:
         fields: which to read. Runtimes count by the range they are in, in minutes.
     """
     columns = [_field_lines(movies, field).alias(field) for field in fields]
-    return movies.select(pl.concat_list(columns).list.unique(maintain_order=True).list.join("\n")).to_series().to_list()
+    lines = pl.concat_list(columns).list.unique(maintain_order=True).list.join("\n")
+    return movies.with_columns(_lines=lines).get_column("_lines").to_list()
 
 
 def _field_lines(movies: pl.DataFrame, field: FieldName) -> pl.Expr:
@@ -82,8 +83,11 @@ def _field_lines(movies: pl.DataFrame, field: FieldName) -> pl.Expr:
     if field == "decade":
         values = values // 10 * 10
     elif field == "runtime":
+        reached = pl.sum_horizontal((values >= bound).cast(pl.Int32) for bound in RUNTIME_BOUNDS_MIN)
         labels = [f"below {bound}" for bound in RUNTIME_BOUNDS_MIN] + [f"{RUNTIME_BOUNDS_MIN[-1]} or more"]
-        values = values.cut(RUNTIME_BOUNDS_MIN, labels=labels, left_closed=True).cast(pl.String)
+        values = pl.when(values.is_not_null()).then(
+            reached.replace_strict(dict(enumerate(labels)), return_dtype=pl.String)
+        )
     lists = values if isinstance(_DTYPES.get(field), pl.List) else pl.concat_list(values)
     named = pl.concat_str(pl.lit(f"{field}="), pl.element().cast(pl.String).str.replace_all(r"\s+", " "))
     return lists.fill_null([]).list.drop_nulls().list.eval(named)
