@@ -3,6 +3,7 @@
 import zlib
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,14 @@ def train_vectors(documents: Sequence[str], spec: WordVectors, seed: int) -> tup
     Source: Mikolov et al. 2013, Distributed Representations of Words and Phrases and their Compositionality; Bojanowski
     et al. 2017, Enriching Word Vectors with Subword Information.
     """
+    trained = _train(_corpus(documents, spec.min_movies, seed), spec, seed)
+    words = sorted(trained.index_to_key)
+    vectors = trained.vectors[[trained.key_to_index[word] for word in words]]
+    return words, np.concatenate([vectors, trained.vectors_ngrams]) if spec.algorithm == "fasttext" else vectors
+
+
+def _train(corpus: list[list[str]], spec: WordVectors, seed: int) -> Any:
+    """Return gensim's `KeyedVectors`."""
     from gensim.models import FastText, Word2Vec  # noqa: PLC0415 - takes seconds to import
 
     choices = {
@@ -37,20 +46,13 @@ def train_vectors(documents: Sequence[str], spec: WordVectors, seed: int) -> tup
         "sg": int(spec.objective == "skip-gram"),
         "min_count": 1,  # rare words are out of the corpus already
         "workers": 1,  # threads would update the vectors in an order that changes
-        "seed": seed % 2**32,
+        "seed": seed,
         "hashfxn": _stable_hash,
         "callbacks": [_EpochProgress(spec)],
     }
-    corpus = _corpus(documents, spec.min_movies, seed)
     if spec.algorithm == "fasttext":
-        trained = FastText(corpus, min_n=SHORTEST, max_n=LONGEST, bucket=spec.buckets, **choices).wv
-        rows = [trained.vectors, trained.vectors_ngrams]
-    else:
-        trained = Word2Vec(corpus, **choices).wv
-        rows = [trained.vectors]
-    words = sorted(trained.index_to_key)
-    rows[0] = rows[0][[trained.key_to_index[word] for word in words]]
-    return words, np.concatenate(rows)
+        return FastText(corpus, min_n=SHORTEST, max_n=LONGEST, bucket=spec.buckets, **choices).wv
+    return Word2Vec(corpus, **choices).wv
 
 
 def _corpus(documents: Sequence[str], min_movies: int, seed: int) -> list[list[str]]:

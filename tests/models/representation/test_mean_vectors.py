@@ -1,0 +1,89 @@
+"""Means of word vectors: weights, unknown words, independence of rows and the stored form."""
+
+import numpy as np
+import pytest
+
+from tasks.models.representation.kinds import load_vectors
+from tasks.models.representation.mean_vectors import FILES, MeanVectors
+from tasks.models.representations import PretrainedVectors, WordVectors
+
+DOCUMENTS = ["ghost house", "ghost Sheriff", "sheriff of the town", "", "?!"]
+Y = np.ones((5, 1), dtype=bool)
+GLOVE = "ghost 1 0 0\nhouse 0 1 0\nsheriff 0 0 1\nSheriff 1 1 1\nnowhere 9 9 9\n"
+
+
+@pytest.fixture
+def glove(tmp_path):
+    file = tmp_path / "vectors.txt"
+    file.write_text(GLOVE, encoding="utf-8")
+    return file
+
+
+@pytest.fixture(params=["pretrained", "word2vec", "fasttext"])
+def fitted(request, glove):
+    if request.param == "pretrained":
+        spec = PretrainedVectors(file=glove)
+    else:
+        spec = WordVectors(algorithm=request.param, dimensions=6, epochs=1, min_movies=1, buckets=50)
+    return MeanVectors(spec).fit(DOCUMENTS, Y, seed=1)
+
+
+def test_words_count_by_idf_and_rows_have_unit_length(glove):
+    vectors = MeanVectors(PretrainedVectors(file=glove)).fit(DOCUMENTS, Y, seed=1)
+    ghost, house = np.log(6 / 3) + 1, np.log(6 / 2) + 1
+    expected = np.array([2 * ghost, house, 0]) / np.hypot(2 * ghost, house)
+    np.testing.assert_allclose(vectors.transform(["ghost house ghost"]).toarray(), [expected], atol=1e-6)
+
+
+def test_the_weight_is_the_length(glove):
+    vectors = MeanVectors(PretrainedVectors(file=glove, weight=0.5)).fit(DOCUMENTS, Y, seed=1)
+    np.testing.assert_allclose(vectors.transform(["house"]).toarray(), [[0, 0.5, 0]])
+
+
+def test_words_as_written_come_before_their_lower_case(glove):
+    vectors = MeanVectors(PretrainedVectors(file=glove)).fit(DOCUMENTS, Y, seed=1)
+    assert vectors.words == ["Sheriff", "ghost", "house", "sheriff"]
+    written, lower, only_lower = vectors.transform(["Sheriff", "sheriff", "GHOST"]).toarray()
+    np.testing.assert_allclose(written, np.full(3, 1 / np.sqrt(3)), atol=1e-6)
+    np.testing.assert_allclose(lower, [0, 0, 1])
+    np.testing.assert_allclose(only_lower, [1, 0, 0])
+
+
+def test_words_that_only_the_file_has_are_unknown(glove):
+    vectors = MeanVectors(PretrainedVectors(file=glove)).fit(DOCUMENTS, Y, seed=1)
+    assert vectors.transform(["nowhere", "ghost nowhere"]).toarray().tolist() == [[0, 0, 0], [1, 0, 0]]
+
+
+def test_documents_without_a_known_word_are_empty_rows(fitted):
+    X = fitted.transform([*DOCUMENTS, "a"])
+    assert (np.diff(X.indptr) == 0).tolist() == [False, False, False, True, True, True]
+    assert fitted.transform([]).shape == (0, len(fitted.feature_names))
+
+
+def test_matrix_is_what_solvers_take(fitted):
+    X = fitted.transform(DOCUMENTS)
+    assert (X.dtype, X.indices.dtype, X.indptr.dtype) == (np.float32, np.int32, np.int32)
+    assert X.has_canonical_format
+    assert X.shape == (5, len(fitted.feature_names))
+
+
+def test_rows_do_not_depend_on_each_other(fitted):
+    documents = ["house of ghosts", "town", "the house and the unseen town", "", "zzzz ghost house"]
+    together = fitted.transform(documents).toarray()
+    for row, document in enumerate(documents):
+        np.testing.assert_array_equal(fitted.transform([document]).toarray()[0], together[row])
+    np.testing.assert_array_equal(fitted.transform(documents[::-1]).toarray()[::-1], together)
+
+
+def test_stored_form_gives_the_same_bits_and_bytes(fitted, tmp_path):
+    folders = [tmp_path / "one", tmp_path / "two"]
+    stored = fitted
+    for folder in folders:
+        folder.mkdir()
+        stored.save(folder)
+        stored = load_vectors(fitted.spec, folder)
+    assert {path.name for path in folders[0].iterdir()} == set(FILES)
+    for name in FILES:
+        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
+    documents = [*DOCUMENTS, "unseen words"]
+    np.testing.assert_array_equal(stored.transform(documents).toarray(), fitted.transform(documents).toarray())
