@@ -14,8 +14,7 @@ import polars as pl
 from tasks import genre_lists, schema
 from tasks.clean import fields, text
 from tasks.clean.ledger import Ledger
-from tasks.clean.movies import note_unknown_genres, write_json, write_movies
-from tasks.clean.near import group_texts
+from tasks.clean.movies import note_text_groups, note_unknown_genres, write_json, write_movies
 from tasks.clean.original import WORDS_FOR_NOTHING
 from tasks.clean.read import read_table
 from tasks.errors import DataError, SourceError
@@ -39,7 +38,7 @@ def import_clean_data(paths: DataPaths, csv_path: Path) -> StageResult:
 
     Returns:
         Counts: `rows_read` is the sum of `movies_kept` and all `dropped/<reason>`; besides `repaired/<damage>`,
-        `unparsed/<field>` and `unknown_genre/<name>`, as in the clean stage.
+        `unparsed/<field>`, `unknown_genre/<name>` and `text_groups/<what>`, as in the clean stage.
 
     Raises:
         SourceError: the file is missing, unreadable or without a needed column.
@@ -83,7 +82,7 @@ def read_clean_data(csv_path: Path, names: tuple[str, ...], ledger: Ledger) -> p
     rows = _drop(rows, ~pl.col("movie_id").is_first_distinct(), "repeated_id", ledger)
     rows, unparsed = fields.parse_fields(rows)
     ledger.counts.update({f"unparsed/{name}": count for name, count in unparsed.items()})
-    return _as_movies(rows)
+    return _as_movies(note_text_groups(rows.sort("movie_id"), ledger))
 
 
 _UNUSABLE: Final = {
@@ -135,7 +134,7 @@ _PARSED: Final = pl.Schema({"text": pl.String(), "genres": pl.List(pl.String())}
 
 def _as_movies(rows: pl.DataFrame) -> pl.DataFrame:
     description = pl.col("description")
-    rows = group_texts(rows.sort("movie_id")).with_columns(
+    rows = rows.with_columns(
         description_source=pl.lit("import"),
         is_truncated=description.str.contains(text.ELLIPSIS) | description.str.contains(text.ANY_TAIL),
     )

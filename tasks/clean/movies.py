@@ -14,7 +14,7 @@ from tasks.clean import fields
 from tasks.clean.config import CleanConfig
 from tasks.clean.ledger import Ledger, apply_rules
 from tasks.clean.merge import join_crawled, merge_rows, read_rows
-from tasks.clean.near import group_texts
+from tasks.clean.near import count_groups, group_texts
 from tasks.clean.profiles import build_profile
 from tasks.clean.read import find_listings
 from tasks.clean.rules import Profile
@@ -36,8 +36,9 @@ def clean_movies(paths: DataPaths, config: CleanConfig) -> StageResult:
 
     Returns:
         Counts: `rows_read` is the sum of `movies_kept`, `merged/same_movie` and all `dropped/<rule>`; besides
-        `changed/<rule>` (rows or movies), `repaired/<damage>`, `unparsed/<field>` (rows), `crawl/<what>` (rows) and
-        `unknown_genre/<name>` (movies).
+        `changed/<rule>` (rows or movies), `repaired/<damage>`, `unparsed/<field>` (rows), `crawl/<what>` (rows),
+        `unknown_genre/<name>` (movies), and `text_groups/groups`, `/movies` and `/largest` of the movies that share
+        a text with others.
 
     Raises:
         SourceError: there is no listing, or one cannot be read.
@@ -74,7 +75,7 @@ def build_movies(listings: Sequence[Path], crawl: Path | None, profile: Profile,
     movies = movies.with_columns(description_source=pl.lit("listing"), is_truncated=pl.lit(value=False))
     movies = join_crawled(movies, crawl, ledger)
     movies = _in_slices(movies, lambda some: apply_rules(some, profile.movie_rules, ledger))
-    movies = group_texts(apply_rules(movies, profile.table_rules, ledger))
+    movies = note_text_groups(apply_rules(movies, profile.table_rules, ledger), ledger)
     ledger.counts["movies_kept"] = movies.height
     people = [fields.people(pl.col(name)) for name in fields.LIST_FIELDS]
     sides = _in_slices(sides[movies["place"]], lambda some: some.with_columns(people))
@@ -107,6 +108,15 @@ def write_movies(movies: pl.DataFrame, paths: DataPaths, folder: Path) -> None:
     movies.rechunk().write_parquet(folder / paths.movies.name, row_group_size=ROW_GROUP_SIZE)
     _write_csv(movies, folder / paths.clean_csv.name)
     write_json(folder / paths.genres_json.name, sorted(movies["genres"].explode().unique()))
+
+
+def note_text_groups(movies: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
+    """Add `text_group` and count what it holds."""
+    movies = group_texts(movies)
+    counts = count_groups(movies)
+    ledger.counts.update({f"text_groups/{name}": count for name, count in counts.items()})
+    logger.info("clean: %d movies in %d groups tell the same text", counts["movies"], counts["groups"])
+    return movies
 
 
 def note_unknown_genres(movies: pl.DataFrame, ledger: Ledger) -> None:
