@@ -15,7 +15,8 @@ from tasks.annotate.config import AnnotateConfig
 from tasks.clean.config import CleanConfig
 from tasks.errors import ConfigError
 from tasks.explore.config import ExploreConfig
-from tasks.models.registry import choose_models
+from tasks.models.choose import choose_models
+from tasks.models.spec import AnyModel
 from tasks.schema import DEFAULT_SEED
 from tasks.settings import PROJECT_ROOT
 from tasks.split.config import SplitConfig
@@ -111,6 +112,7 @@ class TrainConfig(PresetConfig):
     model_params: dict[str, dict[str, Any]] = Field(
         {}, description='Parameters to replace, by model: {"logreg-tfidf": {"C": 2}}.'
     )
+    own_models: tuple[AnyModel, ...] = Field((), description="Further models to choose from; see docs/models.md.")
     train_on: Literal["train", "development"] = Field(
         "train", description="The whole train part, or its stratified tenth for quick experiments."
     )
@@ -122,7 +124,7 @@ class TrainConfig(PresetConfig):
 
     @model_validator(mode="after")
     def _models_exist(self) -> Self:
-        choose_models(self.models, self.model_params)  # a typo is told before any work is done
+        choose_models(self.models, self.model_params, self.own_models)  # a typo is told before any work is done
         return self
 
 

@@ -18,8 +18,8 @@ from prefect.futures import PrefectFuture
 from flows.runtime import exclusive, pipeline_run, task_runner
 from tasks.errors import ModelError
 from tasks.evaluate.task import evaluate
-from tasks.models.registry import AnyModel, choose_models
-from tasks.models.spec import EnsembleSpec, ModelSpec, features_of
+from tasks.models.choose import choose_models
+from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, features_of
 from tasks.models.task import build_features, train_ensemble, train_model
 from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
@@ -68,7 +68,7 @@ def train_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
 @flow(name="fit models", persist_result=False)
 def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
     """Submit every model's tasks stage by stage, so that no worker waits for another while there is work."""
-    chosen = choose_models(config.models, config.model_params)
+    chosen = choose_models(config.models, config.model_params, config.own_models)
     run = replace(run, tags=run.tags | log_data(run, data_paths()))
     singles = [model for model in chosen if isinstance(model, ModelSpec)]
     wanted = {model.name: features_of(model, config.train_on) for model in singles}

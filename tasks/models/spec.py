@@ -49,6 +49,9 @@ class EnsembleSpec(Choice):
     members: tuple[str, ...] = Field(min_length=2, description="Names of models that are trained in the same run.")
 
 
+AnyModel = ModelSpec | EnsembleSpec
+
+
 class FeaturesSpec(Choice):
     """A fitted representation of one input, shared by all models that name the same one."""
 

@@ -97,13 +97,13 @@ def test_defects_keep_their_traceback():
 
 def test_every_preset_is_a_valid_configuration():
     from flows.config import PRESETS, load_preset  # noqa: PLC0415
-    from tasks.models.registry import choose_models  # noqa: PLC0415
+    from tasks.models.choose import choose_models  # noqa: PLC0415
 
     presets = sorted(path.stem for path in PRESETS.glob("*.yaml"))
     assert "quick" in presets
     for name in presets:
         config = PipelineConfig(preset=name)
-        assert choose_models(config.models, config.model_params)
+        assert choose_models(config.models, config.model_params, config.own_models)
         assert set(load_preset(name)) <= set(PipelineConfig.model_fields)
 
 

@@ -1,0 +1,97 @@
+"""Choosing models by name and changing their parameters. Owns patterns, overrides and their mistakes."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Any
+
+from pydantic import ValidationError
+
+from tasks.errors import ConfigError
+from tasks.models.registry import MODELS
+from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec
+
+
+def choose_models(
+    patterns: Sequence[str],
+    params: Mapping[str, Mapping[str, Any]] | None = None,
+    own_models: Sequence[AnyModel] = (),
+) -> tuple[AnyModel, ...]:
+    """Return the models whose names match any of the patterns, in the registry's order, then the user's own.
+
+    An ensemble brings its members with it.
+
+    Args:
+        patterns: names or shell globs (`logreg-*`).
+        params: values that replace a model's defaults, by model name and then by field of its classifier or
+            representation: `{"logreg-tfidf": {"C": 2.0, "max_n": 2}}`. Before the field there may be the kind of the
+            part that is meant: `{"svm-everything": {"character-ngrams.max_n": 4}}`.
+        own_models: further models beside those of the registry.
+
+    Raises:
+        ConfigError: there is no pattern, one matches no model, a parameter names no chosen model or no field of it, a
+            name is taken, or an ensemble has a member that is no single model.
+    """
+    models = (*MODELS, *own_models)
+    names = [model.name for model in models]
+    _check_names(models)
+    if not patterns:
+        raise ConfigError(f"no model is chosen; give --models with names or globs of: {', '.join(names)}")
+    for pattern in patterns:
+        if not any(fnmatchcase(name, pattern) for name in names):
+            near = get_close_matches(pattern, names, n=3)
+            hint = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(names)}"
+            raise ConfigError(f"no model is named {pattern!r}; {hint}")
+    wanted = {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}
+    for model in models:
+        if isinstance(model, EnsembleSpec) and model.name in wanted:
+            wanted.update(model.members)
+    chosen = [model for model in models if model.name in wanted]
+    params = params or {}
+    if strangers := sorted(set(params) - {model.name for model in chosen}):
+        raise ConfigError(f"model_params names {', '.join(strangers)}, which is not among the chosen models")
+    changed = {model.name: _with_params(model, params.get(model.name, {})) for model in chosen}
+    return tuple(
+        model.model_copy(update={"members": tuple(changed[name].name for name in model.members)})
+        if isinstance(model, EnsembleSpec)
+        else model
+        for model in changed.values()
+    )
+
+
+def _check_names(models: Sequence[AnyModel]) -> None:
+    names = [model.name for model in models]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"the name {', '.join(twice)} is taken; give the model another one")
+    single = {model.name for model in models if isinstance(model, ModelSpec)}
+    for model in models:
+        if isinstance(model, EnsembleSpec) and not single.issuperset(model.members):
+            strangers = ", ".join(sorted(set(model.members) - single))
+            raise ConfigError(f"the ensemble {model.name} has no single model named {strangers} to be made of")
+
+
+def _with_params(model: AnyModel, params: Mapping[str, Any]) -> AnyModel:
+    """Return a model with some values replaced, wherever in it they are; every representation that has it gets it."""
+    if isinstance(model, EnsembleSpec):
+        if params:
+            raise ConfigError(f"{model.name} is an ensemble and has no parameters; replace those of its members")
+        return model
+    values = model.model_dump()
+    homes = [values["classifier"], values["imbalance"], *values["representations"], values["input"]]
+    for key, value in params.items():
+        kind, _, field = key.rpartition(".")
+        found = [home for home in homes if field in home and field != "kind" and kind in ("", home.get("kind"))]
+        if not found:
+            names = sorted({name for home in homes for name in home} - {"kind"})
+            raise ConfigError(f"model {model.name} has no parameter {key!r}; it has: {', '.join(names)}")
+        is_of_representation = found[0] in values["representations"]
+        for home in found if is_of_representation else found[:1]:
+            home[field] = value
+    try:
+        changed = ModelSpec.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"model_params of {model.name}: {error}") from error
+    if changed.imbalance == model.imbalance:
+        return changed
+    base = model.name.removesuffix(model.imbalance.suffix)
+    return changed.model_copy(update={"name": base + changed.imbalance.suffix})
