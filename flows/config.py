@@ -105,17 +105,14 @@ class ExploreFlowConfig(FlowConfig):
     explore: ExploreConfig = Field(ExploreConfig(), description="What to draw.")
 
 
-class TrainConfig(PresetConfig):
-    """Train, score and log the chosen models on the prepared data."""
+class ModelsConfig(PresetConfig):
+    """A flow that fits chosen models on the prepared data."""
 
     models: tuple[str, ...] = Field((), description="Names or globs of models; empty: the preset's.")
     model_params: dict[str, dict[str, Any]] = Field(
         {}, description='Parameters to replace, by model: {"logreg-tfidf": {"C": 2}}.'
     )
     own_models: tuple[AnyModel, ...] = Field((), description="Further models to choose from; see docs/models.md.")
-    train_on: Literal["train", "development"] = Field(
-        "train", description="The whole train part, or its stratified tenth for quick experiments."
-    )
     genres: tuple[str, ...] = Field((), description="Genres to tell, such as Horror; empty: all.")
     without_genres: tuple[str, ...] = Field((), description="Genres not to tell, such as Drama.")
     runner: Literal["thread", "process"] = Field("thread", description="Models in threads or in own processes.")
@@ -126,6 +123,18 @@ class TrainConfig(PresetConfig):
     def _models_exist(self) -> Self:
         choose_models(self.models, self.model_params, self.own_models)  # a typo is told before any work is done
         return self
+
+
+class TrainConfig(ModelsConfig):
+    """Train, score and log the chosen models on the prepared data."""
+
+    train_on: Literal["train", "development"] = Field(
+        "train", description="The whole train part, or its stratified tenth for quick experiments."
+    )
+
+
+class CrossValidateConfig(ModelsConfig):
+    """Fit the chosen models without each fifth of all movies in turn, and score that fifth."""
 
 
 class PipelineConfig(TrainConfig, PrepareConfig, AcquireConfig, ExploreFlowConfig):

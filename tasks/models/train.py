@@ -81,30 +81,52 @@ def train_model(
     )
 
     def build(folder: Path) -> Mapping[str, Any]:
-        movies = read_movies(paths)
-        X = side_by_side([read_matrix(result.folder) for result in features])
-        train = train_rows(movies, choices.train_on)
-        genres = chosen_genres(read_genres(paths), choices)
-        Y = truth_matrix(movies.get_column("genres").to_list(), genres, ignored=read_genres(paths))[train]
-        fitted = GenreModel(model, genres)
-        fitted.vectors = [
-            load_vectors(representation, result.folder)
-            for representation, result in zip(model.representations, features, strict=True)
-        ]
-        start_s = time.perf_counter()
-        with threadpool_limits(1):  # models run side by side; each keeps to its own core
-            fitted.fit_vectors(X[np.flatnonzero(train)], Y, choices.seed)
-        fit_s = time.perf_counter() - start_s
-        _save_scores(fitted, movies, X, folder)
-        save_model(fitted, movies.head(RATE_SAMPLE), fit_s, folder)
-        logger.info("%s: fitted on %s movies in %.1f s", model.name, f"{train.sum():,}", fit_s)
-        return {
-            "train_movies": int(train.sum()),
-            "columns": X.shape[1],
-            "constant_genres": _constant_genres(fitted, Y),
-        }
+        fitted = fit_on_features(paths, model, features, choices)
+        for part in SCORED_PARTS:
+            rows = (fitted.movies.get_column("part").cast(pl.String) == part).to_numpy()
+            save_scores(fitted, rows, folder / f"scores_{part}.parquet")
+        save_model(fitted.model, fitted.movies.head(RATE_SAMPLE), fitted.fit_s, folder)
+        return fitted.counts
 
     return run_stage(stage, build)
+
+
+@dataclass(frozen=True)
+class FittedModel:
+    """A fitted model with all movies, among them those that it was fitted on."""
+
+    model: GenreModel
+    movies: pl.DataFrame  # as `read_movies` returns them
+    X: sparse.csr_array  # their vectors
+    fit_s: float
+    counts: dict[str, Any]
+
+
+def fit_on_features(
+    paths: DataPaths, model: ModelSpec, features: Sequence[StageResult], choices: TrainChoices
+) -> FittedModel:
+    """Fit a model on the movies that the choices name; arguments and errors as those of `train_model`."""
+    movies = read_movies(paths)
+    X = side_by_side([read_matrix(result.folder) for result in features])
+    train = train_rows(movies, choices.train_on)
+    genres = chosen_genres(read_genres(paths), choices)
+    Y = truth_matrix(movies.get_column("genres").to_list(), genres, ignored=read_genres(paths))[train]
+    fitted = GenreModel(model, genres)
+    fitted.vectors = [
+        load_vectors(representation, result.folder)
+        for representation, result in zip(model.representations, features, strict=True)
+    ]
+    start_s = time.perf_counter()
+    with threadpool_limits(1):  # models run side by side; each keeps to its own core
+        fitted.fit_vectors(X[np.flatnonzero(train)], Y, choices.seed)
+    fit_s = time.perf_counter() - start_s
+    logger.info("%s: fitted on %s movies in %.1f s", model.name, f"{train.sum():,}", fit_s)
+    counts = {
+        "train_movies": int(train.sum()),
+        "columns": X.shape[1],
+        "constant_genres": _constant_genres(fitted, Y),
+    }
+    return FittedModel(fitted, movies, X, fit_s, counts)
 
 
 def read_matrix(features_folder: Path) -> sparse.csr_array:
@@ -127,14 +149,17 @@ def chosen_genres(all_genres: Sequence[str], choices: TrainChoices) -> tuple[str
     return tuple(genre for genre in all_genres if genre in wanted)
 
 
-def _save_scores(fitted: GenreModel, movies: pl.DataFrame, X: sparse.csr_array, folder: Path) -> None:
-    for part in SCORED_PARTS:
-        rows = (movies.get_column("part").cast(pl.String) == part).to_numpy()
-        scores = fitted.score_vectors(X[np.flatnonzero(rows)])
-        if not np.isfinite(scores).all():
-            raise ModelError(f"model {fitted.spec.name}: scores on {part} are not finite; check its parameters")
-        ids = movies.filter(rows).get_column("movie_id").to_list()
-        write_scores(folder / f"scores_{part}.parquet", ids, scores, fitted.genres)
+def save_scores(fitted: FittedModel, rows: NDArray[np.bool_], path: Path) -> None:
+    """Write a fitted model's scores of some of the movies.
+
+    Raises:
+        ModelError: they are not finite.
+    """
+    model = fitted.model
+    scores = model.score_vectors(fitted.X[np.flatnonzero(rows)])
+    if not np.isfinite(scores).all():
+        raise ModelError(f"model {model.spec.name}: {path.stem} are not finite; check its parameters")
+    write_scores(path, fitted.movies.filter(rows).get_column("movie_id").to_list(), scores, model.genres)
 
 
 def save_model(model: GenreModel | EnsembleModel, rate_sample: pl.DataFrame, fit_s: float, folder: Path) -> None:
