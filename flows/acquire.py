@@ -1,7 +1,7 @@
-"""Raw listings into data/raw: `python flows/acquire.py --source sample|kaggle|FOLDER|FILE.zip [--plan]`."""
+"""Raw listings into data/raw: `python flows/acquire.py --source sample|kaggle|FOLDER|FILE.zip`, or `--plan`."""
 
 from flows.command_line import run_command
-from flows.config import AcquireConfig, AcquireFlowConfig
+from flows.config import AcquireFlowConfig
 
 if __name__ == "__main__":
     raise SystemExit(run_command(AcquireFlowConfig, "flows.acquire:acquire_or_plan"))
@@ -10,18 +10,13 @@ import sys
 
 from prefect import flow
 
-from flows.config import part
+from flows.config import AcquireConfig, AcquireFlowConfig, PrepareConfig, part
 from flows.runtime import exclusive
-from tasks.acquire.config import CrawlConfig
 from tasks.acquire.task import acquire as acquire_listings
-from tasks.acquire.task import crawl, fetch_files, plan
-from tasks.errors import GenreflowError
+from tasks.acquire.task import check_crawl, crawl, fetch_files, plan
+from tasks.errors import ConfigError
 from tasks.paths import data_paths
 from tasks.stage import StageResult
-
-
-class CrawlBlockedError(GenreflowError):
-    """A source of plots refuses us, and something has to be changed first."""
 
 
 @flow(name="acquire", flow_run_name="acquire {config.source}", persist_result=False)
@@ -31,28 +26,39 @@ def acquire(config: AcquireConfig) -> list[StageResult]:
     Raises:
         CrawlBlockedError: a source refuses us; what was crawled is kept.
     """
+    check_crawl(config.crawl)
     with exclusive(data_paths()):
-        results = [acquire_listings(config.source, config.sample, config.seed, config.download)]
-        if config.drive:
-            fetch_files(config.drive, config.download)
-        if config.crawl.online or data_paths().published_crawl_csv.is_file():
-            results.append(crawled(config.crawl))
-        return results
+        acquired = acquire_listings(config.source, config.sample, config.seed, config.download)
+        return [acquired, *complete(config)]
 
 
-def crawled(config: CrawlConfig) -> StageResult:
-    """Crawl, and return what the crawl left; a crawl that stopped for today is no failure."""
-    result = crawl(config)
-    if result.outcome == "blocked":
-        raise CrawlBlockedError("; ".join(result.reasons))
-    return result.stage
+def complete(config: AcquireConfig | PrepareConfig) -> list[StageResult]:
+    """Fetch files of the earlier system and crawl, as far as that is asked for; to stop for today is no failure.
+
+    Raises:
+        CrawlBlockedError: a source refuses us; what was crawled is kept.
+    """
+    if config.drive:
+        fetch_files(config.drive, config.download)
+    if config.crawl.online or data_paths().published_crawl_csv.is_file():
+        ended = crawl(config.crawl, return_state=True)
+        return [ended.result().stage]
+    return []
 
 
 @flow(name="acquire or plan", persist_result=False)
 def acquire_or_plan(config: AcquireFlowConfig) -> None:
-    """Acquire, or with `plan` print what a crawl of the listings in data/raw would ask, and fetch nothing."""
+    """Acquire, or with `plan` print what a crawl of the listings in data/raw would ask, and fetch nothing.
+
+    Raises:
+        ConfigError: a plan for a source is wanted.
+    """
     if not config.plan:
         acquire(part(config, AcquireConfig))
         return
-    with exclusive(data_paths()):
-        sys.stdout.write(plan(config.crawl).text + "\n")
+    if "source" in config.model_fields_set:
+        raise ConfigError(
+            f"a plan is made for the listings in {data_paths().raw}: acquire those of {config.source} first, without "
+            "--plan and --crawl.online, then ask for the plan without --source"
+        )
+    sys.stdout.write(plan(config.crawl).text + "\n")  # without the lock: it writes nothing, and a crawl may be running

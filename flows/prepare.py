@@ -10,7 +10,7 @@ from typing import Literal
 
 from prefect import flow
 
-from flows.acquire import acquire
+from flows.acquire import acquire, complete
 from flows.config import AcquireConfig, part
 from flows.runtime import core_count, exclusive
 from tasks.acquire.task import fetch_files
@@ -31,8 +31,8 @@ def prepare(config: PrepareConfig) -> list[StageResult]:
 
 
 def from_listings(config: PrepareConfig) -> list[StageResult]:
-    """Acquire if a source is given, clean and annotate."""
-    acquired = [] if config.source is None else acquire(part(config, AcquireConfig))
+    """Acquire if a source is given, complete what is there, clean and annotate."""
+    acquired = complete(config) if config.source is None else acquire(part(config, AcquireConfig))
     cleaned = [*acquired, clean(config.clean)]
     if "annotate" in config.skip:
         return cleaned
@@ -41,7 +41,7 @@ def from_listings(config: PrepareConfig) -> list[StageResult]:
 
 def from_earlier_system(config: PrepareConfig, start: Literal["clean_data", "conllu_data"]) -> list[StageResult]:
     """Fetch and import the earlier system's clean table or its corpus in place of the stages before."""
-    (fetched,) = fetch_files((start,), config.download)
+    fetched, *_ = fetch_files(tuple(dict.fromkeys((start, *config.drive))), config.download)
     if start == "clean_data":
         imported = [import_clean(fetched.path)]
         if "annotate" in config.skip:

@@ -33,5 +33,9 @@ class CrawlBusyError(GenreflowError):
     """Another crawl writes to the same journal."""
 
 
+class CrawlBlockedError(GenreflowError):
+    """A source of plots refuses us, and something has to be changed first."""
+
+
 class DownloadError(SourceError):
     """A file cannot be fetched, or what came is not the file that was expected."""

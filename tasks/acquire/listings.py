@@ -105,7 +105,7 @@ def _embedded_sample(sample: SampleConfig, seed: int) -> Source:
 def _find_source(source: str, raw: Path) -> Source:
     """Return the source that a path names."""
     path = Path(source).expanduser()
-    if path.is_dir():
+    if source and path.is_dir():  # the path of nothing would be the current folder
         return _folder(path, raw)
     if path.suffix.lower() == ".csv" and path.is_file():
         raise SourceError(f"{path} is a single file. Pass its folder: `--source {path.parent}`.")

@@ -2,22 +2,27 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any, cast
 from uuid import UUID
 
 import httpx
 from prefect import task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
 from prefect.exceptions import PrefectException
+from prefect.states import Completed, Failed
 
 from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
+from tasks.acquire.crawl.choice import check_access
 from tasks.acquire.crawl.crawl import CrawlResult, run_crawl
 from tasks.acquire.crawl.plan import CrawlPlan, plan_crawl
 from tasks.acquire.download import Fetched
 from tasks.acquire.drive import fetch_drive_files
 from tasks.acquire.listings import acquire_listings
 from tasks.acquire.manifest import summarise, summary_line
+from tasks.errors import CrawlBlockedError
 from tasks.paths import data_paths
 from tasks.progress import Progress
 from tasks.stage import StageResult
@@ -45,20 +50,35 @@ def fetch_files(names: tuple[DriveFile, ...], config: DownloadConfig) -> list[Fe
 
 @task(name="crawl", task_run_name="crawl", cache_policy=NO_CACHE, persist_result=False)
 def crawl(config: CrawlConfig) -> CrawlResult:
-    """Bring `data/crawl` up to date with the plots that the listings lack, as far as sources allow; see `run_crawl`."""
+    """Bring `data/crawl` up to date with the plots that the listings lack, as far as sources allow; see `run_crawl`.
+
+    The task run ends in the state `Completed`; in `Stopped`, which is no failure; or in `Blocked`, whose result is a
+    `CrawlBlockedError`. To get the `CrawlResult` of any but the last, call it with `return_state=True`.
+    """
     result = run_crawl(data_paths(), config, _progress_artifact())
     logger.info("crawl: %s, with %d plots", result.outcome, result.stage.counts.get("plots", 0))
     for reason in result.reasons:
         logger.warning("crawl: %s", reason)
-    return result
+    return cast("CrawlResult", _end_state(result))  # what Prefect makes of a state
+
+
+def _end_state(result: CrawlResult) -> CrawlResult | State[Any]:
+    """Return what Prefect shows as the end of a crawl: its result, in a state of its own name unless it is done."""
+    said = "; ".join(result.reasons)
+    if result.outcome == "blocked":
+        return Failed(name="Blocked", message=said, data=CrawlBlockedError(said))
+    return result if result.outcome == "done" else Completed(name="Stopped", message=said, data=result)
 
 
 @task(name="plan crawl", task_run_name="plan crawl", cache_policy=NO_CACHE, persist_result=False)
 def plan(config: CrawlConfig) -> CrawlPlan:
     """Say what a crawl would ask of whom, and for how long; see `plan_crawl`."""
-    planned = plan_crawl(data_paths(), config)
-    logger.info("%s", planned.text)
-    return planned
+    return plan_crawl(data_paths(), config)
+
+
+def check_crawl(config: CrawlConfig) -> None:
+    """Refuse a crawl that could not begin, before the work that comes first; see `check_access`."""
+    check_access(config, data_paths())
 
 
 def _progress_artifact() -> Callable[[Progress], None]:

@@ -4,6 +4,8 @@ import hashlib
 import itertools
 import logging
 import random
+import socket
+import struct
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -382,7 +384,13 @@ def test_more_than_is_accepted_is_refused_announced_or_not(fetch: Any, target: P
 
 
 def test_garbage_and_hang_ups_are_failures_of_the_connection(fetch: Any, whole: Any, target: Path) -> None:
-    fetch(lambda _: None, lambda asked: asked.socket.sendall(b"\x00" * 99), whole(CONTENT))
+    def reset(asked: Any) -> None:
+        whole(CONTENT, cut_after=1000)(asked)
+        asked.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        asked.socket.close()
+
+    long_head = sending(f"200 OK\nNoise: {'x' * 200_000}\nContent-Length: 0")
+    fetch(lambda _: None, lambda asked: asked.socket.sendall(b"\x00" * 99), reset, long_head, whole(CONTENT))
     assert target.read_bytes() == CONTENT
 
 

@@ -11,11 +11,18 @@ from urllib.parse import parse_qs, urlsplit
 import mlflow
 import polars as pl
 import pytest
+from filelock import FileLock
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter
 
-from flows.config import PipelineConfig, PrepareConfig, part
+from flows.acquire import acquire, acquire_or_plan, complete
+from flows.config import AcquireConfig, AcquireFlowConfig, PipelineConfig, PrepareConfig, part
 from flows.full_pipeline import full_pipeline
 from flows.prepare import prepare
+from tasks.acquire.config import CrawlConfig
 from tasks.acquire.crawl.missing import find_missing
+from tasks.acquire.task import crawl
+from tasks.errors import ConfigError, CrawlBlockedError
 from tasks.paths import DataPaths, data_paths
 from tasks.settings import settings
 
@@ -28,6 +35,7 @@ class LikeOmdb(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     asked: list[str]  # of the class made for a test
+    refusal = ""  # what to say instead of all that
 
     @staticmethod
     def plot(movie_id: str) -> str:
@@ -38,10 +46,10 @@ class LikeOmdb(BaseHTTPRequestHandler):
         (movie_id,) = parse_qs(urlsplit(self.path).query)["i"]
         self.asked.append(movie_id)
         told = {"Response": "True", "imdbID": movie_id, "Plot": self.plot(movie_id)}
-        if not told["Plot"]:
-            told = {"Response": "False", "Error": "Movie not found!"}
+        if self.refusal or not told["Plot"]:
+            told = {"Response": "False", "Error": self.refusal or "Movie not found!"}
         body = json.dumps(told).encode()
-        self.send_response(200)
+        self.send_response(401 if self.refusal else 200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -76,13 +84,75 @@ def paths(
     settings.cache_clear()
 
 
+def polite(omdb: ThreadingHTTPServer) -> CrawlConfig:
+    """Return a configuration that asks the server, and does not keep it waiting."""
+    address = f"http://127.0.0.1:{omdb.server_port}"
+    return CrawlConfig(online=True, rate_hz=1e6, base_urls={"omdb": address})
+
+
+def write_listing(paths: DataPaths) -> None:
+    """Write a listing of two movies that lack their plots."""
+    paths.raw.mkdir(parents=True)
+    rows = "tt0000001,Mill,Drama,Add a Plot\ntt0000002,Fog,War,Add a Plot\n"
+    (paths.raw / "drama.csv").write_text(f"movie_id,movie_name,genre,description\n{rows}", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("refusal", "state", "share"),
+    [("", "Completed", 100), ("Request limit reached!", "Stopped", 0), ("Invalid API key!", "Blocked", 0)],
+)
+def test_how_a_crawl_ended_is_seen_in_prefect(
+    paths: DataPaths, omdb: ThreadingHTTPServer, refusal: str, state: str, share: int
+) -> None:
+    write_listing(paths)
+    omdb.RequestHandlerClass.refusal = refusal
+    ended = crawl(polite(omdb), return_state=True)
+    assert (ended.name, ended.is_completed()) == (state, state != "Blocked")
+    assert refusal in (ended.message or "")
+    with get_client(sync_client=True) as client:
+        found = client.read_artifacts(
+            artifact_filter=ArtifactFilter(task_run_id={"any_": [ended.state_details.task_run_id]})
+        )
+    assert [(artifact.key, artifact.data) for artifact in found] == [("crawl", share)]
+
+
+def test_to_stop_for_today_is_no_failure_and_a_block_is_one(paths: DataPaths, omdb: ThreadingHTTPServer) -> None:
+    write_listing(paths)
+    omdb.RequestHandlerClass.refusal = "Invalid API key!"
+    with pytest.raises(CrawlBlockedError, match="GENREFLOW_OMDB_API_KEY"):
+        complete(AcquireConfig(crawl=polite(omdb)))
+    omdb.RequestHandlerClass.refusal = "Request limit reached!"
+    (stage,) = complete(AcquireConfig(crawl=polite(omdb)))
+    assert (stage.name, stage.counts["plots"]) == ("crawl", 0)
+
+
+def test_a_crawl_that_cannot_begin_is_refused_before_the_listings_come(
+    paths: DataPaths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GENREFLOW_CONTACT")
+    settings.cache_clear()
+    with pytest.raises(ConfigError, match="GENREFLOW_CONTACT"):
+        acquire(AcquireConfig(crawl={"online": True}))
+    assert not paths.raw.exists()
+
+
+def test_a_plan_is_made_of_the_listings_at_hand_also_while_a_crawl_runs(
+    paths: DataPaths, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_listing(paths)
+    with FileLock(paths.lock):
+        acquire_or_plan(AcquireFlowConfig(plan=True))
+    assert capsys.readouterr().out.startswith("2 of 2 movies lack a whole plot")
+    with pytest.raises(ConfigError, match="acquire those of kaggle first"):
+        acquire_or_plan(AcquireFlowConfig(plan=True, source="kaggle"))
+
+
 def test_crawled_plots_reach_the_cleaned_table_and_are_not_asked_for_again(
     paths: DataPaths, omdb: ThreadingHTTPServer
 ) -> None:
-    address = f"http://127.0.0.1:{omdb.server_port}"
     config = PipelineConfig(
         sample={"n_movies": 400},
-        crawl={"online": True, "rate_hz": 1e6, "base_urls": {"omdb": address}},
+        crawl=polite(omdb),
         models=("nb-counts",),
         skip=("annotate", "explore"),
         experiment="crawled",

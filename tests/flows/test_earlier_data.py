@@ -1,6 +1,7 @@
 """Starting from what the earlier system had: its clean table or its corpus, from Drive up to a trained model."""
 
 import csv
+import json
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -112,7 +113,9 @@ def paths(
 def test_data_of_the_earlier_system_is_fetched_once_and_trained_on(
     paths: DataPaths, asked: list[str], start: str
 ) -> None:
-    config = PrepareConfig(start_from=start, workers=1)
+    paths.download.mkdir(parents=True)
+    paths.downloaded_genres.write_text(json.dumps(NAMES), encoding="utf-8")  # never published: the user has it
+    config = PrepareConfig(start_from=start, drive=("genres",), workers=1)
     names = [stage.name for stage in prepare(config)]
     assert names == [*(["extract_movies"] if start == "conllu_data" else []), "clean", "annotate", "split"]
     movies = pl.read_parquet(paths.movies)
@@ -120,6 +123,7 @@ def test_data_of_the_earlier_system_is_fetched_once_and_trained_on(
     assert set(movies["description_source"]) == {"import"}
     assert pl.read_parquet(paths.tokens)["tokens"].list.join(" ").str.contains(" river ").all()
     assert not paths.raw.exists()
+    assert json.loads(paths.download_lock.read_text(encoding="utf-8")).keys() == {start, "genres"}
 
     train(TrainConfig(models=("nb-counts",), experiment=start))
     client = mlflow.MlflowClient(settings().tracking_uri)

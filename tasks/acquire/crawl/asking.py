@@ -74,14 +74,23 @@ class Inquiry:
             return
         size = min(self.config.batch_size or source.largest_batch, source.largest_batch)
         batches = iter([ids[start : start + size] for start in range(0, len(ids), size)])
+        n_workers = 1 if source.is_local else self.config.workers
         try:
             async with asyncio.TaskGroup() as workers:
-                for _ in range(1 if source.is_local else self.config.workers):
+                for _ in range(n_workers):
                     workers.create_task(self._work(source, batches, progress))
-        except* StopError as stops:
-            self._stop(stops.exceptions[0])
-        except* BlockedError as blocks:
-            self._end("blocked", str(blocks.exceptions[0]))
+        except ExceptionGroup as group:
+            self._end_by(group.exceptions)
+
+    def _end_by(self, errors: Sequence[Exception]) -> None:
+        """Note how the workers' errors end the use of the source; one that is none of its affairs goes on alone."""
+        for error in errors:
+            if isinstance(error, BlockedError):
+                self._end("blocked", str(error))
+            elif isinstance(error, StopError):
+                self._stop(error)
+            else:
+                raise error
 
     async def _work(self, source: PlotSource, batches: Iterator[Sequence[MovieId]], progress: Progress) -> None:
         for batch in batches:

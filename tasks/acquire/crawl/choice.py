@@ -8,6 +8,8 @@ from tasks.acquire.crawl.sources.registry import SOURCES
 from tasks.acquire.crawl.sources.source import Means, PlotSource
 from tasks.acquire.listings import STAGE as ACQUIRE_STAGE
 from tasks.errors import ConfigError, DataError
+from tasks.paths import DataPaths
+from tasks.settings import settings
 from tasks.stage import recorded_config
 
 _CONTACT: Final = re.compile(r"[!-~]+@[!-~]+|https?://[!-~]+")
@@ -24,6 +26,17 @@ def configured_sources(config: CrawlConfig) -> list[type[PlotSource]]:
     return [SOURCES[name] for name in dict.fromkeys(config.sources)]
 
 
+def check_access(config: CrawlConfig, paths: DataPaths) -> None:
+    """Return if no configured source is refused by what is known before there are listings.
+
+    Raises:
+        ConfigError: a source does not exist, or would be asked without a contact or what it requires.
+    """
+    means = Means(config, settings(), paths)
+    for source in configured_sources(config):
+        _find_obstacle_to_access(source, means)
+
+
 def find_obstacle(source: type[PlotSource], means: Means) -> str | None:
     """Return why a source is left out here, or None if it can be asked.
 
@@ -31,12 +44,18 @@ def find_obstacle(source: type[PlotSource], means: Means) -> str | None:
         ConfigError: it is on the network and would be asked without a contact, for the invented ids of the embedded
             sample, or without what it requires of whoever names it.
     """
+    obstacle = _find_obstacle_to_access(source, means)
+    if obstacle is None and not source.is_local:
+        _check_ids_are_real(source, means)
+    return obstacle
+
+
+def _find_obstacle_to_access(source: type[PlotSource], means: Means) -> str | None:
     if not source.is_local and not means.config.online:
         return "it is on the network, and asked only with crawl.online"
     obstacle = source.find_obstacle(means)
     if obstacle is None and not source.is_local:
         _check_contact(means)
-        _check_ids_are_real(source, means)
     return obstacle
 
 

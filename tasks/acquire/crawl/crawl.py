@@ -113,7 +113,7 @@ def run_crawl(
     Args:
         paths: the data folder.
         config: sources, and how they are asked.
-        watch: called about every second with the progress of the source that is being asked.
+        watch: called about every second, and at the end, with the progress of the source that is being asked.
         clock: the time; none: the real one.
 
     Returns:
@@ -135,6 +135,7 @@ def run_crawl(
     with open_journal(paths.crawl_journal) as journal:
         crawl = _Crawl(means, journal, clock or Clock())
         run_watched(crawl.ask_all(usable, missing.ids), lambda: watch(crawl.progress))
+        watch(crawl.progress)
         stage = export_plots(paths, config, journal, missing)
     counts = {**missing.counts, **crawl.counts, **stage.counts}
     reasons = tuple(f"{ending.source}: {ending.reason}" for ending in crawl.endings)

@@ -1,6 +1,7 @@
 """A crawl from beginning to end: the order of sources, resuming, quotas, expiry, interruption."""
 
 import csv
+import sqlite3
 import subprocess
 import sys
 
@@ -8,7 +9,7 @@ import pytest
 
 from tasks.acquire.config import SampleConfig
 from tasks.acquire.crawl.crawl import run_crawl
-from tasks.acquire.crawl.journal import open_journal
+from tasks.acquire.crawl.journal import Journal, open_journal
 from tasks.acquire.listings import acquire_listings
 from tasks.errors import ConfigError, CrawlBusyError, DataError
 
@@ -162,7 +163,7 @@ def test_the_public_is_not_asked_for_invented_ids(campaign):
 def test_a_second_crawl_is_refused_in_any_process(campaign):
     campaign.lack(A)
     probe = (
-        "import sys; from pathlib import Path; from tasks.acquire.crawl.journal import open_journal\n"
+        "import sys; from pathlib import Path; from tasks.acquire.crawl.journal import Journal, open_journal\n"
         "with open_journal(Path(sys.argv[1])): print('open', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
@@ -174,6 +175,23 @@ def test_a_second_crawl_is_refused_in_any_process(campaign):
         other.kill()  # its lock goes with it
     campaign.server.answer = lambda _: campaign.server.json({"Response": "False", "Error": "Movie not found!"})
     assert campaign.run("omdb").outcome == "done"
+
+
+def test_a_disk_that_is_full_is_said_and_nothing_answered_is_lost(campaign, asked, monkeypatch):
+    campaign.lack(A, B)
+    campaign.server.plots |= {A: "A plot.", B: "Another."}
+    record = Journal.record
+
+    def run_out_of_room(journal, source, answers, now):
+        record(journal, source, answers, now)
+        if B in answers:
+            raise sqlite3.OperationalError("database or disk is full")
+
+    monkeypatch.setattr(Journal, "record", run_out_of_room)
+    with pytest.raises(DataError, match=r"journal\.sqlite cannot be used \(database or disk is full\)"):
+        campaign.run("omdb", workers=2)
+    monkeypatch.undo()
+    assert campaign.states()[A] == "ok"
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, type("TerminationSignal", (BaseException,), {})])

@@ -5,6 +5,8 @@ import logging
 
 import pytest
 
+from tasks.acquire.crawl.choice import check_access
+from tasks.acquire.crawl.crawl import run_crawl
 from tasks.errors import ConfigError
 from tasks.settings import settings
 
@@ -216,7 +218,10 @@ def test_what_has_to_be_set_before_anything_is_sent(campaign, monkeypatch, envir
         monkeypatch.setenv(name, value)
     settings.cache_clear()
     campaign.lack(*IDS)
+    config = campaign.config(**{"sources": ("omdb",), **choices})
     with pytest.raises(ConfigError, match=words):
-        campaign.run(**{"sources": ("omdb",), **choices})
+        check_access(config, campaign.paths)
+    with pytest.raises(ConfigError, match=words):
+        run_crawl(campaign.paths, config, clock=campaign.clock)
     assert campaign.server.requests == []
     assert not campaign.paths.crawl_csv.parent.exists()
