@@ -30,6 +30,10 @@ _WITHOUT_TEXT: Final = re.compile(
     rf"\ufff9-\ufffd\U000e0000-\U000e007f\ud800-\udfff\ufdd0-\ufdef{_LAST_OF_PLANES}]"
 )
 
+# A chunk of which spaCy's rules for affixes make what the groups are, unless it or the first group is an exception
+# (`cannot`, `Mr.`): most chunks, and fifty times faster so.
+_PLAIN_CHUNK: Final = re.compile(r"([A-Za-z]+)(,)?|([A-Za-z]*[a-z])(\.)")
+
 BATCH: Final = 2_000  # texts annotated together: what is in memory at once
 MAX_KNOWN_CHUNKS: Final = 200_000  # about 150 MB of remembered tokens
 MAX_CHUNK: Final = 256  # spaCy takes seconds for ten thousand brackets or emoji without a space
@@ -100,6 +104,7 @@ class Annotator:
 
         # A vocabulary of its own saves computing twenty attributes a new word, none of which the tokenizer asks for.
         self._nlp = English(vocab=Vocab())
+        self._exceptions = frozenset(self._nlp.tokenizer.rules)
         self._sentence_ends = frozenset(Sentencizer.default_punct_chars)
         self._tagger = None if pipeline == "simplemma" else _load_tagger(pipeline)
         self._lemma = _load_lemmatiser() if pipeline == "simplemma" else str
@@ -133,9 +138,18 @@ class Annotator:
             self._known.update((chunk, self._tokenise(chunk)) for chunk in new)
 
     def _tokenise(self, chunk: str) -> tuple[Token, ...]:
+        forms = self._split_chunk(chunk)
+        last = len(forms) - 1
+        return tuple([Token(form, self._lemma(form), number == last) for number, form in enumerate(forms)])
+
+    def _split_chunk(self, chunk: str) -> list[str]:
+        plain = _PLAIN_CHUNK.fullmatch(chunk)
+        if plain and len(chunk) <= MAX_CHUNK and chunk not in self._exceptions:
+            forms = [form for form in plain.groups() if form]
+            if forms[0] not in self._exceptions:
+                return forms
         pieces = (chunk[start : start + MAX_CHUNK] for start in range(0, len(chunk), MAX_CHUNK))
-        forms = [token.text for piece in pieces for token in self._nlp.tokenizer(piece)]
-        return tuple(Token(form, self._lemma(form), number == len(forms)) for number, form in enumerate(forms, 1))
+        return [token.text for piece in pieces for token in self._nlp.tokenizer(piece)]
 
     def _split(self, tokens: list[Token]) -> list[list[Token]]:
         starts, ended = [0], False

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 
 import polars as pl
@@ -12,6 +13,7 @@ import spacy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from spacy.language import Language
+from spacy.tokenizer import Tokenizer
 from spacy.tokens import Doc
 
 from tasks import language
@@ -124,6 +126,25 @@ def test_tokens_and_sentences_are_those_of_spacy_on_real_descriptions(real_listi
     texts = listing.select(pl.col("description").fill_null("")).head(300).collect().to_series().to_list()
     texts = [normalise_text(text) for text in texts]
     assert our_sentences(texts) == spacy_sentences(texts)
+
+
+@settings(max_examples=500, deadline=None)  # the first example loads the language data
+@given(st.from_regex(r"[A-Za-z]{1,12}[.,]?", fullmatch=True))
+def test_words_that_need_no_rules_are_split_as_spacy_splits_them(word: str) -> None:
+    assert annotator()._split_chunk(word) == [token.text for token in spacy_tokenizer()(word)]
+
+
+def test_exceptions_and_their_neighbours_are_split_as_spacy_splits_them() -> None:
+    tokenizer = spacy_tokenizer()
+    for exception in tokenizer.rules:
+        for chunk in {exception + end for end in ("", ",", ".", "..", "s", "'s")}:
+            if chunk.split() == [chunk]:
+                assert annotator()._split_chunk(chunk) == [token.text for token in tokenizer(chunk)]
+
+
+@cache
+def spacy_tokenizer() -> Tokenizer:
+    return spacy.blank("en").tokenizer
 
 
 def test_lemmas_do_not_depend_on_case_and_split_contractions() -> None:

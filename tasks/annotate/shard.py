@@ -3,7 +3,10 @@
 Owns what is counted and the content of the companion; knows no other shard and no process.
 """
 
+import gc
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -37,6 +40,19 @@ class Shard(NamedTuple):
         return self.folder / f"{self.start}.arrow"
 
 
+@contextmanager
+def paused_collector() -> Iterator[None]:
+    """Keep Python from looking for cycles, of which annotating makes none: a fifth of its time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@paused_collector()
 def annotate_shard(shard: Shard) -> Counter[str]:
     """Write the shard's part of the corpus and of the companion and return counts.
 
