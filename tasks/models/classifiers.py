@@ -125,8 +125,9 @@ class ClassifierChains(Choice):
 
     kind: Literal["classifier-chains"] = "classifier-chains"
     treats_imbalance: ClassVar[bool] = True
-    C: PositiveFloat = Field(1.0, description="Inverse strength of the L2 penalty.")
+    C: PositiveFloat = Field(4.0, description="Inverse strength of the L2 penalty.")
     n_chains: PositiveInt = Field(5, description="Number of random orders.")
+    folds: Annotated[int, Field(ge=2)] = Field(3, description="Folds whose held-out probabilities a genre learns from.")
 
 
 class StackedLogisticRegression(Choice):
@@ -134,7 +135,7 @@ class StackedLogisticRegression(Choice):
 
     kind: Literal["stacked-logistic-regression"] = "stacked-logistic-regression"
     treats_imbalance: ClassVar[bool] = True
-    C: PositiveFloat = Field(1.0, description="Inverse strength of the first level's L2 penalty.")
+    C: PositiveFloat = Field(4.0, description="Inverse strength of the first level's L2 penalty.")
     C2: PositiveFloat = Field(0.1, description="Inverse strength of the second level's L2 penalty.")
     folds: Annotated[int, Field(ge=2)] = Field(5, description="Folds whose held-out log-odds the second level reads.")
 

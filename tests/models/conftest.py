@@ -24,6 +24,8 @@ CLASSIFIERS = {
     "complement-naive-bayes": classifiers.NaiveBayes(variant="complement"),
     "naive-bayes-svm": classifiers.NaiveBayesSVM(),
     "nearest-neighbours": classifiers.NearestNeighbours(k=7),
+    "classifier-chains": classifiers.ClassifierChains(C=10, n_chains=2, folds=2),
+    "stacked-logistic-regression": classifiers.StackedLogisticRegression(C=10, C2=1, folds=2),
 }
 
 

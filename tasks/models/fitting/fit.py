@@ -1,13 +1,19 @@
 """From a classifier's configuration to its fitted form. Owns which function fits which kind."""
 
-from tasks.models import classifiers
-from tasks.models.fitting import linear, naive_bayes
+from collections.abc import Callable
+from typing import Any, Final
+
+from tasks.models.classifiers import Classifier, NearestNeighbours
+from tasks.models.fitting.chains import fit_classifier_chains
+from tasks.models.fitting.linear import fit_linear_svm, fit_logistic_regression
+from tasks.models.fitting.naive_bayes import fit_naive_bayes, fit_naive_bayes_svm
+from tasks.models.fitting.stacked import fit_stacked
 from tasks.models.fitting.training import Training
 from tasks.models.scoring.neighbours import NeighbourScorer
 from tasks.models.scoring.scorer import Scorer
 
 
-def fit_scorer(classifier: classifiers.Classifier, training: Training) -> Scorer:
+def fit_scorer(classifier: Classifier, training: Training) -> Scorer:
     """Fit a classifier on vectors (movies × features) and labels (movies × genres).
 
     The order of the rows does not matter.
@@ -15,15 +21,20 @@ def fit_scorer(classifier: classifiers.Classifier, training: Training) -> Scorer
     Raises:
         ModelError: the classifier does not converge.
     """
-    training = training.in_order_of_content()
-    match classifier:
-        case classifiers.LogisticRegression():
-            return linear.fit_logistic_regression(classifier, training)
-        case classifiers.LinearSVM():
-            return linear.fit_linear_svm(classifier, training)
-        case classifiers.NaiveBayes():
-            return naive_bayes.fit_naive_bayes(classifier, training)
-        case classifiers.NaiveBayesSVM():
-            return naive_bayes.fit_naive_bayes_svm(classifier, training)
-        case classifiers.NearestNeighbours():
-            return NeighbourScorer(training.X, training.Y, classifier.k)
+    return _FIT[classifier.kind](classifier, training.in_order_of_content())
+
+
+def _keep_neighbours(config: NearestNeighbours, training: Training) -> NeighbourScorer:
+    return NeighbourScorer(training.X, training.Y, config.k)
+
+
+# Each takes the configuration of its kind.
+_FIT: Final[dict[str, Callable[[Any, Training], Scorer]]] = {
+    "logistic-regression": fit_logistic_regression,
+    "linear-svm": fit_linear_svm,
+    "naive-bayes": fit_naive_bayes,
+    "naive-bayes-svm": fit_naive_bayes_svm,
+    "nearest-neighbours": _keep_neighbours,
+    "classifier-chains": fit_classifier_chains,
+    "stacked-logistic-regression": fit_stacked,
+}

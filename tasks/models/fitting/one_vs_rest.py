@@ -4,7 +4,8 @@ A genre that no train movie has, or every one, has nothing to separate: its weig
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import numpy as np
@@ -31,13 +32,20 @@ def one_vs_rest(training: Training, fit_genre: FitGenre) -> LinearScorer:
     weights = np.zeros((training.X.shape[1], training.Y.shape[1]), dtype=np.float32)
     bias = constant_logits(training.Y)
     for column, problem in training.two_class_problems():
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", ConvergenceWarning)
-            try:
-                weights[:, column], bias[column] = fit_genre(problem)
-            except ConvergenceWarning as warning:
-                raise ModelError(f"{training.genres[column]}: {warning}; choose a smaller C") from warning
+        with converging(training.genres[column]):
+            weights[:, column], bias[column] = fit_genre(problem)
     return LinearScorer(weights, bias)
+
+
+@contextmanager
+def converging(genre: str) -> Iterator[None]:
+    """Make an error, which names the genre, of scikit-learn's warning that a solver did not converge."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            yield
+        except ConvergenceWarning as warning:
+            raise ModelError(f"{genre}: {warning}; choose a smaller C") from warning
 
 
 def constant_logits(Y: NDArray[np.bool_]) -> NDArray[np.float32]:

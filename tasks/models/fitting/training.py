@@ -37,12 +37,20 @@ class Training:
         order = np.lexsort((*self.Y.T, self.X @ projection))
         return Training(self.X[order], self.Y[order], self.genres, self.seed, self.imbalance)
 
+    def at(self, rows: NDArray[np.int64]) -> "Training":
+        """Return the same training on some of the movies."""
+        return Training(self.X[rows], self.Y[rows], self.genres, self.seed, self.imbalance)
+
     def two_class_problems(self) -> Iterator[tuple[int, "TwoClassProblem"]]:
         """Yield the column and the problem of each genre that some train movies have and some have not."""
         for column, y in enumerate(self.Y.T):
             if y.any() and not y.all():
-                treated = not self.imbalance.genres or self.genres[column] in self.imbalance.genres
-                yield column, TwoClassProblem(self.X, y, self.seed, self.imbalance if treated else NONE)
+                yield column, self.two_class_problem(column)
+
+    def two_class_problem(self, column: int) -> "TwoClassProblem":
+        """Return the problem of one genre."""
+        treated = not self.imbalance.genres or self.genres[column] in self.imbalance.genres
+        return TwoClassProblem(self.X, self.Y[:, column], self.seed, self.imbalance if treated else NONE)
 
 
 @dataclass(frozen=True)

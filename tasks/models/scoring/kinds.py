@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from tasks.models.classifiers import Classifier
-from tasks.models.scoring import linear, neighbours
+from tasks.models.scoring import chains, linear, neighbours, stacked
 from tasks.models.scoring.scorer import Scorer
 
 # How a fitted classifier is read back, and the files it is stored in.
@@ -15,6 +15,8 @@ _STORED: Final[dict[str, tuple[Callable[[Path], Scorer], tuple[str, ...]]]] = {
     "naive-bayes": (linear.LinearScorer.load, linear.FILES),
     "naive-bayes-svm": (linear.LinearScorer.load, linear.FILES),
     "nearest-neighbours": (neighbours.NeighbourScorer.load, neighbours.FILES),
+    "classifier-chains": (chains.ChainScorer.load, chains.FILES),
+    "stacked-logistic-regression": (stacked.StackedScorer.load, stacked.FILES),
 }
 
 

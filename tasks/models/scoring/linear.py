@@ -24,7 +24,11 @@ class LinearScorer:
 
     def scores(self, X: sparse.csr_array) -> NDArray[np.float32]:
         """Return the (rows × genres) scores in [0, 1]."""
-        return np.asarray(expit(X @ self.weights + self.bias), dtype=np.float32)
+        return np.asarray(expit(self.logits(X)), dtype=np.float32)
+
+    def logits(self, X: sparse.csr_array) -> NDArray[np.float32]:
+        """Return the (rows × genres) log-odds."""
+        return np.asarray(X @ self.weights + self.bias, dtype=np.float32)
 
     def save(self, folder: Path) -> None:
         """Write the files named in `FILES`."""
