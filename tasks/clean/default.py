@@ -58,6 +58,10 @@ def _has_genre(names: Sequence[str]) -> pl.Expr:
     return pl.col("genre").str.contains(rf"(?i)(?:^|,)\s*(?:{together})\s*(?:,|$)")
 
 
+def _either_text(pattern: str, *, literal: bool = False) -> pl.Expr:
+    return pl.any_horizontal(pl.col(_TEXTS).str.contains(pattern, literal=literal))
+
+
 _crawled_is_plot = pl.col("crawled").str.contains(text.VISIBLE) & ~pl.col("crawled").str.contains(text.ANY_PLACEHOLDER)
 _WHOLE_CRAWLED_TEXT: Final = Change(
     "crawled_text",
@@ -72,11 +76,13 @@ _TIDY_TEXT: Final = (
         "html_entities",
         "Mends: '&quot;' is a quotation mark, '&amp;#39;' an apostrophe.",
         {name: pl.col(name).map_batches(text.unescape_entities, pl.String, is_elementwise=True) for name in _TEXTS},
+        where=_either_text("&", literal=True),
     ),
     Change(
         "invisible_characters",
         "Mends: controls, soft hyphens, zero-width and direction marks, and U+FFFD for bytes lost, are no text.",
         {name: pl.col(name).str.replace_all(text.INVISIBLE, "") for name in _TEXTS},
+        where=_either_text(text.INVISIBLE),
     ),
     Change(
         "summary_tail",
@@ -85,21 +91,20 @@ _TIDY_TEXT: Final = (
             "is_truncated": _is_truncated | _description.str.contains(text.ANY_TAIL),
             "description": _description.str.replace(text.ANY_TAIL, ""),
         },
+        where=_description.str.contains(text.ANY_TAIL),
     ),
     Change(
         "author_signature",
         "Mends: a signature is a name after an em dash after a line break or the end of a sentence, and an em dash "
         "inside a sentence is none; a text that is cut off has lost its signature.",
-        {
-            "description": pl.when(_is_truncated)
-            .then("description")
-            .otherwise(_description.map_batches(text.cut_signatures, pl.String, is_elementwise=True))
-        },
+        {"description": _description.str.replace(text.SIGNATURE, "${1}")},
+        where=~_is_truncated & _description.str.contains("—", literal=True),
     ),
     Change(
         "odd_spaces",
         "Mends: line breaks, no-break spaces and runs of spaces are one space.",
         {name: text.tidy_spaces(pl.col(name)) for name in _TEXTS},
+        where=_either_text(text.UNTIDY_SPACE),
     ),
     Change(
         "trailing_ellipsis",

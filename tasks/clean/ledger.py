@@ -90,9 +90,15 @@ def _drop_texts(frame: pl.DataFrame, rules: list[DropText], ledger: Ledger) -> p
 
 
 def _change(frame: pl.DataFrame, rule: Change, ledger: Ledger) -> pl.DataFrame:
-    new = frame.select(**rule.sets)
-    caught = pl.Series([False]).new_from_index(0, frame.height)
+    places = None if rule.where is None else frame.select(rule.where.arg_true()).to_series()
+    some = frame if places is None else frame[places]
+    new = some.select(**rule.sets)
+    caught = pl.Series([False]).new_from_index(0, some.height)
     for name in new.columns:
-        caught |= frame[name].ne_missing(new[name])
-    ledger.note(rule, frame.filter(caught))
-    return frame.with_columns(new.get_columns()) if caught.any() else frame
+        caught |= some[name].ne_missing(new[name])
+    ledger.note(rule, some.filter(caught))
+    if not caught.any():
+        return frame
+    if places is None:
+        return frame.with_columns(new.get_columns())
+    return frame.with_columns(frame[name].clone().scatter(places, new[name]) for name in new.columns)

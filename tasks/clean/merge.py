@@ -47,17 +47,20 @@ def merge_rows(rows: pl.DataFrame, profile: Profile) -> pl.DataFrame:
 
 
 def _merge_part(rows: pl.DataFrame, profile: Profile, coder: GenreCoder) -> pl.DataFrame:
-    rows = coder.encode(rows).with_row_index("row")
+    rows = coder.encode(rows)
+    is_alone = ~rows.select(profile.identity).is_duplicated()
+    several = rows.filter(~is_alone).with_row_index("row")
     # One integer that is greatest for the preferred row and, among equals, for the first.
     rank = profile.preference.cast(pl.Int64) * _MAX_ROWS + (_MAX_ROWS - 1 - pl.col("row").cast(pl.Int64))
     firsts = [name for name in ("movie_name", *fields.SIDE_FIELDS) if name not in profile.identity]
-    merged = rows.group_by(profile.identity).agg(
+    merged = several.group_by(profile.identity).agg(
         pl.col(firsts).first(ignore_nulls=True),
         pl.col(coder.columns).bitwise_or(),
         rank.max().alias("rank"),
     )
     preferred = _MAX_ROWS - 1 - merged["rank"] % _MAX_ROWS
-    return coder.decode(merged.drop("rank").with_columns(rows["description"].gather(preferred)))
+    merged = merged.with_columns(several["description"].gather(preferred))
+    return coder.decode(pl.concat([merged.select(rows.columns), rows.filter(is_alone)]))
 
 
 def join_crawled(movies: pl.DataFrame, path: Path | None, ledger: Ledger) -> pl.DataFrame:

@@ -88,6 +88,7 @@ def original_profile(excluded_genres: Sequence[str]) -> Profile:
                 "summary_tail",
                 "'See full summary »' after three or more dots is the site's, not the plot's.",
                 {"description": _description.str.replace(text.EXACT_TAIL, "")},
+                where=_description.str.ends_with("»"),
             ),
             Change(
                 "outer_spaces",
@@ -98,6 +99,7 @@ def original_profile(excluded_genres: Sequence[str]) -> Profile:
                 "author_signature",
                 "All from the first em dash after the last line break, which is taken for the author's signature.",
                 {"description": _description.str.replace(text.FROM_LAST_EM_DASH, "").str.strip_chars(text.SPACES)},
+                where=_description.str.contains("—", literal=True),
             ),
         ),
         table_rules=(

@@ -26,11 +26,16 @@ class DropText:
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """Set columns to new values; a row counts as changed where one of them differs."""
+    """Set columns to new values; a row counts as changed where one of them differs.
+
+    The new values depend on a row alone, and `where`, if given, is true for every row that changes: of the other rows,
+    which are most, no new values are made.
+    """
 
     name: str
     reason: str
     sets: Mapping[str, pl.Expr]
+    where: pl.Expr | None = None
 
 
 Rule = Drop | DropText | Change

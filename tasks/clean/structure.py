@@ -14,7 +14,7 @@ import numpy.typing as npt
 # No listing field comes near this length (Python's csv module stops there, too): a longer record is most often a quote
 # that nobody closed.
 MAX_RECORD_BYTES: Final = 131_072
-BLOCK_BYTES: Final = 1024 * 1024  # what a block becomes fits a processor's cache
+BLOCK_BYTES: Final = 128 * 1024  # what a block becomes fits a processor's cache
 
 _COMMA, _QUOTE, _NEWLINE, _RETURN = b',"\n\r'
 _TO_MARK = bytes(byte in b',"\n\r' for byte in range(256))  # a table for `bytes.translate`
@@ -60,43 +60,37 @@ def _end_of_whole_records(block: bytes, n_fields: int) -> int | None:
     positions = np.flatnonzero(np.frombuffer(block.translate(_TO_MARK), dtype=np.bool_))
     data = np.frombuffer(block, dtype=np.uint8)
     marks = data[positions]
-    is_inside = np.cumsum(marks == _QUOTE) & 1  # after the mark; a comma or a line end does not change it
-    ends = np.flatnonzero((marks == _NEWLINE) & (is_inside == 0))
+    is_quote = marks == _QUOTE
+    is_inside = np.bitwise_xor.accumulate(is_quote.view(np.uint8)).view(np.bool_)
+    separators = np.flatnonzero(~(is_inside | is_quote))  # what stands outside of quotes
+    if _RETURN in block:
+        if not _returns_are_regular(data, positions[separators]):
+            return None
+        separators = separators[marks[separators] != _RETURN]
+    ends = np.flatnonzero(marks[separators] == _NEWLINE)
     if not ends.size:
         return 0
-    last = int(ends[-1]) + 1
-    positions, marks, is_inside = positions[:last], marks[:last], is_inside[:last]
-    end = int(positions[-1]) + 1
-    n_commas = np.cumsum((marks == _COMMA) & (is_inside == 0))[ends]
+    last = int(separators[ends[-1]])
     is_whole = (
-        bool((np.diff(n_commas, prepend=0) == n_fields - 1).all())
-        and int(np.diff(positions[ends], prepend=-1).max()) <= MAX_RECORD_BYTES
-        and _quotes_are_regular(data[:end], positions, marks, is_inside)
-        and _returns_are_regular(data[:end], positions, marks, is_inside)
+        bool((np.diff(ends, prepend=-1) == n_fields).all())
+        and int(np.diff(positions[separators[ends]], prepend=-1).max()) <= MAX_RECORD_BYTES
+        and _quotes_are_regular(data, positions[:last][is_quote[:last]])
     )
-    return end if is_whole else None
+    return int(positions[last]) + 1 if is_whole else None
 
 
-def _quotes_are_regular(
-    data: npt.NDArray[np.uint8],
-    positions: npt.NDArray[np.intp],
-    marks: npt.NDArray[np.uint8],
-    is_inside: npt.NDArray[np.intp],
-) -> bool:
-    """Tell whether each quote opens a field, closes one, or is half of a doubled quote inside one."""
-    opening = positions[(marks == _QUOTE) & (is_inside == 1)]
-    closing = positions[(marks == _QUOTE) & (is_inside == 0)]
+def _quotes_are_regular(data: npt.NDArray[np.uint8], quotes: npt.NDArray[np.intp]) -> bool:
+    """Tell whether each quote opens a field, closes one, or is half of a doubled quote inside one.
+
+    The quotes are all of some whole records, so that a line end follows, and every second one is a closing one.
+    """
+    opening, closing = quotes[::2], quotes[1::2]
     opening = opening[opening > 0]
-    # The block ends with a line end, so that every closing quote has a next byte.
     return bool(_BEFORE_OPENING[data[opening - 1]].all() and _AFTER_CLOSING[data[closing + 1]].all())
 
 
-def _returns_are_regular(
-    data: npt.NDArray[np.uint8],
-    positions: npt.NDArray[np.intp],
-    marks: npt.NDArray[np.uint8],
-    is_inside: npt.NDArray[np.intp],
-) -> bool:
-    """Tell whether each carriage return outside of quotes belongs to a CRLF."""
-    returns = positions[(marks == _RETURN) & (is_inside == 0)]
-    return bool((data[returns + 1] == _NEWLINE).all())
+def _returns_are_regular(data: npt.NDArray[np.uint8], separators: npt.NDArray[np.intp]) -> bool:
+    """Tell whether each carriage return outside of quotes belongs to a CRLF, or is the last byte that is there."""
+    returns = separators[data[separators] == _RETURN]
+    followers = returns[returns < data.size - 1] + 1
+    return bool((data[followers] == _NEWLINE).all())

@@ -59,7 +59,7 @@ _NAME_WORD: Final = (
 _NAME: Final = rf"{_NAME_WORD}(?:,?{_SPACE}+{_NAME_WORD}){{0,7}}"
 _NICKNAME: Final = r"[^\s—,;:!?…]{0,39}[^\s—,;:.!?…]"
 _ADDRESS: Final = r"[<({\[][^\s<>(){}\[\]]{1,60}[>)}\]]"
-_SIGNATURE: Final = (
+SIGNATURE: Final = (
     rf"(^|\n|[.!?…]{_CLOSING}){_SPACE}*—{_SPACE}*"
     rf"(?:(?:{_NAME}|{_NICKNAME})(?:{_SPACE}*{_ADDRESS})?|{_ADDRESS}){_SPACE}*\z"
 )
@@ -71,6 +71,7 @@ INVISIBLE: Final = (
     r"\x{2060}-\x{2064}\x{2066}-\x{2069}\x{feff}\x{fffd}]"
 )
 ODD_SPACE: Final = rf"{_SPACE}{{2,}}|[^\S ]|[\x1c-\x1f]"
+UNTIDY_SPACE: Final = rf"{ODD_SPACE}|^ | \z"  # what `tidy_spaces` changes
 # A text that holds one of these says something to a reader.
 VISIBLE: Final = rf"[^\s\x1c-\x1f{INVISIBLE[1:-1]}]"
 ENTITY: Final = r"&(?:amp;)*(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
@@ -79,14 +80,6 @@ ENTITY: Final = r"&(?:amp;)*(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z
 def tidy_spaces(text: pl.Expr) -> pl.Expr:
     """Make every run of spaces and line breaks one space and strip the ends."""
     return text.str.replace_all(ODD_SPACE, " ").str.strip_chars(" ")
-
-
-def cut_signatures(texts: pl.Series) -> pl.Series:
-    """Cut the authors' signatures. Only texts with an em dash are searched, which few have and the search is slow."""
-    places = texts.str.contains("—", literal=True).arg_true()
-    if places.is_empty():
-        return texts
-    return texts.clone().scatter(places, texts.gather(places).str.replace(_SIGNATURE, "${1}"))
 
 
 def unescape_entities(texts: pl.Series) -> pl.Series:
