@@ -1,4 +1,5 @@
 import json
+import math
 from pathlib import Path
 
 import polars as pl
@@ -78,16 +79,16 @@ def test_counts(paths: DataPaths, caplog: pytest.LogCaptureFixture) -> None:
     assert json.loads((paths.conllu.parent / "annotate.stage.json").read_text())["counts"] == result.counts
 
 
-@pytest.mark.parametrize("shard_size", [1, 3, 100])
-def test_bytes_do_not_depend_on_the_shard_size(
-    shard_size: int, paths: DataPaths, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("n_shards", [1, 2, 8, 26])
+def test_bytes_do_not_depend_on_the_number_of_shards(
+    n_shards: int, paths: DataPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(companion, "ROW_GROUP", 4)
-    write_movies(paths, DESCRIPTIONS * 3)
-    annotate_movies(paths, AnnotateConfig(shard_size=2), 1)
+    write_movies(paths, (DESCRIPTIONS * 8)[:52])
+    annotate_movies(paths, AnnotateConfig(shard_size=3), 1)
     expected = outputs(paths)
     (paths.conllu.parent / "annotate.stage.json").unlink()
-    assert not annotate_movies(paths, AnnotateConfig(shard_size=shard_size), 1).skipped
+    assert not annotate_movies(paths, AnnotateConfig(shard_size=math.ceil(52 / n_shards)), 1).skipped
     assert outputs(paths) == expected
 
 
