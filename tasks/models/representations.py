@@ -65,7 +65,7 @@ class SideFields(Choice):
 
 
 class WordVectors(Choice):
-    """Mean of word vectors that are trained on the train documents (gensim), weighted by idf, with unit length."""
+    """Mean of word vectors that are trained on the train documents (gensim), weighted by idf, standardised."""
 
     kind: Literal["word-vectors"] = "word-vectors"
     algorithm: Literal["word2vec", "fasttext"] = Field("word2vec", description="fastText also reads parts of words.")
@@ -75,10 +75,11 @@ class WordVectors(Choice):
     dimensions: PositiveInt = Field(200, description="Length of the vectors.")
     window: PositiveInt = Field(5, description="Words to each side that count as around.")
     negatives: PositiveInt = Field(5, description="Random words that each true one is told from.")
+    subsample: PositiveFloat = Field(1e-4, description="Share of all words above which a word is read less often.")
     epochs: PositiveInt = Field(15, description="Passes over the documents.")
     min_movies: PositiveInt = Field(3, description="Train movies that a word must occur in to be kept.")
     buckets: PositiveInt = Field(20_000, description="Vectors that the parts of words share (fastText).")
-    weight: PositiveFloat = Field(1.0, description="Length of a movie's vector beside other representations.")
+    weight: PositiveFloat = Field(1.0, description="Average length of a movie's vector.")
 
     @property
     def label(self) -> str:
@@ -87,11 +88,11 @@ class WordVectors(Choice):
 
 
 class PretrainedVectors(Choice):
-    """Mean of word vectors from a file, weighted by idf, with unit length."""
+    """Mean of word vectors from a file, weighted by idf, standardised."""
 
     kind: Literal["pretrained-vectors"] = "pretrained-vectors"
     file: Path = Field(description="word2vec in its text or binary form, or GloVe text; gzip too. Its content tells.")
-    weight: PositiveFloat = Field(1.0, description="Length of a movie's vector beside other representations.")
+    weight: PositiveFloat = Field(1.0, description="Average length of a movie's vector.")
 
     @property
     def label(self) -> str:

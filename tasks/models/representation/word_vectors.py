@@ -16,7 +16,7 @@ from tasks.progress import Progress
 
 
 def train_vectors(documents: Sequence[str], spec: WordVectors, seed: int) -> tuple[list[str], NDArray[np.float32]]:
-    """Train Word2Vec or FastText in one thread; the order of the documents does not matter.
+    """Train Word2Vec or FastText in one thread, so that the same documents give the same bits.
 
     Returns:
         The words that occur in `min_movies` documents, sorted, and their vectors, one a row; fastText's n-gram buckets
@@ -42,6 +42,7 @@ def _train(corpus: list[list[str]], spec: WordVectors, seed: int) -> Any:
         "vector_size": spec.dimensions,
         "window": spec.window,
         "negative": spec.negatives,
+        "sample": spec.subsample,
         "epochs": spec.epochs,
         "sg": int(spec.objective == "skip-gram"),
         "min_count": 1,  # rare words are out of the corpus already
@@ -56,15 +57,14 @@ def _train(corpus: list[list[str]], spec: WordVectors, seed: int) -> Any:
 
 
 def _corpus(documents: Sequence[str], min_movies: int, seed: int) -> list[list[str]]:
-    """Return the documents' frequent words, the documents shuffled from an order that only their content decides."""
+    """Return the frequent words of the documents, shuffled: their order may mean something."""
     frequencies: Counter[str] = Counter()
     for document in documents:
         frequencies.update(set(TOKEN.findall(document)))
     frequent = {word: word for word, count in frequencies.items() if count >= min_movies}
     if not frequent:
         raise ModelError(f"no word occurs in {min_movies} of {len(documents)} train documents; lower min_movies")
-    ordered = sorted(documents)
-    shuffled = (ordered[row] for row in np.random.default_rng(seed).permutation(len(ordered)))
+    shuffled = (documents[row] for row in np.random.default_rng(seed).permutation(len(documents)))
     # One string object a word, not one an occurrence: a tenth of the memory.
     return [[frequent[token] for token in TOKEN.findall(document) if token in frequent] for document in shuffled]
 

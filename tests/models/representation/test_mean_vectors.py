@@ -1,5 +1,8 @@
 """Means of word vectors: weights, unknown words, independence of rows and the stored form."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -28,22 +31,32 @@ def fitted(request, glove):
     return MeanVectors(spec).fit(DOCUMENTS, Y, seed=1)
 
 
-def test_words_count_by_idf_and_rows_have_unit_length(glove):
+def test_words_count_by_idf_and_means_have_unit_length(glove):
     vectors = MeanVectors(PretrainedVectors(file=glove)).fit(DOCUMENTS, Y, seed=1)
     ghost, house = np.log(6 / 3) + 1, np.log(6 / 2) + 1
     expected = np.array([2 * ghost, house, 0]) / np.hypot(2 * ghost, house)
-    np.testing.assert_allclose(vectors.transform(["ghost house ghost"]).toarray(), [expected], atol=1e-6)
+    np.testing.assert_allclose(vectors._unit_means(["ghost house ghost"]), [expected], atol=1e-6)
 
 
-def test_the_weight_is_the_length(glove):
-    vectors = MeanVectors(PretrainedVectors(file=glove, weight=0.5)).fit(DOCUMENTS, Y, seed=1)
-    np.testing.assert_allclose(vectors.transform(["house"]).toarray(), [[0, 0.5, 0]])
+@pytest.mark.parametrize("weight", [1.0, 0.5])
+def test_columns_are_standardised_on_the_train_documents_that_have_known_words(glove, weight):
+    vectors = MeanVectors(PretrainedVectors(file=glove, weight=weight)).fit(DOCUMENTS, Y, seed=1)
+    X = vectors.transform(DOCUMENTS[:3]).toarray()
+    np.testing.assert_allclose(X.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose((X**2).mean(axis=0), weight**2 / 3, rtol=1e-5)
+
+
+def test_a_column_that_never_changes_is_zero(tmp_path):
+    file = tmp_path / "vectors.txt"
+    file.write_text("ghost 1 0 1\nhouse 0 1 1\n", encoding="utf-8")
+    vectors = MeanVectors(PretrainedVectors(file=file)).fit(["ghost", "house"], Y[:2], seed=1)
+    assert (vectors.transform(["ghost", "ghost house"]).toarray()[:, 2] == 0).all()
 
 
 def test_words_as_written_come_before_their_lower_case(glove):
     vectors = MeanVectors(PretrainedVectors(file=glove)).fit(DOCUMENTS, Y, seed=1)
     assert vectors.words == ["Sheriff", "ghost", "house", "sheriff"]
-    written, lower, only_lower = vectors.transform(["Sheriff", "sheriff", "GHOST"]).toarray()
+    written, lower, only_lower = vectors._unit_means(["Sheriff", "sheriff", "GHOST"])
     np.testing.assert_allclose(written, np.full(3, 1 / np.sqrt(3)), atol=1e-6)
     np.testing.assert_allclose(lower, [0, 0, 1])
     np.testing.assert_allclose(only_lower, [1, 0, 0])
@@ -51,7 +64,7 @@ def test_words_as_written_come_before_their_lower_case(glove):
 
 def test_words_that_only_the_file_has_are_unknown(glove):
     vectors = MeanVectors(PretrainedVectors(file=glove)).fit(DOCUMENTS, Y, seed=1)
-    assert vectors.transform(["nowhere", "ghost nowhere"]).toarray().tolist() == [[0, 0, 0], [1, 0, 0]]
+    assert vectors._unit_means(["nowhere", "ghost nowhere"]).tolist() == [[0, 0, 0], [1, 0, 0]]
 
 
 def test_documents_without_a_known_word_are_empty_rows(fitted):
@@ -87,3 +100,18 @@ def test_stored_form_gives_the_same_bits_and_bytes(fitted, tmp_path):
         assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
     documents = [*DOCUMENTS, "unseen words"]
     np.testing.assert_array_equal(stored.transform(documents).toarray(), fitted.transform(documents).toarray())
+
+
+def test_stored_form_is_used_without_gensim(fitted, tmp_path):
+    fitted.save(tmp_path)
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "sys.modules['gensim'] = sys.modules['sklearn'] = None  # importing them fails\n"
+        "from tasks.models.representation.mean_vectors import MeanVectors\n"
+        "X = MeanVectors.load(Path(sys.argv[1])).transform(sys.argv[2:])\n"
+        "print(X.toarray().tobytes().hex())\n"
+    )
+    arguments = [sys.executable, "-c", program, str(tmp_path), *DOCUMENTS]
+    printed = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
+    assert bytes.fromhex(printed) == fitted.transform(DOCUMENTS).toarray().tobytes()
