@@ -116,15 +116,23 @@ def collect(run: PipelineRun, chains: list[ModelChain]) -> dict[str, str]:
     logged: list[LoggedModel] = []
     failures: dict[str, str] = {}
     for chain in chains:
-        error = first_error(chain)
-        if error is None:
+        failure = recorded_failure(run, chain)
+        if failure is None:
             logged.append(chain.futures[-1].result())
         else:
-            failures[chain.model.name] = f"{type(error).__name__}: {error}"
-            text = "".join(traceback.format_exception(error))
-            record_failure(run, chain.run_id, failures[chain.model.name], text)
+            failures[chain.model.name] = failure
     save_last_run(data_paths(), run, logged)
     return failures
+
+
+def recorded_failure(run: PipelineRun, chain: ModelChain) -> str | None:
+    """Wait for a model; if it failed, record that in MLflow and return the error in one line."""
+    error = first_error(chain)
+    if error is None:
+        return None
+    line = f"{type(error).__name__}: {error}"
+    record_failure(run, chain.run_id, line, "".join(traceback.format_exception(error)))
+    return line
 
 
 def first_error(chain: ModelChain) -> BaseException | None:

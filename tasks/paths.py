@@ -108,6 +108,16 @@ class DataPaths:
         return self.root / "models"
 
     @property
+    def cross_validation(self) -> Path:
+        """Folder of out-of-fold scores and what they tell, one folder a model."""
+        return self.root / "cross_validation"
+
+    @property
+    def search(self) -> Path:
+        """Folder of searches for better parameters: `<model>.sqlite`, every trial, and `<model>.yaml`, the best."""
+        return self.root / "search"
+
+    @property
     def results(self) -> Path:
         """Folder of what people read: leaderboard, tables, pictures."""
         return self.root / "results"

@@ -62,7 +62,7 @@ def train_ensemble(
             part: [read_scores(result.folder / f"scores_{part}.parquet") for result in trained] for part in SCORED_PARTS
         }
         validation = by_part["validation"]
-        truth = _truth(paths, validation[0])
+        truth = read_truth(paths, validation[0])
         weights = fit_weights([member.scores for member in validation], truth)
         held_out = cross_fit_blend([member.scores for member in validation], truth)
         on_test = blend([member.scores for member in by_part["test"]], weights)
@@ -99,11 +99,20 @@ def fit_weights(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_])
     return tuple(float(weight) for weight in found.x)
 
 
-def cross_fit_blend(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_]) -> NDArray[np.float32]:
-    """Return blended scores of movies that had no part in their weights; every fifth movie is in the same fold."""
+def cross_fit_blend(
+    scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_], fold_of: NDArray[np.integer[Any]] | None = None
+) -> NDArray[np.float32]:
+    """Return blended scores of movies that had no part in their weights.
+
+    Args:
+        scores: of each member, (movies × genres), on movies that it was not fitted on.
+        truth: of the same shape.
+        fold_of: the fold of each movie, (movies,); none: every fifth movie is in the same fold.
+    """
     blended = np.empty_like(scores[0])
-    fold_of = np.arange(len(truth)) % min(FOLDS, len(truth))
-    for fold in range(fold_of.max() + 1):
+    if fold_of is None:
+        fold_of = np.arange(len(truth)) % min(FOLDS, len(truth))
+    for fold in np.unique(fold_of):
         held_out = fold_of == fold
         others = held_out if held_out.all() else ~held_out
         weights = fit_weights([member[others] for member in scores], truth[others])
@@ -111,7 +120,8 @@ def cross_fit_blend(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.boo
     return blended
 
 
-def _truth(paths: DataPaths, scores: Scores) -> NDArray[np.bool_]:
+def read_truth(paths: DataPaths, scores: Scores) -> NDArray[np.bool_]:
+    """Return which scored movie has which of the scored genres, of the shape of the scores."""
     movies = pl.read_parquet(paths.movies, columns=["movie_id", "genres"])
     wanted = pl.DataFrame({"movie_id": scores.movie_ids}, schema={"movie_id": pl.String})
     genres = wanted.join(movies, on="movie_id", how="left", maintain_order="left").get_column("genres")

@@ -6,7 +6,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.models import blend
+from tasks.models import blend, cross_validation
 from tasks.models import features as feature_stage
 from tasks.models import predict_file as prediction
 from tasks.models import train as train_stage
@@ -35,6 +35,25 @@ def train_ensemble(ensemble: EnsembleSpec, members: Sequence[ModelSpec], trained
     """Weigh trained models by their scores on validation."""
     with log_of_thread(data_paths().models / ensemble.name / "train.log"):
         return blend.train_ensemble(data_paths(), ensemble, members, trained)
+
+
+@task(name="train fold", task_run_name="train {model.name} fold {fold}", cache_policy=NO_CACHE, persist_result=False)
+def train_fold(model: ModelSpec, features: Sequence[StageResult], fold: int, choices: TrainChoices) -> StageResult:
+    """Fit one model on all movies outside a fold and score those inside."""
+    with log_of_thread(data_paths().cross_validation / model.name / f"fold-{fold}" / "train.log"):
+        return cross_validation.train_fold(data_paths(), model, features, fold, choices)
+
+
+@task(name="gather folds", task_run_name="gather folds {model.name}", cache_policy=NO_CACHE, persist_result=False)
+def gather_folds(model: ModelSpec, folds: Sequence[StageResult]) -> StageResult:
+    """Put the scores of all folds together."""
+    return cross_validation.gather_folds(data_paths(), model, folds)
+
+
+@task(name="blend folds", task_run_name="blend folds {ensemble.name}", cache_policy=NO_CACHE, persist_result=False)
+def blend_folds(ensemble: EnsembleSpec, gathered: Sequence[StageResult]) -> StageResult:
+    """Blend the out-of-fold scores of an ensemble's members."""
+    return cross_validation.blend_folds(data_paths(), ensemble, gathered)
 
 
 @task(name="predict file", cache_policy=NO_CACHE, persist_result=False)

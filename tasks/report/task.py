@@ -6,6 +6,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.paths import data_paths
+from tasks.report.cross_validation import render_cross_validation
 from tasks.report.stages import write_leaderboard, write_model_pictures
 from tasks.stage import StageResult
 
@@ -26,3 +27,9 @@ def draw_champion(model_folder: Path) -> StageResult:
 def leaderboard(model_folders: list[Path]) -> StageResult:
     """Rank the evaluated models and write the leaderboard to the results folder."""
     return write_leaderboard(model_folders, data_paths().results)
+
+
+@task(name="tabulate folds", task_run_name="tabulate folds", cache_policy=NO_CACHE, persist_result=False)
+def tabulate_folds(folders: list[Path]) -> str:
+    """Return the table of the cross-validated models, the best first."""
+    return render_cross_validation(folders)

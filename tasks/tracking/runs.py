@@ -54,7 +54,8 @@ def start_pipeline_run(
         config: the whole configuration, nested; logged as params under dotted names.
         paths: the data folder. Runs of it that still say RUNNING belong to a process that was killed, since one
             pipeline at a time holds the folder's lock; they are marked KILLED.
-        tags: source, preset and whatever else is to be seen in the runs table.
+        tags: source, preset and whatever else is to be seen in the runs table. The run is named after its `flow` (none:
+            pipeline), source and model.
     """
     experiment = open_experiment(experiment_name)
     client = experiment.client()
@@ -65,18 +66,29 @@ def start_pipeline_run(
         **{f"genreflow.{key}": value for key, value in tags.items()},
     }
     params = flat_params(config)
-    name = f"pipeline {tags.get('source', '')} {time.strftime('%Y-%m-%d %H:%M:%S')}".replace("  ", " ")
+    what = " ".join([tags.get("flow", "pipeline"), *filter(None, [tags.get("source"), tags.get("model")])])
+    name = f"{what} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     run = client.create_run(experiment.experiment_id, run_name=name, tags={**shared, "genreflow.kind": "pipeline"})
     client.log_batch(run.info.run_id, params=[Param(key, value) for key, value in params.items()])
     return PipelineRun(experiment, run.info.run_id, name, params, shared)
 
 
-def start_model_run(run: PipelineRun, model_name: str, spec: Mapping[str, Any]) -> str:
+def start_model_run(run: PipelineRun, model_name: str, spec: Mapping[str, Any], kind: str = "model") -> str:
     """Start the child run of a model, with the shared params and tags and the model's own; return its id."""
+    tags = {"genreflow.kind": kind, "genreflow.model": model_name}
+    return _start_child_run(run, model_name, tags, {"model": spec})
+
+
+def start_trial_run(run: PipelineRun, number: int, params: Mapping[str, Any]) -> str:
+    """Start the child run of a trial of a search, with what is shared and the values that it tries; return its id."""
+    return _start_child_run(run, f"trial {number}", {"genreflow.kind": "trial"}, {"trial": params})
+
+
+def _start_child_run(run: PipelineRun, name: str, tags: Mapping[str, str], own_params: Mapping[str, Any]) -> str:
     client = run.experiment.client()
-    tags = {**run.tags, "genreflow.kind": "model", "genreflow.model": model_name, PARENT_TAG: run.run_id}
-    child = client.create_run(run.experiment.experiment_id, run_name=model_name, tags=tags)
-    params = {**run.params, **{f"model.{key}": value for key, value in flat_params(spec).items()}}
+    all_tags = {**run.tags, **tags, PARENT_TAG: run.run_id}
+    child = client.create_run(run.experiment.experiment_id, run_name=name, tags=all_tags)
+    params = {**run.params, **flat_params(own_params)}
     client.log_batch(child.info.run_id, params=[Param(key, value) for key, value in params.items()])
     return str(child.info.run_id)
 
@@ -114,11 +126,11 @@ def log_stages(run: PipelineRun, results: Sequence[StageResult]) -> None:
     client.log_batch(run.run_id, metrics=[Metric(key, value, now_ms, 0) for key, value in metrics.items()])
 
 
-def log_metrics(experiment: Experiment, run_id: str, metrics: Mapping[str, float]) -> None:
+def log_metrics(experiment: Experiment, run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
     """Log metrics in one batch; values that are not finite are left out, since charts cannot show them."""
     now_ms = int(time.time() * 1000)
     finite = {key: value for key, value in metrics.items() if abs(value) < float("inf")}
-    experiment.client().log_batch(run_id, metrics=[Metric(key, value, now_ms, 0) for key, value in finite.items()])
+    experiment.client().log_batch(run_id, metrics=[Metric(key, value, now_ms, step) for key, value in finite.items()])
 
 
 def log_files(experiment: Experiment, run_id: str, files: Sequence[Path], folder: str | None = None) -> None:

@@ -1,6 +1,6 @@
 """The tracking room's face towards the flows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State
 from tasks.errors import GenreflowError
 from tasks.paths import data_paths
 from tasks.stage import StageResult
-from tasks.tracking import models, runs
+from tasks.tracking import cross_validation, models, runs
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
 
@@ -56,6 +56,27 @@ def log_model(run: PipelineRun, name: str, run_id: str, folder: Path) -> LoggedM
     uri = models.log_model(run.experiment, run_id, name, folder)
     runs.end_run(run.experiment, run_id, runs.FINISHED)
     return LoggedModel(name, folder, run_id, uri)
+
+
+@tracked_task("log folds", "log folds {folder.name}")
+def log_folds(run: PipelineRun, run_id: str, folder: Path) -> None:
+    """Log a cross-validated model: metrics over folds and files; end its run as FINISHED."""
+    cross_validation.log_folds(run, run_id, folder)
+    runs.end_run(run.experiment, run_id, runs.FINISHED)
+
+
+@tracked_task("log trial")
+def log_trial(run: PipelineRun, run_id: str, metrics: Mapping[str, float]) -> None:
+    """Log a trial's metrics on validation and end its run as FINISHED."""
+    runs.log_metrics(run.experiment, run_id, {f"val/{name}": value for name, value in metrics.items()})
+    runs.end_run(run.experiment, run_id, runs.FINISHED)
+
+
+@tracked_task("log search")
+def log_search(run: PipelineRun, number: int, metrics: Mapping[str, float], best: Path) -> None:
+    """Log how a search stands after a trial, as a step of its metrics, and the best parameters."""
+    runs.log_metrics(run.experiment, run.run_id, {f"search/{name}": value for name, value in metrics.items()}, number)
+    runs.log_files(run.experiment, run.run_id, [best])
 
 
 @tracked_task("record failure")

@@ -1,0 +1,30 @@
+"""How good scores on validation are under one rule, for whoever tries many models. Reads nothing of the test part."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tasks.errors import ConfigError
+from tasks.evaluate.evaluation import cross_fit, read_part
+from tasks.evaluate.metrics import evaluate
+from tasks.paths import DataPaths
+
+
+def measure_validation(folder: Path, rule: str, paths: DataPaths) -> dict[str, float]:
+    """Return the metrics of `tasks.evaluate.metrics.evaluate` that are defined, of cross-fitted decisions.
+
+    Args:
+        folder: holds `scores_validation.parquet`.
+        rule: name of the decision rule.
+        paths: the data folder with the cleaned movies and the split.
+
+    Raises:
+        ConfigError: there is no such rule.
+        DataError: the scores are not those of the validation movies.
+    """
+    part = read_part(folder, "validation", paths)
+    decided = cross_fit(part.scores.scores, part.truth)
+    if rule not in decided:
+        raise ConfigError(f"no rule is named {rule!r}; there are: {', '.join(decided)}")
+    metrics = evaluate(part.truth, decided[rule], part.scores.scores, part.scores.genres)
+    return {name: value for name, value in metrics.items() if np.isfinite(value)}
