@@ -8,6 +8,7 @@ other processes has an importable home.
 import importlib
 import logging
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -21,7 +22,7 @@ from tasks.errors import GenreflowError
 
 Config = TypeVar("Config", bound=FlowConfig)
 
-EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 0, 1, 2, 130, 143
 
 # Read by Prefect and MLflow when they are imported. What the user set stays.
 ENVIRONMENT = {
@@ -51,6 +52,8 @@ def run_command(config_type: type[Config], run: str | Callable[[Config], int]) -
         for key, value in ENVIRONMENT.items():
             os.environ.setdefault(key, value)
         log_to_console(config.verbose)
+        # An exit, not an end on the spot: the Prefect server that this process started has to end, too.
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
         if callable(run):
             return run(config)
         run_flow(run, config)

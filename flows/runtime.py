@@ -15,7 +15,7 @@ from filelock import FileLock, Timeout
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from flows.config import FlowConfig
-from tasks.errors import GenreflowError
+from tasks.errors import DataError, GenreflowError
 from tasks.paths import DataPaths
 from tasks.stage import config_dict
 from tasks.tracking import runs
@@ -34,14 +34,20 @@ def exclusive(paths: DataPaths) -> Iterator[None]:
 
     Raises:
         DataFolderBusyError: another process holds it.
+        DataError: the folder cannot be written.
     """
-    paths.root.mkdir(parents=True, exist_ok=True)
     lock = FileLock(paths.lock, timeout=0, is_singleton=True, thread_local=False)
     try:
+        paths.root.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout as error:
         raise DataFolderBusyError(
             f"another pipeline works in {paths.root}; wait for it, or set GENREFLOW_DATA_DIR to another folder"
+        ) from error
+    except OSError as error:
+        raise DataError(
+            f"{paths.root} cannot be written ({error.strerror}); mend its permissions, or set GENREFLOW_DATA_DIR to "
+            "another folder"
         ) from error
     try:
         yield

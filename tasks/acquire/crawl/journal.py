@@ -20,6 +20,7 @@ from tasks.errors import CrawlBusyError, DataError
 from tasks.schema import MovieId
 
 VERSION: Final = 1
+_FAULTS_OF_THE_DISK: Final = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM")
 SECONDS_A_DAY: Final = 86_400
 _TABLES: Final = """
     CREATE TABLE IF NOT EXISTS answers (
@@ -169,9 +170,14 @@ def _explained(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorname", "").startswith(_FAULTS_OF_THE_DISK):
+            raise DataError(
+                f"{path} cannot be used ({error}): make room, or mend the permissions, and start the crawl again. "
+                "What was answered so far is kept."
+            ) from error
         raise DataError(
-            f"{path} cannot be used ({error}). If the disk has room and the file may be written, it is damaged: "
-            "move it away, and the crawl begins anew; plots exported so far serve as the source `published` then."
+            f"{path} is damaged ({error}): move it away, and the crawl begins anew; plots exported so far serve as the "
+            "source `published` then."
         ) from error
 
 

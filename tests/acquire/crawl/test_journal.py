@@ -75,7 +75,7 @@ def test_reading_makes_nothing_and_works_beside_a_writer(tmp_path):
 def test_a_damaged_journal_is_named(tmp_path, open_it):
     path = tmp_path / "journal.sqlite"
     path.write_bytes(b"not a database, but long enough to be taken for one" * 50)
-    with pytest.raises(DataError, match=r"journal\.sqlite cannot be used"), open_it(path) as journal:
+    with pytest.raises(DataError, match=r"journal\.sqlite is damaged"), open_it(path) as journal:
         journal.states("omdb", NOW, 30)
 
 

@@ -1,0 +1,38 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from flows.runtime import DataFolderBusyError, exclusive
+from tasks.errors import DataError
+from tasks.paths import DataPaths
+
+PROGRAM = """
+import atexit, os, signal
+from flows.command_line import run_command
+from flows.config import FlowConfig
+atexit.register(print, "ended in order")
+run_command(FlowConfig, lambda _: os.kill(os.getpid(), signal.SIGTERM))
+"""
+
+
+def test_a_data_folder_is_one_pipelines_at_a_time(tmp_path: Path) -> None:
+    paths = DataPaths(tmp_path / "data")
+    with exclusive(paths), exclusive(paths):  # a flow within a flow
+        pass
+    with FileLock(paths.lock), pytest.raises(DataFolderBusyError, match="another pipeline works in"):
+        exclusive(paths).__enter__()
+
+
+def test_a_data_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("no folder")
+    with pytest.raises(DataError, match=r"data cannot be written .*set GENREFLOW_DATA_DIR to another folder"):
+        exclusive(DataPaths(tmp_path / "data")).__enter__()
+
+
+def test_a_termination_leaves_no_server_behind() -> None:
+    """What ends with the process, as its Prefect server does, hears of it."""
+    done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (143, "ended in order\n")
