@@ -157,7 +157,11 @@ class PredictConfig(FlowConfig):
     input: Path | None = Field(None, description="CSV with movie_id, description and optionally movie_name and fields.")
     output: Path | None = Field(None, description="CSV to write: movie_id, genres and one score a genre.")
     model: str = Field("champion", description="champion, or an MLflow model address such as models:/name/1.")
-    rule: str | None = Field(None, description="Decision rule; none: the one stored as the model's best.")
+    rule: str | None = Field(
+        None,
+        description="A stored decision rule (per-genre, expected-jaccard, ...), threshold=0.3, top=2, or thresholds of "
+        "genres, Drama=0.6,Horror=0.3; none: the one stored as the model's best.",
+    )
 
     @model_validator(mode="after")
     def _one_kind_of_input(self) -> Self:

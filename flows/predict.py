@@ -16,7 +16,7 @@ def answer(config: PredictConfig) -> int:
     classifier = GenreClassifier.load(fetch_classifier(config.model))
     movies = pl.DataFrame({"movie_name": [config.title or ""], "description": [config.text]})
     row = classifier.predict(movies, config.rule).row(0, named=True)
-    lines = [row["genres"], ""]
+    lines = [row["genres"] or "none of the genres", ""]
     for genre in sorted(classifier.genres, key=lambda genre: -row[f"score_{genre}"]):
         score = row[f"score_{genre}"]
         mark = "*" if genre in row["genres"].split(", ") else " "

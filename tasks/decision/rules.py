@@ -1,34 +1,39 @@
-"""Decision rules as small frozen objects, and their form in JSON. Owns deciding; fitting is `tasks.decision.fit`.
+"""Decision rules as small frozen objects. Owns deciding; fitting is `tasks.decision.fit`, JSON `tasks.decision.stored`.
 
-Every rule decides at least one genre for every movie.
+Every rule decides at least one genre for every movie, unless its fallback is "none".
 """
 
-import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar, Final
+from dataclasses import dataclass
+from typing import ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tasks.decision.calibration import Calibration
-from tasks.decision.expected_jaccard import ROWS_AT_ONCE, expected_jaccard
+from tasks.decision.expected import expected_f1, expected_jaccard
 from tasks.errors import DataError
 
 Scores = NDArray[np.float32]
 Decided = NDArray[np.bool_]
 
+# What a movie gets none of whose scores reaches its threshold: the genre with the highest score (of equally high ones
+# the first in genre order), no genre at all, or always the genre of this column.
+Fallback = Literal["highest-score", "none"] | int
+
+ROWS_AT_ONCE: Final = 5_000  # bounds the memory for any number of movies
+REMEDY: Final = "evaluate the model again"
+
 
 @dataclass(frozen=True)
 class Rule(ABC):
-    """Turns scores into genres. Knows at most the number of genres. Its fields are numbers, or tuples of numbers."""
+    """Turns scores into genres. Knows at most the number of genres."""
 
     kind: ClassVar[str]  # its name in JSON
 
     @abstractmethod
     def decide(self, scores: Scores) -> Decided:
-        """Return which genres each movie gets, at least one. A movie's genres do not depend on the other movies.
+        """Return which genres each movie gets. A movie's genres do not depend on the other movies.
 
         Args:
             scores: (n_movies, n_genres), each in [0, 1].
@@ -44,17 +49,18 @@ class Rule(ABC):
 
 @dataclass(frozen=True)
 class GlobalThreshold(Rule):
-    """Decides the genres whose score is the threshold or more; the one with the highest score where there is none.
+    """Decides the genres whose score is the threshold or more; where there is none, what the fallback says.
 
-    Of equally high scores the first in genre order counts. A threshold above 1 is never reached.
+    A threshold above 1 is never reached.
     """
 
     kind: ClassVar[str] = "global-threshold"
     threshold: float
+    fallback: Fallback = "highest-score"
 
     def decide(self, scores: Scores) -> Decided:
         """See `Rule.decide`."""
-        return _at_least(scores, self.genre_thresholds(scores.shape[-1]))
+        return _reaching(scores, self.genre_thresholds(scores.shape[-1]), self.fallback)
 
     def genre_thresholds(self, n_genres: int) -> tuple[float, ...]:
         """See `Rule.genre_thresholds`."""
@@ -67,10 +73,11 @@ class PerGenreThresholds(Rule):
 
     kind: ClassVar[str] = "per-genre-thresholds"
     thresholds: tuple[float, ...]
+    fallback: Fallback = "highest-score"
 
     def decide(self, scores: Scores) -> Decided:
         """See `Rule.decide`."""
-        return _at_least(scores, self.thresholds)
+        return _reaching(scores, self.thresholds, self.fallback)
 
     def genre_thresholds(self, n_genres: int) -> tuple[float, ...]:  # noqa: ARG002  the rule has its own number
         """See `Rule.genre_thresholds`."""
@@ -78,16 +85,36 @@ class PerGenreThresholds(Rule):
 
 
 @dataclass(frozen=True)
-class ExpectedJaccardSet(Rule):
-    """Decides for each movie the set of genres with the greatest expected Jaccard, by its calibrated scores.
+class TopGenres(Rule):
+    """Decides the `count` genres with the highest scores, of equally high ones the first in genre order."""
+
+    kind: ClassVar[str] = "top-genres"
+    count: int
+
+    def decide(self, scores: Scores) -> Decided:
+        """See `Rule.decide`."""
+        check_scores(scores, scores.shape[-1])
+        order = np.argsort(-scores, axis=1, kind="stable")
+        decided = np.zeros(scores.shape, dtype=np.bool_)
+        np.put_along_axis(decided, order[:, : self.count], values=True, axis=1)
+        return decided
+
+
+@dataclass(frozen=True)
+class ExpectedSet(Rule):
+    """Decides for each movie the set of genres with the greatest expected value of a metric, by calibrated scores.
 
     The set always consists of the most probable genres (of equally probable ones the first in genre order), and it is
-    the smallest of equally good ones; see `expected_jaccard`.
+    the smallest of equally good ones; see `tasks.decision.expected`.
     """
 
-    kind: ClassVar[str] = "expected-jaccard-set"
     slopes: tuple[float, ...]  # of the calibration
     intercepts: tuple[float, ...]
+
+    @staticmethod
+    @abstractmethod
+    def expected(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the expected metric of each movie's 1, 2, ... most probable genres; see `tasks.decision.expected`."""
 
     def decide(self, scores: Scores) -> Decided:
         """See `Rule.decide`."""
@@ -97,30 +124,26 @@ class ExpectedJaccardSet(Rule):
         for start in range(0, len(scores), ROWS_AT_ONCE):
             probabilities = calibration.apply(scores[start : start + ROWS_AT_ONCE])
             order = np.argsort(-probabilities, axis=1, kind="stable")
-            by_size = expected_jaccard(np.take_along_axis(probabilities, order, axis=1))
+            by_size = self.expected(np.take_along_axis(probabilities, order, axis=1))
             chosen = np.arange(scores.shape[1]) <= by_size.argmax(axis=1)[:, None]
             np.put_along_axis(decided[start : start + ROWS_AT_ONCE], order, chosen, axis=1)
         return decided
 
 
-RULE_CLASSES: Final[tuple[type[Rule], ...]] = (GlobalThreshold, PerGenreThresholds, ExpectedJaccardSet)
-REMEDY: Final = "evaluate the model again"
+@dataclass(frozen=True)
+class ExpectedJaccardSet(ExpectedSet):
+    """Decides the set with the greatest expected Jaccard."""
+
+    kind: ClassVar[str] = "expected-jaccard-set"
+    expected = staticmethod(expected_jaccard)
 
 
-def rules_to_json(rules: Mapping[str, Rule]) -> dict[str, Any]:
-    """Return named rules as plain JSON values, in their order."""
-    return {name: {"kind": rule.kind, **_plain_fields(rule)} for name, rule in rules.items()}
+@dataclass(frozen=True)
+class ExpectedF1Set(ExpectedSet):
+    """Decides the set with the greatest expected F1 of the movie."""
 
-
-def rules_from_json(stored: object) -> dict[str, Rule]:
-    """Return the named rules that `rules_to_json` made these values of.
-
-    Raises:
-        DataError: the values are not what it makes; the message names the rule and the field.
-    """
-    if not isinstance(stored, dict) or not stored:
-        raise DataError(f"decision rules: expected an object with a field for each rule, not {stored!r}; {REMEDY}")
-    return {str(name): _rule_from_json(f"decision rule {name!r}", values) for name, values in stored.items()}
+    kind: ClassVar[str] = "expected-f1-set"
+    expected = staticmethod(expected_f1)
 
 
 def check_scores(scores: Scores, n_genres: int) -> None:
@@ -139,40 +162,16 @@ def check_scores(scores: Scores, n_genres: int) -> None:
         )
 
 
-def _at_least(scores: Scores, thresholds: tuple[float, ...]) -> Decided:
+def _reaching(scores: Scores, thresholds: tuple[float, ...], fallback: Fallback) -> Decided:
     check_scores(scores, len(thresholds))
     decided = np.asarray(scores >= np.asarray(thresholds))  # in double precision, as the thresholds were tuned
+    if fallback == "none":
+        return decided
     empty = np.flatnonzero(~decided.any(axis=1))
-    decided[empty, scores[empty].argmax(axis=1)] = True
+    if fallback == "highest-score":
+        decided[empty, scores[empty].argmax(axis=1)] = True
+    elif fallback < len(thresholds):
+        decided[empty, fallback] = True
+    else:
+        raise DataError(f"the fallback is genre {fallback}, where {len(thresholds)} genres are decided; {REMEDY}")
     return decided
-
-
-def _plain_fields(rule: Rule) -> dict[str, Any]:
-    values = {field.name: getattr(rule, field.name) for field in fields(rule)}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-
-
-def _rule_from_json(where: str, values: object) -> Rule:
-    if not isinstance(values, dict):
-        raise DataError(f"{where}: expected an object, not {values!r}; {REMEDY}")
-    rule_class = {each.kind: each for each in RULE_CLASSES}.get(str(values.get("kind")))
-    if rule_class is None:
-        raise DataError(f"{where}: unknown kind {values.get('kind')!r}; {REMEDY}")
-    numbers: dict[str, float | tuple[float, ...]] = {}
-    for field in fields(rule_class):
-        value = values.get(field.name)
-        found = _numbers(f"{where}: {field.name}", [value] if field.type is float else value)
-        numbers[field.name] = found[0] if field.type is float else found
-    if len({len(value) for value in numbers.values() if isinstance(value, tuple)}) > 1:
-        raise DataError(f"{where}: {' and '.join(numbers)} must be of the same length; {REMEDY}")
-    return rule_class(**numbers)
-
-
-def _numbers(where: str, values: object) -> tuple[float, ...]:
-    if not isinstance(values, list) or not values or not all(_is_finite_number(value) for value in values):
-        raise DataError(f"{where} must be finite numbers, not {values!r}; {REMEDY}")
-    return tuple(float(value) for value in values)
-
-
-def _is_finite_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

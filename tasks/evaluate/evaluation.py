@@ -17,11 +17,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tasks.decision.calibration import Calibration
 from tasks.decision.fit import fit_rules
-from tasks.decision.rules import Rule, rules_to_json
+from tasks.decision.rules import Rule
+from tasks.decision.stored import rules_to_json
 from tasks.errors import DataError
-from tasks.evaluate.metrics import MOVIE_METRICS, evaluate, movie_metrics
+from tasks.evaluate.calibration import calibration_table, expected_calibration_error, reliability_table
+from tasks.evaluate.config import LOWER_IS_BETTER, ChoiceMetric
+from tasks.evaluate.metrics import MOVIE_METRICS, decision_metrics, movie_metrics
 from tasks.evaluate.per_genre import per_genre_table
+from tasks.evaluate.ranking import ranking_metrics
 from tasks.paths import DataPaths
 from tasks.schema import PREDICTIONS
 from tasks.scores import Scores, read_scores, truth_matrix
@@ -31,10 +36,13 @@ logger = logging.getLogger(__name__)
 
 TASKS: Final = Path(__file__).parents[1]
 FOLDS: Final = 5
+OUT_OF_FOLD: Final = "out_of_fold"
 RULES_FILE: Final = "rules.json"
 METRICS_FILE: Final = "metrics.json"
 PER_GENRE_FILE: Final = "per_genre.csv"
 PREDICTIONS_FILE: Final = "predictions_test.parquet"
+CALIBRATION_FILE: Final = "calibration.csv"
+RELIABILITY_FILE: Final = "reliability.csv"
 
 
 @dataclass(frozen=True)
@@ -45,20 +53,24 @@ class ScoredPart:
     truth: NDArray[np.bool_]
 
 
-def evaluate_model(model_folder: Path, paths: DataPaths) -> StageResult:
+def evaluate_model(model_folder: Path, paths: DataPaths, choose_by: ChoiceMetric = "jaccard") -> StageResult:
     """Fit every decision rule to a model's scores, choose one, and write what it does beside the scores.
 
     - `rules.json`: `chosen`, `genres`, and `rules`, all fitted ones by name (`tasks.decision.rules.rules_from_json`).
-    - `metrics.json`: `chosen_rule`, and `rules`, for each rule the metrics of `tasks.evaluate.metrics.evaluate` under
-      `val/<metric>` (cross-fitted) and `test/<metric>`. An undefined metric is absent.
+    - `metrics.json`: `chosen_rule`, `chosen_by`, and `rules`, for each rule the metrics of
+      `tasks.evaluate.metrics.evaluate` under `val/<metric>` (cross-fitted) and `test/<metric>`, and the expected
+      calibration error of all scores as they are (`test/ece_raw`) and after the calibration that was fitted on
+      validation (`test/ece_calibrated`), which do not depend on the rule. An undefined metric is absent.
     - `per_genre.csv`: the table of `per_genre_table`, on test, by the chosen rule.
     - `predictions_test.parquet`: `schema.PREDICTIONS`, by the chosen rule.
+    - `calibration.csv`, `reliability.csv`: of `tasks.evaluate.calibration`, on test, as they are and calibrated.
 
-    The chosen rule has the greatest `val/jaccard`; of equals it is the simplest.
+    The chosen rule has the best `val/<choose_by>`; of equals it is the simplest.
 
     Args:
         model_folder: holds `scores_validation.parquet` and `scores_test.parquet`.
         paths: the data folder with the cleaned movies and the split.
+        choose_by: the metric to choose the rule by.
 
     Returns:
         The stage's result. Counts: `chosen_rule`, its `val/jaccard` and `test/jaccard`, `validation_movies`,
@@ -71,9 +83,9 @@ def evaluate_model(model_folder: Path, paths: DataPaths) -> StageResult:
     stage = Stage(
         name="evaluate",
         folder=model_folder,
-        outputs=(RULES_FILE, METRICS_FILE, PER_GENRE_FILE, PREDICTIONS_FILE),
+        outputs=(RULES_FILE, METRICS_FILE, PER_GENRE_FILE, PREDICTIONS_FILE, CALIBRATION_FILE, RELIABILITY_FILE),
         inputs=(*(_scores_path(model_folder, part) for part in ("validation", "test")), paths.movies, paths.splits),
-        config={"folds": FOLDS},
+        config={"folds": FOLDS, "choose_by": choose_by},
         code=(TASKS / "evaluate", TASKS / "decision", TASKS / "scores.py"),
         packages=("numpy", "polars"),
     )
@@ -86,20 +98,28 @@ def evaluate_model(model_folder: Path, paths: DataPaths) -> StageResult:
                 f"{model_folder}: validation has scores of {', '.join(validation.scores.genres)}; test has scores of "
                 f"{', '.join(test.scores.genres)}; they must be of the same genres in the same order: train it again"
             )
-        return _evaluate_parts(validation, test, folder)
+        return _evaluate_parts(validation, test, choose_by, folder)
 
     return run_stage(stage, build)
 
 
-def cross_fit(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
+def cross_fit(
+    scores: NDArray[np.float32], truth: NDArray[np.bool_], fold_of: NDArray[np.integer[Any]] | None = None
+) -> dict[str, NDArray[np.bool_]]:
     """Return each rule's decisions on movies that it was not fitted on, by rule name.
 
-    Every fifth movie is in the same fold. With fewer movies than folds each movie is a fold; a single movie is decided
-    by rules that were fitted on it, for want of others.
+    With fewer movies than folds each movie is a fold; a single movie is decided by rules that were fitted on it, for
+    want of others.
+
+    Args:
+        scores: (n_movies, n_genres), in [0, 1].
+        truth: of the same shape.
+        fold_of: the fold of each movie, (n_movies,); none: every fifth movie is in the same fold.
     """
-    fold_of = np.arange(len(scores)) % min(FOLDS, len(scores))
+    if fold_of is None:
+        fold_of = np.arange(len(scores)) % min(FOLDS, len(scores))
     decided: dict[str, NDArray[np.bool_]] = {}
-    for fold in range(fold_of.max() + 1):
+    for fold in np.unique(fold_of):
         held_out = fold_of == fold
         others = held_out if held_out.all() else ~held_out
         for name, rule in fit_rules(scores[others], truth[others]).items():
@@ -110,12 +130,18 @@ def cross_fit(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> dict[str
 def read_part(model_folder: Path, part: str, paths: DataPaths) -> ScoredPart:
     """Return a model's scores on a part with the truth.
 
+    Args:
+        model_folder: holds `scores_<part>.parquet`.
+        part: of the split; or "out_of_fold", all movies.
+        paths: the data folder with the cleaned movies and the split.
+
     Raises:
         DataError: the scores are not of exactly the movies of the part, or the part is empty.
     """
     path = _scores_path(model_folder, part)
     scores = read_scores(path)
-    splits = pl.scan_parquet(paths.splits).filter(pl.col("part").cast(pl.String) == part)
+    in_part = pl.col("part").cast(pl.String).eq(part) | pl.lit(part == OUT_OF_FOLD)
+    splits = pl.scan_parquet(paths.splits).filter(in_part)
     expected = set(splits.select("movie_id").collect().get_column("movie_id").to_list())
     if not expected:
         raise DataError(f"{paths.splits}: no movie is in the {part} part; split again with a larger share for it")
@@ -131,13 +157,14 @@ def read_part(model_folder: Path, part: str, paths: DataPaths) -> ScoredPart:
         raise DataError(
             f"{paths.movies} lacks {genres.null_count()} movies of {paths.splits}; run the split stage again"
         )
-    truth = truth_matrix(genres.to_list(), scores.genres)
+    known = json.loads(paths.genres_json.read_text(encoding="utf-8")) if paths.genres_json.is_file() else ()
+    truth = truth_matrix(genres.to_list(), scores.genres, ignored=known)  # a model may tell some of the genres only
     if not truth.any():
         raise DataError(f"{paths.movies}: no movie of the {part} part has a genre; clean the listings again")
     return ScoredPart(scores, truth)
 
 
-def _evaluate_parts(validation: ScoredPart, test: ScoredPart, folder: Path) -> dict[str, Any]:
+def _evaluate_parts(validation: ScoredPart, test: ScoredPart, choose_by: ChoiceMetric, folder: Path) -> dict[str, Any]:
     genres = validation.scores.genres
     unseen = [genre for genre, y in zip(genres, validation.truth.T, strict=True) if not y.any()]
     if unseen:
@@ -145,14 +172,15 @@ def _evaluate_parts(validation: ScoredPart, test: ScoredPart, folder: Path) -> d
             "no validation movie is %s: the rules treat it as they treat genres on the whole", ", ".join(unseen)
         )
     rules = fit_rules(validation.scores.scores, validation.truth)
-    metrics = _score_rules(rules, validation, test)
-    chosen = max(rules, key=lambda name: metrics[name]["val/jaccard"])
-    _write_json(folder / RULES_FILE, {"chosen": chosen, "genres": genres, "rules": rules_to_json(rules)})
-    _write_json(folder / METRICS_FILE, {"chosen_rule": chosen, "rules": metrics})
+    calibration = _write_calibration(validation, test, folder)
+    metrics = {rule: values | calibration for rule, values in _score_rules(rules, validation, test).items()}
+    chosen = choose_rule(metrics, choose_by)
+    write_json(folder / RULES_FILE, {"chosen": chosen, "genres": genres, "rules": rules_to_json(rules)})
+    write_json(folder / METRICS_FILE, {"chosen_rule": chosen, "chosen_by": choose_by, "rules": metrics})
     decided = rules[chosen].decide(test.scores.scores)
     thresholds = rules[chosen].genre_thresholds(len(genres))
     per_genre_table(test.truth, decided, test.scores.scores, genres, thresholds).write_csv(folder / PER_GENRE_FILE)
-    _predictions(test, decided).write_parquet(folder / PREDICTIONS_FILE, compression="zstd")
+    predictions_table(test, decided).write_parquet(folder / PREDICTIONS_FILE, compression="zstd")
     return {
         "chosen_rule": chosen,
         "val/jaccard": metrics[chosen]["val/jaccard"],
@@ -163,25 +191,54 @@ def _evaluate_parts(validation: ScoredPart, test: ScoredPart, folder: Path) -> d
     }
 
 
+def choose_rule(metrics: Mapping[str, Mapping[str, float]], choose_by: ChoiceMetric) -> str:
+    """Return the rule that is best on validation, the first of equals. A rule whose metric is undefined is no choice.
+
+    Raises:
+        DataError: the metric is undefined for every rule.
+    """
+    sign = -1 if choose_by in LOWER_IS_BETTER else 1
+    found = {
+        rule: sign * values[f"val/{choose_by}"] for rule, values in metrics.items() if f"val/{choose_by}" in values
+    }
+    if not found:
+        raise DataError(f"{choose_by} is undefined on validation under every rule; choose the rule by another metric")
+    return max(found, key=lambda rule: found[rule])
+
+
 def _score_rules(rules: Mapping[str, Rule], validation: ScoredPart, test: ScoredPart) -> dict[str, dict[str, float]]:
-    held_out = cross_fit(validation.scores.scores, validation.truth)
-    result = {}
-    for name, rule in rules.items():
-        on_validation = evaluate(validation.truth, held_out[name], validation.scores.scores, validation.scores.genres)
-        on_test = evaluate(test.truth, rule.decide(test.scores.scores), test.scores.scores, test.scores.genres)
-        named = {f"val/{metric}": value for metric, value in on_validation.items()}
-        named |= {f"test/{metric}": value for metric, value in on_test.items()}
-        result[name] = {metric: value for metric, value in named.items() if np.isfinite(value)}
+    decided = {
+        "val": cross_fit(validation.scores.scores, validation.truth),
+        "test": {name: rule.decide(test.scores.scores) for name, rule in rules.items()},
+    }
+    result: dict[str, dict[str, float]] = {name: {} for name in rules}
+    for prefix, part in (("val", validation), ("test", test)):
+        ranking = ranking_metrics(part.truth, part.scores.scores)  # whatever the rule
+        for name, labels in decided[prefix].items():
+            values = {**decision_metrics(part.truth, labels), **ranking}
+            result[name] |= {f"{prefix}/{metric}": value for metric, value in values.items() if np.isfinite(value)}
     return result
 
 
-def _predictions(test: ScoredPart, decided: NDArray[np.bool_]) -> pl.DataFrame:
-    names = np.asarray(test.scores.genres)
-    jaccard = movie_metrics(test.truth, decided)[:, MOVIE_METRICS.index("jaccard")]
+def _write_calibration(validation: ScoredPart, test: ScoredPart, folder: Path) -> dict[str, float]:
+    raw, truth = test.scores.scores, test.truth
+    calibrated = Calibration.fit(validation.scores.scores, validation.truth).apply(raw)
+    calibration_table(raw, calibrated, truth, test.scores.genres).write_csv(folder / CALIBRATION_FILE)
+    reliability_table({"raw": raw, "calibrated": calibrated}, truth).write_csv(folder / RELIABILITY_FILE)
+    return {
+        "test/ece_raw": expected_calibration_error(raw, truth),
+        "test/ece_calibrated": expected_calibration_error(calibrated, truth),
+    }
+
+
+def predictions_table(part: ScoredPart, decided: NDArray[np.bool_]) -> pl.DataFrame:
+    """Return `schema.PREDICTIONS` of decisions, in the order of the scores."""
+    names = np.asarray(part.scores.genres)
+    jaccard = movie_metrics(part.truth, decided)[:, MOVIE_METRICS.index("jaccard")]
     return pl.DataFrame(
         {
-            "movie_id": test.scores.movie_ids,
-            "true_genres": [names[row].tolist() for row in test.truth],
+            "movie_id": part.scores.movie_ids,
+            "true_genres": [names[row].tolist() for row in part.truth],
             "predicted_genres": [names[row].tolist() for row in decided],
             "jaccard": pl.Series(jaccard).fill_nan(None),
         },
@@ -193,5 +250,6 @@ def _scores_path(model_folder: Path, part: str) -> Path:
     return model_folder / f"scores_{part}.parquet"
 
 
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write JSON for people and programs; a value that is not a finite number is a defect."""
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n", encoding="utf-8")

@@ -46,10 +46,7 @@ class GenreCounts:
 
 
 def evaluate(truth: Labels, decided: Labels, scores: NDArray[np.float32], genres: Sequence[str]) -> dict[str, float]:
-    """Return every metric by name: those of `movie_metrics`, `genre_metrics` and `ranking_metrics`, and three counts.
-
-    Counts: `undefined_genres`, genres without a positive; `undecided_genres`, genres with positives that were never
-    decided; `movies_without_genre`.
+    """Return every metric by name: those of `decision_metrics` and of `ranking_metrics`.
 
     Args:
         truth: (n_movies, n_genres).
@@ -61,16 +58,29 @@ def evaluate(truth: Labels, decided: Labels, scores: NDArray[np.float32], genres
         DataError: shapes differ, there is no movie, or a score is not a finite number.
     """
     _check(truth, decided, scores, genres)
+    return {**decision_metrics(truth, decided), **ranking_metrics(truth, scores)}
+
+
+def decision_metrics(truth: Labels, decided: Labels) -> dict[str, float]:
+    """Return the metrics that depend on decisions by name: of `movie_metrics` and `genre_metrics`, and four counts.
+
+    Counts: `undefined_genres`, genres without a positive; `undecided_genres`, genres with positives that were never
+    decided; `movies_without_genre`, without a true one; `undecided_movies`, for which no genre was decided.
+
+    Args:
+        truth: (n_movies, n_genres), at least one movie.
+        decided: of the same shape.
+    """
     per_movie = movie_metrics(truth, decided)
     counts = count_genres(truth, decided)
     positives = counts.tp + counts.fn
     return {
         **{name: mean_of_defined(per_movie[:, column]) for column, name in enumerate(MOVIE_METRICS)},
         **{name: float(value) for name, value in genre_metrics(counts).items()},
-        **ranking_metrics(truth, scores),
         "undefined_genres": float((positives == 0).sum()),
         "undecided_genres": float(((positives > 0) & (counts.tp + counts.fp == 0)).sum()),
         "movies_without_genre": float((~truth.any(axis=1)).sum()),
+        "undecided_movies": float((~decided.any(axis=1)).sum()),
     }
 
 

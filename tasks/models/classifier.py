@@ -12,8 +12,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tasks.decision.rules import Rule, rules_from_json
-from tasks.errors import ConfigError, DataError, ModelError
+from tasks.decision.parse import parse_rule
+from tasks.decision.rules import Rule
+from tasks.decision.stored import rules_from_json
+from tasks.errors import DataError, ModelError
 from tasks.models.ensemble import EnsembleModel, load_model
 from tasks.models.genre_model import GenreModel
 
@@ -38,15 +40,14 @@ class GenreClassifier:
 
         Args:
             movies: column `description`, and optionally `movie_name`; null counts as empty. Other columns are ignored.
-            rule: which of the stored rules decides; None is the chosen one.
+            rule: the name of a stored rule, or a rule of one's own as `tasks.decision.parse.parse_rule` reads it, such
+                as `threshold=0.3`, `top=2` or `Drama=0.6,Horror=0.3`; None is the stored rule that was chosen.
 
         Raises:
             ConfigError: there is no such rule.
             DataError: there is no column `description`.
         """
-        chosen = self.rules.get(rule or self.rule)
-        if chosen is None:
-            raise ConfigError(f"no rule is named {rule!r}; there are: {', '.join(self.rules)}")
+        chosen = parse_rule(rule or self.rule, self.rules, self.genres)
         pieces = [
             self._predict_piece(movies.slice(start, ROWS_AT_ONCE), chosen)
             for start in range(0, max(movies.height, 1), ROWS_AT_ONCE)

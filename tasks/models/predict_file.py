@@ -24,7 +24,7 @@ def predict_file(model_folder: Path, source: Path, target: Path, rule: str | Non
         model_folder: of a stored `GenreClassifier`.
         source: CSV in UTF-8 with a header: `movie_id`, `description`, and optionally `movie_name` and further fields.
         target: appears whole or not at all.
-        rule: decision rule; None is the stored choice.
+        rule: decision rule as `tasks.decision.parse.parse_rule` reads it; None is the stored choice.
 
     Returns:
         The number of rows.

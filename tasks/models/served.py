@@ -25,7 +25,8 @@ class ServedClassifier:
 
         Args:
             model_input: column `description`, optionally the others of `COLUMNS`; further columns are ignored.
-            params: `rule`, the name of a stored decision rule; empty or absent is the chosen one.
+            params: `rule`, a stored decision rule's name or a rule such as `threshold=0.3`, `top=2` or `Drama=0.6`, see
+                `tasks.decision.parse.parse_rule`; empty or absent is the chosen one.
         """
         columns = {name: _texts(model_input[name]) for name in COLUMNS if name in model_input}
         movies = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))

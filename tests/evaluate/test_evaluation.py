@@ -8,9 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.decision.rules import rules_from_json
+from tasks.decision.calibration import Calibration
+from tasks.decision.stored import rules_from_json
 from tasks.errors import DataError
-from tasks.evaluate.evaluation import cross_fit, evaluate_model
+from tasks.evaluate.calibration import expected_calibration_error
+from tasks.evaluate.config import ChoiceMetric
+from tasks.evaluate.evaluation import choose_rule, cross_fit, evaluate_model
 from tasks.evaluate.metrics import evaluate as evaluate_decisions
 from tasks.evaluate.task import evaluate
 from tasks.paths import DataPaths
@@ -18,7 +21,11 @@ from tasks.schema import PREDICTIONS, SPLITS
 from tasks.scores import truth_matrix, write_scores
 
 GENRES = ("Comedy", "Drama", "War")
-RULE_NAMES = ["fixed", "global", "per-genre", "expected-jaccard"]
+RULE_NAMES = [
+    "fixed", "fixed-or-majority", "fixed-or-none", "fixed-0.425", "top", "global", "per-genre", "per-genre-f1",
+    "expected-jaccard", "expected-f1",
+]  # fmt: skip
+CALIBRATION = {"test/ece_raw", "test/ece_calibrated"}
 PART_SIZES = {"train": 5, "validation": 60, "test": 40}
 
 
@@ -67,7 +74,7 @@ def test_metrics_of_every_rule_on_both_parts_and_the_best_on_validation_is_chose
     assert jaccard["fixed"] < best  # no score reaches 0.6: one genre a movie
     chosen = stored["rules"][stored["chosen_rule"]]
     assert {name.split("/")[1] for name in chosen if name.startswith("val/")} == {
-        name.split("/")[1] for name in chosen if name.startswith("test/")
+        name.split("/")[1] for name in chosen.keys() - CALIBRATION if name.startswith("test/")
     }
     assert (result.counts["chosen_rule"], result.counts["test/jaccard"]) == (
         stored["chosen_rule"],
@@ -94,7 +101,7 @@ def test_stored_rules_give_the_stored_predictions_and_figures(model_folder: Path
     expected = evaluate_decisions(truth, decided, scores, GENRES)
     on_test = metrics["rules"][stored["chosen"]]
     assert {
-        name.removeprefix("test/"): value for name, value in on_test.items() if name.startswith("test/")
+        name.removeprefix("test/"): on_test[name] for name in on_test.keys() - CALIBRATION if name.startswith("test/")
     } == expected
     assert predictions["jaccard"].mean() == pytest.approx(expected["jaccard"])
     per_genre = pl.read_csv(model_folder / "per_genre.csv")
@@ -105,7 +112,7 @@ def test_stored_rules_give_the_stored_predictions_and_figures(model_folder: Path
 def test_unchanged_scores_are_skipped_and_a_second_run_makes_the_same_bytes(
     model_folder: Path, paths: DataPaths
 ) -> None:
-    names = ("rules.json", "metrics.json", "per_genre.csv", "predictions_test.parquet")
+    names = ("rules.json", "metrics.json", "calibration.csv", "reliability.csv", "predictions_test.parquet")
     assert not evaluate_model(model_folder, paths).skipped
     first = [(model_folder / name).read_bytes() for name in names]
     assert evaluate_model(model_folder, paths).skipped
@@ -124,7 +131,7 @@ def test_test_scores_have_no_part_in_rules_and_validation_figures(model_folder: 
     assert json.loads((model_folder / "rules.json").read_text()) == before_rules
     for rule in RULE_NAMES:
         assert after["rules"][rule]["val/jaccard"] == before["rules"][rule]["val/jaccard"]
-        assert after["rules"][rule]["test/jaccard"] != before["rules"][rule]["test/jaccard"]
+    assert after["rules"]["global"]["test/jaccard"] != before["rules"]["global"]["test/jaccard"]
 
 
 def test_cross_fitted_decisions_do_not_see_their_own_truth() -> None:
@@ -146,7 +153,7 @@ def test_fewer_movies_than_folds_are_decided_all_the_same(n_movies: int) -> None
     truth = np.ones((n_movies, 2), dtype=np.bool_)
     decided = cross_fit(scores, truth)
     assert list(decided) == RULE_NAMES
-    assert all(rows.any(axis=1).all() for rows in decided.values())
+    assert all(rows.any(axis=1).all() for name, rows in decided.items() if name != "fixed-or-none")
 
 
 def test_a_genre_without_a_validation_positive_is_counted_and_its_threshold_the_global_one(
@@ -254,3 +261,48 @@ def test_equal_rules_give_the_simplest(model_folder: Path, paths: DataPaths) -> 
         write_scores(model_folder / f"scores_{part}.parquet", ids, truth.astype(np.float32), GENRES)
     result = evaluate_model(model_folder, paths)
     assert (result.counts["chosen_rule"], result.counts["val/jaccard"]) == ("fixed", 1)
+
+
+def test_the_rule_is_chosen_by_the_metric_that_is_asked_for(model_folder: Path, paths: DataPaths) -> None:
+    metrics: tuple[ChoiceMetric, ...] = ("jaccard", "f1_macro", "hamming_loss")
+    for metric in metrics:
+        assert not evaluate_model(model_folder, paths, metric).skipped
+        stored = json.loads((model_folder / "metrics.json").read_text())
+        values = {rule: values[f"val/{metric}"] for rule, values in stored["rules"].items()}
+        best = min(values.values()) if metric == "hamming_loss" else max(values.values())
+        assert values[stored["chosen_rule"]] == best
+        assert stored["chosen_by"] == metric
+        assert json.loads((model_folder / "rules.json").read_text())["chosen"] == stored["chosen_rule"]
+
+
+def test_the_first_of_the_best_rules_is_chosen_and_an_undefined_metric_is_no_choice() -> None:
+    metrics = {
+        "a": {"val/jaccard": 0.4, "val/hamming_loss": 0.1},
+        "b": {"val/jaccard": 0.5, "val/hamming_loss": 0.2, "val/f1_macro": 0.1},
+        "c": {"val/jaccard": 0.5, "val/hamming_loss": 0.3, "val/f1_macro": 0.1},
+    }
+    assert choose_rule(metrics, "jaccard") == "b"
+    assert choose_rule(metrics, "hamming_loss") == "a"
+    assert choose_rule(metrics, "f1_macro") == "b"
+    with pytest.raises(DataError, match="balanced_accuracy is undefined"):
+        choose_rule({"fixed": {"val/jaccard": 1.0}}, "balanced_accuracy")
+
+
+def test_calibration_is_fitted_on_validation_and_measured_on_test(model_folder: Path, paths: DataPaths) -> None:
+    evaluate_model(model_folder, paths)
+    scores, truth = {}, {}
+    of_movies = dict(pl.read_parquet(paths.movies).iter_rows())
+    for part in ("validation", "test"):
+        table = pl.read_parquet(model_folder / f"scores_{part}.parquet")
+        scores[part] = table.drop("movie_id").to_numpy().astype(np.float32)
+        truth[part] = truth_matrix([of_movies[movie] for movie in table["movie_id"]], GENRES)
+    calibrated = Calibration.fit(scores["validation"], truth["validation"]).apply(scores["test"])
+    metrics = json.loads((model_folder / "metrics.json").read_text())["rules"]["fixed"]
+    assert metrics["test/ece_raw"] == expected_calibration_error(scores["test"], truth["test"])
+    assert metrics["test/ece_calibrated"] == expected_calibration_error(calibrated, truth["test"])
+    assert metrics["test/ece_calibrated"] < metrics["test/ece_raw"]
+    table = pl.read_csv(model_folder / "calibration.csv")
+    assert table["genre"].to_list() == list(GENRES)
+    assert table["positives"].to_list() == truth["test"].sum(axis=0).tolist()
+    curves = pl.read_csv(model_folder / "reliability.csv").group_by("scores").agg(pl.col("count").sum())
+    assert sorted(curves.rows()) == [("calibrated", 120), ("raw", 120)]

@@ -104,6 +104,7 @@ def test_a_genre_that_is_never_decided_earns_0_and_is_counted() -> None:
     truth, decided, scores = draw()
     found = evaluate(truth, decided, scores, names(6))
     assert found["undecided_genres"] == 1
+    assert found["undecided_movies"] == (~decided.any(axis=1)).sum() > 5
     decided_genres = evaluate(truth[:, :5], decided[:, :5], scores[:, :5], names(5))
     assert found["precision_macro"] == pytest.approx(decided_genres["precision_macro"] * 5 / 6)
 
@@ -134,6 +135,7 @@ def test_nothing_true_at_all_is_undefined_not_0() -> None:
         "undefined_genres": 2,
         "undecided_genres": 0,
         "movies_without_genre": 3,
+        "undecided_movies": 0,
     }
 
 

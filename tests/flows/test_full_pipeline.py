@@ -72,7 +72,7 @@ def test_metrics_have_the_same_names_in_every_child(finished):
     children = [run for run in runs_of(finished, "model") if run.info.status == "FINISHED"]
     (names,) = {frozenset(run.data.metrics) for run in children[: len(TRAINED)]}
     assert names >= {
-        "val/jaccard", "test/jaccard", "test/f1_macro", "test/hamming_loss", "test/signed_overlap",
+        "val/jaccard", "test/jaccard", "test/f1_macro", "test/ece_raw", "test/ece_calibrated", "test/hamming_loss", "test/signed_overlap",
         "rules/fixed/test_jaccard", "time/fit_s", "time/predict_docs_per_s", "size/model_mb",
     }  # fmt: skip
 
@@ -119,19 +119,19 @@ def test_champion_loads_without_this_project(finished, tmp_path):
         "import mlflow.pyfunc, pandas as pd\n"
         f"model = mlflow.pyfunc.load_model({folder!r})\n"
         "rows = pd.DataFrame({'description': ['A ghost haunts the old house.', 'A detective hunts a killer.', '']})\n"
-        "fixed = model.predict(rows, params={'rule': 'fixed'})\n"
+        "two = model.predict(rows, params={'rule': 'top=2'})\n"
         "out = model.predict(rows)\n"
-        "print(json.dumps([out['genres'].tolist(), out.filter(like='score_').values.tolist(), len(fixed)]))\n",
+        "print(json.dumps([out['genres'].tolist(), out.filter(like='score_').values.tolist(), two['genres'].tolist()]))\n",
         encoding="utf-8",
     )
     done = subprocess.run([sys.executable, str(probe)], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    genres, scores, fixed_rows = json.loads(done.stdout.splitlines()[-1])
+    genres, scores, two = json.loads(done.stdout.splitlines()[-1])
     ours = GenreClassifier.load(fetch_classifier("champion")).predict(
         pl.DataFrame({"description": ["A ghost haunts the old house.", "A detective hunts a killer.", ""]})
     )
     assert genres == ours["genres"].to_list()
-    assert fixed_rows == 3
+    assert [len(row.split(", ")) for row in two] == [2, 2, 2]
     assert all(genres)
     flat = [score for row in scores for score in row]
     assert flat == pytest.approx([score for row in ours.drop("genres").rows() for score in row])
@@ -178,11 +178,15 @@ def test_one_text_is_answered(finished, capsys):
     first, _, *scores = capsys.readouterr().out.splitlines()
     assert len(scores) == len(json.loads(finished.paths.genres_json.read_text(encoding="utf-8")))
     assert {line.split()[1] for line in scores if line.startswith("*")} == set(first.split(", "))
+    assert answer(PredictConfig(text="A ghost haunts the old house.", rule="threshold=1,fallback=none")) == 0
+    first, _, *scores = capsys.readouterr().out.splitlines()
+    assert first == "none of the genres"
+    assert not any(line.startswith("*") for line in scores)
 
 
 @pytest.mark.usefixtures("finished")
 def test_unknown_rule_and_model_are_refused():
-    with pytest.raises(ConfigError, match="no rule is named 'dice'; there are: fixed, global"):
+    with pytest.raises(ConfigError, match="no rule is named 'dice'; there are: fixed, .*, global, "):
         answer(PredictConfig(text="x", rule="dice"))
     with pytest.raises(ModelError, match="check the address"):
         answer(PredictConfig(text="x", model="models:/movie-genre-classifier/999"))

@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 
 from tasks.decision.fit import fit_rules
-from tasks.decision.rules import rules_to_json
+from tasks.decision.stored import rules_to_json
 from tasks.errors import ConfigError, DataError, ModelError
 from tasks.models import classifier, classifiers, spec
 from tasks.models.classifier import GenreClassifier
@@ -55,6 +55,19 @@ def test_pieces_make_no_difference(folder, tmp_path, monkeypatch, movies):
     monkeypatch.setattr("tasks.models.predict_file.ROWS_AT_ONCE", 11)
     predict_file(folder, source, tmp_path / "pieces.csv", "expected-jaccard")
     assert (tmp_path / "pieces.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
+
+
+def test_the_rule_and_its_thresholds_can_be_changed_afterwards(folder, tmp_path):
+    source = write(tmp_path, "movie_id,description\na,haunted ghosts\nb,saloon sheriff\n")
+    decided = {}
+    for rule in ("top=2", "threshold=1,fallback=none", "Western=0"):
+        predict_file(folder, source, tmp_path / "out.csv", rule)
+        decided[rule] = pl.read_csv(tmp_path / "out.csv")["genres"].to_list()
+    assert [len(genres.split(", ")) for genres in decided["top=2"]] == [2, 2]
+    assert decided["threshold=1,fallback=none"] == [None, None]
+    assert decided["Western=0"] == ["Horror, Western", "Western"]
+    with pytest.raises(ConfigError, match="no genre is named 'Horor', did you mean Horror"):
+        predict_file(folder, source, tmp_path / "out.csv", "Horor=0.1")
 
 
 def test_header_alone_gives_a_header_alone(folder, tmp_path):
@@ -115,3 +128,4 @@ def test_served_form_answers_every_row_of_a_frame(folder):
     assert answered["genres"].tolist()[::2] == ["Horror", "Western"]
     assert answered.shape == (3, 4)
     assert served.predict(frame, {"rule": "fixed"}).shape == (3, 4)
+    assert served.predict(frame, {"rule": "Drama=0,Horror=0"})["genres"].str.contains("Drama, Horror").all()

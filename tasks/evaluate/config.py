@@ -1,0 +1,20 @@
+"""What can be chosen about evaluation. Owns the config model."""
+
+from typing import Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+ChoiceMetric = Literal[
+    "jaccard", "f1_samples", "f1_micro", "f1_macro", "f1_weighted", "exact_match", "hamming_loss", "balanced_accuracy"
+]
+LOWER_IS_BETTER: Final = frozenset({"hamming_loss"})
+
+
+class EvaluateConfig(BaseModel):
+    """How the decision rule of a model is chosen."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    choose_by: ChoiceMetric = Field(
+        "jaccard", description="Each model gets the decision rule that is best by this metric on validation."
+    )
