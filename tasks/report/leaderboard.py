@@ -1,7 +1,8 @@
 """The leaderboard of evaluated models. Owns its columns, its order and its forms; computes no metric.
 
-Models are ordered by the validation Jaccard, never by the test: the test says how good the chosen one is, and it can
-say so only as long as it has no part in the choice.
+Models are ordered by the metric by which their rules were chosen (the Jaccard, unless told otherwise) on validation,
+never by the test: the test says how good the chosen one is, and it can say so only as long as it has no part in the
+choice.
 """
 
 import io
@@ -23,6 +24,7 @@ from tasks.report.bootstrap import paired_differences
 # Column: where its value is, and how many decimals people see.
 _METRICS: Final = {
     "val_jaccard": ("val/jaccard", 4),
+    "val_f1_macro": ("val/f1_macro", 4),
     "test_jaccard": ("test/jaccard", 4),
     "test_f1_samples": ("test/f1_samples", 4),
     "test_f1_micro": ("test/f1_micro", 4),
@@ -39,7 +41,13 @@ _BEHIND: Final = {"behind": 4, "behind_low": 4, "behind_high": 4}
 _DECIMALS: Final = {**{column: decimals for column, (_, decimals) in _METRICS.items()}, **_BEHIND, **_COSTS}
 
 LEADERBOARD: Final = pl.Schema(
-    {"rank": pl.Int64, "model": pl.String, "rule": pl.String, **dict.fromkeys(_DECIMALS, pl.Float64)}
+    {
+        "rank": pl.Int64,
+        "model": pl.String,
+        "chosen_by": pl.String,
+        "rule": pl.String,
+        **dict.fromkeys(_DECIMALS, pl.Float64),
+    }
 )
 METRICS_FILE, FIT_FILE, PREDICTIONS_FILE = "metrics.json", "fit.json", "predictions_test.parquet"
 CHAMPION_MARK: Final = "★"
@@ -64,13 +72,13 @@ _TERMINAL_COLUMNS: Final = {
 def rank_models(model_folders: Sequence[Path]) -> pl.DataFrame:
     """Gather evaluated models into one table (`LEADERBOARD`), the best on validation first.
 
-    A metric that is absent or undefined is null; a model without a validation Jaccard comes last. Equal models are
-    ordered by name. `behind` is how much less test Jaccard a model has than the first one, on the movies where both
-    have one, with its 95 % interval by a paired bootstrap.
+    The best by the metric that `chosen_by` names. A metric that is absent or undefined is null; a model without the one
+    that decides comes last. Equal models are ordered by name. `behind` is how much less test Jaccard a model has than
+    the first one, on the movies where both have one, with its 95 % interval by a paired bootstrap.
 
     Raises:
-        DataError: no folder is given, two have one name, a file in one is missing or damaged, or the models were not
-            tested on the same movies.
+        DataError: no folder is given, two have one name, a file in one is missing or damaged, the models were not
+            tested on the same movies, or their rules were chosen by different metrics.
     """
     if not model_folders:
         raise DataError("leaderboard: no evaluated model; expected at least one folder with metrics.json and fit.json")
@@ -80,8 +88,10 @@ def rank_models(model_folders: Sequence[Path]) -> pl.DataFrame:
     folders = dict(zip(names, model_folders, strict=True))
     rows = [_read_model(folder) for folder in model_folders]
     schema = {name: kind for name, kind in LEADERBOARD.items() if name != "rank" and name not in _BEHIND}
-    ordered = pl.DataFrame(rows, schema=schema).sort(
-        "val_jaccard", "model", descending=[True, False], nulls_last=True, maintain_order=True
+    if len(metrics := {row["chosen_by"] for row in rows}) > 1:
+        raise DataError(f"leaderboard: rules were chosen by {' and by '.join(sorted(metrics))}; evaluate all by one")
+    ordered = pl.DataFrame(rows, schema={**schema, "key": pl.Float64}).sort(
+        "key", "model", descending=[True, False], nulls_last=True, maintain_order=True
     )
     differences = _behind_first([folders[name] for name in ordered["model"]])
     behind = pl.DataFrame(differences, schema=dict.fromkeys(_BEHIND, pl.Float64), orient="row")
@@ -139,8 +149,9 @@ def render_terminal(leaderboard: pl.DataFrame) -> str:
     text = io.StringIO()
     Console(file=text, width=TERMINAL_WIDTH, color_system=None, legacy_windows=False).print(table)
     lines = [line.rstrip() for line in text.getvalue().splitlines()]
+    metric = {"jaccard": "Jaccard (J)", "f1_macro": "macro F1"}.get(chosen_by := leaderboard["chosen_by"][0], chosen_by)
     notes = [
-        f"{CHAMPION_MARK} champion: best Jaccard (J) on validation. Other figures are of the test movies.",
+        f"{CHAMPION_MARK} champion: best {metric} on validation. Other figures are of the test movies.",
         "behind: less test Jaccard than the champion; ≈ its 95 % interval (paired bootstrap) holds zero.",
     ]
     return "\n".join([*(line for line in lines if line), *notes])
@@ -156,7 +167,11 @@ def _read_model(folder: Path) -> dict[str, Any]:
         )
     values = {column: _number(rules[rule], key) for column, (key, _) in _METRICS.items()}
     costs = {column: _number(fit, column) for column in _COSTS}
-    return {"model": folder.name, "rule": rule, **values, **costs}
+    chosen_by = str(metrics.get("chosen_by", "jaccard"))
+    key = _number(rules[rule], f"val/{chosen_by}")
+    if key is not None and chosen_by == "hamming_loss":
+        key = -key
+    return {"model": folder.name, "chosen_by": chosen_by, "rule": rule, **values, **costs, "key": key}
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:

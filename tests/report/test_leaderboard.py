@@ -113,3 +113,18 @@ def test_models_of_other_test_movies_are_not_compared(tmp_path: Path) -> None:
     predictions.reverse().write_parquet(second / "predictions_test.parquet")
     with pytest.raises(DataError, match="not of the same test movies"):
         rank_models([first, second])
+
+
+def test_the_metric_that_chose_the_rules_sets_the_order(tmp_path: Path) -> None:
+    folders = [
+        write_model(tmp_path, "a", 0.5, **{"val/f1_macro": 0.3}),
+        write_model(tmp_path, "b", 0.4, **{"val/f1_macro": 0.4}),
+    ]
+    for folder in folders:
+        metrics = json.loads((folder / "metrics.json").read_text())
+        (folder / "metrics.json").write_text(json.dumps({**metrics, "chosen_by": "f1_macro"}))
+    leaderboard = rank_models(folders)
+    assert leaderboard["model"].to_list() == ["b", "a"]
+    assert "best macro F1 on validation" in render_terminal(leaderboard)
+    with pytest.raises(DataError, match="chosen by f1_macro and by jaccard"):
+        rank_models([*folders, write_model(tmp_path, "c", 0.6)])
