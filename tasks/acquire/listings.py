@@ -105,8 +105,13 @@ def _embedded_sample(sample: SampleConfig, seed: int) -> Source:
 def _find_source(source: str, raw: Path) -> Source:
     """Return the source that a path names."""
     path = Path(source).expanduser()
-    if source and path.is_dir():  # the path of nothing would be the current folder
-        return _folder(path, raw)
+    try:
+        if source and path.is_dir():  # the path of nothing would be the current folder
+            return _folder(path, raw)
+    except OSError as error:
+        raise SourceError(
+            f"{error.filename or path} cannot be read: {error.strerror}. Check its permissions."
+        ) from error
     if path.suffix.lower() == ".csv" and path.is_file():
         raise SourceError(f"{path} is a single file. Pass its folder: `--source {path.parent}`.")
     if path.is_file():

@@ -185,6 +185,7 @@ def test_the_record_names_what_is_there(paths: DataPaths, make_folder: Any) -> N
     ("source", "said"),
     [
         ("nowhere", r"no source 'nowhere'.*`sample`, `kaggle`, a folder"),
+        ("", "no source ''"),
         ("empty", r"no \*\.csv in the folder .*empty\. Expected is one CSV per genre"),
         ("only_zip", r"no \*\.csv in the folder .*It holds set\.zip"),
         ("bad", r"bad/war\.csv: the first row lacks genre, description"),
@@ -213,3 +214,15 @@ def test_the_real_listings_are_accepted(paths: DataPaths, real_listings: Path) -
     assert result.counts["files"] == len(list(real_listings.glob("*.csv")))
     for path in real_listings.glob("*.csv"):
         assert (paths.raw / path.name).read_bytes() == path.read_bytes()
+
+
+def test_a_folder_that_may_not_be_read_is_said(
+    paths: DataPaths, make_folder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(folder: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(folder))
+
+    folder = make_folder()
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(SourceError, match=r"mine cannot be read: Permission denied\. Check its permissions"):
+        acquire(paths, folder)

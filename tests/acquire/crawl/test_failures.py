@@ -5,11 +5,14 @@ import json
 import socket
 import struct
 import time
+import tracemalloc
 from collections.abc import Callable
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
 import pytest
+
+from tasks.acquire.crawl.body import MAX_BYTES
 
 ID = "tt0000001"
 GOOD = {"Response": "True", "imdbID": ID, "Plot": "A ferryman refuses to cross."}
@@ -123,6 +126,17 @@ def test_what_makes_no_sense_is_asked_for_twice_and_then_settled(campaign, fault
     assert result.outcome == "done"
     campaign.run()
     assert len(campaign.server.requests) == 2
+
+
+def test_a_bomb_takes_no_more_memory_than_is_accepted(campaign):
+    campaign.lack(ID)
+    campaign.server.script.extend([GARBLED["bomb"], reply()])
+    tracemalloc.start()
+    campaign.run()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert campaign.states() == {ID: "ok"}
+    assert peak < 3 * MAX_BYTES
 
 
 def test_what_was_garbled_on_its_way_is_right_at_the_second_try(campaign):
