@@ -10,6 +10,7 @@ import polars as pl
 import tasks.picture
 from tasks.errors import DataError
 from tasks.picture import picture_files, write_picture
+from tasks.report.calibration import draw_calibration
 from tasks.report.confusion import count_instead, draw_confusion, draw_instead
 from tasks.report.leaderboard import (
     FIT_FILE,
@@ -23,11 +24,16 @@ from tasks.report.pictures import draw_genres, draw_leaderboard
 from tasks.stage import Stage, StageResult, hash_file, run_stage
 
 LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT = "leaderboard.csv", "leaderboard.md", "leaderboard.txt"
-PER_GENRE_FILE: Final = "per_genre.csv"
-MODEL_PICTURES: Final = ("confusion", "predicted_instead", "per_genre")
+PER_GENRE_FILE, CALIBRATION_FILE, RELIABILITY_FILE = "per_genre.csv", "calibration.csv", "reliability.csv"
+MODEL_PICTURES: Final = ("confusion", "calibration", "predicted_instead", "per_genre")
 
 _CODE: Final = (Path(__file__).parent, Path(tasks.picture.__file__))
-_PER_GENRE_COLUMNS: Final = ("genre", "support", "tp", "fp", "fn", "tn", "precision", "recall", "f1")
+_COLUMNS: Final = {
+    PER_GENRE_FILE: ("genre", "support", "tp", "fp", "fn", "tn", "precision", "recall", "f1"),
+    PREDICTIONS_FILE: ("true_genres", "predicted_genres"),
+    CALIBRATION_FILE: ("genre", "positives", "ece_raw", "ece_calibrated"),
+    RELIABILITY_FILE: ("scores", "mean_score", "share_of_positives"),
+}
 
 
 def write_leaderboard(model_folders: Sequence[Path], results_folder: Path) -> StageResult:
@@ -54,14 +60,15 @@ def write_leaderboard(model_folders: Sequence[Path], results_folder: Path) -> St
 
 
 def write_model_pictures(model_folder: Path, pictures: Sequence[str] = MODEL_PICTURES) -> StageResult:
-    """Draw a model's confusion matrices, what it predicts instead of what it misses, and its score per genre.
+    """Draw a model's confusion matrices, its calibration, what it predicts instead of what it misses, its genres' F1.
 
     Each choice of pictures is a stage of its own, so that drawing more later keeps what is drawn.
 
     Raises:
-        DataError: the model's table per genre or its predictions are missing, damaged or empty.
+        DataError: the model's predictions, or its tables per genre or of its calibration, are missing, damaged or
+            empty.
     """
-    inputs = (model_folder / PER_GENRE_FILE, model_folder / PREDICTIONS_FILE)
+    inputs = tuple(model_folder / name for name in _COLUMNS)
     for path in inputs:
         if not path.is_file():
             raise DataError(f"{path}: not there; evaluate the model first")
@@ -76,12 +83,12 @@ def write_model_pictures(model_folder: Path, pictures: Sequence[str] = MODEL_PIC
     )
 
     def build(folder: Path) -> Mapping[str, Any]:
-        per_genre = _read(inputs[0], _PER_GENRE_COLUMNS)
-        predictions = _read(inputs[1], ("true_genres", "predicted_genres"))
+        per_genre, predictions, calibration, reliability = (_read(path) for path in inputs)
         genres = per_genre["genre"].to_list()
         instead = count_instead(predictions, genres)
         draws = {
             "confusion": partial(draw_confusion, per_genre),
+            "calibration": partial(draw_calibration, calibration, reliability),
             "predicted_instead": partial(draw_instead, instead, genres),
             "per_genre": partial(draw_genres, per_genre),
         }
@@ -92,10 +99,10 @@ def write_model_pictures(model_folder: Path, pictures: Sequence[str] = MODEL_PIC
     return run_stage(stage, build)
 
 
-def _read(path: Path, columns: Sequence[str]) -> pl.DataFrame:
+def _read(path: Path) -> pl.DataFrame:
+    columns = list(_COLUMNS[path.name])
     try:
-        is_csv = path.suffix == ".csv"
-        table = pl.read_csv(path, columns=list(columns)) if is_csv else pl.read_parquet(path, columns=list(columns))
+        table = pl.read_csv(path, columns=columns) if path.suffix == ".csv" else pl.read_parquet(path, columns=columns)
     except pl.exceptions.PolarsError as error:
         raise DataError(f"{path}: expected the columns {', '.join(columns)} ({error}); evaluate it again") from error
     if table.is_empty():

@@ -13,8 +13,8 @@ from tasks.stage import StageResult
 
 @task(name="draw model", task_run_name="draw {model_folder.name}", cache_policy=NO_CACHE, persist_result=False)
 def draw_model(model_folder: Path) -> StageResult:
-    """Draw one evaluated model's confusion matrices into its folder."""
-    return write_model_pictures(model_folder, ["confusion"])
+    """Draw one evaluated model's confusion matrices and its calibration into its folder."""
+    return write_model_pictures(model_folder, ["confusion", "calibration"])
 
 
 @task(name="draw champion", task_run_name="draw {model_folder.name}", cache_policy=NO_CACHE, persist_result=False)

@@ -64,7 +64,7 @@ def test_the_rule_and_its_thresholds_can_be_changed_afterwards(folder, tmp_path)
         predict_file(folder, source, tmp_path / "out.csv", rule)
         decided[rule] = pl.read_csv(tmp_path / "out.csv")["genres"].to_list()
     assert [len(genres.split(", ")) for genres in decided["top=2"]] == [2, 2]
-    assert decided["threshold=1,fallback=none"] == [None, None]
+    assert decided["threshold=1,fallback=none"] == ["", ""]
     assert decided["Western=0"] == ["Horror, Western", "Western"]
     with pytest.raises(ConfigError, match="no genre is named 'Horor', did you mean Horror"):
         predict_file(folder, source, tmp_path / "out.csv", "Horor=0.1")

@@ -8,7 +8,8 @@ from tasks import schema
 from tasks.errors import DataError
 from tasks.paths import DataPaths
 from tasks.report import task
-from tasks.report.stages import write_leaderboard, write_model_pictures
+from tasks.report.calibration import draw_calibration
+from tasks.report.stages import MODEL_PICTURES, write_leaderboard, write_model_pictures
 
 
 def write_model(folder: Path, genres: list[str], jaccard: float = 0.4) -> Path:
@@ -31,6 +32,19 @@ def write_model(folder: Path, genres: list[str], jaccard: float = 0.4) -> Path:
         "jaccard": found,
     }
     pl.DataFrame(per_genre).write_csv(folder / "per_genre.csv")
+    calibration = {
+        "genre": genres,
+        "positives": [10] * count,
+        "ece_raw": [index / 100 for index in range(count)],
+        "ece_calibrated": [0.0] * count,
+    }
+    pl.DataFrame(calibration).write_csv(folder / "calibration.csv")
+    curves = {
+        "scores": ["raw", "raw", "calibrated"],
+        "mean_score": [0.0, 0.5, 0.3],
+        "share_of_positives": [0.1, 0.3, 1.0],
+    }
+    pl.DataFrame(curves).write_csv(folder / "reliability.csv")
     movies = {
         "movie_id": ["tt1", "tt2"],
         "true_genres": [genres[:2], genres[-1:]],
@@ -48,11 +62,11 @@ def write_model(folder: Path, genres: list[str], jaccard: float = 0.4) -> Path:
 def test_a_models_pictures_are_written_the_same_each_time(tmp_path: Path, genres: list[str]) -> None:
     model = write_model(tmp_path / "model", genres)
     result = write_model_pictures(model)
-    names = [f"{name}.{form}" for name in ("confusion", "per_genre", "predicted_instead") for form in ("svg", "png")]
+    names = [f"{name}.{form}" for name in MODEL_PICTURES for form in ("svg", "png")]
     before = [(model / name).read_bytes() for name in names]
     assert result.counts["genres"] == len(genres)
     assert write_model_pictures(model).skipped
-    (model / "draw-confusion-predicted_instead-per_genre.stage.json").unlink()
+    (model / "draw-confusion-calibration-predicted_instead-per_genre.stage.json").unlink()
     assert not write_model_pictures(model).skipped
     assert [(model / name).read_bytes() for name in names] == before
 
@@ -67,6 +81,16 @@ def test_a_table_without_its_columns_is_an_error(tmp_path: Path) -> None:
     (model / "per_genre.csv").write_text("genre,f1\nDrama,0.5\n")
     with pytest.raises(DataError, match="support"):
         write_model_pictures(model)
+
+
+def test_the_calibration_picture_shows_both_kinds_of_scores(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model", list(schema.GENRES))
+    tables = [pl.read_csv(model / name) for name in ("calibration.csv", "reliability.csv")]
+    curves, errors = draw_calibration(*tables).axes
+    drawn = {line.get_label(): line.get_xydata().tolist() for line in curves.lines}
+    assert drawn["raw"] == [[0, 0.1], [0.5, 0.3]]
+    assert drawn["calibrated"] == [[0.3, 1]]
+    assert [label.get_text() for label in errors.get_yticklabels()] == list(reversed(schema.GENRES))  # worst first
 
 
 def test_the_leaderboard_follows_what_any_model_left(tmp_path: Path) -> None:
@@ -86,6 +110,6 @@ def test_the_tasks_do_both(paths: DataPaths) -> None:
     assert task.draw_model.fn(model).folder == model
     assert not (model / "per_genre.png").exists()
     assert task.draw_champion.fn(model).folder == model
-    assert {path.stem for path in model.glob("*.png")} == {"confusion", "predicted_instead", "per_genre"}
+    assert {path.stem for path in model.glob("*.png")} == set(MODEL_PICTURES)
     assert task.leaderboard.fn([model]).folder == paths.results
     assert "★" in (paths.results / "leaderboard.txt").read_text(encoding="utf-8")
