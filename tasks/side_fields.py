@@ -13,8 +13,8 @@ def year(raw: pl.Expr) -> pl.Expr:
 
 
 def runtime_min(raw: pl.Expr) -> pl.Expr:
-    """Parse minutes: `1,040 min` is 1040, and so is `1040`."""
-    digits = raw.str.extract(r"^\s*([0-9][0-9,]*)\s*(?:min)?\s*$").str.replace_all(",", "", literal=True)
+    """Parse minutes: `1,040 min` is 1040."""
+    digits = raw.str.extract(r"^\s*([0-9][0-9,]*)\s*min\s*$").str.replace_all(",", "", literal=True)
     return digits.cast(pl.Int32, strict=False)
 
 

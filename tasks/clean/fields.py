@@ -1,4 +1,4 @@
-"""Side fields out of their texts. Owns the expressions that parse them; knows no rule about movies.
+"""The side fields of a listing as typed columns. Owns which there are and what could not be parsed; knows no rule.
 
 A text that cannot be parsed becomes null; `parse_fields` counts them.
 """
@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from tasks import schema
+from tasks import schema, side_fields
 
 # The raw column of each parsed side field, by the name it has in `schema.MOVIES`.
 SIDE_FIELDS: Final = {
@@ -24,17 +24,6 @@ SIDE_FIELDS: Final = {
 LIST_FIELDS: Final = ("directors", "stars")
 
 
-def year(raw: pl.Expr) -> pl.Expr:
-    """Parse a year of 1800 to 2199, wherever it stands: `I`, `II` ... (which namesake) hold none."""
-    return raw.str.extract(r"(?-u:\b)(1[89][0-9]{2}|2[01][0-9]{2})(?-u:\b)").cast(schema.MOVIES["year"])
-
-
-def runtime_min(raw: pl.Expr) -> pl.Expr:
-    """Parse minutes: `1,040 min` is 1040."""
-    digits = raw.str.extract(r"^\s*([0-9][0-9,]*)\s*min\s*$").str.replace_all(",", "", literal=True)
-    return digits.cast(schema.MOVIES["runtime_min"], strict=False)
-
-
 def rating(raw: pl.Expr) -> pl.Expr:
     """Parse a rating from 0 to 10."""
     number = raw.str.extract(r"^\s*([0-9]{1,2}(?:\.[0-9]+)?)\s*$").cast(schema.MOVIES["rating"])
@@ -47,22 +36,10 @@ def votes(raw: pl.Expr) -> pl.Expr:
     return digits.cast(schema.MOVIES["votes"], strict=False)
 
 
-def certificate(raw: pl.Expr) -> pl.Expr:
-    """Strip a certificate; a blank one is null."""
-    stripped = raw.str.strip_chars()
-    return pl.when(stripped != "").then(stripped)
-
-
-def people(raw: pl.Expr) -> pl.Expr:
-    """Split names at a comma and line break, so that `Ann Other, Jr.` stays one name; no names, or null, are `[]`."""
-    names = raw.str.split(r",\s*\n", literal=False).list.eval(pl.element().str.strip_chars())
-    return names.list.filter(pl.element() != "").fill_null([])
-
-
 _PARSERS: Final[dict[str, Callable[[pl.Expr], pl.Expr]]] = {
-    "year": year,
-    "certificate": certificate,
-    "runtime_min": runtime_min,
+    "year": side_fields.year,
+    "certificate": side_fields.certificate,
+    "runtime_min": side_fields.runtime_min,
     "rating": rating,
     "votes": votes,
 }

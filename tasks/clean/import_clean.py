@@ -11,11 +11,10 @@ from typing import Final
 
 import polars as pl
 
-from tasks import genre_lists, schema
-from tasks.clean import fields, text
+from tasks import genre_lists, placeholders, schema
+from tasks.clean import fields
 from tasks.clean.ledger import Ledger
 from tasks.clean.movies import note_text_groups, note_unknown_genres, write_json, write_movies
-from tasks.clean.original import WORDS_FOR_NOTHING
 from tasks.clean.read import read_table
 from tasks.errors import DataError, SourceError
 from tasks.genre_lists import parse_genres, read_genre_names
@@ -53,8 +52,8 @@ def import_clean_data(paths: DataPaths, csv_path: Path) -> StageResult:
         outputs=(paths.movies.name, paths.clean_csv.name, paths.genres_json.name, paths.dropped.name),
         inputs=(csv_path, names_file) if names_file.is_file() else (csv_path,),
         config={"imported": csv_path.name},
-        code=(Path(__file__).parent, Path(schema.__file__), Path(genre_lists.__file__)),
-        packages=("polars",),
+        code=(Path(__file__).parent, *(Path(module.__file__) for module in (schema, genre_lists, placeholders))),
+        packages=("numpy", "polars"),
     )
     return run_stage(stage, partial(_build, paths, csv_path))
 
@@ -88,7 +87,7 @@ def read_clean_data(csv_path: Path, names: tuple[str, ...], ledger: Ledger) -> p
 _UNUSABLE: Final = {
     "short_row": pl.col("is_short"),
     "no_movie_id": pl.col("movie_id") == "",
-    "no_description": pl.col("description").str.strip_chars().is_in(WORDS_FOR_NOTHING),
+    "no_description": pl.col("description").str.strip_chars().is_in(placeholders.WORDS_FOR_NOTHING),
 }
 
 
@@ -136,7 +135,7 @@ def _as_movies(rows: pl.DataFrame) -> pl.DataFrame:
     description = pl.col("description")
     rows = rows.with_columns(
         description_source=pl.lit("import"),
-        is_truncated=description.str.contains(text.ELLIPSIS) | description.str.contains(text.ANY_TAIL),
+        is_truncated=description.str.contains(placeholders.ELLIPSIS) | description.str.contains(placeholders.ANY_TAIL),
     )
-    people = [fields.people(pl.col(name)) for name in fields.LIST_FIELDS]
+    people = [side_fields.people(pl.col(name)) for name in fields.LIST_FIELDS]
     return rows.with_columns(people).select(pl.col(name).cast(dtype) for name, dtype in schema.MOVIES.items())

@@ -106,7 +106,7 @@ def _values(movies: pl.DataFrame, field: str) -> pl.Expr:
     if field == "year":
         return side_fields.year(text)
     if field == "runtime":
-        return side_fields.runtime_min(text)
+        return side_fields.runtime_min(text.str.replace(r"^\s*([0-9]+)\s*$", "$1 min"))  # a CSV may hold bare minutes
     in_lines = pl.when(text.str.contains("\n")).then(text).otherwise(text.str.replace_all(",", ",\n", literal=True))
     return side_fields.people(in_lines)
 

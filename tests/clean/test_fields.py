@@ -1,25 +1,25 @@
 import polars as pl
 import pytest
 
-from tasks import schema
+from tasks import schema, side_fields
 from tasks.clean import fields
 
 
 @pytest.mark.parametrize(
     ("parse", "raw", "value"),
     [
-        (fields.year, "2023", 2023),
-        (fields.year, "I", None),
-        (fields.year, "(II) (1999)", 1999),
-        (fields.year, "1987-1990", 1987),
-        (fields.year, "20234", None),
-        (fields.year, "0999", None),
-        (fields.year, "", None),
-        (fields.runtime_min, "90 min", 90),
-        (fields.runtime_min, "1,040 min", 1040),
-        (fields.runtime_min, "90", None),
-        (fields.runtime_min, "99999999999 min", None),
-        (fields.runtime_min, "", None),
+        (side_fields.year, "2023", 2023),
+        (side_fields.year, "I", None),
+        (side_fields.year, "(II) (1999)", 1999),
+        (side_fields.year, "1987-1990", 1987),
+        (side_fields.year, "20234", None),
+        (side_fields.year, "0999", None),
+        (side_fields.year, "", None),
+        (side_fields.runtime_min, "90 min", 90),
+        (side_fields.runtime_min, "1,040 min", 1040),
+        (side_fields.runtime_min, "90", None),
+        (side_fields.runtime_min, "99999999999 min", None),
+        (side_fields.runtime_min, "", None),
         (fields.rating, "6.8", 6.8),
         (fields.rating, "10", 10.0),
         (fields.rating, "0.0", 0.0),
@@ -31,14 +31,14 @@ from tasks.clean import fields
         (fields.votes, "12.5", None),
         (fields.votes, "inf", None),
         (fields.votes, "9" * 30, None),
-        (fields.certificate, " PG-13 ", "PG-13"),
-        (fields.certificate, " ", None),
-        (fields.people, "Ann Other", ["Ann Other"]),
-        (fields.people, "Ann Other, \nBo Yi,\n Cy", ["Ann Other", "Bo Yi", "Cy"]),
-        (fields.people, "Ann Other, Jr., \nBo Yi", ["Ann Other, Jr.", "Bo Yi"]),
-        (fields.people, ", \n, \n", []),
-        (fields.people, "", []),
-        (fields.people, None, []),
+        (side_fields.certificate, " PG-13 ", "PG-13"),
+        (side_fields.certificate, " ", None),
+        (side_fields.people, "Ann Other", ["Ann Other"]),
+        (side_fields.people, "Ann Other, \nBo Yi,\n Cy", ["Ann Other", "Bo Yi", "Cy"]),
+        (side_fields.people, "Ann Other, Jr., \nBo Yi", ["Ann Other, Jr.", "Bo Yi"]),
+        (side_fields.people, ", \n, \n", []),
+        (side_fields.people, "", []),
+        (side_fields.people, None, []),
     ],
 )
 def test_one_value(parse: object, raw: str | None, value: object) -> None:
