@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
 from tasks.annotate.config import AnnotateConfig
 from tasks.clean.config import CleanConfig
 from tasks.errors import ConfigError
+from tasks.evaluate.config import ChoiceMetric
 from tasks.explore.config import ExploreConfig
 from tasks.models.choose import choose_models
-from tasks.models.spec import AnyModel
+from tasks.models.search_space import space_of
+from tasks.models.spec import AnyModel, ModelSpec
 from tasks.schema import DEFAULT_SEED
 from tasks.settings import PROJECT_ROOT
 from tasks.split.config import SplitConfig
@@ -24,6 +26,7 @@ from tasks.split.config import SplitConfig
 Config = TypeVar("Config", bound="FlowConfig")
 
 PRESETS = PROJECT_ROOT / "deployments" / "presets"
+RULES = {"f1_macro": "per-genre-f1", "f1_samples": "expected-f1"}  # fitted for these metrics; else expected-jaccard
 
 
 class FlowConfig(BaseModel):
@@ -135,6 +138,46 @@ class TrainConfig(ModelsConfig):
 
 class CrossValidateConfig(ModelsConfig):
     """Fit the chosen models without each fifth of all movies in turn, and score that fifth."""
+
+
+class SearchConfig(SeededConfig):
+    """Look for better parameters of one model, judged on validation; trial after trial, one at a time."""
+
+    model: str = Field(description="Name of the model.")
+    model_params: dict[str, dict[str, Any]] = Field(
+        {}, description='Parameters to start from, by model: {"logreg-tfidf": {"C": 2}}.'
+    )
+    own_models: tuple[AnyModel, ...] = Field((), description="Further models to choose from; see docs/models.md.")
+    vary: tuple[str, ...] = Field((), description="Parameters to vary, such as C; empty: all that a search knows.")
+    trials: PositiveInt | None = Field(None, description="Trials in all, those of earlier calls among them.")
+    budget_minutes: PositiveFloat = Field(10, description="Begin no trial after that time of this call.")
+    metric: ChoiceMetric = Field("jaccard", description="What the best has the best of, on validation.")
+    rule: str | None = Field(None, description="Decision rule of all trials; none: one that suits the metric.")
+    train_on: Literal["train", "development"] = Field(
+        "train", description="The whole train part, or its stratified tenth for quick experiments."
+    )
+    genres: tuple[str, ...] = Field((), description="Genres to tell, such as Horror; empty: all.")
+    without_genres: tuple[str, ...] = Field((), description="Genres not to tell, such as Drama.")
+    experiment: str = Field("genreflow", min_length=1, description="Name of the MLflow experiment.")
+
+    @model_validator(mode="after")
+    def _can_be_searched(self) -> Self:
+        space_of(self.chosen_model, self.vary)  # a typo is told before any work is done
+        return self
+
+    @property
+    def chosen_model(self) -> ModelSpec:
+        """The model to start from."""
+        chosen = choose_models((self.model,), self.model_params, self.own_models)
+        if len(chosen) > 1 or not isinstance(chosen[0], ModelSpec):
+            names = ", ".join(model.name for model in chosen if isinstance(model, ModelSpec))
+            raise ConfigError(f"a search is of one model, and {self.model} is several; name one of {names}")
+        return chosen[0]
+
+    @property
+    def rule_for_metric(self) -> str:
+        """The decision rule of all trials."""
+        return self.rule or RULES.get(self.metric, "expected-jaccard")
 
 
 class PipelineConfig(TrainConfig, PrepareConfig, AcquireConfig, ExploreFlowConfig):

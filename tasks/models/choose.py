@@ -50,7 +50,7 @@ def choose_models(
     params = params or {}
     if strangers := sorted(set(params) - {model.name for model in chosen}):
         raise ConfigError(f"model_params names {', '.join(strangers)}, which is not among the chosen models")
-    changed = {model.name: _with_params(model, params.get(model.name, {})) for model in chosen}
+    changed = {model.name: with_params(model, params.get(model.name, {})) for model in chosen}
     return tuple(
         model.model_copy(update={"members": tuple(changed[name].name for name in model.members)})
         if isinstance(model, EnsembleSpec)
@@ -70,7 +70,7 @@ def _check_names(models: Sequence[AnyModel]) -> None:
             raise ConfigError(f"the ensemble {model.name} has no single model named {strangers} to be made of")
 
 
-def _with_params(model: AnyModel, params: Mapping[str, Any]) -> AnyModel:
+def with_params(model: AnyModel, params: Mapping[str, Any]) -> AnyModel:
     """Return a model with some values replaced, wherever in it they are; every representation that has it gets it."""
     if isinstance(model, EnsembleSpec):
         if params:

@@ -10,6 +10,7 @@ from tasks.models import blend, cross_validation
 from tasks.models import features as feature_stage
 from tasks.models import predict_file as prediction
 from tasks.models import train as train_stage
+from tasks.models import trial as trial_stage
 from tasks.models.spec import EnsembleSpec, FeaturesSpec, ModelSpec
 from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
@@ -54,6 +55,12 @@ def gather_folds(model: ModelSpec, folds: Sequence[StageResult]) -> StageResult:
 def blend_folds(ensemble: EnsembleSpec, gathered: Sequence[StageResult]) -> StageResult:
     """Blend the out-of-fold scores of an ensemble's members."""
     return cross_validation.blend_folds(data_paths(), ensemble, gathered)
+
+
+@task(name="score trial", task_run_name="score {model.name}", cache_policy=NO_CACHE, persist_result=False)
+def score_trial(model: ModelSpec, features: Sequence[StageResult], choices: TrainChoices) -> Path:
+    """Fit a trial's model and score it on validation; return the folder of the scores."""
+    return trial_stage.score_trial(data_paths(), model, features, choices)
 
 
 @task(name="predict file", cache_policy=NO_CACHE, persist_result=False)

@@ -1,0 +1,145 @@
+"""Better parameters for one model: `python flows/search.py --model logreg-tfidf-title --budget-minutes 10`."""
+
+from flows.command_line import run_command
+from flows.config import SearchConfig
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(SearchConfig, "flows.search:search"))
+
+import logging
+import sys
+import time
+import traceback
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import yaml
+from prefect import flow
+
+from flows.runtime import exclusive, pipeline_run
+from tasks.errors import ModelError
+from tasks.evaluate.config import LOWER_IS_BETTER
+from tasks.evaluate.task import measure
+from tasks.models.search import Search, Trial, open_search
+from tasks.models.search_space import space_of
+from tasks.models.spec import features_of
+from tasks.models.task import build_features, score_trial
+from tasks.models.train import TrainChoices
+from tasks.paths import data_paths
+from tasks.stage import config_dict, write_atomically
+from tasks.tracking.runs import PipelineRun, log_data, start_trial_run
+from tasks.tracking.task import log_search, log_trial, record_failure
+
+logger = logging.getLogger(__name__)
+
+
+@flow(name="search", flow_run_name="search {config.model}", persist_result=False)
+def search(config: SearchConfig) -> None:
+    """Try parameters of a model until the trials or the time are used up; write and print the best.
+
+    Raises:
+        ModelError: the model cannot be fitted as it is.
+        ConfigError: an earlier search of this model was on other terms.
+    """
+    paths = data_paths()
+    tags = {"flow": "search", "model": config.model}
+    with exclusive(paths), pipeline_run(config, paths, tags) as parent:
+        run = replace(parent, tags=parent.tags | log_data(parent, paths))
+        found = begin(config, run.tags["genreflow.data_hash"])
+        start_s = time.monotonic()
+        while (reason := why_stop(config, found, time.monotonic() - start_s)) is None:
+            try_one(config, found, run)
+        logger.info("search of %s: %s", config.model, reason)
+        sys.stdout.write(conclusion(config, found))
+
+
+def begin(config: SearchConfig, data_hash: str) -> Search:
+    """Open the model's search, or begin one."""
+    model = config.chosen_model
+    terms = {
+        "model": config_dict(model),
+        "metric": config.metric,
+        "rule": config.rule_for_metric,
+        "data": data_hash,
+        **asdict(choices(config)),
+    }
+    file = data_paths().search / f"{model.name}.sqlite"
+    return open_search(file, model, space_of(model, config.vary), terms, config.metric in LOWER_IS_BETTER)
+
+
+def choices(config: SearchConfig) -> TrainChoices:
+    """Return what the configuration chooses for all trials alike."""
+    return TrainChoices(config.train_on, config.genres, config.without_genres, config.seed)
+
+
+def why_stop(config: SearchConfig, found: Search, elapsed_s: float) -> str | None:
+    """Return why no further trial is to begin, None if one is."""
+    if config.trials is not None and found.n_ended >= config.trials:
+        return f"{found.n_ended} trials are done; for more, raise --trials"
+    if elapsed_s >= config.budget_minutes * 60:
+        return f"the {config.budget_minutes:g} minutes are used up; run the same command again to go on"
+    return None
+
+
+def try_one(config: SearchConfig, found: Search, run: PipelineRun) -> None:
+    """Fit and score one set of parameters, and keep what it gave in the study and in MLflow."""
+    start_s = time.monotonic()
+    trial = found.ask()
+    run_id = start_trial_run(run, trial.number, trial.params)
+    try:
+        metrics = score(config, found, trial)
+    except ModelError as error:
+        if trial.number == 1:
+            raise
+        found.tell(None)
+        logger.warning("trial %s: %s", trial.number, error)
+        record_failure(run, run_id, f"{type(error).__name__}: {error}", traceback.format_exc())
+        found.drop_features(data_paths().features)
+        return
+    value = metrics[config.metric]
+    found.tell(value)
+    found.drop_features(data_paths().features)
+    log_trial(run, run_id, metrics)
+    write_atomically(best_file(config), yaml.safe_dump(best_config(config, found), sort_keys=False))
+    best = found.best_value or value
+    logger.info(
+        "trial %s: %s %.4f, best %.4f, %.1f s; %s",
+        *(trial.number, config.metric, value, best, time.monotonic() - start_s),
+        ", ".join(f"{name} {tried}" for name, tried in trial.params.items()),
+    )
+    log_search(run, trial.number, {"value": value, "best": best}, best_file(config))
+
+
+def score(config: SearchConfig, found: Search, trial: Trial) -> dict[str, float]:
+    """Return the metrics of a trial on validation."""
+    specs = features_of(trial.model, config.train_on)
+    found.claim_features(data_paths().features, [spec.name for spec in specs])
+    features = [build_features(spec, config.seed) for spec in specs]
+    return measure(score_trial(trial.model, features, choices(config)), config.rule_for_metric, config.metric)
+
+
+def best_file(config: SearchConfig) -> Path:
+    """Return where the best parameters are written."""
+    return data_paths().search / f"{config.chosen_model.name}.yaml"
+
+
+def best_config(config: SearchConfig, found: Search) -> dict[str, Any]:
+    """Return the configuration of `flows/train.py` that trains the best model so far."""
+    chosen = config.model_dump(mode="json", exclude_defaults=True, include={"own_models", "genres", "without_genres"})
+    params = {**config.model_params.get(config.model, {}), **found.best_params}
+    return {"models": [config.model], **chosen, "model_params": {config.model: params}}
+
+
+def conclusion(config: SearchConfig, found: Search) -> str:
+    """Return what people are told at the end."""
+    assert found.best_value is not None
+    assert found.first_value is not None
+    params = {"model_params": best_config(config, found)["model_params"]}
+    return (
+        f"best of {found.n_ended} trials: {config.metric} {found.best_value:.4f} under {config.rule_for_metric}; "
+        f"as it was {found.first_value:.4f} ({found.best_value - found.first_value:+.4f})\n"
+        "Both are of validation, on which the best was chosen: expect less of it on test.\n\n"
+        f"{yaml.safe_dump(params, sort_keys=False)}\n"
+        f"train it: python flows/train.py --config {best_file(config)}\n"
+    )
