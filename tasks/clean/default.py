@@ -10,8 +10,9 @@ from typing import Final
 
 import polars as pl
 
+from tasks import placeholders
 from tasks.clean import text
-from tasks.clean.original import CRAWLED_TEXT, NEEDED, NO_GENRE, PLACEHOLDERS, SAME_DESCRIPTION, WORDS_FOR_NOTHING
+from tasks.clean.original import CRAWLED_TEXT, NEEDED, NO_GENRE, PLACEHOLDERS, SAME_DESCRIPTION
 from tasks.clean.rules import Change, Drop, Profile
 
 _TEXTS: Final = ("movie_name", "description")
@@ -32,8 +33,8 @@ def default_profile(excluded_genres: Sequence[str]) -> Profile:
                 "missing_value",
                 "Id, name, genre or description is blank. Mends: a movie may be named 'None', 'Null' or 'NA'.",
                 pl.any_horizontal(
-                    ~pl.col(NEEDED).str.contains(text.VISIBLE),
-                    pl.col("movie_id", "genre", "description").is_in(WORDS_FOR_NOTHING),
+                    ~pl.col(NEEDED).str.contains(placeholders.VISIBLE),
+                    pl.col("movie_id", "genre", "description").is_in(placeholders.WORDS_FOR_NOTHING),
                 ),
             ),
             Drop(
@@ -43,9 +44,9 @@ def default_profile(excluded_genres: Sequence[str]) -> Profile:
             ),
         ),
         identity=("movie_id",),
-        preference=pl.when(_description.str.contains(text.ANY_PLACEHOLDER))
+        preference=pl.when(_description.str.contains(placeholders.ANY_PLACEHOLDER))
         .then(0)
-        .otherwise(_description.str.replace(text.ANY_TAIL, "").str.len_chars()),
+        .otherwise(_description.str.replace(placeholders.ANY_TAIL, "").str.len_chars()),
         movie_rules=(NO_GENRE, _WHOLE_CRAWLED_TEXT, *_TIDY_TEXT, *PLACEHOLDERS, _EMPTY_TEXT),
         table_rules=(SAME_DESCRIPTION,),
     )
@@ -62,7 +63,8 @@ def _either_text(pattern: str, *, literal: bool = False) -> pl.Expr:
     return pl.any_horizontal(pl.col(_TEXTS).str.contains(pattern, literal=literal))
 
 
-_crawled_is_plot = pl.col("crawled").str.contains(text.VISIBLE) & ~pl.col("crawled").str.contains(text.ANY_PLACEHOLDER)
+_crawled = pl.col("crawled").str
+_crawled_is_plot = _crawled.contains(placeholders.VISIBLE) & ~_crawled.contains(placeholders.ANY_PLACEHOLDER)
 _WHOLE_CRAWLED_TEXT: Final = Change(
     "crawled_text",
     f"{CRAWLED_TEXT.reason} Mends: a crawled placeholder does not replace a plot.",
@@ -81,17 +83,17 @@ _TIDY_TEXT: Final = (
     Change(
         "invisible_characters",
         "Mends: controls, soft hyphens, zero-width and direction marks, and U+FFFD for bytes lost, are no text.",
-        {name: pl.col(name).str.replace_all(text.INVISIBLE, "") for name in _TEXTS},
-        where=_either_text(text.INVISIBLE),
+        {name: pl.col(name).str.replace_all(placeholders.INVISIBLE, "") for name in _TEXTS},
+        where=_either_text(placeholders.INVISIBLE),
     ),
     Change(
         "summary_tail",
         "'See full summary »' is the site's. Mends: however it is spaced, and the text is marked as cut off.",
         {
-            "is_truncated": _is_truncated | _description.str.contains(text.ANY_TAIL),
-            "description": _description.str.replace(text.ANY_TAIL, ""),
+            "is_truncated": _is_truncated | _description.str.contains(placeholders.ANY_TAIL),
+            "description": _description.str.replace(placeholders.ANY_TAIL, ""),
         },
-        where=_description.str.contains(text.ANY_TAIL),
+        where=_description.str.contains(placeholders.ANY_TAIL),
     ),
     Change(
         "author_signature",
@@ -109,11 +111,11 @@ _TIDY_TEXT: Final = (
     Change(
         "trailing_ellipsis",
         "Mends: a text that ends in three dots or an ellipsis was cut off, and is marked so.",
-        {"is_truncated": _is_truncated | _description.str.contains(text.ELLIPSIS)},
+        {"is_truncated": _is_truncated | _description.str.contains(placeholders.ELLIPSIS)},
     ),
 )
 _EMPTY_TEXT: Final = Drop(
     "empty_text",
     "Mends: of the name or the description nothing is left, or of the latter only a word for nothing, such as 'N/A'.",
-    (pl.col("movie_name") == "") | _description.is_in(WORDS_FOR_NOTHING),
+    (pl.col("movie_name") == "") | _description.is_in(placeholders.WORDS_FOR_NOTHING),
 )

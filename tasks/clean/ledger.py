@@ -26,8 +26,9 @@ class Ledger:
         """Count the rows that a rule caught, as they were before it, and keep the first as its example."""
         self.counts[_key(rule)] += caught.height
         if caught.height and rule.name not in self.examples:
-            shown = pl.col("movie_id", "movie_name", "description").str.head(EXAMPLE_CHARS)
-            self.examples[rule.name] = caught.head(1).select(shown).row(0, named=True)
+            first = caught.head(1)
+            example = first.select("movie_id", pl.col("movie_name").str.head(EXAMPLE_CHARS)).row(0, named=True)
+            self.examples[rule.name] = {**example, "description": _excerpt(rule, first)}
 
     def note_damage(self, file_name: str, damage: Damage, prefix: str = "") -> None:
         """Add what was wrong with a file to the counts, under `<prefix><kind>`."""
@@ -69,6 +70,23 @@ def apply_rules(frame: pl.DataFrame, rules: Iterable[Rule], ledger: Ledger) -> p
 
 def _key(rule: Rule) -> str:
     return f"{'changed' if isinstance(rule, Change) else 'dropped'}/{rule.name}"
+
+
+def _excerpt(rule: Rule, row: pl.DataFrame) -> str | None:
+    """Return what a rule saw of a description: its beginning, or what is around the place that matches or changes."""
+    text: str | None = row["description"][0]
+    if text is None or len(text) <= EXAMPLE_CHARS:
+        return text
+    place = 0
+    if isinstance(rule, DropText):
+        match = row["description"].str.extract(f"({rule.pattern})")[0]
+        place = text.find(match)
+    elif isinstance(rule, Change) and "description" in rule.sets:
+        changed = row.select(rule.sets["description"]).item() or ""
+        pairs = zip(text, changed, strict=False)
+        place = next((number for number, (old, new) in enumerate(pairs) if old != new), len(changed))
+    start = max(0, min(place - EXAMPLE_CHARS // 2, len(text) - EXAMPLE_CHARS))
+    return text[start : start + EXAMPLE_CHARS]
 
 
 def _drop(frame: pl.DataFrame, rule: Drop, ledger: Ledger) -> pl.DataFrame:

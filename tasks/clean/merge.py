@@ -10,9 +10,9 @@ from tasks import schema
 from tasks.clean import fields
 from tasks.clean.genres import GenreCoder
 from tasks.clean.ledger import Ledger, apply_rules
-from tasks.clean.original import WORDS_FOR_NOTHING
 from tasks.clean.read import read_table
 from tasks.clean.rules import Profile
+from tasks.placeholders import WORDS_FOR_NOTHING
 
 logger = logging.getLogger(__name__)
 

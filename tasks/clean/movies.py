@@ -9,7 +9,7 @@ from typing import Final
 
 import polars as pl
 
-from tasks import schema
+from tasks import placeholders, schema, side_fields
 from tasks.clean import fields
 from tasks.clean.config import CleanConfig
 from tasks.clean.ledger import Ledger, apply_rules
@@ -26,6 +26,11 @@ logger = logging.getLogger(__name__)
 
 ROW_GROUP_SIZE: Final = 65_536  # of the parquet file
 SLICE_ROWS: Final = 500_000
+# What makes the result: this room and the foundations that it rests on.
+CODE: Final = (
+    Path(__file__).parent,
+    *(Path(file) for file in (schema.__file__, placeholders.__file__, side_fields.__file__)),
+)
 
 
 def clean_movies(paths: DataPaths, config: CleanConfig) -> StageResult:
@@ -54,8 +59,8 @@ def clean_movies(paths: DataPaths, config: CleanConfig) -> StageResult:
         outputs=(paths.movies.name, paths.clean_csv.name, paths.genres_json.name, paths.dropped.name),
         inputs=(*listings, crawl) if crawl else tuple(listings),
         config=config_dict(config),
-        code=(Path(__file__).parent, Path(schema.__file__)),
-        packages=("polars",),
+        code=CODE,
+        packages=("numpy", "polars", "simplemma"),
     )
     return run_stage(stage, partial(_build, paths, listings, crawl, profile))
 
@@ -75,9 +80,9 @@ def build_movies(listings: Sequence[Path], crawl: Path | None, profile: Profile,
     movies = movies.with_columns(description_source=pl.lit("listing"), is_truncated=pl.lit(value=False))
     movies = join_crawled(movies, crawl, ledger)
     movies = _in_slices(movies, lambda some: apply_rules(some, profile.movie_rules, ledger))
-    movies = note_text_groups(apply_rules(movies, profile.table_rules, ledger), ledger)
+    movies = note_text_groups(apply_rules(movies, (*profile.table_rules, *profile.prune_rules), ledger), ledger)
     ledger.counts["movies_kept"] = movies.height
-    people = [fields.people(pl.col(name)) for name in fields.LIST_FIELDS]
+    people = [side_fields.people(pl.col(name)) for name in fields.LIST_FIELDS]
     sides = _in_slices(sides[movies["place"]], lambda some: some.with_columns(people))
     movies = movies.hstack(sides).select(pl.col(name).cast(dtype) for name, dtype in schema.MOVIES.items())
     note_unknown_genres(movies, ledger)

@@ -9,15 +9,11 @@ from typing import Final
 
 import polars as pl
 
+from tasks import placeholders
 from tasks.clean import text
 from tasks.clean.rules import Change, Drop, DropText, Profile
 
 NEEDED: Final = ("movie_id", "movie_name", "genre", "description")
-# What pandas reads as a missing value.
-WORDS_FOR_NOTHING: Final = (
-    "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
-    "NULL", "NaN", "None", "n/a", "nan", "null",
-)  # fmt: skip
 
 _description = pl.col("description")
 
@@ -35,7 +31,7 @@ CRAWLED_TEXT: Final = Change(
     },
 )
 PLACEHOLDERS: Final = tuple(
-    DropText(name, f"A placeholder, not a plot: {what}.", text.PLACEHOLDERS[name])
+    DropText(name, f"A placeholder, not a plot: {what}.", placeholders.PLACEHOLDERS[name])
     for name, what in (
         ("add_a_plot", "contains 'add a plot'"),
         ("under_wraps", "a word begins 'under wrap'"),
@@ -57,14 +53,14 @@ SAME_DESCRIPTION: Final = Drop(
 
 def original_profile(excluded_genres: Sequence[str]) -> Profile:
     """Return the earlier system's rules. Their order matters: placeholders are searched for in untouched texts."""
-    excluded = "|".join(text.any_case(pl.escape_regex(genre.lower())) for genre in excluded_genres)
+    excluded = "|".join(placeholders.any_case(pl.escape_regex(genre.lower())) for genre in excluded_genres)
     needed = pl.col(NEEDED)
     return Profile(
         row_rules=(
             Drop(
                 "missing_value",
                 "Id, name, genre or description is missing, or a word that pandas takes for that, such as 'None'.",
-                pl.any_horizontal(needed.is_in(WORDS_FOR_NOTHING)),
+                pl.any_horizontal(needed.is_in(placeholders.WORDS_FOR_NOTHING)),
             ),
             Drop(
                 "excluded_genre",
@@ -82,12 +78,12 @@ def original_profile(excluded_genres: Sequence[str]) -> Profile:
             Change(
                 "truncated",
                 "The text was cut off. A mark alone, which the earlier system did not have.",
-                {"is_truncated": _description.str.contains(f"{text.EXACT_TAIL}|{text.ELLIPSIS}")},
+                {"is_truncated": _description.str.contains(f"{placeholders.EXACT_TAIL}|{placeholders.ELLIPSIS}")},
             ),
             Change(
                 "summary_tail",
                 "'See full summary »' after three or more dots is the site's, not the plot's.",
-                {"description": _description.str.replace(text.EXACT_TAIL, "")},
+                {"description": _description.str.replace(placeholders.EXACT_TAIL, "")},
                 where=_description.str.ends_with("»"),
             ),
             Change(

@@ -43,10 +43,10 @@ Rule = Drop | DropText | Change
 
 @dataclass(frozen=True)
 class Profile:
-    """One way of cleaning, in three steps with the merging of rows into movies after the first.
+    """One way of cleaning, in four steps with the merging of rows into movies after the first.
 
     `row_rules` judge raw rows, `movie_rules` each movie by itself, `table_rules` each movie beside those before it, in
-    the order of `identity`.
+    the order of `identity`, and `prune_rules` the movies that are then left.
 
     Rows with the same `identity` are one movie. Its genres are the sorted union; its description is that of the row
     with the highest `preference` (an integer), the first of equals; any other field is the first that is there.
@@ -57,11 +57,12 @@ class Profile:
     preference: pl.Expr
     movie_rules: tuple[Rule, ...]
     table_rules: tuple[Rule, ...]
+    prune_rules: tuple[Rule, ...] = ()
 
     @property
     def rules(self) -> tuple[Rule, ...]:
         """All rules in the order in which they apply."""
-        return (*self.row_rules, *self.movie_rules, *self.table_rules)
+        return (*self.row_rules, *self.movie_rules, *self.table_rules, *self.prune_rules)
 
     def without(self, names: Iterable[str]) -> "Profile":
         """Return the profile without the rules of these names."""
@@ -75,4 +76,5 @@ class Profile:
             row_rules=keep(self.row_rules),
             movie_rules=keep(self.movie_rules),
             table_rules=keep(self.table_rules),
+            prune_rules=keep(self.prune_rules),
         )

@@ -11,13 +11,16 @@ import pytest
 
 from tasks import schema
 from tasks.clean.config import CleanConfig
+from tasks.clean.ledger import Ledger
 from tasks.clean.movies import clean_movies
+from tasks.clean.profiles import build_profile
 from tasks.errors import ConfigError, DataError, SourceError
 from tasks.paths import DataPaths
 from tasks.stage import hash_file
 
 MakeRow = Callable[..., dict[str, str]]
 Listing = Callable[..., Path]
+Cleaned = Callable[..., tuple[pl.DataFrame, Ledger]]
 AddsUp = Callable[[dict[str, int]], bool]
 CLEAN = """
 import sys
@@ -156,12 +159,15 @@ def test_damage_is_counted_and_costs_little(
 
 @pytest.mark.parametrize("profile", ["default", "original"])
 def test_any_rule_can_be_left_out(
-    row: MakeRow, listing: Listing, data: DataPaths, profile: str, adds_up: AddsUp
+    row: MakeRow, listing: Listing, cleaned: Cleaned, profile: str, adds_up: AddsUp
 ) -> None:
-    listing(row("tt1"), row("", movie_name="", genre="", description=""), row("tt2", description="None"))
-    clean_movies(data, CleanConfig.model_validate({"profile": profile}))
-    rules = [rule["name"] for rule in json.loads(data.dropped.read_text(encoding="utf-8"))["rules"]]
+    prune = {"min_words": 2, "max_words": 99, "production_phrases": True, "gibberish": True, "not_english": True}
+    config = {"profile": profile, "prune": prune}
+    nothing = dict.fromkeys(("movie_id", "movie_name", "genre", "description"), "")
+    folder = listing(row("tt1"), {**row(), **nothing}, row("tt2", description="None")).parent
+    rules = [rule.name for rule in build_profile(CleanConfig.model_validate(config)).rules]
     for disabled in [*((rule,) for rule in rules), tuple(rules)]:
-        result = clean_movies(data, CleanConfig.model_validate({"profile": profile, "disable": disabled}))
-        assert adds_up(result.counts)
-        assert pl.read_parquet(data.movies).schema == schema.MOVIES
+        movies, ledger = cleaned(folder, **config, disable=disabled)
+        assert adds_up(ledger.counts)
+        assert movies.schema == schema.MOVIES
+        assert not {f"{kind}/{name}" for kind in ("dropped", "changed") for name in disabled} & set(ledger.counts)

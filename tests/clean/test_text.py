@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks import placeholders
 from tasks.clean import text
 
 
@@ -78,22 +79,22 @@ def test_a_description_may_be_nothing_but_a_signature() -> None:
     ],
 )
 def test_the_sites_tail_is_cut_however_it_is_spaced(tail: str) -> None:
-    assert cut(text.ANY_TAIL, "A sailor looks for" + tail) == "A sailor looks for"
+    assert cut(placeholders.ANY_TAIL, "A sailor looks for" + tail) == "A sailor looks for"
 
 
 @pytest.mark.parametrize("whole", ["See full summary » is a film.", "A summary in full", "He can see full synopsises"])
 def test_the_sites_words_elsewhere_are_text(whole: str) -> None:
-    assert cut(text.ANY_TAIL, whole) == whole
+    assert cut(placeholders.ANY_TAIL, whole) == whole
 
 
 @pytest.mark.parametrize("end", ["...", "…", "....", '..."', "…\u201d ", "...)"])
 def test_an_ellipsis_at_the_end(end: str) -> None:
-    assert pl.Series(["Until one day" + end]).str.contains(text.ELLIPSIS)[0]
+    assert pl.Series(["Until one day" + end]).str.contains(placeholders.ELLIPSIS)[0]
 
 
 @pytest.mark.parametrize("end", [".", "..", "... no", "?"])
 def test_no_ellipsis_at_the_end(end: str) -> None:
-    assert not pl.Series(["Until one day" + end]).str.contains(text.ELLIPSIS)[0]
+    assert not pl.Series(["Until one day" + end]).str.contains(placeholders.ELLIPSIS)[0]
 
 
 @pytest.mark.parametrize(
@@ -131,10 +132,10 @@ def test_spaces_are_pythons(value: str) -> None:
 @given(st.text(max_size=20))
 def test_visible_is_what_tidying_leaves(value: str) -> None:
     frame = pl.DataFrame({"t": [value]})
-    left = frame.select(text.tidy_spaces(pl.col("t").str.replace_all(text.INVISIBLE, ""))).item()
-    assert frame["t"].str.contains(text.VISIBLE)[0] == bool(left)
+    left = frame.select(text.tidy_spaces(pl.col("t").str.replace_all(placeholders.INVISIBLE, ""))).item()
+    assert frame["t"].str.contains(placeholders.VISIBLE)[0] == bool(left)
 
 
 def test_joiners_that_spell_words_stay() -> None:
     word = "\u0645\u06cc\u200c\u062e\u0648"
-    assert pl.Series([word + "\u200b\ufeff\x81"]).str.replace_all(text.INVISIBLE, "")[0] == word
+    assert pl.Series([word + "\u200b\ufeff\x81"]).str.replace_all(placeholders.INVISIBLE, "")[0] == word
