@@ -9,12 +9,10 @@ validation.
 import json
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from tasks.decision.calibration import Calibration
@@ -24,33 +22,23 @@ from tasks.decision.stored import rules_to_json
 from tasks.errors import DataError
 from tasks.evaluate.calibration import calibration_table, expected_calibration_error, reliability_table
 from tasks.evaluate.config import LOWER_IS_BETTER, ChoiceMetric
-from tasks.evaluate.metrics import MOVIE_METRICS, decision_metrics, movie_metrics
+from tasks.evaluate.metrics import decision_metrics
+from tasks.evaluate.parts import ScoredPart, predictions_table, read_part, scores_path
 from tasks.evaluate.per_genre import per_genre_table
 from tasks.evaluate.ranking import ranking_metrics
 from tasks.paths import DataPaths
-from tasks.schema import PREDICTIONS
-from tasks.scores import Scores, read_scores, truth_matrix
 from tasks.stage import Stage, StageResult, run_stage
 
 logger = logging.getLogger(__name__)
 
 TASKS: Final = Path(__file__).parents[1]
 FOLDS: Final = 5
-OUT_OF_FOLD: Final = "out_of_fold"
 RULES_FILE: Final = "rules.json"
 METRICS_FILE: Final = "metrics.json"
 PER_GENRE_FILE: Final = "per_genre.csv"
 PREDICTIONS_FILE: Final = "predictions_test.parquet"
 CALIBRATION_FILE: Final = "calibration.csv"
 RELIABILITY_FILE: Final = "reliability.csv"
-
-
-@dataclass(frozen=True)
-class ScoredPart:
-    """The scores of a model on one part of the data, and the truth about it, of the same shape."""
-
-    scores: Scores
-    truth: NDArray[np.bool_]
 
 
 def evaluate_model(model_folder: Path, paths: DataPaths, choose_by: ChoiceMetric = "jaccard") -> StageResult:
@@ -84,7 +72,7 @@ def evaluate_model(model_folder: Path, paths: DataPaths, choose_by: ChoiceMetric
         name="evaluate",
         folder=model_folder,
         outputs=(RULES_FILE, METRICS_FILE, PER_GENRE_FILE, PREDICTIONS_FILE, CALIBRATION_FILE, RELIABILITY_FILE),
-        inputs=(*(_scores_path(model_folder, part) for part in ("validation", "test")), paths.movies, paths.splits),
+        inputs=(*(scores_path(model_folder, part) for part in ("validation", "test")), paths.movies, paths.splits),
         config={"folds": FOLDS, "choose_by": choose_by},
         code=(TASKS / "evaluate", TASKS / "decision", TASKS / "scores.py"),
         packages=("numpy", "polars"),
@@ -125,43 +113,6 @@ def cross_fit(
         for name, rule in fit_rules(scores[others], truth[others]).items():
             decided.setdefault(name, np.zeros_like(truth))[held_out] = rule.decide(scores[held_out])
     return decided
-
-
-def read_part(model_folder: Path, part: str, paths: DataPaths) -> ScoredPart:
-    """Return a model's scores on a part with the truth.
-
-    Args:
-        model_folder: holds `scores_<part>.parquet`.
-        part: of the split; or "out_of_fold", all movies.
-        paths: the data folder with the cleaned movies and the split.
-
-    Raises:
-        DataError: the scores are not of exactly the movies of the part, or the part is empty.
-    """
-    path = _scores_path(model_folder, part)
-    scores = read_scores(path)
-    in_part = pl.col("part").cast(pl.String).eq(part) | pl.lit(part == OUT_OF_FOLD)
-    splits = pl.scan_parquet(paths.splits).filter(in_part)
-    expected = set(splits.select("movie_id").collect().get_column("movie_id").to_list())
-    if not expected:
-        raise DataError(f"{paths.splits}: no movie is in the {part} part; split again with a larger share for it")
-    if different := sorted(expected.symmetric_difference(scores.movie_ids)):
-        raise DataError(
-            f"{path}: {len(different)} movies are not both here and in the {part} part of {paths.splits}, the first is "
-            f"{different[0]}; train the model again on this split"
-        )
-    movies = pl.read_parquet(paths.movies, columns=["movie_id", "genres"])
-    ids = pl.DataFrame({"movie_id": scores.movie_ids}, schema={"movie_id": pl.String})
-    genres = ids.join(movies, on="movie_id", how="left", maintain_order="left").get_column("genres")
-    if genres.null_count():
-        raise DataError(
-            f"{paths.movies} lacks {genres.null_count()} movies of {paths.splits}; run the split stage again"
-        )
-    known = json.loads(paths.genres_json.read_text(encoding="utf-8")) if paths.genres_json.is_file() else ()
-    truth = truth_matrix(genres.to_list(), scores.genres, ignored=known)  # a model may tell some of the genres only
-    if not truth.any():
-        raise DataError(f"{paths.movies}: no movie of the {part} part has a genre; clean the listings again")
-    return ScoredPart(scores, truth)
 
 
 def _evaluate_parts(validation: ScoredPart, test: ScoredPart, choose_by: ChoiceMetric, folder: Path) -> dict[str, Any]:
@@ -229,25 +180,6 @@ def _write_calibration(validation: ScoredPart, test: ScoredPart, folder: Path) -
         "test/ece_raw": expected_calibration_error(raw, truth),
         "test/ece_calibrated": expected_calibration_error(calibrated, truth),
     }
-
-
-def predictions_table(part: ScoredPart, decided: NDArray[np.bool_]) -> pl.DataFrame:
-    """Return `schema.PREDICTIONS` of decisions, in the order of the scores."""
-    names = np.asarray(part.scores.genres)
-    jaccard = movie_metrics(part.truth, decided)[:, MOVIE_METRICS.index("jaccard")]
-    return pl.DataFrame(
-        {
-            "movie_id": part.scores.movie_ids,
-            "true_genres": [names[row].tolist() for row in part.truth],
-            "predicted_genres": [names[row].tolist() for row in decided],
-            "jaccard": pl.Series(jaccard).fill_nan(None),
-        },
-        schema=PREDICTIONS,
-    )
-
-
-def _scores_path(model_folder: Path, part: str) -> Path:
-    return model_folder / f"scores_{part}.parquet"
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

@@ -15,18 +15,9 @@ from numpy.typing import NDArray
 
 from tasks.errors import DataError
 from tasks.evaluate.config import LOWER_IS_BETTER, ChoiceMetric
-from tasks.evaluate.evaluation import (
-    METRICS_FILE,
-    OUT_OF_FOLD,
-    PER_GENRE_FILE,
-    TASKS,
-    ScoredPart,
-    cross_fit,
-    predictions_table,
-    read_part,
-    write_json,
-)
+from tasks.evaluate.evaluation import METRICS_FILE, PER_GENRE_FILE, TASKS, cross_fit, write_json
 from tasks.evaluate.metrics import count_genres, decision_metrics, precision_recall_f1
+from tasks.evaluate.parts import OUT_OF_FOLD, ScoredPart, predictions_table, read_part
 from tasks.evaluate.per_genre import per_genre_table
 from tasks.evaluate.ranking import ranking_metrics
 from tasks.paths import DataPaths

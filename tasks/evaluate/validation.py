@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from tasks.errors import ConfigError, DataError
-from tasks.evaluate.evaluation import cross_fit, read_part
+from tasks.evaluate.evaluation import cross_fit
 from tasks.evaluate.metrics import evaluate
+from tasks.evaluate.parts import read_part
 from tasks.paths import DataPaths
 
 

@@ -38,6 +38,8 @@ class GenreClassifier:
     def predict(self, movies: pl.DataFrame, rule: str | None = None) -> pl.DataFrame:
         """Return `genres` (names joined by ", ") and one `score_<Genre>` a genre, one row per movie in input order.
 
+        `genres` is an empty text where the rule decides none.
+
         Args:
             movies: column `description`, and optionally `movie_name`; null counts as empty. Other columns are ignored.
             rule: the name of a stored rule, or a rule of one's own as `tasks.decision.parse.parse_rule` reads it, such
