@@ -21,9 +21,11 @@ from tasks.report.leaderboard import (
     render_terminal,
 )
 from tasks.report.pictures import draw_genres, draw_leaderboard
+from tasks.report.published import PUBLISHED, beside_published, render_published
 from tasks.stage import Stage, StageResult, hash_file, run_stage
 
 LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT = "leaderboard.csv", "leaderboard.md", "leaderboard.txt"
+PUBLISHED_MARKDOWN: Final = "published.md"
 PER_GENRE_FILE, CALIBRATION_FILE, RELIABILITY_FILE = "per_genre.csv", "calibration.csv", "reliability.csv"
 MODEL_PICTURES: Final = ("confusion", "calibration", "predicted_instead", "per_genre")
 
@@ -39,6 +41,8 @@ _COLUMNS: Final = {
 def write_leaderboard(model_folders: Sequence[Path], results_folder: Path) -> StageResult:
     """Write the leaderboard of the given models as CSV, Markdown, text and a picture; the counts name the champion.
 
+    Where a model does the work of one whose figures the earlier system published, both are set side by side too.
+
     Raises:
         DataError: no model is given, or what one left cannot be read.
     """
@@ -46,14 +50,23 @@ def write_leaderboard(model_folders: Sequence[Path], results_folder: Path) -> St
     files = tuple(folder / name for folder in model_folders for name in (METRICS_FILE, FIT_FILE, PREDICTIONS_FILE))
     # Inputs are told apart by their file name, which is the same in every folder: so their contents go into the config.
     contents = {f"{path.parent.name}/{path.name}": hash_file(path) for path in files}
+    published = beside_published(model_folders)
     outputs = (LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT, *picture_files(["leaderboard"]))
-    stage = Stage("leaderboard", results_folder, outputs, (), {"models": contents}, _CODE, ("matplotlib", "polars"))
+    if published.height:
+        outputs += (PUBLISHED_MARKDOWN,)
+    else:
+        (results_folder / PUBLISHED_MARKDOWN).unlink(missing_ok=True)  # an earlier run's
+    stage = Stage(
+        "leaderboard", results_folder, outputs, (PUBLISHED,), {"models": contents}, _CODE, ("matplotlib", "polars")
+    )
 
     def build(folder: Path) -> Mapping[str, Any]:
         leaderboard.write_csv(folder / LEADERBOARD_CSV, float_precision=6)
         (folder / LEADERBOARD_MARKDOWN).write_text(render_markdown(leaderboard), encoding="utf-8")
         (folder / LEADERBOARD_TEXT).write_text(render_terminal(leaderboard) + "\n", encoding="utf-8")
         write_picture(folder, "leaderboard", partial(draw_leaderboard, leaderboard))
+        if published.height:
+            (folder / PUBLISHED_MARKDOWN).write_text(render_published(published), encoding="utf-8")
         return {"models": leaderboard.height, "champion": leaderboard["model"][0]}
 
     return run_stage(stage, build)
