@@ -115,6 +115,7 @@ class MultilayerPerceptron(Choice):
     components: PositiveInt = Field(300, description="Dimensions that the SVD leaves.")
     hidden: PositiveInt = Field(256, description="Units of the hidden layer.")
     alpha: PositiveFloat = Field(1e-3, description="Strength of the L2 penalty.")
+    learning_rate: PositiveFloat = Field(1e-3, description="Step size of Adam.")
     max_epochs: PositiveInt = Field(
         40, description="Passes over train; it stops earlier when a held-out tenth says so."
     )
@@ -126,7 +127,7 @@ class ClassifierChains(Choice):
     kind: Literal["classifier-chains"] = "classifier-chains"
     treats_imbalance: ClassVar[bool] = True
     C: PositiveFloat = Field(4.0, description="Inverse strength of the L2 penalty.")
-    n_chains: PositiveInt = Field(5, description="Number of random orders.")
+    n_chains: PositiveInt = Field(3, description="Number of random orders.")
     folds: Annotated[int, Field(ge=2)] = Field(3, description="Folds whose held-out probabilities a genre learns from.")
 
 
@@ -136,7 +137,7 @@ class StackedLogisticRegression(Choice):
     kind: Literal["stacked-logistic-regression"] = "stacked-logistic-regression"
     treats_imbalance: ClassVar[bool] = True
     C: PositiveFloat = Field(4.0, description="Inverse strength of the first level's L2 penalty.")
-    C2: PositiveFloat = Field(0.1, description="Inverse strength of the second level's L2 penalty.")
+    C2: PositiveFloat = Field(0.3, description="Inverse strength of the second level's L2 penalty.")
     folds: Annotated[int, Field(ge=2)] = Field(5, description="Folds whose held-out log-odds the second level reads.")
 
 

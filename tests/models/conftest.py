@@ -1,10 +1,13 @@
 """A small invented world in which words tell the genres."""
 
+import importlib
 import json
+from collections.abc import Iterator
 
 import numpy as np
 import polars as pl
 import pytest
+from threadpoolctl import threadpool_limits
 
 from tasks.models import classifiers, spec
 from tasks.schema import SPLITS
@@ -24,9 +27,21 @@ CLASSIFIERS = {
     "complement-naive-bayes": classifiers.NaiveBayes(variant="complement"),
     "naive-bayes-svm": classifiers.NaiveBayesSVM(),
     "nearest-neighbours": classifiers.NearestNeighbours(k=7),
+    "decision-tree": classifiers.DecisionTree(max_depth=8, min_leaf=5),
+    "random-forest": classifiers.RandomForest(n_trees=20, max_depth=10, min_leaf=2),
+    "gradient-boosting": classifiers.GradientBoosting(components=20, n_trees=15, max_leaves=8),
+    "multilayer-perceptron": classifiers.MultilayerPerceptron(components=20, hidden=16, learning_rate=0.03),
     "classifier-chains": classifiers.ClassifierChains(C=10, n_chains=2, folds=2),
     "stacked-logistic-regression": classifiers.StackedLogisticRegression(C=10, C2=1, folds=2),
 }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Fits as in the train stage; threads of several tests at once wait for each other."""
+    importlib.import_module("sklearn.ensemble")  # the limit holds for libraries that are loaded
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -42,7 +57,7 @@ def movies() -> pl.DataFrame:
     return pl.DataFrame(rows)
 
 
-@pytest.fixture(params=sorted(CLASSIFIERS))
+@pytest.fixture(scope="session", params=sorted(CLASSIFIERS))
 def model_spec(request: pytest.FixtureRequest) -> spec.ModelSpec:
     """One model a classifier."""
     return spec.ModelSpec(name=request.param, classifier=CLASSIFIERS[request.param])

@@ -15,7 +15,7 @@ def scores_of(model, *descriptions):
     return model.scores(pl.DataFrame({"description": list(descriptions)}))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def fitted(model_spec, movies):
     return GenreModel(model_spec, GENRES).fit(movies, seed=1)
 

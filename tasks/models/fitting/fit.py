@@ -4,11 +4,14 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from tasks.models.classifiers import Classifier, NearestNeighbours
+from tasks.models.fitting.boosting import fit_gradient_boosting
 from tasks.models.fitting.chains import fit_classifier_chains
 from tasks.models.fitting.linear import fit_linear_svm, fit_logistic_regression
 from tasks.models.fitting.naive_bayes import fit_naive_bayes, fit_naive_bayes_svm
+from tasks.models.fitting.perceptron import fit_multilayer_perceptron
 from tasks.models.fitting.stacked import fit_stacked
 from tasks.models.fitting.training import Training
+from tasks.models.fitting.trees import fit_decision_tree, fit_random_forest
 from tasks.models.scoring.neighbours import NeighbourScorer
 from tasks.models.scoring.scorer import Scorer
 
@@ -35,6 +38,10 @@ _FIT: Final[dict[str, Callable[[Any, Training], Scorer]]] = {
     "naive-bayes": fit_naive_bayes,
     "naive-bayes-svm": fit_naive_bayes_svm,
     "nearest-neighbours": _keep_neighbours,
+    "decision-tree": fit_decision_tree,
+    "random-forest": fit_random_forest,
+    "gradient-boosting": fit_gradient_boosting,
+    "multilayer-perceptron": fit_multilayer_perceptron,
     "classifier-chains": fit_classifier_chains,
     "stacked-logistic-regression": fit_stacked,
 }

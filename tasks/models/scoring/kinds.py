@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from tasks.models.classifiers import Classifier
-from tasks.models.scoring import chains, linear, neighbours, stacked
+from tasks.models.scoring import boosting, chains, linear, neighbours, perceptron, stacked, trees
 from tasks.models.scoring.scorer import Scorer
 
 # How a fitted classifier is read back, and the files it is stored in.
@@ -15,6 +15,10 @@ _STORED: Final[dict[str, tuple[Callable[[Path], Scorer], tuple[str, ...]]]] = {
     "naive-bayes": (linear.LinearScorer.load, linear.FILES),
     "naive-bayes-svm": (linear.LinearScorer.load, linear.FILES),
     "nearest-neighbours": (neighbours.NeighbourScorer.load, neighbours.FILES),
+    "decision-tree": (trees.ForestScorer.load, trees.FILES),
+    "random-forest": (trees.ForestScorer.load, trees.FILES),
+    "gradient-boosting": (boosting.BoostingScorer.load, boosting.FILES),
+    "multilayer-perceptron": (perceptron.PerceptronScorer.load, perceptron.FILES),
     "classifier-chains": (chains.ChainScorer.load, chains.FILES),
     "stacked-logistic-regression": (stacked.StackedScorer.load, stacked.FILES),
 }
