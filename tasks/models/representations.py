@@ -72,11 +72,12 @@ class WordVectors(Choice):
     objective: Literal["skip-gram", "cbow"] = Field(
         "skip-gram", description="Predict the words around from each word, or each word from those around."
     )
-    dimensions: PositiveInt = Field(200, description="Length of the vectors.")
-    window: PositiveInt = Field(5, description="Words to each side that count as around.")
+    dimensions: PositiveInt = Field(100, description="Length of the vectors.")
+    window: PositiveInt = Field(20, description="Words to each side that count as around.")
     negatives: PositiveInt = Field(5, description="Random words that each true one is told from.")
     subsample: PositiveFloat = Field(1e-4, description="Share of all words above which a word is read less often.")
-    epochs: PositiveInt = Field(15, description="Passes over the documents.")
+    epochs: PositiveInt = Field(10, description="Passes over the documents.")
+    learning_rate: PositiveFloat = Field(0.05, description="Of the first word; it falls linearly to next to nothing.")
     min_movies: PositiveInt = Field(3, description="Train movies that a word must occur in to be kept.")
     buckets: PositiveInt = Field(20_000, description="Vectors that the parts of words share (fastText).")
     weight: PositiveFloat = Field(1.0, description="Average length of a movie's vector.")

@@ -11,7 +11,7 @@ from tasks.models.representations import BagOfWords, CharacterNgrams, Pretrained
 
 GENRES = ("Drama", "Horror", "Western")
 WORD2VEC = WordVectors(dimensions=20, epochs=40)
-FASTTEXT = WordVectors(algorithm="fasttext", dimensions=20, epochs=200, window=10, buckets=2000)
+FASTTEXT = WordVectors(algorithm="fasttext", dimensions=20, epochs=200, buckets=2000)
 KINDS = ["words", "characters", "words-and-fields", "word2vec", "fasttext", "pretrained", "words-and-word2vec"]
 READ_PARTS_OF_WORDS = {"characters", "fasttext"}
 

@@ -44,6 +44,7 @@ def _train(corpus: list[list[str]], spec: WordVectors, seed: int) -> Any:
         "negative": spec.negatives,
         "sample": spec.subsample,
         "epochs": spec.epochs,
+        "alpha": spec.learning_rate,
         "sg": int(spec.objective == "skip-gram"),
         "min_count": 1,  # rare words are out of the corpus already
         "workers": 1,  # threads would update the vectors in an order that changes
