@@ -43,7 +43,7 @@ def merge_rows(rows: pl.DataFrame, profile: Profile) -> pl.DataFrame:
     n_parts = -(-rows.height // PART_ROWS) or 1
     part = rows["movie_id"].hash(seed=0) % n_parts  # all rows of a movie are in one part
     parts = (rows.filter(part == number) if n_parts > 1 else rows for number in range(n_parts))
-    return pl.concat([_merge_part(rows_of_part, profile, coder) for rows_of_part in parts], rechunk=True)
+    return pl.concat([_merge_part(rows_of_part, profile, coder) for rows_of_part in parts])
 
 
 def _merge_part(rows: pl.DataFrame, profile: Profile, coder: GenreCoder) -> pl.DataFrame:

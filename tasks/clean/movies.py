@@ -73,10 +73,11 @@ def build_movies(listings: Sequence[Path], crawl: Path | None, profile: Profile,
     movies = merge_rows(rows, profile)
     del rows  # at millions of rows they would weigh on all that follows
     ledger.counts["merged/same_movie"] = n_rows - movies.height
-    movies = movies.sort(profile.identity)
+    order = movies.select(pl.arg_sort_by(profile.identity)).to_series()
     # Side fields wait until the rules are done: rules copy what they filter, and these are the larger half.
     sides = movies.select(*fields.SIDE_FIELDS)
-    movies = movies.select("movie_id", "movie_name", "description", "genres").with_row_index("place")
+    movies = movies.select("movie_id", "movie_name", "description", "genres")[order]
+    movies = movies.with_columns(place=order)
     movies = movies.with_columns(description_source=pl.lit("listing"), is_truncated=pl.lit(value=False))
     movies = join_crawled(movies, crawl, ledger)
     movies = _in_slices(movies, lambda some: apply_rules(some, profile.movie_rules, ledger))

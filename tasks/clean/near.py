@@ -34,7 +34,7 @@ RUN: Final = 6
 WINDOW: Final = 5
 NEIGHBOURS: Final = 2
 SLICE_MOVIES: Final = 10_000  # what becomes of their words fits a processor's cache
-SLICE_PAIRS: Final = 100_000
+SLICE_PAIRS: Final = 20_000
 
 Indices = NDArray[np.int64]
 
