@@ -1,0 +1,55 @@
+from typing import get_args
+
+import pytest
+
+from tasks.errors import ConfigError
+from tasks.models.choose import choose_models, with_params
+from tasks.models.classifiers import Classifier
+from tasks.models.registry import MODELS
+from tasks.models.representations import Representation
+from tasks.models.search_space import SPACE, OneOf, current_values, space_of
+from tasks.models.spec import ModelSpec
+
+SINGLE = [model for model in MODELS if isinstance(model, ModelSpec)]
+
+
+def edges(range_):
+    return range_.values if isinstance(range_, OneOf) else (range_.low, range_.high)
+
+
+def test_every_kind_is_in_the_table_with_fields_that_it_has():
+    kinds = [kind for union in (Classifier, Representation) for kind in get_args(get_args(union)[0])]
+    assert {kind.model_fields["kind"].default for kind in kinds} == set(SPACE)
+    for kind in kinds:
+        assert set(SPACE[kind.model_fields["kind"].default]) <= set(kind.model_fields)
+
+
+@pytest.mark.parametrize("model", SINGLE, ids=lambda model: model.name)
+def test_ranges_hold_every_default_and_their_ends_make_models_that_have_them(model):
+    space = space_of(model)
+    assert space
+    for end in (0, -1):
+        params = {name: edges(range_)[end] for name, range_ in space.items()}
+        assert current_values(with_params(model, params), space) == params
+
+
+def test_a_kind_tells_equal_names_apart():
+    (model,) = choose_models(["svm-everything"])
+    assert {"C", "bag-of-words.max_n", "character-ngrams.max_n", "side-fields.weight"} <= set(space_of(model))
+
+
+def test_a_lone_representation_keeps_its_weight():
+    (alone, beside) = choose_models(["svm-tfidf-title", "svm-fields"])
+    assert "weight" not in space_of(alone)
+    assert "weight" in space_of(beside)
+
+
+def test_vary_narrows_and_refuses():
+    (model,) = choose_models(["logreg-tfidf"])
+    assert list(space_of(model, ["C"])) == ["C"]
+    with pytest.raises(ConfigError, match="cannot vary k; it can: C, max_n, min_movies, sublinear"):
+        space_of(model, ["k"])
+    (far,) = choose_models(["logreg-tfidf"], {"logreg-tfidf": {"C": 1000}})
+    with pytest.raises(ConfigError, match=r"C of logreg-tfidf is 1000.0; a search tries 0\.1 to 30"):
+        space_of(far)
+    assert "C" not in space_of(far, ["max_n"])
