@@ -5,6 +5,7 @@ A flow file is a command and a module at once. As a command it comes here before
 other processes has an importable home.
 """
 
+import atexit
 import importlib
 import logging
 import os
@@ -18,6 +19,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
 from flows.config import FlowConfig, merged, read_yaml
+from tasks import progress
 from tasks.errors import GenreflowError
 
 Config = TypeVar("Config", bound=FlowConfig)
@@ -115,14 +117,31 @@ def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config
 def log_to_console(verbose: bool) -> None:
     """Log the stages' progress and other packages' warnings to standard error; everything if `verbose`.
 
+    In a terminal, work under way has a bar.
+
     Prefect keeps its hands off a root logger that has a formatted handler, so its own lines go through the same filter.
     """
-    handler = logging.StreamHandler()
+    handler = terminal_handler() if sys.stderr.isatty() else logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
     handler.addFilter(lambda record: verbose or is_for_people(record))
     logging.getLogger().addHandler(handler)
     for name in ("flows", "tasks"):
         logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def terminal_handler() -> logging.Handler:
+    """Return a handler that prints above bars of the work under way, and have the bars drawn."""
+    from rich.console import Console  # noqa: PLC0415 - only where there is a terminal
+
+    from flows.console import TerminalBars, TerminalHandler  # noqa: PLC0415
+
+    console = Console(stderr=True)
+    bars = TerminalBars(console)
+    atexit.register(bars.close)
+    progress.watchers.append(bars)
+    handler = TerminalHandler(console)
+    handler.addFilter(lambda record: record.name != progress.__name__)  # the bars say it
+    return handler
 
 
 def is_for_people(record: logging.LogRecord) -> bool:

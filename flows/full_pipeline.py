@@ -18,14 +18,15 @@ from tasks.paths import data_paths
 from tasks.tracking.task import log_stages
 
 
-@flow(name="full-pipeline", flow_run_name="full pipeline {config.source}", persist_result=False)
+@flow(name="full-pipeline", flow_run_name="full pipeline {config.preset}", persist_result=False)
 def full_pipeline(config: PipelineConfig) -> None:
     """Acquire, clean, annotate, split, explore, train, evaluate, compare and promote.
 
     Raises:
         ModelsFailedError: some models failed; the others were compared.
     """
-    tags = {"source": config.source, "preset": config.preset}
+    source = config.source if config.start_from == "listings" else config.start_from
+    tags = {"source": source, "preset": config.preset}
     with exclusive(data_paths()), pipeline_run(config, data_paths(), tags) as run:
         log_stages(run, prepare(part(config, PrepareConfig)))
         if "explore" not in config.skip:

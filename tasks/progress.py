@@ -1,4 +1,7 @@
-"""Progress of long work as log lines: what, how far, how fast, how long still. Owns their wording and where they go."""
+"""Progress of long work as log lines: what, how far, how fast, how long still. Owns their wording and where they go.
+
+Who can show more than lines (a terminal's bar) adds itself to `watchers` and is told of every advance.
+"""
 
 import contextlib
 import logging
@@ -8,6 +11,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
+
+watchers: "list[Callable[[Progress], None]]" = []
 
 
 class Progress:
@@ -24,12 +29,13 @@ class Progress:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.what, self.total, self.interval_s, self.clock = what, total, interval_s, clock
-        self.done = 0
+        self.done, self.is_finished = 0, False
         self.start_s = self.last_s = clock()
 
     def advance(self, count: int = 1) -> None:
         """Count `count` more pieces as done; log a line when the last one is old enough."""
         self.done += count
+        self._tell_watchers()
         now = self.clock()
         if now - self.last_s >= self.interval_s:
             self.last_s = now
@@ -37,7 +43,13 @@ class Progress:
 
     def finish(self) -> None:
         """Log the last line."""
+        self.is_finished = True
+        self._tell_watchers()
         logger.info("%s", self.line())
+
+    def _tell_watchers(self) -> None:
+        for watch in watchers:
+            watch(self)
 
     def line(self) -> str:
         """Return the line for the state now, such as `annotate: 12,000 of 25,389 (47 %), 5,900/s, 2 s left`."""
