@@ -2,9 +2,11 @@
 
 import json
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import mlflow
+import polars as pl
 import pytest
 
 from tasks.errors import ConfigError, DataError, ModelError
@@ -15,6 +17,7 @@ from tasks.tracking.last_run import LoggedModel, load_last_run, save_last_run
 from tasks.tracking.models import fetch_classifier
 from tasks.tracking.runs import flat_params, metric_name
 from tasks.tracking.store import open_experiment, safe_uri
+from tasks.tracking.task import log_folds, log_search, log_trial
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn in depths that are not ours
 
@@ -53,6 +56,51 @@ def test_children_of_runs_share_params_and_tags(run):
     assert child.data.params == {"seed": "1", "split.test_share": "0.1", "model.classifier.alpha": "0.3"}
     assert child.data.tags["genreflow.source"] == "sample"
     assert child.data.tags["mlflow.parentRunId"] == run.run_id
+
+
+def test_folds_are_steps_and_their_mean_and_spread_metrics(run, paths, tmp_path):
+    for path in (paths.movies, paths.splits):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pl.DataFrame({"movie_id": ["a"]}).write_parquet(path)
+    folder = tmp_path / "nb"
+    folder.mkdir()
+    jaccard = {"jaccard": {"mean": 0.4, "std": 0.1, "folds": [0.3, 0.5]}}
+    stored = {"chosen_rule": "global", "rules": {"global": jaccard}}
+    (folder / "metrics.json").write_text(json.dumps(stored), encoding="utf-8")
+    (folder / "fit.json").write_text('{"fit_s": 2.0}', encoding="utf-8")
+    run = replace(run, tags=run.tags | runs.log_data(run, paths))
+    child_id = runs.start_model_run(run, "nb", {}, "cross-validation")
+    log_folds.fn(run, child_id, folder)
+    child = run.experiment.client().get_run(child_id)
+    assert (child.info.status, child.data.tags["genreflow.kind"]) == ("FINISHED", "cross-validation")
+    assert child.data.metrics.items() >= {"cv/jaccard": 0.4, "cv/jaccard_std": 0.1, "time/fit_s": 2.0}.items()
+    history = run.experiment.client().get_metric_history(child_id, "fold/jaccard")
+    assert [(point.step, point.value) for point in history] == [(0, 0.3), (1, 0.5)]
+
+
+def test_trials_are_children_with_what_they_try_and_the_search_tells_how_it_goes(run, tmp_path):
+    for number, value in ((1, 0.4), (2, 0.3)):
+        trial_id = runs.start_trial_run(run, number, {"C": 2.5, "bag-of-words.max_n": 3})
+        log_trial.fn(run, trial_id, {"jaccard": value})
+        log_search.fn(run, number, {"value": value, "best": 0.4}, tmp_path / "best.yaml")
+    client = run.experiment.client()
+    trial = client.get_run(trial_id)
+    assert (trial.info.run_name, trial.info.status, trial.data.metrics) == ("trial 2", "FINISHED", {"val/jaccard": 0.3})
+    assert trial.data.params.items() >= {"seed": "1", "trial.C": "2.5", "trial.bag-of-words.max_n": "3"}.items()
+    assert trial.data.tags["mlflow.parentRunId"] == run.run_id
+    assert [point.value for point in client.get_metric_history(run.run_id, "search/value")] == [0.4, 0.3]
+
+
+@pytest.mark.parametrize(
+    ("tags", "name"),
+    [
+        ({"source": "sample"}, "pipeline sample 2"),
+        ({"preset": "quick"}, "pipeline 2"),
+        ({"flow": "search", "model": "nb"}, "search nb 2"),
+    ],
+)
+def test_a_run_is_named_after_what_it_does(paths, tags, name):
+    assert runs.start_pipeline_run("test", {}, paths, tags).name.startswith(name)
 
 
 def test_what_a_dead_process_left_running_is_marked_killed(run, paths):
