@@ -14,7 +14,7 @@ from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleC
 from tasks.annotate.config import AnnotateConfig
 from tasks.clean.config import CleanConfig
 from tasks.errors import ConfigError
-from tasks.evaluate.config import ChoiceMetric
+from tasks.evaluate.config import ChoiceMetric, EvaluateConfig
 from tasks.explore.config import ExploreConfig
 from tasks.models.choose import choose_models
 from tasks.models.search_space import space_of
@@ -118,6 +118,7 @@ class ModelsConfig(PresetConfig):
     own_models: tuple[AnyModel, ...] = Field((), description="Further models to choose from; see docs/models.md.")
     genres: tuple[str, ...] = Field((), description="Genres to tell, such as Horror; empty: all.")
     without_genres: tuple[str, ...] = Field((), description="Genres not to tell, such as Drama.")
+    evaluate: EvaluateConfig = Field(EvaluateConfig(), description="How each model's decision rule is chosen.")
     runner: Literal["thread", "process"] = Field("thread", description="Models in threads or in own processes.")
     workers: PositiveInt | None = Field(None, description="Models or shards at a time; none: one a core.")
     experiment: str = Field("genreflow", min_length=1, description="Name of the MLflow experiment.")

@@ -85,7 +85,7 @@ def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
     }
     submit_training(chains, train_choices(config))
     for chain in chains.values():
-        chain.submit(evaluate, model_folder=chain.folder)
+        chain.submit(evaluate, model_folder=chain.folder, config=config.evaluate)
     for chain in chains.values():
         chain.submit(draw_model, model_folder=chain.folder)
     for chain in chains.values():

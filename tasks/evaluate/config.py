@@ -18,3 +18,6 @@ class EvaluateConfig(BaseModel):
     choose_by: ChoiceMetric = Field(
         "jaccard", description="Each model gets the decision rule that is best by this metric on validation."
     )
+    rule: str | None = Field(
+        None, description="Name of the rule that every model gets, such as fixed; none: the best by choose_by."
+    )

@@ -19,20 +19,21 @@ from tasks.decision.calibration import Calibration
 from tasks.decision.fit import fit_rules
 from tasks.decision.rules import Rule
 from tasks.decision.stored import rules_to_json
-from tasks.errors import DataError
+from tasks.errors import ConfigError, DataError
 from tasks.evaluate.calibration import calibration_table, expected_calibration_error, reliability_table
-from tasks.evaluate.config import LOWER_IS_BETTER, ChoiceMetric
+from tasks.evaluate.config import LOWER_IS_BETTER, ChoiceMetric, EvaluateConfig
 from tasks.evaluate.metrics import decision_metrics
 from tasks.evaluate.parts import ScoredPart, predictions_table, read_part, scores_path
 from tasks.evaluate.per_genre import per_genre_table
 from tasks.evaluate.ranking import ranking_metrics
 from tasks.paths import DataPaths
-from tasks.stage import Stage, StageResult, run_stage
+from tasks.stage import Stage, StageResult, config_dict, run_stage
 
 logger = logging.getLogger(__name__)
 
 TASKS: Final = Path(__file__).parents[1]
 FOLDS: Final = 5
+DEFAULT: Final = EvaluateConfig()
 RULES_FILE: Final = "rules.json"
 METRICS_FILE: Final = "metrics.json"
 PER_GENRE_FILE: Final = "per_genre.csv"
@@ -41,7 +42,7 @@ CALIBRATION_FILE: Final = "calibration.csv"
 RELIABILITY_FILE: Final = "reliability.csv"
 
 
-def evaluate_model(model_folder: Path, paths: DataPaths, choose_by: ChoiceMetric = "jaccard") -> StageResult:
+def evaluate_model(model_folder: Path, paths: DataPaths, config: EvaluateConfig = DEFAULT) -> StageResult:
     """Fit every decision rule to a model's scores, choose one, and write what it does beside the scores.
 
     - `rules.json`: `chosen`, `genres`, and `rules`, all fitted ones by name (`tasks.decision.rules.rules_from_json`).
@@ -53,12 +54,13 @@ def evaluate_model(model_folder: Path, paths: DataPaths, choose_by: ChoiceMetric
     - `predictions_test.parquet`: `schema.PREDICTIONS`, by the chosen rule.
     - `calibration.csv`, `reliability.csv`: of `tasks.evaluate.calibration`, on test, as they are and calibrated.
 
-    The chosen rule has the best `val/<choose_by>`; of equals it is the simplest.
+    The chosen rule is the one that the configuration names; if none, the one with the best `val/<choose_by>`, of equals
+    the simplest.
 
     Args:
         model_folder: holds `scores_validation.parquet` and `scores_test.parquet`.
         paths: the data folder with the cleaned movies and the split.
-        choose_by: the metric to choose the rule by.
+        config: how to choose the rule.
 
     Returns:
         The stage's result. Counts: `chosen_rule`, its `val/jaccard` and `test/jaccard`, `validation_movies`,
@@ -67,13 +69,14 @@ def evaluate_model(model_folder: Path, paths: DataPaths, choose_by: ChoiceMetric
     Raises:
         DataError: a file is damaged, a part is empty, or the scores are not of the movies of their part or not of the
             same genres in both.
+        ConfigError: no rule has the name that the configuration gives.
     """
     stage = Stage(
         name="evaluate",
         folder=model_folder,
         outputs=(RULES_FILE, METRICS_FILE, PER_GENRE_FILE, PREDICTIONS_FILE, CALIBRATION_FILE, RELIABILITY_FILE),
         inputs=(*(scores_path(model_folder, part) for part in ("validation", "test")), paths.movies, paths.splits),
-        config={"folds": FOLDS, "choose_by": choose_by},
+        config={"folds": FOLDS, **config_dict(config)},
         code=(TASKS / "evaluate", TASKS / "decision", TASKS / "scores.py"),
         packages=("numpy", "polars"),
     )
@@ -86,7 +89,7 @@ def evaluate_model(model_folder: Path, paths: DataPaths, choose_by: ChoiceMetric
                 f"{model_folder}: validation has scores of {', '.join(validation.scores.genres)}; test has scores of "
                 f"{', '.join(test.scores.genres)}; they must be of the same genres in the same order: train it again"
             )
-        return _evaluate_parts(validation, test, choose_by, folder)
+        return _evaluate_parts(validation, test, config, folder)
 
     return run_stage(stage, build)
 
@@ -115,7 +118,7 @@ def cross_fit(
     return decided
 
 
-def _evaluate_parts(validation: ScoredPart, test: ScoredPart, choose_by: ChoiceMetric, folder: Path) -> dict[str, Any]:
+def _evaluate_parts(validation: ScoredPart, test: ScoredPart, config: EvaluateConfig, folder: Path) -> dict[str, Any]:
     genres = validation.scores.genres
     unseen = [genre for genre, y in zip(genres, validation.truth.T, strict=True) if not y.any()]
     if unseen:
@@ -125,9 +128,9 @@ def _evaluate_parts(validation: ScoredPart, test: ScoredPart, choose_by: ChoiceM
     rules = fit_rules(validation.scores.scores, validation.truth)
     calibration = _write_calibration(validation, test, folder)
     metrics = {rule: values | calibration for rule, values in _score_rules(rules, validation, test).items()}
-    chosen = choose_rule(metrics, choose_by)
+    chosen = choose_rule(metrics, config.choose_by) if config.rule is None else _named_rule(rules, config.rule)
     write_json(folder / RULES_FILE, {"chosen": chosen, "genres": genres, "rules": rules_to_json(rules)})
-    write_json(folder / METRICS_FILE, {"chosen_rule": chosen, "chosen_by": choose_by, "rules": metrics})
+    write_json(folder / METRICS_FILE, {"chosen_rule": chosen, "chosen_by": config.choose_by, "rules": metrics})
     decided = rules[chosen].decide(test.scores.scores)
     thresholds = rules[chosen].genre_thresholds(len(genres))
     per_genre_table(test.truth, decided, test.scores.scores, genres, thresholds).write_csv(folder / PER_GENRE_FILE)
@@ -140,6 +143,12 @@ def _evaluate_parts(validation: ScoredPart, test: ScoredPart, choose_by: ChoiceM
         "test_movies": len(test.truth),
         "genres_without_validation_positives": unseen,
     }
+
+
+def _named_rule(rules: Mapping[str, Rule], name: str) -> str:
+    if name not in rules:
+        raise ConfigError(f"no rule is named {name!r}; there are: {', '.join(rules)}")
+    return name
 
 
 def choose_rule(metrics: Mapping[str, Mapping[str, float]], choose_by: ChoiceMetric) -> str:

@@ -2,13 +2,12 @@
 
 import logging
 from pathlib import Path
-from typing import Final
 
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from tasks.evaluate.config import EvaluateConfig
-from tasks.evaluate.evaluation import evaluate_model
+from tasks.evaluate.evaluation import DEFAULT, evaluate_model
 from tasks.evaluate.out_of_fold import evaluate_out_of_fold
 from tasks.evaluate.validation import measure_validation
 from tasks.paths import data_paths
@@ -16,13 +15,11 @@ from tasks.stage import StageResult
 
 logger = logging.getLogger(__name__)
 
-DEFAULT: Final = EvaluateConfig()
-
 
 @task(task_run_name="evaluate {model_folder.name}", cache_policy=NO_CACHE, persist_result=False)
 def evaluate(model_folder: Path, config: EvaluateConfig = DEFAULT) -> StageResult:
     """Fit the decision rules of one trained model on validation, choose one, and score it on test."""
-    result = evaluate_model(model_folder, data_paths(), config.choose_by)
+    result = evaluate_model(model_folder, data_paths(), config)
     rule, jaccard = result.counts["chosen_rule"], result.counts["test/jaccard"]
     logger.info("%s: rule %s, test Jaccard %.4f", model_folder.name, rule, jaccard)
     return result

@@ -10,9 +10,9 @@ import pytest
 
 from tasks.decision.calibration import Calibration
 from tasks.decision.stored import rules_from_json
-from tasks.errors import DataError
+from tasks.errors import ConfigError, DataError
 from tasks.evaluate.calibration import expected_calibration_error
-from tasks.evaluate.config import ChoiceMetric
+from tasks.evaluate.config import ChoiceMetric, EvaluateConfig
 from tasks.evaluate.evaluation import choose_rule, cross_fit, evaluate_model
 from tasks.evaluate.metrics import evaluate as evaluate_decisions
 from tasks.evaluate.task import evaluate
@@ -266,7 +266,7 @@ def test_equal_rules_give_the_simplest(model_folder: Path, paths: DataPaths) -> 
 def test_the_rule_is_chosen_by_the_metric_that_is_asked_for(model_folder: Path, paths: DataPaths) -> None:
     metrics: tuple[ChoiceMetric, ...] = ("jaccard", "f1_macro", "hamming_loss")
     for metric in metrics:
-        assert not evaluate_model(model_folder, paths, metric).skipped
+        assert not evaluate_model(model_folder, paths, EvaluateConfig(choose_by=metric)).skipped
         stored = json.loads((model_folder / "metrics.json").read_text())
         values = {rule: values[f"val/{metric}"] for rule, values in stored["rules"].items()}
         best = min(values.values()) if metric == "hamming_loss" else max(values.values())
@@ -306,3 +306,9 @@ def test_calibration_is_fitted_on_validation_and_measured_on_test(model_folder: 
     assert table["positives"].to_list() == truth["test"].sum(axis=0).tolist()
     curves = pl.read_csv(model_folder / "reliability.csv").group_by("scores").agg(pl.col("count").sum())
     assert sorted(curves.rows()) == [("calibrated", 120), ("raw", 120)]
+
+
+def test_a_named_rule_is_chosen_whatever_validation_says(model_folder, paths):
+    assert evaluate_model(model_folder, paths, EvaluateConfig(rule="fixed")).counts["chosen_rule"] == "fixed"
+    with pytest.raises(ConfigError, match="no rule is named 'fixd'; there are: fixed"):
+        evaluate_model(model_folder, paths, EvaluateConfig(rule="fixd"))
