@@ -58,9 +58,7 @@ def build_features(paths: DataPaths, features: FeaturesSpec, seed: int) -> Stage
     )
 
     def build(folder: Path) -> Mapping[str, Any]:
-        if reads_lemmas:
-            _check_corpus(paths, features.input.pipeline)
-        movies = read_movies(paths, reads_lemmas)
+        movies = read_movies(paths, reads_lemmas and _is_made_by(paths, features.input.pipeline))
         documents = read_input(movies, features.input, features.representation)
         train = train_rows(movies, features.train_on)
         Y = truth_matrix(movies.get_column("genres").to_list(), read_genres(paths))
@@ -102,13 +100,12 @@ def read_movies(paths: DataPaths, lemmas: bool = False) -> pl.DataFrame:
     return movies
 
 
-def _check_corpus(paths: DataPaths, pipeline: str) -> None:
-    made_with = recorded_config(paths.tokens.parent, "annotate")["pipeline"]
-    if made_with != pipeline:
-        raise DataError(
-            f"{paths.tokens} was annotated with {made_with}, the model wants the lemmas of {pipeline}, which it would "
-            f"make of new texts too; annotate with --annotate.pipeline {pipeline}, or choose models on words as written"
-        )
+def _is_made_by(paths: DataPaths, pipeline: str) -> bool:
+    """Return whether the corpus has the lemmas that the model would make of a new text; if not, it makes all anew."""
+    made_by = recorded_config(paths.tokens.parent, "annotate")["pipeline"]
+    if made_by != pipeline:
+        logger.warning("%s was annotated by %s; the model makes its own lemmas, by %s", paths.tokens, made_by, pipeline)
+    return bool(made_by == pipeline)
 
 
 def train_rows(movies: pl.DataFrame, train_on: str) -> NDArray[np.bool_]:

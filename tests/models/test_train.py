@@ -99,11 +99,15 @@ def test_scores_that_are_not_finite_are_refused(prepared, monkeypatch):
         fit(prepared)
 
 
-def test_corpus_of_another_pipeline_is_refused(prepared):
-    model = MODEL.model_copy(update={"input": spec.InputSpec(text="lemmas")})
+def test_lemmas_of_another_pipeline_are_made_anew_as_for_new_texts(prepared, caplog):
+    lemmas = MODEL.model_copy(update={"input": spec.InputSpec(text="lemmas")})
     prepared.tokens.parent.mkdir()
-    pl.read_parquet(prepared.movies, columns=["movie_id"]).write_parquet(prepared.tokens)
+    corpus = pl.read_parquet(prepared.movies, columns=["movie_id"]).with_columns(lemmas=pl.lit(["foreign"]))
+    corpus.write_parquet(prepared.tokens)
     sidecar = prepared.tokens.parent / "annotate.stage.json"
-    sidecar.write_text(json.dumps({"config": {"pipeline": "en_core_web_sm"}}), encoding="utf-8")
-    with pytest.raises(DataError, match=r"--annotate\.pipeline simplemma"):
-        fit(prepared, model)
+    sidecar.write_text(json.dumps({"config": {"pipeline": "unknown"}}), encoding="utf-8")
+    result = fit(prepared, lemmas)
+    assert "annotated by unknown; the model makes its own lemmas" in caplog.text
+    terms = GenreModel.load(result.folder / "model").vectors[0].terms
+    assert "ghost" in terms
+    assert "foreign" not in terms
