@@ -30,7 +30,9 @@ def test_a_room_opens_with_a_docstring_and_imports_nothing(room):
 
 
 def test_commands_are_found():
-    assert {path.stem for path in COMMANDS} >= {"acquire", "prepare", "explore", "train", "compare", "predict"}
+    assert {path.stem for path in COMMANDS} >= {
+        "acquire", "prepare", "explore", "train", "compare", "predict", "cross_validate", "search",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.stem)

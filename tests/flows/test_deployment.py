@@ -120,6 +120,8 @@ def test_every_flow_file_that_is_deployed_exists():
     assert {entry["entrypoint"] for entry in deployments} == {
         "flows/full_pipeline.py:full_pipeline",
         "flows/train.py:train",
+        "flows/cross_validate.py:cross_validate",
+        "flows/search.py:search",
         "flows/predict.py:predict",
     }
     for entry in deployments:
