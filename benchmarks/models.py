@@ -1,0 +1,227 @@
+"""What our linear models cost and reach beside plain scikit-learn, LibMultiLabel and fastText, and how the cost grows.
+
+    python benchmarks/models.py [FOLDER_OR_ZIP] [--peers FOLDER] [--parts PART ...] [--picture FILE]
+
+Without listings it takes the embedded sample. The pipeline's own stages clean and split them; every system gets title
+and description of the same movies, and is fitted on train in a fresh process with one thread. CPU seconds are those of
+the fit, from text to model: imports and reading are over before, and so is LibMultiLabel's compilation. Times depend on
+the machine and on what else runs on it: compare those of one run with each other.
+
+comparison  On text, each with its own vectors: models of the registry (`--models`); scikit-learn's one-vs-rest behind
+            `TfidfVectorizer`; LibMultiLabel's one-vs-rest (above 0) and its thresholds by cross-validation (SCutFBR);
+            fastText's one-vs-all (0.5 or more). Each is judged on test twice: by its own decisions, and by our rules,
+            fitted and chosen on its scores of validation by the pipeline's evaluation. Ours have no others.
+            On the same tf-idf vectors of words and pairs of words, the same models: logistic regression and L2-loss
+            SVM, the bias being a further column, by us and by LIBLINEAR through LibMultiLabel, with its own tolerance
+            and with 1e-4. These fits take turns, and the cheapest of each counts. Our SVM also fits folds for its
+            probabilities; it is shown with and without.
+growth      Our models on train as it is and ten times (`--times`), with words dropped and exchanged at random, so that
+            no two rows are the same: CPU time, and the peak of the resident set.
+workers     The train stage of the registry's linear models by one and two threads and processes, by the clock: it needs
+            a quiet machine, and is done only if it is asked for.
+
+The peers get an environment of their own, made with venv and pip in the folder of `--peers`, which a later run uses
+again, or in a temporary one. A peer that cannot be installed is named and left out.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from peers.data import prepare, write_inputs
+from peers.environment import PeerEnvironment, make_environment
+from peers.growth import grow_movies, measure_workers, print_growth, print_workers
+from peers.judge import OURS, Judgement, compare, draw, judge, print_table
+
+from tasks.models.choose import choose_models
+from tasks.models.spec import ModelSpec
+from tasks.paths import DataPaths
+
+HERE = Path(__file__).parent
+MODELS = ("logreg-tfidf-title", "svm-tfidf-title")
+LINEAR = ("logistic-regression", "linear-svm", "naive-bayes", "naive-bayes-svm")
+REPEATS = 3
+PARTS = ("comparison", "growth", "workers")
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+# https://fasttext.cc/docs/en/supervised-tutorial.html, its last model but for the learning rate of the first ones
+FASTTEXT_TUTORIAL = {"lr": 0.5, "epoch": 25, "wordNgrams": 2, "bucket": 200_000, "dim": 50, "loss": "ova"}
+
+
+@dataclass(frozen=True)
+class System:
+    """One thing to fit."""
+
+    name: str
+    peer: str
+    options: dict[str, Any]
+    on_vectors: bool = False
+
+
+def systems_on_text(models: tuple[ModelSpec, ...]) -> list[System]:
+    """Return our models and the peers, each as its users would have it."""
+    return [
+        *(System(model.name, OURS, model.model_dump(mode="json")) for model in models),
+        System("scikit-learn LogisticRegression", "scikit-learn", {"estimator": "LogisticRegression"}),
+        System("scikit-learn LinearSVC", "scikit-learn", {"estimator": "LinearSVC"}),
+        System("LibMultiLabel one-vs-rest", "libmultilabel", {"trainer": "1vsrest", "options": ""}),
+        System("LibMultiLabel thresholding", "libmultilabel", {"trainer": "thresholding", "options": ""}),
+        System("fastText one-vs-all", "fasttext", FASTTEXT_TUTORIAL),
+    ]
+
+
+def systems_on_vectors() -> list[System]:
+    """Return the same two models, fitted by us and by LIBLINEAR."""
+    regression, svm = choose_models(("logreg-tfidf-title", "svm-tfidf-title"))
+    unscaled = svm.model_copy(update={"classifier": svm.classifier.model_copy(update={"calibration_folds": 10**9})})
+    ours = {"regression: ours": regression, "SVM: ours": unscaled, "SVM: ours, and its folds": svm}
+    theirs = {
+        "regression: LIBLINEAR": f"-s 0 -c {regression.classifier.C}",
+        "regression: LIBLINEAR, 1e-4": f"-s 0 -c {regression.classifier.C} -e 1e-4",
+        "regression: LIBLINEAR, dual": f"-s 7 -c {regression.classifier.C}",
+        "SVM: LIBLINEAR": f"-s 1 -c {svm.classifier.C}",
+        "SVM: LIBLINEAR, 1e-4": f"-s 1 -c {svm.classifier.C} -e 1e-4",
+        "SVM: LibMultiLabel thresholding": f"-s 1 -c {svm.classifier.C}",
+    }
+    found = [System(name, OURS, model.model_dump(mode="json"), True) for name, model in ours.items()]
+    for name, options in theirs.items():
+        trainer = "thresholding" if name.endswith("thresholding") else "1vsrest"
+        found.append(System(name, "libmultilabel", {"trainer": trainer, "options": f"{options} -B 1"}, True))
+    return sorted(found, key=lambda system: system.name.startswith("SVM"))
+
+
+def fit(system: System, folder: Path, environment: PeerEnvironment) -> dict[str, Any]:
+    """Fit a system in a fresh process with one thread and return what it says of itself."""
+    script = HERE / "peers" / ("ours.py" if system.peer == OURS else "theirs.py")
+    python = sys.executable if system.peer in (OURS, "scikit-learn") else str(environment.python)
+    command = [python, str(script), json.dumps(asdict(system)), str(folder)]
+    done = subprocess.run(command, env=os.environ | ONE_THREAD, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"{system.name}: exit status {done.returncode}")
+    return {"name": system.name, "peer": system.peer, **json.loads(done.stdout.splitlines()[-1])}
+
+
+def fit_all(systems: list[System], folder: Path, environment: PeerEnvironment, repeats: int) -> list[dict[str, Any]]:
+    """Fit all systems whose peer is there, in turns if more than once; return the cheapest fit of each."""
+    there = [system for system in systems if system.peer not in environment.missing]
+    rounds = [[fit(system, folder, environment) for system in there] for _ in range(repeats)]
+    return [min(fits, key=lambda found: found["cpu_s"]) for fits in zip(*rounds, strict=True)]
+
+
+def compare_systems(
+    models: tuple[ModelSpec, ...], paths: DataPaths, inputs: Path, environment: PeerEnvironment
+) -> dict[str, Any]:
+    """Fit and judge ours and the peers, on text and on the same vectors; print both tables."""
+    for peer, reason in environment.missing.items():
+        print(f"left out: {peer} cannot be installed ({reason})")
+    results = {
+        "on_text": fit_all(systems_on_text(models), inputs, environment, 1),
+        "on_vectors": fit_all(systems_on_vectors(), inputs, environment, REPEATS),
+    }
+    every = [result for found in results.values() for result in found]
+    judgements = {result["name"]: judge(paths, inputs / f"{result['name']}.npz") for result in every}
+    report = {where: judge_all(found, judgements) for where, found in results.items()}
+    for found in report.values():
+        print()
+        print_table(found)
+    return {**report, "missing": environment.missing}
+
+
+def judge_all(results: list[dict[str, Any]], judgements: dict[str, Judgement]) -> list[dict[str, Any]]:
+    """Return the results with their figures, and how much the model of ours that is best on validation is ahead."""
+    ours = [result["name"] for result in results if result["peer"] == OURS]
+    best = max(ours, key=lambda name: judgements[name].validation_jaccard)
+    judged = []
+    for result in results:
+        found = judgements[result["name"]]
+        ahead = {} if result["name"] == best else compare(judgements[best], found)
+        judged.append({**result, "own": found.own, "rules": found.rules, "chosen": found.chosen, "ahead": ahead})
+    return judged
+
+
+def measure_growth(models: tuple[ModelSpec, ...], inputs: Path, folder: Path, times: int) -> list[dict[str, Any]]:
+    """Fit our models on train as it is and grown, for the cost alone."""
+    train = pl.read_parquet(inputs / "movies_train.parquet")
+    results = []
+    for size in (1, times):
+        grown = folder / str(size)
+        grown.mkdir(parents=True)
+        (grown / "genres.json").write_bytes((inputs / "genres.json").read_bytes())
+        grow_movies(train, size).write_parquet(grown / "movies_train.parquet")
+        for model in models:
+            system = System(model.name, OURS, model.model_dump(mode="json"))
+            results.append(fit(system, grown, PeerEnvironment(Path(sys.executable), {})))
+    return sorted(results, key=lambda result: result["name"])
+
+
+def linear_models() -> list[ModelSpec]:
+    """Return the linear models of the registry that need no corpus."""
+    single = [model for model in choose_models(("*",)) if isinstance(model, ModelSpec)]
+    return [model for model in single if model.classifier.kind in LINEAR and model.input.text == "surface"]
+
+
+def describe_run(source: str, counts: dict[str, int]) -> dict[str, Any]:
+    """Return what the figures depend on."""
+    git = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--exclude=*"]
+    revision = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
+    packages = ("numpy", "scipy", "scikit-learn")
+    return {
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "load_average": round(os.getloadavg()[0], 1),
+        "python": platform.python_version(),
+        "versions": {package: version(package) for package in packages},
+        "revision": revision or "unknown",
+        "data": "embedded sample" if source == "sample" else Path(source).name,
+        "movies": counts,
+    }
+
+
+def parse_options() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("source", nargs="?", default="sample", help="per-genre CSVs, or a zip of them")
+    parser.add_argument("--models", nargs="+", default=MODELS, help="ours: names or globs of models of title and text")
+    parser.add_argument("--peers", type=Path, help="where the peers' environment is or shall be")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS[:2], help="what to measure")
+    parser.add_argument("--times", type=int, default=10, help="how many times the rows of train to grow to")
+    parser.add_argument("--picture", type=Path, help="write FILE.svg and FILE.png")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Measure what is asked for; print tables and one line of JSON."""
+    options = parse_options()
+    models = tuple(model for model in choose_models(options.models) if isinstance(model, ModelSpec))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        paths = prepare(options.source, folder / "data")
+        inputs = folder / "inputs"
+        inputs.mkdir()
+        counts = write_inputs(paths, choose_models(MODELS[:1])[0], inputs)
+        report = describe_run(options.source, counts)
+        print(f"{report['data']}: {', '.join(f'{count:,} {part}' for part, count in counts.items())}")
+        if "comparison" in options.parts:
+            environment = make_environment(options.peers or folder / "environment")
+            report["comparison"] = compare_systems(models, paths, inputs, environment)
+        if "growth" in options.parts:
+            report["growth"] = measure_growth(models, inputs, folder / "growth", options.times)
+            print_growth(report["growth"])
+        if "workers" in options.parts:
+            report["workers"] = measure_workers(paths, linear_models(), folder)
+            print_workers(report["workers"])
+    if options.picture and "comparison" in report:
+        title = f"{report['data']}, {counts['train']:,} movies to fit on"
+        draw(report["comparison"]["on_text"], title, options.picture)
+    print(json.dumps(report))
+
+
+if __name__ == "__main__":
+    main()

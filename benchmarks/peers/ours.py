@@ -1,0 +1,58 @@
+"""Fits one of our models in this process: `python ours.py SYSTEM FOLDER`, as `theirs.py` does a peer's.
+
+FOLDER also holds `genres.json` and `movies_<part>.parquet`; without any but train, the fit is for its cost alone.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from measure import measure
+from scipy import sparse
+
+from tasks.models.fitting.fit import fit_scorer  # also imports scikit-learn before anything is measured
+from tasks.models.fitting.training import Training
+from tasks.models.genre_model import GenreModel
+from tasks.models.spec import ModelSpec
+from tasks.schema import DEFAULT_SEED
+
+
+def main() -> None:
+    """Fit the model on text or on vectors, write its scores, print what the fit cost."""
+    system, folder = json.loads(sys.argv[1]), Path(sys.argv[2])
+    model = ModelSpec.model_validate(system["options"])
+    cost, scores = (fit_on_vectors if system["on_vectors"] else fit_on_text)(model, folder)
+    if scores:
+        np.savez(folder / f"{system['name']}.npz", **scores)
+    print(json.dumps(cost))
+
+
+def fit_on_text(model: ModelSpec, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Fit representations and classifier."""
+    train = pl.read_parquet(folder / "movies_train.parquet")
+    genres = tuple(json.loads((folder / "genres.json").read_text(encoding="utf-8")))
+    fitted, cost = measure(lambda: GenreModel(model, genres).fit(train, DEFAULT_SEED))
+    files = {part: folder / f"movies_{part}.parquet" for part in ("validation", "test")}
+    scores = {part: fitted.scores(pl.read_parquet(file)) for part, file in files.items() if file.exists()}
+    return {
+        **cost,
+        "rows": train.height,
+        "columns": sum(len(vectors.feature_names) for vectors in fitted.vectors),
+    }, scores
+
+
+def fit_on_vectors(model: ModelSpec, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Fit the classifier alone."""
+    X = {part: sparse.load_npz(folder / f"vectors_{part}.npz") for part in ("train", "validation", "test")}
+    Y = np.load(folder / "labels_train.npy")
+    names = tuple(map(str, range(Y.shape[1])))
+    training = Training(sparse.csr_array(X["train"]), Y, names, DEFAULT_SEED)
+    scorer, cost = measure(lambda: fit_scorer(model.classifier, training))
+    return cost, {part: scorer.scores(sparse.csr_array(X[part])) for part in ("validation", "test")}
+
+
+if __name__ == "__main__":
+    main()
