@@ -72,7 +72,7 @@ def _read_header(path: Path) -> list[str]:
     with path.open("rb") as file:
         start = file.read(2)
     if start in _UTF16_MARKS:
-        raise SourceError(f"{path} is UTF-16 text: save it as UTF-8.")
+        raise SourceError(f"{path}, line 1: this is UTF-16 text. Save the file as UTF-8.")
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
         try:
             header = [name.strip() for name in next(csv.reader(lines), [])]
@@ -81,14 +81,16 @@ def _read_header(path: Path) -> list[str]:
                 f"{path}, line 1: the header cannot be read ({error}). Download the file again."
             ) from error
     if not any(header):
-        raise SourceError(f"{path} is empty or begins with a blank line: download it again, or remove it.")
+        raise SourceError(
+            f"{path}, line 1: the file is empty or begins with a blank line. Download it again, or remove it."
+        )
     return header
 
 
 def _find_columns(path: Path, header: list[str], required: Sequence[str], optional: Sequence[str]) -> dict[str, int]:
     wanted = [*required, *(name for name in optional if name in header)]
     missing = [name for name in wanted if name not in header]
-    found = ", ".join(name[:40] for name in header[:30])
+    found = ", ".join(" ".join(name.split())[:40] for name in header[:30])
     if missing:
         raise SourceError(
             f"{path}, line 1: no column {' or '.join(missing)} among {found}. "

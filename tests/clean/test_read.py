@@ -63,8 +63,8 @@ def test_an_optional_column_that_is_missing_is_empty(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "x.csv is empty"),
-        (b"\xef\xbb\xbf", "x.csv is empty"),
+        (b"", "x.csv, line 1: the file is empty"),
+        (b"\xef\xbb\xbf", "the file is empty"),
         (b"\n\nid,text\n", "begins with a blank line"),
         (b"id,name\n1,x\n", "x.csv, line 1: no column text among id, name"),
         (b"a\n", "no column id or text among a"),
