@@ -87,3 +87,15 @@ def summarise_lengths(lengths: pl.DataFrame) -> pl.DataFrame:
             for column in lengths
         ],
     )
+
+
+def say_text_groups(movies: pl.DataFrame) -> str:
+    """Say how many movies tell the same text as another, or nearly, by the column `text_group`."""
+    sizes = movies["text_group"].drop_nulls().value_counts()["count"]
+    shared = sizes.filter(sizes > 1)
+    if shared.is_empty():
+        return "No two tell the same text."
+    return (
+        f"{shared.sum():,} of them tell the same text as another, or nearly, in {len(shared):,} groups of up to "
+        f"{max(shared):,}; a group stays together when the movies are split."
+    )

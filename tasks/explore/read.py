@@ -18,7 +18,7 @@ from tasks.explore.descriptions import is_text, kind_of_description, without_tai
 logger = logging.getLogger(__name__)
 
 COLUMNS = ("movie_id", "movie_name", "year", "genre", "description")
-MOVIE_COLUMNS = ("movie_id", "movie_name", "year", "genres", "description")
+MOVIE_COLUMNS = ("movie_id", "movie_name", "year", "genres", "description", "text_group")
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import polars as pl
 import tasks.picture
 from tasks.explore.config import ExploreConfig, Part
 from tasks.explore.conflicts import BETWEEN, CONFLICTS, conflict_file, find_conflicts, neutralise_formulas
+from tasks.explore.descriptions import say_text_groups
 from tasks.explore.exhibits import EXHIBITS, PLACEHOLDERS, Exhibit, exhibit_movies, exhibit_placeholders
 from tasks.explore.findings import ConflictFinding, Findings, PictureFinding
 from tasks.explore.page import render_page
@@ -86,7 +87,10 @@ def explore_clean(paths: DataPaths, config: ExploreConfig) -> StageResult:
 
     def build(folder: Path) -> Mapping[str, Any]:
         movies = read_movies(paths.movies)
-        summary = f"{movies.height:,} movies after cleaning, one row each: what the models are trained and tested on."
+        summary = (
+            f"{movies.height:,} movies after cleaning, one row each: what the models are trained and tested on. "
+            f"{say_text_groups(movies)}"
+        )
         exhibits = exhibit_movies(movies, config)
         conflicts = _write_conflicts(folder, movies)
         _write_exhibits(folder, exhibits)
