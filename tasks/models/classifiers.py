@@ -108,12 +108,11 @@ class GradientBoosting(Choice):
 
 
 class MultilayerPerceptron(Choice):
-    """A network with one hidden layer and one logistic output a genre, on vectors reduced by a truncated SVD."""
+    """A network with one hidden layer and one logistic output a genre, on the sparse vectors."""
 
     kind: Literal["multilayer-perceptron"] = "multilayer-perceptron"
     treats_imbalance: ClassVar[bool] = False
-    components: PositiveInt = Field(300, description="Dimensions that the SVD leaves.")
-    hidden: PositiveInt = Field(256, description="Units of the hidden layer.")
+    hidden: PositiveInt = Field(128, description="Units of the hidden layer.")
     alpha: PositiveFloat = Field(1e-3, description="Strength of the L2 penalty.")
     learning_rate: PositiveFloat = Field(1e-3, description="Step size of Adam.")
     max_epochs: PositiveInt = Field(

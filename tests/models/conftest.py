@@ -30,7 +30,7 @@ CLASSIFIERS = {
     "decision-tree": classifiers.DecisionTree(max_depth=8, min_leaf=5),
     "random-forest": classifiers.RandomForest(n_trees=20, max_depth=10, min_leaf=2),
     "gradient-boosting": classifiers.GradientBoosting(components=20, n_trees=15, max_leaves=8),
-    "multilayer-perceptron": classifiers.MultilayerPerceptron(components=20, hidden=16, learning_rate=0.03),
+    "multilayer-perceptron": classifiers.MultilayerPerceptron(hidden=16, learning_rate=0.02),
     "classifier-chains": classifiers.ClassifierChains(C=10, n_chains=2, folds=2),
     "stacked-logistic-regression": classifiers.StackedLogisticRegression(C=10, C2=1, folds=2),
 }

@@ -50,9 +50,8 @@ def fit_classifier_chains(config: classifiers.ClassifierChains, training: Traini
 
 
 def _random_orders(training: Training, n_chains: int) -> NDArray[np.int64]:
-    """Return (chains × genres that some train movies have and some have not) columns."""
-    by_name = sorted((training.genres[column], column) for column, _ in training.two_class_problems())
-    columns = np.array([column for _, column in by_name], dtype=np.int64)
+    """Return (chains × varying genres) columns."""
+    columns = np.array(training.varying_genres(), dtype=np.int64)
     rng = np.random.default_rng(training.seed)
     return np.stack([rng.permutation(columns) for _ in range(n_chains)])
 

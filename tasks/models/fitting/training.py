@@ -41,11 +41,18 @@ class Training:
         """Return the same training on some of the movies."""
         return Training(self.X[rows], self.Y[rows], self.genres, self.seed, self.imbalance)
 
+    def varying_genres(self) -> list[int]:
+        """Return the columns of the genres that some train movies have and some have not, in the order of their names.
+
+        What is drawn by position in this list is drawn for the same genre, in whatever order the genres come.
+        """
+        varying = np.flatnonzero(self.Y.any(axis=0) & ~self.Y.all(axis=0)).tolist()
+        return sorted(varying, key=self.genres.__getitem__)
+
     def two_class_problems(self) -> Iterator[tuple[int, "TwoClassProblem"]]:
         """Yield the column and the problem of each genre that some train movies have and some have not."""
-        for column, y in enumerate(self.Y.T):
-            if y.any() and not y.all():
-                yield column, self.two_class_problem(column)
+        for column in self.varying_genres():
+            yield column, self.two_class_problem(column)
 
     def two_class_problem(self, column: int) -> "TwoClassProblem":
         """Return the problem of one genre."""

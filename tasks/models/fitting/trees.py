@@ -77,8 +77,7 @@ def single_leaf(values: NDArray[np.float64]) -> GrownTree:
 
 
 def _fit_forest(model: DecisionTreeClassifier | RandomForestClassifier, training: Training) -> ForestScorer:
-    """Fit on the genres that some train movies have and some have not, in the order of their names."""
-    varying = sorted((column for column, _ in training.two_class_problems()), key=training.genres.__getitem__)
+    varying = training.varying_genres()
     if not varying:
         grown = [single_leaf(training.Y[:1].astype(np.float64))]
     else:
