@@ -22,6 +22,7 @@ from tasks.models.representations import PretrainedVectors, WordVectors
 MeanSpec = WordVectors | PretrainedVectors
 
 FILES: Final = ("representation.json", "words.json", "vectors.npy", "idf.npy", "columns.npy")
+LEAST_IDF: Final = 1.0  # of a word in every document
 SMALLEST_DEVIATION: Final = 1e-6  # of a column of unit vectors; below it is only rounding
 _SPEC: Final[TypeAdapter[MeanSpec]] = TypeAdapter(MeanSpec)
 
@@ -34,8 +35,9 @@ class MeanVectors:
     that tells nothing; without it the rest counts more.
 
     A token stands for the word as written, or else for its lower-case form. Where neither is known, fastText takes the
-    mean of the token's n-gram vectors, with the greatest idf that a word has; word2vec and pretrained vectors leave
-    the token out. A document without a known word is a row of zeros, which is where the average train document is.
+    mean of the token's n-gram vectors, with the least idf that a word can have: a guess should not outweigh what is
+    known. word2vec and pretrained vectors leave the token out. A document without a known word is a row of zeros,
+    which is where the average train document is.
 
     Attributes:
         words: the known words, sorted.
@@ -111,7 +113,7 @@ class MeanVectors:
         Columns stay in the order of the tokens, so that a sum has the same bits whatever other documents there are.
         """
         column_of = {word: column for column, word in enumerate(self.words)}
-        idf, greatest_idf = self.idf.tolist(), float(self.idf.max())
+        idf = self.idf.tolist()
         columns, weights, ends = array("i"), array("f"), array("i", [0])
         for document in documents:
             for token in TOKEN.findall(document):
@@ -121,7 +123,7 @@ class MeanVectors:
                     weights.append(idf[column])
                 elif ngrams := self._ngram_columns(token):
                     columns.extend(ngrams)
-                    weights.extend([greatest_idf / len(ngrams)] * len(ngrams))
+                    weights.extend([LEAST_IDF / len(ngrams)] * len(ngrams))
             ends.append(len(columns))
         shape = (len(documents), len(self.vectors))
         return sparse.csr_array((np.asarray(weights), np.asarray(columns), np.asarray(ends)), shape=shape)

@@ -48,6 +48,13 @@ def test_fasttext_gives_an_unseen_word_gensims_vector(word):
     np.testing.assert_allclose(vectors._unit_means([token])[0], unit(theirs[token]), atol=1e-5)
 
 
+def test_an_unseen_word_counts_less_than_any_known_one():
+    vectors, theirs = MeanVectors(FASTTEXT).fit(DOCUMENTS, Y, seed=1), gensim_vectors(FASTTEXT)
+    expected = unit(vectors.idf[vectors.words.index("ghosts")] * theirs["ghosts"] + 1.0 * theirs["ghostly"])
+    np.testing.assert_allclose(vectors._unit_means(["ghosts ghostly"])[0], expected, atol=1e-5)
+    assert vectors.idf.min() >= 1
+
+
 @given(st.text(), st.integers(1, 2**31 - 1))
 def test_ngram_buckets_equal_gensims(word, buckets):
     assert ngram_buckets(word, buckets) == ft_ngram_hashes(word, 3, 6, buckets)
