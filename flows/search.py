@@ -28,7 +28,7 @@ from tasks.models.task import build_features, score_trial
 from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
 from tasks.stage import config_dict, write_atomically
-from tasks.tracking.runs import PipelineRun, log_data, start_trial_run
+from tasks.tracking.runs import PipelineRun, data_hash, log_data, start_trial_run
 from tasks.tracking.task import log_search, log_trial, record_failure
 
 logger = logging.getLogger(__name__)
@@ -44,24 +44,25 @@ def search(config: SearchConfig) -> None:
     """
     paths = data_paths()
     tags = {"flow": "search", "model": config.model}
-    with exclusive(paths), pipeline_run(config, paths, tags) as parent:
-        run = replace(parent, tags=parent.tags | log_data(parent, paths))
-        found = begin(config, run.tags["genreflow.data_hash"])
-        start_s = time.monotonic()
-        while (reason := why_stop(config, found, time.monotonic() - start_s)) is None:
-            try_one(config, found, run)
-        logger.info("search of %s: %s", config.model, reason)
-        sys.stdout.write(conclusion(config, found))
+    with exclusive(paths):
+        found = begin(config)
+        with pipeline_run(config, paths, tags) as parent:
+            run = replace(parent, tags=parent.tags | log_data(parent, paths))
+            start_s = time.monotonic()
+            while (reason := why_stop(config, found, time.monotonic() - start_s)) is None:
+                try_one(config, found, run)
+            logger.info("search of %s: %s", config.model, reason)
+            sys.stdout.write(conclusion(config, found))
 
 
-def begin(config: SearchConfig, data_hash: str) -> Search:
+def begin(config: SearchConfig) -> Search:
     """Open the model's search, or begin one."""
     model = config.chosen_model
     terms = {
         "model": config_dict(model),
         "metric": config.metric,
         "rule": config.rule_for_metric,
-        "data": data_hash,
+        "data": data_hash(data_paths()),
         **asdict(choices(config)),
     }
     file = data_paths().search / f"{model.name}.sqlite"

@@ -14,6 +14,7 @@ from mlflow.data.dataset_source_registry import get_registered_sources
 from mlflow.data.polars_dataset import from_polars
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunStatus, RunTag
 
+from tasks.errors import DataError
 from tasks.paths import DataPaths
 from tasks.settings import PROJECT_ROOT
 from tasks.stage import StageResult, hash_files
@@ -95,10 +96,22 @@ def _start_child_run(run: PipelineRun, name: str, tags: Mapping[str, str], own_p
 
 def log_data(run: PipelineRun, paths: DataPaths) -> dict[str, str]:
     """Tag a pipeline run with the hash of its clean table and log that table as the run's input; return the tags."""
-    tags = {"genreflow.data_hash": hash_files([paths.movies, paths.splits])[:16]}
+    tags = {"genreflow.data_hash": data_hash(paths)}
     log_dataset(run.experiment, run.run_id, paths, tags["genreflow.data_hash"])
     run.experiment.client().log_batch(run.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
     return tags
+
+
+def data_hash(paths: DataPaths) -> str:
+    """Return what tells this clean table with this split from any other.
+
+    Raises:
+        DataError: the data folder is not prepared.
+    """
+    for path in (paths.movies, paths.splits):
+        if not path.is_file():
+            raise DataError(f"{path} is not there; run flows/prepare.py first")
+    return hash_files([paths.movies, paths.splits])[:16]
 
 
 def log_dataset(experiment: Experiment, run_id: str, paths: DataPaths, digest: str) -> None:

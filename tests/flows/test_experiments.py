@@ -94,6 +94,7 @@ def test_a_search_goes_on_and_its_best_can_be_trained(finished, capsys):
 
     with pytest.raises(ConfigError, match=r"other terms \(metric: jaccard then, f1_macro now; rule: "):
         search(config.model_copy(update={"metric": "f1_macro"}))
+    assert len(runs_of(finished, "search", "pipeline")) == 2
 
 
 def test_a_trial_that_cannot_be_fitted_does_not_end_the_search(finished, monkeypatch):

@@ -78,6 +78,11 @@ def test_folds_are_steps_and_their_mean_and_spread_metrics(run, paths, tmp_path)
     assert [(point.step, point.value) for point in history] == [(0, 0.3), (1, 0.5)]
 
 
+def test_a_folder_that_is_not_prepared_is_told(run, paths):
+    with pytest.raises(DataError, match=r"movies.parquet is not there; run flows/prepare\.py first"):
+        runs.log_data(run, paths)
+
+
 def test_trials_are_children_with_what_they_try_and_the_search_tells_how_it_goes(run, tmp_path):
     for number, value in ((1, 0.4), (2, 0.3)):
         trial_id = runs.start_trial_run(run, number, {"C": 2.5, "bag-of-words.max_n": 3})
