@@ -97,7 +97,9 @@ def read_with_parse_incr(folder: Path) -> dict[str, Any]:
     with (folder / "conllu" / "movies.conllu").open(encoding="utf-8") as file:
         for sentence in conllu.parse_incr(file):
             documents += "newdoc id" in sentence.metadata
-            tokens += len([(token["form"], token["lemma"]) for token in sentence])
+            forms, lemmas = ([token[column] for token in sentence] for column in ("form", "lemma"))
+            assert len(forms) == len(lemmas)
+            tokens += len(forms)
     return {"documents": documents, "tokens": tokens}
 
 
@@ -108,7 +110,9 @@ def read_with_read_documents(folder: Path) -> dict[str, Any]:
     documents = tokens = 0
     for document in read_documents(folder / "conllu" / "movies.conllu"):
         documents += 1
-        tokens += len(list(zip(document.forms, document.lemmas, strict=True)))
+        forms, lemmas = document.forms, document.lemmas
+        assert len(forms) == len(lemmas)
+        tokens += len(forms)
     return {"documents": documents, "tokens": tokens}
 
 

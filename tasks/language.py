@@ -100,11 +100,14 @@ class Annotator:
     def __init__(self, pipeline: Pipeline = "simplemma") -> None:
         from spacy.lang.en import English  # noqa: PLC0415 - a second that importers of this module need not pay
         from spacy.pipeline import Sentencizer  # noqa: PLC0415
+        from spacy.tokenizer import Tokenizer  # noqa: PLC0415
         from spacy.vocab import Vocab  # noqa: PLC0415
 
         # A vocabulary of its own saves computing twenty attributes a new word, none of which the tokenizer asks for.
         self._nlp = English(vocab=Vocab())
-        self._exceptions = frozenset(self._nlp.tokenizer.rules)
+        tokenizer = self._nlp.tokenizer
+        assert isinstance(tokenizer, Tokenizer)
+        self._exceptions = frozenset(tokenizer.rules)
         self._sentence_ends = frozenset(Sentencizer.default_punct_chars)
         self._tagger = None if pipeline == "simplemma" else _load_tagger(pipeline)
         self._lemma = _load_lemmatiser() if pipeline == "simplemma" else str
