@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from importlib.util import find_spec
 from itertools import islice
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from tasks.errors import ModelError
 
@@ -100,13 +100,11 @@ class Annotator:
     def __init__(self, pipeline: Pipeline = "simplemma") -> None:
         from spacy.lang.en import English  # noqa: PLC0415 - a second that importers of this module need not pay
         from spacy.pipeline import Sentencizer  # noqa: PLC0415
-        from spacy.tokenizer import Tokenizer  # noqa: PLC0415
         from spacy.vocab import Vocab  # noqa: PLC0415
 
         # A vocabulary of its own saves computing twenty attributes a new word, none of which the tokenizer asks for.
         self._nlp = English(vocab=Vocab())
-        tokenizer = self._nlp.tokenizer
-        assert isinstance(tokenizer, Tokenizer)
+        tokenizer: Any = self._nlp.tokenizer  # for spaCy's types it might be any function
         self._exceptions = frozenset(tokenizer.rules)
         self._sentence_ends = frozenset(Sentencizer.default_punct_chars)
         self._tagger = None if pipeline == "simplemma" else _load_tagger(pipeline)
