@@ -115,6 +115,7 @@ def test_any_labels_give_parts_of_the_due_sizes(
     assert min(np.bincount(parts, minlength=3)) >= 1
 
 
+@settings(deadline=None)
 @given(n_rows=st.integers(0, 500), weights=st.lists(st.floats(0.01, 1), min_size=1, max_size=6))
 def test_part_sizes_are_whole_and_near_the_shares(n_rows: int, weights: list[float]) -> None:
     shares = [weight / sum(weights) for weight in weights]
