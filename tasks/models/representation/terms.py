@@ -5,7 +5,6 @@ Terms are word n-grams, character n-grams or side fields; all three count and we
 
 import json
 import re
-from array import array
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,11 +16,13 @@ from pydantic import TypeAdapter
 from scipy import sparse
 
 from tasks.errors import ModelError
+from tasks.models.representation.counting import count_terms, count_words
 from tasks.models.representations import BagOfWords, CharacterNgrams, SideFields
 
 TermSpec = BagOfWords | CharacterNgrams | SideFields
 
 TOKEN: Final = re.compile(r"(?u)\b\w\w+\b")  # scikit-learn's default
+DOCUMENTS_AT_ONCE: Final = 2000  # bounds the memory of counting rare n-grams, most of which are dropped
 FILES: Final = ("representation.json", "terms.json", "idf.npy")
 _SPEC: Final[TypeAdapter[TermSpec]] = TypeAdapter(TermSpec)
 
@@ -57,9 +58,7 @@ class TermVectors:
             ModelError: no term occurs in `min_movies` documents.
         """
         del seed  # nothing is drawn
-        frequencies: Counter[str] = Counter()
-        for document in documents:
-            frequencies.update(set(terms_of(document, self.spec)))
+        frequencies = document_frequencies(documents, self.spec)
         self.terms = sorted(term for term, count in frequencies.items() if count >= self.spec.min_movies)
         if isinstance(self.spec, BagOfWords) and self.spec.common_share is not None:
             self._drop_common(documents, Y, self.spec.common_share)
@@ -93,15 +92,11 @@ class TermVectors:
 
     def _count(self, documents: Sequence[str]) -> sparse.csr_array:
         column_of = {term: column for column, term in enumerate(self.terms)}
-        columns, ends = array("i"), array("i", [0])  # 32 bits: scikit-learn's solvers take no others
-        for document in documents:
-            known = map(column_of.get, terms_of(document, self.spec))
-            columns.extend(column for column in known if column is not None)
-            ends.append(len(columns))
-        shape = (len(documents), len(self.terms))
-        ones = np.ones(len(columns), dtype=np.float32)
-        X = sparse.csr_array((ones, np.asarray(columns), np.asarray(ends)), shape=shape)
-        X.sum_duplicates()
+        if not isinstance(self.spec, CharacterNgrams):
+            return count_terms((terms_of(document, self.spec) for document in documents), column_of)
+        words, in_documents = count_words(documents)
+        X = in_documents @ count_terms((terms_of(word, self.spec) for word in words), column_of)
+        X.sort_indices()
         return X
 
     def _drop_common(self, documents: Sequence[str], Y: NDArray[np.bool_], share: float) -> None:
@@ -126,6 +121,24 @@ class TermVectors:
         loaded.terms = json.loads((folder / "terms.json").read_text(encoding="utf-8"))
         loaded.idf = np.load(folder / "idf.npy", allow_pickle=False)
         return loaded
+
+
+def document_frequencies(documents: Sequence[str], spec: TermSpec) -> Counter[str]:
+    """Return in how many of the documents each term occurs."""
+    frequencies: Counter[str] = Counter()
+    if not isinstance(spec, CharacterNgrams):
+        for document in documents:
+            frequencies.update(set(terms_of(document, spec)))
+        return frequencies
+    words, in_documents = count_words(documents)
+    column_of: dict[str, int] = {}
+    in_words = count_terms((terms_of(word, spec) for word in words), column_of, learn=True)
+    counted = np.zeros(len(column_of), dtype=np.int64)
+    for start in range(0, len(documents), DOCUMENTS_AT_ONCE):
+        piece = in_documents[start : start + DOCUMENTS_AT_ONCE] @ in_words
+        counted += np.bincount(piece.indices, minlength=len(column_of))
+    frequencies.update(dict(zip(column_of, counted.tolist(), strict=True)))
+    return frequencies
 
 
 def terms_of(document: str, spec: TermSpec) -> Iterator[str]:
