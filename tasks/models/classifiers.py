@@ -37,7 +37,9 @@ class LogisticRegression(Choice):
 
     kind: Literal["logistic-regression"] = "logistic-regression"
     treats_imbalance: ClassVar[bool] = True
-    C: PositiveFloat = Field(1.0, description="Inverse strength of the L2 penalty.")
+    C: PositiveFloat | Literal["per-genre"] = Field(
+        1.0, description="Inverse strength of the L2 penalty; per-genre: each genre's own, chosen by cross-validation."
+    )
 
 
 class LinearSVM(Choice):

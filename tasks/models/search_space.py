@@ -79,9 +79,9 @@ SPACE: Final[Mapping[str, Mapping[str, Range]]] = {
         "max_leaves": Whole(4, 64, log=True),
     },
     "multilayer-perceptron": {
-        "components": Whole(100, 500),
-        "hidden": Whole(64, 512, log=True),
+        "hidden": Whole(32, 256, log=True),
         "alpha": Real(1e-5, 1),
+        "learning_rate": Real(1e-4, 1e-2),
     },
     "classifier-chains": {"C": Real(0.1, 30)},
     "stacked-logistic-regression": {"C": Real(0.1, 30), "C2": Real(0.001, 10)},

@@ -22,6 +22,7 @@ FILLER = ["young", "story", "finds", "town", "returns", "night", "people", "old"
 
 CLASSIFIERS = {
     "logistic-regression": classifiers.LogisticRegression(C=10),
+    "logistic-regression-per-genre": classifiers.LogisticRegression(C="per-genre"),
     "linear-svm": classifiers.LinearSVM(C=1),
     "naive-bayes": classifiers.NaiveBayes(),
     "complement-naive-bayes": classifiers.NaiveBayes(variant="complement"),

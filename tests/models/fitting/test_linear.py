@@ -3,6 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
 from tasks.errors import ModelError
 from tasks.models import classifiers
@@ -14,6 +16,30 @@ def test_logistic_regression_equals_one_scikit_learn_model_a_genre(training):
     for column, y in enumerate(training.Y.T):
         theirs = LogisticRegression(C=2, solver="liblinear", random_state=3, max_iter=1000).fit(training.X, y)
         np.testing.assert_allclose(ours[:, column], theirs.predict_proba(training.X)[:, 1], atol=1e-5)
+
+
+def test_each_genres_own_strength_has_the_least_held_out_loss(training):
+    config = classifiers.LogisticRegression(C="per-genre")
+    scores = linear.fit_logistic_regression(config, training).scores(training.X)
+    folds = StratifiedKFold(3, shuffle=True, random_state=3)
+    for column in (0, 1):
+        y = training.Y[:, column]
+        models = [LogisticRegression(C=C, solver="liblinear", random_state=3) for C in linear.STRENGTHS]
+        losses = [
+            log_loss(y, cross_val_predict(model, training.X, y, cv=folds, method="predict_proba")[:, 1])
+            for model in models
+        ]
+        best = models[int(np.argmin(losses))].fit(training.X, y)
+        np.testing.assert_allclose(scores[:, column], best.predict_proba(training.X)[:, 1], atol=1e-5)
+
+
+def test_genre_too_rare_to_choose_its_strength_gets_the_usual_one(training, caplog):
+    rare = replace(training, Y=np.arange(120)[:, None] < 2, genres=("A",))
+    own, usual = (
+        linear.fit_logistic_regression(classifiers.LogisticRegression(C=C), rare).weights for C in ("per-genre", 4)
+    )
+    np.testing.assert_array_equal(own, usual)
+    assert "A: too few train movies" in caplog.text
 
 
 def test_svm_scores_are_calibrated_on_average(training):

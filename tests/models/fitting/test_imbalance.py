@@ -1,0 +1,132 @@
+"""What is done about rare genres: how many synthetic movies there are, of what they are made, and who sees them."""
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+import pytest
+from pydantic import ValidationError
+from scipy import sparse
+from sklearn import svm
+
+from tasks.models import classifiers
+from tasks.models.classifiers import Imbalance
+from tasks.models.fitting.held_out import held_out_logits
+from tasks.models.fitting.linear import fit_linear_svm
+from tasks.models.fitting.one_vs_rest import logistic_weights
+from tasks.models.fitting.training import Training
+from tasks.models.genre_model import GenreModel
+
+RARE = 40
+
+
+@pytest.fixture
+def marked():
+    """200 movies, each with a word of its own beside three shared ones; genre A has 40 of them, genre B has 80."""
+    shared = np.random.default_rng(2).random((200, 3))
+    X = sparse.csr_array(np.hstack([np.eye(200), shared]).astype(np.float32))
+    Y = np.column_stack([np.arange(200) % 5 == 0, np.arange(200) % 5 < 2])
+    return Training(X, Y, ("A", "B"), seed=1, imbalance=Imbalance(smote_ratio=0.5))
+
+
+def problems(training):
+    return dict(training.two_class_problems())
+
+
+def test_smote_reaches_the_ratio_and_keeps_the_real_movies(marked):
+    problem = problems(marked)[0]
+    resampled = problem.resampled()
+    assert resampled.y.sum() == 0.5 * (~resampled.y).sum() == 80
+    np.testing.assert_array_equal(resampled.X[:200].toarray(), problem.X.toarray())
+    np.testing.assert_array_equal(resampled.y[:200], problem.y)
+
+
+def test_synthetic_movies_lie_between_two_real_ones_of_the_genre(marked):
+    problem = problems(marked)[0]
+    made = problem.resampled().X[200:].toarray()
+    real = problem.X.toarray()
+    assert len(made) == RARE
+    for row in made:
+        ends = np.flatnonzero(row[:200])
+        assert problem.y[ends].all()
+        assert len(ends) in {1, 2}
+        np.testing.assert_allclose(row[ends].sum(), 1, atol=1e-6)
+        np.testing.assert_allclose(row, row[ends] @ real[ends], atol=1e-5)
+
+
+def test_genre_that_has_the_ratio_already_is_left_alone(marked):
+    problem = problems(marked)[1]
+    assert problem.resampled() is problem
+
+
+def test_only_the_asked_genres_are_treated(marked):
+    asked = replace(marked, imbalance=Imbalance(smote_ratio=1, balanced=True, genres=("B",)))
+    treated, untreated = problems(asked)[1], problems(asked)[0]
+    assert untreated.resampled() is untreated
+    assert untreated.class_weight is None
+    assert treated.resampled().y.sum() == 120
+    assert treated.class_weight == "balanced"
+
+
+def test_same_seed_same_synthetic_movies_and_another_seed_others(marked):
+    one, again, other = (problems(replace(marked, seed=seed))[0].resampled().X.toarray() for seed in (1, 1, 2))
+    np.testing.assert_array_equal(one, again)
+    assert not np.array_equal(one, other)
+
+
+def test_one_movie_has_no_other_to_make_synthetic_ones_with(marked, caplog):
+    alone = replace(marked, Y=np.arange(200)[:, None] == 7, genres=("A",))
+    assert problems(alone)[0].resampled().y.sum() == 1
+    assert "A: one train movie has it" in caplog.text
+
+
+def held_out_words(X):
+    """Which movies have left nothing of themselves in the vectors that a model was fitted on."""
+    return set(np.flatnonzero(np.asarray(X[:, :200].sum(axis=0)).ravel() == 0).tolist())
+
+
+def test_calibration_margins_are_of_movies_that_no_synthetic_one_is_made_of(marked, monkeypatch):
+    fitted_on, scored = [], []
+    original = svm.LinearSVC.fit
+    monkeypatch.setattr(svm.LinearSVC, "fit", lambda self, X, y: fitted_on.append(X) or original(self, X, y))
+    fit_linear_svm(classifiers.LinearSVM(calibration_folds=4), replace(marked, Y=marked.Y[:, :1], genres=("A",)))
+    whole, *folds = fitted_on
+    assert whole.shape[0] == 240
+    for X in folds:
+        assert X.shape[0] == 120 + 60  # 30 real and 30 synthetic movies of the genre
+        scored += held_out_words(X)
+    assert sorted(scored) == list(range(200))
+
+
+def test_second_level_learns_from_movies_that_no_synthetic_one_is_made_of(marked):
+    scored = []
+
+    def fit_genre(problem):
+        resampled = problem.resampled()
+        scored.extend(held_out_words(resampled.X))
+        return logistic_weights(resampled, 1.0)
+
+    held_out_logits(replace(marked, Y=marked.Y[:, :1], genres=("A",)), 4, fit_genre)
+    assert sorted(scored) == list(range(200))
+
+
+@pytest.mark.parametrize("imbalance", [Imbalance(balanced=True), Imbalance(smote_ratio=1)], ids=["balanced", "smote"])
+def test_treatment_raises_a_rare_genre_or_is_refused(model_spec, movies, imbalance):
+    kind = model_spec.classifier
+    if not kind.treats_imbalance:
+        with pytest.raises(ValidationError, match="takes no balanced weights"):
+            type(model_spec)(name="m", classifier=kind, imbalance=imbalance)
+        return
+    western = movies.get_column("genres").list.contains("Western").to_numpy()
+    fewer = movies[np.flatnonzero(~western | (np.arange(300) % 8 == 0))]
+    hint = pl.DataFrame({"description": ["sheriff in an old town"]})
+    untreated, treated = (
+        GenreModel(model_spec.model_copy(update={"imbalance": treatment}), ("Drama", "Horror", "Western"))
+        .fit(fewer, seed=1)
+        .scores(hint)[0, 2]
+        for treatment in (Imbalance(), imbalance)
+    )
+    if model_spec.name == "linear-svm":  # its margins change, but are scaled to the real proportions
+        assert treated != untreated
+        return
+    assert treated > untreated
