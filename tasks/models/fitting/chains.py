@@ -1,5 +1,6 @@
 """Fitting of classifier chains: logistic regressions that also read the genres before theirs."""
 
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -43,7 +44,7 @@ def fit_classifier_chains(config: classifiers.ClassifierChains, training: Traini
             before = order[:position]
             vectors = _side_by_side(training.X, held_out[:, before])
             with converging(training.genres[column]):
-                found, bias[chain, column] = fit_genre(training.with_vectors(vectors).two_class_problem(column))
+                found, bias[chain, column] = fit_genre(replace(training, X=vectors).two_class_problem(column))
             weights[chain, :, column] = found[:n_features]
             links[chain, before, column] = found[n_features:] * LINK_SCALE
     return ChainScorer(weights, links, bias, orders)

@@ -26,10 +26,6 @@ class Training:
     seed: int
     imbalance: Imbalance = NONE
 
-    def with_vectors(self, X: sparse.csr_array) -> "Training":
-        """Return the same training on other vectors of the same movies."""
-        return replace(self, X=X)
-
     def in_order_of_content(self) -> "Training":
         """Return the same training with its rows in an order that depends on nothing but what is in them.
 
