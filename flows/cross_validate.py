@@ -81,7 +81,7 @@ def fit_folds(config: CrossValidateConfig, run: PipelineRun) -> dict[str, str | 
             chain.futures += members
             chain.submit(blend_folds, ensemble=chain.model, gathered=members)
     for chain in chains.values():
-        chain.submit(evaluate_folds, folder=chain.folder)
+        chain.submit(evaluate_folds, folder=chain.folder, config=config.evaluate)
     for chain in chains.values():
         chain.submit(log_folds, run=run, run_id=chain.run_id, folder=chain.folder)
     tell_progress(list(itertools.chain(*fits.values())))

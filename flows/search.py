@@ -1,4 +1,4 @@
-"""Better parameters for one model: `python flows/search.py --model logreg-tfidf-title --budget-minutes 10`."""
+"""Better parameters for one model: `python flows/search.py --model logreg-title --budget-minutes 10`."""
 
 from flows.command_line import run_command
 from flows.config import SearchConfig

@@ -21,7 +21,7 @@ from tasks.decision.rules import Rule
 from tasks.decision.stored import rules_to_json
 from tasks.errors import ConfigError, DataError
 from tasks.evaluate.calibration import calibration_table, expected_calibration_error, reliability_table
-from tasks.evaluate.config import LOWER_IS_BETTER, ChoiceMetric, EvaluateConfig
+from tasks.evaluate.config import LOWER_IS_BETTER, EvaluateConfig
 from tasks.evaluate.metrics import decision_metrics
 from tasks.evaluate.parts import ScoredPart, predictions_table, read_part, scores_path
 from tasks.evaluate.per_genre import per_genre_table
@@ -128,7 +128,7 @@ def _evaluate_parts(validation: ScoredPart, test: ScoredPart, config: EvaluateCo
     rules = fit_rules(validation.scores.scores, validation.truth)
     calibration = _write_calibration(validation, test, folder)
     metrics = {rule: values | calibration for rule, values in _score_rules(rules, validation, test).items()}
-    chosen = choose_rule(metrics, config.choose_by) if config.rule is None else _named_rule(rules, config.rule)
+    chosen = choose_rule(metrics, config)
     write_json(folder / RULES_FILE, {"chosen": chosen, "genres": genres, "rules": rules_to_json(rules)})
     write_json(folder / METRICS_FILE, {"chosen_rule": chosen, "chosen_by": config.choose_by, "rules": metrics})
     decided = rules[chosen].decide(test.scores.scores)
@@ -145,24 +145,28 @@ def _evaluate_parts(validation: ScoredPart, test: ScoredPart, config: EvaluateCo
     }
 
 
-def _named_rule(rules: Mapping[str, Rule], name: str) -> str:
-    if name not in rules:
-        raise ConfigError(f"no rule is named {name!r}; there are: {', '.join(rules)}")
-    return name
+def choose_rule(metrics: Mapping[str, Mapping[str, float]], config: EvaluateConfig, prefix: str = "val/") -> str:
+    """Return the rule that the configuration names; if none, the one with the best `<prefix><choose_by>`.
 
+    Of equals it is the first. A rule whose metric is undefined is no choice.
 
-def choose_rule(metrics: Mapping[str, Mapping[str, float]], choose_by: ChoiceMetric) -> str:
-    """Return the rule that is best on validation, the first of equals. A rule whose metric is undefined is no choice.
+    Args:
+        metrics: of each rule.
+        config: how to choose.
+        prefix: of the metrics to choose by.
 
     Raises:
         DataError: the metric is undefined for every rule.
+        ConfigError: there is no rule of the name.
     """
-    sign = -1 if choose_by in LOWER_IS_BETTER else 1
-    found = {
-        rule: sign * values[f"val/{choose_by}"] for rule, values in metrics.items() if f"val/{choose_by}" in values
-    }
+    if config.rule is not None:
+        if config.rule not in metrics:
+            raise ConfigError(f"no rule is named {config.rule!r}; there are: {', '.join(metrics)}")
+        return config.rule
+    metric, sign = f"{prefix}{config.choose_by}", -1 if config.choose_by in LOWER_IS_BETTER else 1
+    found = {rule: sign * values[metric] for rule, values in metrics.items() if metric in values}
     if not found:
-        raise DataError(f"{choose_by} is undefined on validation under every rule; choose the rule by another metric")
+        raise DataError(f"{metric} is undefined under every rule; choose the rule by another metric")
     return max(found, key=lambda rule: found[rule])
 
 

@@ -13,15 +13,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tasks.errors import DataError
-from tasks.evaluate.config import LOWER_IS_BETTER, ChoiceMetric
-from tasks.evaluate.evaluation import METRICS_FILE, PER_GENRE_FILE, TASKS, cross_fit, write_json
+from tasks.evaluate.config import EvaluateConfig
+from tasks.evaluate.evaluation import DEFAULT, METRICS_FILE, PER_GENRE_FILE, TASKS, choose_rule, cross_fit, write_json
 from tasks.evaluate.metrics import count_genres, decision_metrics, precision_recall_f1
 from tasks.evaluate.parts import OUT_OF_FOLD, ScoredPart, predictions_table, read_part
 from tasks.evaluate.per_genre import per_genre_table
 from tasks.evaluate.ranking import ranking_metrics
 from tasks.paths import DataPaths
-from tasks.stage import Stage, StageResult, run_stage
+from tasks.stage import Stage, StageResult, config_dict, run_stage
 
 PREDICTIONS_FILE: Final = "predictions_out_of_fold.parquet"
 
@@ -29,7 +28,7 @@ Decided = NDArray[np.bool_]
 Folds = NDArray[np.integer[Any]]
 
 
-def evaluate_out_of_fold(folder: Path, paths: DataPaths, choose_by: ChoiceMetric = "jaccard") -> StageResult:
+def evaluate_out_of_fold(folder: Path, paths: DataPaths, config: EvaluateConfig = DEFAULT) -> StageResult:
     """Decide every movie by rules of the other folds, and write what that gives beside the scores.
 
     - `metrics.json`: `chosen_rule`, and `rules`, for each rule and each metric of `tasks.evaluate.metrics.evaluate` its
@@ -39,15 +38,17 @@ def evaluate_out_of_fold(folder: Path, paths: DataPaths, choose_by: ChoiceMetric
       differ from fold to fold; and `f1_std`, the standard deviation of F1 over folds, null where a fold has none.
     - `predictions_out_of_fold.parquet`: `schema.PREDICTIONS` of all movies, by the chosen rule.
 
-    The chosen rule has the best mean of `choose_by`; of equals it is the simplest.
+    The chosen rule is the one that the configuration names; if none, the one with the best mean of `choose_by`, of
+    equals the simplest.
 
     Args:
         folder: holds `scores_out_of_fold.parquet`.
         paths: the data folder with the cleaned movies and the split.
-        choose_by: the metric to choose the rule by.
+        config: how to choose the rule.
 
     Raises:
         DataError: the scores are damaged or not of all movies, or the metric is undefined in some fold.
+        ConfigError: no rule has the name that the configuration gives.
     """
     scores = folder / f"scores_{OUT_OF_FOLD}.parquet"
     stage = Stage(
@@ -55,7 +56,7 @@ def evaluate_out_of_fold(folder: Path, paths: DataPaths, choose_by: ChoiceMetric
         folder=folder,
         outputs=(METRICS_FILE, PER_GENRE_FILE, PREDICTIONS_FILE),
         inputs=(scores, paths.movies, paths.splits),
-        config={"choose_by": choose_by},
+        config=config_dict(config),
         code=(TASKS / "evaluate", TASKS / "decision", TASKS / "scores.py"),
         packages=("numpy", "polars"),
     )
@@ -65,11 +66,12 @@ def evaluate_out_of_fold(folder: Path, paths: DataPaths, choose_by: ChoiceMetric
         fold_of = _folds(part, paths)
         decided = cross_fit(part.scores.scores, part.truth, fold_of)
         metrics = _metrics_by_fold(part, decided, fold_of)
-        chosen = _choose_rule(metrics, choose_by)
-        write_json(target / METRICS_FILE, {"chosen_rule": chosen, "chosen_by": choose_by, "rules": metrics})
+        means = {rule: {name: each["mean"] for name, each in values.items()} for rule, values in metrics.items()}
+        chosen = choose_rule(means, config, prefix="")
+        write_json(target / METRICS_FILE, {"chosen_rule": chosen, "chosen_by": config.choose_by, "rules": metrics})
         _per_genre(part, decided[chosen], fold_of).write_csv(target / PER_GENRE_FILE)
         predictions_table(part, decided[chosen]).write_parquet(target / PREDICTIONS_FILE, compression="zstd")
-        return {"chosen_rule": chosen, "movies": len(fold_of), "jaccard": metrics[chosen]["jaccard"]["mean"]}
+        return {"chosen_rule": chosen, "movies": len(fold_of), "jaccard": means[chosen]["jaccard"]}
 
     return run_stage(stage, build)
 
@@ -94,14 +96,6 @@ def _metrics_by_fold(part: ScoredPart, decided: Mapping[str, Decided], fold_of: 
         }
         for rule, folds in by_fold.items()
     }
-
-
-def _choose_rule(metrics: Mapping[str, Any], choose_by: ChoiceMetric) -> str:
-    sign = -1 if choose_by in LOWER_IS_BETTER else 1
-    found = {rule: sign * values[choose_by]["mean"] for rule, values in metrics.items() if choose_by in values}
-    if not found:
-        raise DataError(f"{choose_by} is undefined in some fold under every rule; choose the rule by another metric")
-    return max(found, key=lambda rule: found[rule])
 
 
 def _per_genre(part: ScoredPart, decided: Decided, fold_of: Folds) -> pl.DataFrame:

@@ -28,7 +28,7 @@ def evaluate(model_folder: Path, config: EvaluateConfig = DEFAULT) -> StageResul
 @task(name="evaluate folds", task_run_name="evaluate folds {folder.name}", cache_policy=NO_CACHE, persist_result=False)
 def evaluate_folds(folder: Path, config: EvaluateConfig = DEFAULT) -> StageResult:
     """Decide every movie by rules of the other folds, and score the decisions fold by fold."""
-    result = evaluate_out_of_fold(folder, data_paths(), config.choose_by)
+    result = evaluate_out_of_fold(folder, data_paths(), config)
     logger.info("%s: rule %s, mean Jaccard %.4f", folder.name, result.counts["chosen_rule"], result.counts["jaccard"])
     return result
 

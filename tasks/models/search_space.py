@@ -96,7 +96,7 @@ SPACE: Final[Mapping[str, Mapping[str, Range]]] = {
     "side-fields": {"min_movies": Whole(1, 10), "weight": Real(0.05, 1)},
     "word-vectors": {
         "dimensions": Whole(50, 300),
-        "window": Whole(2, 10),
+        "window": Whole(3, 30, log=True),
         "epochs": Whole(5, 40, log=True),
         "min_movies": Whole(2, 10),
         "weight": Real(0.2, 3),

@@ -281,11 +281,11 @@ def test_the_first_of_the_best_rules_is_chosen_and_an_undefined_metric_is_no_cho
         "b": {"val/jaccard": 0.5, "val/hamming_loss": 0.2, "val/f1_macro": 0.1},
         "c": {"val/jaccard": 0.5, "val/hamming_loss": 0.3, "val/f1_macro": 0.1},
     }
-    assert choose_rule(metrics, "jaccard") == "b"
-    assert choose_rule(metrics, "hamming_loss") == "a"
-    assert choose_rule(metrics, "f1_macro") == "b"
+    assert choose_rule(metrics, EvaluateConfig(choose_by="jaccard")) == "b"
+    assert choose_rule(metrics, EvaluateConfig(choose_by="hamming_loss")) == "a"
+    assert choose_rule(metrics, EvaluateConfig(choose_by="f1_macro")) == "b"
     with pytest.raises(DataError, match="balanced_accuracy is undefined"):
-        choose_rule({"fixed": {"val/jaccard": 1.0}}, "balanced_accuracy")
+        choose_rule({"fixed": {"val/jaccard": 1.0}}, EvaluateConfig(choose_by="balanced_accuracy"))
 
 
 def test_calibration_is_fitted_on_validation_and_measured_on_test(model_folder: Path, paths: DataPaths) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from tasks.decision.fit import fit_rules
 from tasks.errors import ConfigError, DataError
+from tasks.evaluate.config import EvaluateConfig
 from tasks.evaluate.evaluation import cross_fit
 from tasks.evaluate.metrics import evaluate
 from tasks.evaluate.out_of_fold import evaluate_out_of_fold
@@ -92,11 +93,13 @@ def test_predictions_and_genres_are_of_all_movies(folder, paths, truth):
 
 
 def test_the_rule_is_chosen_by_the_metric_that_is_asked_for(folder, paths):
-    evaluate_out_of_fold(folder, paths, "hamming_loss")
+    evaluate_out_of_fold(folder, paths, EvaluateConfig(choose_by="hamming_loss"))
     stored = json.loads((folder / "metrics.json").read_text())
     losses = {rule: metrics["hamming_loss"]["mean"] for rule, metrics in stored["rules"].items()}
     assert losses[stored["chosen_rule"]] == min(losses.values()) < max(losses.values())
-    assert not evaluate_folds.fn(folder).skipped  # by Jaccard again
+    assert evaluate_folds.fn(folder, EvaluateConfig(rule="top")).counts["chosen_rule"] == "top"
+    with pytest.raises(ConfigError, match="no rule is named 'dice'; there are: fixed"):
+        evaluate_out_of_fold(folder, paths, EvaluateConfig(rule="dice"))
 
 
 def test_decisions_do_not_see_the_truth_of_their_fold(truth, scores):

@@ -34,12 +34,12 @@ def test_ranges_hold_every_default_and_their_ends_make_models_that_have_them(mod
 
 
 def test_a_kind_tells_equal_names_apart():
-    (model,) = choose_models(["svm-everything"])
+    (model,) = choose_models(["svm-all"])
     assert {"C", "bag-of-words.max_n", "character-ngrams.max_n", "side-fields.weight"} <= set(space_of(model))
 
 
 def test_a_lone_representation_keeps_its_weight():
-    (alone, beside) = choose_models(["svm-tfidf-title", "svm-fields"])
+    (alone, beside) = choose_models(["svm-title", "svm-fields"])
     assert "weight" not in space_of(alone)
     assert "weight" in space_of(beside)
 
