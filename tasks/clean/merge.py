@@ -33,17 +33,28 @@ def read_rows(path: Path, profile: Profile, ledger: Ledger) -> pl.DataFrame:
     return rows
 
 
-def merge_rows(rows: pl.DataFrame, profile: Profile) -> pl.DataFrame:
+def merge_rows(tables: list[pl.DataFrame], profile: Profile) -> pl.DataFrame:
     """Merge the rows of each movie, some movies at a time, so that the working memory does not grow with the rows.
+
+    Args:
+        tables: what `read_rows` returned of each listing, in their order; the list is emptied on the way.
+        profile: what makes rows one movie, and which of them is preferred.
 
     Returns:
         `movie_id`, `movie_name`, `genres` (sorted list), `description` and the side fields, in no particular order.
     """
-    coder = GenreCoder(rows["genre"])
-    n_parts = -(-rows.height // PART_ROWS) or 1
-    part = rows["movie_id"].hash(seed=0) % n_parts  # all rows of a movie are in one part
-    parts = (rows.filter(part == number) if n_parts > 1 else rows for number in range(n_parts))
-    return pl.concat([_merge_part(rows_of_part, profile, coder) for rows_of_part in parts])
+    coder = GenreCoder(pl.concat([table["genre"] for table in tables]))
+    n_parts = -(-sum(table.height for table in tables) // PART_ROWS) or 1
+    parts: list[list[pl.DataFrame]] = [[] for _ in range(n_parts)]
+    while tables:
+        table = tables.pop(0)
+        number_of_part = table["movie_id"].hash(seed=0) % n_parts  # all rows of a movie are in one part
+        for number, part in enumerate(parts):
+            part.append(table.filter(number_of_part == number) if n_parts > 1 else table)
+    merged = []
+    while parts:
+        merged.append(_merge_part(pl.concat(parts.pop()), profile, coder))
+    return pl.concat(merged, rechunk=True)  # lists in several chunks take four times their memory to sort
 
 
 def _merge_part(rows: pl.DataFrame, profile: Profile, coder: GenreCoder) -> pl.DataFrame:

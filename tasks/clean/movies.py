@@ -68,10 +68,9 @@ def clean_movies(paths: DataPaths, config: CleanConfig) -> StageResult:
 def build_movies(listings: Sequence[Path], crawl: Path | None, profile: Profile, ledger: Ledger) -> pl.DataFrame:
     """Return the movies of some listings (`schema.MOVIES`, sorted by id) and note what became of every row."""
     ledger.counts["rows_read"] = 0
-    rows = pl.concat([read_rows(path, profile, ledger) for path in listings])
-    n_rows = rows.height
-    movies = merge_rows(rows, profile)
-    del rows  # at millions of rows they would weigh on all that follows
+    tables = [read_rows(path, profile, ledger) for path in listings]
+    n_rows = sum(table.height for table in tables)
+    movies = merge_rows(tables, profile)
     ledger.counts["merged/same_movie"] = n_rows - movies.height
     order = movies.select(pl.arg_sort_by(profile.identity)).to_series()
     # Side fields wait until the rules are done: rules copy what they filter, and these are the larger half.
