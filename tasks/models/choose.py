@@ -25,7 +25,7 @@ def choose_models(
         patterns: names or shell globs (`logreg-*`).
         params: values that replace a model's defaults, by model name and then by field of its classifier or
             representation: `{"logreg-tfidf": {"C": 2.0, "max_n": 2}}`. Before the field there may be the kind of the
-            part that is meant: `{"svm-everything": {"character-ngrams.max_n": 4}}`.
+            part that is meant: `{"svm-all": {"character-ngrams.max_n": 4}}`.
         own_models: further models beside those of the registry.
 
     Raises:

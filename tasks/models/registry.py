@@ -6,8 +6,21 @@ in a preset or on the command line.
 
 from typing import Final
 
-from tasks.models.classifiers import LinearSVM, LogisticRegression, NaiveBayes, NearestNeighbours
-from tasks.models.representations import BagOfWords, CharacterNgrams, SideFields
+from tasks.models.classifiers import (
+    ClassifierChains,
+    DecisionTree,
+    GradientBoosting,
+    Imbalance,
+    LinearSVM,
+    LogisticRegression,
+    MultilayerPerceptron,
+    NaiveBayes,
+    NaiveBayesSVM,
+    NearestNeighbours,
+    RandomForest,
+    StackedLogisticRegression,
+)
+from tasks.models.representations import BagOfWords, CharacterNgrams, SideFields, WordVectors
 from tasks.models.spec import AnyModel, EnsembleSpec, InputSpec, ModelSpec
 
 DESCRIPTION: Final = InputSpec()
@@ -16,20 +29,51 @@ TITLE: Final = InputSpec(title=True)
 
 COUNTS: Final = (BagOfWords(weighting="counts"),)
 TFIDF: Final = (BagOfWords(),)
-BIGRAMS: Final = (BagOfWords(max_n=2, sublinear=True),)
-WITH_FIELDS: Final = (*BIGRAMS, SideFields())
-EVERYTHING: Final = (*BIGRAMS, CharacterNgrams(), SideFields())
+PAIRS: Final = (BagOfWords(max_n=2, sublinear=True),)
+WORD2VEC: Final = (WordVectors(algorithm="word2vec"),)
+FASTTEXT: Final = (WordVectors(algorithm="fasttext"),)
+CHARACTERS: Final = (*PAIRS, CharacterNgrams())
+FIELDS: Final = (*PAIRS, SideFields())
+COUNTS_FIELDS: Final = (*COUNTS, SideFields(weight=1))
+ALL: Final = (*PAIRS, CharacterNgrams(), SideFields())
+
+LOGREG: Final = LogisticRegression(C=4)
+SVM: Final = LinearSVM(C=0.2)
 
 MODELS: Final[tuple[AnyModel, ...]] = (
+    # The description alone.
     ModelSpec(name="logreg-counts", input=DESCRIPTION, representations=COUNTS, classifier=LogisticRegression()),
-    ModelSpec(name="logreg-tfidf", input=DESCRIPTION, representations=TFIDF, classifier=LogisticRegression()),
-    ModelSpec(name="logreg-tfidf-lemmas", input=LEMMAS, representations=TFIDF, classifier=LogisticRegression(C=4)),
-    ModelSpec(name="logreg-tfidf-title", input=TITLE, representations=BIGRAMS, classifier=LogisticRegression(C=4)),
-    ModelSpec(name="logreg-fields", input=TITLE, representations=WITH_FIELDS, classifier=LogisticRegression(C=4)),
-    ModelSpec(name="svm-tfidf-title", input=TITLE, representations=BIGRAMS, classifier=LinearSVM()),
-    ModelSpec(name="svm-fields", input=TITLE, representations=WITH_FIELDS, classifier=LinearSVM()),
-    ModelSpec(name="svm-everything", input=TITLE, representations=EVERYTHING, classifier=LinearSVM()),
+    ModelSpec(name="logreg-tfidf", input=DESCRIPTION, representations=TFIDF, classifier=LOGREG),
+    ModelSpec(name="logreg-lemmas", input=LEMMAS, representations=TFIDF, classifier=LOGREG),
     ModelSpec(name="nb-counts", input=DESCRIPTION, representations=COUNTS, classifier=NaiveBayes()),
-    ModelSpec(name="knn-tfidf-title", input=TITLE, representations=BIGRAMS, classifier=NearestNeighbours()),
-    EnsembleSpec(name="blend", members=("svm-everything", "nb-counts", "knn-tfidf-title")),
+    # Title and description.
+    ModelSpec(name="logreg-title", input=TITLE, representations=PAIRS, classifier=LOGREG),
+    ModelSpec(name="svm-title", input=TITLE, representations=PAIRS, classifier=SVM),
+    ModelSpec(name="svm-characters", input=TITLE, representations=CHARACTERS, classifier=SVM),
+    ModelSpec(name="nbsvm-title", input=TITLE, representations=PAIRS, classifier=NaiveBayesSVM()),
+    ModelSpec(
+        name="cnb-title", input=TITLE, representations=COUNTS, classifier=NaiveBayes(variant="complement", alpha=1)
+    ),
+    ModelSpec(name="knn-title", input=TITLE, representations=PAIRS, classifier=NearestNeighbours(k=50)),
+    ModelSpec(name="tree-title", input=TITLE, representations=TFIDF, classifier=DecisionTree()),
+    ModelSpec(name="forest-title", input=TITLE, representations=TFIDF, classifier=RandomForest()),
+    ModelSpec(name="boosting-title", input=TITLE, representations=TFIDF, classifier=GradientBoosting()),
+    ModelSpec(name="mlp-title", input=TITLE, representations=PAIRS, classifier=MultilayerPerceptron()),
+    ModelSpec(name="logreg-word2vec", input=TITLE, representations=WORD2VEC, classifier=LogisticRegression()),
+    ModelSpec(name="logreg-fasttext", input=TITLE, representations=FASTTEXT, classifier=LogisticRegression()),
+    # Title, description and side fields.
+    ModelSpec(name="logreg-fields", input=TITLE, representations=FIELDS, classifier=LOGREG),
+    ModelSpec(
+        name="logreg-fields-balanced",
+        input=TITLE,
+        representations=FIELDS,
+        classifier=LogisticRegression(C=1),
+        imbalance=Imbalance(balanced=True),
+    ),
+    ModelSpec(name="nb-fields", input=TITLE, representations=COUNTS_FIELDS, classifier=NaiveBayes()),
+    ModelSpec(name="svm-fields", input=TITLE, representations=FIELDS, classifier=SVM),
+    ModelSpec(name="svm-all", input=TITLE, representations=ALL, classifier=SVM),
+    ModelSpec(name="chains-fields", input=TITLE, representations=FIELDS, classifier=ClassifierChains()),
+    ModelSpec(name="stacked-fields", input=TITLE, representations=FIELDS, classifier=StackedLogisticRegression()),
+    EnsembleSpec(name="blend", members=("svm-all", "nb-fields", "logreg-word2vec")),
 )

@@ -56,7 +56,7 @@ class SideFields(Choice):
         ("decade", "year", "certificate", "runtime", "director", "star"), min_length=1, description="Which fields."
     )
     min_movies: PositiveInt = Field(2, description="Train movies that a value must occur in to be kept.")
-    weight: PositiveFloat = Field(0.3, description="Value of a column that applies; tf-idf vectors have length 1.")
+    weight: PositiveFloat = Field(0.5, description="Value of a column that applies; tf-idf vectors have length 1.")
 
     @property
     def label(self) -> str:

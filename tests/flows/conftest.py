@@ -12,7 +12,7 @@ from flows.config import PipelineConfig
 from tasks.paths import DataPaths, data_paths
 from tasks.settings import settings
 
-MODELS = ("logreg-tfidf", "logreg-tfidf-lemmas", "svm-tfidf-title", "nb-counts")
+MODELS = ("logreg-tfidf", "logreg-lemmas", "svm-title", "nb-counts")
 BROKEN = "nb-counts"
 
 

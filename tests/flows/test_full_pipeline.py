@@ -22,7 +22,7 @@ from tasks.tracking.models import fetch_classifier
 # Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
-TRAINED = ("logreg-tfidf", "logreg-tfidf-lemmas", "svm-tfidf-title")
+TRAINED = ("logreg-tfidf", "logreg-lemmas", "svm-title")
 BROKEN = "nb-counts"
 
 
@@ -58,7 +58,7 @@ def test_one_parent_and_one_child_a_model(finished):
 
 def test_children_carry_what_they_share(finished):
     (parent,) = runs_of(finished, "pipeline")[:1]
-    child = next(run for run in runs_of(finished, "model") if run.info.run_name == "svm-tfidf-title")
+    child = next(run for run in runs_of(finished, "model") if run.info.run_name == "svm-title")
     assert child.data.params.items() >= parent.data.params.items()
     assert child.data.params["model.classifier.kind"] == "linear-svm"
     shared = ("genreflow.source", "genreflow.preset", "genreflow.data_hash", "genreflow.git_revision")

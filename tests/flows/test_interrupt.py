@@ -14,7 +14,7 @@ from tasks.settings import PROJECT_ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
-OPTIONS = ("--sample.n-movies", "3000", "--models", "logreg-counts,svm-tfidf-title", "--skip", "explore,annotate")
+OPTIONS = ("--sample.n-movies", "3000", "--models", "logreg-counts,svm-title", "--skip", "explore,annotate")
 
 
 def start(root: Path) -> subprocess.Popen[str]:

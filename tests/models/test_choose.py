@@ -30,7 +30,7 @@ def test_params_replace_defaults_of_classifier_and_representation():
 
 
 def test_a_kind_before_the_name_tells_the_parts_of_a_model_apart():
-    (model,) = choose_models(["svm-everything"], {"svm-everything": {"bag-of-words.max_n": 3, "linear-svm.C": 2}})
+    (model,) = choose_models(["svm-all"], {"svm-all": {"bag-of-words.max_n": 3, "linear-svm.C": 2}})
     assert [part.max_n for part in model.representations[:2]] == [3, 5]
     assert model.classifier.C == 2
 
@@ -55,9 +55,9 @@ def test_no_pattern_is_refused():
 
 
 def test_an_ensemble_brings_its_members_under_their_new_names():
-    chosen = choose_models(["blend"], {"svm-everything": {"balanced": True}})
+    chosen = choose_models(["blend"], {"svm-all": {"balanced": True}})
     (ensemble,) = [model for model in chosen if isinstance(model, EnsembleSpec)]
-    assert "svm-everything-balanced" in ensemble.members
+    assert "svm-all-balanced" in ensemble.members
     assert {model.name for model in chosen} == {"blend", *ensemble.members}
 
 
