@@ -7,8 +7,8 @@ sets of shingles is at least `MIN_SIMILARITY`; and so on from neighbour to neigh
 Both bounds were chosen on 22,821 real descriptions, of which all 918,704 pairs that share a shingle of at most 200
 movies were compared, and those with a similarity of at least 0.3 read. The 44 pairs above both bounds are all one text
 retold, or parts of one series. With eight shared shingles but a similarity of 0.3 to 0.4 there are eleven more: one
-story in other words, no longer one text. With fewer, up to a similarity of 0.67, many are different films in one
-phrase, such as "A look at the life of ...".
+story in other words, no longer one text. With fewer, up to a similarity of 0.67, many are different lives told in one
+phrase.
 
 Candidates are found by winnowing: of every `WINDOW` runs of `RUN` words in a row the one with the least hash is the
 text's fingerprint, so that two texts with `WINDOW + RUN - 1` words in a row in common have one in common. On the same

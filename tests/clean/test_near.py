@@ -85,7 +85,7 @@ def test_a_retold_text_is_the_same(other: str) -> None:
     ("one", "other"),
     [
         ("A documentary.", "A documentary about ships."),
-        ("A look at the life of Ann Other.", "A look at the life of Bo Yi."),
+        ("The long way home of Ann Other.", "The long way home of Bo Yi."),
         (PLOT, "On the last night of the year a baker burns her house, " + "and her cat watches it " * 9),
         (PLOT, " ".join(reversed(PLOT.split()))),
     ],
