@@ -47,7 +47,7 @@ class LinearSVM(Choice):
 
     kind: Literal["linear-svm"] = "linear-svm"
     treats_imbalance: ClassVar[bool] = True
-    C: PositiveFloat = Field(0.3, description="Inverse strength of the L2 penalty.")
+    C: PositiveFloat = Field(0.2, description="Inverse strength of the L2 penalty.")
     calibration_folds: Annotated[int, Field(ge=2)] = Field(3, description="Folds whose held-out margins are scaled.")
 
 
@@ -76,7 +76,7 @@ class NearestNeighbours(Choice):
 
     kind: Literal["nearest-neighbours"] = "nearest-neighbours"
     treats_imbalance: ClassVar[bool] = False
-    k: PositiveInt = Field(30, description="Number of neighbours that vote.")
+    k: PositiveInt = Field(200, description="Number of neighbours that vote.")
 
 
 class DecisionTree(Choice):
@@ -85,7 +85,7 @@ class DecisionTree(Choice):
     kind: Literal["decision-tree"] = "decision-tree"
     treats_imbalance: ClassVar[bool] = False
     max_depth: PositiveInt = Field(20, description="Longest path to a leaf.")
-    min_leaf: PositiveInt = Field(10, description="Train movies that a leaf must have.")
+    min_leaf: PositiveInt = Field(30, description="Train movies that a leaf must have.")
 
 
 class RandomForest(Choice):
@@ -93,9 +93,9 @@ class RandomForest(Choice):
 
     kind: Literal["random-forest"] = "random-forest"
     treats_imbalance: ClassVar[bool] = False
-    n_trees: PositiveInt = Field(200, description="Number of trees.")
-    max_depth: PositiveInt = Field(40, description="Longest path to a leaf.")
-    min_leaf: PositiveInt = Field(3, description="Train movies that a leaf must have.")
+    n_trees: PositiveInt = Field(100, description="Number of trees.")
+    max_depth: PositiveInt = Field(100, description="Longest path to a leaf.")
+    min_leaf: PositiveInt = Field(2, description="Train movies that a leaf must have.")
 
 
 class GradientBoosting(Choice):
