@@ -29,6 +29,7 @@ TITLE: Final = InputSpec(title=True)
 
 COUNTS: Final = (BagOfWords(weighting="counts"),)
 TFIDF: Final = (BagOfWords(),)
+FREQUENT: Final = (BagOfWords(min_movies=5),)  # what trees and networks can make something of
 PAIRS: Final = (BagOfWords(max_n=2, sublinear=True),)
 WORD2VEC: Final = (WordVectors(algorithm="word2vec"),)
 FASTTEXT: Final = (WordVectors(algorithm="fasttext"),)
@@ -38,7 +39,7 @@ COUNTS_FIELDS: Final = (*COUNTS, SideFields(weight=1))
 ALL: Final = (*PAIRS, CharacterNgrams(), SideFields())
 
 LOGREG: Final = LogisticRegression(C=4)
-SVM: Final = LinearSVM(C=0.2)
+SVM: Final = LinearSVM()
 
 MODELS: Final[tuple[AnyModel, ...]] = (
     # The description alone.
@@ -54,11 +55,11 @@ MODELS: Final[tuple[AnyModel, ...]] = (
     ModelSpec(
         name="cnb-title", input=TITLE, representations=COUNTS, classifier=NaiveBayes(variant="complement", alpha=1)
     ),
-    ModelSpec(name="knn-title", input=TITLE, representations=PAIRS, classifier=NearestNeighbours(k=50)),
-    ModelSpec(name="tree-title", input=TITLE, representations=TFIDF, classifier=DecisionTree()),
-    ModelSpec(name="forest-title", input=TITLE, representations=TFIDF, classifier=RandomForest()),
-    ModelSpec(name="boosting-title", input=TITLE, representations=TFIDF, classifier=GradientBoosting()),
-    ModelSpec(name="mlp-title", input=TITLE, representations=PAIRS, classifier=MultilayerPerceptron()),
+    ModelSpec(name="knn-title", input=TITLE, representations=PAIRS, classifier=NearestNeighbours()),
+    ModelSpec(name="tree-title", input=TITLE, representations=FREQUENT, classifier=DecisionTree()),
+    ModelSpec(name="forest-title", input=TITLE, representations=FREQUENT, classifier=RandomForest()),
+    ModelSpec(name="boosting-title", input=TITLE, representations=FREQUENT, classifier=GradientBoosting()),
+    ModelSpec(name="mlp-title", input=TITLE, representations=FREQUENT, classifier=MultilayerPerceptron()),
     ModelSpec(name="logreg-word2vec", input=TITLE, representations=WORD2VEC, classifier=LogisticRegression()),
     ModelSpec(name="logreg-fasttext", input=TITLE, representations=FASTTEXT, classifier=LogisticRegression()),
     # Title, description and side fields.
