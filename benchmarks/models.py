@@ -15,8 +15,8 @@ comparison  On text, each with its own vectors: models of the registry (`--model
             SVM, the bias being a further column, by us and by LIBLINEAR through LibMultiLabel, with its own tolerance
             and with 1e-4. These fits take turns, and the cheapest of each counts. Our SVM also fits folds for its
             probabilities; it is shown with and without.
-growth      Our models on train as it is and ten times (`--times`), with words dropped and exchanged at random, so that
-            no two rows are the same: CPU time, and the peak of the resident set.
+growth      The latter two of ours on train as it is and ten times (`--times`), with words dropped and exchanged at
+            random, so that no two rows are the same: CPU time, and the peak of the resident set.
 workers     The train stage of the registry's linear models by one and two threads and processes, by the clock: it needs
             a quiet machine, and is done only if it is asked for.
 
@@ -47,7 +47,8 @@ from tasks.models.spec import ModelSpec
 from tasks.paths import DataPaths
 
 HERE = Path(__file__).parent
-MODELS = ("logreg-tfidf-title", "svm-tfidf-title")
+SAME = ("logreg-title", "svm-title")  # what LIBLINEAR also fits, on the same vectors
+MODELS = (*SAME, "nbsvm-title", "svm-characters")
 LINEAR = ("logistic-regression", "linear-svm", "naive-bayes", "naive-bayes-svm")
 REPEATS = 3
 PARTS = ("comparison", "growth", "workers")
@@ -80,7 +81,7 @@ def systems_on_text(models: tuple[ModelSpec, ...]) -> list[System]:
 
 def systems_on_vectors() -> list[System]:
     """Return the same two models, fitted by us and by LIBLINEAR."""
-    regression, svm = choose_models(("logreg-tfidf-title", "svm-tfidf-title"))
+    regression, svm = choose_models(SAME)
     unscaled = svm.model_copy(update={"classifier": svm.classifier.model_copy(update={"calibration_folds": 10**9})})
     ours = {"regression: ours": regression, "SVM: ours": unscaled, "SVM: ours, and its folds": svm}
     theirs = {
@@ -205,14 +206,14 @@ def main() -> None:
         paths = prepare(options.source, folder / "data")
         inputs = folder / "inputs"
         inputs.mkdir()
-        counts = write_inputs(paths, choose_models(MODELS[:1])[0], inputs)
+        counts = write_inputs(paths, choose_models(SAME)[0], inputs)
         report = describe_run(options.source, counts)
         print(f"{report['data']}: {', '.join(f'{count:,} {part}' for part, count in counts.items())}")
         if "comparison" in options.parts:
             environment = make_environment(options.peers or folder / "environment")
             report["comparison"] = compare_systems(models, paths, inputs, environment)
         if "growth" in options.parts:
-            report["growth"] = measure_growth(models, inputs, folder / "growth", options.times)
+            report["growth"] = measure_growth(choose_models(SAME), inputs, folder / "growth", options.times)
             print_growth(report["growth"])
         if "workers" in options.parts:
             report["workers"] = measure_workers(paths, linear_models(), folder)

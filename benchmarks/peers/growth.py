@@ -63,8 +63,8 @@ def measure_workers(paths: DataPaths, models: list[ModelSpec], folder: Path) -> 
     features = {spec: build_features(paths, spec, DEFAULT_SEED) for model in models for spec in features_of(model)}
     jobs = [(model, [features[spec] for spec in features_of(model)]) for model in models]
     found = []
-    for kind, workers in (("thread", 1), ("thread", 2), ("process", 1), ("process", 2)):
-        own = DataPaths(folder / f"{kind}s-{workers}")
+    for kind, workers in (("threads", 1), ("threads", 2), ("processes", 1), ("processes", 2)):
+        own = DataPaths(folder / f"{kind}-{workers}")
         own.root.mkdir()
         for shared in (paths.clean, paths.splits.parent):
             (own.root / shared.name).symlink_to(shared, target_is_directory=True)
@@ -81,7 +81,7 @@ def measure_workers(paths: DataPaths, models: list[ModelSpec], folder: Path) -> 
 
 
 def _pool(kind: str, workers: int) -> Executor:
-    if kind == "thread":
+    if kind == "threads":
         return ThreadPoolExecutor(workers)
     return ProcessPoolExecutor(workers, mp_context=get_context("spawn"))
 
@@ -110,6 +110,6 @@ def print_workers(results: list[dict[str, Any]]) -> None:
     alone: dict[str, float] = {}
     for result in results:
         base = alone.setdefault(result["kind"], result["wall_s"])
-        label = f"{result['workers']} {result['kind']}" + ("s" if result["workers"] > 1 else "")
+        label = f"{result['kind']}: {result['workers']}"
         times = base / result["wall_s"]
         print(f"{label:20}{result['wall_s']:8.1f}{result['cpu_s']:8.1f}{times:8.2f}{result['load']:21.1f}")
