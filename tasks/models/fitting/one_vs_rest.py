@@ -20,6 +20,9 @@ from tasks.models.scoring.linear import LinearScorer
 Weights = tuple[NDArray[np.float64], float]  # one genre: (features,), bias
 FitGenre = Callable[[TwoClassProblem], Weights]
 
+# LIBLINEAR's own for its primal solvers. On 18,257 movies scikit-learn's 1e-4 takes 1.6 to 1.8 times as long, and the
+# validation Jaccard is the same to 0.001.
+TOLERANCE: Final = 0.01
 CERTAIN_LOGIT: Final = 200.0  # its logistic is exactly 0 or 1 in float32
 
 
@@ -59,7 +62,12 @@ def logistic_weights(problem: TwoClassProblem, C: float) -> Weights:
     Source: Fan et al. 2008, LIBLINEAR: A Library for Large Linear Classification.
     """
     model = LogisticRegression(
-        C=C, solver="liblinear", random_state=problem.seed, max_iter=1000, class_weight=problem.class_weight
+        C=C,
+        solver="liblinear",
+        tol=TOLERANCE,
+        random_state=problem.seed,
+        max_iter=1000,
+        class_weight=problem.class_weight,
     )
     model.fit(problem.X, problem.y)
     return model.coef_[0], float(model.intercept_[0])

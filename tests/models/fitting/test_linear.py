@@ -1,7 +1,10 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
+from scipy import sparse
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
@@ -9,12 +12,16 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from tasks.errors import ModelError
 from tasks.models import classifiers
 from tasks.models.fitting import linear, one_vs_rest
+from tasks.models.fitting.one_vs_rest import TOLERANCE
+from tasks.models.fitting.training import Training
 
 
 def test_logistic_regression_equals_one_scikit_learn_model_a_genre(training):
     ours = linear.fit_logistic_regression(classifiers.LogisticRegression(C=2), training).scores(training.X)
     for column, y in enumerate(training.Y.T):
-        theirs = LogisticRegression(C=2, solver="liblinear", random_state=3, max_iter=1000).fit(training.X, y)
+        theirs = LogisticRegression(C=2, solver="liblinear", tol=TOLERANCE, random_state=3, max_iter=1000).fit(
+            training.X, y
+        )
         np.testing.assert_allclose(ours[:, column], theirs.predict_proba(training.X)[:, 1], atol=1e-5)
 
 
@@ -24,7 +31,7 @@ def test_each_genres_own_strength_has_the_least_held_out_loss(training):
     folds = StratifiedKFold(3, shuffle=True, random_state=3)
     for column in (0, 1):
         y = training.Y[:, column]
-        models = [LogisticRegression(C=C, solver="liblinear", random_state=3) for C in linear.STRENGTHS]
+        models = [LogisticRegression(C=C, solver="liblinear", tol=TOLERANCE, random_state=3) for C in linear.STRENGTHS]
         losses = [
             log_loss(y, cross_val_predict(model, training.X, y, cv=folds, method="predict_proba")[:, 1])
             for model in models
@@ -67,3 +74,14 @@ def test_genre_that_does_not_converge_is_named(training, monkeypatch):
     )
     with pytest.raises(ModelError, match="A: Liblinear failed to converge"):
         linear.fit_logistic_regression(classifiers.LogisticRegression(C=100), training)
+
+
+def test_svms_fitted_side_by_side_are_what_each_is_alone():
+    rng = np.random.default_rng(6)
+    X = sparse.csr_array(rng.random((400, 300)) * (rng.random((400, 300)) < 0.1), dtype=np.float32)
+    trainings = [Training(X, rng.random((400, 6)) < 0.3, tuple("ABCDEF"), seed) for seed in range(4)]
+    fit = partial(linear.fit_linear_svm, classifiers.LinearSVM())
+    alone = [fit(training).weights for training in trainings]
+    with ThreadPoolExecutor(4) as threads:
+        together = [scorer.weights for scorer in threads.map(fit, trainings)]
+    np.testing.assert_array_equal(together, alone)

@@ -6,6 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import KFold, cross_val_predict
 
 from tasks.models import classifiers
+from tasks.models.fitting.one_vs_rest import TOLERANCE
 from tasks.models.fitting.stacked import fit_stacked
 
 
@@ -13,7 +14,7 @@ def test_it_equals_two_levels_of_scikit_learn_models(training):
     X, Y = training.X, training.Y[:, :2]
     config = classifiers.StackedLogisticRegression(C=2, C2=0.5, folds=3)
     scores = fit_stacked(config, replace(training, Y=Y, genres=("A", "B"))).scores(X)
-    options = {"solver": "liblinear", "random_state": 3, "max_iter": 1000}
+    options = {"solver": "liblinear", "tol": TOLERANCE, "random_state": 3, "max_iter": 1000}
     first, folds = LogisticRegression(C=2, **options), KFold(3, shuffle=True, random_state=3)
     held_out = [cross_val_predict(first, X, y, cv=folds, method="predict_proba")[:, 1] for y in Y.T]
     seen = [first.fit(X, y).predict_proba(X)[:, 1] for y in Y.T]
