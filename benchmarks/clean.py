@@ -126,7 +126,7 @@ def repeat_listings(source: Path, folder: Path, n_rows: int) -> int:
                 own_text = plot + text.str.extract(f"({ANY_TAIL})").fill_null("")
                 is_plot = ~text.str.contains(ANY_PLACEHOLDER)
                 own = rows.with_columns(
-                    pl.col("movie_id") + f"{copy:04}", pl.when(is_plot).then(own_text).otherwise(text)
+                    pl.col("movie_id") + f"{copy:02x}", pl.when(is_plot).then(own_text).otherwise(text)
                 )
                 own.write_csv(file, include_header=copy == 0)
     return n_copies * sum(rows.height for rows in files.values())
