@@ -164,7 +164,7 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
     """Draw the CPU time of each way against the rows, as SVG and PNG beside each other."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - as above
 
-    from tasks.picture import BLUE, GREY, ORANGE, SKY, new_figure, write_picture  # noqa: PLC0415
+    from tasks.picture import BLUE, GREY, ORANGE, SKY, new_figure, short_number, write_picture  # noqa: PLC0415
 
     def figure() -> Figure:
         drawn = new_figure(6.4, 4.2)
@@ -173,6 +173,8 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
             points = [(result["rows"], result["cpu_s"]) for result in results if result["way"] == way]
             if points:
                 axes.plot(*zip(*points, strict=True), color=colour, marker=mark, label=way)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _: short_number(value))
         axes.set_title("Cleaning: CPU time against rows")
         axes.legend()
         return drawn
