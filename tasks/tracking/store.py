@@ -24,7 +24,8 @@ class Experiment:
     name: str
 
     def client(self) -> mlflow.MlflowClient:
-        """Return a client of the store."""
+        """Return a client of the store; the fluent API, which models are logged with, is pointed to it as well."""
+        _point_to(self.tracking_uri)
         return mlflow.MlflowClient(self.tracking_uri)
 
 
@@ -41,8 +42,7 @@ def open_client() -> mlflow.MlflowClient:
         raise ConfigError(
             f"MLFLOW_TRACKING_URI={uri} is a folder; MLflow keeps runs in a database: use sqlite:////path/to/mlflow.db"
         )
-    mlflow.set_tracking_uri(uri)
-    mlflow.set_registry_uri(uri)
+    _point_to(uri)
     if uri.startswith(SQLITE):
         Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
         with _creation_lock(uri):  # two processes that create the tables at once fail with "duplicate column name"
@@ -85,6 +85,11 @@ def safe_uri(uri: str) -> str:
     """Return an address without the user name and password that it may hold."""
     parts = urlsplit(uri)
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else uri
+
+
+def _point_to(uri: str) -> None:
+    mlflow.set_tracking_uri(uri)
+    mlflow.set_registry_uri(uri)
 
 
 def _creation_lock(uri: str) -> FileLock:

@@ -96,7 +96,8 @@ def test_deployed_pipeline_runs_and_is_in_mlflow(server, root):
     with running([PREFECT, "worker", "start", "--pool", "local-pool"], server):
         output = call(server, "deployment", "run", "full-pipeline/local", "--param", f"config={SMALL}", "--watch")
     assert "Completed" in output
-    client = mlflow.MlflowClient(f"sqlite:///{root / 'mlruns' / 'mlflow.db'}")
+    store = f"sqlite:///{root / 'mlruns' / 'mlflow.db'}"
+    client = mlflow.MlflowClient(store, store)
     experiment = client.get_experiment_by_name("genreflow")
     runs = client.search_runs([experiment.experiment_id])
     assert {run.info.status for run in runs} == {"FINISHED"}

@@ -10,7 +10,8 @@ import polars as pl
 import pytest
 from mlflow.entities import Run
 
-from flows.config import PredictConfig
+from flows.compare import compare
+from flows.config import CompareConfig, PredictConfig
 from flows.full_pipeline import full_pipeline
 from flows.predict import answer, predict
 from flows.train import ModelsFailedError
@@ -54,6 +55,19 @@ def test_one_parent_and_one_child_a_model(finished):
         **dict.fromkeys(TRAINED, "FINISHED"),
         BROKEN: "FAILED",
     }
+
+
+def test_comparing_again_on_its_own_finds_the_store_and_keeps_the_champion(finished, tmp_path):
+    registry = mlflow.MlflowClient(finished.tracking_uri, finished.tracking_uri)
+    champion = registry.get_model_version_by_alias("movie-genre-classifier", "champion")
+    elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"  # a fresh process points nowhere
+    mlflow.set_tracking_uri(elsewhere)
+    mlflow.set_registry_uri(elsewhere)
+    compare(CompareConfig())
+    assert mlflow.get_registry_uri() == finished.tracking_uri
+    now = registry.get_model_version_by_alias("movie-genre-classifier", "champion")
+    assert (now.version, now.source) == (champion.version, champion.source)
+    assert not (tmp_path / "elsewhere.db").exists()
 
 
 def test_children_carry_what_they_share(finished):
