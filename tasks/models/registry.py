@@ -52,9 +52,7 @@ MODELS: Final[tuple[AnyModel, ...]] = (
     ModelSpec(name="svm-title", input=TITLE, representations=PAIRS, classifier=SVM),
     ModelSpec(name="svm-characters", input=TITLE, representations=CHARACTERS, classifier=SVM),
     ModelSpec(name="nbsvm-title", input=TITLE, representations=PAIRS, classifier=NaiveBayesSVM()),
-    ModelSpec(
-        name="cnb-title", input=TITLE, representations=COUNTS, classifier=NaiveBayes(variant="complement", alpha=1)
-    ),
+    ModelSpec(name="cnb-title", input=TITLE, representations=COUNTS, classifier=NaiveBayes(variant="complement")),
     ModelSpec(name="knn-title", input=TITLE, representations=PAIRS, classifier=NearestNeighbours()),
     ModelSpec(name="tree-title", input=TITLE, representations=FREQUENT, classifier=DecisionTree()),
     ModelSpec(name="forest-title", input=TITLE, representations=FREQUENT, classifier=RandomForest()),
