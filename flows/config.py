@@ -18,7 +18,7 @@ from tasks.evaluate.config import ChoiceMetric, EvaluateConfig
 from tasks.explore.config import ExploreConfig
 from tasks.models.choose import choose_models
 from tasks.models.search_space import space_of
-from tasks.models.spec import AnyModel, ModelSpec
+from tasks.models.spec import AnyModel, ModelSpec, TransformerSpec
 from tasks.schema import DEFAULT_SEED
 from tasks.settings import PROJECT_ROOT
 from tasks.split.config import SplitConfig
@@ -135,10 +135,20 @@ class TrainConfig(ModelsConfig):
     train_on: Literal["train", "development"] = Field(
         "train", description="The whole train part, or its stratified tenth for quick experiments."
     )
+    budget_minutes: PositiveFloat | None = Field(
+        None, description="Time for all fine-tuning together; what fits in it is trained. None: what the models say."
+    )
 
 
 class CrossValidateConfig(ModelsConfig):
     """Fit the chosen models without each fifth of all movies in turn, and score that fifth."""
+
+    @model_validator(mode="after")
+    def _models_can_be_cross_validated(self) -> Self:
+        chosen = choose_models(self.models, self.model_params, self.own_models)
+        if tuned := [model.name for model in chosen if isinstance(model, TransformerSpec)]:
+            raise ConfigError(f"{', '.join(tuned)}: fine-tuned models are judged on validation and test only")
+        return self
 
 
 class SearchConfig(SeededConfig):

@@ -18,9 +18,9 @@ from prefect.futures import PrefectFuture
 from flows.runtime import exclusive, pipeline_run, task_runner
 from tasks.errors import ModelError
 from tasks.evaluate.task import evaluate
-from tasks.models.choose import choose_models
-from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, features_of
-from tasks.models.task import build_features, train_ensemble, train_model
+from tasks.models.choose import choose_models, within_budget
+from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, TransformerSpec, features_of
+from tasks.models.task import build_features, train_ensemble, train_model, train_transformer
 from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
 from tasks.report.task import draw_model
@@ -68,7 +68,7 @@ def train_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
 @flow(name="fit models", persist_result=False)
 def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
     """Submit every model's tasks stage by stage, so that no worker waits for another while there is work."""
-    chosen = choose_models(config.models, config.model_params, config.own_models)
+    chosen = within_budget(choose_models(config.models, config.model_params, config.own_models), config.budget_minutes)
     run = replace(run, tags=run.tags | log_data(run, data_paths()))
     singles = [model for model in chosen if isinstance(model, ModelSpec)]
     wanted = {model.name: features_of(model, config.train_on) for model in singles}
@@ -94,7 +94,10 @@ def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
 
 
 def submit_training(chains: dict[str, ModelChain], choices: TrainChoices) -> None:
-    """Submit the fits: each model's on its features, then each ensemble's on its members."""
+    """Submit the fits: encoders, the longest, first; each model's on its features; each ensemble's on its members."""
+    for chain in chains.values():
+        if isinstance(chain.model, TransformerSpec):
+            chain.submit(train_transformer, model=chain.model, choices=choices)
     for chain in chains.values():
         if isinstance(chain.model, ModelSpec):
             chain.submit(train_model, model=chain.model, features=list(chain.futures), choices=choices)

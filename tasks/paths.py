@@ -113,6 +113,11 @@ class DataPaths:
         return self.root / "cross_validation"
 
     @property
+    def checkpoints(self) -> Path:
+        """Folder of what trainings that are not finished go on from."""
+        return self.root / "checkpoints"
+
+    @property
     def search(self) -> Path:
         """Folder of searches for better parameters: `<model>.sqlite`, every trial, and `<model>.yaml`, the best."""
         return self.root / "search"

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from tasks.decision.calibration import log_odds, logistic
-from tasks.models.ensemble import CLIP, MEMBERS, EnsembleModel, blend
+from tasks.models.ensemble import CLIP, MEMBERS, EnsembleModel, blend, load_single
 from tasks.models.features import read_genres
-from tasks.models.genre_model import GenreModel, model_files
-from tasks.models.spec import EnsembleSpec, ModelSpec
+from tasks.models.fine_tuned import TRANSFORMER_FILES
+from tasks.models.genre_model import model_files
+from tasks.models.spec import EnsembleSpec, SingleModel, TransformerSpec
 from tasks.models.train import FIT_FILE, MODEL_FOLDER, RATE_SAMPLE, SCORED_PARTS, save_model
 from tasks.paths import DataPaths
 from tasks.scores import Scores, read_scores, truth_matrix, write_scores
@@ -28,7 +29,7 @@ FOLDS: Final = 5
 
 
 def train_ensemble(
-    paths: DataPaths, ensemble: EnsembleSpec, members: Sequence[ModelSpec], trained: Sequence[StageResult]
+    paths: DataPaths, ensemble: EnsembleSpec, members: Sequence[SingleModel], trained: Sequence[StageResult]
 ) -> StageResult:
     """Weigh trained models by their scores on validation, and write the ensemble as `train_model` writes a model.
 
@@ -46,7 +47,7 @@ def train_ensemble(
         folder=paths.models / ensemble.name,
         outputs=(
             f"{MODEL_FOLDER}/model.json",
-            *(f"{MODEL_FOLDER}/{MEMBERS}/{member.name}/{name}" for member in members for name in model_files(member)),
+            *(f"{MODEL_FOLDER}/{MEMBERS}/{member.name}/{name}" for member in members for name in files_of(member)),
             *(f"scores_{part}.parquet" for part in SCORED_PARTS),
             FIT_FILE,
         ),
@@ -70,7 +71,7 @@ def train_ensemble(
             like = by_part[part][0]
             write_scores(folder / f"scores_{part}.parquet", like.movie_ids, scores, like.genres)
         fit_s = time.perf_counter() - start_s
-        loaded = {result.folder.name: GenreModel.load(result.folder / MODEL_FOLDER) for result in trained}
+        loaded = {result.folder.name: load_single(result.folder / MODEL_FOLDER) for result in trained}
         model = EnsembleModel(ensemble.name, loaded, weights)
         save_model(model, pl.read_parquet(paths.movies).head(RATE_SAMPLE), fit_s, folder)
         shown = {name: round(weight, 3) for name, weight in zip(loaded, weights, strict=True)}
@@ -78,6 +79,11 @@ def train_ensemble(
         return {"weights": shown}
 
     return run_stage(stage, build)
+
+
+def files_of(member: SingleModel) -> tuple[str, ...]:
+    """Return the names of the files of a stored model."""
+    return TRANSFORMER_FILES if isinstance(member, TransformerSpec) else model_files(member)
 
 
 def fit_weights(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_]) -> tuple[float, ...]:

@@ -3,13 +3,17 @@
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, Final
 
 from pydantic import ValidationError
 
 from tasks.errors import ConfigError
 from tasks.models.registry import MODELS
-from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec
+from tasks.models.spec import AnyModel, EnsembleSpec, TransformerSpec
+
+EXCEPT: Final = "!"
+# Fields of a model that are no parameters, or hold the parameters.
+STRUCTURE: Final = frozenset({"kind", "name", "training", "loss", "input"})
 
 
 def choose_models(
@@ -22,7 +26,7 @@ def choose_models(
     An ensemble brings its members with it.
 
     Args:
-        patterns: names or shell globs (`logreg-*`).
+        patterns: names or shell globs (`logreg-*`); what one with `!` before it matches is left out (`!*-tuned*`).
         params: values that replace a model's defaults, by model name and then by field of its classifier or
             representation: `{"logreg-tfidf": {"C": 2.0, "max_n": 2}}`. Before the field there may be the kind of the
             part that is meant: `{"svm-all": {"character-ngrams.max_n": 4}}`.
@@ -37,12 +41,12 @@ def choose_models(
     _check_names(models)
     if not patterns:
         raise ConfigError(f"no model is chosen; give --models with names or globs of: {', '.join(names)}")
-    for pattern in patterns:
+    for pattern in (pattern.removeprefix(EXCEPT) for pattern in patterns):
         if not any(fnmatchcase(name, pattern) for name in names):
             near = get_close_matches(pattern, names, n=3)
             hint = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(names)}"
             raise ConfigError(f"no model is named {pattern!r}; {hint}")
-    wanted = {name for name in names if any(fnmatchcase(name, pattern) for pattern in patterns)}
+    wanted = {name for name in names if _is_wanted(name, patterns)}
     for model in models:
         if isinstance(model, EnsembleSpec) and model.name in wanted:
             wanted.update(model.members)
@@ -59,11 +63,19 @@ def choose_models(
     )
 
 
+def _is_wanted(name: str, patterns: Sequence[str]) -> bool:
+    wanted = [pattern for pattern in patterns if not pattern.startswith(EXCEPT)]
+    unwanted = [pattern.removeprefix(EXCEPT) for pattern in patterns if pattern.startswith(EXCEPT)]
+    return any(fnmatchcase(name, pattern) for pattern in wanted) and not any(
+        fnmatchcase(name, pattern) for pattern in unwanted
+    )
+
+
 def _check_names(models: Sequence[AnyModel]) -> None:
     names = [model.name for model in models]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise ConfigError(f"the name {', '.join(twice)} is taken; give the model another one")
-    single = {model.name for model in models if isinstance(model, ModelSpec)}
+    single = {model.name for model in models if not isinstance(model, EnsembleSpec)}
     for model in models:
         if isinstance(model, EnsembleSpec) and not single.issuperset(model.members):
             strangers = ", ".join(sorted(set(model.members) - single))
@@ -77,21 +89,35 @@ def with_params(model: AnyModel, params: Mapping[str, Any]) -> AnyModel:
             raise ConfigError(f"{model.name} is an ensemble and has no parameters; replace those of its members")
         return model
     values = model.model_dump()
-    homes = [values["classifier"], values["imbalance"], *values["representations"], values["input"]]
+    if isinstance(model, TransformerSpec):
+        homes = [values["training"], values["loss"], values["input"], values]
+    else:
+        homes = [values["classifier"], values["imbalance"], *values["representations"], values["input"]]
     for key, value in params.items():
         kind, _, field = key.rpartition(".")
-        found = [home for home in homes if field in home and field != "kind" and kind in ("", home.get("kind"))]
+        found = [home for home in homes if field in home and field not in STRUCTURE and kind in ("", home.get("kind"))]
         if not found:
-            names = sorted({name for home in homes for name in home} - {"kind"})
+            names = sorted({name for home in homes for name in home} - STRUCTURE)
             raise ConfigError(f"model {model.name} has no parameter {key!r}; it has: {', '.join(names)}")
-        is_of_representation = found[0] in values["representations"]
+        is_of_representation = found[0] in values.get("representations", ())
         for home in found if is_of_representation else found[:1]:
             home[field] = value
     try:
-        changed = ModelSpec.model_validate(values)
+        changed = type(model).model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"model_params of {model.name}: {error}") from error
+    if isinstance(changed, TransformerSpec) or isinstance(model, TransformerSpec):
+        return changed
     if changed.imbalance == model.imbalance:
         return changed
     base = model.name.removesuffix(model.imbalance.suffix)
     return changed.model_copy(update={"name": base + changed.imbalance.suffix})
+
+
+def within_budget(models: Sequence[AnyModel], budget_minutes: float | None) -> tuple[AnyModel, ...]:
+    """Return the models with the budget divided evenly among those that are fine-tuned; None changes nothing."""
+    n_tuned = sum(isinstance(model, TransformerSpec) for model in models)
+    if budget_minutes is None or not n_tuned:
+        return tuple(models)
+    share = {"budget_minutes": budget_minutes / n_tuned}
+    return tuple(with_params(model, share) if isinstance(model, TransformerSpec) else model for model in models)

@@ -16,8 +16,7 @@ from tasks.decision.parse import parse_rule
 from tasks.decision.rules import Rule
 from tasks.decision.stored import rules_from_json
 from tasks.errors import DataError, ModelError
-from tasks.models.ensemble import EnsembleModel, load_model
-from tasks.models.genre_model import GenreModel
+from tasks.models.ensemble import EnsembleModel, SingleModel, load_model
 
 RULES_FILE: Final = "rules.json"
 MODEL_FOLDER: Final = "model"
@@ -27,7 +26,7 @@ ROWS_AT_ONCE: Final = 10_000  # bounds the memory of a prediction, whatever the 
 class GenreClassifier:
     """A fitted model with the rules that turn its scores into genres; `rule` names the one that was chosen."""
 
-    def __init__(self, model: GenreModel | EnsembleModel, rules: dict[str, Rule], rule: str) -> None:
+    def __init__(self, model: SingleModel | EnsembleModel, rules: dict[str, Rule], rule: str) -> None:
         self.model, self.rules, self.rule = model, rules, rule
 
     @property

@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Protocol, Self
 
 import numpy as np
 import polars as pl
@@ -18,10 +18,24 @@ CLIP: Final = 1e-3  # a member that is sure, as neighbours often are, counts no 
 Scores = NDArray[np.float32]
 
 
+class SingleModel(Protocol):
+    """A model that is no ensemble: `GenreModel` or `TransformerModel`."""
+
+    genres: tuple[str, ...]
+
+    def scores(self, movies: pl.DataFrame) -> Scores:
+        """Return (movies × genres) scores in [0, 1], in the order of the rows and of `self.genres`."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write the model into a folder that exists."""
+        ...
+
+
 class EnsembleModel:
     """Scores `logistic(sum over members of weight * log-odds(score))`. It never sees a threshold."""
 
-    def __init__(self, name: str, members: dict[str, GenreModel], weights: tuple[float, ...]) -> None:
+    def __init__(self, name: str, members: dict[str, SingleModel], weights: tuple[float, ...]) -> None:
         self.name, self.members, self.weights = name, members, weights
         self.genres = next(iter(members.values())).genres
 
@@ -47,7 +61,7 @@ class EnsembleModel:
         try:
             stored = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
             names, weights = [str(name) for name in stored[MEMBERS]], tuple(float(w) for w in stored["weights"])
-            members = {name: GenreModel.load(folder / MEMBERS / name) for name in names}
+            members = {name: load_single(folder / MEMBERS / name) for name in names}
             if len(weights) != len(members) or {member.genres for member in members.values()} != {
                 tuple(stored["genres"])
             }:
@@ -65,14 +79,30 @@ def blend(scores: list[Scores], weights: tuple[float, ...]) -> Scores:
     return logistic(total).astype(np.float32)
 
 
-def load_model(folder: Path) -> GenreModel | EnsembleModel:
-    """Read a stored model of either form.
+def load_single(folder: Path) -> SingleModel:
+    """Read a stored model that is no ensemble.
 
     Raises:
         ModelError: a file is missing or damaged.
     """
+    if "encoder" not in _read_stored(folder):
+        return GenreModel.load(folder)
+    from tasks.models.encoder.model import TransformerModel  # noqa: PLC0415 - torch takes seconds to import
+
+    return TransformerModel.load(folder)
+
+
+def load_model(folder: Path) -> SingleModel | EnsembleModel:
+    """Read a stored model of any form.
+
+    Raises:
+        ModelError: a file is missing or damaged.
+    """
+    return EnsembleModel.load(folder) if MEMBERS in _read_stored(folder) else load_single(folder)
+
+
+def _read_stored(folder: Path) -> dict[str, Any]:
     try:
-        stored = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        return dict(json.loads((folder / MODEL_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
         raise ModelError(f"the model in {folder} is incomplete or damaged ({error}); train it again") from error
-    return EnsembleModel.load(folder) if MEMBERS in stored else GenreModel.load(folder)

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tasks.errors import DataError
+from tasks.models.encoder.store import encoder_files, find_encoder
 from tasks.models.inputs import read_input
 from tasks.models.representation.kinds import new_vectors, vector_files
-from tasks.models.representations import PretrainedVectors, SideFields
+from tasks.models.representations import FrozenEncoder, PretrainedVectors, SideFields
 from tasks.models.spec import FeaturesSpec
 from tasks.paths import DataPaths
 from tasks.scores import truth_matrix
@@ -32,6 +33,7 @@ CODE: Final = (
     ROOM / "representation",
     ROOM.parent / "side_fields.py",
 )
+ENCODER_CODE: Final = tuple(ROOM / "encoder" / f"{name}.py" for name in ("frozen", "network", "store", "tokens"))
 
 
 def build_features(paths: DataPaths, features: FeaturesSpec, seed: int) -> StageResult:
@@ -47,14 +49,19 @@ def build_features(paths: DataPaths, features: FeaturesSpec, seed: int) -> Stage
         inputs.append(paths.tokens)
     if isinstance(features.representation, PretrainedVectors):
         inputs.append(features.representation.file)
+    code: tuple[Path, ...] = CODE
+    packages = ["gensim", "numpy", "scipy"]
+    if isinstance(features.representation, FrozenEncoder):
+        inputs.extend(encoder_files(find_encoder(features.representation.encoder)))
+        code, packages = (*CODE, *ENCODER_CODE), [*packages, "torch", "transformers"]
     stage = Stage(
         name="features",
         folder=paths.features / features.name,
         outputs=(MATRIX_FILE, *vector_files(features.representation)),
         inputs=tuple(inputs),
         config={**config_dict(features), "seed": seed},
-        code=CODE,
-        packages=("gensim", "numpy", "scipy"),
+        code=code,
+        packages=tuple(packages),
     )
 
     def build(folder: Path) -> Mapping[str, Any]:

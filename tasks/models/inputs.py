@@ -10,6 +10,7 @@ from tasks.errors import DataError
 from tasks.language import Pipeline, lemmatise
 from tasks.models.representations import FieldName, Representation, SideFields
 from tasks.models.spec import InputSpec
+from tasks.models.template import fill_template, placeholders
 
 RUNTIME_BOUNDS_MIN: Final = (20, 40, 60, 70, 80, 90, 100, 110, 120, 140, 170)
 
@@ -62,6 +63,27 @@ def read_documents(movies: pl.DataFrame, spec: InputSpec) -> list[str]:
             titles = _lemmatised(titles, spec.pipeline)
         documents = [f"{title}\n{description}" for title, description in zip(titles, documents, strict=True)]
     return [document.lower() for document in documents] if spec.lowercase else documents
+
+
+def read_template(movies: pl.DataFrame, spec: InputSpec, template: str) -> list[str]:
+    """Return the template's text of each movie; columns and errors as those of `read_documents` and `read_fields`.
+
+    Several directors or stars are joined by ", ".
+    """
+    values: dict[str, list[str]] = {}
+    for name in placeholders(template):
+        if name == "title":
+            values[name] = _texts(movies, "movie_name")
+        elif name == "description":
+            values[name] = read_documents(movies, spec.model_copy(update={"title": False, "lowercase": False}))
+        else:
+            column = _values(movies, "year" if name == "decade" else name)
+            column = column // 10 * 10 if name == "decade" else column
+            column = column.list.join(", ") if isinstance(_DTYPES.get(name), pl.List) else column
+            text = movies.with_columns(_value=column.cast(pl.String).fill_null("")).get_column("_value")
+            values[name] = text.to_list()
+    texts = fill_template(template, values, movies.height)
+    return [text.lower() for text in texts] if spec.lowercase else texts
 
 
 def read_fields(movies: pl.DataFrame, fields: Sequence[FieldName]) -> list[str]:

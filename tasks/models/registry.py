@@ -20,8 +20,9 @@ from tasks.models.classifiers import (
     RandomForest,
     StackedLogisticRegression,
 )
-from tasks.models.representations import BagOfWords, CharacterNgrams, SideFields, WordVectors
-from tasks.models.spec import AnyModel, EnsembleSpec, InputSpec, ModelSpec
+from tasks.models.fine_tuning import FineTuning
+from tasks.models.representations import BagOfWords, CharacterNgrams, FrozenEncoder, SideFields, WordVectors
+from tasks.models.spec import AnyModel, EnsembleSpec, InputSpec, ModelSpec, TransformerSpec
 
 DESCRIPTION: Final = InputSpec()
 LEMMAS: Final = InputSpec(text="lemmas")
@@ -36,7 +37,12 @@ FASTTEXT: Final = (WordVectors(algorithm="fasttext"),)
 CHARACTERS: Final = (*PAIRS, CharacterNgrams())
 FIELDS: Final = (*PAIRS, SideFields())
 COUNTS_FIELDS: Final = (*COUNTS, SideFields(weight=1))
+MINILM: Final = (FrozenEncoder(),)
 ALL: Final = (*PAIRS, CharacterNgrams(), SideFields())
+
+ALL_FIELDS: Final = (
+    "{title}[ ({year})].[ {certificate}.][ {runtime} min.][ Directed by {director}.][ With {star}.] {description}"
+)
 
 LOGREG: Final = LogisticRegression(C=4)
 SVM: Final = LinearSVM()
@@ -74,5 +80,14 @@ MODELS: Final[tuple[AnyModel, ...]] = (
     ModelSpec(name="svm-all", input=TITLE, representations=ALL, classifier=SVM),
     ModelSpec(name="chains-fields", input=TITLE, representations=FIELDS, classifier=ClassifierChains()),
     ModelSpec(name="stacked-fields", input=TITLE, representations=FIELDS, classifier=StackedLogisticRegression()),
+    # Encoders. all-MiniLM-L6-v2 is inside a package and needs no network; distilbert-base-uncased is on the hub.
+    ModelSpec(name="minilm-title", input=TITLE, representations=MINILM, classifier=LogisticRegression(C=3)),
+    ModelSpec(name="minilm-fields", input=TITLE, representations=(*FIELDS, *MINILM), classifier=LOGREG),
+    TransformerSpec(name="minilm-tuned", encoder="minilm"),
+    TransformerSpec(name="minilm-tuned-fields", encoder="minilm", template=ALL_FIELDS),
+    TransformerSpec(name="distilbert-tuned", training=FineTuning(learning_rate=5e-5)),
     EnsembleSpec(name="blend", members=("svm-all", "nb-fields", "logreg-word2vec")),
+    EnsembleSpec(
+        name="blend-tuned", members=("svm-all", "nb-fields", "minilm-fields", "minilm-tuned", "minilm-tuned-fields")
+    ),
 )

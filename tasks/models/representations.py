@@ -101,6 +101,21 @@ class PretrainedVectors(Choice):
         return f"pretrained_{self.file.name.split('.')[0]}"
 
 
+class FrozenEncoder(Choice):
+    """Pooled output of a transformer encoder that stays as it is."""
+
+    kind: Literal["frozen-encoder"] = "frozen-encoder"
+    encoder: str = Field("minilm", description="minilm (embedded), a folder, or a name on the Hugging Face hub.")
+    max_tokens: Annotated[int, Field(ge=8)] = Field(128, description="Tokens of a text beyond which it is cut.")
+    weight: PositiveFloat = Field(1.0, description="Length of a movie's vector.")
+
+    @property
+    def label(self) -> str:
+        """What it is, in the name of a folder."""
+        return f"frozen_{Path(self.encoder).name}"
+
+
 Representation = Annotated[
-    BagOfWords | CharacterNgrams | SideFields | WordVectors | PretrainedVectors, Field(discriminator="kind")
+    BagOfWords | CharacterNgrams | SideFields | WordVectors | PretrainedVectors | FrozenEncoder,
+    Field(discriminator="kind"),
 ]

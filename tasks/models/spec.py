@@ -7,7 +7,10 @@ from pydantic import Field, model_validator
 
 from tasks.models.choice import Choice
 from tasks.models.classifiers import Classifier, Imbalance
+from tasks.models.fine_tuning import FineTuning
+from tasks.models.losses import BinaryCrossEntropy, Loss
 from tasks.models.representations import BagOfWords, Representation, SideFields
+from tasks.models.template import check_template
 
 # Which movies a fit may see. "all-but-fold-k" is cross-validation: all movies, of any part, that are not in fold k.
 TrainOn = Annotated[str, Field(pattern=r"^(train|development|all-but-fold-[0-4])$")]
@@ -42,6 +45,32 @@ class ModelSpec(Choice):
         return self
 
 
+class TransformerSpec(Choice):
+    """A model that is an encoder with a head for genres, both trained: fine-tuning."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name in leaderboards, folders and MLflow.")
+    input: InputSpec = Field(
+        InputSpec(lowercase=False), description="How the description is read; the template says what stands beside it."
+    )
+    template: str = Field(
+        "{title}. {description}",
+        description="What the encoder reads. {title}, {description}, {decade}, {year}, {certificate}, {runtime}, "
+        "{director} and {star} stand for a movie's own; what is in [square brackets] is left out where one of those in "
+        "it is not known.",
+    )
+    encoder: str = Field(
+        "distilbert-base-uncased", description="A name on the Hugging Face hub, a folder, or minilm (embedded)."
+    )
+    max_tokens: Annotated[int, Field(ge=8)] = Field(128, description="Tokens of a text beyond which it is cut.")
+    loss: Loss = Field(BinaryCrossEntropy(), description="What training minimises.")
+    training: FineTuning = Field(FineTuning(), description="How it is trained.")
+
+    @model_validator(mode="after")
+    def _template_is_one(self) -> Self:
+        check_template(self.template)
+        return self
+
+
 class EnsembleSpec(Choice):
     """A model made of other models of the same run: their scores, blended with weights fitted on validation."""
 
@@ -49,7 +78,8 @@ class EnsembleSpec(Choice):
     members: tuple[str, ...] = Field(min_length=2, description="Names of models that are trained in the same run.")
 
 
-AnyModel = ModelSpec | EnsembleSpec
+SingleModel = ModelSpec | TransformerSpec
+AnyModel = ModelSpec | TransformerSpec | EnsembleSpec
 
 
 class FeaturesSpec(Choice):

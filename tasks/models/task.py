@@ -6,12 +6,12 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.models import blend, cross_validation
+from tasks.models import blend, cross_validation, fine_tuned
 from tasks.models import features as feature_stage
 from tasks.models import predict_file as prediction
 from tasks.models import train as train_stage
 from tasks.models import trial as trial_stage
-from tasks.models.spec import EnsembleSpec, FeaturesSpec, ModelSpec
+from tasks.models.spec import EnsembleSpec, FeaturesSpec, ModelSpec, SingleModel, TransformerSpec
 from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
 from tasks.progress import log_of_thread
@@ -31,8 +31,17 @@ def train_model(model: ModelSpec, features: Sequence[StageResult], choices: Trai
         return train_stage.train_model(data_paths(), model, features, choices)
 
 
+@task(name="fine-tune", task_run_name="fine-tune {model.name}", cache_policy=NO_CACHE, persist_result=False)
+def train_transformer(model: TransformerSpec, choices: TrainChoices) -> StageResult:
+    """Fine-tune an encoder and write its scores."""
+    with log_of_thread(data_paths().models / model.name / "train.log"):
+        return fine_tuned.train_transformer(data_paths(), model, choices)
+
+
 @task(name="train ensemble", task_run_name="train {ensemble.name}", cache_policy=NO_CACHE, persist_result=False)
-def train_ensemble(ensemble: EnsembleSpec, members: Sequence[ModelSpec], trained: Sequence[StageResult]) -> StageResult:
+def train_ensemble(
+    ensemble: EnsembleSpec, members: Sequence[SingleModel], trained: Sequence[StageResult]
+) -> StageResult:
     """Weigh trained models by their scores on validation."""
     with log_of_thread(data_paths().models / ensemble.name / "train.log"):
         return blend.train_ensemble(data_paths(), ensemble, members, trained)

@@ -15,7 +15,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from tasks.errors import ConfigError, ModelError
-from tasks.models.ensemble import EnsembleModel
+from tasks.models.ensemble import EnsembleModel, SingleModel
 from tasks.models.features import MATRIX_FILE, read_genres, read_movies, train_rows
 from tasks.models.genre_model import GenreModel, model_files, side_by_side
 from tasks.models.representation.kinds import load_vectors
@@ -162,7 +162,7 @@ def save_scores(fitted: FittedModel, rows: NDArray[np.bool_], path: Path) -> Non
     write_scores(path, fitted.movies.filter(rows).get_column("movie_id").to_list(), scores, model.genres)
 
 
-def save_model(model: GenreModel | EnsembleModel, rate_sample: pl.DataFrame, fit_s: float, folder: Path) -> None:
+def save_model(model: SingleModel | EnsembleModel, rate_sample: pl.DataFrame, fit_s: float, folder: Path) -> None:
     """Write the fitted model to `model/` in a folder, and what it costs to `fit.json`."""
     model_folder = folder / MODEL_FOLDER
     model_folder.mkdir()
@@ -175,7 +175,7 @@ def save_model(model: GenreModel | EnsembleModel, rate_sample: pl.DataFrame, fit
     (folder / FIT_FILE).write_text(json.dumps(cost, indent=1) + "\n", encoding="utf-8")
 
 
-def _measure_rate(model: GenreModel | EnsembleModel, movies: pl.DataFrame) -> float:
+def _measure_rate(model: SingleModel | EnsembleModel, movies: pl.DataFrame) -> float:
     """Return how many movies a second the model scores, text to scores, in this process now."""
     start_s = time.perf_counter()
     model.scores(movies)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import mlflow
 import pandas as pd
+import polars as pl
 import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
@@ -32,6 +33,7 @@ SERVED_CODE: Final = (
     "__init__.py",
     "errors.py",
     "language.py",
+    "progress.py",
     "scores.py",
     "side_fields.py",
     "decision",
@@ -43,13 +45,17 @@ SERVED_CODE: Final = (
             "classifier",
             "classifiers",
             "ensemble",
+            "fine_tuning",
             "genre_model",
             "inputs",
+            "losses",
             "representations",
             "served",
             "spec",
+            "template",
         )
     ),
+    *(f"models/encoder/{name}.py" for name in ("__init__", "frozen", "model", "network", "store", "tokens")),
     "models/representation",
     "models/scoring",
 )
@@ -197,7 +203,9 @@ def _requirements(model: Path) -> list[str]:
     specs = [json.loads(path.read_text(encoding="utf-8")) for path in model.rglob("model.json")]
     if any(spec.get("input", {}).get("text") == "lemmas" for spec in specs):
         packages += ["simplemma", "spacy"]
-    return [f"{package}=={version(package)}" for package in packages]
+    if any(model.rglob("model.safetensors")):
+        packages += ["safetensors", "tokenizers", "torch", "transformers"]
+    return [f"{package}=={version(package).partition('+')[0]}" for package in packages]
 
 
 def _copy_code(target: Path) -> None:
@@ -211,6 +219,21 @@ def _copy_code(target: Path) -> None:
 
 def _python_files(entry: Path) -> list[Path]:
     return sorted(entry.rglob("*.py")) if entry.is_dir() else [entry]
+
+
+def read_history(model_folder: Path) -> list[tuple[int, dict[str, float]]]:
+    """Return what was measured while a model was fine-tuned: the step of each evaluation, and metrics by MLflow name.
+
+    Empty for models that are not trained step by step.
+    """
+    path = model_folder / "history.csv"
+    if not path.is_file():
+        return []
+    rows = pl.read_csv(path).iter_rows(named=True)
+    return [
+        (int(row.pop("step")), {f"training/{name}": float(value) for name, value in row.items() if value is not None})
+        for row in rows
+    ]
 
 
 def model_summary(model_folder: Path) -> dict[str, Any]:

@@ -50,6 +50,8 @@ def log_model(run: PipelineRun, name: str, run_id: str, folder: Path) -> LoggedM
     """Log a trained and evaluated model: metrics, files, the model itself; end its run as FINISHED."""
     summary = models.model_summary(folder)
     runs.log_metrics(run.experiment, run_id, summary["metrics"])
+    for step, metrics in models.read_history(folder):
+        runs.log_metrics(run.experiment, run_id, metrics, step)
     run.experiment.client().set_tag(run_id, "genreflow.rule", summary["rule"])
     runs.log_dataset(run.experiment, run_id, data_paths(), run.tags["genreflow.data_hash"])
     runs.log_files(run.experiment, run_id, sorted(folder.iterdir()))

@@ -1,0 +1,1 @@
+"""Transformer encoders: loading, tokenising, fine-tuning, scoring. Only here torch is imported."""

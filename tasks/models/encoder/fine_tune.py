@@ -1,0 +1,249 @@
+"""Fine-tuning of an encoder within a time budget. Owns the plan, what is done when memory runs out, and resuming."""
+
+import contextlib
+import json
+import logging
+import math
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from accelerate.state import AcceleratorState  # type: ignore[import-untyped]  # it has no types
+from scipy import sparse
+from torch import nn
+
+from tasks.errors import ModelError
+from tasks.models.classifiers import LogisticRegression
+from tasks.models.encoder.checkpoints import last_whole
+from tasks.models.encoder.losses import LossFunction, loss_function
+from tasks.models.encoder.network import (
+    GenreNetwork,
+    choose_device,
+    compute_rows,
+    layers_of,
+    mean_pool,
+    use_all_cores,
+)
+from tasks.models.encoder.trainer import Job, LabelledTokens, collate, new_trainer, uses_bfloat16
+from tasks.models.fine_tuning import FineTuning
+from tasks.models.fitting.linear import fit_logistic_regression
+from tasks.models.fitting.training import Training
+from tasks.models.spec import TransformerSpec
+from tasks.stage import write_atomically
+
+logger = logging.getLogger(__name__)
+
+PLAN_FILE: Final = "plan.json"
+TIMED_BATCHES: Final = 5  # from which the cost of an epoch is told
+LEAST_RATE: Final = 1e-4  # share of movies that the head's first bias takes for a genre at least
+
+# The trainer draws from torch's one generator, and uses every core: trainings take turns.
+_TURN = threading.Lock()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is trained: epochs, and from which layer up (0: all and the embeddings; None: only the head)."""
+
+    epochs: int
+    first_layer: int | None
+    why: str
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """What a training gave: the network, what was measured on the way, and what was done."""
+
+    network: GenreNetwork
+    history: list[dict[str, float]]
+    counts: dict[str, Any] = field(default_factory=dict)
+
+
+@contextlib.contextmanager
+def turn() -> Iterator[None]:
+    """Wait for the turn to train, then have every core."""
+    with _TURN:
+        use_all_cores()
+        yield
+
+
+def new_network(encoder: Any, Y: Any, dropout: float, seed: int) -> GenreNetwork:
+    """Return a network with a head drawn by the seed, whose first scores are each genre's share of train."""
+    torch.manual_seed(seed)
+    network = GenreNetwork(encoder, Y.shape[1], dropout)
+    share = np.clip(Y.mean(axis=0), LEAST_RATE, 1 - LEAST_RATE)
+    with torch.no_grad():
+        network.head.weight.mul_(0.1)
+        network.head.bias.copy_(torch.from_numpy(np.log(share / (1 - share)).astype(np.float32)))
+    return network
+
+
+def train_within(
+    network: GenreNetwork, parts: tuple[LabelledTokens, LabelledTokens], model: TransformerSpec, folder: Path, seed: int
+) -> FineTuned:
+    """Train a network as its specification says and within its budget; say what was done.
+
+    Raises:
+        ModelError: as `fine_tune`.
+    """
+    train, _ = parts
+    choices = model.training
+    loss = loss_function(model.loss, torch.from_numpy(train.Y.sum(axis=0)), len(train))
+    budget_s = None if choices.budget_minutes is None else choices.budget_minutes * 60
+    plan = _planned_before(folder) or make_plan(network, train, choices, loss, budget_s)
+    logger.info("%s: %s", model.name, plan.why)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / PLAN_FILE, json.dumps(asdict(plan)) + "\n")
+    if plan.first_layer is None:
+        fit_head(network, train, seed)
+        done = FineTuned(network, [])
+    else:
+        freeze_below(network, plan.first_layer)
+        job = Job(*parts, loss, folder, seed)
+        done = fine_tune(network, job, choices.model_copy(update={"epochs": plan.epochs}))
+    return replace(done, counts={"plan": plan.why, "epochs": plan.epochs, **done.counts})
+
+
+def _planned_before(folder: Path) -> Plan | None:
+    """Return the plan of a training that was killed: what is measured anew could differ."""
+    try:
+        return Plan(**json.loads((folder / PLAN_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def fit_head(network: GenreNetwork, train: LabelledTokens, seed: int) -> None:
+    """Fit the head alone: a logistic regression on what the encoder gives."""
+    device = choose_device()
+    encoder = network.encoder.to(device).eval()
+    with torch.inference_mode():
+        pooled = compute_rows(
+            "embed for the head",
+            lambda ids, mask: mean_pool(encoder, ids.to(device), mask.to(device)),
+            train.tokens,
+            encoder.config.pad_token_id or 0,
+            encoder.config.hidden_size,
+        )
+    genres = tuple(str(column) for column in range(train.Y.shape[1]))
+    training = Training(sparse.csr_array(pooled), train.Y, genres, seed)
+    scorer = fit_logistic_regression(LogisticRegression(), training)
+    with torch.no_grad():
+        network.head.weight.copy_(torch.from_numpy(np.ascontiguousarray(scorer.weights.T)))
+        network.head.bias.copy_(torch.from_numpy(scorer.bias))
+
+
+def fine_tune(network: GenreNetwork, job: Job, choices: FineTuning) -> FineTuned:
+    """Train a network on train and return it as it was when it was best on validation.
+
+    Checkpoints go to the job's folder; where it holds some already, training goes on from the last whole one and ends
+    where it would have ended.
+
+    Raises:
+        ModelError: the loss is not finite, or memory does not suffice for half a batch at a time.
+    """
+    before = last_whole(job.folder)
+    if before:
+        logger.info("%s: goes on from %s", job.folder.name, before.name)
+    for attempt in (choices, _halved(choices)):
+        AcceleratorState._reset_state()  # noqa: SLF001 - else precisions of one process cannot differ
+        trainer = new_trainer(network, job, attempt)
+        try:
+            trainer.train(resume_from_checkpoint=str(before) if before else None)
+        except (RuntimeError, MemoryError) as error:
+            if not _is_out_of_memory(error) or attempt is not choices or choices.batch_size < 2:
+                raise _explained(error, attempt) from error
+            logger.warning("memory does not suffice for %d movies at a time: half of it is tried", choices.batch_size)
+            _forget(network)
+            continue
+        history = [dict(entry) for entry in trainer.state.log_history]
+        best = trainer.state.best_metric
+        result = {
+            "steps": trainer.state.global_step,
+            "best_jaccard": None if best is None else round(best, 4),
+            "device": str(trainer.args.device),
+            "precision": "bfloat16" if uses_bfloat16(choices) else "float32",
+            "accumulate": attempt.accumulate,
+        }
+        return FineTuned(network, history, result)
+    raise AssertionError("the second attempt returns or raises")
+
+
+def make_plan(
+    network: GenreNetwork, train: LabelledTokens, choices: FineTuning, loss: LossFunction, budget_s: float | None
+) -> Plan:
+    """Return the best training that fits a budget: fewer epochs, then the upper half of the layers, then the head.
+
+    The cost of an epoch is measured on some batches, so with a budget the result depends on the machine.
+    """
+    if budget_s is None:
+        return Plan(choices.epochs, 0, "no time budget")
+    layers = layers_of(network.encoder)
+    for first_layer in (0, (len(layers) + 1) // 2):
+        freeze_below(network, first_layer)
+        epoch_s = measure_epoch_s(network, train, choices, loss)
+        epochs = min(choices.epochs, math.floor(budget_s / epoch_s))
+        logger.info("an epoch of the layers from %d up takes about %.0f s of %.0f", first_layer, epoch_s, budget_s)
+        if epochs:
+            which = "all layers" if first_layer == 0 else f"the layers from {first_layer} up"
+            return Plan(epochs, first_layer, f"{epochs} of {choices.epochs} epochs of {which} fit {budget_s:.0f} s")
+    return Plan(0, None, f"no epoch fits {budget_s:.0f} s: the encoder stays as it is")
+
+
+def freeze_below(network: GenreNetwork, first_layer: int) -> None:
+    """Train nothing below a layer; 0 is everything."""
+    network.encoder.requires_grad_(first_layer == 0)
+    for layer in layers_of(network.encoder)[first_layer:]:
+        layer.requires_grad_(True)
+
+
+def measure_epoch_s(network: GenreNetwork, train: LabelledTokens, choices: FineTuning, loss: LossFunction) -> float:
+    """Return about how long an epoch takes, by the clock, from batches of all lengths; the network stays as it is."""
+    device = choose_device()
+    network.to(device).train()
+    order = np.argsort(train.tokens.lengths, kind="stable")
+    size = min(choices.batch_size, len(order))
+    n_batches = max(1, len(order) // size)
+    chosen = np.linspace(0, n_batches - 1, min(TIMED_BATCHES, n_batches)).round().astype(int)
+    taken_s: list[float] = []
+    for number in [chosen[0], *chosen]:  # the first is to warm up
+        items = [train[row] for row in order[number * size : (number + 1) * size]]
+        batch = {name: value.to(device) for name, value in collate(items, 0).items()}
+        start_s = time.perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, enabled=uses_bfloat16(choices)):
+            logits = network(batch["input_ids"], batch["attention_mask"])
+        torch.autograd.backward(loss(logits, batch["labels"]))
+        network.zero_grad(set_to_none=True)
+        taken_s.append(time.perf_counter() - start_s)
+    return float(np.mean(taken_s[1:])) * len(order) / size * 1.1  # the optimiser and the evaluations
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove what a finished training does not need any more."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _halved(choices: FineTuning) -> FineTuning:
+    return choices.model_copy(update={"accumulate": choices.accumulate * 2})
+
+
+def _is_out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def _explained(error: BaseException, choices: FineTuning) -> BaseException:
+    if isinstance(error, ModelError) or not _is_out_of_memory(error):
+        return error
+    piece = max(1, choices.batch_size // choices.accumulate)
+    return ModelError(f"memory does not suffice for {piece} movies at a time; lower batch_size or max_tokens")
+
+
+def _forget(network: nn.Module) -> None:
+    network.zero_grad(set_to_none=True)
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

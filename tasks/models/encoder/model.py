@@ -1,0 +1,86 @@
+"""A fine-tuned encoder as a model: movies to scores, and its folder. Trains nothing."""
+
+import logging
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import polars as pl
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+
+from tasks.errors import ModelError
+from tasks.models.encoder import store
+from tasks.models.encoder.network import GenreNetwork, choose_device, compute_rows, use_all_cores
+from tasks.models.encoder.tokens import Tokens, tokenise
+from tasks.models.genre_model import MODEL_FILE
+from tasks.models.inputs import read_template
+from tasks.models.spec import TransformerSpec
+
+logger = logging.getLogger(__name__)
+
+HEAD_FILE: Final = "head.safetensors"
+
+
+class StoredTransformer(TransformerSpec):
+    """The content of `model.json`: the specification with the genres, in the order of the scores' columns."""
+
+    genres: tuple[str, ...]
+
+
+class TransformerModel:
+    """A fine-tuned encoder with the text that it reads. It never sees a threshold."""
+
+    def __init__(self, spec: TransformerSpec, genres: tuple[str, ...], network: GenreNetwork, tokenizer: Any) -> None:
+        self.spec, self.genres, self.network, self.tokenizer = spec, genres, network.eval(), tokenizer
+
+    def tokens(self, movies: pl.DataFrame) -> Tokens:
+        """Return what the encoder reads of each movie."""
+        texts = read_template(movies, self.spec.input, self.spec.template)
+        return tokenise(texts, self.tokenizer, self.spec.max_tokens)
+
+    def scores(self, movies: pl.DataFrame) -> NDArray[np.float32]:
+        """Return (movies × genres) scores in [0, 1], in the order of the rows and of `self.genres`."""
+        return self.score_tokens(self.tokens(movies))
+
+    def score_tokens(self, tokens: Tokens) -> NDArray[np.float32]:
+        """Return the scores of texts that are tokens already, computed in float32."""
+        use_all_cores()
+        device = choose_device()
+        network = self.network.to(device).eval()
+        with torch.inference_mode():
+            return compute_rows(
+                f"score by {self.spec.name}",
+                lambda ids, mask: torch.sigmoid(network(ids.to(device), mask.to(device))),
+                tokens,
+                network.encoder.config.pad_token_id or 0,
+                len(self.genres),
+            )
+
+    def save(self, folder: Path) -> None:
+        """Write the model into a folder that exists: JSON and safetensors, no pickle."""
+        stored = StoredTransformer(**dict(self.spec), genres=self.genres)
+        (folder / MODEL_FILE).write_text(stored.model_dump_json() + "\n", encoding="utf-8")
+        store.save_encoder(self.network.encoder, self.tokenizer, folder)
+        head = {name: value.detach().cpu().contiguous() for name, value in self.network.head.state_dict().items()}
+        save_file(head, folder / HEAD_FILE)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read what `save` wrote.
+
+        Raises:
+            ModelError: a file is missing or damaged.
+        """
+        try:
+            stored = StoredTransformer.model_validate_json((folder / MODEL_FILE).read_text(encoding="utf-8"))
+            spec = TransformerSpec(**{key: value for key, value in stored if key != "genres"})
+            network = GenreNetwork(store.load_network(folder), len(stored.genres), spec.training.dropout)
+            network.head.load_state_dict(load_file(folder / HEAD_FILE))
+        except Exception as error:  # safetensors raises an Exception of its own
+            raise ModelError(f"the model in {folder} is incomplete or damaged ({error}); train it again") from error
+        return cls(spec, stored.genres, network, store.load_tokenizer(folder))
+
+
+MODEL_FILES: Final = (MODEL_FILE, *store.FILES, HEAD_FILE)

