@@ -94,13 +94,13 @@ def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
 
 
 def submit_training(chains: dict[str, ModelChain], choices: TrainChoices) -> None:
-    """Submit the fits: encoders, the longest, first; each model's on its features; each ensemble's on its members."""
-    for chain in chains.values():
-        if isinstance(chain.model, TransformerSpec):
-            chain.submit(train_transformer, model=chain.model, choices=choices)
+    """Submit the fits: each model's on its features, then encoders, which want all cores, then ensembles' on members."""
     for chain in chains.values():
         if isinstance(chain.model, ModelSpec):
             chain.submit(train_model, model=chain.model, features=list(chain.futures), choices=choices)
+    for chain in chains.values():
+        if isinstance(chain.model, TransformerSpec):
+            chain.submit(train_transformer, model=chain.model, choices=choices)
     for chain in chains.values():
         if isinstance(chain.model, EnsembleSpec):
             members = [chains[name] for name in chain.model.members]

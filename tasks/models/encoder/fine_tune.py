@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from accelerate.state import AcceleratorState  # type: ignore[import-untyped]  # it has no types
+from accelerate.state import AcceleratorState
 from scipy import sparse
 from torch import nn
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tasks.models.encoder import store
-from tasks.models.encoder.network import choose_device, compute_rows, mean_pool, use_all_cores
+from tasks.models.encoder.network import choose_device, compute_rows, mean_pool
 from tasks.models.encoder.tokens import tokenise
 from tasks.models.representations import FrozenEncoder
 
@@ -42,13 +42,13 @@ class FrozenVectors:
             ModelError: the encoder cannot be had, or is damaged.
         """
         del documents, Y, seed
+        torch.set_num_threads(1)  # representations are made side by side; each keeps to its own core
         folder = store.find_encoder(self.spec.encoder)
         self.network, self.tokenizer = store.load_network(folder), store.load_tokenizer(folder)
         return self
 
     def transform(self, documents: Sequence[str]) -> sparse.csr_array:
         """Return (documents × width) float32."""
-        use_all_cores()
         device = choose_device()
         network = self.network.to(device)
         tokens = tokenise(documents, self.tokenizer, self.spec.max_tokens)
