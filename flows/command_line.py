@@ -9,7 +9,6 @@ import atexit
 import importlib
 import logging
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -19,12 +18,13 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
 from flows.config import FlowConfig, merged, read_yaml
+from flows.stopping import MESSAGE, stop_on_signals
 from tasks import progress
 from tasks.errors import GenreflowError
 
 Config = TypeVar("Config", bound=FlowConfig)
 
-EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_TERMINATED = 0, 1, 2, 130, 143
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
 # Read by Prefect and MLflow when they are imported. What the user set stays.
 ENVIRONMENT = {
@@ -54,8 +54,7 @@ def run_command(config_type: type[Config], run: str | Callable[[Config], int]) -
         for key, value in ENVIRONMENT.items():
             os.environ.setdefault(key, value)
         log_to_console(config.verbose)
-        # An exit, not an end on the spot: the Prefect server that this process started has to end, too.
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
+        stop_on_signals()
         if callable(run):
             return run(config)
         run_flow(run, config)
@@ -63,7 +62,7 @@ def run_command(config_type: type[Config], run: str | Callable[[Config], int]) -
         sys.stderr.write(f"error: {error}\n")
         return EXIT_FAILED
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted; run the same command again to continue\n")
+        sys.stderr.write(f"{MESSAGE}\n")
         return EXIT_INTERRUPTED
     return EXIT_OK
 

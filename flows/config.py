@@ -14,7 +14,7 @@ from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleC
 from tasks.annotate.config import AnnotateConfig
 from tasks.clean.config import CleanConfig
 from tasks.errors import ConfigError
-from tasks.evaluate.config import ChoiceMetric, EvaluateConfig
+from tasks.evaluate.config import ChoiceMetric, EvaluateConfig, RuleName
 from tasks.explore.config import ExploreConfig
 from tasks.models.choose import choose_models
 from tasks.models.search_space import space_of
@@ -163,7 +163,7 @@ class SearchConfig(SeededConfig):
     trials: PositiveInt | None = Field(None, description="Trials in all, those of earlier calls among them.")
     budget_minutes: PositiveFloat = Field(10, description="Begin no trial after that time of this call.")
     metric: ChoiceMetric = Field("jaccard", description="What the best has the best of, on validation.")
-    rule: str | None = Field(None, description="Decision rule of all trials; none: one that suits the metric.")
+    rule: RuleName | None = Field(None, description="Decision rule of all trials; none: one that suits the metric.")
     train_on: Literal["train", "development"] = Field(
         "train", description="The whole train part, or its stratified tenth for quick experiments."
     )

@@ -23,7 +23,7 @@ def full_pipeline(config: PipelineConfig) -> None:
     """Acquire, clean, annotate, split, explore, train, evaluate, compare and promote.
 
     Raises:
-        ModelsFailedError: some models failed; the others were compared.
+        ModelsFailedError: some models failed; the others, if any, were compared.
     """
     source = config.source if config.start_from == "listings" else config.start_from
     tags = {"source": source, "preset": config.preset}

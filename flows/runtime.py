@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from flows.config import FlowConfig
+from flows.stopping import at_stop
 from tasks.errors import DataError, GenreflowError
 from tasks.paths import DataPaths
 from tasks.stage import config_dict
@@ -92,6 +93,13 @@ def pipeline_run(config: FlowConfig, paths: DataPaths, tags: Mapping[str, str]) 
     with log_file(paths) as log:
         run = start_pipeline_run(getattr(config, "experiment", "genreflow"), config_dict(config), paths, tags)
         status = runs.KILLED  # what an interrupt leaves
+
+        def end() -> None:
+            runs.kill_children(run)
+            runs.log_files(run.experiment, run.run_id, [log], "log")
+            runs.end_run(run.experiment, run.run_id, status)
+
+        at_stop.append(end)
         try:
             yield run
             status = runs.FINISHED
@@ -99,6 +107,5 @@ def pipeline_run(config: FlowConfig, paths: DataPaths, tags: Mapping[str, str]) 
             status = runs.FAILED
             raise
         finally:
-            runs.kill_children(run)
-            runs.log_files(run.experiment, run.run_id, [log], "log")
-            runs.end_run(run.experiment, run.run_id, status)
+            end()
+            at_stop.remove(end)

@@ -9,6 +9,8 @@ from typing import TypeVar
 from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
+from flows.stopping import at_stop
+
 Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
@@ -31,5 +33,9 @@ def prefect_server(meanwhile: Callable[[], Result]) -> Iterator[Result]:
         started = starter.submit(server.start)  # it ends with this process, after the last log lines were sent to it
         result = meanwhile()
         started.result()
-    with temporary_settings({PREFECT_API_URL: server.api_url}):
-        yield result
+    at_stop.append(server.stop)
+    try:
+        with temporary_settings({PREFECT_API_URL: server.api_url}):
+            yield result
+    finally:
+        at_stop.remove(server.stop)

@@ -19,9 +19,10 @@ from flows.runtime import exclusive, pipeline_run, task_runner
 from tasks.errors import ModelError
 from tasks.evaluate.task import evaluate
 from tasks.models.choose import choose_models, within_budget
+from tasks.models.features import read_genres
 from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, TransformerSpec, features_of
 from tasks.models.task import build_features, train_ensemble, train_model, train_transformer
-from tasks.models.train import TrainChoices
+from tasks.models.train import TrainChoices, chosen_genres
 from tasks.paths import data_paths
 from tasks.report.task import draw_model
 from tasks.stage import config_dict
@@ -69,6 +70,7 @@ def train_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
 def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
     """Submit every model's tasks stage by stage, so that no worker waits for another while there is work."""
     chosen = within_budget(choose_models(config.models, config.model_params, config.own_models), config.budget_minutes)
+    chosen_genres(read_genres(data_paths()), train_choices(config))  # a typo is told before anything is fitted
     run = replace(run, tags=run.tags | log_data(run, data_paths()))
     singles = [model for model in chosen if isinstance(model, ModelSpec)]
     wanted = {model.name: features_of(model, config.train_on) for model in singles}
@@ -94,7 +96,7 @@ def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
 
 
 def submit_training(chains: dict[str, ModelChain], choices: TrainChoices) -> None:
-    """Submit the fits: each model's on its features, then encoders, which want all cores, then ensembles' on members."""
+    """Submit the fits: each model's on its features; encoders, which want all cores; ensembles' on their members."""
     for chain in chains.values():
         if isinstance(chain.model, ModelSpec):
             chain.submit(train_model, model=chain.model, features=list(chain.futures), choices=choices)
@@ -104,9 +106,10 @@ def submit_training(chains: dict[str, ModelChain], choices: TrainChoices) -> Non
     for chain in chains.values():
         if isinstance(chain.model, EnsembleSpec):
             members = [chains[name] for name in chain.model.members]
-            chain.futures += [member.futures[-1] for member in members]
+            trained = [member.futures[-1] for member in members]
+            chain.futures += itertools.chain(*(member.futures for member in members))  # whose errors are its own
             specs = [member.model for member in members]
-            chain.submit(train_ensemble, ensemble=chain.model, members=specs, trained=list(chain.futures))
+            chain.submit(train_ensemble, ensemble=chain.model, members=specs, trained=trained)
 
 
 def train_choices(config: TrainConfig) -> TrainChoices:
@@ -115,7 +118,11 @@ def train_choices(config: TrainConfig) -> TrainChoices:
 
 
 def collect(run: PipelineRun, chains: list[ModelChain]) -> dict[str, str]:
-    """Wait for all models; record each failure in MLflow and return it; note the finished ones as the last run."""
+    """Wait for all models; record each failure in MLflow and return it; note the finished ones as the last run.
+
+    Raises:
+        ModelsFailedError: no model is left.
+    """
     logged: list[LoggedModel] = []
     failures: dict[str, str] = {}
     for chain in chains:
@@ -125,6 +132,8 @@ def collect(run: PipelineRun, chains: list[ModelChain]) -> dict[str, str]:
         else:
             failures[chain.model.name] = failure
     save_last_run(data_paths(), run, logged)
+    if not logged:
+        raise_failures(failures)
     return failures
 
 
@@ -143,6 +152,8 @@ def first_error(chain: ModelChain) -> BaseException | None:
     for future in chain.futures:
         future.wait()
         if not future.state.is_completed():
+            if future.state.is_pending():
+                return ModelError("not started, because something that it needs failed")
             result = future.state.result(raise_on_failure=False)
             return result if isinstance(result, BaseException) else ModelError(str(future.state))
     return None

@@ -7,6 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field
 ChoiceMetric = Literal[
     "jaccard", "f1_samples", "f1_micro", "f1_macro", "f1_weighted", "exact_match", "hamming_loss", "balanced_accuracy"
 ]
+RuleName = Literal[
+    "fixed", "fixed-or-majority", "fixed-or-none", "fixed-0.425", "top", "global", "per-genre", "per-genre-f1",
+    "expected-jaccard", "expected-f1",
+]  # fmt: skip
 LOWER_IS_BETTER: Final = frozenset({"hamming_loss"})
 
 
@@ -18,6 +22,4 @@ class EvaluateConfig(BaseModel):
     choose_by: ChoiceMetric = Field(
         "jaccard", description="Each model gets the decision rule that is best by this metric on validation."
     )
-    rule: str | None = Field(
-        None, description="Name of the rule that every model gets, such as fixed; none: the best by choose_by."
-    )
+    rule: RuleName | None = Field(None, description="The rule that every model gets; none: the best by choose_by.")

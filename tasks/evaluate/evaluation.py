@@ -19,7 +19,7 @@ from tasks.decision.calibration import Calibration
 from tasks.decision.fit import fit_rules
 from tasks.decision.rules import Rule
 from tasks.decision.stored import rules_to_json
-from tasks.errors import ConfigError, DataError
+from tasks.errors import DataError
 from tasks.evaluate.calibration import calibration_table, expected_calibration_error, reliability_table
 from tasks.evaluate.config import LOWER_IS_BETTER, EvaluateConfig
 from tasks.evaluate.metrics import decision_metrics
@@ -69,7 +69,6 @@ def evaluate_model(model_folder: Path, paths: DataPaths, config: EvaluateConfig 
     Raises:
         DataError: a file is damaged, a part is empty, or the scores are not of the movies of their part or not of the
             same genres in both.
-        ConfigError: no rule has the name that the configuration gives.
     """
     stage = Stage(
         name="evaluate",
@@ -157,11 +156,8 @@ def choose_rule(metrics: Mapping[str, Mapping[str, float]], config: EvaluateConf
 
     Raises:
         DataError: the metric is undefined for every rule.
-        ConfigError: there is no rule of the name.
     """
     if config.rule is not None:
-        if config.rule not in metrics:
-            raise ConfigError(f"no rule is named {config.rule!r}; there are: {', '.join(metrics)}")
         return config.rule
     metric, sign = f"{prefix}{config.choose_by}", -1 if config.choose_by in LOWER_IS_BETTER else 1
     found = {rule: sign * values[metric] for rule, values in metrics.items() if metric in values}

@@ -48,7 +48,6 @@ def evaluate_out_of_fold(folder: Path, paths: DataPaths, config: EvaluateConfig 
 
     Raises:
         DataError: the scores are damaged or not of all movies, or the metric is undefined in some fold.
-        ConfigError: no rule has the name that the configuration gives.
     """
     scores = folder / f"scores_{OUT_OF_FOLD}.parquet"
     stage = Stage(

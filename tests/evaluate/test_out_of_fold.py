@@ -98,8 +98,6 @@ def test_the_rule_is_chosen_by_the_metric_that_is_asked_for(folder, paths):
     losses = {rule: metrics["hamming_loss"]["mean"] for rule, metrics in stored["rules"].items()}
     assert losses[stored["chosen_rule"]] == min(losses.values()) < max(losses.values())
     assert evaluate_folds.fn(folder, EvaluateConfig(rule="top")).counts["chosen_rule"] == "top"
-    with pytest.raises(ConfigError, match="no rule is named 'dice'; there are: fixed"):
-        evaluate_out_of_fold(folder, paths, EvaluateConfig(rule="dice"))
 
 
 def test_decisions_do_not_see_the_truth_of_their_fold(truth, scores):

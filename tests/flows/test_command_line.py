@@ -65,6 +65,7 @@ def test_predict_wants_one_kind_of_input(arguments, capsys):
 def quiet_root(monkeypatch):
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
     monkeypatch.setattr(command_line, "ENVIRONMENT", {})
+    monkeypatch.setattr(command_line, "stop_on_signals", lambda: None)  # the signals are the test runner's
     monkeypatch.setattr("sys.argv", ["command"])
 
 
