@@ -15,7 +15,9 @@ from typing import Final
 import polars as pl
 
 BATCH_ROWS: Final = 50_000
-_UNDECODABLE = re.compile("[\udc80-\udcff]")  # what `surrogateescape` makes of bytes that are not UTF-8
+_UNDECODABLE: Final = re.compile("[\udc80-\udcff]")  # what `surrogateescape` makes of bytes that are not UTF-8
+# What these bytes most often are, for `str.translate`: characters of Windows-1252, which leaves five bytes undefined.
+WINDOWS_1252: Final = {0xDC00 + byte: bytes([byte]).decode("cp1252", "replace") for byte in range(0x80, 0x100)}
 
 
 @dataclass
@@ -52,10 +54,10 @@ class _Lines:
     def _decode(self, line: str) -> str:
         if line.isascii():
             return line
-        repaired, count = _UNDECODABLE.subn("\N{REPLACEMENT CHARACTER}", line)
+        count = len(_UNDECODABLE.findall(line))
         if count:
             self.damage.note("repaired/invalid_utf8", self.number + 1, count)
-        return repaired
+        return line.translate(WINDOWS_1252) if count else line
 
     def go_back_to_second_line(self) -> None:
         self.waiting.extendleft(reversed(self.record[1:]))
@@ -65,8 +67,9 @@ class _Lines:
 def read_carefully(path: Path, columns: dict[str, int], n_fields: int) -> tuple[pl.DataFrame, int, Damage]:
     """Read what can be read of a damaged file.
 
-    Bytes that are not UTF-8 become U+FFFD. A row with too few fields is filled with empty ones and marked, one with
-    too many or with broken quotes is left out; one whose only fault is a quote inside a field is read. All is counted.
+    Bytes that are not UTF-8 are read as Windows-1252, or become U+FFFD where that has no character. A row with too few
+    fields is filled with empty ones and marked, one with too many, with broken quotes or with an endless field is left
+    out; one whose only fault is a quote inside a field is read. All is counted.
 
     Args:
         path: a file with a header.

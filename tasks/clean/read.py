@@ -13,13 +13,14 @@ from pathlib import Path
 
 import polars as pl
 
-from tasks.clean.careful import Damage, read_carefully
+from tasks.clean.careful import WINDOWS_1252, Damage, read_carefully
 from tasks.clean.structure import is_well_formed
 from tasks.errors import SourceError
 
 logger = logging.getLogger(__name__)
 
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_REMEDIES = {"repaired/invalid_utf8": "; read as Windows-1252. Save the file as UTF-8 to be sure of its letters"}
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,9 @@ def _read_header(path: Path) -> list[str]:
         start = file.read(2)
     if start in _UTF16_MARKS:
         raise SourceError(f"{path}, line 1: this is UTF-16 text. Save the file as UTF-8.")
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as lines:
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
         try:
-            header = [name.strip() for name in next(csv.reader(lines), [])]
+            header = [name.translate(WINDOWS_1252).strip() for name in next(csv.reader(lines), [])]
         except csv.Error as error:
             raise SourceError(
                 f"{path}, line 1: the header cannot be read ({error}). Download the file again."
@@ -119,5 +120,5 @@ def _read_fast(path: Path, columns: dict[str, int], n_fields: int) -> Table | No
 
 def _warn(table: Table) -> None:
     for kind, count in sorted(table.damage.counts.items()):
-        line = table.damage.first_lines[kind]
-        logger.warning("%s: %s %d times, first in line %d", table.path.name, kind, count, line)
+        line, remedy = table.damage.first_lines[kind], _REMEDIES.get(kind, "")
+        logger.warning("%s: %s %d times, first in line %d%s", table.path.name, kind, count, line, remedy)

@@ -48,10 +48,10 @@ def test_a_quote_inside_a_field_is_text(tmp_path: Path) -> None:
     assert damage == {"repaired/stray_quote": (1, 3)}
 
 
-def test_bytes_that_are_not_utf8_are_counted(tmp_path: Path) -> None:
-    rows, _, damage = read(tmp_path, b"1,a,caf\xe9\n2,b,\xff\xfe!\n3,c,\xc3\xa9\n")
-    assert [row[1] for row in rows] == ["caf\ufffd", "\ufffd\ufffd!", "é"]
-    assert damage == {"repaired/invalid_utf8": (3, 2)}
+def test_bytes_that_are_not_utf8_are_windows_1252_and_counted(tmp_path: Path) -> None:
+    rows, _, damage = read(tmp_path, b"1,a,infirmi\xe8re\n2,b,\x93\x80\x94!\n3,c,\xc3\xa9 \xe9\n4,d,a\x81\n")
+    assert [row[1] for row in rows] == ["infirmière", "“€”!", "é é", "a\ufffd"]
+    assert damage == {"repaired/invalid_utf8": (6, 2)}
 
 
 def test_bytes_are_counted_once_though_lines_are_read_twice(tmp_path: Path) -> None:

@@ -116,6 +116,16 @@ def test_damage_is_logged_with_its_first_line(tmp_path: Path, caplog: pytest.Log
     assert "x.csv: dropped/long_row 2 times, first in line 3" in caplog.text
 
 
+def test_windows_1252_is_read_and_the_warning_says_what_to_do(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert table(write(tmp_path, b"ann\xe9e,id,text\n0,1,\xe9t\xe9\n")) == [("1", "été", False)]
+    assert "repaired/invalid_utf8 3 times, first in line 1; read as Windows-1252. Save the file as UTF-8" in caplog.text
+
+
+def test_a_header_in_windows_1252_is_shown_as_it_reads(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match="no column text among année, id"):
+        table(write(tmp_path, b"ann\xe9e,id\n0,1\n"))
+
+
 def both_ways(path: Path, n_fields: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     columns = {f"c{index}": index for index in range(n_fields)}
     fast = read._read_fast(path, columns, n_fields)
