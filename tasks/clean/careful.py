@@ -16,6 +16,7 @@ import polars as pl
 
 BATCH_ROWS: Final = 50_000
 _UNDECODABLE: Final = re.compile("[\udc80-\udcff]")  # what `surrogateescape` makes of bytes that are not UTF-8
+_PLAIN: Final = re.compile('[^",]+')
 # What these bytes most often are, for `str.translate`: characters of Windows-1252, which leaves five bytes undefined.
 WINDOWS_1252: Final = {0xDC00 + byte: bytes([byte]).decode("cp1252", "replace") for byte in range(0x80, 0x100)}
 
@@ -111,8 +112,8 @@ def _records(lines: _Lines, n_fields: int, damage: Damage) -> Iterator[Sequence[
         except StopIteration:
             return
         except csv.Error:
-            row = _read_single_line(lines.record[0], n_fields)
-            damage.note("dropped/broken_quotes" if row is None else "repaired/stray_quote", first)
+            row, kind = _read_single_line(lines.record[0], n_fields)
+            damage.note(kind, first)
             lines.go_back_to_second_line()
             yield row
             continue
@@ -127,10 +128,20 @@ def _records(lines: _Lines, n_fields: int, damage: Damage) -> Iterator[Sequence[
         yield row
 
 
-def _read_single_line(line: str, n_fields: int) -> Sequence[str] | None:
-    """Return the fields of a line with a stray quote, if they can be told apart: if there are as many as columns."""
+def _read_single_line(line: str, n_fields: int) -> tuple[Sequence[str] | None, str]:
+    """Return the fields of a damaged line, if they are as many as the columns and so can be told apart; its damage."""
+    line = line.rstrip("\r\n")
     try:
-        row = next(csv.reader([line.rstrip("\r\n")]))
+        row = next(csv.reader([line]))
     except csv.Error:  # a field longer than csv's limit
-        return None
-    return row if len(row) == n_fields else None
+        return None, "dropped/field_too_long" if _has_whole_quotes(line) else "dropped/broken_quotes"
+    return (row, "repaired/stray_quote") if len(row) == n_fields else (None, "dropped/broken_quotes")
+
+
+def _has_whole_quotes(line: str) -> bool:
+    """Tell whether each field of a line, however long, is closed; what is between commas and quotes does not matter."""
+    try:
+        next(csv.reader([_PLAIN.sub("x", line)], strict=True))
+    except csv.Error:
+        return False
+    return True

@@ -14,13 +14,16 @@ from pathlib import Path
 import polars as pl
 
 from tasks.clean.careful import WINDOWS_1252, Damage, read_carefully
-from tasks.clean.structure import is_well_formed
+from tasks.clean.structure import MAX_RECORD_BYTES, is_well_formed
 from tasks.errors import SourceError
 
 logger = logging.getLogger(__name__)
 
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_REMEDIES = {"repaired/invalid_utf8": "; read as Windows-1252. Save the file as UTF-8 to be sure of its letters"}
+_REMEDIES = {
+    "repaired/invalid_utf8": "; read as Windows-1252. Save the file as UTF-8 to be sure of its letters",
+    "dropped/field_too_long": f"; a field may have {MAX_RECORD_BYTES:,} characters. Shorten it",
+}
 
 
 @dataclass(frozen=True)

@@ -71,12 +71,21 @@ def test_lines_inside_quotes_count_for_line_numbers(tmp_path: Path) -> None:
     assert damage == {"repaired/short_row": (1, 5)}
 
 
-@pytest.mark.parametrize("body", [b'1,a,"' + b"x" * 200_000 + b'"\n2,b,x\n', b"1,a," + b"x" * 200_000 + b"\n2,b,x\n"])
-def test_an_endless_field_costs_its_row(tmp_path: Path, body: bytes) -> None:
-    rows, n_records, damage = read(tmp_path, body)
+@pytest.mark.parametrize(
+    ("field", "reason"),
+    [
+        (b'"%s"', "field_too_long"),
+        (b"%s", "field_too_long"),
+        (b'"He said ""%s"", twice"', "field_too_long"),
+        (b'"%s', "broken_quotes"),
+        (b'"a" %s', "broken_quotes"),
+    ],
+)
+def test_an_endless_field_costs_its_row(tmp_path: Path, field: bytes, reason: str) -> None:
+    rows, n_records, damage = read(tmp_path, b"1,a," + field % (b"x" * 200_000) + b"\n2,b,x\n")
     assert rows == [("2", "x", False)]
     assert n_records == 2
-    assert damage == {"dropped/broken_quotes": (1, 2)}
+    assert damage == {f"dropped/{reason}": (1, 2)}
 
 
 def test_many_rows_come_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
