@@ -80,9 +80,10 @@ def _read_header(path: Path) -> list[str]:
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as lines:
         try:
             header = [name.translate(WINDOWS_1252).strip() for name in next(csv.reader(lines), [])]
-        except csv.Error as error:
+        except csv.Error as error:  # a field longer than csv's limit
             raise SourceError(
-                f"{path}, line 1: the header cannot be read ({error}). Download the file again."
+                f"{path}, line 1: the header does not end, most likely for a quote that is not closed. Close it, or "
+                "download the file again."
             ) from error
     if not any(header):
         raise SourceError(

@@ -51,7 +51,7 @@ def test_an_archive_without_csvs_is_refused(make_zip: Any) -> None:
 
 def test_a_csv_that_is_no_listing_is_named_with_its_archive(tmp_path: Path, make_zip: Any) -> None:
     path = make_zip({"set/war.csv": "a,b\n"})
-    with pytest.raises(SourceError, match=r"archive\.zip: set/war\.csv: the first row lacks movie_id"):
+    with pytest.raises(SourceError, match=r"archive\.zip: set/war\.csv, line 1: no column movie_id"):
         unpack_archive(path, tmp_path)
 
 

@@ -119,7 +119,7 @@ def test_a_zip_put_there_by_hand_is_taken(paths: DataPaths, kaggle: Any, server:
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(b"PK no zip at all", "is no zip"), (pack(war="a,b\n"), "the first row lacks movie_id")]
+    ("content", "said"), [(b"PK no zip at all", "is no zip"), (pack(war="a,b\n"), "line 1: no column movie_id")]
 )
 def test_what_is_no_set_of_listings_changes_nothing(
     paths: DataPaths, kaggle: Any, whole: Any, content: bytes, said: str

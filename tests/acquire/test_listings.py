@@ -127,7 +127,7 @@ def test_what_is_used_in_place_is_checked_and_must_be_of_one_source(paths: DataP
     acquire(paths)
     assert acquire(paths, paths.raw).counts["source"] == "in place"
     (paths.raw / "mine.csv").write_text("a,b\n")
-    with pytest.raises(SourceError, match=r"mine\.csv: the first row lacks movie_id"):
+    with pytest.raises(SourceError, match=r"mine\.csv, line 1: no column movie_id"):
         acquire(paths, paths.raw)
     (paths.raw / "mine.csv").write_text(LISTING)
     with pytest.raises(
@@ -160,7 +160,7 @@ def test_a_run_killed_while_the_source_changes_vouches_for_nothing_and_heals(
 
 def test_a_source_that_fails_leaves_the_earlier_one(paths: DataPaths, make_zip: Any) -> None:
     acquire(paths)
-    with pytest.raises(SourceError, match="lacks movie_id"):
+    with pytest.raises(SourceError, match="no column movie_id"):
         acquire(paths, make_zip({"war.csv": "a,b\n"}))
     assert acquire(paths).skipped
 
@@ -188,7 +188,7 @@ def test_the_record_names_what_is_there(paths: DataPaths, make_folder: Any) -> N
         ("", "no source ''"),
         ("empty", r"no \*\.csv in the folder .*empty\. Expected is one CSV per genre"),
         ("only_zip", r"no \*\.csv in the folder .*It holds set\.zip"),
-        ("bad", r"bad/war\.csv: the first row lacks genre, description"),
+        ("bad", r"bad/war\.csv, line 1: no column genre or description"),
         ("bad/war.csv", r"war\.csv is a single file\. Pass its folder"),
         ("only_zip/set.zip", r"set\.zip is no zip"),
         ("twice", r"would be taken as war\.csv"),

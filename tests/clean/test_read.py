@@ -72,7 +72,7 @@ def test_an_optional_column_that_is_missing_is_empty(tmp_path: Path) -> None:
         (b"id,text,text\n1,x,y\n", "more than one column text"),
         ("id,text\n1,x\n".encode("utf-16"), "UTF-16"),
         ("id,text\n1,x\n".encode("utf-16-le"), "no column"),
-        (b'id,"text\n' + b"1,x\n" * 100_000, "line 1: the header"),
+        (b'id,"text\n' + b"1,x\n" * 100_000, "line 1: the header does not end, most likely for a quote"),
         (b'id,"text\n1,x\n', "no column text"),
     ],
 )
