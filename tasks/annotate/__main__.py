@@ -1,6 +1,7 @@
 """`python -m tasks.annotate show ID`: print a movie's sentences from the annotated corpus."""
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -23,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         for line in show_movie(options.corpus or data_paths().conllu, options.movie_id):
             sys.stdout.write(f"{line}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads wants no more, such as `head`; nor may Python say so when it flushes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except GenreflowError as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -57,3 +58,12 @@ def test_it_runs_as_a_module() -> None:
         [sys.executable, "-m", "tasks.annotate", "show", "tt7"], capture_output=True, check=True, text=True
     )
     assert "wolf" in shown.stdout
+
+
+def test_it_ends_quietly_when_nobody_reads_on() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "tasks.annotate", "show", "tt7"]
+    shown = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False, text=True)
+    os.close(writer)
+    assert (shown.returncode, shown.stderr) == (0, "")
