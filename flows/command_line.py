@@ -21,6 +21,7 @@ from flows.config import FlowConfig, merged, read_yaml
 from flows.stopping import MESSAGE, stop_on_signals
 from tasks import progress
 from tasks.errors import GenreflowError
+from tasks.mistakes import mistakes
 
 Config = TypeVar("Config", bound=FlowConfig)
 
@@ -104,9 +105,8 @@ def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config
         file = given.pop("config", None)
         return config_type.model_validate(merged(read_yaml(Path(file)) if file else {}, given))
     except ValidationError as error:
-        for mistake in error.errors():
-            option = ".".join(str(part) for part in mistake["loc"])
-            sys.stderr.write(f"error: {f'--{option}: ' if option else ''}{mistake['msg']}\n")
+        for mistake in mistakes(error):
+            sys.stderr.write(f"error: {'--' if ': ' in mistake else ''}{mistake}\n")
         sys.exit(EXIT_USAGE)
     except GenreflowError as error:
         sys.stderr.write(f"error: {error}\n")

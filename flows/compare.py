@@ -36,10 +36,10 @@ def compare(config: CompareConfig) -> None:
         sys.stdout.write((paths.results / "leaderboard.txt").read_text(encoding="utf-8"))
         best = next(model for model in models if model.name == ranked.counts["champion"])
         draw_champion(best.folder)
-        version = promote(
+        version, replaced = promote(
             run, best, sorted(paths.results.glob("leaderboard.*")) + sorted(paths.results.glob("published.*"))
         )
-        logger.info("champion: %s, version %s of movie-genre-classifier", best.name, version)
+        logger.info("champion: %s, version %s of movie-genre-classifier%s", best.name, version, replaced)
         logger.info("results: %s", paths.results)
         logger.info("look at the runs: %s", ui_command())
 

@@ -17,6 +17,7 @@ from tasks.errors import ConfigError
 from tasks.evaluate.config import ChoiceMetric, EvaluateConfig, RuleName
 from tasks.explore.config import ExploreConfig
 from tasks.models.choose import choose_models
+from tasks.models.precision import Precision
 from tasks.models.search_space import space_of
 from tasks.models.spec import AnyModel, ModelSpec, TransformerSpec
 from tasks.schema import DEFAULT_SEED
@@ -215,6 +216,10 @@ class PredictConfig(FlowConfig):
         None,
         description="A stored decision rule (per-genre, expected-jaccard, ...), threshold=0.3, top=2, or thresholds of "
         "genres, Drama=0.6,Horror=0.3; none: the one stored as the model's best.",
+    )
+
+    precision: Precision = Field(
+        "float32", description="Of fine-tuned encoders; int8 is several times as fast and differs a little."
     )
 
     @model_validator(mode="after")

@@ -52,4 +52,4 @@ def predict(config: PredictConfig) -> int:
     """
     if config.input is None or config.output is None:
         raise ConfigError("give --input and --output: CSV files to read and to write")
-    return predict_file(fetch_classifier(config.model), config.input, config.output, config.rule)
+    return predict_file(fetch_classifier(config.model), config.input, config.output, config.rule, config.precision)

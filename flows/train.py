@@ -15,7 +15,7 @@ from typing import Any
 from prefect import Task, flow
 from prefect.futures import PrefectFuture
 
-from flows.runtime import exclusive, pipeline_run, task_runner
+from flows.runtime import core_count, exclusive, pipeline_run, task_runner
 from tasks.errors import ModelError
 from tasks.evaluate.task import evaluate
 from tasks.models.choose import choose_models, within_budget
@@ -85,7 +85,7 @@ def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
         )
         for model in chosen
     }
-    submit_training(chains, train_choices(config))
+    submit_training(chains, train_choices(config), config.workers or core_count())
     for chain in chains.values():
         chain.submit(evaluate, model_folder=chain.folder, config=config.evaluate)
     for chain in chains.values():
@@ -95,14 +95,15 @@ def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
     return collect(run, list(chains.values()))
 
 
-def submit_training(chains: dict[str, ModelChain], choices: TrainChoices) -> None:
-    """Submit the fits: each model's on its features; encoders, which want all cores; ensembles' on their members."""
+def submit_training(chains: dict[str, ModelChain], choices: TrainChoices, workers: int) -> None:
+    """Submit the fits: each model's on its features; encoders, which take longest; ensembles' on their members."""
     for chain in chains.values():
         if isinstance(chain.model, ModelSpec):
             chain.submit(train_model, model=chain.model, features=list(chain.futures), choices=choices)
-    for chain in chains.values():
-        if isinstance(chain.model, TransformerSpec):
-            chain.submit(train_transformer, model=chain.model, choices=choices)
+    tuned = [chain for chain in chains.values() if isinstance(chain.model, TransformerSpec)]
+    for chain in tuned:
+        n_threads = max(1, core_count() // min(workers, len(tuned)))
+        chain.submit(train_transformer, model=chain.model, choices=choices, n_threads=n_threads)
     for chain in chains.values():
         if isinstance(chain.model, EnsembleSpec):
             members = [chains[name] for name in chain.model.members]

@@ -8,6 +8,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from tasks.errors import ConfigError
+from tasks.mistakes import mistakes
 from tasks.models.registry import MODELS
 from tasks.models.spec import AnyModel, EnsembleSpec, TransformerSpec
 
@@ -105,7 +106,7 @@ def with_params(model: AnyModel, params: Mapping[str, Any]) -> AnyModel:
     try:
         changed = type(model).model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"model_params of {model.name}: {error}") from error
+        raise ConfigError(f"model_params of {model.name}: {'; '.join(mistakes(error))}") from error
     if isinstance(changed, TransformerSpec) or isinstance(model, TransformerSpec):
         return changed
     if changed.imbalance == model.imbalance:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tasks.decision.calibration import log_odds, logistic
 from tasks.errors import ModelError
 from tasks.models.genre_model import MODEL_FILE, GenreModel
+from tasks.models.precision import Precision
 
 MEMBERS: Final = "members"
 CLIP: Final = 1e-3  # a member that is sure, as neighbours often are, counts no more than this allows
@@ -22,6 +23,7 @@ class SingleModel(Protocol):
     """A model that is no ensemble: `GenreModel` or `TransformerModel`."""
 
     genres: tuple[str, ...]
+    precision: Precision
 
     def scores(self, movies: pl.DataFrame) -> Scores:
         """Return (movies × genres) scores in [0, 1], in the order of the rows and of `self.genres`."""
@@ -42,6 +44,16 @@ class EnsembleModel:
     def scores(self, movies: pl.DataFrame) -> Scores:
         """Return (movies × genres) scores in [0, 1], in the order of the rows and of `self.genres`."""
         return blend([member.scores(movies) for member in self.members.values()], self.weights)
+
+    @property
+    def precision(self) -> Precision:
+        """How exactly members that are fine-tuned encoders compute scores."""
+        return next(iter(self.members.values())).precision
+
+    @precision.setter
+    def precision(self, precision: Precision) -> None:
+        for member in self.members.values():
+            member.precision = precision
 
     def save(self, folder: Path) -> None:
         """Write the weights and every member into a folder that exists."""

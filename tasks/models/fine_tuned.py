@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,21 +42,27 @@ CODE: Final = (
     ROOM / "encoder",
     *(ROOM / f"{name}.py" for name in ("fine_tuned", "fine_tuning", "inputs", "losses", "template")),
 )
-TRANSFORMER_FILES: Final = (MODEL_FILE, *FILES, "head.safetensors")
+TRANSFORMER_FILES: Final = (MODEL_FILE, *FILES, "head.safetensors", "network-int8.onnx")
 
 
-def train_transformer(paths: DataPaths, model: TransformerSpec, choices: TrainChoices) -> StageResult:
+def train_transformer(paths: DataPaths, model: TransformerSpec, choices: TrainChoices, n_threads: int) -> StageResult:
     """Fine-tune an encoder on train and write it as `train_model` writes a model, with `history.csv` beside it.
 
     `history.csv` has one row an evaluation: loss on train since the one before, loss and Jaccard on validation.
     Checkpoints are in `data/checkpoints/` until the model is written: a killed training goes on from there.
+
+    Args:
+        paths: the data folder.
+        model: what to train.
+        choices: on which movies and genres, and the seed.
+        n_threads: that torch computes with. One each for two trainings side by side is faster than two for one after
+            the other: threads of one training wait for each other in every layer.
 
     Raises:
         ModelError: the encoder cannot be had, the loss is not finite, or memory does not suffice.
         ConfigError: a chosen genre does not exist.
         DataError: no movie is in validation.
     """
-    encoder = find_encoder(model.encoder)
     stage = Stage(
         name="train",
         folder=paths.models / model.name,
@@ -65,17 +72,18 @@ def train_transformer(paths: DataPaths, model: TransformerSpec, choices: TrainCh
             FIT_FILE,
             HISTORY_FILE,
         ),
-        inputs=(paths.movies, paths.splits, paths.genres_json, *encoder_files(encoder)),
+        inputs=(paths.movies, paths.splits, paths.genres_json, *encoder_files(find_encoder(model.encoder))),
         config={"model": config_dict(model), **asdict(choices)},
         code=CODE,
         packages=("accelerate", "numpy", "tokenizers", "torch", "transformers"),
     )
-    return run_stage(stage, lambda folder: _build(paths, model, choices, encoder, folder))
+    return run_stage(stage, partial(_build, paths, model, choices, n_threads))
 
 
 def _build(
-    paths: DataPaths, model: TransformerSpec, choices: TrainChoices, encoder: Path, folder: Path
+    paths: DataPaths, model: TransformerSpec, choices: TrainChoices, n_threads: int, folder: Path
 ) -> Mapping[str, Any]:
+    encoder = find_encoder(model.encoder)
     with IMPORTING:  # torch takes seconds to import
         from tasks.models.encoder import fine_tune as tuning  # noqa: PLC0415
         from tasks.models.encoder.model import TransformerModel  # noqa: PLC0415
@@ -103,8 +111,10 @@ def _build(
         )
     checkpoints = paths.checkpoints / _key(model, choices, parts[0].tokens.ids)
     start_s = time.perf_counter()
-    with tuning.turn():
-        network = tuning.new_network(load_network(encoder), Y[train], model.training.dropout, choices.seed)
+    with tuning.turn(model.training.dropout, n_threads):
+        network = tuning.new_network(
+            load_network(encoder, model.training.dropout), Y[train], model.training.dropout, choices.seed
+        )
         done = tuning.train_within(network, parts, model, checkpoints, choices.seed)
     fit_s = time.perf_counter() - start_s
     logger.info("%s: trained on %s movies in %.0f s", model.name, f"{train.sum():,}", fit_s)

@@ -23,7 +23,7 @@ class FineTuning(Choice):
     )
     weight_decay: NonNegativeFloat = Field(0.01, description="Of all weights but biases and norms.")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.1, description="Share of the pooled values left out at random."
+        0.0, description="Share of values left out at random in all layers. Without, trainings can run side by side."
     )
     max_grad_norm: PositiveFloat = Field(1.0, description="Length to which a step's gradient is cut.")
     evaluations: PositiveInt = Field(2, description="Evaluations on validation, and checkpoints, an epoch.")

@@ -13,6 +13,7 @@ from scipy import sparse
 from tasks.errors import ModelError
 from tasks.models import spec
 from tasks.models.inputs import read_input
+from tasks.models.precision import Precision
 from tasks.models.representation.kinds import load_vectors, new_vectors, vector_files
 from tasks.models.scoring.kinds import load_scorer, scorer_files
 from tasks.models.scoring.scorer import Scorer
@@ -34,6 +35,7 @@ class GenreModel:
         self.spec, self.genres = model, genres
         self.vectors = [new_vectors(representation) for representation in model.representations]
         self.scorer: Scorer | None = None
+        self.precision: Precision = "float32"  # whatever it is: only fine-tuned encoders have a choice
 
     def fit(self, movies: pl.DataFrame, seed: int) -> Self:
         """Fit on all rows.

@@ -10,6 +10,7 @@ import pandas as pd
 import polars as pl
 
 from tasks.models.classifier import GenreClassifier
+from tasks.models.precision import read_precision
 
 COLUMNS: Final = ("description", "movie_name", "year", "certificate", "runtime", "director", "star")
 
@@ -26,11 +27,14 @@ class ServedClassifier:
         Args:
             model_input: column `description`, optionally the others of `COLUMNS`; further columns are ignored.
             params: `rule`, a stored decision rule's name or a rule such as `threshold=0.3`, `top=2` or `Drama=0.6`, see
-                `tasks.decision.parse.parse_rule`; empty or absent is the chosen one.
+                `tasks.decision.parse.parse_rule`; empty or absent is the chosen one. `precision`, float32 or int8, see
+                `tasks.models.precision`; empty or absent is float32.
         """
         columns = {name: _texts(model_input[name]) for name in COLUMNS if name in model_input}
         movies = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
-        predicted = self.classifier.predict(movies, (params or {}).get("rule") or None)
+        given = params or {}
+        self.classifier.model.precision = read_precision(given.get("precision") or "float32")
+        predicted = self.classifier.predict(movies, given.get("rule") or None)
         return pd.DataFrame({name: predicted.get_column(name).to_numpy() for name in predicted.columns})
 
 

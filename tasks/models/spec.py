@@ -1,9 +1,9 @@
 """What a named model is made of, as plain configuration. Owns the choices; imports nothing heavy."""
 
 import hashlib
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Discriminator, Field, Tag, model_validator
 
 from tasks.models.choice import Choice
 from tasks.models.classifiers import Classifier, Imbalance
@@ -78,8 +78,24 @@ class EnsembleSpec(Choice):
     members: tuple[str, ...] = Field(min_length=2, description="Names of models that are trained in the same run.")
 
 
+def _form(given: Any) -> str:
+    """Tell by its fields which form of model a mapping describes, so that mistakes are told of that form only."""
+    if isinstance(given, Choice):
+        return type(given).__name__
+    fields = set(given) if isinstance(given, dict) else set()
+    if "members" in fields:
+        return EnsembleSpec.__name__
+    is_transformer = fields & {"encoder", "template", "loss", "training"}
+    return TransformerSpec.__name__ if is_transformer else ModelSpec.__name__
+
+
 SingleModel = ModelSpec | TransformerSpec
-AnyModel = ModelSpec | TransformerSpec | EnsembleSpec
+AnyModel = Annotated[
+    Annotated[ModelSpec, Tag("ModelSpec")]
+    | Annotated[TransformerSpec, Tag("TransformerSpec")]
+    | Annotated[EnsembleSpec, Tag("EnsembleSpec")],
+    Discriminator(_form),
+]
 
 
 class FeaturesSpec(Choice):

@@ -11,6 +11,7 @@ from tasks.models import features as feature_stage
 from tasks.models import predict_file as prediction
 from tasks.models import train as train_stage
 from tasks.models import trial as trial_stage
+from tasks.models.precision import Precision
 from tasks.models.spec import EnsembleSpec, FeaturesSpec, ModelSpec, SingleModel, TransformerSpec
 from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
@@ -32,10 +33,10 @@ def train_model(model: ModelSpec, features: Sequence[StageResult], choices: Trai
 
 
 @task(name="fine-tune", task_run_name="fine-tune {model.name}", cache_policy=NO_CACHE, persist_result=False)
-def train_transformer(model: TransformerSpec, choices: TrainChoices) -> StageResult:
+def train_transformer(model: TransformerSpec, choices: TrainChoices, n_threads: int) -> StageResult:
     """Fine-tune an encoder and write its scores."""
     with log_of_thread(data_paths().models / model.name / "train.log"):
-        return fine_tuned.train_transformer(data_paths(), model, choices)
+        return fine_tuned.train_transformer(data_paths(), model, choices, n_threads)
 
 
 @task(name="train ensemble", task_run_name="train {ensemble.name}", cache_policy=NO_CACHE, persist_result=False)
@@ -73,6 +74,6 @@ def score_trial(model: ModelSpec, features: Sequence[StageResult], choices: Trai
 
 
 @task(name="predict file", cache_policy=NO_CACHE, persist_result=False)
-def predict_file(model_folder: Path, source: Path, target: Path, rule: str | None) -> int:
+def predict_file(model_folder: Path, source: Path, target: Path, rule: str | None, precision: Precision) -> int:
     """Score a CSV file; return the number of rows."""
-    return prediction.predict_file(model_folder, source, target, rule)
+    return prediction.predict_file(model_folder, source, target, rule, precision)

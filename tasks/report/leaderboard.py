@@ -51,7 +51,7 @@ LEADERBOARD: Final = pl.Schema(
 )
 METRICS_FILE, FIT_FILE, PREDICTIONS_FILE = "metrics.json", "fit.json", "predictions_test.parquet"
 CHAMPION_MARK: Final = "★"
-TERMINAL_WIDTH: Final = 100
+TERMINAL_WIDTH: Final = 1000  # no limit: a name that is broken cannot be copied
 
 _TERMINAL_COLUMNS: Final = {
     "rank": "#",
@@ -134,11 +134,11 @@ def render_markdown(leaderboard: pl.DataFrame) -> str:
 
 
 def render_terminal(leaderboard: pl.DataFrame) -> str:
-    """Return the most telling columns as plain text of at most 100 columns; a star marks the champion."""
+    """Return the most telling columns as plain text; a star marks the champion."""
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
     for column, title in _TERMINAL_COLUMNS.items():
         is_text = column in {"model", "rule"}
-        table.add_column(title, justify="left" if is_text else "right", no_wrap=not is_text, overflow="fold")
+        table.add_column(title, justify="left" if is_text else "right", no_wrap=True)
     for row in leaderboard.iter_rows(named=True):
         cells = [_written(column, row[column], decimals=_short_decimals(column)) for column in _TERMINAL_COLUMNS]
         if row["rank"] == 1:

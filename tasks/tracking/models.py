@@ -49,13 +49,17 @@ SERVED_CODE: Final = (
             "genre_model",
             "inputs",
             "losses",
+            "precision",
             "representations",
             "served",
             "spec",
             "template",
         )
     ),
-    *(f"models/encoder/{name}.py" for name in ("__init__", "frozen", "model", "network", "store", "tokens")),
+    *(
+        f"models/encoder/{name}.py"
+        for name in ("__init__", "frozen", "model", "network", "quantised", "store", "tokens")
+    ),
     "models/representation",
     "models/scoring",
 )
@@ -123,6 +127,23 @@ def promote(experiment: Experiment, run_id: str, model_uri: str) -> int:
     )
     client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, registered.version)
     return int(registered.version)
+
+
+def champion_before(experiment: Experiment, model_uri: str) -> str:
+    """Return in words which champion a model would replace and whether it learnt from the same data; "" if none."""
+    client = experiment.client()
+    try:
+        current = client.get_model_version_by_alias(REGISTERED_NAME, CHAMPION)
+        if current.source == model_uri:
+            return ""
+        before = client.get_run(str(current.run_id)).data.tags
+        logged = client.get_logged_model(model_uri.removeprefix("models:/"))
+        now = client.get_run(str(logged.source_run_id)).data.tags
+    except MlflowException:
+        return ""  # no champion yet, or its run was deleted
+    is_same = before.get("genreflow.data_hash") == now.get("genreflow.data_hash")
+    data = "the same data" if is_same else "other data, so the two were not compared"
+    return f"; it replaces version {current.version} ({before.get('genreflow.model', 'unnamed')}, from {data})"
 
 
 def _ensure_registered_name(client: mlflow.MlflowClient) -> None:
@@ -194,7 +215,7 @@ def _signature(genres: Sequence[str]) -> ModelSignature:
     inputs += [ColSpec(text, name, required=False) for name in INPUT_COLUMNS]
     outputs: list[ColSpec | TensorSpec] = [ColSpec(text, "genres")]
     outputs += [ColSpec(DataType.float, f"score_{genre}") for genre in genres]
-    params = ParamSchema([ParamSpec("rule", text, "")])
+    params = ParamSchema([ParamSpec("rule", text, ""), ParamSpec("precision", text, "")])
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs), params=params)
 
 
@@ -204,7 +225,7 @@ def _requirements(model: Path) -> list[str]:
     if any(spec.get("input", {}).get("text") == "lemmas" for spec in specs):
         packages += ["simplemma", "spacy"]
     if any(model.rglob("model.safetensors")):
-        packages += ["safetensors", "tokenizers", "torch", "transformers"]
+        packages += ["onnxruntime", "safetensors", "tokenizers", "torch", "transformers"]
     return [f"{package}=={version(package).partition('+')[0]}" for package in packages]
 
 

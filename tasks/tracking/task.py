@@ -88,15 +88,20 @@ def record_failure(run: PipelineRun, run_id: str, error: str, traceback_text: st
 
 
 @tracked_task("promote")
-def promote(run: PipelineRun, best: LoggedModel, leaderboard: Sequence[Path]) -> int:
-    """Register the best model as champion and log the leaderboard to the pipeline's run; return its version."""
+def promote(run: PipelineRun, best: LoggedModel, leaderboard: Sequence[Path]) -> tuple[int, str]:
+    """Register the best model as champion and log the leaderboard to the pipeline's run.
+
+    Returns:
+        Its version, and in words what it replaced; "" if nothing.
+    """
+    replaced = models.champion_before(run.experiment, best.model_uri)
     version = models.promote(run.experiment, best.run_id, best.model_uri)
     client = run.experiment.client()
     client.set_tag(run.run_id, "genreflow.champion", f"{best.name} (version {version})")
     runs.log_metrics(run.experiment, run.run_id, models.model_summary(best.folder)["metrics"])
     runs.log_files(run.experiment, run.run_id, leaderboard)
     runs.log_files(run.experiment, best.run_id, sorted(best.folder.iterdir()))  # its pictures came last
-    return version
+    return version, replaced
 
 
 @tracked_task("fetch classifier")

@@ -12,6 +12,7 @@ logger = logging.getLogger(__name__)
 
 PREFIX: Final = "checkpoint-"
 SEAL: Final = "complete.json"
+STATE: Final = "trainer_state.json"  # the trainer's
 
 
 def seal(checkpoint: Path) -> None:
@@ -31,11 +32,26 @@ def is_whole(checkpoint: Path) -> bool:
 
 
 def last_whole(folder: Path) -> Path | None:
-    """Return the newest whole checkpoint of a folder, or None; those that are not whole are told and removed."""
+    """Return the newest whole checkpoint of a folder, or None; others are told and removed.
+
+    One is of use only as long as the best one before it is whole, too.
+    """
     steps = [path for path in folder.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdecimal()]
     for checkpoint in sorted(steps, key=lambda path: int(path.name.removeprefix(PREFIX)), reverse=True):
-        if is_whole(checkpoint):
+        broken = [needed for needed in (checkpoint, *_best_before(checkpoint)) if not is_whole(needed)]
+        if not broken:
             return checkpoint
-        logger.warning("%s is damaged or was not finished: removed, the one before it is used", checkpoint)
+        logger.warning(
+            "%s is damaged or was not finished: %s is removed, the one before it is used", broken[0], checkpoint.name
+        )
         shutil.rmtree(checkpoint)
     return None
+
+
+def _best_before(checkpoint: Path) -> list[Path]:
+    """Return the best checkpoint of a training so far, which it ends with if no better one comes."""
+    try:
+        step = json.loads((checkpoint / STATE).read_text(encoding="utf-8"))["best_global_step"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+    return [] if step is None else [checkpoint.with_name(f"{PREFIX}{step}")]

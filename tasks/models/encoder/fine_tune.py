@@ -28,7 +28,6 @@ from tasks.models.encoder.network import (
     compute_rows,
     layers_of,
     mean_pool,
-    use_all_cores,
 )
 from tasks.models.encoder.trainer import Job, LabelledTokens, collate, new_trainer, uses_bfloat16
 from tasks.models.fine_tuning import FineTuning
@@ -43,7 +42,7 @@ PLAN_FILE: Final = "plan.json"
 TIMED_BATCHES: Final = 5  # from which the cost of an epoch is told
 LEAST_RATE: Final = 1e-4  # share of movies that the head's first bias takes for a genre at least
 
-# The trainer draws from torch's one generator, and uses every core: trainings take turns.
+# Dropout draws from torch's one generator: trainings that have it take turns, or they would change each other.
 _TURN = threading.Lock()
 
 
@@ -66,10 +65,10 @@ class FineTuned:
 
 
 @contextlib.contextmanager
-def turn() -> Iterator[None]:
-    """Wait for the turn to train, then have every core."""
-    with _TURN:
-        use_all_cores()
+def turn(dropout: float, n_threads: int) -> Iterator[None]:
+    """Wait for the turn to train, if there is dropout, and compute with some threads."""
+    with _TURN if dropout else contextlib.nullcontext():
+        torch.set_num_threads(n_threads)
         yield
 
 
@@ -147,11 +146,12 @@ def fine_tune(network: GenreNetwork, job: Job, choices: FineTuning) -> FineTuned
     Raises:
         ModelError: the loss is not finite, or memory does not suffice for half a batch at a time.
     """
-    before = last_whole(job.folder)
-    if before:
-        logger.info("%s: goes on from %s", job.folder.name, before.name)
+    start = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
     for attempt in (choices, _halved(choices)):
         AcceleratorState._reset_state()  # noqa: SLF001 - else precisions of one process cannot differ
+        before = last_whole(job.folder)
+        if before:
+            logger.info("%s: goes on from %s", job.folder.name, before.name)
         trainer = new_trainer(network, job, attempt)
         try:
             trainer.train(resume_from_checkpoint=str(before) if before else None)
@@ -160,11 +160,12 @@ def fine_tune(network: GenreNetwork, job: Job, choices: FineTuning) -> FineTuned
                 raise _explained(error, attempt) from error
             logger.warning("memory does not suffice for %d movies at a time: half of it is tried", choices.batch_size)
             _forget(network)
+            network.load_state_dict(start)
             continue
         history = [dict(entry) for entry in trainer.state.log_history]
         best = trainer.state.best_metric
         result = {
-            "steps": trainer.state.global_step,
+            "steps": max(entry["step"] for entry in history if "eval_jaccard" in entry),  # the last is evaluated
             "best_jaccard": None if best is None else round(best, 4),
             "device": str(trainer.args.device),
             "precision": "bfloat16" if uses_bfloat16(choices) else "float32",

@@ -43,12 +43,17 @@ def focal(logits: Tensor, labels: Tensor, alpha: float, gamma: float) -> Tensor:
     """Return the focal loss, computed from logits: no logarithm of 0, however sure the model is."""
     signed = torch.where(labels > 0.5, logits, -logits)  # of what is true
     factor = torch.where(labels > 0.5, alpha, 1 - alpha)
-    return (-factor * torch.sigmoid(-signed) ** gamma * logsigmoid(signed)).mean()
+    return (-factor * fading(signed, gamma) * logsigmoid(signed)).mean()
+
+
+def fading(logits: Tensor, gamma: float) -> Tensor:
+    """Return `(1 - p)^gamma`; unlike that of a power, its gradient is finite where p is 1 and gamma below 1."""
+    return torch.exp(gamma * logsigmoid(-logits))
 
 
 def asymmetric(logits: Tensor, labels: Tensor, loss: Asymmetric) -> Tensor:
     """Return the asymmetric loss."""
-    positive = -(torch.sigmoid(-logits) ** loss.gamma_positive) * logsigmoid(logits)
+    positive = -fading(logits, loss.gamma_positive) * logsigmoid(logits)
     shifted = (torch.sigmoid(logits) - loss.margin).clamp(min=0)  # of a false genre
     negative = -(shifted**loss.gamma_negative) * torch.log1p(-shifted.clamp(max=1 - 1e-7))
     return torch.where(labels > 0.5, positive, negative).mean()

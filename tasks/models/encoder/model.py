@@ -1,6 +1,7 @@
 """A fine-tuned encoder as a model: movies to scores, and its folder. Trains nothing."""
 
 import logging
+import shutil
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -12,10 +13,12 @@ from safetensors.torch import load_file, save_file
 
 from tasks.errors import ModelError
 from tasks.models.encoder import store
-from tasks.models.encoder.network import GenreNetwork, choose_device, compute_rows, use_all_cores
+from tasks.models.encoder.network import GenreNetwork, choose_device, compute_rows
+from tasks.models.encoder.quantised import QUANTISED_FILE, QuantisedNetwork, write_quantised
 from tasks.models.encoder.tokens import Tokens, tokenise
 from tasks.models.genre_model import MODEL_FILE
 from tasks.models.inputs import read_template
+from tasks.models.precision import Precision
 from tasks.models.spec import TransformerSpec
 
 logger = logging.getLogger(__name__)
@@ -34,6 +37,9 @@ class TransformerModel:
 
     def __init__(self, spec: TransformerSpec, genres: tuple[str, ...], network: GenreNetwork, tokenizer: Any) -> None:
         self.spec, self.genres, self.network, self.tokenizer = spec, genres, network.eval(), tokenizer
+        self.precision: Precision = "float32"  # of scoring
+        self._session: QuantisedNetwork | None = None
+        self.quantised_file: Path | None = None  # where it lies, once the model is stored
 
     def tokens(self, movies: pl.DataFrame) -> Tokens:
         """Return what the encoder reads of each movie."""
@@ -45,8 +51,9 @@ class TransformerModel:
         return self.score_tokens(self.tokens(movies))
 
     def score_tokens(self, tokens: Tokens) -> NDArray[np.float32]:
-        """Return the scores of texts that are tokens already, computed in float32."""
-        use_all_cores()
+        """Return the scores of texts that are tokens already."""
+        if self.precision == "int8":
+            return self._quantised().scores(f"score by {self.spec.name}", tokens, self._pad_id, len(self.genres))
         device = choose_device()
         network = self.network.to(device).eval()
         with torch.inference_mode():
@@ -54,9 +61,20 @@ class TransformerModel:
                 f"score by {self.spec.name}",
                 lambda ids, mask: torch.sigmoid(network(ids.to(device), mask.to(device))),
                 tokens,
-                network.encoder.config.pad_token_id or 0,
+                self._pad_id,
                 len(self.genres),
             )
+
+    @property
+    def _pad_id(self) -> int:
+        return self.network.encoder.config.pad_token_id or 0
+
+    def _quantised(self) -> QuantisedNetwork:
+        if self._session is None:
+            if self.quantised_file is None:
+                raise ModelError(f"model {self.spec.name} has to be stored before it can score in eight bits")
+            self._session = QuantisedNetwork(self.quantised_file)
+        return self._session
 
     def save(self, folder: Path) -> None:
         """Write the model into a folder that exists: JSON and safetensors, no pickle."""
@@ -65,6 +83,11 @@ class TransformerModel:
         store.save_encoder(self.network.encoder, self.tokenizer, folder)
         head = {name: value.detach().cpu().contiguous() for name, value in self.network.head.state_dict().items()}
         save_file(head, folder / HEAD_FILE)
+        if self.quantised_file:
+            shutil.copy(self.quantised_file, folder)
+        else:
+            write_quantised(self.network, folder)
+            self.quantised_file = folder / QUANTISED_FILE
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -80,7 +103,9 @@ class TransformerModel:
             network.head.load_state_dict(load_file(folder / HEAD_FILE))
         except Exception as error:  # safetensors raises an Exception of its own
             raise ModelError(f"the model in {folder} is incomplete or damaged ({error}); train it again") from error
-        return cls(spec, stored.genres, network, store.load_tokenizer(folder))
+        model = cls(spec, stored.genres, network, store.load_tokenizer(folder))
+        model.quantised_file = folder / QUANTISED_FILE
+        return model
 
 
-MODEL_FILES: Final = (MODEL_FILE, *store.FILES, HEAD_FILE)
+MODEL_FILES: Final = (MODEL_FILE, *store.FILES, HEAD_FILE, QUANTISED_FILE)

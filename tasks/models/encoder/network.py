@@ -1,7 +1,6 @@
 """An encoder with mean pooling, and a linear head for genres on it. Owns the computation; trains nothing."""
 
 import logging
-import os
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
@@ -51,11 +50,6 @@ def layers_of(encoder: Any) -> list[nn.Module]:
 def choose_device() -> torch.device:
     """Return a GPU if torch finds one, else the processor."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def use_all_cores() -> None:
-    """Let torch compute on every core of this process; libraries before it may have asked for one."""
-    torch.set_num_threads(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def compute_rows(

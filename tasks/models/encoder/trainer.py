@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
 from transformers import (
-    EarlyStoppingCallback,
     EvalPrediction,
     PrinterCallback,
     Trainer,
@@ -169,16 +168,22 @@ def rate_groups(network: Any, choices: FineTuning) -> list[dict[str, Any]]:
 
 
 class Milestones(TrainerCallback):
-    """Evaluates and saves some times an epoch and at the end; seals checkpoints; shows progress; keeps the history."""
+    """Evaluates and saves some times an epoch and at the end; seals checkpoints; stops in time; shows progress.
+
+    It holds nothing that a training which goes on from a checkpoint would lack: when to stop is told by the history.
+    """
 
     def __init__(self, what: str, n_movies: int, steps_per_epoch: int, choices: FineTuning) -> None:
         self.what, self.n_movies, self.steps_per_epoch = what, n_movies, steps_per_epoch
+        self.patience = choices.patience
         self.steps = {math.ceil(steps_per_epoch * k / choices.evaluations) for k in range(1, choices.evaluations + 1)}
         self.progress: Progress | None = None
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Begin to count."""
-        del args, control
+        """Begin to count, where a training goes on as it was left there."""
+        if state.best_global_step:  # the folder may have been moved meanwhile
+            state.best_model_checkpoint = str(Path(str(args.output_dir)) / f"{PREFIX}{state.best_global_step}")
+        control.should_training_stop = self._is_out_of_patience(state)
         left = (state.max_steps - state.global_step) / self.steps_per_epoch * self.n_movies
         self.progress = Progress(self.what, round(left))
 
@@ -187,6 +192,8 @@ class Milestones(TrainerCallback):
         del args
         if self.progress:
             self.progress.advance(max(1, round(self.n_movies / self.steps_per_epoch)))
+        if state.global_step < state.max_steps and control.should_training_stop:
+            return  # stopped before it went on: the trainer ends only after a step, which does not count
         within = (state.global_step - 1) % self.steps_per_epoch + 1
         if within in self.steps or state.global_step >= state.max_steps:
             control.should_evaluate = control.should_save = control.should_log = True
@@ -197,13 +204,18 @@ class Milestones(TrainerCallback):
         seal(Path(str(args.output_dir)) / f"{PREFIX}{state.global_step}")
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Tell how well the network does."""
-        del args, control
+        """Tell how well the network does, and stop if it gets no better."""
+        del args
+        control.should_training_stop = control.should_training_stop or self._is_out_of_patience(state)
         found = state.log_history[-1]
         logger.info(
             "%s: epoch %.1f: validation loss %.4f, Jaccard %.4f",
             *(self.what, found["epoch"], found["eval_loss"], found["eval_jaccard"]),
         )
+
+    def _is_out_of_patience(self, state: TrainerState) -> bool:
+        jaccards = [entry["eval_jaccard"] for entry in state.log_history if "eval_jaccard" in entry]
+        return bool(jaccards) and len(jaccards) - 1 - int(np.argmax(jaccards)) >= self.patience
 
     def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Show the last line."""
@@ -256,10 +268,7 @@ def new_trainer(network: GenreNetwork, job: Job, choices: FineTuning) -> GenreTr
         eval_dataset=job.validation,
         data_collator=partial(collate, pad_id=pad_id),
         compute_metrics=_jaccard,
-        callbacks=[
-            Milestones(folder.name, len(train), steps_per_epoch, choices),
-            EarlyStoppingCallback(choices.patience),
-        ],
+        callbacks=[Milestones(folder.name, len(train), steps_per_epoch, choices)],
     )
     trainer.remove_callback(PrinterCallback)  # the log has it
     return trainer
