@@ -8,12 +8,14 @@ from prefect.cache_policies import NO_CACHE
 from tasks.paths import data_paths
 from tasks.report.cross_validation import render_cross_validation
 from tasks.report.stages import write_leaderboard, write_model_pictures
+from tasks.report.training import write_training_curves
 from tasks.stage import StageResult
 
 
 @task(name="draw model", task_run_name="draw {model_folder.name}", cache_policy=NO_CACHE, persist_result=False)
 def draw_model(model_folder: Path) -> StageResult:
-    """Draw one evaluated model's confusion matrices and its calibration into its folder."""
+    """Draw one evaluated model's confusion matrices, its calibration and its training, if any, into its folder."""
+    write_training_curves(model_folder)
     return write_model_pictures(model_folder, ["confusion", "calibration"])
 
 

@@ -48,12 +48,12 @@ def test_values_come_from_the_chosen_rule_and_undefined_ones_are_null(tmp_path: 
     assert row["test_exact_match"] is None
 
 
-def test_the_terminal_table_fits_and_marks_the_champion_alone(tmp_path: Path) -> None:
+def test_the_terminal_table_breaks_no_name_and_marks_the_champion_alone(tmp_path: Path) -> None:
     names = ["a", "[bold]b", "c" * 70]
     leaderboard = rank_models([write_model(tmp_path, name, 0.4 - len(name) / 1000) for name in names])
     text = render_terminal(leaderboard)
     lines = text.splitlines()
-    assert max(map(len, lines)) <= 100
+    assert any("c" * 70 in line for line in lines)
     assert [line.split()[1] for line in lines if line.startswith("★") and "champion" not in line] == ["a"]
     assert "[bold]b" in text
     assert "12,346" in text

@@ -1,0 +1,34 @@
+"""Pydantic's findings in words."""
+
+from typing import Any
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from tasks.mistakes import mistakes
+from tasks.models.spec import AnyModel
+
+
+@pytest.mark.parametrize(
+    ("model", "line"),
+    [
+        (
+            {"name": "mine", "classifier": {"kind": "logistic-regression", "C": -1}},
+            "classifier.logistic-regression.C: input should be greater than 0 or input should be 'per-genre', not -1",
+        ),
+        ({"name": "mine"}, "classifier: field required"),
+        ({"name": "both", "members": ["one"]}, "members: tuple should have at least 2 items after validation, not 1"),
+        ({"name": "mine", "encoder": "minilm", "rate": 1}, "rate: extra inputs are not permitted"),
+        (
+            {"name": "mine", "encoder": "minilm", "template": "{x}"},
+            (
+                "template '{x}' has no 'x' to name; there are: title, description, decade, year, certificate, "
+                "runtime, director, star"
+            ),
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_about_the_form_that_was_meant(model: dict[str, Any], line: str) -> None:
+    with pytest.raises(ValidationError) as caught:
+        TypeAdapter(AnyModel).validate_python(model)
+    assert [told.partition(", not [")[0].partition(", not ('")[0] for told in mistakes(caught.value)] == [line]
