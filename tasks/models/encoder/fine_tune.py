@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 PLAN_FILE: Final = "plan.json"
 TIMED_BATCHES: Final = 5  # from which the cost of an epoch is told
+FIRST_SPREAD: Final = 0.1  # of the head's first weights, by that of torch's linear layers
 LEAST_RATE: Final = 1e-4  # share of movies that the head's first bias takes for a genre at least
 
 # Dropout draws from torch's one generator: trainings that have it take turns, or they would change each other.
@@ -74,11 +75,12 @@ def turn(dropout: float, n_threads: int) -> Iterator[None]:
 
 def new_network(encoder: Any, Y: Any, dropout: float, seed: int) -> GenreNetwork:
     """Return a network with a head drawn by the seed, whose first scores are each genre's share of train."""
-    torch.manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)  # its own: trainings side by side share torch's
     network = GenreNetwork(encoder, Y.shape[1], dropout)
+    spread = FIRST_SPREAD / math.sqrt(network.head.in_features)
     share = np.clip(Y.mean(axis=0), LEAST_RATE, 1 - LEAST_RATE)
     with torch.no_grad():
-        network.head.weight.mul_(0.1)
+        nn.init.uniform_(network.head.weight, -spread, spread, generator)
         network.head.bias.copy_(torch.from_numpy(np.log(share / (1 - share)).astype(np.float32)))
     return network
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 import torch
+from accelerate.state import AcceleratorState, GradientState, PartialState, ThreadLocalSharedDict
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, Sampler
@@ -34,6 +35,11 @@ from tasks.models.fine_tuning import FineTuning
 from tasks.progress import Progress
 
 logger = logging.getLogger(__name__)
+
+# accelerate keeps what a training does once a process: trainings side by side would have each other's last batch cut,
+# and each other's steps left out. With a state a thread, as accelerate has it on TPUs, they do not know each other.
+for _state in (AcceleratorState, GradientState, PartialState):
+    _state._shared_state = ThreadLocalSharedDict()  # noqa: SLF001 - no public way
 
 NEVER: Final = 10**9  # steps; what happens when is said by `_Milestones`
 BATCHES_SORTED_TOGETHER: Final = 50

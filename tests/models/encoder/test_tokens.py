@@ -1,0 +1,156 @@
+"""Texts as token ids, and rows as batches."""
+
+import numpy as np
+import pytest
+import torch
+
+from tasks.models.encoder import tokens as tokens_module
+from tasks.models.encoder.network import GenreNetwork, compute_rows
+from tasks.models.encoder.tokens import batches_by_length, padded, tokenise
+from tasks.models.encoder.trainer import LengthBuckets, collate
+
+CLS, SEP = 2, 3
+
+
+@pytest.fixture
+def some_tokens(tokenizer):
+    return tokenise(["ghosts", "", "haunted house ghosts", "old town"], tokenizer, 16)
+
+
+def test_each_text_has_its_ids_and_the_encoders_marks(tokenizer, some_tokens):
+    words = [tokenizer.token_to_id(word) for word in ("haunted", "house", "ghosts")]
+    assert some_tokens.of(2).tolist() == [CLS, *words, SEP]
+    assert some_tokens.of(1).tolist() == [CLS, SEP]
+    assert some_tokens.lengths.tolist() == [3, 2, 5, 4]
+    assert (len(some_tokens), some_tokens.n_truncated) == (4, 0)
+
+
+def test_what_is_cut_is_counted(tokenizer):
+    found = tokenise(["ghosts " * 6, "ghosts " * 7, "ghosts " * 6 + "!", "ghosts " * 1000], tokenizer, 8)
+    assert found.lengths.tolist() == [8, 8, 8, 8]
+    assert found.n_truncated == 3
+    assert all(found.of(row)[-1] == SEP for row in range(4))
+
+
+@pytest.mark.parametrize("character", ["a", "é", "字", "😀", " ", "a "], ids=ascii)
+def test_fifty_thousand_characters_are_cut(tokenizer, character):
+    text = (character * 50_000)[:50_000]
+    found = tokenise([text, "ghosts"], tokenizer, 16)
+    assert 2 <= found.lengths[0] <= 16
+    assert found.n_truncated == 1
+    assert found.of(1)[0] == CLS
+
+
+def test_only_emoji_is_a_text(tokenizer):
+    found = tokenise(["😀😀 🎬", "\u200d\ufe0f"], tokenizer, 16)
+    assert found.lengths.min() >= 2
+    assert found.n_truncated == 0
+
+
+def test_texts_are_the_same_in_pieces(tokenizer, movies, monkeypatch):
+    texts = movies["description"].to_list()[:50]
+    whole = tokenise(texts, tokenizer, 8)
+    monkeypatch.setattr(tokens_module, "TEXTS_AT_ONCE", 7)
+    pieces = tokenise(texts, tokenizer, 8)
+    np.testing.assert_array_equal(pieces.ids, whole.ids)
+    np.testing.assert_array_equal(pieces.starts, whole.starts)
+    assert pieces.n_truncated == whole.n_truncated
+
+
+def test_padding_of_a_tokenizer_is_not_used(tokenizer, some_tokens):
+    tokenizer.enable_padding(length=12)
+    assert tokenise(["ghosts"], tokenizer, 16).lengths.tolist() == [3]
+
+
+def test_no_texts_are_no_tokens(tokenizer):
+    found = tokenise([], tokenizer, 16)
+    assert (len(found), found.lengths.tolist(), list(batches_by_length(found, 4))) == (0, [], [])
+
+
+def test_rows_are_padded_to_the_longest_of_them(some_tokens):
+    ids, mask = padded(some_tokens, np.array([1, 3]), pad_id=77)
+    assert mask.tolist() == [[1, 1, 0, 0], [1, 1, 1, 1]]
+    assert ids[0].tolist() == [CLS, SEP, 77, 77]
+    assert ids[1].tolist() == some_tokens.of(3).tolist()
+
+
+def test_a_batch_for_training_is_padded_alike(some_tokens):
+    items = [{"ids": some_tokens.of(row), "labels": np.array([row == 1, True])} for row in (1, 3)]
+    batch = collate(items, pad_id=0)
+    ids, mask = padded(some_tokens, np.array([1, 3]), 0)
+    torch.testing.assert_close(batch["input_ids"], torch.from_numpy(ids))
+    torch.testing.assert_close(batch["attention_mask"], torch.from_numpy(mask))
+    assert batch["labels"].tolist() == [[1.0, 1.0], [0.0, 1.0]]
+
+
+@pytest.mark.parametrize("size", [1, 7, 64, 1000])
+def test_scoring_reads_every_row_once_the_longest_first(parts, size):
+    tokens = parts[0].tokens
+    batches = list(batches_by_length(tokens, size))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(tokens)))
+    assert (np.diff(tokens.lengths[np.concatenate(batches)]) <= 0).all()
+
+
+def test_rows_are_computed_in_their_order(tokenizer, movies):
+    tokens = tokenise(movies["description"].to_list()[:150], tokenizer, 32)
+    found = compute_rows("sum", lambda ids, mask: (ids * mask).sum(1, keepdim=True), tokens, 0, 1)
+    assert found[:, 0].tolist() == [tokens.of(row).sum() for row in range(len(tokens))]
+
+
+def test_padding_does_not_change_what_an_encoder_gives(new_encoder, some_tokens):
+    network = GenreNetwork(new_encoder(), 3, 0.1).eval()
+    ids, mask = padded(some_tokens, np.arange(4), 0)
+    with torch.inference_mode():
+        together = network(torch.from_numpy(ids), torch.from_numpy(mask))
+        alone = [network(*(torch.from_numpy(a) for a in padded(some_tokens, np.array([r]), 0))) for r in range(4)]
+    torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-6)
+
+
+def test_a_text_without_any_token_gives_finite_logits(new_encoder):
+    network = GenreNetwork(new_encoder(), 3, 0.1).eval()
+    tokens = tokens_module.Tokens(np.array([5, 6], np.int32), np.array([0, 0, 2]), 0)  # of a tokenizer without marks
+    found = compute_rows("x", lambda ids, mask: network(ids, mask).detach(), tokens, 0, 3)
+    assert np.isfinite(found).all()
+    alone = tokens_module.Tokens(np.empty(0, np.int32), np.array([0, 0]), 0)
+    np.testing.assert_allclose(
+        compute_rows("x", lambda ids, mask: network(ids, mask).detach(), alone, 0, 3), found[:1], atol=1e-6
+    )
+
+
+@pytest.fixture
+def lengths():
+    return np.random.default_rng(2).integers(2, 128, size=1003)
+
+
+def epoch_of(buckets, epoch):
+    buckets.set_epoch(epoch)
+    return list(buckets)
+
+
+def test_an_epoch_has_every_row_once(lengths):
+    buckets = LengthBuckets(lengths, 16, seed=1)
+    assert sorted(epoch_of(buckets, 0)) == list(range(1003))
+    assert len(buckets) == 1003
+
+
+def test_an_order_is_told_by_seed_and_epoch(lengths):
+    buckets = LengthBuckets(lengths, 16, seed=1)
+    first, second = epoch_of(buckets, 0), epoch_of(buckets, 1)
+    assert first != second
+    assert epoch_of(LengthBuckets(lengths, 16, seed=1), 1) == second
+    assert epoch_of(LengthBuckets(lengths, 16, seed=2), 0) != first
+
+
+@pytest.mark.parametrize("size", [16, 1, 2000])
+def test_batches_are_of_like_length_and_only_the_last_is_short(lengths, size):
+    order = epoch_of(LengthBuckets(lengths, size, seed=1), 3)
+    batches = [lengths[order[at : at + size]] for at in range(0, len(order), size)]
+    assert [len(batch) for batch in batches[:-1]] == [size] * (len(batches) - 1)
+    padded_size = sum(batch.max() * len(batch) for batch in batches)
+    if size < len(lengths):
+        assert padded_size < 1.1 * lengths.sum()
+
+
+def test_lengths_do_not_drift(lengths):
+    order = epoch_of(LengthBuckets(lengths, 16, seed=1), 0)
+    assert abs(np.corrcoef(np.arange(len(order)), lengths[order])[0, 1]) < 0.3
