@@ -191,6 +191,7 @@ def print_table(results: list[dict[str, Any]]) -> None:
 def draw(results: list[dict[str, Any]], path: Path) -> None:
     """Draw the CPU time of each way against the rows, as SVG and PNG beside each other."""
     from matplotlib.figure import Figure  # noqa: PLC0415 - as above
+    from matplotlib.ticker import NullFormatter  # noqa: PLC0415
 
     from tasks.picture import BLUE, GREEN, GREY, ORANGE, SKY, new_figure, short_number, write_picture  # noqa: PLC0415
 
@@ -203,6 +204,7 @@ def draw(results: list[dict[str, Any]], path: Path) -> None:
                 axes.plot(*zip(*points, strict=True), color=colour, marker=mark, label=way)
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_major_formatter(lambda value, _: short_number(value))
+            axis.set_minor_formatter(NullFormatter())
         axes.set_title("Cleaning: CPU time against rows")
         axes.legend()
         return drawn

@@ -1,6 +1,6 @@
 """What dividing movies costs, and how even the parts are, beside the algorithm as its paper has it.
 
-    python benchmarks/split.py [FOLDER] [--rows 240000]
+    python benchmarks/split.py [FOLDER] [--rows 240000 ...] [--plot FILE]
 
 The label sets are those of the cleaned listings in FOLDER (without one, of the generated sample), once as they are and
 once repeated until there are enough rows. Every way divides the rows into the three parts, each part into five folds,
@@ -133,20 +133,48 @@ def difference(Y: Labels, rows: NDArray[np.bool_]) -> float:
     return round(100 * float(np.abs(Y[rows].mean(axis=0) - Y.mean(axis=0)).max()), 4)
 
 
+def draw(results: list[dict[str, Any]], path: Path) -> None:
+    """Draw the CPU time of each way against the rows, as SVG and PNG beside each other."""
+    from matplotlib.figure import Figure  # noqa: PLC0415 - only where it is asked for
+    from matplotlib.ticker import NullFormatter  # noqa: PLC0415
+
+    from tasks.picture import BLUE, GREEN, GREY, ORANGE, new_figure, short_number, write_picture  # noqa: PLC0415
+
+    def figure() -> Figure:
+        drawn = new_figure(6.4, 4.2)
+        axes = drawn.add_subplot(xscale="log", yscale="log", xlabel="rows", ylabel="CPU seconds")
+        for way, colour, mark in zip(WAYS, (BLUE, GREEN, ORANGE, GREY), "o^sd", strict=False):
+            points = [(result["rows"], result["cpu_s"]) for result in results if result["way"] == way]
+            if points:
+                axes.plot(*zip(*points, strict=True), color=colour, marker=mark, label=way)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(lambda value, _: short_number(value))
+            axis.set_minor_formatter(NullFormatter())
+        axes.set_title("Splitting: CPU time against rows")
+        axes.legend()
+        return drawn
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_picture(path.parent, path.stem, figure)
+
+
 def main() -> None:
     """Measure every way on both sizes and print the result as a table and as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path)
-    parser.add_argument("--rows", type=int, default=240_000)
+    parser.add_argument("--rows", nargs="+", type=int, default=[240_000], help="several sizes")
+    parser.add_argument("--plot", type=Path, help="write FILE.svg and FILE.png")
     options = parser.parse_args()
     labels = read_labels(options.folder)
     ways = [way for way in WAYS if way != "iterative-stratification" or find_spec("iterstrat")]
-    repeated = labels[np.arange(options.rows) % len(labels)]
-    results = [measure(way, Y) for Y in (labels, repeated) for way in ways]
+    repeated = [labels[np.arange(rows) % len(labels)] for rows in options.rows]
+    results = [measure(way, Y) for Y in (labels, *repeated) for way in ways]
     columns = [name.rjust(8) for name in list(results[0])[1:]]
     print(f"{'way':26}" + "".join(f"{column:>{len(column) + 2}}" for column in columns))
     for result in results:
         print(f"{result['way']:26}" + "".join(f"{result[column.strip()]:>{len(column) + 2},}" for column in columns))
+    if options.plot:
+        draw(results, options.plot)
     source = options.folder.name if options.folder else "sample"
     print(json.dumps({"machine": platform.machine(), "labels": labels.shape[1], "source": source, "results": results}))
 

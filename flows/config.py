@@ -181,6 +181,8 @@ class SearchConfig(SeededConfig):
     def chosen_model(self) -> ModelSpec:
         """The model to start from."""
         chosen = choose_models((self.model,), self.model_params, self.own_models)
+        if isinstance(chosen[0], TransformerSpec):
+            raise ConfigError(f"{self.model} is fine-tuned, which takes too long to be tried many times")
         if len(chosen) > 1 or not isinstance(chosen[0], ModelSpec):
             names = ", ".join(model.name for model in chosen if isinstance(model, ModelSpec))
             raise ConfigError(f"a search is of one model, and {self.model} is several; name one of {names}")
