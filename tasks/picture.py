@@ -114,7 +114,7 @@ def draw_bars(axes: Axes, labels: Sequence[str], values: Sequence[float], notes:
     for row, value, note in zip(rows, values, notes, strict=True):
         axes.annotate(note, (value, row), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
     name_rows(axes, labels)
-    axes.set_xlim(0, max([*values, 1e-9]) * 1.28)  # room for the notes
+    axes.set_xlim(0, max([*values, 1e-9]))  # the layout makes room for the notes
     axes.xaxis.set_visible(False)
     axes.spines["bottom"].set_visible(False)
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from matplotlib.image import imread
 
 from tasks.picture import LONGEST_LABEL, draw_bars, draw_heat_map, drawable, new_figure, short_number, write_picture
 
@@ -37,6 +38,18 @@ def test_pictures_are_the_same_from_any_thread_and_under_any_style(
     assert written == {path.name: path.read_bytes() for path in together.iterdir()}
     assert mpl.rcParams["font.size"] == 30
     assert b"dc:date" not in written["1.svg"]
+
+
+@pytest.mark.parametrize("note", ["7", "1,698  (7.4%)", "12,345,678,901  (100.0%)"])
+def test_the_longest_bar_leaves_room_for_its_note(tmp_path: Path, note: str) -> None:
+    def draw_noted() -> Figure:
+        figure = new_figure(5.6, 3)
+        draw_bars(figure.add_subplot(), ["Adventure + Animation + Comedy"] * 3, [1698, 1379, 183], [note] * 3)
+        return figure
+
+    write_picture(tmp_path, "bars", draw_noted)
+    margin = imread(tmp_path / "bars.png")[:, -4:, :3]
+    assert (margin == 1).all(), "ink at the right edge"
 
 
 @given(st.text())
