@@ -11,7 +11,7 @@ from typing import Final
 import polars as pl
 
 from tasks import placeholders
-from tasks.clean import text
+from tasks.clean import genres, text
 from tasks.clean.original import CRAWLED_TEXT, NEEDED, NO_GENRE, PLACEHOLDERS, SAME_DESCRIPTION
 from tasks.clean.rules import Change, Drop, Profile
 
@@ -36,6 +36,12 @@ def default_profile(excluded_genres: Sequence[str]) -> Profile:
                     ~pl.col(NEEDED).str.contains(placeholders.VISIBLE),
                     pl.col("movie_id", "genre", "description").is_in(placeholders.WORDS_FOR_NOTHING),
                 ),
+            ),
+            Change(
+                "genre_spelling",
+                "Mends: a genre that differs from the site's in case or spaces alone, such as 'horror', is the site's.",
+                {"genre": genres.spell_as_site(pl.col("genre"))},
+                where=~pl.col("genre").str.contains(genres.SITE_TEXT),
             ),
             Drop(
                 "excluded_genre",

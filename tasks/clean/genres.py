@@ -1,11 +1,26 @@
-"""Sets of genres as bits, so that a union over many rows is one integer operation. Owns splitting and joining."""
+"""Sets of genres as bits, so that a union over many rows is one integer operation. Owns their texts."""
 
 from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
 
+from tasks import schema
+
 _BITS: Final = 63  # of a signed 64-bit integer, the sign left alone
+_SITE_GENRES: Final = (*schema.GENRES, *schema.EXCLUDED_GENRES)
+_ANY_SITE_GENRE: Final = f"(?:{'|'.join(pl.escape_regex(name) for name in _SITE_GENRES)})"
+# A genre text that is spelled as on the site throughout, as almost all are.
+SITE_TEXT: Final = rf"\A\s*{_ANY_SITE_GENRE}(?:\s*,\s*{_ANY_SITE_GENRE})*\s*\z"
+
+
+def spell_as_site(text: pl.Expr) -> pl.Expr:
+    """Spell those genres of a text that differ from the site's in case or spaces alone as the site does."""
+    name = pl.element()
+    spelling = name.str.replace_all(r"\s", "").str.to_lowercase()
+    spelling = spelling.replace_strict({site.lower(): site for site in _SITE_GENRES}, default=None)
+    spelled = pl.when(spelling != name.str.strip_chars()).then(spelling).otherwise(name)  # any other genre stays
+    return text.str.split(",").list.eval(spelled).list.join(",")
 
 
 class GenreCoder:

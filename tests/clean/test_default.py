@@ -54,6 +54,7 @@ def test_descriptions(
         ({"movie_id": "None"}, "missing_value"),
         ({"genre": "Drama, talk-SHOW"}, "excluded_genre"),
         ({"genre": " Short,Drama"}, "excluded_genre"),
+        ({"genre": "Talk - Show"}, "excluded_genre"),
         ({"genre": ", ,"}, "no_genre"),
     ],
 )
@@ -73,6 +74,27 @@ def test_a_genre_that_contains_an_excluded_ones_name_stays(row: MakeRow, listing
     movies, ledger = cleaned(listing(row(genre="Newsreel, Drama")).parent)
     assert movies["genres"].to_list() == [["Drama", "Newsreel"]]
     assert ledger.counts["unknown_genre/Newsreel"] == 1
+
+
+@pytest.mark.parametrize(
+    ("genre", "left"),
+    [
+        ("horror, DRAMA", (["Drama", "Horror"], 1)),
+        ("sci - fi ,Film-noir,\u00a0Drama\n", (["Drama", "Film-Noir", "Sci-Fi"], 1)),
+        ("Drama,Horror ", (["Drama", "Horror"], 0)),
+        ("cartoon , Drama,", (["Drama", "cartoon"], 0)),
+        ("Horrors, horror", (["Horror", "Horrors"], 1)),
+    ],
+)
+def test_genres_are_spelled_as_on_the_site(
+    row: MakeRow, listing: Listing, cleaned: Cleaned, genre: str, left: tuple[list[str], int]
+) -> None:
+    folder = listing(row(genre=genre)).parent
+    movies, ledger = cleaned(folder)
+    assert (movies["genres"][0].to_list(), ledger.counts["changed/genre_spelling"]) == left
+    for unmended in ({"profile": "original"}, {"disable": ("genre_spelling",)}):
+        movies, _ = cleaned(folder, **unmended)
+        assert movies["genres"].to_list() == [sorted({name.strip() for name in genre.split(",")} - {""})]
 
 
 def test_names_are_tidied_too(row: MakeRow, listing: Listing, cleaned: Cleaned) -> None:
