@@ -4,18 +4,26 @@ A foundation: cleaning parses whole listings, models parse what they are given t
 that cannot be parsed becomes null.
 """
 
+from typing import Final
+
 import polars as pl
+
+# The first of several; but none in a text that begins with a minus.
+_YEAR: Final = r"(?s)^\s*(?:[^\s\-−].*?)??(?-u:\b)(1[89][0-9]{2}|2[01][0-9]{2})(?-u:\b)"
+_HOURS_AND_MINUTES: Final = r"^\s*(?:([0-9]{1,4})\s*h)?\s*(?:([0-9][0-9,]{0,8})\s*mins?)?\s*$"  # their sum fits 32 bits
 
 
 def year(raw: pl.Expr) -> pl.Expr:
-    """Parse a year of 1800 to 2199, wherever it stands: `I`, `II` ... (which namesake) hold none."""
-    return raw.str.extract(r"(?-u:\b)(1[89][0-9]{2}|2[01][0-9]{2})(?-u:\b)").cast(pl.Int32)
+    """Parse a year of 1800 to 2199, wherever it stands: `I`, `II` ... (which namesake) hold none, nor does `-2000`."""
+    return raw.str.extract(_YEAR).cast(pl.Int32)
 
 
 def runtime_min(raw: pl.Expr) -> pl.Expr:
-    """Parse minutes: `1,040 min` is 1040."""
-    digits = raw.str.extract(r"^\s*([0-9][0-9,]*)\s*min\s*$").str.replace_all(",", "", literal=True)
-    return digits.cast(pl.Int32, strict=False)
+    """Parse minutes: `1,040 min` is 1040, `90 mins` is 90, and so is `1 h 30 min`; `0 min` says nothing."""
+    hours = raw.str.extract(_HOURS_AND_MINUTES, 1).cast(pl.Int32)
+    minutes = raw.str.extract(_HOURS_AND_MINUTES, 2).str.replace_all(",", "", literal=True).cast(pl.Int32)
+    total = 60 * hours.fill_null(0) + minutes.fill_null(0)
+    return pl.when(total > 0).then(total)
 
 
 def certificate(raw: pl.Expr) -> pl.Expr:
