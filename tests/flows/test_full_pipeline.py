@@ -17,6 +17,9 @@ from flows.predict import answer, predict
 from flows.train import ModelsFailedError
 from tasks.errors import ConfigError, ModelError
 from tasks.models.classifier import GenreClassifier
+from tasks.models.classifiers import LogisticRegression
+from tasks.models.representations import BagOfWords
+from tasks.models.spec import EnsembleSpec, ModelSpec
 from tasks.settings import PROJECT_ROOT
 from tasks.tracking.models import fetch_classifier
 
@@ -216,3 +219,26 @@ def test_scores_do_not_depend_on_the_runner(finished):
     full_pipeline(config)
     assert {path: path.read_bytes() for path in scores} == scores
     assert Path(finished.paths.last_run).is_file()
+
+
+def test_an_ensemble_whose_member_has_no_features_fails_with_the_member_s_reason(finished):
+    """And where no model is left, the reasons are told instead of a comparison of nothing."""
+    own = (
+        ModelSpec(name="mine", representations=(BagOfWords(min_movies=99_999),), classifier=LogisticRegression()),
+        EnsembleSpec(name="both", members=("mine", "nb-counts")),
+    )
+    params = {BROKEN: {"min_movies": 100_000}}
+    config = finished.config.model_copy(update={"models": ("both",), "own_models": own, "model_params": params})
+    with pytest.raises(ModelsFailedError) as raised:
+        full_pipeline(config)
+    lines = str(raised.value).splitlines()
+    assert lines[0].startswith("3 model(s) failed")
+    assert sorted(line.split(":")[0].strip() for line in lines[1:]) == ["both", "mine", "nb-counts"]
+    assert all("ModelError: no word" in line for line in lines[1:])
+
+
+def test_a_genre_that_no_movie_has_is_told_before_anything_is_fitted(finished):
+    n_runs = len(runs_of(finished, "model"))
+    with pytest.raises(ConfigError, match="no movie has the genre Horor"):
+        full_pipeline(finished.config.model_copy(update={"genres": ("Horor",)}))
+    assert len(runs_of(finished, "model")) == n_runs
