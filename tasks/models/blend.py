@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from tasks.decision.calibration import log_odds, logistic
-from tasks.models.ensemble import CLIP, MEMBERS, EnsembleModel, blend, load_single
+from tasks.models.ensemble import CLIP, MEMBERS, EnsembleModel, Weights, blend, load_single
 from tasks.models.features import read_genres
 from tasks.models.fine_tuned import TRANSFORMER_FILES
 from tasks.models.genre_model import model_files
@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 ROOM: Final = Path(__file__).parent
 FOLDS: Final = 5
+PRIOR_MOVIES: Final = 10
 
 
 def train_ensemble(
@@ -64,8 +65,9 @@ def train_ensemble(
         }
         validation = by_part["validation"]
         truth = read_truth(paths, validation[0])
-        weights = fit_weights([member.scores for member in validation], truth)
-        held_out = cross_fit_blend([member.scores for member in validation], truth)
+        fit = FITS[ensemble.method]
+        weights = fit([member.scores for member in validation], truth)
+        held_out = cross_fit_blend([member.scores for member in validation], truth, fit=fit)
         on_test = blend([member.scores for member in by_part["test"]], weights)
         for part, scores in (("validation", held_out), ("test", on_test)):
             like = by_part[part][0]
@@ -74,7 +76,9 @@ def train_ensemble(
         loaded = {result.folder.name: load_single(result.folder / MODEL_FOLDER) for result in trained}
         model = EnsembleModel(ensemble.name, loaded, weights)
         save_model(model, pl.read_parquet(paths.movies).head(RATE_SAMPLE), fit_s, folder)
-        shown = {name: round(weight, 3) for name, weight in zip(loaded, weights, strict=True)}
+        # Of a stack the means over genres: its own are in the model.
+        means = [round(float(np.mean(weight)), 3) for weight in weights[: len(loaded)]]
+        shown = dict(zip(loaded, means, strict=True))
         logger.info("%s: %s", ensemble.name, ", ".join(f"{weight:g} × {name}" for name, weight in shown.items()))
         return {"weights": shown}
 
@@ -105,8 +109,41 @@ def fit_weights(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_])
     return tuple(float(weight) for weight in found.x)
 
 
+def fit_stack(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_]) -> Weights:
+    """Return weights of each member for each genre, and each genre's bias, with which the log loss is least.
+
+    Weights are drawn to those of all genres, as if `PRIOR_MOVIES` movies spoke for them. Arguments as `fit_weights`.
+    """
+    logits = np.stack([log_odds(member, CLIP) for member in scores])
+    common = np.array([*fit_weights(scores, truth), 0.0])
+    strength = PRIOR_MOVIES / len(truth)
+
+    def fit_genre(z: NDArray[np.float64], y: NDArray[np.bool_]) -> NDArray[np.float64]:
+        inputs = np.vstack([z, np.ones(len(y))])
+
+        def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+            total, away = weights @ inputs, weights - common
+            slopes = ((logistic(total) - y) * inputs).mean(axis=1) + strength * away
+            return float((np.logaddexp(0, total) - y * total).mean() + strength / 2 * away @ away), slopes
+
+        bounds = [*[(0, None)] * len(z), (None, None)]
+        return np.asarray(minimize(loss, common, jac=True, bounds=bounds, method="L-BFGS-B").x)
+
+    fitted = [fit_genre(logits[:, :, genre], truth[:, genre]) for genre in range(truth.shape[1])]
+    return tuple(tuple(float(weight) for weight in row) for row in np.array(fitted).T)
+
+
+FITS: Final[dict[str, Callable[[Sequence[NDArray[np.float32]], NDArray[np.bool_]], Weights]]] = {
+    "blend": fit_weights,
+    "stack": fit_stack,
+}
+
+
 def cross_fit_blend(
-    scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_], fold_of: NDArray[np.integer[Any]] | None = None
+    scores: Sequence[NDArray[np.float32]],
+    truth: NDArray[np.bool_],
+    fold_of: NDArray[np.integer[Any]] | None = None,
+    fit: Callable[[Sequence[NDArray[np.float32]], NDArray[np.bool_]], Weights] = fit_weights,
 ) -> NDArray[np.float32]:
     """Return blended scores of movies that had no part in their weights.
 
@@ -114,6 +151,7 @@ def cross_fit_blend(
         scores: of each member, (movies × genres), on movies that it was not fitted on.
         truth: of the same shape.
         fold_of: the fold of each movie, (movies,); none: every fifth movie is in the same fold.
+        fit: what finds the weights.
     """
     blended = np.empty_like(scores[0])
     if fold_of is None:
@@ -121,7 +159,7 @@ def cross_fit_blend(
     for fold in np.unique(fold_of):
         held_out = fold_of == fold
         others = held_out if held_out.all() else ~held_out
-        weights = fit_weights([member[others] for member in scores], truth[others])
+        weights = fit([member[others] for member in scores], truth[others])
         blended[held_out] = blend([member[held_out] for member in scores], weights)
     return blended
 

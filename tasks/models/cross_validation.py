@@ -17,7 +17,7 @@ import numpy as np
 import polars as pl
 
 from tasks.errors import DataError
-from tasks.models.blend import cross_fit_blend, fit_weights, read_truth
+from tasks.models.blend import FITS, cross_fit_blend, read_truth
 from tasks.models.features import ALL_BUT_FOLD
 from tasks.models.spec import EnsembleSpec, ModelSpec
 from tasks.models.train import FIT_FILE, TrainChoices, fit_on_features, save_scores
@@ -134,11 +134,13 @@ def blend_folds(paths: DataPaths, ensemble: EnsembleSpec, gathered: Sequence[Sta
         truth = read_truth(paths, members[0])
         fold_of = pl.read_parquet(paths.splits, columns=["fold"]).get_column("fold").to_numpy()
         start_s = time.perf_counter()
-        blended = cross_fit_blend(scores, truth, fold_of)
+        fit = FITS[ensemble.method]
+        blended = cross_fit_blend(scores, truth, fold_of, fit)
         _write_cost(folder, time.perf_counter() - start_s)
         write_scores(folder / OUT_OF_FOLD, members[0].movie_ids, blended, members[0].genres)
-        weights = fit_weights(scores, truth)
-        return {"weights": {name: round(w, 3) for name, w in zip(ensemble.members, weights, strict=True)}}
+        weights = fit(scores, truth)
+        means = [round(float(np.mean(weight)), 3) for weight in weights[: len(members)]]
+        return {"weights": dict(zip(ensemble.members, means, strict=True))}
 
     return run_stage(stage, build)
 

@@ -1,4 +1,4 @@
-"""A model made of others: the weighted sum of their log-odds. Owns its scoring and its folder; fits nothing."""
+"""A model made of others: weighted sums of their log-odds. Owns its scoring and its folder; fits nothing."""
 
 import json
 from pathlib import Path
@@ -17,6 +17,8 @@ MEMBERS: Final = "members"
 CLIP: Final = 1e-3  # a member that is sure, as neighbours often are, counts no more than this allows
 
 Scores = NDArray[np.float32]
+# One a member, or one a member and genre; in the latter case the biases of the genres may come last.
+Weights = tuple[float | tuple[float, ...], ...]
 
 
 class SingleModel(Protocol):
@@ -37,7 +39,7 @@ class SingleModel(Protocol):
 class EnsembleModel:
     """Scores `logistic(sum over members of weight * log-odds(score))`. It never sees a threshold."""
 
-    def __init__(self, name: str, members: dict[str, SingleModel], weights: tuple[float, ...]) -> None:
+    def __init__(self, name: str, members: dict[str, SingleModel], weights: Weights) -> None:
         self.name, self.members, self.weights = name, members, weights
         self.genres = next(iter(members.values())).genres
 
@@ -72,22 +74,24 @@ class EnsembleModel:
         """
         try:
             stored = json.loads((folder / MODEL_FILE).read_text(encoding="utf-8"))
-            names, weights = [str(name) for name in stored[MEMBERS]], tuple(float(w) for w in stored["weights"])
+            names = [str(name) for name in stored[MEMBERS]]
+            weights = tuple(tuple(map(float, w)) if isinstance(w, list) else float(w) for w in stored["weights"])
             members = {name: load_single(folder / MEMBERS / name) for name in names}
-            if len(weights) != len(members) or {member.genres for member in members.values()} != {
-                tuple(stored["genres"])
-            }:
+            widths = {1 if isinstance(weight, float) else len(weight) for weight in weights}
+            belongs = len(weights) - len(members) in (0, 1) and widths <= {1, len(stored["genres"])}
+            if not belongs or {member.genres for member in members.values()} != {tuple(stored["genres"])}:
                 raise ModelError(f"{folder / MODEL_FILE}: weights, members and genres do not belong together")
             return cls(str(stored["name"]), members, weights)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ModelError(f"the model in {folder} is incomplete or damaged ({error}); train it again") from error
 
 
-def blend(scores: list[Scores], weights: tuple[float, ...]) -> Scores:
+def blend(scores: list[Scores], weights: Weights) -> Scores:
     """Return the blended scores of members' scores, each (movies × genres)."""
-    total = np.zeros(scores[0].shape)
-    for member, weight in zip(scores, weights, strict=True):
-        total += weight * log_odds(member, CLIP)
+    biases = weights[len(scores) :]
+    total = np.tile(np.asarray(biases[0]), (len(scores[0]), 1)) if biases else np.zeros(scores[0].shape)
+    for member, weight in zip(scores, weights, strict=False):
+        total += np.asarray(weight) * log_odds(member, CLIP)
     return logistic(total).astype(np.float32)
 
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -31,7 +31,7 @@ from tasks.models.train import (
 )
 from tasks.paths import DataPaths
 from tasks.scores import truth_matrix, write_scores
-from tasks.stage import Stage, StageResult, config_dict, run_stage
+from tasks.stage import Stage, StageResult, config_dict, hash_files, run_stage
 
 logger = logging.getLogger(__name__)
 
@@ -109,7 +109,7 @@ def _build(
         logger.info(
             "%s: %d train texts (%.1f %%) are cut at %d tokens", model.name, n_truncated, 100 * share, model.max_tokens
         )
-    checkpoints = paths.checkpoints / _key(model, choices, parts[0].tokens.ids)
+    checkpoints = paths.checkpoints / _key(model, choices, encoder, parts)
     start_s = time.perf_counter()
     with tuning.turn(model.training.dropout, n_threads):
         network = tuning.new_network(
@@ -128,21 +128,27 @@ def _build(
     return {"train_movies": int(train.sum()), "truncated_texts": n_truncated, **done.counts}
 
 
-def _key(model: TransformerSpec, choices: TrainChoices, ids: Any) -> str:
-    """Return the name of the checkpoints of this very training: what it is of, and on which texts."""
-    what = json.dumps([config_dict(model), asdict(choices)], sort_keys=True).encode()
-    return f"{model.name}-{hashlib.sha256(what + ids.tobytes()).hexdigest()[:12]}"
+def _key(model: TransformerSpec, choices: TrainChoices, encoder: Path, parts: Sequence[Any]) -> str:
+    """Return the name of the checkpoints of this very training: what it is of, and on which texts and genres."""
+    what = [config_dict(model), asdict(choices), hash_files(encoder_files(encoder))]
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode())
+    for part in parts:
+        digest.update(part.tokens.ids.tobytes() + part.tokens.starts.tobytes() + part.Y.tobytes())
+    return f"{model.name}-{digest.hexdigest()[:12]}"
 
 
 def _write_history(history: list[dict[str, float]], path: Path) -> None:
     """Write what the trainer noted at each evaluation: first a line of its own for train, then one for validation."""
     rows: dict[float, dict[str, float]] = {}
-    names = {"loss": "train_loss", "eval_loss": "validation_loss", "eval_jaccard": "validation_jaccard"}
+    names = {
+        "loss": "train_loss",  # what the trainer calls train_loss is the mean of the whole training, at its end
+        "eval_loss": "validation_loss",
+        "eval_jaccard": "validation_jaccard",
+        "learning_rate": "learning_rate",
+    }
     for entry in history:
         row = rows.setdefault(entry["step"], {"step": entry["step"], "epoch": round(entry["epoch"], 4)})
-        row |= {
-            names.get(name, name): value for name, value in entry.items() if names.get(name, name) in HISTORY_COLUMNS
-        }
+        row |= {names[name]: value for name, value in entry.items() if name in names}
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, HISTORY_COLUMNS, restval="", lineterminator="\n", extrasaction="ignore")
         writer.writeheader()

@@ -72,10 +72,13 @@ class TransformerSpec(Choice):
 
 
 class EnsembleSpec(Choice):
-    """A model made of other models of the same run: their scores, blended with weights fitted on validation."""
+    """A model made of other models of the same run: weighted sums of their log-odds, weights fitted on validation."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name in leaderboards, folders and MLflow.")
     members: tuple[str, ...] = Field(min_length=2, description="Names of models that are trained in the same run.")
+    method: Literal["blend", "stack"] = Field(
+        "blend", description="One weight a member for all genres; or one a member and genre, drawn to it, and a bias."
+    )
 
 
 def _form(given: Any) -> str:

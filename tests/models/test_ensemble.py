@@ -5,7 +5,7 @@ import pytest
 
 from tasks.errors import ModelError
 from tasks.models import classifiers, spec
-from tasks.models.blend import cross_fit_blend, fit_weights, train_ensemble
+from tasks.models.blend import cross_fit_blend, fit_stack, fit_weights, train_ensemble
 from tasks.models.ensemble import CLIP, EnsembleModel, blend, load_model
 from tasks.models.features import build_features
 from tasks.models.genre_model import GenreModel
@@ -57,6 +57,30 @@ def test_cross_fitted_scores_do_not_rest_on_their_own_truth(noisy):
     turned[::5] = ~turned[::5]
     np.testing.assert_array_equal(cross_fit_blend(scores, turned)[::5], cross_fit_blend(scores, truth)[::5])
     assert not np.array_equal(cross_fit_blend(scores, turned)[1::5], cross_fit_blend(scores, truth)[1::5])
+
+
+def test_a_stack_weighs_members_for_each_genre_and_stays_near_the_blend_where_little_is_known(noisy):
+    truth, scores = noisy
+    swapped = [scores[0].copy(), scores[2].copy()]
+    swapped[0][:, 2], swapped[1][:, 2] = scores[2][:, 2], scores[0][:, 2]  # for the third genre the other one knows
+    *weights, bias = np.array(fit_stack(swapped, truth))
+    assert (np.array(weights) >= 0).all()
+    assert (weights[0] > weights[1]).tolist() == [True, True, False]
+    assert log_loss(blend(swapped, fit_stack(swapped, truth)), truth) < log_loss(
+        blend(swapped, fit_weights(swapped, truth)), truth
+    )
+    few = [member[:2] for member in swapped]
+    *near, _ = np.array(fit_stack(few, truth[:2]))
+    np.testing.assert_allclose(near, np.tile(np.array(fit_weights(few, truth[:2]))[:, None], 3), atol=0.2)
+    assert bias.shape == (3,)
+
+
+def test_a_stack_is_stored_whole(movies, tmp_path):
+    genres = ("Drama", "Horror", "Western")
+    members = {member.name: GenreModel(member, genres).fit(movies, seed=1) for member in MEMBERS}
+    stack = EnsembleModel("both", members, ((0.5, 1.0, 0.2), (0.5, 0.0, 0.7), (0.1, -0.2, 0.0)))
+    stack.save(tmp_path)
+    np.testing.assert_array_equal(load_model(tmp_path).scores(movies), stack.scores(movies))
 
 
 def test_an_ensemble_is_trained_from_saved_scores_and_stored_whole(prepared, movies):
