@@ -25,7 +25,7 @@ def runtime_min(raw: pl.Expr) -> pl.Expr:
     hours = raw.str.extract(_HOURS, 1).cast(pl.Int32)
     besides = _count(raw.str.extract(_HOURS, 2)).fill_null(0)
     total = pl.coalesce(_count(raw.str.extract(_MINUTES)), 60 * hours + besides)
-    return pl.when(total > 0).then(total).cast(pl.Int32, strict=False)
+    return total.cast(pl.Int32, strict=False).replace(0, None)
 
 
 def _count(digits: pl.Expr) -> pl.Expr:
