@@ -79,8 +79,10 @@ def load_tokenizer(folder: Path) -> Any:
     """Return the encoder's tokenizer as a `tokenizers.Tokenizer`.
 
     Raises:
-        ModelError: it cannot be read.
+        ModelError: there is none, or it cannot be read.
     """
+    if not _needed(folder)["tokenizer"]:  # transformers would make one without a vocabulary
+        raise ModelError(f"the encoder in {folder} has no tokenizer; get the whole of it")
     from tokenizers import Tokenizer  # noqa: PLC0415 - as above
 
     try:
@@ -130,6 +132,8 @@ def load_network(folder: Path, dropout: float = 0.0) -> Any:
     missing = sorted(name for name in found["missing_keys"] if "pooler" not in name)
     if missing:
         raise ModelError(f"the encoder in {folder} lacks {len(missing)} weights, such as {missing[0]}; get it anew")
+    if hasattr(network, "pooler"):
+        network.pooler = None  # not used here, and often not stored but drawn at random
     return network.eval()
 
 

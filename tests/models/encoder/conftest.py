@@ -26,7 +26,9 @@ def make_tokenizer(words: list[str]) -> Tokenizer:
     """Lower-casing WordPiece that knows some words whole and spells the others."""
     entries = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *words, *MADE_UP, *ENDINGS, *".,()0123456789", *LETTERS]
     entries += [f"##{letter}" for letter in LETTERS] + [f"##{digit}" for digit in range(10)]
-    tokenizer = Tokenizer(models.WordPiece({entry: row for row, entry in enumerate(entries)}, unk_token="[UNK]"))
+    tokenizer = Tokenizer(
+        models.WordPiece({entry: row for row, entry in enumerate(dict.fromkeys(entries))}, unk_token="[UNK]")
+    )
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))

