@@ -1,10 +1,10 @@
 import pytest
 
 from tasks.errors import ConfigError
-from tasks.models.choose import choose_models
+from tasks.models.choose import choose_models, within_budget
 from tasks.models.classifiers import LogisticRegression
 from tasks.models.registry import MODELS
-from tasks.models.spec import EnsembleSpec, ModelSpec
+from tasks.models.spec import EnsembleSpec, ModelSpec, TransformerSpec
 
 
 def test_names_are_unique():
@@ -90,3 +90,40 @@ def test_own_models_that_cannot_be_are_refused(own, message):
 def test_every_model_that_treats_imbalance_says_so_in_its_name():
     single = [model for model in MODELS if isinstance(model, ModelSpec)]
     assert all(model.name.endswith(model.imbalance.suffix) for model in single)
+
+
+def test_what_a_pattern_with_an_exclamation_mark_matches_is_left_out():
+    chosen = [model.name for model in choose_models(["logreg-*", "!*-balanced", "!logreg-tf*"])]
+    assert "logreg-counts" in chosen
+    assert not {"logreg-fields-balanced", "logreg-tfidf"} & set(chosen)
+
+
+def test_an_ensembles_members_are_brought_though_left_out_by_name():
+    assert "svm-all" in [model.name for model in choose_models(["blend", "!svm-*"])]
+
+
+def test_leaving_out_what_there_is_not_is_refused():
+    with pytest.raises(ConfigError, match="no model is named 'no-such'"):
+        choose_models(["nb-counts", "!no-such"])
+
+
+def test_params_reach_every_part_of_a_fine_tuned_model():
+    params = {"learning_rate": 1e-3, "max_tokens": 64, "template": "{title}", "lowercase": True}
+    (model,) = choose_models(["minilm-tuned"], {"minilm-tuned": params})
+    assert model.training.learning_rate == 1e-3
+    assert (model.max_tokens, model.template, model.input.lowercase) == (64, "{title}", True)
+    with pytest.raises(ConfigError, match="has no parameter 'C'"):
+        choose_models(["minilm-tuned"], {"minilm-tuned": {"C": 1}})
+    with pytest.raises(ConfigError, match="has no 'plot' to name"):
+        choose_models(["minilm-tuned"], {"minilm-tuned": {"template": "{plot}"}})
+
+
+def test_a_budget_is_divided_among_what_is_fine_tuned():
+    models = choose_models(["minilm-tuned*", "nb-counts"])
+    assert within_budget(models, None) == models
+    shared = {model.name: model for model in within_budget(models, 30)}
+    tuned = [model for model in shared.values() if isinstance(model, TransformerSpec)]
+    assert [model.training.budget_minutes for model in tuned] == [30 / len(tuned)] * len(tuned)
+    assert len(tuned) >= 2
+    assert shared["nb-counts"] in models
+    assert within_budget(choose_models(["nb-counts"]), 30) == choose_models(["nb-counts"])
