@@ -69,7 +69,6 @@ def read_clean_data(csv_path: Path, names: tuple[str, ...], ledger: Ledger) -> p
     table = read_table(csv_path, REQUIRED, tuple(dict.fromkeys(optional)))
     ledger.note_damage(csv_path.name, table.damage)
     ledger.counts["rows_read"] = table.n_records
-    ledger.counts["dropped/unreadable"] = table.n_records - table.rows.height
     rows = table.rows.with_columns(pl.col("movie_id").str.strip_chars())
     if rows.height and not rows.select(pl.any_horizontal((pl.col(GENRE_COLUMNS) != "").any())).item():
         raise SourceError(f"{csv_path} has no genres: expected is a column {' or '.join(GENRE_COLUMNS)}.")
