@@ -59,7 +59,8 @@ def train_transformer(paths: DataPaths, model: TransformerSpec, choices: TrainCh
             the other: threads of one training wait for each other in every layer.
 
     Raises:
-        ModelError: the encoder cannot be had, the loss is not finite, or memory does not suffice.
+        ModelError: the encoder cannot be had or reads fewer tokens than it should, the loss is not finite, or memory does
+            not suffice.
         ConfigError: a chosen genre does not exist.
         DataError: no movie is in validation.
     """
@@ -87,13 +88,15 @@ def _build(
     with IMPORTING:  # torch takes seconds to import
         from tasks.models.encoder import fine_tune as tuning  # noqa: PLC0415
         from tasks.models.encoder.model import TransformerModel  # noqa: PLC0415
+        from tasks.models.encoder.network import check_length  # noqa: PLC0415
         from tasks.models.encoder.tokens import tokenise  # noqa: PLC0415
         from tasks.models.encoder.trainer import LabelledTokens  # noqa: PLC0415
 
     movies = read_movies(paths)
     genres = chosen_genres(read_genres(paths), choices)
     Y = truth_matrix(movies.get_column("genres").to_list(), genres, ignored=read_genres(paths))
-    tokenizer = load_tokenizer(encoder)
+    tokenizer, loaded = load_tokenizer(encoder), load_network(encoder, model.training.dropout)
+    check_length(loaded, model.max_tokens)
     part = movies.get_column("part").cast(pl.String)
     train, validation = train_rows(movies, choices.train_on), (part == "validation").to_numpy()
     if not validation.any():
@@ -112,9 +115,7 @@ def _build(
     checkpoints = paths.checkpoints / _key(model, choices, encoder, parts)
     start_s = time.perf_counter()
     with tuning.turn(model.training.dropout, n_threads):
-        network = tuning.new_network(
-            load_network(encoder, model.training.dropout), Y[train], model.training.dropout, choices.seed
-        )
+        network = tuning.new_network(loaded, Y[train], model.training.dropout, choices.seed)
         done = tuning.train_within(network, parts, model, checkpoints, choices.seed)
     fit_s = time.perf_counter() - start_s
     logger.info("%s: trained on %s movies in %.0f s", model.name, f"{train.sum():,}", fit_s)

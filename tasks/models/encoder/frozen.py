@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tasks.models.encoder import store
-from tasks.models.encoder.network import choose_device, compute_rows, mean_pool
+from tasks.models.encoder.network import check_length, choose_device, compute_rows, mean_pool
 from tasks.models.encoder.tokens import tokenise
 from tasks.models.representations import FrozenEncoder
 
@@ -39,12 +39,13 @@ class FrozenVectors:
         """Load the encoder; nothing is learnt from the documents.
 
         Raises:
-            ModelError: the encoder cannot be had, or is damaged.
+            ModelError: the encoder cannot be had, is damaged, or reads fewer tokens than it should.
         """
         del documents, Y, seed
         torch.set_num_threads(1)  # representations are made side by side; each keeps to its own core
         folder = store.find_encoder(self.spec.encoder)
         self.network, self.tokenizer = store.load_network(folder), store.load_tokenizer(folder)
+        check_length(self.network, self.spec.max_tokens)
         return self
 
     def transform(self, documents: Sequence[str]) -> sparse.csr_array:

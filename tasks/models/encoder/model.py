@@ -83,8 +83,9 @@ class TransformerModel:
         store.save_encoder(self.network.encoder, self.tokenizer, folder)
         head = {name: value.detach().cpu().contiguous() for name, value in self.network.head.state_dict().items()}
         save_file(head, folder / HEAD_FILE)
-        if self.quantised_file:
-            shutil.copy(self.quantised_file, folder)
+        if self.quantised_file and self.quantised_file.is_file():
+            if folder.resolve() != self.quantised_file.parent.resolve():
+                shutil.copy(self.quantised_file, folder)
         else:
             write_quantised(self.network, folder)
             self.quantised_file = folder / QUANTISED_FILE

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tasks.errors import ModelError
 from tasks.models.encoder.tokens import Tokens, batches_by_length, padded
 from tasks.progress import Progress
 
@@ -45,6 +46,20 @@ def layers_of(encoder: Any) -> list[nn.Module]:
     count = encoder.config.num_hidden_layers
     lists = [module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == count]
     return list(lists[0]) if lists else []
+
+
+def check_length(encoder: Any, max_tokens: int) -> None:
+    """Make sure that an encoder can read texts of so many tokens.
+
+    Raises:
+        ModelError: it has not as many positions.
+    """
+    for name, module in encoder.named_modules():
+        if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
+            before = 0 if module.padding_idx is None else module.padding_idx + 1  # where RoBERTa begins to count
+            most = module.num_embeddings - before
+            if max_tokens > most:
+                raise ModelError(f"the encoder reads {most} tokens of a text at most; lower max_tokens ({max_tokens})")
 
 
 def choose_device() -> torch.device:

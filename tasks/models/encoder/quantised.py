@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tasks.errors import ModelError
 from tasks.models.encoder.network import GenreNetwork, compute_rows
 from tasks.models.encoder.tokens import Tokens
 
@@ -59,7 +60,10 @@ class QuantisedNetwork:
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-        self.session: Any = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        try:
+            self.session: Any = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the library's own, of no common kind
+            raise ModelError(f"{file} is missing or damaged ({error}); train the model again") from error
 
     def scores(self, what: str, tokens: Tokens, pad_id: int, n_genres: int) -> NDArray[np.float32]:
         """Return (texts × genres) scores in [0, 1]."""

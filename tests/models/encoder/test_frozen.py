@@ -61,7 +61,8 @@ def test_stored_vectors_are_equal(vectors, frozen, movies, tmp_path):
 
 
 def test_features_are_made_once_and_anew_for_another_encoder(prepared, encoder):
-    features = spec.FeaturesSpec(input=spec.InputSpec(), representation=FrozenEncoder(encoder=str(encoder)))
+    frozen = FrozenEncoder(encoder=str(encoder), max_tokens=32)
+    features = spec.FeaturesSpec(input=spec.InputSpec(), representation=frozen)
     result = build_features(prepared, features, 1)
     assert (result.counts["movies"], result.counts["columns"]) == (300, 16)
     assert "frozen_tiny-bert" in result.folder.name
@@ -69,6 +70,12 @@ def test_features_are_made_once_and_anew_for_another_encoder(prepared, encoder):
     config = (encoder / "config.json").read_text()
     (encoder / "config.json").write_text(config.replace('"gelu"', '"relu"'))
     assert not build_features(prepared, features, 1).skipped
+
+
+def test_more_tokens_than_an_encoder_reads_are_refused(frozen):
+    with pytest.raises(ModelError, match=r"reads 64 tokens of a text at most; lower max_tokens \(65\)"):
+        new_vectors(frozen.model_copy(update={"max_tokens": 65})).fit([], NOTHING, seed=1)
+    new_vectors(frozen.model_copy(update={"max_tokens": 64})).fit([], NOTHING, 1).transform(["ghosts " * 99])
 
 
 def test_an_encoder_that_cannot_be_had_fails_the_stage(prepared):

@@ -8,6 +8,7 @@ from tasks.errors import ModelError
 from tasks.models import classifiers, spec
 from tasks.models.encoder.fine_tune import new_network
 from tasks.models.encoder.model import MODEL_FILES, TransformerModel
+from tasks.models.encoder.quantised import QUANTISED_FILE
 from tasks.models.encoder.store import load_tokenizer
 from tasks.models.ensemble import EnsembleModel, load_model, load_single
 from tasks.models.fine_tuned import TRANSFORMER_FILES
@@ -82,6 +83,36 @@ def test_a_damaged_folder_is_told(folder, name, damage):
         file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.raises(ModelError, match=r"incomplete or damaged|cannot be read|has no tokenizer"):
         load_model(folder)
+
+
+def test_eight_bits_score_almost_alike_and_are_stored(model, folder, movies):
+    exact = model.scores(movies)
+    model.precision = "int8"
+    rounded = model.scores(movies)
+    np.testing.assert_allclose(rounded, exact, rtol=0, atol=0.02)
+    loaded = TransformerModel.load(folder)
+    loaded.precision = "int8"
+    np.testing.assert_array_equal(loaded.scores(movies), rounded)
+
+
+@pytest.mark.parametrize("damage", [b"", b"no network", None])
+def test_damaged_eight_bits_are_told(folder, movies, damage):
+    file = folder / QUANTISED_FILE
+    file.unlink() if damage is None else file.write_bytes(damage)
+    loaded = TransformerModel.load(folder)
+    assert loaded.scores(movies.head(2)).shape == (2, 3)
+    loaded.precision = "int8"
+    with pytest.raises(ModelError, match=r"int8\.onnx is missing or damaged"):
+        loaded.scores(movies.head(2))
+
+
+def test_a_model_can_be_stored_where_it_lies_and_elsewhere(folder, movies, tmp_path):
+    loaded = TransformerModel.load(folder)
+    loaded.save(folder)
+    (tmp_path / "copy").mkdir()
+    loaded.save(tmp_path / "copy")
+    for name in MODEL_FILES:
+        assert (tmp_path / "copy" / name).read_bytes() == (folder / name).read_bytes()
 
 
 def test_a_head_of_other_genres_is_told(folder):

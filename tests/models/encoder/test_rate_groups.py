@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tasks.models.encoder.fine_tune import freeze_below
-from tasks.models.encoder.network import GenreNetwork, layers_of
+from tasks.models.encoder.network import GenreNetwork, check_length, layers_of
 from tasks.models.encoder.trainer import rate_groups
 
 
@@ -52,5 +52,6 @@ def test_layers_are_found_whatever_they_are_called(network):
     assert layers_of(network.encoder) == list(network.encoder.encoder.layer)
     other = DistilBertModel(DistilBertConfig(vocab_size=30, dim=8, hidden_dim=8, n_heads=2, n_layers=3))
     assert layers_of(other) == list(other.transformer.layer)
+    check_length(other, 512)
     found = GenreNetwork(other, 3, 0.1)(torch.tensor([[1, 2]]), torch.tensor([[1, 1]]))
     assert found.shape == (1, 3)
