@@ -59,8 +59,8 @@ def train_transformer(paths: DataPaths, model: TransformerSpec, choices: TrainCh
             the other: threads of one training wait for each other in every layer.
 
     Raises:
-        ModelError: the encoder cannot be had or reads fewer tokens than it should, the loss is not finite, or memory does
-            not suffice.
+        ModelError: the encoder cannot be had or reads fewer tokens than it should, the loss is not finite, or memory
+            does not suffice.
         ConfigError: a chosen genre does not exist.
         DataError: no movie is in validation.
     """

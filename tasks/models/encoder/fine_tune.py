@@ -43,8 +43,9 @@ TIMED_BATCHES: Final = 5  # from which the cost of an epoch is told
 FIRST_SPREAD: Final = 0.1  # of the head's first weights, by that of torch's linear layers
 LEAST_RATE: Final = 1e-4  # share of movies that the head's first bias takes for a genre at least
 
-# Dropout draws from torch's one generator: trainings that have it take turns, or they would change each other.
-_TURN = threading.Lock()
+# Dropout draws from torch's one generator, and every training seeds it: one with dropout has to run by itself.
+_CHANGED = threading.Condition()
+_RUNNING: list[bool] = []  # whether each of the trainings that run has dropout
 
 
 @dataclass(frozen=True)
@@ -67,10 +68,18 @@ class FineTuned:
 
 @contextlib.contextmanager
 def turn(dropout: float, n_threads: int) -> Iterator[None]:
-    """Wait for the turn to train, if there is dropout, and compute with some threads."""
-    with _TURN if dropout else contextlib.nullcontext():
+    """Wait for the turn to train, by itself if there is dropout, and compute with some threads."""
+    has_dropout = dropout > 0
+    with _CHANGED:
+        _CHANGED.wait_for(lambda: not _RUNNING or not (has_dropout or any(_RUNNING)))
+        _RUNNING.append(has_dropout)
+    try:
         torch.set_num_threads(n_threads)
         yield
+    finally:
+        with _CHANGED:
+            _RUNNING.remove(has_dropout)
+            _CHANGED.notify_all()
 
 
 def new_network(encoder: Any, Y: Any, dropout: float, seed: int) -> GenreNetwork:

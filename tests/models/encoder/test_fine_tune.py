@@ -134,8 +134,8 @@ def test_the_best_weights_are_kept_not_the_last(run):
 
 def test_trainings_side_by_side_are_as_each_alone(run):
     runs = [
-        run.changed(dropout=0.0, epochs=1, accumulate=accumulate).elsewhere(f"{seed}", seed=seed)
-        for seed, accumulate in [(1, 1), (2, 2), (3, 1)]
+        run.changed(dropout=dropout, epochs=1, accumulate=accumulate).elsewhere(f"{seed}", seed=seed)
+        for seed, accumulate, dropout in [(1, 1, 0.0), (2, 2, 0.0), (3, 1, 0.1)]
     ]
     alone = [each.train() for each in runs]
     for each in runs:
