@@ -27,7 +27,8 @@ def choose_models(
     An ensemble brings its members with it.
 
     Args:
-        patterns: names or shell globs (`logreg-*`); what one with `!` before it matches is left out (`!*-tuned*`).
+        patterns: names or shell globs (`logreg-*`); what one with `!` before it matches is left out (`!*-tuned*`),
+            of all models if there are no others.
         params: values that replace a model's defaults, by model name and then by field of its classifier or
             representation: `{"logreg-tfidf": {"C": 2.0, "max_n": 2}}`. Before the field there may be the kind of the
             part that is meant: `{"svm-all": {"character-ngrams.max_n": 4}}`.
@@ -48,6 +49,8 @@ def choose_models(
             hint = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(names)}"
             raise ConfigError(f"no model is named {pattern!r}; {hint}")
     wanted = {name for name in names if _is_wanted(name, patterns)}
+    if not wanted:
+        raise ConfigError(f"{', '.join(patterns)} leaves no model out of: {', '.join(names)}")
     for model in models:
         if isinstance(model, EnsembleSpec) and model.name in wanted:
             wanted.update(model.members)
@@ -65,7 +68,7 @@ def choose_models(
 
 
 def _is_wanted(name: str, patterns: Sequence[str]) -> bool:
-    wanted = [pattern for pattern in patterns if not pattern.startswith(EXCEPT)]
+    wanted = [pattern for pattern in patterns if not pattern.startswith(EXCEPT)] or ["*"]
     unwanted = [pattern.removeprefix(EXCEPT) for pattern in patterns if pattern.startswith(EXCEPT)]
     return any(fnmatchcase(name, pattern) for pattern in wanted) and not any(
         fnmatchcase(name, pattern) for pattern in unwanted

@@ -2,8 +2,8 @@
 
 Source: the published results of the earlier research system, as carried in `published.csv`: linear and neighbour models
 on a development split of about 17,000 movies ("linear"), logistic regressions on its full training set ("full"), and
-DistilBERT with three losses on about 17,000 rows, all samples-averaged, on the full Kaggle set. Ours are on the data at hand, so that the two sides share the work and not the
-movies.
+DistilBERT with three losses on about 17,000 rows, all samples-averaged, on the full Kaggle set. Ours are on the data at
+hand, so that the two sides share the work and not the movies.
 """
 
 import json

@@ -127,3 +127,11 @@ def test_a_budget_is_divided_among_what_is_fine_tuned():
     assert len(tuned) >= 2
     assert shared["nb-counts"] in models
     assert within_budget(choose_models(["nb-counts"]), 30) == choose_models(["nb-counts"])
+
+
+def test_patterns_that_only_leave_out_are_of_all_models_and_none_left_is_an_error():
+    names = {model.name for model in MODELS}
+    left = {model.name for model in choose_models(["!blend*", "!*-tuned*"])}
+    assert left == {name for name in names if "blend" not in name and "-tuned" not in name}
+    with pytest.raises(ConfigError, match=r"nb-\*, !\* leaves no model"):
+        choose_models(["nb-*", "!*"])
