@@ -50,7 +50,7 @@ def choose_models(
             raise ConfigError(f"no model is named {pattern!r}; {hint}")
     wanted = {name for name in names if _is_wanted(name, patterns)}
     if not wanted:
-        raise ConfigError(f"{', '.join(patterns)} leaves no model out of: {', '.join(names)}")
+        raise ConfigError(f"{', '.join(patterns)}: no model is left of: {', '.join(names)}")
     for model in models:
         if isinstance(model, EnsembleSpec) and model.name in wanted:
             wanted.update(model.members)

@@ -133,5 +133,5 @@ def test_patterns_that_only_leave_out_are_of_all_models_and_none_left_is_an_erro
     names = {model.name for model in MODELS}
     left = {model.name for model in choose_models(["!blend*", "!*-tuned*"])}
     assert left == {name for name in names if "blend" not in name and "-tuned" not in name}
-    with pytest.raises(ConfigError, match=r"nb-\*, !\* leaves no model"):
+    with pytest.raises(ConfigError, match=r"nb-\*, !\*: no model is left"):
         choose_models(["nb-*", "!*"])
