@@ -94,6 +94,7 @@ SPACE: Final[Mapping[str, Mapping[str, Range]]] = {
         "weight": Real(0.2, 2),
     },
     "side-fields": {"min_movies": Whole(1, 10), "weight": Real(0.05, 1)},
+    "frozen-encoder": {"weight": Real(0.2, 3)},
     "word-vectors": {
         "dimensions": Whole(50, 300),
         "window": Whole(3, 30, log=True),
