@@ -173,6 +173,8 @@ def fine_tune(network: GenreNetwork, job: Job, choices: FineTuning) -> FineTuned
             _forget(network)
             network.load_state_dict(start)
             continue
+        # Accelerate has put its own precision around the network; what is stored and scores is the network alone.
+        trainer.accelerator.unwrap_model(network, keep_fp32_wrapper=False)
         history = [dict(entry) for entry in trainer.state.log_history]
         best = trainer.state.best_metric
         result = {

@@ -12,6 +12,7 @@ from safetensors.numpy import load_file
 from tasks.errors import ModelError
 from tasks.models.encoder import fine_tune as tuning
 from tasks.models.encoder.checkpoints import SEAL, last_whole
+from tasks.models.encoder.quantised import QUANTISED_FILE, write_quantised
 from tasks.models.encoder.trainer import GenreTrainer
 
 
@@ -259,3 +260,16 @@ def test_other_errors_stay_what_they_are(run):
     run.strike({1}, RuntimeError("mat1 and mat2 shapes cannot be multiplied"))
     with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
         run.train()
+
+
+def test_training_in_bfloat16_leaves_a_network_that_scores_in_float32(run, tmp_path):
+    """What accelerate puts around a network would change its scores, and torch cannot export it."""
+    network = run.changed(precision="bfloat16", dropout=0.0).train().network.eval()
+    ids = torch.arange(5, 25).reshape(2, 10)
+    mask = torch.ones_like(ids)
+    fresh = run.changed(dropout=0.0).new_network().eval()
+    fresh.load_state_dict(network.state_dict())
+    with torch.inference_mode():
+        assert torch.equal(network(ids, mask), fresh(ids, mask))
+    write_quantised(network, tmp_path)
+    assert (tmp_path / QUANTISED_FILE).is_file()
