@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from tasks.errors import ModelError
+from tasks.models.encoder.checkpoints import spent_s
 from tasks.models.encoder.store import FILES, IMPORTING, encoder_files, find_encoder, load_network, load_tokenizer
 from tasks.models.features import read_genres, read_movies, train_rows
 from tasks.models.genre_model import MODEL_FILE
@@ -113,7 +114,7 @@ def _build(
             "%s: %d train texts (%.1f %%) are cut at %d tokens", model.name, n_truncated, 100 * share, model.max_tokens
         )
     checkpoints = paths.checkpoints / _key(model, choices, encoder, parts)
-    start_s = time.perf_counter()
+    start_s = time.perf_counter() - spent_s(checkpoints)  # what a killed training took counts, too
     with tuning.turn(model.training.dropout, n_threads):
         network = tuning.new_network(loaded, Y[train], model.training.dropout, choices.seed)
         done = tuning.train_within(network, parts, model, checkpoints, choices.seed)

@@ -12,7 +12,21 @@ logger = logging.getLogger(__name__)
 
 PREFIX: Final = "checkpoint-"
 SEAL: Final = "complete.json"
+SPENT: Final = "spent_s.txt"
 STATE: Final = "trainer_state.json"  # the trainer's
+
+
+def spent_s(folder: Path) -> float:
+    """Return how long the trainings took that left a folder's checkpoints, until the last one of them was written."""
+    try:
+        return float((folder / SPENT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return 0.0
+
+
+def note_spent_s(folder: Path, seconds: float) -> None:
+    """Note that for a training that goes on."""
+    write_atomically(folder / SPENT, f"{seconds}\n")
 
 
 def seal(checkpoint: Path) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -27,7 +28,7 @@ from transformers import (
 from tasks.decision.calibration import Calibration, logistic
 from tasks.decision.rules import ExpectedJaccardSet
 from tasks.errors import ModelError
-from tasks.models.encoder.checkpoints import PREFIX, seal
+from tasks.models.encoder.checkpoints import PREFIX, note_spent_s, seal, spent_s
 from tasks.models.encoder.losses import LossFunction
 from tasks.models.encoder.network import GenreNetwork, layers_of
 from tasks.models.encoder.tokens import Tokens, padded
@@ -179,11 +180,12 @@ class Milestones(TrainerCallback):
     It holds nothing that a training which goes on from a checkpoint would lack: when to stop is told by the history.
     """
 
-    def __init__(self, what: str, n_movies: int, steps_per_epoch: int, choices: FineTuning) -> None:
-        self.what, self.n_movies, self.steps_per_epoch = what, n_movies, steps_per_epoch
+    def __init__(self, folder: Path, n_movies: int, steps_per_epoch: int, choices: FineTuning) -> None:
+        self.what, self.n_movies, self.steps_per_epoch = folder.name, n_movies, steps_per_epoch
         self.patience = choices.patience
         self.steps = {math.ceil(steps_per_epoch * k / choices.evaluations) for k in range(1, choices.evaluations + 1)}
         self.progress: Progress | None = None
+        self.start_s, self.spent_before_s = time.perf_counter(), spent_s(folder)
 
     def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Begin to count, where a training goes on as it was left there."""
@@ -207,7 +209,9 @@ class Milestones(TrainerCallback):
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Seal the checkpoint that was written."""
         del control
-        seal(Path(str(args.output_dir)) / f"{PREFIX}{state.global_step}")
+        folder = Path(str(args.output_dir))
+        seal(folder / f"{PREFIX}{state.global_step}")
+        note_spent_s(folder, self.spent_before_s + time.perf_counter() - self.start_s)
 
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         """Tell how well the network does, and stop if it gets no better."""
@@ -274,7 +278,7 @@ def new_trainer(network: GenreNetwork, job: Job, choices: FineTuning) -> GenreTr
         eval_dataset=job.validation,
         data_collator=partial(collate, pad_id=pad_id),
         compute_metrics=_jaccard,
-        callbacks=[Milestones(folder.name, len(train), steps_per_epoch, choices)],
+        callbacks=[Milestones(folder, len(train), steps_per_epoch, choices)],
     )
     trainer.remove_callback(PrinterCallback)  # the log has it
     return trainer

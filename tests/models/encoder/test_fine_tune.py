@@ -11,7 +11,7 @@ from safetensors.numpy import load_file
 
 from tasks.errors import ModelError
 from tasks.models.encoder import fine_tune as tuning
-from tasks.models.encoder.checkpoints import SEAL, last_whole
+from tasks.models.encoder.checkpoints import SEAL, last_whole, spent_s
 from tasks.models.encoder.quantised import QUANTISED_FILE, write_quantised
 from tasks.models.encoder.trainer import GenreTrainer
 
@@ -273,3 +273,11 @@ def test_training_in_bfloat16_leaves_a_network_that_scores_in_float32(run, tmp_p
         assert torch.equal(network(ids, mask), fresh(ids, mask))
     write_quantised(network, tmp_path)
     assert (tmp_path / QUANTISED_FILE).is_file()
+
+
+def test_the_time_of_a_killed_training_counts(run):
+    run.kill(at_loss=10)
+    before = spent_s(run.job.folder)
+    assert before > 0
+    run.train()
+    assert spent_s(run.job.folder) > before
