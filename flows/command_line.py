@@ -106,7 +106,8 @@ def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config
         return config_type.model_validate(merged(read_yaml(Path(file)) if file else {}, given))
     except ValidationError as error:
         for mistake in mistakes(error):
-            sys.stderr.write(f"error: {'--' if ': ' in mistake else ''}{mistake}\n")
+            option, colon, message = mistake.partition(": ")
+            sys.stderr.write(f"error: --{option.replace('_', '-')}: {message}\n" if colon else f"error: {mistake}\n")
         sys.exit(EXIT_USAGE)
     except GenreflowError as error:
         sys.stderr.write(f"error: {error}\n")

@@ -13,7 +13,9 @@ class FineTuning(Choice):
     epochs: PositiveInt = Field(3, description="Passes over train at most.")
     batch_size: PositiveInt = Field(32, description="Movies that a step sees.")
     accumulate: PositiveInt = Field(1, description="Pieces that a step's movies are computed in, to need less memory.")
-    learning_rate: PositiveFloat = Field(1.2e-4, description="Greatest rate, of the head and the uppermost layer.")
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.2e-4, description="Greatest rate, of the head and the uppermost layer."
+    )
     layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
         0.9, description="Rate of a layer by that of the one above."
     )

@@ -38,7 +38,7 @@ def test_values_keep_their_underscores():
     ("arguments", "message"),
     [
         (["--seed", "x"], "--seed: "),
-        (["--runner", "rocket"], "--runner: Input should be 'thread' or 'process'"),
+        (["--runner", "rocket"], "--runner: input should be 'thread' or 'process'"),
         (["--bogus", "1"], "unrecognized arguments"),
         (["--preset", "slow"], "no preset 'slow'"),
         (["--workers", "0"], "--workers: "),

@@ -6,6 +6,7 @@ Weights are integers of eight bits, and so are inputs of products while they are
 import logging
 import os
 import tempfile
+import threading
 import warnings
 from pathlib import Path
 from typing import Any, Final
@@ -24,13 +25,17 @@ _INPUTS: Final = ("input_ids", "attention_mask")
 _AXES: Final = {**{name: {0: "movies", 1: "tokens"} for name in _INPUTS}, "logits": {0: "movies"}}
 
 
+# The exporter and the quantiser keep state of the whole process.
+_EXPORTING: Final = threading.Lock()
+
+
 def write_quantised(network: GenreNetwork, folder: Path) -> None:
     """Write `QUANTISED_FILE` into a folder that exists."""
     from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: PLC0415 - only needed here
 
     ids = torch.ones((2, 8), dtype=torch.int64)
     on_processor = network.to("cpu").eval()
-    with tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
+    with _EXPORTING, tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of branches that depend on shapes: which are marked as variable below
         exported = Path(name) / "network.onnx"
         torch.onnx.export(

@@ -110,8 +110,9 @@ def load_network(folder: Path, dropout: float = 0.0) -> Any:
 
     with IMPORTING:
         from transformers import AutoConfig, AutoModel  # noqa: PLC0415
-        from transformers.utils.logging import disable_progress_bar  # noqa: PLC0415
+        from transformers.utils.logging import disable_progress_bar, set_verbosity_error  # noqa: PLC0415
     disable_progress_bar()  # type: ignore[no-untyped-call]  # of reading weights, which takes a moment
+    set_verbosity_error()  # type: ignore[no-untyped-call]  # what is missing is told here
 
     try:
         config = AutoConfig.from_pretrained(str(folder), local_files_only=True)

@@ -139,8 +139,8 @@ class GenreTrainer(Trainer):
         loss = self.loss(logits, labels)
         if model.training and not torch.isfinite(loss):
             raise ModelError(
-                f"the loss became {loss.item()} in step {self.state.global_step + 1}; the checkpoints before it are "
-                f"kept in {self.args.output_dir}. Choose a lower learning_rate"
+                f"the loss became {loss.item()} in step {self.state.global_step + 1}; checkpoints before it, if any, "
+                f"are kept in {self.args.output_dir}. Choose a lower learning_rate"
             )
         return (loss, {"logits": logits}) if return_outputs else loss
 
@@ -199,7 +199,10 @@ class Milestones(TrainerCallback):
         """Count a step and say what is due."""
         del args
         if self.progress:
-            self.progress.advance(max(1, round(self.n_movies / self.steps_per_epoch)))
+            is_last = state.global_step >= state.max_steps
+            each = round(self.n_movies / self.steps_per_epoch)
+            left = (self.progress.total or 0) - self.progress.done
+            self.progress.advance(left if is_last else min(max(1, each), left))
         if state.global_step < state.max_steps and control.should_training_stop:
             return  # stopped before it went on: the trainer ends only after a step, which does not count
         within = (state.global_step - 1) % self.steps_per_epoch + 1

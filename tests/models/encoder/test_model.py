@@ -1,5 +1,7 @@
 """A fine-tuned encoder as a model: what it scores, its folder, and ensembles with it."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import polars as pl
 import pytest
@@ -8,7 +10,7 @@ from tasks.errors import ModelError
 from tasks.models import classifiers, spec
 from tasks.models.encoder.fine_tune import new_network
 from tasks.models.encoder.model import MODEL_FILES, TransformerModel
-from tasks.models.encoder.quantised import QUANTISED_FILE
+from tasks.models.encoder.quantised import QUANTISED_FILE, write_quantised
 from tasks.models.encoder.store import load_tokenizer
 from tasks.models.ensemble import EnsembleModel, load_model, load_single
 from tasks.models.fine_tuned import TRANSFORMER_FILES
@@ -133,3 +135,14 @@ def test_an_ensemble_with_a_fine_tuned_member_is_stored_whole(model, movies, tmp
     (tmp_path / "members" / "tiny-tuned" / "head.safetensors").unlink()
     with pytest.raises(ModelError, match="tiny-tuned is incomplete or damaged"):
         load_model(tmp_path)
+
+
+def test_networks_can_be_exported_side_by_side(new_encoder, parts, tmp_path):
+    """As trainings that end at the same time do; the exporter keeps state of the whole process."""
+    folders = [tmp_path / str(number) for number in range(3)]
+    for folder in folders:
+        folder.mkdir()
+    networks = [new_network(new_encoder(0.0), parts[0].Y, 0.0, seed) for seed in range(3)]
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(write_quantised, networks, folders))
+    assert all((folder / QUANTISED_FILE).is_file() for folder in folders)
