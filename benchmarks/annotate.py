@@ -37,6 +37,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from cost_picture import write_costs
+
 WRITERS = ("spacy", "one worker", "two workers")
 READERS = ("parse_incr", "read_documents", "read companion")
 SLOW = ("spacy", "parse_incr")
@@ -240,33 +242,6 @@ def print_table(results: list[dict[str, Any]]) -> None:
         )
 
 
-def draw(results: list[dict[str, Any]], path: Path) -> None:
-    """Draw CPU time and peak memory against the documents, as SVG and PNG beside each other."""
-    from matplotlib.figure import Figure  # noqa: PLC0415
-    from matplotlib.ticker import NullFormatter  # noqa: PLC0415
-
-    from tasks.picture import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, new_figure, write_picture  # noqa: PLC0415
-
-    colours = dict(zip((*WRITERS, *READERS), (ORANGE, BLUE, SKY, VERMILION, GREEN, PURPLE), strict=True))
-
-    def figure() -> Figure:
-        drawn = new_figure(9.6, 4.2)
-        for place, (key, label) in enumerate((("cpu_s", "CPU seconds"), ("peak_mb", "peak MB of a process")), 1):
-            axes = drawn.add_subplot(1, 2, place, xscale="log", yscale="log", xlabel="documents", title=label)
-            for (way, colour), mark in zip(colours.items(), "so^Dv*", strict=True):
-                points = [(result["rows"], result[key]) for result in results if result["way"] == way]
-                if points:
-                    axes.plot(*zip(*points, strict=True), color=colour, marker=mark, label=way)
-            for axis in (axes.xaxis, axes.yaxis):  # the project's pictures read no formulas, so no powers either
-                axis.set_major_formatter("{x:,.10g}")
-                axis.set_minor_formatter(NullFormatter())
-        axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
-        return drawn
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(path.parent, path.stem, figure)
-
-
 def main() -> None:
     """Measure the ways at each size and print them as a table and as one line of JSON."""
     parser = argparse.ArgumentParser(description="What annotating and reading the corpus cost.")
@@ -297,7 +272,9 @@ def report(source: Path | None, sizes: list[int], plot: Path | None) -> None:
         results = [result for n_rows in sizes for result in compare(Path(cleaned), n_rows)]
     print_table(results)
     if plot:
-        draw(results, plot)
+        write_costs(
+            plot, "Annotating and reading", results, {"cpu_s": "CPU seconds", "peak_mb": "peak MB of a process"}
+        )
     facts = {"machine": f"{platform.machine()}, {os.cpu_count()} cores", "python": platform.python_version()}
     print(json.dumps({**facts, "listings": source.name if source else "generated sample", "results": results}))
 

@@ -31,6 +31,8 @@ import time
 from pathlib import Path
 from typing import Any
 
+from cost_picture import write_costs
+
 WAYS = ("pandas", "pandas objects", "polars", "original", "default")
 MOST_PANDAS_ROWS = 1_000_000  # beyond, the pandas ways take gigabytes and say nothing new
 SIDE_FIELDS = ("year", "certificate", "runtime", "rating", "votes", "director", "star")
@@ -188,31 +190,6 @@ def print_table(results: list[dict[str, Any]]) -> None:
         )
 
 
-def draw(results: list[dict[str, Any]], path: Path) -> None:
-    """Draw the CPU time of each way against the rows, as SVG and PNG beside each other."""
-    from matplotlib.figure import Figure  # noqa: PLC0415 - as above
-    from matplotlib.ticker import NullFormatter  # noqa: PLC0415
-
-    from tasks.picture import BLUE, GREEN, GREY, ORANGE, SKY, new_figure, short_number, write_picture  # noqa: PLC0415
-
-    def figure() -> Figure:
-        drawn = new_figure(6.4, 4.2)
-        axes = drawn.add_subplot(xscale="log", yscale="log", xlabel="rows", ylabel="CPU seconds")
-        for way, colour, mark in zip(WAYS, (ORANGE, GREY, GREEN, SKY, BLUE), "sdv^o", strict=True):
-            points = [(result["rows"], result["cpu_s"]) for result in results if result["way"] == way]
-            if points:
-                axes.plot(*zip(*points, strict=True), color=colour, marker=mark, label=way)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(lambda value, _: short_number(value))
-            axis.set_minor_formatter(NullFormatter())
-        axes.set_title("Cleaning: CPU time against rows")
-        axes.legend()
-        return drawn
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(path.parent, path.stem, figure)
-
-
 def main() -> None:
     """Measure the ways at each size and print them as a table and as one line of JSON."""
     parser = argparse.ArgumentParser(description="What cleaning costs beside the plain pandas way.")
@@ -229,7 +206,7 @@ def main() -> None:
         results = [result for n_rows in options.rows for result in compare(source, n_rows)]
     print_table(results)
     if options.plot:
-        draw(results, options.plot)
+        write_costs(options.plot, "Cleaning", results, {"cpu_s": "CPU seconds"})
     facts = {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "python": platform.python_version(),

@@ -80,11 +80,12 @@ def train_with_genreflow(folder: Path, n_movies: int) -> dict[str, Any]:
     """Fine-tune for an epoch as the pipeline does."""
     import torch  # noqa: PLC0415
 
+    from tasks.models.encoder.batches import LabelledTokens  # noqa: PLC0415
     from tasks.models.encoder.fine_tune import new_network  # noqa: PLC0415
     from tasks.models.encoder.losses import loss_function  # noqa: PLC0415
     from tasks.models.encoder.store import find_encoder, load_network, load_tokenizer  # noqa: PLC0415
     from tasks.models.encoder.tokens import tokenise  # noqa: PLC0415
-    from tasks.models.encoder.trainer import Job, LabelledTokens, new_trainer  # noqa: PLC0415
+    from tasks.models.encoder.trainer import Job, new_trainer  # noqa: PLC0415
     from tasks.models.fine_tuning import FineTuning  # noqa: PLC0415
     from tasks.models.losses import BinaryCrossEntropy  # noqa: PLC0415
 

@@ -27,6 +27,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from cost_picture import write_costs
 from numpy.typing import NDArray
 
 from tasks.acquire.sample import write_sample
@@ -133,31 +134,6 @@ def difference(Y: Labels, rows: NDArray[np.bool_]) -> float:
     return round(100 * float(np.abs(Y[rows].mean(axis=0) - Y.mean(axis=0)).max()), 4)
 
 
-def draw(results: list[dict[str, Any]], path: Path) -> None:
-    """Draw the CPU time of each way against the rows, as SVG and PNG beside each other."""
-    from matplotlib.figure import Figure  # noqa: PLC0415 - only where it is asked for
-    from matplotlib.ticker import NullFormatter  # noqa: PLC0415
-
-    from tasks.picture import BLUE, GREEN, GREY, ORANGE, new_figure, short_number, write_picture  # noqa: PLC0415
-
-    def figure() -> Figure:
-        drawn = new_figure(6.4, 4.2)
-        axes = drawn.add_subplot(xscale="log", yscale="log", xlabel="rows", ylabel="CPU seconds")
-        for way, colour, mark in zip(WAYS, (BLUE, GREEN, ORANGE, GREY), "o^sd", strict=False):
-            points = [(result["rows"], result["cpu_s"]) for result in results if result["way"] == way]
-            if points:
-                axes.plot(*zip(*points, strict=True), color=colour, marker=mark, label=way)
-        for axis in (axes.xaxis, axes.yaxis):
-            axis.set_major_formatter(lambda value, _: short_number(value))
-            axis.set_minor_formatter(NullFormatter())
-        axes.set_title("Splitting: CPU time against rows")
-        axes.legend()
-        return drawn
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_picture(path.parent, path.stem, figure)
-
-
 def main() -> None:
     """Measure every way on both sizes and print the result as a table and as JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -174,7 +150,7 @@ def main() -> None:
     for result in results:
         print(f"{result['way']:26}" + "".join(f"{result[column.strip()]:>{len(column) + 2},}" for column in columns))
     if options.plot:
-        draw(results, options.plot)
+        write_costs(options.plot, "Splitting", results, {"cpu_s": "CPU seconds"})
     source = options.folder.name if options.folder else "sample"
     print(json.dumps({"machine": platform.machine(), "labels": labels.shape[1], "source": source, "results": results}))
 

@@ -88,10 +88,10 @@ def _build(
     encoder = find_encoder(model.encoder)
     with IMPORTING:  # torch takes seconds to import
         from tasks.models.encoder import fine_tune as tuning  # noqa: PLC0415
+        from tasks.models.encoder.batches import LabelledTokens  # noqa: PLC0415
         from tasks.models.encoder.model import TransformerModel  # noqa: PLC0415
         from tasks.models.encoder.network import check_length  # noqa: PLC0415
         from tasks.models.encoder.tokens import tokenise  # noqa: PLC0415
-        from tasks.models.encoder.trainer import LabelledTokens  # noqa: PLC0415
 
     movies = read_movies(paths)
     genres = chosen_genres(read_genres(paths), choices)

@@ -11,7 +11,7 @@ from prefect.client.schemas.objects import State
 from tasks.errors import GenreflowError
 from tasks.paths import data_paths
 from tasks.stage import StageResult
-from tasks.tracking import cross_validation, models, runs
+from tasks.tracking import champion, cross_validation, models, runs
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
 
@@ -94,8 +94,8 @@ def promote(run: PipelineRun, best: LoggedModel, leaderboard: Sequence[Path]) ->
     Returns:
         Its version, and in words what it replaced; "" if nothing.
     """
-    replaced = models.champion_before(run.experiment, best.model_uri)
-    version = models.promote(run.experiment, best.run_id, best.model_uri)
+    replaced = champion.what_it_replaces(run.experiment, best.model_uri)
+    version = champion.promote(run.experiment, best.run_id, best.model_uri)
     client = run.experiment.client()
     client.set_tag(run.run_id, "genreflow.champion", f"{best.name} (version {version})")
     runs.log_metrics(run.experiment, run.run_id, models.model_summary(best.folder)["metrics"])

@@ -1,14 +1,12 @@
-"""Fine-tuning of an encoder within a time budget. Owns the plan, what is done when memory runs out, and resuming."""
+"""Fine-tuning of an encoder. Owns turns, going on from checkpoints, and what is done when memory runs out."""
 
 import contextlib
-import json
 import logging
 import math
 import shutil
 import threading
-import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,41 +18,25 @@ from torch import nn
 
 from tasks.errors import ModelError
 from tasks.models.classifiers import LogisticRegression
+from tasks.models.encoder.batches import LabelledTokens
 from tasks.models.encoder.checkpoints import last_whole
-from tasks.models.encoder.losses import LossFunction, loss_function
-from tasks.models.encoder.network import (
-    GenreNetwork,
-    choose_device,
-    compute_rows,
-    layers_of,
-    mean_pool,
-)
-from tasks.models.encoder.trainer import Job, LabelledTokens, collate, new_trainer, uses_bfloat16
+from tasks.models.encoder.losses import loss_function
+from tasks.models.encoder.network import GenreNetwork, choose_device, compute_rows, mean_pool, uses_bfloat16
+from tasks.models.encoder.plan import freeze_below, keep_plan, make_plan, planned_before
+from tasks.models.encoder.trainer import Job, new_trainer
 from tasks.models.fine_tuning import FineTuning
 from tasks.models.fitting.linear import fit_logistic_regression
 from tasks.models.fitting.training import Training
 from tasks.models.spec import TransformerSpec
-from tasks.stage import write_atomically
 
 logger = logging.getLogger(__name__)
 
-PLAN_FILE: Final = "plan.json"
-TIMED_BATCHES: Final = 5  # from which the cost of an epoch is told
 FIRST_SPREAD: Final = 0.1  # of the head's first weights, by that of torch's linear layers
 LEAST_RATE: Final = 1e-4  # share of movies that the head's first bias takes for a genre at least
 
 # Dropout draws from torch's one generator, and every training seeds it: one with dropout has to run by itself.
 _CHANGED = threading.Condition()
 _RUNNING: list[bool] = []  # whether each of the trainings that run has dropout
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is trained: epochs, and from which layer up (0: all and the embeddings; None: only the head)."""
-
-    epochs: int
-    first_layer: int | None
-    why: str
 
 
 @dataclass(frozen=True)
@@ -106,10 +88,9 @@ def train_within(
     choices = model.training
     loss = loss_function(model.loss, torch.from_numpy(train.Y.sum(axis=0)), len(train))
     budget_s = None if choices.budget_minutes is None else choices.budget_minutes * 60
-    plan = _planned_before(folder) or make_plan(network, train, choices, loss, budget_s)
+    plan = planned_before(folder) or make_plan(network, train, choices, loss, budget_s)
     logger.info("%s: %s", model.name, plan.why)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / PLAN_FILE, json.dumps(asdict(plan)) + "\n")
+    keep_plan(plan, folder)
     if plan.first_layer is None:
         fit_head(network, train, seed)
         done = FineTuned(network, [])
@@ -118,14 +99,6 @@ def train_within(
         job = Job(*parts, loss, folder, seed)
         done = fine_tune(network, job, choices.model_copy(update={"epochs": plan.epochs}))
     return replace(done, counts={"plan": plan.why, "epochs": plan.epochs, **done.counts})
-
-
-def _planned_before(folder: Path) -> Plan | None:
-    """Return the plan of a training that was killed: what is measured anew could differ."""
-    try:
-        return Plan(**json.loads((folder / PLAN_FILE).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
 
 
 def fit_head(network: GenreNetwork, train: LabelledTokens, seed: int) -> None:
@@ -167,8 +140,13 @@ def fine_tune(network: GenreNetwork, job: Job, choices: FineTuning) -> FineTuned
         try:
             trainer.train(resume_from_checkpoint=str(before) if before else None)
         except (RuntimeError, MemoryError) as error:
-            if not _is_out_of_memory(error) or attempt is not choices or choices.batch_size < 2:
-                raise _explained(error, attempt) from error
+            if not _is_out_of_memory(error):
+                raise
+            if attempt is not choices or choices.batch_size < 2:
+                piece = max(1, choices.batch_size // attempt.accumulate)
+                raise ModelError(
+                    f"memory does not suffice for {piece} movies at a time; lower batch_size or max_tokens"
+                ) from error
             logger.warning("memory does not suffice for %d movies at a time: half of it is tried", choices.batch_size)
             _forget(network)
             network.load_state_dict(start)
@@ -188,55 +166,6 @@ def fine_tune(network: GenreNetwork, job: Job, choices: FineTuning) -> FineTuned
     raise AssertionError("the second attempt returns or raises")
 
 
-def make_plan(
-    network: GenreNetwork, train: LabelledTokens, choices: FineTuning, loss: LossFunction, budget_s: float | None
-) -> Plan:
-    """Return the best training that fits a budget: fewer epochs, then the upper half of the layers, then the head.
-
-    The cost of an epoch is measured on some batches, so with a budget the result depends on the machine.
-    """
-    if budget_s is None:
-        return Plan(choices.epochs, 0, "no time budget")
-    layers = layers_of(network.encoder)
-    for first_layer in (0, (len(layers) + 1) // 2):
-        freeze_below(network, first_layer)
-        epoch_s = measure_epoch_s(network, train, choices, loss)
-        epochs = min(choices.epochs, math.floor(budget_s / epoch_s))
-        logger.info("an epoch of the layers from %d up takes about %.0f s of %.0f", first_layer, epoch_s, budget_s)
-        if epochs:
-            which = "all layers" if first_layer == 0 else f"the layers from {first_layer} up"
-            return Plan(epochs, first_layer, f"{epochs} of {choices.epochs} epochs of {which} fit {budget_s:.0f} s")
-    return Plan(0, None, f"no epoch fits {budget_s:.0f} s: the encoder stays as it is")
-
-
-def freeze_below(network: GenreNetwork, first_layer: int) -> None:
-    """Train nothing below a layer; 0 is everything."""
-    network.encoder.requires_grad_(first_layer == 0)
-    for layer in layers_of(network.encoder)[first_layer:]:
-        layer.requires_grad_(True)
-
-
-def measure_epoch_s(network: GenreNetwork, train: LabelledTokens, choices: FineTuning, loss: LossFunction) -> float:
-    """Return about how long an epoch takes, by the clock, from batches of all lengths; the network stays as it is."""
-    device = choose_device()
-    network.to(device).train()
-    order = np.argsort(train.tokens.lengths, kind="stable")
-    size = min(choices.batch_size, len(order))
-    n_batches = max(1, len(order) // size)
-    chosen = np.linspace(0, n_batches - 1, min(TIMED_BATCHES, n_batches)).round().astype(int)
-    taken_s: list[float] = []
-    for number in [chosen[0], *chosen]:  # the first is to warm up
-        items = [train[row] for row in order[number * size : (number + 1) * size]]
-        batch = {name: value.to(device) for name, value in collate(items, 0).items()}
-        start_s = time.perf_counter()
-        with torch.autocast(device.type, torch.bfloat16, enabled=uses_bfloat16(choices)):
-            logits = network(batch["input_ids"], batch["attention_mask"])
-        torch.autograd.backward(loss(logits, batch["labels"]))
-        network.zero_grad(set_to_none=True)
-        taken_s.append(time.perf_counter() - start_s)
-    return float(np.mean(taken_s[1:])) * len(order) / size * 1.1  # the optimiser and the evaluations
-
-
 def remove_checkpoints(folder: Path) -> None:
     """Remove what a finished training does not need any more."""
     shutil.rmtree(folder, ignore_errors=True)
@@ -248,13 +177,6 @@ def _halved(choices: FineTuning) -> FineTuning:
 
 def _is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-
-
-def _explained(error: BaseException, choices: FineTuning) -> BaseException:
-    if isinstance(error, ModelError) or not _is_out_of_memory(error):
-        return error
-    piece = max(1, choices.batch_size // choices.accumulate)
-    return ModelError(f"memory does not suffice for {piece} movies at a time; lower batch_size or max_tokens")
 
 
 def _forget(network: nn.Module) -> None:

@@ -1,6 +1,5 @@
 """A fine-tuned encoder as a model: movies to scores, and its folder. Trains nothing."""
 
-import logging
 import shutil
 from pathlib import Path
 from typing import Any, Final, Self
@@ -20,8 +19,6 @@ from tasks.models.genre_model import MODEL_FILE
 from tasks.models.inputs import read_template
 from tasks.models.precision import Precision
 from tasks.models.spec import TransformerSpec
-
-logger = logging.getLogger(__name__)
 
 HEAD_FILE: Final = "head.safetensors"
 

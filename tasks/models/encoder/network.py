@@ -1,7 +1,7 @@
 """An encoder with mean pooling, and a linear head for genres on it. Owns the computation; trains nothing."""
 
-import logging
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -11,9 +11,8 @@ from torch import Tensor, nn
 
 from tasks.errors import ModelError
 from tasks.models.encoder.tokens import Tokens, batches_by_length, padded
+from tasks.models.fine_tuning import FineTuning
 from tasks.progress import Progress
-
-logger = logging.getLogger(__name__)
 
 SCORING_BATCH: Final = 64
 
@@ -65,6 +64,19 @@ def check_length(encoder: Any, max_tokens: int) -> None:
 def choose_device() -> torch.device:
     """Return a GPU if torch finds one, else the processor."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def uses_bfloat16(choices: FineTuning) -> bool:
+    """Tell whether training multiplies in bfloat16: as chosen, or where the device does so in hardware."""
+    if choices.precision != "auto":
+        return choices.precision == "bfloat16"
+    if torch.cuda.is_available():
+        return bool(torch.cuda.is_bf16_supported())
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def compute_rows(

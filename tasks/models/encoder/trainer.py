@@ -1,9 +1,6 @@
-"""transformers' Trainer with our loss, batches, rates and checkpoints. Owns these four; the loop is transformers'."""
+"""transformers' Trainer with our loss, rates and settings. Owns these; the loop is transformers'."""
 
-import logging
 import math
-import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,52 +9,29 @@ from typing import Any, Final
 import numpy as np
 import torch
 from accelerate.state import AcceleratorState, GradientState, PartialState, ThreadLocalSharedDict
-from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, Sampler
 from transformers import (
     EvalPrediction,
     PrinterCallback,
     Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
     TrainingArguments,
 )
 
 from tasks.decision.calibration import Calibration, logistic
 from tasks.decision.rules import ExpectedJaccardSet
 from tasks.errors import ModelError
-from tasks.models.encoder.checkpoints import PREFIX, note_spent_s, seal, spent_s
+from tasks.models.encoder.batches import LabelledTokens, LengthBuckets, collate
 from tasks.models.encoder.losses import LossFunction
-from tasks.models.encoder.network import GenreNetwork, layers_of
-from tasks.models.encoder.tokens import Tokens, padded
+from tasks.models.encoder.milestones import Milestones
+from tasks.models.encoder.network import GenreNetwork, layers_of, uses_bfloat16
 from tasks.models.fine_tuning import FineTuning
-from tasks.progress import Progress
-
-logger = logging.getLogger(__name__)
 
 # accelerate keeps what a training does once a process: trainings side by side would have each other's last batch cut,
 # and each other's steps left out. With a state a thread, as accelerate has it on TPUs, they do not know each other.
 for _state in (AcceleratorState, GradientState, PartialState):
     _state._shared_state = ThreadLocalSharedDict()  # noqa: SLF001 - no public way
 
-NEVER: Final = 10**9  # steps; what happens when is said by `_Milestones`
-BATCHES_SORTED_TOGETHER: Final = 50
-
-
-@dataclass(frozen=True)
-class LabelledTokens(Dataset[dict[str, Any]]):
-    """Texts as ids with their genres, (texts × genres)."""
-
-    tokens: Tokens
-    Y: NDArray[np.bool_]
-
-    def __len__(self) -> int:
-        return len(self.tokens)
-
-    def __getitem__(self, row: int) -> dict[str, Any]:
-        return {"ids": self.tokens.of(row), "labels": self.Y[row]}
+NEVER: Final = 10**9  # steps; what happens when is said by `Milestones`
 
 
 @dataclass(frozen=True)
@@ -69,49 +43,6 @@ class Job:
     loss: LossFunction
     folder: Path
     seed: int
-
-
-def collate(items: Sequence[dict[str, Any]], pad_id: int) -> dict[str, Tensor]:
-    """Return items of a dataset as one batch, padded to the longest."""
-    lengths = [len(item["ids"]) for item in items]
-    tokens = Tokens(np.concatenate([item["ids"] for item in items]), np.concatenate([[0], np.cumsum(lengths)]), 0)
-    ids, mask = padded(tokens, np.arange(len(items)), pad_id)
-    labels = torch.from_numpy(np.stack([item["labels"] for item in items]).astype(np.float32))
-    return {"input_ids": torch.from_numpy(ids), "attention_mask": torch.from_numpy(mask), "labels": labels}
-
-
-class LengthBuckets(Sampler[int]):
-    """Rows in batches of like length, in an order drawn anew each epoch.
-
-    Some batches' rows, drawn at random, are sorted by length and cut into batches, and these are shuffled: little
-    padding, and no drift from long to short texts.
-    """
-
-    def __init__(self, lengths: NDArray[np.int64], batch_size: int, seed: int) -> None:
-        self.lengths, self.batch_size, self.seed, self.epoch = lengths, batch_size, seed, 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the order of an epoch; the trainer calls it."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return len(self.lengths)
-
-    def __iter__(self) -> Iterator[int]:
-        generator = np.random.default_rng([self.seed, self.epoch])
-        order = generator.permutation(len(self.lengths))
-        batches: list[NDArray[np.int64]] = []
-        together = self.batch_size * BATCHES_SORTED_TOGETHER
-        for start in range(0, len(order), together):
-            rows = order[start : start + together]
-            rows = rows[np.argsort(-self.lengths[rows], kind="stable")]
-            batches += [rows[at : at + self.batch_size] for at in range(0, len(rows), self.batch_size)]
-        short = [batch for batch in batches if len(batch) < self.batch_size]  # last, so that no other batch is cut
-        full = [batch for batch in batches if len(batch) == self.batch_size]
-        for number in generator.permutation(len(full)):
-            yield from full[number].tolist()
-        for batch in short:
-            yield from batch.tolist()
 
 
 class GenreTrainer(Trainer):
@@ -174,69 +105,6 @@ def rate_groups(network: Any, choices: FineTuning) -> list[dict[str, Any]]:
     return [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()]
 
 
-class Milestones(TrainerCallback):
-    """Evaluates and saves some times an epoch and at the end; seals checkpoints; stops in time; shows progress.
-
-    It holds nothing that a training which goes on from a checkpoint would lack: when to stop is told by the history.
-    """
-
-    def __init__(self, folder: Path, n_movies: int, steps_per_epoch: int, choices: FineTuning) -> None:
-        self.what, self.n_movies, self.steps_per_epoch = folder.name, n_movies, steps_per_epoch
-        self.patience = choices.patience
-        self.steps = {math.ceil(steps_per_epoch * k / choices.evaluations) for k in range(1, choices.evaluations + 1)}
-        self.progress: Progress | None = None
-        self.start_s, self.spent_before_s = time.perf_counter(), spent_s(folder)
-
-    def on_train_begin(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Begin to count, where a training goes on as it was left there."""
-        if state.best_global_step:  # the folder may have been moved meanwhile
-            state.best_model_checkpoint = str(Path(str(args.output_dir)) / f"{PREFIX}{state.best_global_step}")
-        control.should_training_stop = self._is_out_of_patience(state)
-        left = (state.max_steps - state.global_step) / self.steps_per_epoch * self.n_movies
-        self.progress = Progress(self.what, round(left))
-
-    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Count a step and say what is due."""
-        del args
-        if self.progress:
-            is_last = state.global_step >= state.max_steps
-            each = round(self.n_movies / self.steps_per_epoch)
-            left = (self.progress.total or 0) - self.progress.done
-            self.progress.advance(left if is_last else min(max(1, each), left))
-        if state.global_step < state.max_steps and control.should_training_stop:
-            return  # stopped before it went on: the trainer ends only after a step, which does not count
-        within = (state.global_step - 1) % self.steps_per_epoch + 1
-        if within in self.steps or state.global_step >= state.max_steps:
-            control.should_evaluate = control.should_save = control.should_log = True
-
-    def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Seal the checkpoint that was written."""
-        del control
-        folder = Path(str(args.output_dir))
-        seal(folder / f"{PREFIX}{state.global_step}")
-        note_spent_s(folder, self.spent_before_s + time.perf_counter() - self.start_s)
-
-    def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Tell how well the network does, and stop if it gets no better."""
-        del args
-        control.should_training_stop = control.should_training_stop or self._is_out_of_patience(state)
-        found = state.log_history[-1]
-        logger.info(
-            "%s: epoch %.1f: validation loss %.4f, Jaccard %.4f",
-            *(self.what, found["epoch"], found["eval_loss"], found["eval_jaccard"]),
-        )
-
-    def _is_out_of_patience(self, state: TrainerState) -> bool:
-        jaccards = [entry["eval_jaccard"] for entry in state.log_history if "eval_jaccard" in entry]
-        return bool(jaccards) and len(jaccards) - 1 - int(np.argmax(jaccards)) >= self.patience
-
-    def on_train_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
-        """Show the last line."""
-        del args, state, control
-        if self.progress:
-            self.progress.finish()
-
-
 def new_trainer(network: GenreNetwork, job: Job, choices: FineTuning) -> GenreTrainer:
     """Return a trainer of a network."""
     train, folder = job.train, job.folder
@@ -285,19 +153,6 @@ def new_trainer(network: GenreNetwork, job: Job, choices: FineTuning) -> GenreTr
     )
     trainer.remove_callback(PrinterCallback)  # the log has it
     return trainer
-
-
-def uses_bfloat16(choices: FineTuning) -> bool:
-    """Tell whether training multiplies in bfloat16: as chosen, or where the device does so in hardware."""
-    if choices.precision != "auto":
-        return choices.precision == "bfloat16"
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
-    except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
 def _jaccard(prediction: EvalPrediction) -> dict[str, float]:

@@ -8,10 +8,11 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
+from tasks.models.encoder.batches import LabelledTokens
 from tasks.models.encoder.losses import loss_function
 from tasks.models.encoder.store import load_network
 from tasks.models.encoder.tokens import tokenise
-from tasks.models.encoder.trainer import Job, LabelledTokens
+from tasks.models.encoder.trainer import Job
 from tasks.models.fine_tuning import FineTuning
 from tasks.models.losses import BinaryCrossEntropy
 from tasks.models.spec import TransformerSpec

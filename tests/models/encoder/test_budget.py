@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from tasks.models.encoder import fine_tune as tuning
+from tasks.models.encoder import plan as planning
 from tasks.models.encoder.network import layers_of
 from tasks.models.encoder.trainer import GenreTrainer
 from tasks.models.losses import LogWeighted
@@ -33,7 +34,7 @@ def let_epochs_take(monkeypatch, seconds):
         trains = [next(layer.parameters()).requires_grad for layer in layers_of(network.encoder)]
         return seconds[trains.index(True)]
 
-    monkeypatch.setattr(tuning, "measure_epoch_s", measured)
+    monkeypatch.setattr(planning, "measure_epoch_s", measured)
 
 
 @pytest.fixture
@@ -74,7 +75,7 @@ def test_a_plan_is_kept_when_a_killed_training_goes_on(train, monkeypatch):
 
 
 def test_without_a_budget_nothing_is_measured(new_encoder, parts, tuned, monkeypatch, tmp_path):
-    monkeypatch.setattr(tuning, "measure_epoch_s", None)
+    monkeypatch.setattr(planning, "measure_epoch_s", None)
     network = tuning.new_network(new_encoder(), parts[0].Y, 0.1, SEED)
     assert tuning.train_within(network, parts, tuned, tmp_path / "run", SEED).counts["plan"] == "no time budget"
 
@@ -82,7 +83,7 @@ def test_without_a_budget_nothing_is_measured(new_encoder, parts, tuned, monkeyp
 def test_measuring_an_epoch_leaves_the_network_as_it_is(new_encoder, job, choices):
     network = tuning.new_network(new_encoder(), job.train.Y, choices.dropout, SEED)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    assert tuning.measure_epoch_s(network, job.train, choices, job.loss) > 0
+    assert planning.measure_epoch_s(network, job.train, choices, job.loss) > 0
     assert all(torch.equal(value.cpu(), before[name]) for name, value in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())
 
@@ -100,7 +101,7 @@ def test_the_head_alone_tells_genres(new_encoder, parts):
 @pytest.fixture(params=[0, None], ids=["encoder and head", "head"])
 def planned(request, monkeypatch):
     """A plan that trains all, and one that trains only the head."""
-    monkeypatch.setattr(tuning, "make_plan", lambda *_: tuning.Plan(1, request.param, "as the test wants"))
+    monkeypatch.setattr(tuning, "make_plan", lambda *_: planning.Plan(1, request.param, "as the test wants"))
 
 
 @pytest.mark.usefixtures("planned")
