@@ -83,8 +83,8 @@ MODELS: Final[tuple[AnyModel, ...]] = (
     # Encoders. all-MiniLM-L6-v2 is inside a package and needs no network; distilbert-base-uncased is on the hub.
     ModelSpec(name="minilm-title", input=TITLE, representations=MINILM, classifier=LogisticRegression(C=3)),
     ModelSpec(name="minilm-fields", input=TITLE, representations=(*FIELDS, *MINILM), classifier=LOGREG),
-    TransformerSpec(name="minilm-tuned", encoder="minilm"),
-    TransformerSpec(name="minilm-tuned-fields", encoder="minilm", template=ALL_FIELDS, training=FineTuning(epochs=1)),
+    TransformerSpec(name="minilm-tuned", encoder="minilm", training=FineTuning(epochs=2)),
+    TransformerSpec(name="minilm-tuned-fields", encoder="minilm", template=ALL_FIELDS, training=FineTuning(epochs=2)),
     TransformerSpec(name="distilbert-tuned", training=FineTuning(learning_rate=5e-5)),
     EnsembleSpec(name="blend", members=("svm-all", "nb-fields", "logreg-word2vec")),
     EnsembleSpec(
