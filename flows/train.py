@@ -8,6 +8,7 @@ if __name__ == "__main__":
 
 import itertools
 import traceback
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from prefect.futures import PrefectFuture
 from flows.runtime import core_count, exclusive, pipeline_run, task_runner
 from tasks.errors import ModelError
 from tasks.evaluate.task import evaluate
-from tasks.models.choose import choose_models, within_budget
+from tasks.models.choose import choose_models, is_encoded, names_of_late, within_budget
 from tasks.models.features import read_genres
 from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, TransformerSpec, features_of
 from tasks.models.task import build_features, train_ensemble, train_model, train_transformer
@@ -68,15 +69,14 @@ def train_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
 
 @flow(name="fit models", persist_result=False)
 def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
-    """Submit every model's tasks stage by stage, so that no worker waits for another while there is work."""
+    """Submit every model's tasks, what waits longest last, so that no worker waits for another while there is work."""
     chosen = within_budget(choose_models(config.models, config.model_params, config.own_models), config.budget_minutes)
     chosen_genres(read_genres(data_paths()), train_choices(config))  # a typo is told before anything is fitted
     run = replace(run, tags=run.tags | log_data(run, data_paths()))
     singles = [model for model in chosen if isinstance(model, ModelSpec)]
     wanted = {model.name: features_of(model, config.train_on) for model in singles}
-    features = {
-        spec: build_features.submit(spec, config.seed) for spec in dict.fromkeys(itertools.chain(*wanted.values()))
-    }
+    needed = sorted(dict.fromkeys(itertools.chain(*wanted.values())), key=lambda spec: not is_encoded(spec))
+    features = {spec: build_features.submit(spec, config.seed) for spec in needed}  # those that take longest first
     chains = {
         model.name: ModelChain(
             model,
@@ -85,26 +85,37 @@ def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
         )
         for model in chosen
     }
-    submit_training(chains, train_choices(config), config.workers or core_count())
-    for chain in chains.values():
-        chain.submit(evaluate, model_folder=chain.folder, config=config.evaluate)
-    for chain in chains.values():
-        chain.submit(draw_model, model_folder=chain.folder)
-    for chain in chains.values():
-        chain.submit(log_model, run=run, name=chain.model.name, run_id=chain.run_id, folder=chain.folder)
+    late = names_of_late(chosen)
+    for group in ([chains[name] for name in chains if name not in late], [chains[name] for name in late]):
+        submit_training(group, chains, train_choices(config), config.workers or core_count())
+        for chain in group:
+            chain.submit(evaluate, model_folder=chain.folder, config=config.evaluate)
+        for chain in group:
+            chain.submit(draw_model, model_folder=chain.folder)
+        for chain in group:
+            chain.submit(log_model, run=run, name=chain.model.name, run_id=chain.run_id, folder=chain.folder)
     return collect(run, list(chains.values()))
 
 
-def submit_training(chains: dict[str, ModelChain], choices: TrainChoices, workers: int) -> None:
-    """Submit the fits: each model's on its features; encoders, which take longest; ensembles' on their members."""
-    for chain in chains.values():
+def submit_training(
+    group: Sequence[ModelChain], chains: Mapping[str, ModelChain], choices: TrainChoices, workers: int
+) -> None:
+    """Submit the fits: each model's on its features; encoders, which take longest; ensembles' on their members.
+
+    Args:
+        group: of the models to fit.
+        chains: of all models by name, the ensembles' members among them.
+        choices: what to fit them on.
+        workers: how many tasks run at a time.
+    """
+    for chain in group:
         if isinstance(chain.model, ModelSpec):
             chain.submit(train_model, model=chain.model, features=list(chain.futures), choices=choices)
-    tuned = [chain for chain in chains.values() if isinstance(chain.model, TransformerSpec)]
+    tuned = [chain for chain in group if isinstance(chain.model, TransformerSpec)]
     for chain in tuned:
         n_threads = max(1, core_count() // min(workers, len(tuned)))
         chain.submit(train_transformer, model=chain.model, choices=choices, n_threads=n_threads)
-    for chain in chains.values():
+    for chain in group:
         if isinstance(chain.model, EnsembleSpec):
             members = [chains[name] for name in chain.model.members]
             trained = [member.futures[-1] for member in members]

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from tasks.errors import ConfigError
 from tasks.mistakes import mistakes
 from tasks.models.registry import MODELS
-from tasks.models.spec import AnyModel, EnsembleSpec, TransformerSpec
+from tasks.models.representations import FrozenEncoder
+from tasks.models.spec import AnyModel, EnsembleSpec, FeaturesSpec, ModelSpec, TransformerSpec, features_of
 
 EXCEPT: Final = "!"
 # Fields of a model that are no parameters, or hold the parameters.
@@ -125,3 +126,20 @@ def within_budget(models: Sequence[AnyModel], budget_minutes: float | None) -> t
         return tuple(models)
     share = {"budget_minutes": budget_minutes / n_tuned}
     return tuple(with_params(model, share) if isinstance(model, TransformerSpec) else model for model in models)
+
+
+def is_encoded(features: FeaturesSpec) -> bool:
+    """Return whether features are the output of an encoder, which takes longer than all others together."""
+    return isinstance(features.representation, FrozenEncoder)
+
+
+def names_of_late(models: Sequence[AnyModel]) -> frozenset[str]:
+    """Return the names of the models that are encoders, read the output of one, or have such members."""
+    late = {
+        model.name
+        for model in models
+        if isinstance(model, TransformerSpec)
+        or (isinstance(model, ModelSpec) and any(map(is_encoded, features_of(model))))
+    }
+    ensembles = [model for model in models if isinstance(model, EnsembleSpec)]
+    return frozenset(late | {model.name for model in ensembles if not late.isdisjoint(model.members)})

@@ -20,7 +20,7 @@ import tasks
 from tasks.errors import ModelError
 from tasks.stage import hash_files
 from tasks.tracking.champion import CHAMPION, REGISTERED_NAME
-from tasks.tracking.runs import FINISHED
+from tasks.tracking.runs import FINISHED, metric_name
 from tasks.tracking.store import Experiment, open_client, safe_uri
 
 LOADER_MODULE: Final = "tasks.models.served"
@@ -209,7 +209,11 @@ def read_history(model_folder: Path) -> list[tuple[int, dict[str, float]]]:
 
 
 def model_summary(model_folder: Path) -> dict[str, Any]:
-    """Return the metrics of a trained model by MLflow name: the chosen rule's, every rule's Jaccard, and the cost."""
+    """Return the metrics of a trained model by MLflow name, and under `rule` its chosen rule.
+
+    They are the chosen rule's, every rule's Jaccard (`rules/<rule>/<part>_jaccard`), the F1 of each genre that has test
+    movies (`genre_f1/<genre>`), and what the model costs.
+    """
     evaluated = json.loads((model_folder / "metrics.json").read_text(encoding="utf-8"))
     cost = json.loads((model_folder / "fit.json").read_text(encoding="utf-8"))
     chosen = evaluated["chosen_rule"]
@@ -217,6 +221,8 @@ def model_summary(model_folder: Path) -> dict[str, Any]:
     for rule, values in evaluated["rules"].items():
         for part in ("val", "test"):
             metrics[f"rules/{rule}/{part}_jaccard"] = values[f"{part}/jaccard"]
+    per_genre = pl.read_csv(model_folder / "per_genre.csv", columns=["genre", "f1"]).drop_nulls("f1")
+    metrics |= {f"genre_f1/{metric_name(genre)}": f1 for genre, f1 in per_genre.iter_rows()}
     metrics["time/fit_s"] = cost["fit_s"]
     metrics["time/predict_docs_per_s"] = cost["predict_docs_per_s"]
     metrics["size/model_mb"] = cost["model_mb"]

@@ -1,7 +1,7 @@
 import pytest
 
 from tasks.errors import ConfigError
-from tasks.models.choose import choose_models, within_budget
+from tasks.models.choose import choose_models, names_of_late, within_budget
 from tasks.models.classifiers import LogisticRegression
 from tasks.models.registry import MODELS
 from tasks.models.spec import EnsembleSpec, ModelSpec, TransformerSpec
@@ -135,3 +135,9 @@ def test_patterns_that_only_leave_out_are_of_all_models_and_none_left_is_an_erro
     assert left == {name for name in names if "blend" not in name and "-tuned" not in name}
     with pytest.raises(ConfigError, match=r"nb-\*, !\*: no model is left"):
         choose_models(["nb-*", "!*"])
+
+
+def test_late_are_encoders_what_reads_them_and_ensembles_with_such_a_member():
+    own = (EnsembleSpec(name="first", members=("minilm-title", "nb-counts")),)
+    chosen = choose_models(("first", "blend", "minilm-tuned", "svm-fields"), {}, own)
+    assert names_of_late(chosen) == {"first", "minilm-title", "minilm-tuned"}
