@@ -1,0 +1,148 @@
+"""Open the MLflow UI and the report of the last run in a browser, check what they show, and take pictures of it.
+
+`make screenshots` makes those of the README from the sample; `python docs/screenshots.py FOLDER` works on the store and
+the data folder in force (`MLFLOW_TRACKING_URI`, `GENREFLOW_DATA_DIR`). Needs Chromium on the PATH. Ends with an error
+where something that should be seen is not.
+"""
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import quote
+
+import httpx
+from playwright.sync_api import Page, expect, sync_playwright
+
+from tasks.paths import data_paths
+from tasks.settings import settings
+from tasks.tracking.last_run import load_last_run
+
+WIDTH, HEIGHT = 1500, 900
+WAIT_MS = 180_000  # the UI is a large page, and machines may be slow
+SHOWN_METRICS = ("val/jaccard", "test/jaccard", "test/f1_macro", "time/fit_s")
+ONLY_MODELS = "tags.`genreflow.kind` = 'model'"
+
+
+def take_screenshots(folder: Path) -> None:
+    """Write the pictures into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    run, models = load_last_run(data_paths())
+    with running_ui() as address, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
+        page.set_default_timeout(WAIT_MS)
+        expect.set_options(timeout=WAIT_MS)
+        experiment = f"{address}/#/experiments/{run.experiment.experiment_id}"
+        ids = [model.run_id for model in models]
+        show_runs(page, f"{experiment}/runs", models[0].name)
+        take(page, folder / "mlflow-runs.png")
+        show_genres(page)
+        take(page, folder / "mlflow-genres.png")
+        compare_two(page, address, run.experiment.experiment_id, ids[:2])
+        take(page, folder / "mlflow-compare.png")
+        open_artifact(page, f"{experiment}/runs/{ids[0]}/artifacts/calibration.png")
+        report = data_paths().results / "report.html"
+        page.goto(report.as_uri())
+        expect(page.get_by_role("heading", level=1)).to_be_visible()
+        take(page, folder / "report.png")
+        browser.close()
+
+
+def show_runs(page: Page, address: str, model: str) -> None:
+    """Open the table of the models' runs, the best on test first, with the columns of some metrics."""
+    order = quote("metrics.`test/jaccard`", safe="")
+    page.goto(f"{address}?searchFilter={quote(ONLY_MODELS)}&orderByKey={order}&orderByAsc=false&compareRunsMode=TABLE")
+    expect(page.get_by_text(model, exact=True).first).to_be_visible()
+    close = page.get_by_role("button", name="Close")  # of the assistant, which takes a third of the page
+    if close.count():
+        close.first.click()
+    page.get_by_role("button", name="Columns", exact=True).click()
+    for metric in SHOWN_METRICS:
+        page.get_by_placeholder("Search columns").fill(metric)
+        node = page.locator(".du-bois-light-tree-treenode", has=page.get_by_text(metric, exact=True)).last
+        node.locator(".du-bois-light-tree-checkbox").click()
+        expect(page.get_by_role("columnheader", name=metric).first).to_be_attached()
+    page.keyboard.press("Escape")
+
+
+def show_genres(page: Page) -> None:
+    """Change from the table of runs to charts, those of the F1 of each genre."""
+    page.locator("label", has=page.locator("input[value=CHART]")).click()
+    page.get_by_placeholder("Search metric charts").fill("genre_f1/")
+    expect(page.get_by_text("genre_f1/", exact=False).first).to_be_visible()
+    expect(page.locator(".js-plotly-plot .bars").first).to_be_visible()
+
+
+def compare_two(page: Page, address: str, experiment_id: str, run_ids: list[str]) -> None:
+    """Open the comparison of runs, which begins with parallel coordinates."""
+    ids, experiments = (quote(json.dumps(each)) for each in (run_ids, [experiment_id]))
+    page.goto(f"{address}/#/compare-runs?runs={ids}&experiments={experiments}")
+    expect(page.get_by_text(f"Comparing {len(run_ids)} Runs from 1 Experiment")).to_be_visible()
+    expect(page.locator(".js-plotly-plot .parcoords").first).to_be_attached()
+
+
+def open_artifact(page: Page, address: str) -> None:
+    """Open a picture that a run has logged."""
+    page.goto(address)
+    expect(page.get_by_text("calibration.png").first).to_be_visible()
+    expect(page.locator("img[src^='blob:'], .image-outer-container, canvas").first).to_be_attached()
+
+
+def take(page: Page, path: Path) -> None:
+    """Write what the page shows, once it has stopped moving."""
+    page.wait_for_timeout(1500)
+    page.screenshot(path=path)
+
+
+def chromium() -> str:
+    """Return the browser's path, or end the command with what to install."""
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if found is None:
+        sys.exit("error: no Chromium on the PATH; on Debian: apt install chromium")
+    return found
+
+
+@contextlib.contextmanager
+def running_ui() -> Iterator[str]:
+    """An MLflow UI on the store in force, on a free port of this machine."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    mlflow = str(Path(sys.executable).with_name("mlflow"))
+    store = ["--backend-store-uri", settings().tracking_uri]
+    command = [mlflow, "ui", *store, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    quiet = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    process = subprocess.Popen(command, env={**os.environ, **quiet}, stdout=subprocess.DEVNULL)
+    try:
+        wait_for(f"http://127.0.0.1:{port}/health", process)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=30)
+        process.kill()
+
+
+def wait_for(address: str, process: "subprocess.Popen[bytes]") -> None:
+    """Wait until a server answers, or end the command."""
+    deadline_s = time.monotonic() + WAIT_MS / 1000
+    while time.monotonic() < deadline_s and process.poll() is None:
+        with contextlib.suppress(httpx.TransportError):
+            if httpx.get(address, trust_env=False).status_code == 200:
+                return
+        time.sleep(0.5)
+    sys.exit(f"error: no MLflow UI at {address}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("docs/images"), help="where the pictures go")
+    take_screenshots(parser.parse_args().folder)
