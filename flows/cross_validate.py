@@ -17,7 +17,8 @@ from prefect import flow
 from prefect.futures import PrefectFuture, as_completed
 
 from flows.runtime import exclusive, pipeline_run, task_runner
-from flows.train import ModelChain, raise_failures, recorded_failure
+from flows.steps import ModelChain
+from flows.train import raise_failures, recorded_failure
 from tasks.evaluate.task import evaluate_folds
 from tasks.models.choose import choose_models
 from tasks.models.cross_validation import all_but

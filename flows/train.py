@@ -8,50 +8,27 @@ if __name__ == "__main__":
 
 import itertools
 import traceback
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Any
+from dataclasses import replace
 
-from prefect import Task, flow
-from prefect.futures import PrefectFuture
+from prefect import flow
 
-from flows.runtime import core_count, exclusive, pipeline_run, task_runner
+from flows.runtime import exclusive, pipeline_run, task_runner
+from flows.steps import ModelChain, Steps, submit_staggered, train_choices
 from tasks.errors import ModelError
-from tasks.evaluate.task import evaluate
 from tasks.models.choose import choose_models, is_encoded, names_of_late, within_budget
 from tasks.models.features import read_genres
-from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, TransformerSpec, features_of
-from tasks.models.task import build_features, train_ensemble, train_model, train_transformer
-from tasks.models.train import TrainChoices, chosen_genres
+from tasks.models.spec import EnsembleSpec, ModelSpec, features_of
+from tasks.models.task import build_features
+from tasks.models.train import chosen_genres
 from tasks.paths import data_paths
-from tasks.report.task import draw_model
 from tasks.stage import config_dict
 from tasks.tracking.last_run import LoggedModel, save_last_run
 from tasks.tracking.runs import PipelineRun, log_data, start_model_run
-from tasks.tracking.task import log_model, record_failure
+from tasks.tracking.task import record_failure
 
 
 class ModelsFailedError(ModelError):
     """Some models failed; the others are trained, scored and logged."""
-
-
-@dataclass
-class ModelChain:
-    """The tasks of one model, in their order, and its MLflow run."""
-
-    model: AnyModel
-    run_id: str
-    futures: list[PrefectFuture[Any]]
-
-    @property
-    def folder(self) -> Path:
-        """Where the model's files are."""
-        return data_paths().models / self.model.name
-
-    def submit(self, task: Task[..., Any], **arguments: Any) -> None:
-        """Submit a task that starts when the one before it succeeded."""
-        self.futures.append(task.submit(**arguments, wait_for=self.futures[-1:], return_state=False))
 
 
 @flow(name="train", persist_result=False)
@@ -85,48 +62,12 @@ def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
         )
         for model in chosen
     }
-    late = names_of_late(chosen)
-    for group in ([chains[name] for name in chains if name not in late], [chains[name] for name in late]):
-        submit_training(group, chains, train_choices(config), config.workers or core_count())
-        for chain in group:
-            chain.submit(evaluate, model_folder=chain.folder, config=config.evaluate)
-        for chain in group:
-            chain.submit(draw_model, model_folder=chain.folder)
-        for chain in group:
-            chain.submit(log_model, run=run, name=chain.model.name, run_id=chain.run_id, folder=chain.folder)
+    late, steps = names_of_late(chosen), Steps(config, run, chains)
+    ordered = sorted(chains.values(), key=lambda chain: isinstance(chain.model, EnsembleSpec))  # members come first
+    for is_late in (False, True):
+        group = [chain for chain in ordered if (chain.model.name in late) == is_late]
+        submit_staggered(group, (steps.fit, steps.evaluate, steps.draw, steps.log))
     return collect(run, list(chains.values()))
-
-
-def submit_training(
-    group: Sequence[ModelChain], chains: Mapping[str, ModelChain], choices: TrainChoices, workers: int
-) -> None:
-    """Submit the fits: each model's on its features; encoders, which take longest; ensembles' on their members.
-
-    Args:
-        group: of the models to fit.
-        chains: of all models by name, the ensembles' members among them.
-        choices: what to fit them on.
-        workers: how many tasks run at a time.
-    """
-    for chain in group:
-        if isinstance(chain.model, ModelSpec):
-            chain.submit(train_model, model=chain.model, features=list(chain.futures), choices=choices)
-    tuned = [chain for chain in group if isinstance(chain.model, TransformerSpec)]
-    for chain in tuned:
-        n_threads = max(1, core_count() // min(workers, len(tuned)))
-        chain.submit(train_transformer, model=chain.model, choices=choices, n_threads=n_threads)
-    for chain in group:
-        if isinstance(chain.model, EnsembleSpec):
-            members = [chains[name] for name in chain.model.members]
-            trained = [member.futures[-1] for member in members]
-            chain.futures += itertools.chain(*(member.futures for member in members))  # whose errors are its own
-            specs = [member.model for member in members]
-            chain.submit(train_ensemble, ensemble=chain.model, members=specs, trained=trained)
-
-
-def train_choices(config: TrainConfig) -> TrainChoices:
-    """Return what the configuration chooses for all models alike."""
-    return TrainChoices(config.train_on, config.genres, config.without_genres, config.seed)
 
 
 def collect(run: PipelineRun, chains: list[ModelChain]) -> dict[str, str]:
