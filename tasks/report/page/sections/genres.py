@@ -1,0 +1,203 @@
+"""What the models do on each genre. Owns the section's figures, sentences and pictures."""
+
+from functools import partial
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tasks.report.confusion import count_instead, draw_confusion, draw_instead
+from tasks.report.page.blocks import Cell, Column, Picture, Section, Table, Words
+from tasks.report.page.pictures import draw_model_genres, draw_support
+from tasks.report.page.sources import Sources
+from tasks.report.page.wording import UNDEFINED, counted, figure, listed, percent
+from tasks.report.pictures import draw_genres
+
+MOST_MODELS: Final = 16  # of a heat map
+HEAT_METRICS: Final = ("precision", "recall", "f1")
+
+
+def genres_section(sources: Sources) -> Section:
+    """Show the best model's genres, and those with few and with many movies over the models."""
+    best, table = sources.best, sources.best.per_genre
+    blocks: list[Any] = [
+        Picture("genres", f"Genres of {best.name}", say_genres(table), partial(draw_genres, table)),
+        Picture("support", "F1 against the number of movies", say_support(table), partial(draw_support, table)),
+        _table(table),
+        *_heat_maps(sources),
+    ]
+    genres = table["genre"].to_list()
+    instead = count_instead(best.predictions, genres)
+    blocks += [
+        Picture(
+            "confusion",
+            f"Right and wrong of {best.name}",
+            say_confusion(table),
+            partial(draw_confusion, table),
+            is_wide=True,
+        ),
+        Picture(
+            "predicted_instead",
+            "What is said instead of a missed genre",
+            say_instead(instead, genres),
+            partial(draw_instead, instead, genres),
+            is_wide=True,
+        ),
+    ]
+    if undefined := say_undefined(table):
+        blocks.insert(0, Words(undefined))
+    return Section("genres", "Genre by genre", blocks)
+
+
+def say_undefined(table: pl.DataFrame) -> str:
+    """Name the genres that no test movie has, if any."""
+    names = table.filter(pl.col("support") == 0)["genre"].to_list()
+    if not names:
+        return ""
+    has, their = ("has", "its") if len(names) == 1 else ("have", "their")
+    return f"{listed(names)} {has} no test movie: {their} precision, recall and F1 are undefined, not zero."
+
+
+def say_genres(table: pl.DataFrame) -> str:
+    """Name the genres with the highest and the lowest F1, and those that were never found."""
+    known = table.drop_nulls("f1").filter(pl.col("support") > 0).sort("f1", "genre", descending=[True, False])
+    if known.is_empty():
+        return "No genre has a test movie, so every F1 is undefined."
+    first, last = known.row(0, named=True), known.row(-1, named=True)
+    if first["f1"] == last["f1"]:
+        return f"All {counted(known.height, 'genre')} have the same F1, {figure(first['f1'], 2)}."
+    never = known.filter(pl.col("tp") == 0)["genre"].to_list()
+    more = f" {listed(never)} {'was' if len(never) == 1 else 'were'} never found." if never else ""
+    return (
+        f"{first['genre']} is told best, with an F1 of {figure(first['f1'], 2)}, and {last['genre']} worst, with "
+        f"{figure(last['f1'], 2)}.{more}"
+    )
+
+
+def say_support(table: pl.DataFrame) -> str:
+    """Say how far F1 goes with the number of movies, and which genre departs most from that."""
+    known = table.drop_nulls("f1").filter(pl.col("support") > 0)
+    if known.height < 3 or known["support"].n_unique() < 2 or known["f1"].n_unique() < 2:
+        return "Too few genres differ in F1 and in number of movies to tell a connection."
+    ranks = [known[name].rank().to_numpy() for name in ("support", "f1")]
+    rho = float(np.corrcoef(*ranks)[0, 1])
+    x, y = np.log(known["support"].to_numpy()), known["f1"].to_numpy()
+    off = y - np.polyval(np.polyfit(x, y, 1), x)
+    row = int(np.abs(off).argmax())
+    genre, movies = known["genre"][row], counted(int(known["support"][row]), "movie")
+    return (
+        f"F1 {_course(rho)} with the number of movies (rank correlation {rho:.2f}); the greatest exception is {genre}, "
+        "with "
+        f"{figure(float(y[row]), 2)} for {movies}, {'more' if off[row] > 0 else 'less'} than the others' course "
+        "suggests."
+    )
+
+
+def _course(rho: float) -> str:
+    words = {0.6: "clearly rises", 0.3: "rises somewhat", -0.3: "neither rises nor falls", -1.1: "falls"}
+    return next(word for bound, word in words.items() if rho >= bound)
+
+
+def say_heat(values: NDArray[np.float64], genres: list[str], models: list[str], what: str) -> str:
+    """Say which genre the models differ most on, by F1, and which model is most often the best.
+
+    Args:
+        values: F1, genres x models; NaN where undefined.
+        genres: of the rows.
+        models: of the columns.
+        what: which genres these are.
+    """
+    rows = np.flatnonzero(np.isfinite(values).all(axis=1))
+    if not rows.size:
+        return f"Of {what}, none has a test movie."
+    known, names = values[rows], [genres[row] for row in rows]
+    if len(models) == 1:
+        row = int(known.argmax())
+        best = figure(float(known[row, 0]), 2)
+        return f"There is one model; of {what}, it tells {names[row]} best, with an F1 of {best}."
+    row = int(np.ptp(known, axis=1).argmax())
+    lowest, highest = int(known[row].argmin()), int(known[row].argmax())
+    if lowest == highest:
+        return f"On each of {what}, all models have the same F1."
+    wins = (known == known.max(axis=1, keepdims=True)).sum(axis=0)
+    return (
+        f"Of {what}, the models differ most on {names[row]}: F1 goes from {figure(float(known[row, lowest]), 2)} "
+        f"({models[lowest]}) to {figure(float(known[row, highest]), 2)} ({models[highest]}). "
+        f"{models[int(wins.argmax())]} has "
+        f"the highest F1, or the same, on {wins.max()} of {len(rows)}."
+    )
+
+
+def say_confusion(table: pl.DataFrame) -> str:
+    """Name the genres that are most often missed and most often wrongly given, as shares."""
+    missed = table.filter(pl.col("support") > 0).with_columns(share=pl.col("fn") / pl.col("support"))
+    given = table.filter(pl.col("tp") + pl.col("fp") > 0).with_columns(
+        share=pl.col("fp") / (pl.col("tp") + pl.col("fp"))
+    )
+    parts = []
+    for rows, what in ((missed, "missed in {} of its movies"), (given, "wrong in {} of the movies it is given")):
+        if rows.height:
+            row = rows.sort("share", "genre", descending=[True, False]).row(0, named=True)
+            parts.append(f"{row['genre']} is {what.format(percent(row['share']))}")
+    return f"{', and '.join(parts)}, more than any other." if parts else "No genre was there or was given."
+
+
+def say_instead(instead: NDArray[np.float64], genres: list[str]) -> str:
+    """Name the most frequent pair of a missed genre and what was said instead."""
+    wrong = instead[:, : len(genres)]
+    if not instead[:, -1].any():
+        return "No genre was missed in any movie."
+    nothing = instead[:, -2].sum() / instead[:, -1].sum()
+    rest = f"in {percent(nothing)} of all misses no wrong genre was said"
+    if not wrong.any():
+        return f"Nothing wrong was said in place of a missed genre: {rest}."
+    row, column = np.unravel_index(int(wrong.argmax()), wrong.shape)
+    return (
+        f"The most frequent: {genres[column]} in {counted(int(wrong[row, column]), 'movie')} of "
+        f"{int(instead[row, -1]):,} where "
+        f"{genres[row]} was missed; {rest}."
+    )
+
+
+def _table(table: pl.DataFrame) -> Table:
+    shown = ("support", "predicted", "precision", "recall", "f1", "average_precision")
+    names = [name for name in shown if name in table.columns]
+    titles = {"support": "test movies", "f1": "F1", "average_precision": "average precision"}
+    heads = [Column("Genre"), *(Column(titles.get(name, name), True) for name in names)]
+    rows = [
+        [Cell(row["genre"], row["genre"]), *(_cell(row[name]) for name in names)] for row in table.iter_rows(named=True)
+    ]
+    return Table("per-genre", "Figures of each genre", heads, rows, is_sortable=True, is_folded=True)
+
+
+def _cell(value: float | None) -> Cell:
+    if isinstance(value, int):
+        return Cell(f"{value:,}", value)
+    return Cell(UNDEFINED if value is None else figure(value), value)
+
+
+def _heat_maps(sources: Sources) -> list[Picture]:
+    support = sources.best.per_genre.select("genre", "support").sort("support", "genre")
+    models = sources.models[:MOST_MODELS]
+    left_out = len(sources.models) - len(models)
+    more = f" The {left_out} last models of the leaderboard are left out." if left_out else ""
+    half = (support.height + 1) // 2
+    groups = {"few": support.head(half), "many": support.slice(half).reverse()}
+    pictures = []
+    for name, rows in groups.items():
+        if rows.is_empty():
+            continue
+        genres = rows["genre"].to_list()
+        values = {metric: np.full((len(genres), len(models)), np.nan) for metric in HEAT_METRICS}
+        for column, model in enumerate(models):
+            own = pl.DataFrame({"genre": genres}).join(model.per_genre, on="genre", how="left", maintain_order="left")
+            for metric, shares in values.items():
+                shares[:, column] = own[metric].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+        what = f"the {len(genres)} genres with {'fewest' if name == 'few' else 'most'} movies"
+        sentence = say_heat(values["f1"], genres, [model.name for model in models], what) + more
+        labels = [f"{genre}: {count:,}" for genre, count in rows.iter_rows()]
+        draw = partial(draw_model_genres, values, labels, [model.name for model in models])
+        title = f"Genres with {name} movies, over models"
+        pictures.append(Picture(f"heat_{name}", title, sentence, draw, is_wide=True))
+    return pictures
