@@ -45,7 +45,7 @@ class Model:
     @cached_property
     def predictions(self) -> pl.DataFrame:
         """`schema.PREDICTIONS` of the test movies."""
-        return _read_parquet(self.folder / "predictions_test.parquet").select(*PREDICTIONS)
+        return read_parquet(self.folder / "predictions_test.parquet").select(*PREDICTIONS)
 
     @cached_property
     def scores(self) -> Scores:
@@ -88,7 +88,7 @@ class Model:
         if not path.is_file():
             return None
         try:
-            return pl.read_csv(path) if path.suffix == ".csv" else _read_parquet(path)
+            return pl.read_csv(path) if path.suffix == ".csv" else read_parquet(path)
         except pl.exceptions.PolarsError as error:
             raise DataError(f"{path} is damaged ({error}); delete it and run the stage that makes it again") from error
 
@@ -115,7 +115,7 @@ class Sources:
     def movies(self) -> pl.DataFrame:
         """The test movies, in the order of the predictions, with all that is known of them."""
         ids = self.best.predictions.select("movie_id")
-        movies = ids.join(_read_parquet(self.paths.movies), on="movie_id", how="left", maintain_order="left")
+        movies = ids.join(read_parquet(self.paths.movies), on="movie_id", how="left", maintain_order="left")
         if movies["description"].null_count():
             raise DataError(f"{self.paths.movies} lacks test movies of {self.best.folder}; train the models again")
         return movies
@@ -186,7 +186,12 @@ def read_json(path: Path) -> dict[str, Any]:
         raise DataError(f"{path} is damaged ({error}); delete it and run the stage that makes it again") from error
 
 
-def _read_parquet(path: Path) -> pl.DataFrame:
+def read_parquet(path: Path) -> pl.DataFrame:
+    """Return a table.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
     try:
         return pl.read_parquet(path, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:

@@ -5,8 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-import polars as pl
-
 import tasks.coloured
 import tasks.picture
 from tasks.paths import DataPaths
@@ -25,7 +23,7 @@ from tasks.report.page.sections.ranking import ranking_section
 from tasks.report.page.sections.run import run_section, shorten_paths
 from tasks.report.page.sections.summary import summary_section
 from tasks.report.page.sections.training import training_section
-from tasks.report.page.sources import RunFacts, Sources, read_sources
+from tasks.report.page.sources import RunFacts, Sources, read_parquet, read_sources
 from tasks.stage import Stage, StageResult, run_stage
 
 REPORT_FILE: Final = "report.html"
@@ -90,7 +88,7 @@ def _sections(sources: Sources, facts: RunFacts, exhibits: Path, further: Sequen
         genres_section(sources),
         lengths_section(sources),
         answers_section(sources),
-        movies_section(sources, pl.read_parquet(exhibits)),
+        movies_section(sources, read_parquet(exhibits)),
         labels_section(sources),
         features_section(sources, further),
         training_section(sources),

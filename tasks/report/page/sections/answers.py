@@ -76,15 +76,17 @@ def say_lengths(model: str, bins: pl.DataFrame) -> str:
         f"{figure(first['mean'])} for descriptions of {first['label']} words and {figure(last['mean'])} for those of "
         f"{last['label']}"
     )
-    apart = first["high"] < last["low"] or last["high"] < first["low"]
-    if not apart:
-        return f"Length hardly matters: {model}'s mean Jaccard is {ends}, and the intervals overlap."
-    better = (
-        "Longer descriptions are told better" if last["mean"] > first["mean"] else "Longer descriptions are told worse"
+    low, high = (bins.sort("mean", maintain_order=True).row(row, named=True) for row in (0, -1))
+    between = (
+        f" The extremes lie between: {figure(low['mean'])} for {low['label']} words, {figure(high['mean'])} for "
+        f"{high['label']}."
+        if low["high"] < high["low"] and {low["label"], high["label"]} != {first["label"], last["label"]}
+        else ""
     )
-    top = bins.row(int(bins["mean"].arg_max() or 0), named=True)
-    most = "" if top in (first, last) else f" It is highest for {top['label']} words, {figure(top['mean'])}."
-    return f"{better}: {model}'s mean Jaccard is {ends}.{most}"
+    if first["high"] < last["low"] or last["high"] < first["low"]:
+        better = "better" if last["mean"] > first["mean"] else "worse"
+        return f"Long descriptions are told {better} than short ones: {model}'s mean Jaccard is {ends}.{between}"
+    return f"Long descriptions are not told better than short ones: {model}'s mean Jaccard is {ends}.{between}"
 
 
 def say_sizes(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> str:
@@ -103,8 +105,8 @@ def say_sizes(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> str:
         return f"As many movies were given each number of genres as have it; the mean is {figure(have, 2)}."
     how = "more" if excess[most] > 0 else "fewer"
     return (
-        f"Movies have {figure(have, 2)} genres and were given {figure(given, 2)} on average; {counted(most, 'genre')} "
-        f"{'is' if most == 1 else 'are'} given to {abs(int(excess[most])):,} movies {how} than have that many."
+        f"Movies have {figure(have, 2)} genres and were given {figure(given, 2)} on average; the greatest difference: "
+        f"{abs(int(excess[most])):,} {how} movies were given {counted(most, 'genre')} than have as many."
     )
 
 

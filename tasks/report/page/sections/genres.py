@@ -135,12 +135,16 @@ def say_confusion(table: pl.DataFrame) -> str:
     given = table.filter(pl.col("tp") + pl.col("fp") > 0).with_columns(
         share=pl.col("fp") / (pl.col("tp") + pl.col("fp"))
     )
-    parts = []
-    for rows, what in ((missed, "missed in {} of its movies"), (given, "wrong in {} of the movies it is given")):
-        if rows.height:
-            row = rows.sort("share", "genre", descending=[True, False]).row(0, named=True)
-            parts.append(f"{row['genre']} is {what.format(percent(row['share']))}")
-    return f"{', and '.join(parts)}, more than any other." if parts else "No genre was there or was given."
+    tops = [
+        rows.sort("share", "genre", descending=[True, False]).row(0, named=True) if rows.height else None
+        for rows in (missed, given)
+    ]
+    parts = [
+        f"{top['genre']} is {what.format(percent(top['share']))}"
+        for top, what in zip(tops, ("missed in {} of its movies", "wrong in {} of the movies it is given"), strict=True)
+        if top is not None
+    ]
+    return f"More than any other genre, {', and '.join(parts)}." if parts else "No genre was there or was given."
 
 
 def say_instead(instead: NDArray[np.float64], genres: list[str]) -> str:

@@ -30,11 +30,15 @@ def say_training(history: pl.DataFrame) -> str:
         return "The Jaccard on validation was never measured."
     best = known.sort("validation_jaccard", "epoch", descending=[True, False]).row(0, named=True)
     highest = figure(best["validation_jaccard"])
-    say = f"The Jaccard on validation is highest after {best['epoch']:.3g} epochs, at {highest}"
+    say = f"The Jaccard on validation is highest after {_epochs(best['epoch'])}, at {highest}"
     if known.height == 1:
         return f"{say}, the only time it was measured."
     last = known.row(-1, named=True)
     if last["epoch"] == best["epoch"]:
         gain = last["validation_jaccard"] - known["validation_jaccard"][-2]
         return f"{say}, the last point: it was still rising, by {figure(gain)} since the point before."
-    return f"{say}; until the end, at {last['epoch']:.3g} epochs, it fell to {figure(last['validation_jaccard'])}."
+    return f"{say}; until the end, after {_epochs(last['epoch'])}, it fell to {figure(last['validation_jaccard'])}."
+
+
+def _epochs(number: float) -> str:
+    return "1 epoch" if number == 1 else f"{number:.3g} epochs"
