@@ -97,6 +97,7 @@ def draw_set_sizes(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> Fig
         bars = axes.bar(places + shift, padded, width=0.38, color=colour, label=name)
         axes.bar_label(bars, [f"{count:,}" if count else "" for count in padded], fontsize=8, padding=1)
     axes.set_xticks(places)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set(xlabel="genres of a movie", ylabel="test movies")
     axes.margins(y=0.12)
     axes.legend()
@@ -117,20 +118,4 @@ def draw_scores(positive: NDArray[np.int64], negative: NDArray[np.int64], edges:
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set(xlim=(0, 1), xlabel="score of a genre", ylabel="scores (logarithmic)")
     axes.legend()
-    return figure
-
-
-def draw_cost(costs: pl.DataFrame, title: str) -> Figure:
-    """Draw `quality` against `cost` (logarithmic) of each `model`; the best one stands out."""
-    known = costs.drop_nulls().filter(pl.col("cost") > 0)
-    figure = new_figure(WIDTH_IN, 4.6)
-    axes = figure.add_subplot()
-    axes.set_xscale("log")
-    colours = [ORANGE if row == 0 else BLUE for row in range(known.height)]
-    axes.scatter(known["cost"], known["quality"], c=colours, s=34, zorder=3)
-    axes.set(xlabel=title, ylabel="Jaccard on test")
-    axes.margins(x=0.12, y=0.1)
-    axes.grid(color=PAPER_TINT)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,g}"))
-    place_labels(axes, known.select("cost", "quality").to_numpy(), [drawable(name) for name in known["model"]])
     return figure

@@ -1,12 +1,10 @@
 """What models cost. Owns the section's figures and wording."""
 
-from functools import partial
 from typing import Any, Final
 
 import polars as pl
 
 from tasks.report.page.blocks import Picture, Section, Words
-from tasks.report.page.pictures import draw_cost
 from tasks.report.page.sections.ranking import COSTS, leaderboard_table
 from tasks.report.page.sources import Sources
 from tasks.report.page.wording import figure, percent
@@ -25,10 +23,6 @@ def cost_section(sources: Sources) -> Section | None:
     pareto = sources.paths.results / "pareto.svg"
     if pareto.is_file():
         blocks.append(Picture("pareto", "Quality against cost", say_frontier(board), file=pareto, is_wide=True))
-    elif RATE in costs:
-        points = board.select("model", quality="test_jaccard", cost=RATE)
-        draw = partial(draw_cost, points, "movies predicted a second (logarithmic): further right is faster")
-        blocks.append(Picture("cost", "Quality against speed", say_frontier(board), draw))
     shown = ["test_jaccard", *costs]
     blocks.append(leaderboard_table(board, [column for column in shown if column in board.columns], "costs", "Costs"))
     blocks.append(

@@ -15,7 +15,7 @@ from tasks.report.page.wording import UNDEFINED, counted, figure, listed, percen
 from tasks.report.pictures import draw_genres
 
 MOST_MODELS: Final = 16  # of a heat map
-HEAT_METRICS: Final = ("precision", "recall", "f1")
+HEAT_METRICS: Final = {"precision": "precision", "recall": "recall", "f1": "F1"}
 
 
 def genres_section(sources: Sources) -> Section:
@@ -201,7 +201,8 @@ def _heat_maps(sources: Sources) -> list[Picture]:
         what = f"the {len(genres)} genres with {'fewest' if name == 'few' else 'most'} movies"
         sentence = say_heat(values["f1"], genres, [model.name for model in models], what) + more
         labels = [f"{genre}: {count:,}" for genre, count in rows.iter_rows()]
-        draw = partial(draw_model_genres, values, labels, [model.name for model in models])
+        shown = {HEAT_METRICS[metric]: shares for metric, shares in values.items()}
+        draw = partial(draw_model_genres, shown, labels, [model.name for model in models])
         title = f"Genres with {name} movies, over models"
         pictures.append(Picture(f"heat_{name}", title, sentence, draw, is_wide=True))
     return pictures
