@@ -16,6 +16,7 @@ from tasks.errors import DataError
 from tasks.report.page.blocks import Picture, Section
 
 TEMPLATE: Final = Path(__file__).with_name("page.html")
+BLOCKS: Final = Path(__file__).with_name("blocks.html")  # which the template includes
 STYLE: Final = Path(__file__).with_name("page.css")
 SCRIPT: Final = Path(__file__).with_name("page.js")
 LARGEST_SVG: Final = 150_000  # bytes; above, the PNG is taken if it is smaller

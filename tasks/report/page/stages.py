@@ -11,7 +11,7 @@ from tasks.paths import DataPaths
 from tasks.picture import picture_files, write_picture
 from tasks.report.exhibits import EXHIBITS_FILE
 from tasks.report.page.blocks import Picture, Section
-from tasks.report.page.render import SCRIPT, STYLE, TEMPLATE, pictures_of, render_page
+from tasks.report.page.render import BLOCKS, SCRIPT, STYLE, TEMPLATE, pictures_of, render_page
 from tasks.report.page.sections.answers import answers_section, lengths_section
 from tasks.report.page.sections.cost import cost_section
 from tasks.report.page.sections.features import features_section
@@ -58,7 +58,7 @@ def write_report(
     code = (
         Path(__file__).parents[1],
         *(Path(module.__file__) for module in (tasks.coloured, tasks.picture)),
-        *(TEMPLATE, STYLE, SCRIPT),
+        *(TEMPLATE, BLOCKS, STYLE, SCRIPT),
     )
     stage = Stage(
         "report", paths.results, (REPORT_FILE, *files), inputs, config, code, ("jinja2", "matplotlib", "polars")

@@ -128,7 +128,7 @@ def test_every_text_of_the_data_is_escaped(text: str) -> None:
 
 def test_the_page_can_be_read_by_ear(text: str) -> None:
     page = Page(text)
-    assert all(len(image["alt"] or "") > 30 for image in page.images)
+    assert all(len(image["alt"] or "") > 15 for image in page.images)
     assert len(page.images) > 12
     assert page.tags["caption"] == page.tags["table"]
     assert not page.scopeless
