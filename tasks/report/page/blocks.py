@@ -41,7 +41,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the first cell of each row is its head."""
+    """A table; one cell of each row, by default the first, is the row's head."""
 
     kind: ClassVar[str] = "table"
 
@@ -53,6 +53,8 @@ class Table:
     is_sortable: bool = False
     is_folded: bool = False  # shown when asked for
     marked: frozenset[int] = frozenset()  # rows that stand out
+    head: int = 0  # which cell of a row names it
+    is_compact: bool = False  # cells hold figures and short names, which do not wrap
 
 
 @dataclass(frozen=True)

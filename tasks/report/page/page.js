@@ -1,4 +1,4 @@
-// Sorts tables by a column. Without this script the tables are whole and in their own order.
+// Lets readers sort tables. Without this script the page is whole, and tables keep their own order.
 for (const table of document.querySelectorAll("table.sortable")) {
   const heads = [...table.tHead.rows[0].cells];
   heads.forEach((head, column) => {
@@ -9,6 +9,18 @@ for (const table of document.querySelectorAll("table.sortable")) {
     button.addEventListener("click", () => sort(table, heads, column));
   });
 }
+
+// What scrolls sideways must be within reach of the keyboard; what does not would only be in its way.
+const boxes = new ResizeObserver((entries) => {
+  for (const { target } of entries) {
+    const scrolls = target.scrollWidth > target.clientWidth;
+    const attributes = { tabindex: "0", role: "region", "aria-label": target.dataset.label };
+    for (const [name, value] of Object.entries(attributes)) {
+      scrolls ? target.setAttribute(name, value) : target.removeAttribute(name);
+    }
+  }
+});
+document.querySelectorAll(".scroll").forEach((box) => boxes.observe(box));
 
 function sort(table, heads, column) {
   const numeric = heads[column].classList.contains("number");

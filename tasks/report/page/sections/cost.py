@@ -23,7 +23,7 @@ def cost_section(sources: Sources) -> Section | None:
     pareto = sources.paths.results / "pareto.svg"
     if pareto.is_file():
         blocks.append(Picture("pareto", "Quality against cost", say_frontier(board), file=pareto, is_wide=True))
-    shown = ["test_jaccard", *costs]
+    shown = ["model", "test_jaccard", *costs]
     blocks.append(leaderboard_table(board, [column for column in shown if column in board.columns], "costs", "Costs"))
     blocks.append(
         Words(

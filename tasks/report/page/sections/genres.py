@@ -135,16 +135,17 @@ def say_confusion(table: pl.DataFrame) -> str:
     given = table.filter(pl.col("tp") + pl.col("fp") > 0).with_columns(
         share=pl.col("fp") / (pl.col("tp") + pl.col("fp"))
     )
-    tops = [
-        rows.sort("share", "genre", descending=[True, False]).row(0, named=True) if rows.height else None
-        for rows in (missed, given)
-    ]
-    parts = [
-        f"{top['genre']} is {what.format(percent(top['share']))}"
-        for top, what in zip(tops, ("missed in {} of its movies", "wrong in {} of the movies it is given"), strict=True)
-        if top is not None
-    ]
-    return f"More than any other genre, {', and '.join(parts)}." if parts else "No genre was there or was given."
+    missed, given = (rows.sort("share", "genre", descending=[True, False]).head(1) for rows in (missed, given))
+    if missed.is_empty() or given.is_empty():
+        return "No genre was there, or none was given."
+    wrong = f"wrong in {percent(given['share'][0])} of the movies it is given"
+    if missed["genre"][0] != given["genre"][0]:
+        wrong = f"{given['genre'][0]} is {wrong}"
+    return (
+        f"More than any other genre, {missed['genre'][0]} is missed in {percent(missed['share'][0])} of its movies, "
+        "and "
+        f"{wrong}."
+    )
 
 
 def say_instead(instead: NDArray[np.float64], genres: list[str]) -> str:

@@ -59,12 +59,13 @@ class Explained:
 def say_colours(explained: tuple[Explained, ...]) -> str:
     """Say what colours mean, or that there are none."""
     names = [each.model.name for each in explained if each.pieces]
+    signs = "✓ right, ✗ wrong, ○ missed; beside each genre its score."
     if not names:
-        return "No explanations were computed in this run: the texts stand without colours."
+        return f"{signs} No explanations were computed in this run: the texts stand without colours."
     return (
-        f"Words that speak for a genre in the eyes of {listed(names)} are coloured differently from words that speak "
-        "against "
-        "it, the stronger the more; the numbers are contributions to the log-odds of its score."
+        f"{signs} Words that speak for a genre in the eyes of {listed(names)} are coloured differently from words that "
+        "speak "
+        "against it, the stronger the more; the numbers are contributions to the log-odds of its score."
     )
 
 
@@ -99,7 +100,7 @@ def say_disagreement(best: Model, rival: Model) -> str:
     if same == total:
         return f"{best.name} and {rival.name}, the best model of another kind, answer every movie the same."
     return (
-        f"{best.name} and {rival.name}, the best model of another kind ({rival.kind.replace('-', ' ')}), say the same "
+        f"{best.name} and {rival.name}, the best model of another kind ({rival.kind}), say the same "
         "of "
         f"{percent(same / total)} of the movies; {best.name} is nearer the truth for {ahead:,} and {rival.name} for "
         f"{behind:,}."

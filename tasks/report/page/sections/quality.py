@@ -57,12 +57,22 @@ def say_dropped(dropped: Mapping[str, int]) -> str:
 
 def _rows(counts: Mapping[str, int], reasons: Mapping[str, str]) -> list[tuple[Cell, ...]]:
     rows = []
-    for name, count in counts.items():
+    for name, count in sorted(counts.items(), key=lambda item: (item[0].partition("/")[0], -item[1], item[0])):
         doing, _, rule = name.partition("/")
         if doing in _DOINGS:
-            why = reasons.get(rule, "The same movie in several listings." if doing == "merged" else "")
+            why = say_reason(reasons.get(rule, "The same movie in several listings." if doing == "merged" else ""))
             rows.append((Cell(rule.replace("_", " ")), Cell(_DOINGS[doing]), Cell(f"{count:,}", count), Cell(why)))
     return rows
+
+
+def say_reason(reason: str) -> str:
+    """Return a rule's reason without what only says where it departs from the earlier system.
+
+    >>> say_reason("The genre is excluded. Mends: a name may hold another."), say_reason("Mends: runs are one space.")
+    ('The genre is excluded.', 'Runs are one space.')
+    """
+    own, _, mended = reason.partition("Mends: ")
+    return own.strip() or mended[:1].upper() + mended[1:]
 
 
 def _say_annotation(sources: Sources) -> str:

@@ -12,7 +12,7 @@ from tasks.report.page.wording import METRICS, figure, listed, metric_title
 from tasks.report.published import beside_published
 
 COSTS: Final = re.compile(r"(_s|_mb|_per_s|_bytes)$")
-_MAIN: Final = ("rank", "model", "rule", "val_jaccard", "test_jaccard", "behind", "test_f1_samples", "test_f1_macro",
+_MAIN: Final = ("rank", "model", "val_jaccard", "test_jaccard", "behind", "test_f1_samples", "test_f1_macro",
                 "test_at_least_one")  # fmt: skip
 _BOUNDS: Final = ("_low", "_high")
 _RULES: Final = {
@@ -47,13 +47,20 @@ def leaderboard_table(
     board: pl.DataFrame, columns: Sequence[str], name: str, caption: str, *, is_folded: bool = False
 ) -> Table:
     """Return columns of the leaderboard as a table to sort; intervals stand in the cells of their figures."""
-    columns = [
-        "model",
-        *(column for column in columns if column != "model" and board[column].null_count() < board.height),
-    ]
+    columns = [column for column in columns if board[column].null_count() < board.height]
     heads = [Column(metric_title(column), board[column].dtype.is_numeric()) for column in columns]
     rows = [[_cell(board, column, row) for column in columns] for row in board.iter_rows(named=True)]
-    return Table(name, caption, heads, rows, is_sortable=board.height > 1, is_folded=is_folded, marked=frozenset([0]))
+    return Table(
+        name,
+        caption,
+        heads,
+        rows,
+        is_sortable=board.height > 1,
+        is_folded=is_folded,
+        marked=frozenset([0]),
+        head=columns.index("model"),
+        is_compact=True,
+    )
 
 
 def say_leader(board: pl.DataFrame) -> str:
