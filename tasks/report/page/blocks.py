@@ -64,6 +64,7 @@ class Words:
     kind: ClassVar[str] = "words"
 
     text: str
+    coloured: str | None = None  # HTML, already escaped, that follows the text
 
 
 @dataclass(frozen=True)

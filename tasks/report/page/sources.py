@@ -33,6 +33,7 @@ class RunFacts:
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
     duration_s: float | None = None
+    promotion: str = ""  # what became of the registered champion, as a sentence
 
 
 @dataclass(frozen=True)

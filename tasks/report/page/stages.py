@@ -80,7 +80,7 @@ def write_report(
 
 def _sections(sources: Sources, facts: RunFacts, exhibits: Path, further: Sequence[Picture]) -> list[Section]:
     sections = [
-        summary_section(sources),
+        summary_section(sources, facts),
         run_section(sources, facts),
         quality_section(sources),
         ranking_section(sources),

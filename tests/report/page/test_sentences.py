@@ -11,11 +11,11 @@ from tasks.report.page.sections.cost import say_frontier, say_trade
 from tasks.report.page.sections.genres import (
     say_confusion,
     say_genres,
-    say_heat,
     say_instead,
     say_support,
     say_undefined,
 )
+from tasks.report.page.sections.heat import say_heat
 from tasks.report.page.sections.labels import say_audit
 from tasks.report.page.sections.quality import say_dropped, say_rows
 from tasks.report.page.sections.ranking import leaderboard_table, say_leader, say_order, say_published

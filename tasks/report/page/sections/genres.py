@@ -1,7 +1,7 @@
 """What the models do on each genre. Owns the section's figures, sentences and pictures."""
 
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -9,13 +9,11 @@ from numpy.typing import NDArray
 
 from tasks.report.confusion import count_instead, draw_confusion, draw_instead
 from tasks.report.page.blocks import Cell, Column, Picture, Section, Table, Words
-from tasks.report.page.pictures import draw_model_genres, draw_support
+from tasks.report.page.pictures import draw_support
+from tasks.report.page.sections.heat import heat_maps
 from tasks.report.page.sources import Sources
 from tasks.report.page.wording import UNDEFINED, counted, figure, listed, percent
 from tasks.report.pictures import draw_genres
-
-MOST_MODELS: Final = 16  # of a heat map
-HEAT_METRICS: Final = {"precision": "precision", "recall": "recall", "f1": "F1"}
 
 
 def genres_section(sources: Sources) -> Section:
@@ -25,7 +23,7 @@ def genres_section(sources: Sources) -> Section:
         Picture("genres", f"Genres of {best.name}", say_genres(table), partial(draw_genres, table)),
         Picture("support", "F1 against the number of movies", say_support(table), partial(draw_support, table)),
         _table(table),
-        *_heat_maps(sources),
+        *heat_maps(sources),
     ]
     genres = table["genre"].to_list()
     instead = count_instead(best.predictions, genres)
@@ -99,36 +97,6 @@ def _course(rho: float) -> str:
     return next(word for bound, word in words.items() if rho >= bound)
 
 
-def say_heat(values: NDArray[np.float64], genres: list[str], models: list[str], what: str) -> str:
-    """Say which genre the models differ most on, by F1, and which model is most often the best.
-
-    Args:
-        values: F1, genres x models; NaN where undefined.
-        genres: of the rows.
-        models: of the columns.
-        what: which genres these are.
-    """
-    rows = np.flatnonzero(np.isfinite(values).all(axis=1))
-    if not rows.size:
-        return f"Of {what}, none has a test movie."
-    known, names = values[rows], [genres[row] for row in rows]
-    if len(models) == 1:
-        row = int(known.argmax())
-        best = figure(float(known[row, 0]), 2)
-        return f"There is one model; of {what}, it tells {names[row]} best, with an F1 of {best}."
-    row = int(np.ptp(known, axis=1).argmax())
-    lowest, highest = int(known[row].argmin()), int(known[row].argmax())
-    if lowest == highest:
-        return f"On each of {what}, all models have the same F1."
-    wins = (known == known.max(axis=1, keepdims=True)).sum(axis=0)
-    return (
-        f"Of {what}, the models differ most on {names[row]}: F1 goes from {figure(float(known[row, lowest]), 2)} "
-        f"({models[lowest]}) to {figure(float(known[row, highest]), 2)} ({models[highest]}). "
-        f"{models[int(wins.argmax())]} has "
-        f"the highest F1, or the same, on {wins.max()} of {len(rows)}."
-    )
-
-
 def say_confusion(table: pl.DataFrame) -> str:
     """Name the genres that are most often missed and most often wrongly given, as shares."""
     missed = table.filter(pl.col("support") > 0).with_columns(share=pl.col("fn") / pl.col("support"))
@@ -180,30 +148,3 @@ def _cell(value: float | None) -> Cell:
     if isinstance(value, int):
         return Cell(f"{value:,}", value)
     return Cell(UNDEFINED if value is None else figure(value), value)
-
-
-def _heat_maps(sources: Sources) -> list[Picture]:
-    support = sources.best.per_genre.select("genre", "support").sort("support", "genre")
-    models = sources.models[:MOST_MODELS]
-    left_out = len(sources.models) - len(models)
-    more = f" The {left_out} last models of the leaderboard are left out." if left_out else ""
-    half = (support.height + 1) // 2
-    groups = {"few": support.head(half), "many": support.slice(half).reverse()}
-    pictures = []
-    for name, rows in groups.items():
-        if rows.is_empty():
-            continue
-        genres = rows["genre"].to_list()
-        values = {metric: np.full((len(genres), len(models)), np.nan) for metric in HEAT_METRICS}
-        for column, model in enumerate(models):
-            own = pl.DataFrame({"genre": genres}).join(model.per_genre, on="genre", how="left", maintain_order="left")
-            for metric, shares in values.items():
-                shares[:, column] = own[metric].cast(pl.Float64).fill_null(float("nan")).to_numpy()
-        what = f"the {len(genres)} genres with {'fewest' if name == 'few' else 'most'} movies"
-        sentence = say_heat(values["f1"], genres, [model.name for model in models], what) + more
-        labels = [f"{genre}: {count:,}" for genre, count in rows.iter_rows()]
-        shown = {HEAT_METRICS[metric]: shares for metric, shares in values.items()}
-        draw = partial(draw_model_genres, shown, labels, [model.name for model in models])
-        title = f"Genres with {name} movies, over models"
-        pictures.append(Picture(f"heat_{name}", title, sentence, draw, is_wide=True))
-    return pictures

@@ -8,11 +8,11 @@ from tasks.report.exhibits import impossible_movies
 from tasks.report.page.blocks import Section, Tile, Tiles, Words
 from tasks.report.page.sections.genres import say_genres, say_undefined
 from tasks.report.page.sections.ranking import say_leader
-from tasks.report.page.sources import Sources
+from tasks.report.page.sources import RunFacts, Sources
 from tasks.report.page.wording import counted, figure, percent
 
 
-def summary_section(sources: Sources) -> Section:
+def summary_section(sources: Sources, facts: RunFacts) -> Section:
     """Say in a few numbers and sentences what the run found."""
     board, best = sources.leaderboard, sources.best
     hopeless = len(impossible_movies(sources.models))
@@ -24,6 +24,7 @@ def summary_section(sources: Sources) -> Section:
         f"{counted(hopeless, 'movie')} {'is' if hopeless == 1 else 'are'} out of reach of every model."
         if hopeless and len(sources.models) > 1
         else "",
+        facts.promotion,
     ]
     blocks: list[Any] = [Tiles(_tiles(sources)), *(Words(sentence) for sentence in sentences if sentence)]
     return Section("summary", "In short", blocks)
