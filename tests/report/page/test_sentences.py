@@ -1,11 +1,15 @@
 """Sentences against small tables whose answers are known."""
 
+import doctest
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import polars as pl
 import pytest
 
+from tasks.report.page import wording
+from tasks.report.page.sections import quality, run
 from tasks.report.page.sections.answers import bin_by_length, say_calibration, say_lengths, say_sizes
 from tasks.report.page.sections.cost import say_frontier, say_trade
 from tasks.report.page.sections.genres import (
@@ -73,9 +77,10 @@ def test_costs() -> None:
 
 
 def test_intervals_stand_in_the_cells_of_their_figures() -> None:
-    table = leaderboard_table(board(FIRST, SURE), ["rank", "behind"], "name", "Caption")
-    assert [column.title for column in table.columns] == ["model", "rank", "behind"]
-    assert [cell.text for cell in table.rows[1]] == ["b", "2", "0.100 (0.050 to 0.150)"]
+    table = leaderboard_table(board(FIRST, SURE), ["rank", "model", "behind"], "name", "Caption")
+    assert [column.title for column in table.columns] == ["rank", "model", "behind"]
+    assert [cell.text for cell in table.rows[1]] == ["2", "b", "0.100 (0.050 to 0.150)"]
+    assert table.head == 1
     assert table.rows[0][2].key is None
 
 
@@ -197,3 +202,9 @@ def test_times_and_paths() -> None:
     assert [say_duration(seconds) for seconds in (119.4, 120, 3600)] == ["119 s", "2 min", "1 h 0 min"]
     assert shorten_paths("from /a/b/c") == "from …/b/c"
     assert shorten_paths(str(Path("sample"))) == "sample"
+
+
+@pytest.mark.parametrize("module", [wording, run, quality])
+def test_examples_in_docstrings_hold(module: ModuleType) -> None:
+    assert doctest.testmod(module).attempted
+    assert not doctest.testmod(module).failed
