@@ -4,8 +4,9 @@
 
 Makes a finished run of that size: movies with invented descriptions, and for each model scores that are the truth and
 noise, more of it from model to model, evaluated as the pipeline does. Only what comes after is measured: the pictures
-of each model, the leaderboard, the choice of exhibits, and the page with all pictures of its own. CPU seconds are of
-this process; the page is logged nowhere. FOLDER keeps the run, to look at the page. Times depend on the machine.
+of each model and the further ones of the best, the leaderboard, the choice of exhibits, and the page with all pictures
+of its own. CPU seconds are of this process; the page is logged nowhere. FOLDER keeps the run, to look at the page.
+Times depend on the machine.
 """
 
 import argparse
@@ -32,6 +33,8 @@ from tasks.schema import DEFAULT_SEED, GENRES, MOVIES, SPLITS
 from tasks.scores import write_scores
 
 WORDS = ("a", "the", "of", "in", "on", "farm", "sheriff", "ghost", "love", "war", "train", "city", "robot", "family")
+
+EACH_MODEL, BEST_MODEL = ("confusion", "calibration"), ("predicted_instead", "per_genre")  # as the pipeline draws
 
 
 def write_movies(paths: DataPaths, movies: int, genres: Sequence[str]) -> NDArray[np.bool_]:
@@ -98,7 +101,8 @@ def main() -> None:
         truth = write_movies(paths, options.movies, genres)
         folders = write_models(paths, truth, genres, options.models)
         steps: dict[str, Callable[[], object]] = {
-            "pictures of each model": lambda: [write_model_pictures(model) for model in folders],
+            "pictures of each model": lambda: [write_model_pictures(model, EACH_MODEL) for model in folders],
+            "pictures of the best": lambda: write_model_pictures(folders[0], BEST_MODEL),
             "leaderboard": lambda: write_leaderboard(folders, paths.results),
             "exhibits": lambda: write_exhibits(folders, paths),
             "report": lambda: write_report(folders, paths, RunFacts()),

@@ -78,10 +78,11 @@ def impossible_movies(models: Sequence[Model]) -> list[int]:
     return list(rows[np.argsort(-ranks[:, rows].mean(axis=0), kind="stable")].tolist())
 
 
-def _best_rank_of_true(model: Model) -> NDArray[np.float64]:
+def _best_rank_of_true(model: Model) -> NDArray[np.int64]:
     """Return the rank, from 1, of the highest score that a movie's own genres have; one of equal scores counts best."""
     own = np.where(model.truth, model.scores.scores, -np.inf).max(axis=1)
-    return 1.0 + (model.scores.scores > own[:, None]).sum(axis=1)
+    higher: NDArray[np.int64] = (model.scores.scores > own[:, None]).sum(axis=1)
+    return higher + 1
 
 
 def _good(model: Model) -> list[int]:

@@ -41,10 +41,12 @@ def place_labels(axes: Axes, points: NDArray[np.float64], labels: Sequence[str])
     """
     if not len(points):
         return
-    axes.figure.draw_without_rendering()  # the layout decides how far apart points are
-    to_points = 72 / axes.figure.dpi
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.draw_without_rendering()  # the layout decides how far apart points are
+    to_points = 72 / figure.dpi
     at = axes.transData.transform(points) * to_points
-    frame = axes.get_window_extent().extents * to_points
+    frame = np.array(axes.get_window_extent().extents) * to_points
     font = FontProperties(family="DejaVu Sans", size=SIZE_PT)
     widths = [TextPath((0, 0), label, prop=font).get_extents().width if label.strip() else 0.0 for label in labels]
     taken = [np.array([x - 3, y - 3, x + 3, y + 3]) for x, y in at]

@@ -57,7 +57,8 @@ def write_report(
     config = {**asdict(facts), "further": [[picture.name, picture.title, picture.sentence] for picture in further]}
     code = (
         Path(__file__).parents[1],
-        *(Path(module.__file__) for module in (tasks.coloured, tasks.picture)),
+        Path(tasks.coloured.__file__),
+        Path(tasks.picture.__file__),
         *(TEMPLATE, BLOCKS, STYLE, SCRIPT),
     )
     stage = Stage(

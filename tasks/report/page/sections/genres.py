@@ -78,8 +78,8 @@ def say_support(table: pl.DataFrame) -> str:
     known = table.drop_nulls("f1").filter(pl.col("support") > 0)
     if known.height < 3 or known["support"].n_unique() < 2 or known["f1"].n_unique() < 2:
         return "Too few genres differ in F1 and in number of movies to tell a connection."
-    ranks = [known[name].rank().to_numpy() for name in ("support", "f1")]
-    rho = float(np.corrcoef(*ranks)[0, 1])
+    ranks = [known[name].rank().to_list() for name in ("support", "f1")]
+    rho = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
     x, y = np.log(known["support"].to_numpy()), known["f1"].to_numpy()
     off = y - np.polyval(np.polyfit(x, y, 1), x)
     row = int(np.abs(off).argmax())

@@ -56,7 +56,7 @@ def say_dropped(dropped: Mapping[str, int]) -> str:
 
 
 def _rows(counts: Mapping[str, int], reasons: Mapping[str, str]) -> list[tuple[Cell, ...]]:
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for name, count in sorted(counts.items(), key=lambda item: (item[0].partition("/")[0], -item[1], item[0])):
         doing, _, rule = name.partition("/")
         if doing in _DOINGS:

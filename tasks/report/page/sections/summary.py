@@ -53,8 +53,9 @@ def _tiles(sources: Sources) -> list[Tile]:
     tiles = [Tile(sources.best.name, "best model", f"of {counted(len(sources.models), 'model')}")]
     for column, title, note in rows:
         value = first.get(column)
-        is_share = column in {"test_at_least_one", "test_exact_match"} and value is not None
-        tiles.append(Tile(percent(value) if is_share else figure(value), title, _interval(first, column) or note))
+        is_share = column in {"test_at_least_one", "test_exact_match"}
+        written = percent(value) if is_share and value is not None else figure(value)
+        tiles.append(Tile(written, title, _interval(first, column) or note))
     return tiles
 
 
