@@ -166,18 +166,20 @@ def test_the_page_is_small_and_its_bytes_are_the_same_each_time(text: str, tmp_p
 
 def test_one_model_whose_answers_are_all_the_same(tmp_path: Path, write_run: WriteRun) -> None:
     paths = DataPaths(tmp_path)
-    folders = write_run(paths, {"tree": [[0.0, 0.9, 0.0]] * 60}, TRUE)
+    folders = write_run(paths, {"original-logreg-tfidf": [[0.0, 0.9, 0.0]] * 60}, TRUE)
     (folders[0] / "fit.json").write_text("{}")
     stale = paths.results / "pictures" / "old.svg"
     stale.parent.mkdir()
     stale.touch()
     text = (write_report(folders, paths, RunFacts()).folder / REPORT_FILE).read_text(encoding="utf-8")
     page = Page(text)
-    assert "tree is the only model of this run" in text
+    assert "original-logreg-tfidf is the only model of this run" in text
     assert "Every movie was given 1 genre" in text
     assert "without colours" in text
     assert not {"labels", "features", "training", "movies-disagreement"} & set(page.ids)
     assert "disagree" not in text
+    assert "table-published" in page.ids
+    assert "1 of 1 published Jaccards are exceeded here" in text
     assert not stale.exists()
 
 

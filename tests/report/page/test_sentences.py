@@ -22,7 +22,7 @@ from tasks.report.page.sections.genres import (
 from tasks.report.page.sections.heat import say_heat
 from tasks.report.page.sections.labels import say_audit
 from tasks.report.page.sections.quality import say_dropped, say_rows
-from tasks.report.page.sections.ranking import leaderboard_table, say_leader, say_order, say_published
+from tasks.report.page.sections.ranking import COSTS, leaderboard_table, say_leader, say_order, say_published
 from tasks.report.page.sections.run import say_duration, shorten_paths
 from tasks.report.page.sections.summary import say_use
 from tasks.report.page.sections.training import say_training
@@ -82,6 +82,21 @@ def test_intervals_stand_in_the_cells_of_their_figures() -> None:
     assert [cell.text for cell in table.rows[1]] == ["2", "b", "0.100 (0.050 to 0.150)"]
     assert table.head == 1
     assert table.rows[0][2].key is None
+
+
+def test_columns_that_are_new_to_the_page_are_shown_by_their_kind() -> None:
+    new = {
+        "model_memory_mb": 5.5,
+        "test_jaccard_low": 0.45,
+        "test_jaccard_high": 0.55,
+        "test_mean_average_precision": 0.7,
+    }
+    table = board(FIRST).with_columns(pl.lit(value).alias(name) for name, value in new.items())
+    shown = leaderboard_table(table, ["model", "test_jaccard", "test_mean_average_precision"], "name", "Caption")
+    assert [column.title for column in shown.columns] == ["model", "Jaccard", "mean average precision"]
+    assert shown.rows[0][1].text == "0.500 (0.450 to 0.550)"
+    assert [column for column in table.columns if COSTS.search(column)] == ["predict_docs_per_s", "model_memory_mb"]
+    assert wording.metric_title("model_memory_mb") == "model memory, MB"
 
 
 def test_published_figures() -> None:
