@@ -7,7 +7,9 @@ import pytest
 
 from tasks.errors import DataError
 from tasks.paths import DataPaths
+from tasks.report import task
 from tasks.report.exhibits import EACH, EXHIBITS_FILE, write_exhibits
+from tasks.report.page.sources import RunFacts
 from tasks.schema import EXHIBITS, ROLES
 
 WriteRun = Callable[..., list[Path]]
@@ -71,3 +73,15 @@ def test_a_leaderboard_of_other_models_is_an_error(paths: DataPaths, write_run: 
     folders = write_run(paths, {"tree": BEST, "svm": RIVAL})
     with pytest.raises(DataError, match="ranks other models"):
         write_exhibits(folders[:1], paths)
+
+
+def test_the_tasks_work_in_the_data_folder_and_link_the_page(
+    paths: DataPaths, write_run: WriteRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    links: list[str] = []
+    monkeypatch.setattr(task, "create_link_artifact", lambda link, **_: links.append(link))
+    folders = write_run(paths, {"tree": BEST, "svm": RIVAL})
+    assert task.choose_exhibits.fn(folders).skipped
+    result = task.report.fn(folders, RunFacts())
+    assert links == [(result.folder / "report.html").as_uri()]
+    assert (paths.results / "report.html").is_file()

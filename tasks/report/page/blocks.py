@@ -36,7 +36,6 @@ class Column:
 
     title: str
     is_number: bool = False
-    note: str = ""  # what the title abbreviates
 
 
 @dataclass(frozen=True)
