@@ -92,3 +92,13 @@ PREDICTIONS: Final = pl.Schema(
         "jaccard": pl.Float64(),  # null for a movie without a true genre
     }
 )
+
+# data/results/exhibits.parquet: the test movies that the report shows, by role and rank.
+ROLES: Final = ("good", "bad", "disagreement", "impossible", "doubtful")
+EXHIBITS: Final = pl.Schema(
+    {
+        "movie_id": pl.String(),
+        "role": pl.String(),  # one of ROLES
+        "rank": pl.Int64(),  # from 1 within a role, the most telling first
+    }
+)

@@ -3,10 +3,15 @@
 from pathlib import Path
 
 from prefect import task
+from prefect.artifacts import create_link_artifact
 from prefect.cache_policies import NO_CACHE
 
 from tasks.paths import data_paths
 from tasks.report.cross_validation import render_cross_validation
+from tasks.report.exhibits import write_exhibits
+from tasks.report.page.blocks import Picture
+from tasks.report.page.sources import RunFacts
+from tasks.report.page.stages import REPORT_FILE, write_report
 from tasks.report.stages import write_leaderboard, write_model_pictures
 from tasks.report.training import write_training_curves
 from tasks.stage import StageResult
@@ -35,3 +40,18 @@ def leaderboard(model_folders: list[Path]) -> StageResult:
 def tabulate_folds(folders: list[Path]) -> str:
     """Return the table of the cross-validated models, the best first."""
     return render_cross_validation(folders)
+
+
+@task(name="choose exhibits", task_run_name="choose exhibits", cache_policy=NO_CACHE, persist_result=False)
+def choose_exhibits(model_folders: list[Path]) -> StageResult:
+    """Choose the test movies that the report shows, so that models can explain them."""
+    return write_exhibits(model_folders, data_paths())
+
+
+@task(name="report", task_run_name="report", cache_policy=NO_CACHE, persist_result=False)
+def report(model_folders: list[Path], facts: RunFacts, further: tuple[Picture, ...] = ()) -> StageResult:
+    """Write the report of a run to the results folder and link it from the run in Prefect."""
+    result = write_report(model_folders, data_paths(), facts, further)
+    page = result.folder / REPORT_FILE
+    create_link_artifact(page.as_uri(), link_text=str(page), key="report", description="The report of this run")
+    return result

@@ -1,0 +1,120 @@
+"""Which test movies people look at. Owns the choice and its stage; shows nothing.
+
+Every choice is made by numbers alone, so that a reader sees the model's typical extremes and not somebody's favourites.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tasks.paths import DataPaths
+from tasks.report.page.sources import LABEL_AUDIT_FILE, LEADERBOARD_FILE, Model, Sources, read_sources
+from tasks.schema import EXHIBITS
+from tasks.stage import Stage, StageResult, run_stage
+
+EXHIBITS_FILE: Final = "exhibits.parquet"
+EACH: Final = 6  # movies of a role
+SUGGESTED: Final = 3  # a score suggests a genre when it is among a movie's so many highest
+
+
+def write_exhibits(model_folders: Sequence[Path], paths: DataPaths) -> StageResult:
+    """Choose the test movies that the report shows and write `exhibits.parquet` (`schema.EXHIBITS`) to the results.
+
+    Raises:
+        DataError: the leaderboard is missing or of other models, or what a model left cannot be read.
+    """
+    sources = read_sources(model_folders, paths)
+    files = [model.folder / f"{name}_test.parquet" for model in sources.models for name in ("predictions", "scores")]
+    kinds = [model.folder / "train.stage.json" for model in sources.models]
+    audit = paths.results / LABEL_AUDIT_FILE
+    inputs = (paths.results / LEADERBOARD_FILE, *files, *(path for path in (*kinds, audit) if path.is_file()))
+    code = (Path(__file__), Path(__file__).parent / "page" / "sources.py")
+    stage = Stage("exhibits", paths.results, (EXHIBITS_FILE,), inputs, {}, code, ("numpy", "polars"))
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        exhibits = choose_exhibits(sources)
+        exhibits.write_parquet(folder / EXHIBITS_FILE)
+        return dict(exhibits.group_by("role", maintain_order=True).len().iter_rows())
+
+    return run_stage(stage, build)
+
+
+def choose_exhibits(sources: Sources) -> pl.DataFrame:
+    """Return `schema.EXHIBITS`: at most `EACH` movies of each role, the most telling first.
+
+    - good: all genres right, of those the surest, several genres before one; each set of genres once.
+    - bad: all genres wrong, of those the surest of a wrong genre; each set of predicted genres once.
+    - disagreement: the best model and its rival differ most in Jaccard, half of them to the rival's advantage.
+    - impossible: see `impossible_movies`.
+    - doubtful: the first of the label audit that are test movies.
+    """
+    ids = sources.best.predictions["movie_id"].to_list()
+    audit = sources.audit
+    doubted = [] if audit is None else audit["movie_id"].unique(maintain_order=True).to_list()
+    rows = {
+        "good": _good(sources.best),
+        "bad": _bad(sources.best),
+        "disagreement": _disagreements(sources.best, sources.rival) if sources.rival else [],
+        "impossible": impossible_movies(sources.models)[:EACH],
+        "doubtful": [ids.index(movie) for movie in doubted if movie in set(ids)][:EACH],
+    }
+    chosen = [(ids[row], role, rank) for role, found in rows.items() for rank, row in enumerate(found, start=1)]
+    return pl.DataFrame(chosen, schema=EXHIBITS, orient="row")
+
+
+def impossible_movies(models: Sequence[Model]) -> list[int]:
+    """Return the rows of movies that every model has all wrong, though none is close, the farthest first.
+
+    None is close when in no model one of the movie's genres is among its `SUGGESTED` highest scores. This compares
+    scores within a movie and model only, so that it holds for models whose scores are no probabilities.
+    """
+    wrong = np.all([model.jaccard == 0 for model in models], axis=0)
+    ranks = np.array([_best_rank_of_true(model) for model in models])
+    rows = np.flatnonzero(wrong & np.all(ranks > SUGGESTED, axis=0))
+    return list(rows[np.argsort(-ranks[:, rows].mean(axis=0), kind="stable")].tolist())
+
+
+def _best_rank_of_true(model: Model) -> NDArray[np.int64]:
+    """Return the rank, from 1, of the highest score that a movie's own genres have; one of equal scores counts best."""
+    own = np.where(model.truth, model.scores.scores, -np.inf).max(axis=1)
+    higher: NDArray[np.int64] = (model.scores.scores > own[:, None]).sum(axis=1)
+    return higher + 1
+
+
+def _good(model: Model) -> list[int]:
+    rows = np.flatnonzero(model.jaccard == 1)
+    scores = np.where(model.truth, model.scores.scores, np.inf).min(axis=1)
+    has_several = model.truth.sum(axis=1) > 1
+    order = rows[np.lexsort((-scores[rows], ~has_several[rows]))]
+    return _each_once(order, model.truth)
+
+
+def _bad(model: Model) -> list[int]:
+    rows = np.flatnonzero((model.jaccard == 0) & model.decided.any(axis=1))
+    wrong = np.where(model.decided, model.scores.scores, -np.inf).max(axis=1)
+    own = np.where(model.truth, model.scores.scores, 0).max(axis=1)
+    order = rows[np.argsort(-(wrong - own)[rows], kind="stable")]
+    return _each_once(order, model.decided)
+
+
+def _disagreements(best: Model, rival: Model) -> list[int]:
+    difference = np.nan_to_num(best.jaccard - rival.jaccard)
+    distance = np.zeros(len(difference))
+    if best.scores.genres == rival.scores.genres:
+        distance = np.abs(best.scores.scores - rival.scores.scores).sum(axis=1)
+    order = np.lexsort((-distance, -np.abs(difference)))
+    ahead = [int(row) for row in order if difference[row] > 0]
+    behind = [int(row) for row in order if difference[row] < 0]
+    return [*ahead[: EACH - EACH // 2], *behind[: EACH // 2]]
+
+
+def _each_once(rows: Iterable[int], sets: NDArray[np.bool_]) -> list[int]:
+    """Return the first `EACH` rows with different sets of genres."""
+    first: dict[bytes, int] = {}
+    for row in rows:
+        first.setdefault(sets[row].tobytes(), int(row))
+    return list(first.values())[:EACH]

@@ -1,0 +1,199 @@
+"""What the page is made from: the files that stages left, read once. Owns which files; computes nothing."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tasks.errors import DataError
+from tasks.paths import DataPaths
+from tasks.schema import PREDICTIONS
+from tasks.scores import Scores, read_scores, truth_matrix
+
+LEADERBOARD_FILE: Final = "leaderboard.csv"
+LABEL_AUDIT_FILE: Final = "label_audit.csv"
+_MODEL_FILES: Final = ("metrics.json", "per_genre.csv", "predictions_test.parquet", "scores_test.parquet")
+_OPTIONAL_MODEL_FILES: Final = ("fit.json", "history.csv", "calibration.csv", "reliability.csv", "train.stage.json",
+                                "explanations.parquet", "importance.parquet")  # fmt: skip
+_GENRE_METRICS: Final = ("precision", "recall", "f1", "jaccard", "average_precision", "threshold")
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What a run's tracking knows of it and no file of a stage says."""
+
+    name: str = ""
+    run_id: str = ""
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    duration_s: float | None = None
+    promotion: str = ""  # what became of the registered champion, as a sentence
+
+
+@dataclass(frozen=True)
+class Model:
+    """An evaluated model, as the files of its folder tell."""
+
+    name: str
+    folder: Path
+
+    @cached_property
+    def predictions(self) -> pl.DataFrame:
+        """`schema.PREDICTIONS` of the test movies."""
+        return read_parquet(self.folder / "predictions_test.parquet").select(*PREDICTIONS)
+
+    @cached_property
+    def scores(self) -> Scores:
+        """Of the test movies, in the order of the predictions."""
+        return read_scores(self.folder / "scores_test.parquet")
+
+    @cached_property
+    def per_genre(self) -> pl.DataFrame:
+        """One row a genre; the metrics of one without a test movie are null."""
+        path = self.folder / "per_genre.csv"
+        try:
+            return pl.read_csv(path, schema_overrides=dict.fromkeys(_GENRE_METRICS, pl.Float64))
+        except (OSError, pl.exceptions.PolarsError) as error:
+            raise DataError(f"{path} is missing or damaged ({error}); evaluate the model again") from error
+
+    @cached_property
+    def kind(self) -> str:
+        """What sort of model it is: its classifier, "fine-tuned encoder" or "ensemble"."""
+        spec = read_json(self.folder / "train.stage.json").get("config", {}).get("model", {})
+        return str(spec.get("classifier", {}).get("kind", "fine-tuned encoder" if "encoder" in spec else "ensemble"))
+
+    @cached_property
+    def truth(self) -> NDArray[np.bool_]:
+        """Which test movie has which genre, (n_movies, n_genres)."""
+        return truth_matrix(self.predictions["true_genres"].to_list(), self.scores.genres)
+
+    @cached_property
+    def decided(self) -> NDArray[np.bool_]:
+        """Which test movie was given which genre, (n_movies, n_genres)."""
+        return truth_matrix(self.predictions["predicted_genres"].to_list(), self.scores.genres)
+
+    @cached_property
+    def jaccard(self) -> NDArray[np.float64]:
+        """Of each test movie; NaN for one without a genre."""
+        return self.predictions["jaccard"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+    def optional_table(self, name: str) -> pl.DataFrame | None:
+        """Return a table that not every model has, or None."""
+        path = self.folder / name
+        if not path.is_file():
+            return None
+        try:
+            return pl.read_csv(path) if path.suffix == ".csv" else read_parquet(path)
+        except pl.exceptions.PolarsError as error:
+            raise DataError(f"{path} is damaged ({error}); delete it and run the stage that makes it again") from error
+
+
+@dataclass(frozen=True)
+class Sources:
+    """All that the page is made from."""
+
+    paths: DataPaths
+    leaderboard: pl.DataFrame
+    models: tuple[Model, ...]  # in the leaderboard's order
+
+    @property
+    def best(self) -> Model:
+        """The first of the leaderboard."""
+        return self.models[0]
+
+    @cached_property
+    def rival(self) -> Model | None:
+        """The best model of another kind than the best one."""
+        return next((model for model in self.models if model.kind != self.best.kind), None)
+
+    @cached_property
+    def movies(self) -> pl.DataFrame:
+        """The test movies, in the order of the predictions, with all that is known of them."""
+        ids = self.best.predictions.select("movie_id")
+        movies = ids.join(read_parquet(self.paths.movies), on="movie_id", how="left", maintain_order="left")
+        if movies["description"].null_count():
+            raise DataError(f"{self.paths.movies} lacks test movies of {self.best.folder}; train the models again")
+        return movies
+
+    @property
+    def audit(self) -> pl.DataFrame | None:
+        """The label audit, most doubtful first, if there is one."""
+        path = self.paths.results / LABEL_AUDIT_FILE
+        if not path.is_file():
+            return None
+        texts = ("movie_id", "movie_name", "given_genres", "doubted", "reason")
+        return pl.read_csv(path, schema_overrides=dict.fromkeys(texts, pl.String)).sort("quality", maintain_order=True)
+
+    def inputs(self) -> tuple[Path, ...]:
+        """Return every file that the page may show something of, as far as it is there."""
+        of_models = [model.folder / name for model in self.models for name in _MODEL_FILES]
+        results = self.paths.results
+        optional = [
+            *(model.folder / name for model in self.models for name in _OPTIONAL_MODEL_FILES),
+            *(results / name for name in (LABEL_AUDIT_FILE, "label_audit_effect.csv")),
+            *sidecars(self.paths),
+            self.paths.dropped,
+        ]
+        there = [path for path in optional if path.is_file()]
+        return (results / LEADERBOARD_FILE, self.paths.movies, *of_models, *there)
+
+
+def read_sources(model_folders: Sequence[Path], paths: DataPaths) -> Sources:
+    """Open what the page is made from; models stand in the order of the leaderboard.
+
+    Raises:
+        DataError: the leaderboard is missing, or is not of these models.
+    """
+    path = paths.results / LEADERBOARD_FILE
+    try:
+        leaderboard = pl.read_csv(
+            path, schema_overrides={"model": pl.String, "rule": pl.String}, infer_schema_length=None
+        )
+        names = leaderboard["model"].to_list()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path} is missing or damaged ({error}); rank the models first") from error
+    folders = {folder.name: folder for folder in model_folders}
+    if set(names) != set(folders) or not names:
+        raise DataError(f"{path} ranks other models than {', '.join(sorted(folders))}; rank these models first")
+    return Sources(paths, leaderboard, tuple(Model(name, folders[name]) for name in names))
+
+
+def sidecars(paths: DataPaths) -> tuple[Path, ...]:
+    """Return the sidecars of the stages that made the data."""
+    return (
+        paths.clean / "clean.stage.json",
+        paths.conllu.parent / "annotate.stage.json",
+        paths.splits.parent / "split.stage.json",
+    )
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a file, an empty one where there is no file.
+
+    Raises:
+        DataError: the file holds no object.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path} is damaged ({error}); delete it and run the stage that makes it again") from error
+
+
+def read_parquet(path: Path) -> pl.DataFrame:
+    """Return a table.
+
+    Raises:
+        DataError: the file is missing or damaged.
+    """
+    try:
+        return pl.read_parquet(path, glob=False)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path} is missing or damaged ({error}); run the stage that makes it again") from error

@@ -1,0 +1,111 @@
+"""The stage of the page. Owns its files and inputs, and the order of its sections."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final
+
+import tasks.coloured
+import tasks.picture
+from tasks.paths import DataPaths
+from tasks.picture import picture_files, write_picture
+from tasks.report.exhibits import EXHIBITS_FILE
+from tasks.report.page.blocks import Picture, Section
+from tasks.report.page.render import BLOCKS, SCRIPT, STYLE, TEMPLATE, pictures_of, render_page
+from tasks.report.page.sections.answers import answers_section, lengths_section
+from tasks.report.page.sections.cost import cost_section
+from tasks.report.page.sections.features import features_section
+from tasks.report.page.sections.genres import genres_section
+from tasks.report.page.sections.labels import labels_section
+from tasks.report.page.sections.movies import movies_section
+from tasks.report.page.sections.quality import quality_section
+from tasks.report.page.sections.ranking import ranking_section
+from tasks.report.page.sections.run import run_section, shorten_paths
+from tasks.report.page.sections.summary import summary_section
+from tasks.report.page.sections.training import training_section
+from tasks.report.page.sources import RunFacts, Sources, read_parquet, read_sources
+from tasks.stage import Stage, StageResult, run_stage
+
+REPORT_FILE: Final = "report.html"
+PICTURES_FOLDER: Final = "pictures"
+TITLE: Final = "Movie genres from descriptions"
+_BORROWED: Final = ("leaderboard", "pareto")  # pictures of other stages that lie in the results
+
+
+def write_report(
+    model_folders: Sequence[Path], paths: DataPaths, facts: RunFacts, further: Sequence[Picture] = ()
+) -> StageResult:
+    """Write `report.html` and its pictures, `pictures/*.{svg,png}`, to the results folder.
+
+    Args:
+        model_folders: of the models of the leaderboard.
+        paths: the data folder with leaderboard, exhibits and, where they were made, explanations and label audit.
+        facts: what tracking knows of the run.
+        further: pictures of other stages about what speaks for a genre, with their `file`.
+
+    Raises:
+        DataError: leaderboard or exhibits are missing, or what a stage left cannot be read.
+    """
+    sources = read_sources(model_folders, paths)
+    exhibits = paths.results / EXHIBITS_FILE
+    borrowed = [paths.results / f"{name}.{form}" for name in _BORROWED for form in ("svg", "png")]
+    given = [picture.file for picture in further if picture.file is not None]
+    inputs = (*sources.inputs(), exhibits, *given, *(path for path in borrowed if path.is_file()))
+    sections = _sections(sources, facts, exhibits, further)
+    pictures = pictures_of(sections)
+    files = tuple(f"{PICTURES_FOLDER}/{name}" for name in picture_files([picture.name for picture in pictures]))
+    config = {**asdict(facts), "further": [[picture.name, picture.title, picture.sentence] for picture in further]}
+    code = (
+        Path(__file__).parents[1],
+        Path(tasks.coloured.__file__),
+        Path(tasks.picture.__file__),
+        *(TEMPLATE, BLOCKS, STYLE, SCRIPT),
+    )
+    stage = Stage(
+        "report", paths.results, (REPORT_FILE, *files), inputs, config, code, ("jinja2", "matplotlib", "polars")
+    )
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        (folder / PICTURES_FOLDER).mkdir()
+        for picture in pictures:
+            if picture.draw is not None:
+                write_picture(folder / PICTURES_FOLDER, picture.name, picture.draw)
+        page = render_page(sections, folder / PICTURES_FOLDER, TITLE, _subtitle(sources, facts))
+        (folder / REPORT_FILE).write_text(page, encoding="utf-8")
+        return {"sections": len(sections), "pictures": len(pictures), "bytes": len(page.encode())}
+
+    result = run_stage(stage, build)
+    _remove_pictures_except(files, paths.results)
+    return result
+
+
+def _sections(sources: Sources, facts: RunFacts, exhibits: Path, further: Sequence[Picture]) -> list[Section]:
+    sections = [
+        summary_section(sources, facts),
+        run_section(sources, facts),
+        quality_section(sources),
+        ranking_section(sources),
+        cost_section(sources),
+        genres_section(sources),
+        lengths_section(sources),
+        answers_section(sources),
+        movies_section(sources, read_parquet(exhibits)),
+        labels_section(sources),
+        features_section(sources, further),
+        training_section(sources),
+    ]
+    return [section for section in sections if section is not None]
+
+
+def _subtitle(sources: Sources, facts: RunFacts) -> str:
+    name = shorten_paths(facts.name) if facts.name else f"{len(sources.models)} models"
+    return (
+        f"Report of {name}: {sources.best.predictions.height:,} test movies, {len(sources.best.scores.genres)} genres."
+    )
+
+
+def _remove_pictures_except(files: Sequence[str], results: Path) -> None:
+    """Remove what an earlier report drew and this one does not."""
+    for path in (results / PICTURES_FOLDER).glob("*"):
+        if f"{PICTURES_FOLDER}/{path.name}" not in files:
+            path.unlink()

@@ -1,0 +1,86 @@
+"""Numbers and lists as people read them. Owns the wording that all sections share."""
+
+from collections.abc import Sequence
+from typing import Final
+
+UNDEFINED: Final = "undefined"
+METRICS: Final = {
+    "jaccard": "Jaccard",
+    "f1_samples": "F1 (samples)",
+    "f1_micro": "F1 (micro)",
+    "f1_macro": "F1 (macro)",
+    "f1_weighted": "F1 (weighted)",
+    "precision_samples": "precision",
+    "recall_samples": "recall",
+    "hamming_loss": "Hamming loss",
+    "exact_match": "exact match",
+    "at_least_one": "at least one right",
+    "at_least_two": "at least two right",
+}
+
+
+def figure(value: float | None, decimals: int = 3) -> str:
+    """Write a number, or say that there is none.
+
+    >>> figure(1234.5, 0), figure(0.12345), figure(None)
+    ('1,234', '0.123', 'undefined')
+    """
+    return UNDEFINED if value is None or value != value else f"{value:,.{decimals}f}"  # noqa: PLR0124  NaN
+
+
+def percent(share: float) -> str:
+    """Write a share of one in per cent, and never a share of something as nothing, nor a part as the whole.
+
+    >>> percent(0.931), percent(0.0004), percent(0.0), percent(0.9999)
+    ('93 %', 'under 1 %', '0 %', 'over 99 %')
+    """
+    rounded = round(100 * share)
+    if share > 0 and rounded == 0:
+        return "under 1 %"
+    if share < 1 and rounded == 100:
+        return "over 99 %"
+    return f"{rounded} %"
+
+
+def counted(number: int, noun: str) -> str:
+    """Write a number with its noun.
+
+    >>> counted(1, "movie"), counted(2300, "movie")
+    ('1 movie', '2,300 movies')
+    """
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Write names as a sentence does.
+
+    >>> listed(["a"]), listed(["a", "b", "c"]), listed(list("abcdefgh"), 3)
+    ('a', 'a, b and c', 'a, b, c and 5 more')
+    """
+    shown = list(names[:most])
+    if len(names) > most:
+        return f"{', '.join(shown)} and {len(names) - most:,} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+
+
+def metric_title(column: str) -> str:
+    """Return a column of the leaderboard as its heading.
+
+    >>> metric_title("test_f1_macro"), metric_title("val_jaccard"), metric_title("peak_memory_mb")
+    ('F1 (macro)', 'Jaccard on validation', 'peak memory, MB')
+    """
+    known = {
+        "fit_s": "fit, s",
+        "predict_docs_per_s": "movies a second",
+        "model_mb": "size, MB",
+        "chosen_by": "chosen by",
+    }
+    if column in known:
+        return known[column]
+    part, _, metric = column.partition("_")
+    if part in {"test", "val"}:
+        return METRICS.get(metric, metric.replace("_", " ")) + (" on validation" if part == "val" else "")
+    words = column.replace("_", " ")
+    for ending, unit in ((" mb", "MB"), (" s", "s")):
+        words = f"{words.removesuffix(ending)}, {unit}" if words.endswith(ending) else words
+    return words

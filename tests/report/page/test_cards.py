@@ -1,0 +1,71 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import polars as pl
+
+from tasks.paths import DataPaths
+from tasks.report.page.cards import Explained, movie_card
+from tasks.report.page.sources import Sources, read_sources
+
+WriteRun = Callable[..., list[Path]]
+
+TEXT = "A <b>ghost</b> & a farm"
+BEST, RIVAL = [0.7, 0.9, 0.1], [0.6, 0.1, 0.2]
+
+
+def explain(folder: Path, *rows: tuple[str, str, int | None, int | None, str | None, float]) -> None:
+    columns = {"genre": pl.String, "source": pl.String, "start": pl.Int32, "end": pl.Int32, "piece": pl.String,
+               "contribution": pl.Float64}  # fmt: skip
+    table = pl.DataFrame(rows, schema=columns, orient="row")
+    table.select(pl.lit("tt0000").alias("movie_id"), pl.all()).write_parquet(folder / "explanations.parquet")
+
+
+def sources(paths: DataPaths, write_run: WriteRun) -> Sources:
+    folders = write_run(paths, {"tree": [BEST], "svm": [RIVAL]}, [("Drama", "War")], [TEXT])
+    return read_sources(folders, paths)
+
+
+def test_a_card_tells_right_wrong_and_missed_genres_by_score(paths: DataPaths, write_run: WriteRun) -> None:
+    run = sources(paths, write_run)
+    card = movie_card(run, 0, (Explained(run.best),))
+    assert card.title == "Movie 0 (1990)"
+    assert card.text == TEXT
+    assert not card.reasons
+    (line,) = card.lines
+    assert (line.right, line.wrong, line.missed) == ([("Drama", "0.90")], [("Comedy", "0.70")], [("War", "0.10")])
+
+
+def test_reasons_are_of_wrong_genres_first_and_coloured_where_they_are_spans(
+    paths: DataPaths, write_run: WriteRun
+) -> None:
+    run = sources(paths, write_run)
+    start = TEXT.index("ghost")
+    explain(
+        run.best.folder,
+        ("Drama", "description", start, start + 5, "ghost", 0.5),
+        ("Comedy", "description", start, start + 5, "ghost", -0.25),
+        ("Comedy", "director", 0, 3, "Ann", 2.0),
+        ("Comedy", "rest", None, None, None, 0.1),
+        ("Comedy", "year", None, None, "1990", 0.0),
+    )
+    card = movie_card(run, 0, (Explained(run.best),))
+    assert card.text == ""
+    assert [reason.title for reason in card.reasons] == ["Comedy in the eyes of tree", "Drama in the eyes of tree"]
+    assert card.reasons[0].pieces == [
+        ("director: Ann", "+2.00", True),
+        ("ghost", "−0.25", False),
+        ("all else", "+0.10", True),
+    ]
+    assert card.reasons[0].coloured is not None
+    assert "<b>" not in card.reasons[0].coloured
+    assert ">ghost</span>" in card.reasons[0].coloured
+
+
+def test_two_models_explain_the_genre_on_which_they_differ_most(paths: DataPaths, write_run: WriteRun) -> None:
+    run = sources(paths, write_run)
+    assert run.rival
+    for model in (run.best, run.rival):
+        explain(model.folder, *((genre, "rest", None, None, None, 1.0) for genre in ("Comedy", "Drama")))
+    card = movie_card(run, 0, (Explained(run.best), Explained(run.rival)))
+    assert [reason.title for reason in card.reasons] == ["Drama in the eyes of tree", "Drama in the eyes of svm"]
+    assert card.text == TEXT

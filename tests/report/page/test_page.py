@@ -1,0 +1,191 @@
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tasks.errors import DataError
+from tasks.paths import DataPaths
+from tasks.report.exhibits import EXHIBITS_FILE
+from tasks.report.page.blocks import Picture
+from tasks.report.page.sources import RunFacts
+from tasks.report.page.stages import REPORT_FILE, write_report
+
+WriteRun = Callable[..., list[Path]]
+
+ATTACK = "<script>alert(1)</script><img src=x onerror='alert(2)'> a farmer & his \"war\""
+TRUE = [("Comedy",), ("Drama",), ("Comedy", "Drama")] * 20  # War has no test movie
+FACTS = RunFacts(
+    "pipeline /home/somebody/data/raw", "abc123", {"seed": "1", "source": "/home/somebody/data/raw"}, {}, 90.0
+)
+SECTIONS = {
+    "summary", "run", "quality", "leaderboard", "cost", "genres", "lengths", "answers", "movies", "labels", "features",
+    "training",
+}  # fmt: skip
+
+
+class Page(HTMLParser):
+    """What the tests ask of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: Counter[str] = Counter()
+        self.ids: list[str] = []
+        self.links: list[str] = []
+        self.addresses: list[str] = []
+        self.images: list[dict[str, str | None]] = []
+        self.headings: list[int] = []
+        self.scopeless = 0
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attributes: list[tuple[str, str | None]]) -> None:
+        given = dict(attributes)
+        self.tags[tag] += 1
+        self.ids += [given["id"] or ""] if "id" in given else []
+        self.links += [given["href"] or ""] if tag == "a" else []
+        self.addresses += [given[name] or "" for name in ("src", "srcset", "data", "action", "poster") if name in given]
+        self.images += [given] if tag == "img" else []
+        self.headings += [int(tag[1])] if re.fullmatch(r"h\d", tag) else []
+        self.scopeless += tag == "th" and "scope" not in given
+        assert not any(name.startswith("on") for name in given), (tag, given)
+
+
+@pytest.fixture(scope="module")
+def paths(tmp_path_factory: pytest.TempPathFactory) -> DataPaths:
+    return DataPaths(tmp_path_factory.mktemp("finished"))
+
+
+@pytest.fixture(scope="module")
+def text(paths: DataPaths, write_run: WriteRun) -> str:
+    """The page of a run with everything that a page can show, and an attack in every text of the data."""
+    folders = write_everything(paths, write_run)
+    result = write_report(folders, paths, FACTS, [further(paths)])
+    assert write_report(folders, paths, FACTS, [further(paths)]).skipped
+    return (result.folder / REPORT_FILE).read_text(encoding="utf-8")
+
+
+def write_everything(paths: DataPaths, write_run: WriteRun) -> list[Path]:
+    random = np.random.default_rng(3)
+    scores = {name: random.random((60, 3)) for name in ("tree-a", "svm-b", "svm-c")}
+    folders = write_run(paths, scores, TRUE, [f"{ATTACK} {'so ' * (number % 30)}" for number in range(60)])
+    best = folders[0].parent / pl.read_csv(paths.results / "leaderboard.csv")["model"][0]
+    exhibits = pl.read_parquet(paths.results / EXHIBITS_FILE)
+    explanations = [
+        (movie, genre, "description", start, start + 6, "farmer", 0.5)
+        for movie in exhibits["movie_id"].unique(maintain_order=True)
+        for genre in ("Comedy", "Drama", "War")
+        for start in [ATTACK.index("farmer")]
+    ]
+    columns = ["movie_id", "genre", "source", "start", "end", "piece", "contribution"]
+    pl.DataFrame(explanations, schema=columns, orient="row").write_parquet(best / "explanations.parquet")
+    importance = {"genre": ["War"], "kind": ["word"], "feature": [ATTACK], "weight": [1.0], "movies": [4]}
+    pl.DataFrame(importance).write_parquet(best / "importance.parquet")
+    history = {"epoch": [1.0, 2.0], "train_loss": [2.0, 1.0], "validation_loss": [2.0, 1.0]}
+    pl.DataFrame({**history, "validation_jaccard": [0.1, 0.2]}).write_csv(best / "history.csv")
+    audit = {"movie_id": ["tt0001"], "movie_name": [ATTACK], "given_genres": ["Drama"], "doubted": ["lacks War"]}
+    audit |= {"quality": [0.01], "reason": [ATTACK], "scores_from": ["tree-a, test"]}
+    pl.DataFrame(audit).write_csv(paths.results / "label_audit.csv")
+    counts = {"rows_read": 90, "movies_kept": 60, "dropped/tba": 30, "merged/same_movie": 0}
+    paths.dropped.write_text(json.dumps({"counts": counts, "rules": [{"name": "tba", "reason": ATTACK}]}))
+    return folders
+
+
+def further(paths: DataPaths) -> Picture:
+    return Picture("bars", "Bars", "What to see.", file=paths.results / "leaderboard.svg")
+
+
+def test_every_section_is_there_and_every_entry_of_the_contents_leads_to_it(text: str) -> None:
+    page = Page(text)
+    assert set(page.ids) >= SECTIONS
+    assert len(set(page.ids)) == len(page.ids)
+    targets = [link.removeprefix("#") for link in page.links]
+    assert set(targets) == SECTIONS | {"content"}
+    assert set(targets) <= set(page.ids)
+
+
+def test_nothing_comes_from_elsewhere(text: str) -> None:
+    page = Page(text)
+    assert page.addresses
+    assert all(address.startswith("data:image/") for address in page.addresses)
+    assert all(link.startswith("#") for link in page.links)
+    assert page.tags["script"] == 1
+    assert not {"link", "iframe", "object", "base"} & page.tags.keys()
+    assert "@import" not in text
+    assert "url(" not in text
+    assert "/home/somebody" not in text
+
+
+def test_every_text_of_the_data_is_escaped(text: str) -> None:
+    assert "<script>alert" not in text
+    assert "<img src=x" not in text
+    assert "&lt;script&gt;alert(1)" in text
+
+
+def test_the_page_can_be_read_by_ear(text: str) -> None:
+    page = Page(text)
+    assert all(len(image["alt"] or "") > 15 for image in page.images)
+    assert len(page.images) > 12
+    assert page.tags["caption"] == page.tags["table"]
+    assert not page.scopeless
+    assert {"main", "nav", "header", "footer"} <= page.tags.keys()
+    assert page.headings[0] == 1
+    assert all(after <= before + 1 for before, after in zip(page.headings, page.headings[1:], strict=False))
+
+
+def test_words_are_coloured_where_they_were_explained(text: str) -> None:
+    assert re.search(r"<span[^>]*>farmer</span>", text)
+    assert "without colours" not in text
+
+
+def test_a_genre_without_a_test_movie_is_undefined_and_not_zero(text: str) -> None:
+    assert "War has no test movie" in text
+    row = re.search(r'<th scope="row" data-key="War">War</th>.*?</tr>', text, re.DOTALL)
+    assert row
+    assert row[0].count("undefined") >= 3
+
+
+def test_pictures_lie_beside_the_page_in_both_forms(paths: DataPaths, text: str) -> None:
+    del text
+    names = Counter(path.stem for path in (paths.results / "pictures").iterdir())
+    assert names["support"] == 2
+    assert set(names.values()) == {2}
+    assert len(names) > 10
+
+
+def test_the_page_is_small_and_its_bytes_are_the_same_each_time(text: str, tmp_path: Path, write_run: WriteRun) -> None:
+    again = DataPaths(tmp_path)
+    result = write_report(write_everything(again, write_run), again, FACTS, [further(again)])
+    assert (result.folder / REPORT_FILE).read_text(encoding="utf-8") == text
+    assert len(text.encode()) < 4_000_000
+
+
+def test_one_model_whose_answers_are_all_the_same(tmp_path: Path, write_run: WriteRun) -> None:
+    paths = DataPaths(tmp_path)
+    folders = write_run(paths, {"original-logreg-tfidf": [[0.0, 0.9, 0.0]] * 60}, TRUE)
+    (folders[0] / "fit.json").write_text("{}")
+    stale = paths.results / "pictures" / "old.svg"
+    stale.parent.mkdir()
+    stale.touch()
+    text = (write_report(folders, paths, RunFacts()).folder / REPORT_FILE).read_text(encoding="utf-8")
+    page = Page(text)
+    assert "original-logreg-tfidf is the only model of this run" in text
+    assert "Every movie was given 1 genre" in text
+    assert "without colours" in text
+    assert not {"labels", "features", "training", "movies-disagreement"} & set(page.ids)
+    assert "disagree" not in text
+    assert "table-published" in page.ids
+    assert "1 of 1 published Jaccards are exceeded here" in text
+    assert not stale.exists()
+
+
+def test_a_report_without_exhibits_says_what_is_missing(tmp_path: Path, write_run: WriteRun) -> None:
+    paths = DataPaths(tmp_path)
+    folders = write_run(paths, {"tree": [[0.0, 0.9, 0.0]] * 6})
+    (paths.results / EXHIBITS_FILE).unlink()
+    with pytest.raises(DataError, match=r"exhibits\.parquet"):
+        write_report(folders, paths, RunFacts())

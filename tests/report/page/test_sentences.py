@@ -1,0 +1,225 @@
+"""Sentences against small tables whose answers are known."""
+
+import doctest
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tasks.report.page import wording
+from tasks.report.page.sections import quality, run
+from tasks.report.page.sections.answers import bin_by_length, say_calibration, say_lengths, say_sizes
+from tasks.report.page.sections.cost import say_frontier, say_trade
+from tasks.report.page.sections.genres import (
+    say_confusion,
+    say_genres,
+    say_instead,
+    say_support,
+    say_undefined,
+)
+from tasks.report.page.sections.heat import say_heat
+from tasks.report.page.sections.labels import say_audit
+from tasks.report.page.sections.quality import say_dropped, say_rows
+from tasks.report.page.sections.ranking import COSTS, leaderboard_table, say_leader, say_order, say_published
+from tasks.report.page.sections.run import say_duration, shorten_paths
+from tasks.report.page.sections.summary import say_use
+from tasks.report.page.sections.training import say_training
+
+
+def board(*rows: tuple[str, float, float | None, float | None, float | None, float]) -> pl.DataFrame:
+    columns = ["model", "test_jaccard", "behind", "behind_low", "behind_high", "predict_docs_per_s"]
+    schema = {"model": pl.String, **dict.fromkeys(columns[1:], pl.Float64)}
+    table = pl.DataFrame(rows, schema=schema, orient="row")
+    return table.with_row_index("rank", offset=1).with_columns(rule=pl.lit("global"), chosen_by=pl.lit("jaccard"))
+
+
+FIRST = ("a", 0.5, None, None, None, 10.0)
+SURE = ("b", 0.4, 0.1, 0.05, 0.15, 1000.0)
+UNSURE = ("c", 0.48, 0.02, -0.01, 0.05, 100.0)
+EQUAL = ("d", 0.5, 0.0, 0.0, 0.0, 5.0)
+AHEAD = ("e", 0.52, -0.02, -0.05, 0.01, 5.0)
+
+
+def genres(*rows: tuple[str, int, int, int, int, float | None]) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=["genre", "support", "tp", "fp", "fn", "f1"], orient="row")
+
+
+@pytest.mark.parametrize(
+    ("rows", "expected"),
+    [
+        ([FIRST], ["a is the only model", "0.500"]),
+        ([FIRST, SURE], ["a leads", "0.100 more than b", "0.050 to 0.150", "chance does not explain"]),
+        ([FIRST, UNSURE, SURE], ["chance could explain its distance to c."]),
+        ([FIRST, EQUAL], ["d has exactly the same", "validation alone"]),
+        ([FIRST, AHEAD], ["0.020 less than e", "chance could explain its distance to e"]),
+        ([FIRST, ("f", None, None, None, None, 1.0)], ["undefined"]),
+    ],
+)
+def test_the_leader(rows: list[tuple[str, float, float, float, float, float]], expected: list[str]) -> None:
+    sentence = say_leader(board(*rows))
+    assert all(part in sentence for part in expected), sentence
+
+
+def test_the_order_names_a_model_that_the_test_would_put_first() -> None:
+    assert "on the test alone e would be first" in say_order(board(FIRST, AHEAD, SURE))
+    assert "the test puts the same model first" in say_order(board(FIRST, EQUAL))
+    assert "no other model" in say_order(board(FIRST))
+
+
+def test_costs() -> None:
+    assert "c has 96 % of its Jaccard at 100 movies a second, 10 times as fast" in say_trade(board(FIRST, UNSURE, SURE))
+    assert "no model with at least 90 %" in say_trade(board(FIRST, SURE))
+    assert say_frontier(board(FIRST, UNSURE, SURE, EQUAL)).startswith("3 of 4 models")
+    assert say_frontier(board(FIRST, UNSURE, SURE, EQUAL)).endswith("b, c, a.")
+    assert say_frontier(board(FIRST)) == "a is the only model."
+
+
+def test_intervals_stand_in_the_cells_of_their_figures() -> None:
+    table = leaderboard_table(board(FIRST, SURE), ["rank", "model", "behind"], "name", "Caption")
+    assert [column.title for column in table.columns] == ["rank", "model", "behind"]
+    assert [cell.text for cell in table.rows[1]] == ["2", "b", "0.100 (0.050 to 0.150)"]
+    assert table.head == 1
+    assert table.rows[0][2].key is None
+
+
+def test_columns_that_are_new_to_the_page_are_shown_by_their_kind() -> None:
+    new = {
+        "model_memory_mb": 5.5,
+        "test_jaccard_low": 0.45,
+        "test_jaccard_high": 0.55,
+        "test_mean_average_precision": 0.7,
+    }
+    table = board(FIRST).with_columns(pl.lit(value).alias(name) for name, value in new.items())
+    shown = leaderboard_table(table, ["model", "test_jaccard", "test_mean_average_precision"], "name", "Caption")
+    assert [column.title for column in shown.columns] == ["model", "Jaccard", "mean average precision"]
+    assert shown.rows[0][1].text == "0.500 (0.450 to 0.550)"
+    assert [column for column in table.columns if COSTS.search(column)] == ["predict_docs_per_s", "model_memory_mb"]
+    assert wording.metric_title("model_memory_mb") == "model memory, MB"
+
+
+def test_published_figures() -> None:
+    rows = {"model": ["a", "b"], "published_jaccard": [0.3, 0.4], "ours_jaccard": [0.5, 0.3]}
+    assert "1 of 2 published Jaccards are exceeded here; the greatest distance is a's, 0.500 against 0.300" in (
+        say_published(pl.DataFrame(rows))
+    )
+
+
+def test_genres_are_best_and_worst_equal_undefined_or_never_found() -> None:
+    undefined = ("War", 0, 0, 0, 0, None)
+    table = genres(("Drama", 9, 8, 1, 1, 0.8), ("Music", 4, 0, 0, 4, 0.0), undefined)
+    assert say_genres(table) == (
+        "Drama is told best, with an F1 of 0.80, and Music worst, with 0.00. Music was never found."
+    )
+    assert say_undefined(table).startswith("War has no test movie: its")
+    assert say_undefined(table.head(2)) == ""
+    assert say_genres(table.tail(1)) == "No genre has a test movie, so every F1 is undefined."
+    assert "same F1, 0.50" in say_genres(genres(("A", 1, 1, 1, 0, 0.5), ("B", 1, 1, 1, 0, 0.5)))
+
+
+def test_support_names_the_exception() -> None:
+    rows = [(name, 10**power, 1, 1, 1, 0.2 * power) for power, name in enumerate("abcd", start=1)]
+    sentence = say_support(genres(*rows, ("Western", 12, 1, 1, 1, 0.9)))
+    assert "exception is Western, with 0.90 for 12 movies, more than" in sentence
+    assert "clearly rises" in say_support(genres(*rows))
+    assert say_support(genres(*rows[:2])).startswith("Too few")
+
+
+def test_heat_maps_name_the_widest_genre_and_the_best_model() -> None:
+    values = np.array([[0.1, 0.7], [0.5, 0.4], [np.nan, np.nan], [0.2, 0.3]])
+    sentence = say_heat(values, ["A", "B", "C", "D"], ["one", "two"], "the 4 genres")
+    assert (
+        "most on A: F1 goes from 0.10 (one) to 0.70 (two). two has the highest F1, or the same, on 2 of 3" in sentence
+    )
+    assert "tells B best" in say_heat(values[:2, :1], ["A", "B"], ["one"], "the 2 genres")
+    assert "the same F1" in say_heat(np.full((2, 2), 0.5), ["A", "B"], ["one", "two"], "the 2 genres")
+    assert "none has a test movie" in say_heat(values[2:3], ["C"], ["one", "two"], "the 1 genres")
+
+
+def test_confusion() -> None:
+    table = genres(("Drama", 10, 9, 9, 1, 0.6), ("Music", 4, 1, 0, 3, 0.4))
+    assert say_confusion(table) == (
+        "More than any other genre, Music is missed in 75 % of its movies, and Drama is wrong in 50 % of the movies it "
+        "is "
+        "given."
+    )
+    instead = np.array([[0.0, 2, 1, 3], [0, 0, 1, 1]])
+    assert say_instead(instead, ["A", "B"]) == (
+        "The most frequent: B in 2 movies of 3 where A was missed; in 50 % of all misses no wrong genre was said."
+    )
+    assert say_instead(np.zeros((2, 4)), ["A", "B"]) == "No genre was missed in any movie."
+
+
+def test_lengths_are_binned_with_equal_ones_together() -> None:
+    words = np.repeat([5, 20], 40)
+    jaccard = np.where(words == 5, 0.2, 0.6) + np.tile([0.05, -0.05], 40)
+    bins = bin_by_length(words, np.append(jaccard[:-1], np.nan))
+    assert bins["label"].to_list() == ["5", "20"]
+    assert bins["movies"].to_list() == [40, 39]
+    assert say_lengths("a", bins).startswith(
+        "Long descriptions are told better than short ones: a's mean Jaccard is 0.200"
+    )
+    assert "not told better" in say_lengths("a", bin_by_length(words, np.tile([0.0, 1.0], 40)))
+    assert "All descriptions are about as long" in say_lengths("a", bin_by_length(np.full(9, 7), np.ones(9)))
+    assert bin_by_length(np.array([], np.int64), np.array([]))["movies"].to_list() == [0]
+
+
+def test_set_sizes() -> None:
+    assert "2 more movies were given 1 genre than have as many" in say_sizes(np.array([0, 3, 3]), np.array([0, 5, 2]))
+    assert say_sizes(np.array([0, 3, 3]), np.array([0, 6])) == (
+        "Every movie was given 1 genre; they have 1.50 on average, from 1 to 2."
+    )
+    assert say_sizes(np.array([0, 3]), np.array([0, 2, 1])).startswith("Movies have 1.00 genres and were given 1.33")
+
+
+def test_calibration_may_not_help() -> None:
+    table = pl.DataFrame(
+        {"genre": ["A", "B"], "positives": [5, 5], "ece_raw": [0.1, 0.1], "ece_calibrated": [0.1, 0.3]}
+    )
+    assert "does not lower the mean error over genres, 0.100 before and 0.200 after" in say_calibration(table)
+    assert "B, by 0.300" in say_calibration(table)
+    assert say_calibration(table.with_columns(positives=0)).startswith("No genre")
+
+
+def test_training_is_best_at_its_end_or_before() -> None:
+    history = pl.DataFrame({"epoch": [1.0, 2.0, 3.0], "validation_jaccard": [0.3, 0.5, 0.4]})
+    assert say_training(history) == (
+        "The Jaccard on validation is highest after 2 epochs, at 0.500; until the end, after 3 epochs, it fell to "
+        "0.400."
+    )
+    assert "still rising, by 0.200" in say_training(history.head(2))
+    assert "the only time" in say_training(history.head(1))
+
+
+def test_rows_and_reasons() -> None:
+    counts = {"rows_read": 100, "movies_kept": 60, "dropped/tba": 30, "dropped/no_genre": 5, "merged/same_movie": 5}
+    assert say_rows(counts).startswith("Of 100 rows read, 60 movies are left (60 %): 35 rows dropped; 5 rows were")
+    assert say_rows({}).startswith("No counts")
+    assert say_dropped({"tba": 30, "no_genre": 5}) == "“tba” accounts for 30 of 35 dropped rows (86 %)."
+    assert say_dropped({"tba": 30}) == "All 30 dropped rows have one reason: “tba”."
+
+
+def test_the_label_audit_names_the_most_doubted_genre() -> None:
+    audit = pl.DataFrame({"movie_id": ["1", "2", "3"], "doubted": ["lacks War", "is not War", "lacks Film-Noir"]})
+    assert "for 3 movies, most often about War (67 % of them)" in say_audit(audit)
+    assert say_audit(audit.clear()) == "The label audit doubts no movie."
+
+
+def test_what_answers_are_worth() -> None:
+    assert "at least one genre right for 75, and exactly the right set for 25" in say_use(
+        np.array([0, 0.5, 0.5, 1, np.nan])
+    )
+    assert say_use(np.array([np.nan])).startswith("No test movie has a genre")
+
+
+def test_times_and_paths() -> None:
+    assert [say_duration(seconds) for seconds in (119.4, 120, 3600)] == ["119 s", "2 min", "1 h 0 min"]
+    assert shorten_paths("from /a/b/c") == "from …/b/c"
+    assert shorten_paths(str(Path("sample"))) == "sample"
+
+
+@pytest.mark.parametrize("module", [wording, run, quality])
+def test_examples_in_docstrings_hold(module: ModuleType) -> None:
+    assert doctest.testmod(module).attempted
+    assert not doctest.testmod(module).failed
