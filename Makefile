@@ -9,7 +9,7 @@ PREFECT_PORT ?= 4200
 STORE := $${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlruns/mlflow.db}
 QUIET := DO_NOT_TRACK=1 MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false
 
-.PHONY: help install run test lint format ui deploy bench lock clean
+.PHONY: help install run test lint format ui deploy bench screenshots lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -52,6 +52,9 @@ deploy: install ## register the deployments of prefect.yaml with the server at P
 
 bench: install ## measure the pipeline on the real listings (LISTINGS=folder) or on the sample
 	$(BIN)/python benchmarks/pipeline.py $(LISTINGS)
+
+screenshots: run ## pictures of the MLflow UI and the report for the README, of the embedded sample (needs Chromium)
+	$(BIN)/python docs/screenshots.py
 
 lock: ## resolve pyproject.toml afresh and write constraints.txt
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock

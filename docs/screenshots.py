@@ -27,7 +27,9 @@ from tasks.tracking.last_run import load_last_run
 
 WIDTH, HEIGHT = 1500, 900
 WAIT_MS = 180_000  # the UI is a large page, and machines may be slow
+COMPARED = 6  # runs
 SHOWN_METRICS = ("val/jaccard", "test/jaccard", "test/f1_macro", "time/fit_s")
+HIDDEN_COLUMNS = ("Dataset", "Source", "Models")
 ONLY_MODELS = "tags.`genreflow.kind` = 'model'"
 
 
@@ -46,7 +48,7 @@ def take_screenshots(folder: Path) -> None:
         take(page, folder / "mlflow-runs.png")
         show_genres(page)
         take(page, folder / "mlflow-genres.png")
-        compare_two(page, address, run.experiment.experiment_id, ids[:2])
+        compare_runs(page, address, run.experiment.experiment_id, ids[:COMPARED])
         take(page, folder / "mlflow-compare.png")
         open_artifact(page, f"{experiment}/runs/{ids[0]}/artifacts/calibration.png")
         report = data_paths().results / "report.html"
@@ -65,11 +67,12 @@ def show_runs(page: Page, address: str, model: str) -> None:
     if close.count():
         close.first.click()
     page.get_by_role("button", name="Columns", exact=True).click()
-    for metric in SHOWN_METRICS:
-        page.get_by_placeholder("Search columns").fill(metric)
-        node = page.locator(".du-bois-light-tree-treenode", has=page.get_by_text(metric, exact=True)).last
+    for column in (*HIDDEN_COLUMNS, *SHOWN_METRICS):
+        page.get_by_placeholder("Search columns").fill(column)
+        node = page.locator(".du-bois-light-tree-treenode", has=page.get_by_text(column, exact=True)).last
         node.locator(".du-bois-light-tree-checkbox").click()
-        expect(page.get_by_role("columnheader", name=metric).first).to_be_attached()
+    for metric in SHOWN_METRICS:
+        expect(page.get_by_role("columnheader", name=metric).first).to_be_visible()
     page.keyboard.press("Escape")
 
 
@@ -81,7 +84,7 @@ def show_genres(page: Page) -> None:
     expect(page.locator(".js-plotly-plot .bars").first).to_be_visible()
 
 
-def compare_two(page: Page, address: str, experiment_id: str, run_ids: list[str]) -> None:
+def compare_runs(page: Page, address: str, experiment_id: str, run_ids: list[str]) -> None:
     """Open the comparison of runs, which begins with parallel coordinates."""
     ids, experiments = (quote(json.dumps(each)) for each in (run_ids, [experiment_id]))
     page.goto(f"{address}/#/compare-runs?runs={ids}&experiments={experiments}")
