@@ -136,7 +136,7 @@ def _character_ngrams(reading: Reading, representation: CharacterNgrams) -> list
         padded = f" {chunk.group()} "
         origins = reading.origins[chunk.start() : chunk.end()].tolist()
         occurrences += [
-            (padded[start : start + n], origins[max(start - 1, 0) : start - 1 + n] or [NONE])
+            (padded[start : start + n], origins[max(start - 1, 0) : start - 1 + n] or origins[:1])
             for n in range(representation.min_n, representation.max_n + 1)
             for start in range(len(padded) - n + 1)
         ]

@@ -92,12 +92,13 @@ def _row(texts: tuple[str, str], pieces: Sequence[Piece], present: Sequence[bool
 
 
 def _without(text: str, gone: Sequence[Piece]) -> str:
+    """Return a text with a space in place of each piece, so that what stood around it does not grow together."""
     kept, at = [], 0
     for piece in gone:
         assert piece.start is not None
         kept.append(text[at : piece.start])
         at = piece.end or at
-    return "".join([*kept, text[at:]])
+    return " ".join([*kept, text[at:]])
 
 
 def _words(source: str, text: str) -> list[Piece]:

@@ -84,7 +84,7 @@ def test_word_pieces_are_summed_to_words(model):
 
 @pytest.fixture(scope="module")
 def frozen(shared_encoder, movies):
-    representations = (BagOfWords(), FrozenEncoder(encoder=str(shared_encoder), weight=2.0))
+    representations = (BagOfWords(), FrozenEncoder(encoder=str(shared_encoder), max_tokens=32, weight=2.0))
     frozen = spec.ModelSpec(name="f", representations=representations, classifier=LogisticRegression(C=10))
     return GenreModel(frozen, GENRES).fit(movies, seed=1)
 

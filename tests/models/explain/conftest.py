@@ -23,9 +23,9 @@ REPRESENTATIONS = {
     "pairs": (BagOfWords(max_n=2, sublinear=True),),
     "characters": (CharacterNgrams(min_n=1, max_n=4, min_movies=2),),
     "words-and-fields": (BagOfWords(), SideFields()),
-    "word2vec": (WordVectors(dimensions=10, epochs=5),),
-    "fasttext": (WordVectors(algorithm="fasttext", dimensions=10, epochs=5, buckets=500),),
-    "fields-and-word2vec": (SideFields(fields=("decade", "runtime", "star")), WordVectors(dimensions=10, epochs=5)),
+    "word2vec": (WordVectors(dimensions=20, epochs=40),),
+    "fasttext": (WordVectors(algorithm="fasttext", dimensions=20, epochs=100, buckets=500),),
+    "fields-and-word2vec": (SideFields(fields=("decade", "runtime", "star")), WordVectors(dimensions=20, epochs=40)),
 }
 
 

@@ -44,4 +44,4 @@ def test_only_what_is_gone_is_cut_out():
     (pieces,), (texts,) = cut_movies(movie), texts_of(movie)
     assert [piece.text for piece in pieces] == ["No", "It's", "a", "dog's", "life", "."]
     (row,) = rows_with(texts, pieces, np.array([[True, True, False, False, True, True]]))
-    assert (row["movie_name"], row["description"]) == ("No", "It's    life.")
+    assert (row["movie_name"], row["description"]) == ("No", "It's      life.")

@@ -38,7 +38,7 @@ def test_contributions_sum_to_the_score_of_any_classifier(classifier, fit, liste
         np.testing.assert_allclose(explanation.rest, 0, atol=1e-9)
         np.testing.assert_allclose(explanation.value, log_odds(model.scores(some[[row]]), CLIP)[0], atol=1e-6)
         np.testing.assert_allclose(
-            explanation.base, log_odds(model.scores(pl.DataFrame({"description": [""]})), CLIP)[0]
+            explanation.base, log_odds(model.scores(pl.DataFrame({"description": [""]})), CLIP)[0], atol=1e-6
         )
 
 
@@ -52,12 +52,9 @@ def test_telling_words_speak_for_their_genre(classifier, fit):
 
 
 def test_sampling_is_exact_for_a_linear_model_of_counts(fit, listed, explain_all):
-    model, some = fit("counts"), listed.head(4)
+    model, some = fit("counts", classifiers.LogisticRegression(C=0.1)), listed.head(4)
     for estimated, exact in zip(sampled(model, some), explain_all(model, some)[1], strict=True):
-        is_clipped = np.abs(exact.value) > 6.5
-        np.testing.assert_allclose(
-            estimated.contributions[:, ~is_clipped], exact.contributions[:, ~is_clipped], atol=2e-3
-        )
+        np.testing.assert_allclose(estimated.contributions, exact.contributions, atol=1e-4)
 
 
 def test_the_mean_over_all_orders_is_met(fit):
