@@ -14,8 +14,10 @@ from tasks.models.encoder.frozen import FrozenVectors
 from tasks.models.encoder.model import TransformerModel
 from tasks.models.encoder.network import choose_device, mean_pool
 
-STEPS: Final = (8, 32, 128)  # on the path; more only where fewer leave a difference above the tolerance
-TOLERANCE: Final = 0.05  # log-odds
+# Steps on the path; more only where fewer leave a difference above the tolerance. Of a fine-tuned MiniLM, 16 leave 0.1
+# in the mean, and 8 leave 1.
+STEPS: Final = (16, 64)
+TOLERANCE: Final = 0.15  # log-odds
 ROWS_AT_ONCE: Final = 64
 
 

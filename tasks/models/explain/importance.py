@@ -84,8 +84,9 @@ def _of_pieces(genres: Sequence[str], movies: ExplainedMovies, explanations: Seq
     number_of: dict[tuple[str, str], int] = {}
     rows = [np.array([number_of.setdefault(_piece_name(p), len(number_of)) for p in of]) for of in movies.pieces]
     sums, counts = (np.zeros((len(number_of), len(genres))) for _ in range(2))
-    for features, explanation, asked in zip(rows, explanations, movies.asked, strict=True):
-        if len(features):
+    for features, explanation, columns in zip(rows, explanations, movies.asked, strict=True):
+        asked = np.array(columns, dtype=np.int64)
+        if len(features) and len(asked):
             np.add.at(sums, np.ix_(features, asked), explanation.contributions)
             counts[np.ix_(np.unique(features), asked)] += 1
     return _long(genres, list(number_of), sums / np.maximum(counts, 1), counts)

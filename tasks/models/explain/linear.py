@@ -27,7 +27,7 @@ from tasks.models.explain.pieces import ExplainedMovies
 from tasks.models.explain.reading import NONE, Reading, trace_documents, trace_fields
 from tasks.models.genre_model import GenreModel
 from tasks.models.representation.mean_vectors import MeanVectors
-from tasks.models.representation.terms import TOKEN, TermVectors
+from tasks.models.representation.terms import TOKEN, TermSpec, TermVectors
 from tasks.models.representations import BagOfWords, CharacterNgrams, Representation, SideFields
 from tasks.models.scoring.linear import LinearScorer
 from tasks.models.scoring.stacked import MAX_LOGIT, StackedScorer
@@ -90,8 +90,7 @@ def _explain_terms(
     else:
         readings = trace_documents(movies.table, model.spec.input, movies.pieces)
         documents = [reading.text for reading in readings]
-        find = _character_ngrams if isinstance(representation, CharacterNgrams) else _word_ngrams
-        occurrences = [find(reading, representation) for reading in readings]
+        occurrences = [_occurrences(reading, vectors.spec) for reading in readings]
     X = vectors.transform(documents)
     return [
         _shared(X[[row]], weights[:, list(asked)], column_of, occurrences[row], len(movies.pieces[row]))
@@ -117,6 +116,14 @@ def _shared(
     effects = x.data[:, None].astype(np.float64) * weights[x.indices]
     contributions = (shares / np.where(in_all > 0, in_all, 1))[:n_pieces] @ effects
     return _from_nothing(effects.sum(axis=0), contributions)
+
+
+def _occurrences(reading: Reading, spec: TermSpec) -> list[Occurrence]:
+    """Return what `terms_of` gives of a text, with the pieces that each is from."""
+    if isinstance(spec, CharacterNgrams):
+        return _character_ngrams(reading, spec)
+    assert isinstance(spec, BagOfWords)
+    return _word_ngrams(reading, spec)
 
 
 def _word_ngrams(reading: Reading, representation: BagOfWords) -> list[Occurrence]:

@@ -106,6 +106,7 @@ def _words(source: str, text: str) -> list[Piece]:
 
 
 def _fields(lines: str, runtime: str) -> list[Piece]:
-    pieces = [Piece(*line.split("=", 1)) for line in lines.splitlines()]
+    pieces = [Piece(field, value) for field, _, value in (line.partition("=") for line in lines.splitlines())]
     pieces += [Piece("runtime", f"{runtime} min")] if runtime else []
-    return sorted(pieces, key=lambda piece: FIELDS.index(piece.source))  # type: ignore[arg-type]
+    names: Sequence[str] = FIELDS
+    return sorted(pieces, key=lambda piece: names.index(piece.source))

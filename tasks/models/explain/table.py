@@ -59,7 +59,7 @@ def _rows(
     contributions = explanation.contributions[:, place]
     common = (movie_id, genre, explanation.method, float(explanation.base[place]), float(explanation.value[place]))
     rows: list[tuple[Any, ...]] = []
-    for number in np.flatnonzero(contributions):
+    for number in np.flatnonzero(contributions).tolist():
         piece = pieces[number]
         rows.append((*common, piece.source, piece.start, piece.end, piece.text, float(contributions[number])))
     return [*rows, (*common, REST, None, None, "", float(explanation.rest[place]))]

@@ -68,7 +68,7 @@ def test_more_steps_are_taken_only_where_few_do_not_suffice(model, monkeypatch):
     attribute_tuned(model, TEXTS[:1], [(0, 2)])
     monkeypatch.setattr(gradients, "TOLERANCE", -1.0)
     attribute_tuned(model, TEXTS[:1], [(0, 2)])
-    assert taken == [(8, (0, 2)), *((n_steps, (0, 2)) for n_steps in gradients.STEPS)]
+    assert taken == [(16, (0, 2)), *((n_steps, (0, 2)) for n_steps in gradients.STEPS)]
 
 
 def test_word_pieces_are_summed_to_words(model):
