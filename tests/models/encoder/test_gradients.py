@@ -45,7 +45,7 @@ def test_tokens_sum_to_the_score_and_marks_add_nothing(model):
 
 
 def test_the_integral_is_what_many_small_steps_give(model, monkeypatch):
-    monkeypatch.setattr(gradients, "STEPS", (64,))
+    monkeypatch.setattr(gradients, "TUNED_STEPS", (64,))
     (attributed,) = attribute_tuned(model, TEXTS[:1], [(1, 2)])
     ids = torch.tensor([model.tokenizer.encode(TEXTS[0]).ids])
     embed = model.network.encoder.get_input_embeddings()
@@ -68,7 +68,7 @@ def test_more_steps_are_taken_only_where_few_do_not_suffice(model, monkeypatch):
     attribute_tuned(model, TEXTS[:1], [(0, 2)])
     monkeypatch.setattr(gradients, "TOLERANCE", -1.0)
     attribute_tuned(model, TEXTS[:1], [(0, 2)])
-    assert taken == [(16, (0, 2)), *((n_steps, (0, 2)) for n_steps in gradients.STEPS)]
+    assert taken == [(16, (0, 2)), *((n_steps, (0, 2)) for n_steps in gradients.TUNED_STEPS)]
 
 
 def test_word_pieces_are_summed_to_words(model):
