@@ -18,7 +18,7 @@ from tasks.models.explain.pieces import ExplainedMovies, Piece, rows_with, texts
 from tasks.models.genre_model import GenreModel
 from tasks.models.representations import SideFields
 
-N_ORDERS: Final = 20  # every second one is the one before, backwards: what one puts in early the other puts in late
+N_ORDERS: Final = 10  # every second one is the one before, backwards: what one puts in early the other puts in late
 
 ROW: Final = pl.Schema(
     {
