@@ -223,6 +223,11 @@ class PredictConfig(FlowConfig):
     precision: Precision = Field(
         "float32", description="Of fine-tuned encoders; int8 is several times as fast and differs a little."
     )
+    explain: bool = Field(False, description="Say which words speak for the genres; as a page, and of --text here too.")
+    explain_rows: PositiveInt = Field(20, description="How many rows of --input to explain, from the first one on.")
+    explained: Path | None = Field(
+        None, description="HTML page to write; none: data/results/explained.html, or beside --output."
+    )
 
     @model_validator(mode="after")
     def _one_kind_of_input(self) -> Self:
@@ -230,6 +235,8 @@ class PredictConfig(FlowConfig):
             raise ValueError("give either --text, or --input and --output")
         if (self.input is None) != (self.output is None):
             raise ValueError("--input and --output go together")
+        if self.explained is not None and not self.explain:
+            raise ValueError("--explained is where --explain writes; give both")
         return self
 
 

@@ -14,7 +14,7 @@ def answer(config: PredictConfig) -> int:
     from tasks.tracking.models import fetch_classifier  # noqa: PLC0415
 
     classifier = GenreClassifier.load(fetch_classifier(config.model))
-    movies = pl.DataFrame({"movie_name": [config.title or ""], "description": [config.text]})
+    movies = pl.DataFrame({"movie_id": ["this"], "movie_name": [config.title or ""], "description": [config.text]})
     row = classifier.predict(movies, config.rule).row(0, named=True)
     lines = [row["genres"] or "none of the genres", ""]
     for genre in sorted(classifier.genres, key=lambda genre: -row[f"score_{genre}"]):
@@ -22,6 +22,10 @@ def answer(config: PredictConfig) -> int:
         mark = "*" if genre in row["genres"].split(", ") else " "
         lines.append(f"{mark} {genre:<{max(map(len, classifier.genres))}}  {score:.3f}  {'█' * round(score * 30)}")
     sys.stdout.write("\n".join(lines) + "\n")
+    if config.explain:
+        from flows.explained import print_explained  # noqa: PLC0415
+
+        print_explained(classifier, movies, config)
     return 0
 
 
@@ -39,17 +43,22 @@ if __name__ == "__main__":
 from prefect import flow
 
 from tasks.errors import ConfigError
-from tasks.models.task import predict_file
+from tasks.models.task import explain_file, predict_file
 from tasks.tracking.task import fetch_classifier
 
 
 @flow(name="predict", persist_result=False)
 def predict(config: PredictConfig) -> int:
-    """Score a CSV file with the champion or another model; return the number of rows.
+    """Score a CSV file with the champion or another model, explain its first rows if asked to; return how many it has.
 
     Raises:
         ConfigError: no file is given.
     """
     if config.input is None or config.output is None:
         raise ConfigError("give --input and --output: CSV files to read and to write")
-    return predict_file(fetch_classifier(config.model), config.input, config.output, config.rule, config.precision)
+    model_folder = fetch_classifier(config.model)
+    n_rows = predict_file(model_folder, config.input, config.output, config.rule, config.precision)
+    if config.explain:
+        page = config.explained or config.output.with_suffix(".explained.html")
+        explain_file(model_folder, config.input, page, config.rule, config.explain_rows)
+    return n_rows

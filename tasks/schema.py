@@ -102,3 +102,32 @@ EXHIBITS: Final = pl.Schema(
         "rank": pl.Int64(),  # from 1 within a role, the most telling first
     }
 )
+
+# data/models/<name>/explanations.parquet: what each piece of a movie adds to the log-odds of a genre. Of a movie and
+# genre, the contributions sum to value - base.
+EXPLANATIONS: Final = pl.Schema(
+    {
+        "movie_id": pl.String(),
+        "genre": pl.String(),
+        "method": pl.String(),  # "exact", "integrated-gradients", "shapley", or "mixed" of several
+        "base": pl.Float64(),  # log-odds of the genre when nothing of the movie is known
+        "value": pl.Float64(),  # log-odds of the score
+        # "movie_name", "description", "director", "star", "certificate", "year", "runtime"; "rest" is no piece's own
+        "source": pl.String(),
+        "start": pl.Int32(),  # of the piece in that text of the movie; null where it is no span of it
+        "end": pl.Int32(),  # the character after the last one
+        "piece": pl.String(),  # the text; empty for the rest
+        "contribution": pl.Float64(),  # log-odds
+    }
+)
+
+# data/models/<name>/importance.parquet: what features do to a genre over many movies.
+IMPORTANCE: Final = pl.Schema(
+    {
+        "genre": pl.String(),
+        "kind": pl.String(),  # "word", "characters", "field"
+        "feature": pl.String(),  # as people read it
+        "weight": pl.Float64(),  # mean contribution, log-odds, over the movies that have it
+        "movies": pl.Int64(),  # how many of the explained movies have it
+    }
+)

@@ -27,6 +27,11 @@ class SingleModel(Protocol):
     genres: tuple[str, ...]
     precision: Precision
 
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        ...
+
     def scores(self, movies: pl.DataFrame) -> Scores:
         """Return (movies × genres) scores in [0, 1], in the order of the rows and of `self.genres`."""
         ...

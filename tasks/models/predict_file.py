@@ -38,7 +38,7 @@ def predict_file(
         ModelError: the model's folder is damaged.
         ConfigError: the model has no such rule.
     """
-    movies = _read(source)
+    movies = read_table(source)
     classifier = GenreClassifier.load(model_folder)
     classifier.model.precision = precision
     progress = Progress("predict", movies.height)
@@ -60,7 +60,12 @@ def predict_file(
     return movies.height
 
 
-def _read(source: Path) -> pl.DataFrame:
+def read_table(source: Path) -> pl.DataFrame:
+    """Return the rows of a CSV to classify, all columns as texts; blank lines do not count.
+
+    Raises:
+        DataError: it is missing, damaged or lacks a column.
+    """
     if not source.is_file():
         raise DataError(f"{source} does not exist; give a CSV file with the columns {', '.join(REQUIRED)}")
     try:

@@ -11,6 +11,8 @@ from tasks.models import features as feature_stage
 from tasks.models import predict_file as prediction
 from tasks.models import train as train_stage
 from tasks.models import trial as trial_stage
+from tasks.models.explain import stages as explaining
+from tasks.models.explain.write_page import explain_file as explain_rows
 from tasks.models.precision import Precision
 from tasks.models.spec import EnsembleSpec, FeaturesSpec, ModelSpec, SingleModel, TransformerSpec
 from tasks.models.train import TrainChoices
@@ -77,3 +79,26 @@ def score_trial(model: ModelSpec, features: Sequence[StageResult], choices: Trai
 def predict_file(model_folder: Path, source: Path, target: Path, rule: str | None, precision: Precision) -> int:
     """Score a CSV file; return the number of rows."""
     return prediction.predict_file(model_folder, source, target, rule, precision)
+
+
+@task(name="explain file", cache_policy=NO_CACHE, persist_result=False)
+def explain_file(model_folder: Path, source: Path, target: Path, rule: str | None, n_rows: int) -> Path:
+    """Write a page that explains the genres of a CSV file's first rows; return its path."""
+    return explain_rows(model_folder, source, target, rule, n_rows)
+
+
+@task(name="explain movies", task_run_name="explain {model_folder.name}", cache_policy=NO_CACHE, persist_result=False)
+def explain_movies(model_folder: Path, movies_file: Path) -> StageResult:
+    """Explain a model's decisions on the movies of a parquet file with a column `movie_id`, such as the exhibits."""
+    return explaining.explain_movies(data_paths(), model_folder, explaining.read_ids(movies_file))
+
+
+@task(
+    name="measure importance",
+    task_run_name="features of {model_folder.name}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def write_importance(model_folder: Path) -> StageResult:
+    """Measure what features do to each genre in a model's eyes."""
+    return explaining.write_importance(data_paths(), model_folder)

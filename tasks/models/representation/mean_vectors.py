@@ -101,13 +101,13 @@ class MeanVectors:
         return sparse.csr_array((values.ravel(), columns, ends), shape=means.shape)
 
     def _unit_means(self, documents: Sequence[str]) -> NDArray[np.float32]:
-        means: NDArray[np.float32] = self._weights(documents) @ self.vectors
+        means: NDArray[np.float32] = self.weigh(documents) @ self.vectors
         lengths = np.linalg.norm(means, axis=1, keepdims=True)
         lengths[lengths == 0] = 1
         means /= lengths
         return means
 
-    def _weights(self, documents: Sequence[str]) -> sparse.csr_array:
+    def weigh(self, documents: Sequence[str]) -> sparse.csr_array:
         """Return how much of each row of `vectors` is in each document.
 
         Columns stay in the order of the tokens, so that a sum has the same bits whatever other documents there are.

@@ -1,0 +1,125 @@
+"""The stages: which movies and genres are explained, and what features weigh."""
+
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tasks import schema
+from tasks.decision.fit import fit_rules
+from tasks.decision.stored import rules_to_json
+from tasks.errors import DataError
+from tasks.models import classifiers, spec
+from tasks.models.classifier import GenreClassifier
+from tasks.models.explain import importance
+from tasks.models.explain.stages import explain_movies, read_ids, write_importance
+from tasks.models.genre_model import GenreModel
+from tasks.models.representations import BagOfWords, CharacterNgrams, SideFields, WordVectors
+from tasks.scores import truth_matrix
+
+GENRES = ("Drama", "Horror", "Western")
+TREE = classifiers.DecisionTree(max_depth=8, min_leaf=5)
+
+
+@pytest.fixture
+def store(prepared, listed):
+    """A function that fits a model on the prepared world and stores it as training and evaluation do."""
+    listed.write_parquet(prepared.movies)
+
+    def stored(*representations, classifier=classifiers.LogisticRegression(C=10)):  # noqa: B008 - frozen
+        chosen = spec.ModelSpec(name="m", representations=representations or (BagOfWords(),), classifier=classifier)
+        model = GenreModel(chosen, GENRES).fit(listed, seed=1)
+        rules = fit_rules(model.scores(listed), truth_matrix(listed["genres"].to_list(), GENRES))
+        folder = prepared.models / "m"
+        (folder / "model").mkdir(parents=True)
+        model.save(folder / "model")
+        (folder / "rules.json").write_text(json.dumps({"chosen": "global", "rules": rules_to_json(rules)}))
+        return folder
+
+    return stored
+
+
+def test_decided_genres_and_missed_ones_are_explained(prepared, store, listed):
+    ids = ["tt0000290", "tt0000271", "tt0000290"]
+    folder = store(classifier=TREE)
+    result = explain_movies(prepared, folder, ids)
+    table = pl.read_parquet(folder / "explanations.parquet")
+    assert table.schema == schema.EXPLANATIONS
+    assert table["movie_id"].unique(maintain_order=True).to_list() == ids[:2]
+    assert result.counts["movies"] == 2
+    classifier = GenreClassifier.load(folder)
+    for movie_id in ids[:2]:
+        movie = listed.filter(pl.col("movie_id") == movie_id)
+        expected = {*classifier.predict(movie)["genres"][0].split(", "), *movie["genres"][0]}
+        assert set(table.filter(pl.col("movie_id") == movie_id)["genre"]) == expected
+    assert explain_movies(prepared, folder, ids).skipped
+    assert not explain_movies(prepared, folder, ids[:1]).skipped
+
+
+def test_rows_sum_to_the_score_and_spans_are_the_words(prepared, store, listed):
+    folder = store(BagOfWords(max_n=2), SideFields())
+    explain_movies(prepared, folder, listed["movie_id"][270:280].to_list())
+    table = pl.read_parquet(folder / "explanations.parquet").join(listed, on="movie_id", maintain_order="left")
+    sums = table.group_by("movie_id", "genre").agg(
+        pl.col("contribution").sum(), (pl.col("value") - pl.col("base")).first()
+    )
+    np.testing.assert_allclose(sums["contribution"], sums["value"], atol=1e-9)
+    for row in table.filter(pl.col("start").is_not_null()).iter_rows(named=True):
+        assert row[row["source"]][row["start"] : row["end"]] == row["piece"]
+    assert set(table.filter(pl.col("start").is_null())["source"]) >= {"year", "runtime", "director", "star", "rest"}
+
+
+def test_movies_that_are_not_there_are_told(prepared, store):
+    with pytest.raises(DataError, match="has no movie tt9"):
+        explain_movies(prepared, store(), ["tt0000001", "tt9"])
+
+
+def test_ids_are_read_in_their_order(tmp_path):
+    pl.DataFrame({"movie_id": ["b", "a"], "rank": [1, 2]}).write_parquet(tmp_path / "exhibits.parquet")
+    assert read_ids(tmp_path / "exhibits.parquet") == ["b", "a"]
+    pl.DataFrame({"rank": [1]}).write_parquet(tmp_path / "other.parquet")
+    for name in ("other.parquet", "none.parquet"):
+        with pytest.raises(DataError, match="cannot be read"):
+            read_ids(tmp_path / name)
+
+
+def test_the_importance_of_a_column_is_its_mean_contribution(prepared, store, listed):
+    folder = store(BagOfWords(), CharacterNgrams(), SideFields())
+    write_importance(prepared, folder)
+    table = pl.read_parquet(folder / "importance.parquet")
+    assert table.schema == schema.IMPORTANCE
+    assert set(table["kind"]) == {"word", "characters", "field"}
+    model, test = GenreClassifier.load(folder).model, listed[270:]
+    vectors = model.vectors[0]
+    X = vectors.transform(test["description"].to_list()).toarray()
+    column = vectors.terms.index("ghosts")
+    (row,) = table.filter(kind="word", feature="ghosts", genre="Horror").iter_rows(named=True)
+    present = X[:, column] > 0
+    assert row["movies"] == present.sum()
+    assert row["weight"] == pytest.approx(X[present, column].mean() * model.scorer.weights[column, 1], rel=1e-5)
+    assert write_importance(prepared, folder).skipped
+
+
+@pytest.mark.parametrize(
+    "representation", [BagOfWords(), WordVectors(dimensions=10, epochs=20)], ids=["words", "means"]
+)
+@pytest.mark.parametrize("classifier", [classifiers.LogisticRegression(C=10), TREE], ids=["linear", "tree"])
+def test_telling_words_come_first(prepared, store, representation, classifier, monkeypatch):
+    monkeypatch.setattr(importance, "SAMPLE", 12)
+    folder = store(representation, classifier=classifier)
+    result = write_importance(prepared, folder)
+    assert result.counts["explained_movies"] == (12 if classifier is TREE else 30)
+    first = pl.read_parquet(folder / "importance.parquet").filter(genre="Horror", kind="word")
+    assert first.filter(pl.col("weight") > 0)["feature"][0] in ("haunted", "ghosts", "house", "terrified", "demon")
+
+
+def test_only_the_strongest_features_that_enough_movies_have_are_kept(prepared, store, monkeypatch):
+    monkeypatch.setattr(importance, "KEPT", 2)
+    monkeypatch.setattr(importance, "LEAST_MOVIES", 5)
+    folder = store(BagOfWords(), SideFields())
+    write_importance(prepared, folder)
+    table = pl.read_parquet(folder / "importance.parquet")
+    assert table["movies"].min() >= 5
+    counted = table.group_by("genre", "kind", pl.col("weight") > 0).len()
+    assert counted["len"].max() == 2
