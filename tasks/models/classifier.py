@@ -30,6 +30,11 @@ class GenreClassifier:
         self.model, self.rules, self.rule = model, rules, rule
 
     @property
+    def name(self) -> str:
+        """What the model is called."""
+        return self.model.name if isinstance(self.model, EnsembleModel) else self.model.spec.name
+
+    @property
     def genres(self) -> tuple[str, ...]:
         """The genres, in the order of the score columns."""
         return self.model.genres

@@ -20,7 +20,7 @@ from tasks.errors import DataError
 from tasks.models.blend import FITS, cross_fit_blend, read_truth
 from tasks.models.features import ALL_BUT_FOLD
 from tasks.models.spec import EnsembleSpec, ModelSpec
-from tasks.models.train import FIT_FILE, TrainChoices, fit_on_features, save_scores
+from tasks.models.train import FIT_FILE, TrainChoices, fit_on_features, fitting_code, save_scores
 from tasks.paths import DataPaths
 from tasks.scores import read_scores, write_scores
 from tasks.stage import Stage, StageResult, config_dict, run_stage
@@ -64,7 +64,7 @@ def train_fold(
             "features": [result.fingerprint for result in features],
             **asdict(choices),
         },
-        code=(ROOM,),
+        code=fitting_code(),
         packages=("imbalanced-learn", "numpy", "scipy", "scikit-learn"),
     )
 
@@ -124,7 +124,7 @@ def blend_folds(paths: DataPaths, ensemble: EnsembleSpec, gathered: Sequence[Sta
         outputs=(OUT_OF_FOLD, FIT_FILE),
         inputs=(paths.movies, paths.splits, paths.genres_json),
         config={"ensemble": config_dict(ensemble), "gathered": [result.fingerprint for result in gathered]},
-        code=(ROOM, ROOM.parent / "decision"),
+        code=(*fitting_code(), ROOM.parent / "decision"),
         packages=("numpy", "scipy"),
     )
 

@@ -12,6 +12,7 @@ from tasks.decision.calibration import log_odds, logistic
 from tasks.errors import ModelError
 from tasks.models.genre_model import MODEL_FILE, GenreModel
 from tasks.models.precision import Precision
+from tasks.models.spec import ModelSpec, TransformerSpec
 
 MEMBERS: Final = "members"
 CLIP: Final = 1e-3  # a member that is sure, as neighbours often are, counts no more than this allows
@@ -28,8 +29,8 @@ class SingleModel(Protocol):
     precision: Precision
 
     @property
-    def name(self) -> str:
-        """What it is called."""
+    def spec(self) -> ModelSpec | TransformerSpec:
+        """What it is made of, and its name."""
         ...
 
     def scores(self, movies: pl.DataFrame) -> Scores:

@@ -37,11 +37,6 @@ class GenreModel:
         self.scorer: Scorer | None = None
         self.precision: Precision = "float32"  # whatever it is: only fine-tuned encoders have a choice
 
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return self.spec.name
-
     def fit(self, movies: pl.DataFrame, seed: int) -> Self:
         """Fit on all rows.
 

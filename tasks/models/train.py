@@ -28,6 +28,7 @@ from tasks.stage import Stage, StageResult, config_dict, run_stage
 logger = logging.getLogger(__name__)
 
 ROOM: Final = Path(__file__).parent
+NOT_FITTING: Final = ("explain", "predict_file.py")  # what works on models that are fitted
 MODEL_FOLDER: Final = "model"
 FIT_FILE: Final = "fit.json"
 SCORED_PARTS: Final = ("validation", "test")
@@ -77,7 +78,7 @@ def train_model(
             "features": [result.fingerprint for result in features],
             **asdict(choices),
         },
-        code=(ROOM,),
+        code=fitting_code(),
         packages=("imbalanced-learn", "numpy", "scipy", "scikit-learn"),
     )
 
@@ -90,6 +91,12 @@ def train_model(
         return fitted.counts
 
     return run_stage(stage, build)
+
+
+def fitting_code() -> tuple[Path, ...]:
+    """Return the code that makes fitted models and their scores; a change of it fits them anew."""
+    others = [ROOM / name for name in NOT_FITTING]
+    return tuple(path for path in sorted(ROOM.rglob("*.py")) if not any(path.is_relative_to(other) for other in others))
 
 
 @dataclass(frozen=True)

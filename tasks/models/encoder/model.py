@@ -38,11 +38,6 @@ class TransformerModel:
         self._session: QuantisedNetwork | None = None
         self.quantised_file: Path | None = None  # where it lies, once the model is stored
 
-    @property
-    def name(self) -> str:
-        """What it is called."""
-        return self.spec.name
-
     def tokens(self, movies: pl.DataFrame) -> Tokens:
         """Return what the encoder reads of each movie."""
         texts = read_template(movies, self.spec.input, self.spec.template)

@@ -10,8 +10,8 @@ from tasks.models.explain.pieces import ExplainedMovies
 from tasks.models.explain.reading import NONE, Reading, trace_template
 
 if TYPE_CHECKING:
-    from tasks.models.encoder.gradients import Attributed
     from tasks.models.encoder.model import TransformerModel
+    from tasks.models.explain.gradients import Attributed
 
 
 def explain_tuned(model: "TransformerModel", movies: ExplainedMovies) -> list[Explanation]:
@@ -20,7 +20,7 @@ def explain_tuned(model: "TransformerModel", movies: ExplainedMovies) -> list[Ex
     What the words of its template and the encoder's own marks add is of no piece, and so is what the integral is off by
     (`gradients.TOLERANCE`); words beyond the encoder's length add nothing.
     """
-    from tasks.models.encoder.gradients import attribute_tuned  # noqa: PLC0415 - torch takes seconds to import
+    from tasks.models.explain.gradients import attribute_tuned  # noqa: PLC0415 - torch takes seconds to import
 
     readings = trace_template(movies.table, model.spec.input, model.spec.template, movies.pieces)
     attributed = attribute_tuned(model, [reading.text for reading in readings], movies.asked)
@@ -31,7 +31,7 @@ def explain_frozen(
     vectors: Any, weights: Matrix, movies: ExplainedMovies, readings: Sequence[Reading]
 ) -> list[Explanation]:
     """Explain what a frozen encoder's columns add, given their (columns × genres) weights."""
-    from tasks.models.encoder.gradients import attribute_frozen  # noqa: PLC0415 - as above
+    from tasks.models.explain.gradients import attribute_frozen  # noqa: PLC0415 - as above
 
     attributed = attribute_frozen(vectors, weights, [reading.text for reading in readings], movies.asked)
     return _explanations(attributed, readings, movies)
