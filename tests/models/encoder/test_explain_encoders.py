@@ -8,11 +8,11 @@ import torch
 from tasks.decision.calibration import log_odds
 from tasks.models import spec
 from tasks.models.classifiers import LogisticRegression
-from tasks.models.encoder import gradients
 from tasks.models.encoder.fine_tune import new_network
 from tasks.models.encoder.model import TransformerModel
 from tasks.models.encoder.store import load_tokenizer
 from tasks.models.ensemble import EnsembleModel
+from tasks.models.explain import gradients
 from tasks.models.explain.explain import explain
 from tasks.models.explain.gradients import TOLERANCE, attribute_tuned
 from tasks.models.genre_model import GenreModel
