@@ -39,7 +39,7 @@ _COLUMNS: Final = {
 def write_leaderboard(
     model_folders: Sequence[Path], results_folder: Path, data_hashes: Mapping[str, str] | None = None
 ) -> StageResult:
-    """Write the leaderboard of the given models as CSV, Markdown, text and pictures; the counts name the best.
+    """Write the leaderboard of the given models as CSV, Markdown, text and pictures; the counts have their order.
 
     Where a model does the work of one whose figures the earlier system published, both are set side by side too.
 
@@ -74,7 +74,7 @@ def write_leaderboard(
         write_picture(folder, "pareto", partial(draw_pareto, leaderboard))
         if published.height:
             (folder / PUBLISHED_MARKDOWN).write_text(render_published(published), encoding="utf-8")
-        return {"models": leaderboard.height, "champion": leaderboard["model"][0]}
+        return {"models": leaderboard.height, "order": leaderboard["model"].to_list()}
 
     return run_stage(stage, build)
 
