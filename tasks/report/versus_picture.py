@@ -33,7 +33,7 @@ def draw_versus(genres: pl.DataFrame) -> Figure:
     name_rows(axes, [f"{genre}: {count:,}" for genre, count in ordered.select("genre", "support").iter_rows()])
     axes.margins(x=0.06)
     first, second = (drawable(str(genres[name][0]), LONGEST_NAME) for name in ("first", "second"))
-    axes.set_xlabel(f"F1 of {first} less F1 of {second}, with 95 % intervals; genre: test movies")
+    figure.supxlabel(f"F1 of {first} less that of {second}; behind a genre: its test movies", fontsize=9.5)
     texts = {BLUE: f"{first} surely better", ORANGE: f"{second} surely better", UNSURE: "interval holds zero"}
     marks = [Line2D([], [], color=colour, marker="o", label=text) for colour, text in texts.items()]
     figure.legend(handles=marks, loc="outside upper left", ncols=3, fontsize=9)
