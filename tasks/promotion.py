@@ -52,4 +52,4 @@ class Verdict:
 
     takes_over: bool
     reason: str
-    difference: str = ""  # challenger less champion, with its interval; "" where the two were not compared
+    difference: str = ""  # metric, challenger less champion, interval and level; "" where the two were not compared

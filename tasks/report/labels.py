@@ -74,15 +74,16 @@ def name_dots(axes: Axes, places: Mapping[str, Points], first: Sequence[str], li
     points = {name: axes.transData.transform(place) * scale for name, place in places.items()}
     taken = [Box.around(x, y, DOT_PT + 1, DOT_PT + 1) for x, y in points.values()]
     taken += [Box.around(x, y, 1, 1) for x, y in _along(axes.transData.transform(line) * scale)]
-    written = []
+    written: list[Box] = []
     for name in dict.fromkeys([*first, *places]):
-        look = {"fontweight": "bold", "color": INK} if name in first else {"fontweight": "normal", "color": MUTED}
+        weight, colour = ("bold", INK) if name in first else ("normal", MUTED)
         label = drawable(name, LONGEST_NAME)
         x, y = points[name]
-        for box in _candidates(x, y, *_text_size(label, look["fontweight"])):
+        for box in _candidates(x, y, *_text_size(label, weight)):
             if room.holds(box) and not any(box.overlaps(other) for other in [*taken, *written]):
                 written.append(box)
-                axes.annotate(label, places[name], fontsize=LABEL_PT, **look, **_beside(box, x, y))
+                look = {"fontsize": LABEL_PT, "fontweight": weight, "color": colour, **_beside(box, x, y)}
+                axes.annotate(label, (float(places[name][0]), float(places[name][1])), **look)
                 break
     return written
 

@@ -66,7 +66,7 @@ _TITLES: Final = {
 
 def render_markdown(leaderboard: pl.DataFrame) -> str:
     """Return the whole leaderboard as Markdown, one table a subject, the champion in bold, intervals in brackets."""
-    parts = []
+    parts: list[str] = []
     for title, columns in _MARKDOWN.items():
         names = [_TITLES.get(column, column.replace("_", " ")) for column in columns]
         header = ["", "model", *(["rule"] if not parts else []), *names]

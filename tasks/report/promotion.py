@@ -58,16 +58,17 @@ def _judge_both(challenger: Path, champion: Champion, folder: Path, config: Prom
         return _judge_other_data(champion, str(error).rpartition("\n  ")[2], config)
     resampled = resample(decisions.truth, decisions.decided)
     found = interval(_gain(resampled, config.metric), config.level)
-    difference = f"{found.value:+.4f} [{found.low:+.4f}, {found.high:+.4f}]"
-    told = f"{config.metric} {difference} at {config.level:.0%}, on {len(decisions.movie_ids):,} test movies"
+    bounds = f"[{found.low:+.4f}, {found.high:+.4f}] at {100 * config.level:g} %"
+    difference = f"{config.metric} {found.value:+.4f} {bounds}"
+    told = f"{difference}, on {len(decisions.movie_ids):,} test movies"
     if np.isfinite(found.low) and found.low > 0:
         return Verdict(True, f"{challenger.name} is better than {champion.model}: {told}", difference)
     return Verdict(False, f"{challenger.name} is not surely better than {champion.model}: {told}", difference)
 
 
 def _gain(resampled: Resampled, metric: str) -> Floats:
-    values = resampled.metrics[metric]
-    return (values[0] - values[1]) * (-1 if metric in LOWER_IS_BETTER else 1)
+    first, second = resampled.metrics[metric]
+    return second - first if metric in LOWER_IS_BETTER else first - second
 
 
 def _judge_other_data(champion: Champion, difference: str, config: PromotionConfig) -> Verdict:

@@ -52,7 +52,7 @@ def find_champion(client: mlflow.MlflowClient, challenger: LoggedModel, paths: D
         tags, is_deleted = {}, True  # purged
     model = tags.get(MODEL_TAG) or current.tags.get(MODEL_TAG) or f"version {current.version}"
     try:
-        folder = None if is_deleted else fetch_results(client, run_id, paths.compared / run_id / model)
+        folder = None if is_deleted else fetch_results(client, run_id, model, paths)
     except DataError:
         folder = None  # the verdict says so
     return Champion(

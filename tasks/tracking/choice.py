@@ -26,7 +26,7 @@ ERROR_TAG: Final = "genreflow.error"
 
 
 def choose_models(
-    runs: Sequence[str], experiment: str | None, query: str | None, paths: DataPaths
+    paths: DataPaths, runs: Sequence[str] = (), experiment: str | None = None, query: str | None = None
 ) -> list[LoggedModel]:
     """Return models of any MLflow runs, with their results fetched to the data folder.
 
@@ -45,19 +45,19 @@ def choose_models(
     """
     client = open_client()
     found = _runs_by_id(client, runs) if runs else _runs_by_query(client, experiment or DEFAULT_EXPERIMENT, query)
-    usable = [run for run in _without_repeats(found) if _is_usable(run)]
+    usable = _without_repeats([run for run in found if _is_usable(run)])
     names = Counter(_model_of(run) for run in usable)
     models = []
     for run in usable:
         name, run_id = _model_of(run), run.info.run_id
         unique = name if names[name] == 1 else f"{name}@{run_id[:8]}"
         try:
-            folder = fetch_results(client, run_id, paths.compared / run_id / unique)
+            folder = fetch_results(client, run_id, unique, paths)
         except DataError as error:
             logger.warning("%s is left out: %s", unique, error)
             continue
         tags = run.data.tags
-        models.append(LoggedModel(unique, folder, run_id, tags.get(URI_TAG, ""), tags.get(DATA_TAG, "")))
+        models.append(LoggedModel(folder.name, folder, run_id, tags.get(URI_TAG, ""), tags.get(DATA_TAG, "")))
     if not models:
         raise DataError(f"none of {len(found)} MLflow runs can be compared; train models, or choose other runs")
     return models

@@ -9,6 +9,7 @@ import mlflow
 from mlflow.exceptions import MlflowException
 
 from tasks.errors import DataError
+from tasks.paths import DataPaths
 from tasks.stage import TEMPORARY_PREFIX
 
 NEEDED: Final = ("metrics.json", "fit.json", "rules.json", "predictions_test.parquet")
@@ -17,13 +18,13 @@ SIDECAR_SUFFIX: Final = ".stage.json"  # vouches for files that are not fetched
 TRAINING_SIDECAR: Final = "train.stage.json"  # but this one says what kind of model it is
 
 
-def fetch_results(client: mlflow.MlflowClient, run_id: str, folder: Path) -> Path:
-    """Fetch the tables of a model's run into a folder, once; return it.
+def fetch_results(client: mlflow.MlflowClient, run_id: str, name: str, paths: DataPaths) -> Path:
+    """Fetch the tables of a model's run into the data folder, once; return their folder, named as the model is.
 
     Raises:
         DataError: the run has no predictions, or they cannot be fetched.
     """
-    folder = folder.with_name(_file_name(folder.name))
+    folder = paths.compared / run_id / _file_name(name)
     if folder.is_dir():
         return folder
     unfinished = folder.with_name(f"{TEMPORARY_PREFIX}{folder.name}")
