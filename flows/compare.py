@@ -56,11 +56,11 @@ def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedM
     compare_pair([model.folder for model in (best, *others)], config.pair)
     draw_champion(best.folder)
     log_comparison(run, best, sorted(file for pattern in RESULTS for file in results.glob(pattern)))
-    if (config.promotion.enabled is None and config.chooses_runs) or config.promotion.enabled is False:
-        logger.info("the champion stays what it is: --promotion.enabled true lets %s challenge it", best.name)
-    else:
+    if config.promotes:
         champion = find_champion(run, best)
         logger.info("%s", promote(run, best, champion, judge_challenger(best.folder, champion, config.promotion)))
+    else:
+        logger.info("the champion is not challenged; --promotion.enabled true lets %s do so", best.name)
     logger.info("results: %s", results)
     logger.info("look at the runs: %s", ui_command())
 

@@ -244,6 +244,11 @@ class CompareConfig(ChampionConfig):
         """Whether other runs than the last pipeline's are to be compared."""
         return bool(self.runs or self.experiment or self.filter)
 
+    @property
+    def promotes(self) -> bool:
+        """Whether the best model challenges the champion."""
+        return not self.chooses_runs if self.promotion.enabled is None else self.promotion.enabled
+
 
 class PredictConfig(FlowConfig):
     """Say the genres of new descriptions."""

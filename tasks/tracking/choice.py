@@ -11,9 +11,9 @@ from mlflow.exceptions import MlflowException
 
 from tasks.errors import ConfigError, DataError
 from tasks.paths import DataPaths
-from tasks.tracking.last_run import LoggedModel
+from tasks.tracking.last_run import LoggedModel, load_last_run
 from tasks.tracking.results import fetch_results
-from tasks.tracking.runs import FINISHED, PARENT_TAG
+from tasks.tracking.runs import FINISHED, PARENT_TAG, PipelineRun
 from tasks.tracking.store import open_client
 
 logger = logging.getLogger(__name__)
@@ -63,25 +63,33 @@ def choose_models(
     return models
 
 
-def without_deleted(client: mlflow.MlflowClient, models: Sequence[LoggedModel]) -> list[LoggedModel]:
-    """Return the models whose runs are still there; the others are told.
+def last_models(paths: DataPaths) -> tuple[PipelineRun, list[LoggedModel]]:
+    """Return the last pipeline run of a data folder, and its models; those whose MLflow run was deleted are told.
 
     Raises:
-        DataError: none is left.
+        DataError: nothing was trained yet, or the runs were deleted.
     """
-    kept = []
-    for model in models:
-        try:
-            is_deleted = client.get_run(model.run_id).info.lifecycle_stage != "active"
-        except MlflowException:
-            is_deleted = True
-        if is_deleted:
+    run, logged = load_last_run(paths)
+    client = run.experiment.client()
+    if _is_deleted(client, run.run_id):
+        raise DataError(
+            f"the MLflow run {run.run_id} of the last pipeline run was deleted; bring it back with `mlflow runs "
+            f"restore --run-id {run.run_id}`, or run flows/train.py again"
+        )
+    kept = [model for model in logged if not _is_deleted(client, model.run_id)]
+    for model in logged:
+        if model not in kept:
             logger.warning("%s is left out: its MLflow run %s was deleted", model.name, model.run_id)
-        else:
-            kept.append(model)
     if not kept:
-        raise DataError("every MLflow run of the last pipeline run was deleted; run flows/train.py again")
-    return kept
+        raise DataError("the MLflow runs of all models of the last pipeline run were deleted; run flows/train.py again")
+    return run, kept
+
+
+def _is_deleted(client: mlflow.MlflowClient, run_id: str) -> bool:
+    try:
+        return bool(client.get_run(run_id).info.lifecycle_stage != "active")
+    except MlflowException:
+        return True  # for good
 
 
 def _runs_by_id(client: mlflow.MlflowClient, ids: Sequence[str]) -> list[Run]:

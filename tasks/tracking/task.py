@@ -13,7 +13,7 @@ from tasks.paths import data_paths
 from tasks.promotion import Champion, Verdict
 from tasks.stage import StageResult
 from tasks.tracking import champion, choice, cross_validation, models, runs
-from tasks.tracking.last_run import LoggedModel, load_last_run
+from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
 
 P = ParamSpec("P")
@@ -97,8 +97,7 @@ def choose_models(runs: Sequence[str], experiment: str | None, query: str | None
 @tracked_task("last models")
 def last_models() -> tuple[PipelineRun, list[LoggedModel]]:
     """Return the last pipeline run and those of its models that are still in MLflow."""
-    run, logged = load_last_run(data_paths())
-    return run, choice.without_deleted(run.experiment.client(), logged)
+    return choice.last_models(data_paths())
 
 
 @tracked_task("log comparison")

@@ -6,8 +6,8 @@ import pytest
 
 from tasks.errors import ConfigError, DataError
 from tasks.tracking import runs
-from tasks.tracking.choice import choose_models, without_deleted
-from tasks.tracking.last_run import LoggedModel
+from tasks.tracking.choice import choose_models, last_models
+from tasks.tracking.last_run import LoggedModel, save_last_run
 from tasks.tracking.results import NEEDED, fetch_results
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn in depths that are not ours
@@ -91,14 +91,19 @@ def test_mistakes_are_told(run, paths, tmp_path):
         choose_models(paths, experiment="test", query="a ~ b")
 
 
-def test_a_model_of_the_last_run_whose_run_was_deleted_is_left_out(run, paths, tmp_path, caplog):
+def test_of_the_last_run_what_was_deleted_is_told(run, paths, tmp_path, caplog):
     client = run.experiment.client()
     models = [LoggedModel(name, tmp_path, start(run, name, tmp_path), "") for name in "ab"]
+    save_last_run(paths, run, models)
     client.delete_run(models[0].run_id)
-    assert without_deleted(client, models) == models[1:]
+    assert last_models(paths) == (run, models[1:])
     assert f"a is left out: its MLflow run {models[0].run_id} was deleted" in caplog.text
-    with pytest.raises(DataError, match="every MLflow run of the last pipeline run was deleted"):
-        without_deleted(client, models[:1])
+    client.delete_run(models[1].run_id)
+    with pytest.raises(DataError, match="all models of the last pipeline run were deleted"):
+        last_models(paths)
+    client.delete_run(run.run_id)
+    with pytest.raises(DataError, match=f"mlflow runs restore --run-id {run.run_id}"):
+        last_models(paths)
 
 
 def test_no_name_in_the_store_leads_out_of_the_folder(run, paths, tmp_path):
