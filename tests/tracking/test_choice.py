@@ -44,7 +44,7 @@ def test_runs_experiments_and_filters_choose_models(run, paths, tmp_path):
     assert names(choose_models(paths, [run.run_id])) == ["a", "b"]  # a pipeline's run stands for its models
     assert names(choose_models(paths, [run.run_id, first])) == ["a", "b"]
     assert names(choose_models(paths, experiment="test")) == ["a", "b"]
-    assert names(choose_models(paths, experiment="test", query="tags.`genreflow.model` = 'a'")) == ["a"]
+    assert names(choose_models(paths, experiment="test", query='tags."genreflow.model" = "a"')) == ["a"]
 
 
 def test_the_same_model_is_taken_once_and_namesakes_are_told_apart(run, paths, tmp_path, caplog):
