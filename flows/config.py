@@ -227,7 +227,7 @@ class CompareConfig(ChampionConfig):
     experiment: str | None = Field(None, description="Compare the models of this MLflow experiment.")
     filter: str | None = Field(
         None,
-        description="Of an experiment (none: genreflow) only these runs: 'tags.\"genreflow.preset\" = \"full\"'.",
+        description='Of an experiment (none: genreflow) only these runs: \'tags."genreflow.preset" = "full"\'.',
     )
     rollback: bool = Field(False, description="Compare nothing; return the champion's place to the one before it.")
 

@@ -27,7 +27,7 @@ def judge_challenger(challenger: Path, champion: Champion | None, config: Promot
         DataError: what the challenger left is missing or damaged.
     """
     if champion is not None and champion.is_challenger:
-        return Verdict(False, f"{champion.model} is the champion already")
+        return Verdict(False, "it is the best again")
     decisions = read_decisions([challenger])
     f1_macro = float(resample(decisions.truth, decisions.decided, resamples=0).metrics["f1_macro"][0, 0])
     if not f1_macro >= config.min_f1_macro:
@@ -42,7 +42,7 @@ def judge_challenger(challenger: Path, champion: Champion | None, config: Promot
         return Verdict(
             False,
             f"{challenger.name} was champion and was taken back on {champion.challenger_was_rolled_back}; to let it "
-            "return, give it the alias by hand",
+            "return, delete the tag genreflow.rolled_back_at of that version",
         )
     if champion.folder is None:
         return Verdict(

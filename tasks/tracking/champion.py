@@ -4,7 +4,6 @@ Every promotion is a new version whose tags tell what it replaced and why, so th
 follows.
 """
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -106,8 +105,8 @@ def roll_back() -> str:
     before = current.tags.get(REPLACED_TAG)
     if before is None:
         raise ModelError(
-            f"version {current.version} ({_model_of(current.tags)}) has no record of a version before it, so there is "
-            "none to return to"
+            f"version {current.version} ({_model_of(client, current)}) has no record of a version before it, so there "
+            "is none to return to"
         )
     try:
         earlier = client.get_model_version(REGISTERED_NAME, before)
@@ -123,8 +122,8 @@ def roll_back() -> str:
     client.set_model_version_tag(REGISTERED_NAME, before, RETURNED_TAG, now)
     client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, before)
     return (
-        f"champion: version {before} ({_model_of(earlier.tags)}) again, in place of version {current.version} "
-        f"({_model_of(current.tags)})"
+        f"champion: version {before} ({_model_of(client, earlier)}) again, in place of version {current.version} "
+        f"({_model_of(client, current)})"
     )
 
 
@@ -144,8 +143,12 @@ def _when_rolled_back(client: mlflow.MlflowClient, model_uri: str) -> str:
     return ""
 
 
-def _model_of(tags: Mapping[str, str]) -> str:
-    return tags.get(MODEL_TAG, "unnamed")
+def _model_of(client: mlflow.MlflowClient, version: ModelVersion) -> str:
+    """Return the name of a version's model; versions of earlier releases have it in their run's tags only."""
+    try:
+        return str(version.tags.get(MODEL_TAG) or client.get_run(str(version.run_id)).data.tags[MODEL_TAG])
+    except (MlflowException, KeyError):
+        return "unnamed"
 
 
 def _now() -> str:

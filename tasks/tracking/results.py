@@ -31,9 +31,10 @@ def fetch_results(client: mlflow.MlflowClient, run_id: str, name: str, paths: Da
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     try:
+        address = client.get_run(run_id).info.artifact_uri  # asking for files by run would ask for it each time
         for file in client.list_artifacts(run_id):
             if not file.is_dir and _is_wanted(file.path):
-                client.download_artifacts(run_id, file.path, str(unfinished))
+                mlflow.artifacts.download_artifacts(f"{address}/{file.path}", dst_path=str(unfinished))
         missing = [name for name in NEEDED if not (unfinished / name).is_file()]
         if missing:
             raise DataError(f"its MLflow run {run_id} has no {', '.join(missing)}")
