@@ -67,7 +67,8 @@ def resample(
         seed: of the draws.
     """
     weights = draw_weights(len(truth), resamples, seed)
-    found = [_resample_model(truth, labels, weights) for labels in decided]
+    positives = _weighted_sums(weights, truth.astype(np.float64))
+    found = [_resample_model(truth, labels, weights, positives) for labels in decided]
     return Resampled(
         *({name: np.stack([kind[name] for kind in kinds]) for name in kinds[0]} for kinds in zip(*found, strict=True))
     )
@@ -105,14 +106,16 @@ def paired_differences(reference: Floats, others: Floats, seed: int = DEFAULT_SE
 
 
 def _resample_model(
-    truth: Labels, decided: Labels, weights: NDArray[np.uint16]
+    truth: Labels, decided: Labels, weights: NDArray[np.uint16], positives: Floats
 ) -> tuple[dict[str, Floats], dict[str, Floats]]:
     per_movie = movie_metrics(truth, decided)
-    columns = (np.nan_to_num(per_movie), np.isfinite(per_movie), truth & decided, decided, truth)
+    # Most metrics are defined for the same movies: each different set of them is counted once.
+    defined, of_metric = np.unique(np.isfinite(per_movie), axis=1, return_inverse=True)
+    columns = (np.nan_to_num(per_movie), defined, truth & decided, decided)
     sums = _weighted_sums(weights, np.hstack([each.astype(np.float64) for each in columns]))
     edges = np.cumsum([each.shape[1] for each in columns])[:-1]
-    totals, movies, tp, predicted, positives = np.split(sums, edges, axis=1)
-    means = totals / np.where(movies > 0, movies, np.nan)
+    totals, movies, tp, predicted = np.split(sums, edges, axis=1)
+    means = totals / np.where(movies > 0, movies, np.nan)[:, of_metric.ravel()]
     fp, fn = predicted - tp, positives - tp
     counts = GenreCounts(tp, fp, fn, len(truth) - tp - fp - fn)
     by_movie = {name: means[:, column] for column, name in enumerate(MOVIE_METRICS)}
