@@ -1,4 +1,4 @@
-"""The leaderboard and the champion of the last run: `python flows/compare.py`."""
+"""The leaderboard and the champion: `python flows/compare.py [--runs ID,ID | --experiment NAME] [--pair A,B]`."""
 
 from flows.command_line import run_command
 from flows.config import CompareConfig
@@ -11,37 +11,58 @@ import sys
 
 from prefect import flow
 
-from flows.runtime import exclusive
+from flows.runtime import exclusive, pipeline_run
 from tasks.paths import data_paths
-from tasks.report.task import draw_champion, leaderboard
+from tasks.report.task import compare_pair, draw_champion, judge_challenger, leaderboard
 from tasks.settings import settings
-from tasks.tracking.last_run import load_last_run
-from tasks.tracking.task import promote
+from tasks.tracking.last_run import LoggedModel
+from tasks.tracking.runs import PipelineRun
+from tasks.tracking.task import choose_models, find_champion, last_models, log_comparison, promote, roll_back
 
 logger = logging.getLogger(__name__)
+
+RESULTS = ("leaderboard.*", "pareto.*", "versus*", "published.*")
 
 
 @flow(name="compare", persist_result=False)
 def compare(config: CompareConfig) -> None:
-    """Rank the models of the last run by their validation scores, and make the best one the champion.
+    """Rank the models of the last run, or of chosen MLflow runs, by their validation scores; promote the best.
 
     Raises:
-        DataError: nothing was trained yet, or every model of the last run failed.
+        ConfigError: a chosen run, experiment or model does not exist.
+        DataError: nothing was trained yet, no model is left, or the models were not tested on the same movies.
+        ModelError: there is no version to roll back to.
     """
-    del config  # how to choose is to come with more than one way to do it
     paths = data_paths()
     with exclusive(paths):
-        run, models = load_last_run(paths)
-        ranked = leaderboard([model.folder for model in models])
-        sys.stdout.write((paths.results / "leaderboard.txt").read_text(encoding="utf-8"))
-        best = next(model for model in models if model.name == ranked.counts["champion"])
-        draw_champion(best.folder)
-        version, replaced = promote(
-            run, best, sorted(paths.results.glob("leaderboard.*")) + sorted(paths.results.glob("published.*"))
-        )
-        logger.info("champion: %s, version %s of movie-genre-classifier%s", best.name, version, replaced)
-        logger.info("results: %s", paths.results)
-        logger.info("look at the runs: %s", ui_command())
+        if config.rollback:
+            logger.info("%s", roll_back())
+        elif config.chooses_runs:
+            models = choose_models(config.runs, config.experiment, config.filter)
+            with pipeline_run(config, paths, {"flow": "compare", "kind": "comparison"}) as run:
+                compare_models(config, run, models)
+        else:
+            compare_models(config, *last_models())
+
+
+def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedModel]) -> None:
+    """Write and log what compares the models, and let the best of them challenge the champion."""
+    results = data_paths().results
+    folders = [model.folder for model in models]
+    ranked = leaderboard(folders, {model.name: model.data_hash for model in models if model.data_hash})
+    sys.stdout.write((results / "leaderboard.txt").read_text(encoding="utf-8"))
+    by_name = {model.name: model for model in models}
+    best, *others = (by_name[name] for name in ranked.counts["order"])
+    compare_pair([model.folder for model in (best, *others)], config.pair)
+    draw_champion(best.folder)
+    log_comparison(run, best, sorted(file for pattern in RESULTS for file in results.glob(pattern)))
+    if config.promotes:
+        champion = find_champion(run, best)
+        logger.info("%s", promote(run, best, champion, judge_challenger(best.folder, champion, config.promotion)))
+    else:
+        logger.info("the champion is not challenged; --promotion.enabled true lets %s do so", best.name)
+    logger.info("results: %s", results)
+    logger.info("look at the runs: %s", ui_command())
 
 
 def ui_command() -> str:

@@ -20,6 +20,7 @@ from tasks.models.choose import choose_models
 from tasks.models.precision import Precision
 from tasks.models.search_space import space_of
 from tasks.models.spec import AnyModel, ModelSpec, TransformerSpec
+from tasks.promotion import PromotionConfig
 from tasks.schema import DEFAULT_SEED
 from tasks.settings import PROJECT_ROOT
 from tasks.split.config import SplitConfig
@@ -194,7 +195,22 @@ class SearchConfig(SeededConfig):
         return self.rule or RULES.get(self.metric, "expected-jaccard")
 
 
-class PipelineConfig(TrainConfig, PrepareConfig, AcquireConfig, ExploreFlowConfig):
+class ChampionConfig(FlowConfig):
+    """What is compared closely, and when the best becomes the champion."""
+
+    pair: tuple[str, ...] = Field(
+        (), description="Two models to set side by side; empty: the best, and the best of another kind."
+    )
+    promotion: PromotionConfig = Field(PromotionConfig(), description="When the best model becomes the champion.")
+
+    @model_validator(mode="after")
+    def _pair_is_two(self) -> Self:
+        if self.pair and len(set(self.pair)) != 2:
+            raise ValueError(f"--pair takes the names of two models, as in --pair svm-fields,blend, not {self.pair}")
+        return self
+
+
+class PipelineConfig(TrainConfig, PrepareConfig, AcquireConfig, ExploreFlowConfig, ChampionConfig):
     """Everything: acquire, clean, annotate, split, explore, train, evaluate, compare, promote."""
 
     source: str = Field(
@@ -202,8 +218,36 @@ class PipelineConfig(TrainConfig, PrepareConfig, AcquireConfig, ExploreFlowConfi
     )
 
 
-class CompareConfig(FlowConfig):
-    """Rank the models of the last run by their validation scores and promote the best."""
+class CompareConfig(ChampionConfig):
+    """Rank the models of the last run, or of any MLflow runs, by their validation scores; promote the best."""
+
+    runs: tuple[str, ...] = Field(
+        (), description="MLflow ids of runs of models, or of pipelines for all of their models; empty: the last run."
+    )
+    experiment: str | None = Field(None, description="Compare the models of this MLflow experiment.")
+    filter: str | None = Field(
+        None,
+        description='Of an experiment (none: genreflow) only these runs: \'tags."genreflow.preset" = "full"\'.',
+    )
+    rollback: bool = Field(False, description="Compare nothing; return the champion's place to the one before it.")
+
+    @model_validator(mode="after")
+    def _one_choice_of_runs(self) -> Self:
+        if self.runs and (self.experiment or self.filter):
+            raise ValueError("give either --runs, or --experiment and --filter")
+        if self.rollback and (self.chooses_runs or self.pair):
+            raise ValueError("--rollback compares nothing; give it alone")
+        return self
+
+    @property
+    def chooses_runs(self) -> bool:
+        """Whether other runs than the last pipeline's are to be compared."""
+        return bool(self.runs or self.experiment or self.filter)
+
+    @property
+    def promotes(self) -> bool:
+        """Whether the best model challenges the champion."""
+        return not self.chooses_runs if self.promotion.enabled is None else self.promotion.enabled
 
 
 class PredictConfig(FlowConfig):

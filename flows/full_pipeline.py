@@ -33,5 +33,5 @@ def full_pipeline(config: PipelineConfig) -> None:
             explored = explore(part(config, ExploreFlowConfig))
             log_stages(run, explored, [file for result in explored for file in result.folder.rglob("*.*")])
         failures = train_models(config, run)
-        compare(part(config, CompareConfig))
+        compare(CompareConfig(verbose=config.verbose, pair=config.pair, promotion=config.promotion))
         raise_failures(failures)

@@ -91,7 +91,7 @@ def task_runner(kind: str, workers: int | None) -> TaskRunner[Any]:
 def pipeline_run(config: FlowConfig, paths: DataPaths, tags: Mapping[str, str]) -> Iterator[PipelineRun]:
     """Frame a pipeline run: its MLflow run and its log file, both ended and kept however the run ends."""
     with log_file(paths) as log:
-        run = start_pipeline_run(getattr(config, "experiment", "genreflow"), config_dict(config), paths, tags)
+        run = start_pipeline_run(getattr(config, "experiment", None) or "genreflow", config_dict(config), paths, tags)
         status = runs.KILLED  # what an interrupt leaves
 
         def end() -> None:

@@ -19,8 +19,8 @@ from prefect import flow
 
 from flows.runtime import exclusive, pipeline_run
 from tasks.errors import ModelError
-from tasks.evaluate.config import LOWER_IS_BETTER
 from tasks.evaluate.task import measure
+from tasks.metrics import LOWER_IS_BETTER
 from tasks.models.search import Search, Trial, open_search
 from tasks.models.search_space import space_of
 from tasks.models.spec import features_of

@@ -128,6 +128,11 @@ class DataPaths:
         return self.root / "results"
 
     @property
+    def compared(self) -> Path:
+        """Folder of results that were fetched from MLflow to compare them, one folder a run."""
+        return self.root / "compared"
+
+    @property
     def last_run(self) -> Path:
         """Which models the last training run finished, and its MLflow runs."""
         return self.results / "last_run.json"

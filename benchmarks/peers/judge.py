@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from tasks.evaluate.evaluation import evaluate_model
-from tasks.evaluate.metrics import decision_metrics, movie_metrics
+from tasks.metrics import decision_metrics, movie_metrics
 from tasks.models.features import read_genres, read_movies
 from tasks.paths import DataPaths
 from tasks.picture import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, new_figure, write_picture
@@ -94,7 +94,7 @@ def _cell(figures: dict[str, float] | None) -> str:
 def _lead(difference: dict[str, float] | None) -> str:
     if difference is None:
         return " " * 16
-    return f"{difference['mean']:+.3f} ±{(difference['high'] - difference['low']) / 2:.3f}".rjust(16)
+    return f"{difference['value']:+.3f} ±{(difference['high'] - difference['low']) / 2:.3f}".rjust(16)
 
 
 def draw(results: list[dict[str, Any]], title: str, path: Path) -> None:

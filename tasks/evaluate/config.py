@@ -1,6 +1,6 @@
 """What can be chosen about evaluation. Owns the config model."""
 
-from typing import Final, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,7 +11,6 @@ RuleName = Literal[
     "fixed", "fixed-or-majority", "fixed-or-none", "fixed-0.425", "top", "global", "per-genre", "per-genre-f1",
     "expected-jaccard", "expected-f1",
 ]  # fmt: skip
-LOWER_IS_BETTER: Final = frozenset({"hamming_loss"})
 
 
 class EvaluateConfig(BaseModel):

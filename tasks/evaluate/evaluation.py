@@ -21,11 +21,11 @@ from tasks.decision.rules import Rule
 from tasks.decision.stored import rules_to_json
 from tasks.errors import DataError
 from tasks.evaluate.calibration import calibration_table, expected_calibration_error, reliability_table
-from tasks.evaluate.config import LOWER_IS_BETTER, EvaluateConfig
-from tasks.evaluate.metrics import decision_metrics
+from tasks.evaluate.config import EvaluateConfig
 from tasks.evaluate.parts import ScoredPart, predictions_table, read_part, scores_path
 from tasks.evaluate.per_genre import per_genre_table
 from tasks.evaluate.ranking import ranking_metrics
+from tasks.metrics import LOWER_IS_BETTER, decision_metrics
 from tasks.paths import DataPaths
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
@@ -76,7 +76,7 @@ def evaluate_model(model_folder: Path, paths: DataPaths, config: EvaluateConfig 
         outputs=(RULES_FILE, METRICS_FILE, PER_GENRE_FILE, PREDICTIONS_FILE, CALIBRATION_FILE, RELIABILITY_FILE),
         inputs=(*(scores_path(model_folder, part) for part in ("validation", "test")), paths.movies, paths.splits),
         config={"folds": FOLDS, **config_dict(config)},
-        code=(TASKS / "evaluate", TASKS / "decision", TASKS / "scores.py"),
+        code=(TASKS / "evaluate", TASKS / "decision", TASKS / "metrics.py", TASKS / "scores.py"),
         packages=("numpy", "polars"),
     )
 

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 
 from tasks.evaluate.config import EvaluateConfig
 from tasks.evaluate.evaluation import DEFAULT, METRICS_FILE, PER_GENRE_FILE, TASKS, choose_rule, cross_fit, write_json
-from tasks.evaluate.metrics import count_genres, decision_metrics, precision_recall_f1
 from tasks.evaluate.parts import OUT_OF_FOLD, ScoredPart, predictions_table, read_part
 from tasks.evaluate.per_genre import per_genre_table
 from tasks.evaluate.ranking import ranking_metrics
+from tasks.metrics import count_genres, decision_metrics, precision_recall_f1
 from tasks.paths import DataPaths
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
@@ -56,7 +56,7 @@ def evaluate_out_of_fold(folder: Path, paths: DataPaths, config: EvaluateConfig 
         outputs=(METRICS_FILE, PER_GENRE_FILE, PREDICTIONS_FILE),
         inputs=(scores, paths.movies, paths.splits),
         config=config_dict(config),
-        code=(TASKS / "evaluate", TASKS / "decision", TASKS / "scores.py"),
+        code=(TASKS / "evaluate", TASKS / "decision", TASKS / "metrics.py", TASKS / "scores.py"),
         packages=("numpy", "polars"),
     )
 

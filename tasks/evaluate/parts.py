@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks.errors import DataError
-from tasks.evaluate.metrics import MOVIE_METRICS, movie_metrics
+from tasks.metrics import MOVIE_METRICS, movie_metrics
 from tasks.paths import DataPaths
 from tasks.schema import PREDICTIONS
 from tasks.scores import Scores, read_scores, truth_matrix

@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tasks.evaluate.metrics import count_genres, precision_recall_f1
 from tasks.evaluate.ranking import average_precision
+from tasks.metrics import count_genres, precision_recall_f1
 
 
 def per_genre_table(

@@ -1,6 +1,6 @@
 """How well scores rank, whatever the decisions. Owns the ranking metrics; knows no model, file or rule.
 
-What has no true positive to find is undefined and left out of the mean, as in `tasks.evaluate.metrics`.
+What has no true positive to find is undefined and left out of the mean, as in `tasks.metrics`.
 """
 
 from typing import Final

@@ -1,5 +1,6 @@
 """The train stage of an ensemble: weights for the scores of models that are trained already. Owns fitting them."""
 
+import json
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,8 @@ def train_ensemble(
     paths: DataPaths, ensemble: EnsembleSpec, members: Sequence[SingleModel], trained: Sequence[StageResult]
 ) -> StageResult:
     """Weigh trained models by their scores on validation, and write the ensemble as `train_model` writes a model.
+
+    What it takes to fit it is what its members took and the weighing.
 
     Its scores on validation are cross-fitted: those of each fifth movie are blended with weights that were fitted on
     the others. Its scores on test, and the stored model, have the weights fitted on all of validation.
@@ -72,7 +75,7 @@ def train_ensemble(
         for part, scores in (("validation", held_out), ("test", on_test)):
             like = by_part[part][0]
             write_scores(folder / f"scores_{part}.parquet", like.movie_ids, scores, like.genres)
-        fit_s = time.perf_counter() - start_s
+        fit_s = time.perf_counter() - start_s + sum(_fit_s_of(result.folder) for result in trained)
         loaded = {result.folder.name: load_single(result.folder / MODEL_FOLDER) for result in trained}
         model = EnsembleModel(ensemble.name, loaded, weights)
         save_model(model, pl.read_parquet(paths.movies).head(RATE_SAMPLE), fit_s, folder)
@@ -83,6 +86,10 @@ def train_ensemble(
         return {"weights": shown}
 
     return run_stage(stage, build)
+
+
+def _fit_s_of(folder: Path) -> float:
+    return float(json.loads((folder / FIT_FILE).read_text(encoding="utf-8"))["fit_s"])
 
 
 def files_of(member: SingleModel) -> tuple[str, ...]:

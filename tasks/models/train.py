@@ -18,6 +18,7 @@ from tasks.errors import ConfigError, ModelError
 from tasks.models.ensemble import EnsembleModel, SingleModel
 from tasks.models.features import MATRIX_FILE, read_genres, read_movies, train_rows
 from tasks.models.genre_model import GenreModel, model_files, side_by_side
+from tasks.models.memory import held_bytes
 from tasks.models.representation.kinds import load_vectors
 from tasks.models.spec import ModelSpec
 from tasks.paths import DataPaths
@@ -52,7 +53,8 @@ def train_model(
     """Fit one model on train and write the fitted model, its scores on validation and test, and its cost.
 
     The folder `data/models/<name>/` then holds `model/` (see `GenreModel.save`), `scores_validation.parquet`,
-    `scores_test.parquet` and `fit.json` (`fit_s`, `predict_docs_per_s`, `model_mb`).
+    `scores_test.parquet` and `fit.json` (`fit_s`, `predict_docs_per_s`, `model_memory_mb`,
+    `model_mb`).
 
     Args:
         paths: the data folder.
@@ -178,6 +180,7 @@ def save_model(model: SingleModel | EnsembleModel, rate_sample: pl.DataFrame, fi
     cost = {
         "fit_s": fit_s,
         "predict_docs_per_s": _measure_rate(model, rate_sample),
+        "model_memory_mb": held_bytes(model) / 1e6,
         "model_mb": sum(file.stat().st_size for file in model_folder.rglob("*") if file.is_file()) / 1e6,
     }
     (folder / FIT_FILE).write_text(json.dumps(cost, indent=1) + "\n", encoding="utf-8")

@@ -1,11 +1,10 @@
-"""The leaderboard of evaluated models. Owns its columns, its order and its forms; computes no metric.
+"""The leaderboard of evaluated models. Owns its columns and its order; computes no metric but how sure one is.
 
 Models are ordered by the metric by which their rules were chosen (the Jaccard, unless told otherwise) on validation,
 never by the test: the test says how good the chosen one is, and it can say so only as long as it has no part in the
 choice.
 """
 
-import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,32 +12,47 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from rich.box import SIMPLE_HEAD
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from tasks.errors import DataError
-from tasks.report.bootstrap import paired_differences
+from tasks.metrics import LOWER_IS_BETTER
+from tasks.report.bootstrap import Interval, interval, resample
+from tasks.report.decisions import read_decisions
 
-# Column: where its value is, and how many decimals people see.
+# Column: how many decimals people see. Its value is the metric of the same name: val_jaccard is val/jaccard.
 _METRICS: Final = {
-    "val_jaccard": ("val/jaccard", 4),
-    "val_f1_macro": ("val/f1_macro", 4),
-    "test_jaccard": ("test/jaccard", 4),
-    "test_f1_samples": ("test/f1_samples", 4),
-    "test_f1_micro": ("test/f1_micro", 4),
-    "test_f1_macro": ("test/f1_macro", 4),
-    "test_precision_samples": ("test/precision_samples", 4),
-    "test_recall_samples": ("test/recall_samples", 4),
-    "test_hamming_loss": ("test/hamming_loss", 4),
-    "test_exact_match": ("test/exact_match", 4),
-    "test_at_least_one": ("test/at_least_one", 4),
-    "test_at_least_two": ("test/at_least_two", 4),
+    "val_jaccard": 4,
+    "val_f1_macro": 4,
+    "test_jaccard": 4,
+    "test_f1_samples": 4,
+    "test_f1_micro": 4,
+    "test_f1_macro": 4,
+    "test_f1_weighted": 4,
+    "test_precision_samples": 4,
+    "test_precision_micro": 4,
+    "test_precision_macro": 4,
+    "test_precision_weighted": 4,
+    "test_recall_samples": 4,
+    "test_recall_micro": 4,
+    "test_recall_macro": 4,
+    "test_recall_weighted": 4,
+    "test_hamming_loss": 4,
+    "test_exact_match": 4,
+    "test_at_least_one": 4,
+    "test_at_least_two": 4,
+    "test_signed_overlap": 4,
+    "test_balanced_accuracy": 4,
+    "test_mean_average_precision": 4,
+    "test_coverage_error": 2,
+    "test_label_ranking_loss": 4,
+    "test_ece_raw": 4,
+    "test_ece_calibrated": 4,
+    "test_undefined_genres": 0,
 }
-_COSTS: Final = {"fit_s": 1, "predict_docs_per_s": 0, "model_mb": 1}
+INTERVALS: Final = ("test_jaccard", "test_f1_samples", "test_f1_micro", "test_f1_macro")
+_COSTS: Final = {"fit_s": 1, "predict_docs_per_s": 0, "model_memory_mb": 1, "model_mb": 1}
 _BEHIND: Final = {"behind": 4, "behind_low": 4, "behind_high": 4}
-_DECIMALS: Final = {**{column: decimals for column, (_, decimals) in _METRICS.items()}, **_BEHIND, **_COSTS}
+_ENDS: Final = {f"{column}_{end}": _METRICS[column] for column in INTERVALS for end in ("low", "high")}
+DECIMALS: Final = {**_METRICS, **_ENDS, **_BEHIND, **_COSTS}
 
 LEADERBOARD: Final = pl.Schema(
     {
@@ -46,35 +60,25 @@ LEADERBOARD: Final = pl.Schema(
         "model": pl.String,
         "chosen_by": pl.String,
         "rule": pl.String,
-        **dict.fromkeys(_DECIMALS, pl.Float64),
+        **dict.fromkeys(DECIMALS, pl.Float64),
+        "distinct_answers": pl.Int64,
     }
 )
-METRICS_FILE, FIT_FILE, PREDICTIONS_FILE = "metrics.json", "fit.json", "predictions_test.parquet"
-CHAMPION_MARK: Final = "★"
-TERMINAL_WIDTH: Final = 1000  # no limit: a name that is broken cannot be copied
-
-_TERMINAL_COLUMNS: Final = {
-    "rank": "#",
-    "model": "model",
-    "rule": "rule",
-    "val_jaccard": "J val",
-    "test_jaccard": "J test",
-    "behind": "behind",
-    "test_f1_samples": "F1 smp",
-    "test_f1_macro": "F1 mac",
-    "test_at_least_one": "≥ 1",
-    "fit_s": "fit s",
-    "predict_docs_per_s": "docs/s",
-    "model_mb": "MB",
-}
+METRICS_FILE, FIT_FILE = "metrics.json", "fit.json"
 
 
-def rank_models(model_folders: Sequence[Path]) -> pl.DataFrame:
+def rank_models(model_folders: Sequence[Path], data_hashes: Mapping[str, str] | None = None) -> pl.DataFrame:
     """Gather evaluated models into one table (`LEADERBOARD`), the best on validation first.
 
     The best by the metric that `chosen_by` names. A metric that is absent or undefined is null; a model without the one
-    that decides comes last. Equal models are ordered by name. `behind` is how much less test Jaccard a model has than
-    the first one, on the movies where both have one, with its 95 % interval by a paired bootstrap.
+    that decides comes last. Equal models are ordered by name. `<metric>_low` and `<metric>_high` are 95 % intervals by
+    a bootstrap over test movies. `behind` is how much less test Jaccard a model has than the first one, on the movies
+    that have one, with its interval by the same bootstrap. `distinct_answers` is how many different sets of genres a
+    model gives the test movies. `model_memory_mb` is what a model's arrays and vocabularies hold in memory.
+
+    Args:
+        model_folders: of evaluated models, which they name.
+        data_hashes: of the models' data by model name, where known, for messages.
 
     Raises:
         DataError: no folder is given, two have one name, a file in one is missing or damaged, the models were not
@@ -85,76 +89,43 @@ def rank_models(model_folders: Sequence[Path]) -> pl.DataFrame:
     names = [folder.name for folder in model_folders]
     if len(set(names)) < len(names):
         raise DataError(f"leaderboard: two model folders have the same name among {', '.join(sorted(names))}")
-    folders = dict(zip(names, model_folders, strict=True))
     rows = [_read_model(folder) for folder in model_folders]
-    schema = {name: kind for name, kind in LEADERBOARD.items() if name != "rank" and name not in _BEHIND}
     if len(metrics := {row["chosen_by"] for row in rows}) > 1:
         raise DataError(f"leaderboard: rules were chosen by {' and by '.join(sorted(metrics))}; evaluate all by one")
-    ordered = pl.DataFrame(rows, schema={**schema, "key": pl.Float64}).sort(
-        "key", "model", descending=[True, False], nulls_last=True, maintain_order=True
-    )
-    differences = _behind_first([folders[name] for name in ordered["model"]])
-    behind = pl.DataFrame(differences, schema=dict.fromkeys(_BEHIND, pl.Float64), orient="row")
-    ranked = ordered.with_columns(behind).with_row_index("rank", offset=1)
-    return ranked.select(pl.col(name).cast(kind) for name, kind in LEADERBOARD.items())
-
-
-def _behind_first(folders: Sequence[Path]) -> list[tuple[float | None, ...]]:
-    jaccard = [_read_jaccard(folder / PREDICTIONS_FILE) for folder in folders]
-    for folder, own in zip(folders, jaccard, strict=True):
-        if not own["movie_id"].equals(jaccard[0]["movie_id"]):
-            raise DataError(
-                f"{folder / PREDICTIONS_FILE} and {folders[0] / PREDICTIONS_FILE} are not of the same test movies; "
-                "train both on the same split"
-            )
-    values = np.stack([own["jaccard"].to_numpy() for own in jaccard])
-    defined = values[:, np.isfinite(values).all(axis=0)]
-    if not defined.size:
-        return [(None, None, None)] * len(folders)
-    differences = paired_differences(defined[0], defined[1:])
-    return [(None, None, None), *((each.mean, each.low, each.high) for each in differences)]
-
-
-def _read_jaccard(path: Path) -> pl.DataFrame:
-    try:
-        table = pl.read_parquet(path, columns=["movie_id", "jaccard"], glob=False)
-        return table.with_columns(pl.col("jaccard").cast(pl.Float64))
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{path} is missing or damaged ({error}); evaluate the model again") from error
-
-
-def render_markdown(leaderboard: pl.DataFrame) -> str:
-    """Return the whole leaderboard as a Markdown table, the champion in bold."""
-    alignment = ["---" if kind == pl.String else "---:" for kind in leaderboard.dtypes]
-    lines = [" | ".join(leaderboard.columns), " | ".join(alignment)]
-    for row in leaderboard.iter_rows(named=True):
-        cells = [_written(column, value).replace("|", "\\|") for column, value in row.items()]
-        lines.append(" | ".join(f"**{cell}**" if row["rank"] == 1 and cell else cell for cell in cells))
-    return "".join(f"| {line} |\n" for line in lines)
-
-
-def render_terminal(leaderboard: pl.DataFrame) -> str:
-    """Return the most telling columns as plain text; a star marks the champion."""
-    table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, show_edge=False)
-    for column, title in _TERMINAL_COLUMNS.items():
-        is_text = column in {"model", "rule"}
-        table.add_column(title, justify="left" if is_text else "right", no_wrap=True)
-    for row in leaderboard.iter_rows(named=True):
-        cells = [_written(column, row[column], decimals=_short_decimals(column)) for column in _TERMINAL_COLUMNS]
-        if row["rank"] == 1:
-            cells[0] = CHAMPION_MARK
-        elif row["behind"] is not None and row["behind_low"] <= 0 <= row["behind_high"]:
-            cells[list(_TERMINAL_COLUMNS).index("behind")] += " ≈"
-        table.add_row(*(Text(cell) for cell in cells))  # Text: brackets in a name are no markup
-    text = io.StringIO()
-    Console(file=text, width=TERMINAL_WIDTH, color_system=None, legacy_windows=False).print(table)
-    lines = [line.rstrip() for line in text.getvalue().splitlines()]
-    metric = {"jaccard": "Jaccard (J)", "f1_macro": "macro F1"}.get(chosen_by := leaderboard["chosen_by"][0], chosen_by)
-    notes = [
-        f"{CHAMPION_MARK} champion: best {metric} on validation. Other figures are of the test movies.",
-        "behind: less test Jaccard than the champion; ≈ its 95 % interval (paired bootstrap) holds zero.",
+    rows.sort(key=lambda row: (row["key"] is None, -(row["key"] or 0), row["model"]))
+    folders = dict(zip(names, model_folders, strict=True))
+    measured = _measure([folders[row["model"]] for row in rows], data_hashes)
+    complete = [
+        {"rank": rank, **row, **more} for rank, (row, more) in enumerate(zip(rows, measured, strict=True), start=1)
     ]
-    return "\n".join([*(line for line in lines if line), *notes])
+    return pl.DataFrame(complete, schema={**LEADERBOARD, "key": pl.Float64}).select(*LEADERBOARD)
+
+
+def _measure(folders: Sequence[Path], data_hashes: Mapping[str, str] | None) -> list[dict[str, float | None]]:
+    """Return of each model what its decisions say: intervals, how far it is behind the first, and distinct answers."""
+    decisions = read_decisions(folders, data_hashes)
+    resampled = resample(decisions.truth, decisions.decided).metrics
+    jaccard = resampled["jaccard"]
+    rows: list[dict[str, float | None]] = []
+    for model, decided in enumerate(decisions.decided):
+        row: dict[str, float | None] = {"distinct_answers": len(np.unique(decided, axis=0))}
+        for column in INTERVALS:
+            found = interval(resampled[column.removeprefix("test_")][model])
+            row |= {f"{column}_low": defined(found.low), f"{column}_high": defined(found.high)}
+        if model:
+            row |= _behind(interval(jaccard[0] - jaccard[model]))
+        rows.append(row)
+    return rows
+
+
+def _behind(difference: Interval) -> dict[str, float | None]:
+    ends = (difference.value, difference.low, difference.high)
+    return {name: defined(value) for name, value in zip(_BEHIND, ends, strict=True)}
+
+
+def defined(value: float) -> float | None:
+    """Return a figure; None for one that is undefined."""
+    return float(value) if np.isfinite(value) else None
 
 
 def _read_model(folder: Path) -> dict[str, Any]:
@@ -165,11 +136,11 @@ def _read_model(folder: Path) -> dict[str, Any]:
             f"{folder / METRICS_FILE}: expected the metrics of the chosen rule {rule!r} under 'rules'; "
             f"delete {folder} and evaluate the model again"
         )
-    values = {column: _number(rules[rule], key) for column, (key, _) in _METRICS.items()}
+    values = {column: _number(rules[rule], column.replace("_", "/", 1)) for column in _METRICS}
     costs = {column: _number(fit, column) for column in _COSTS}
     chosen_by = str(metrics.get("chosen_by", "jaccard"))
     key = _number(rules[rule], f"val/{chosen_by}")
-    if key is not None and chosen_by == "hamming_loss":
+    if key is not None and chosen_by in LOWER_IS_BETTER:
         key = -key
     return {"model": folder.name, "chosen_by": chosen_by, "rule": rule, **values, **costs, "key": key}
 
@@ -190,15 +161,3 @@ def _number(values: Mapping[str, Any], key: str) -> float | None:
     value = values.get(key)
     is_number = isinstance(value, int | float) and value == value  # noqa: PLR0124  NaN is undefined
     return float(value) if is_number and value is not None else None
-
-
-def _written(column: str, value: Any, decimals: int | None = None) -> str:
-    if value is None:
-        return "\N{EN DASH}"
-    if not isinstance(value, float):
-        return str(value)
-    return f"{value:,.{_DECIMALS[column] if decimals is None else decimals}f}"
-
-
-def _short_decimals(column: str) -> int | None:
-    return 3 if _DECIMALS.get(column) == 4 else None

@@ -7,21 +7,19 @@ from typing import Any, Final
 
 import polars as pl
 
+import tasks.metrics
 import tasks.picture
 from tasks.errors import DataError
 from tasks.picture import picture_files, write_picture
 from tasks.report.calibration import draw_calibration
 from tasks.report.confusion import count_instead, draw_confusion, draw_instead
-from tasks.report.leaderboard import (
-    FIT_FILE,
-    METRICS_FILE,
-    PREDICTIONS_FILE,
-    rank_models,
-    render_markdown,
-    render_terminal,
-)
+from tasks.report.decisions import PREDICTIONS_FILE, RULES_FILE
+from tasks.report.leaderboard import FIT_FILE, METRICS_FILE, rank_models
+from tasks.report.leaderboard_text import render_markdown, render_terminal
+from tasks.report.pareto import draw_pareto
 from tasks.report.pictures import draw_genres, draw_leaderboard
 from tasks.report.published import PUBLISHED, beside_published, render_published
+from tasks.spreadsheet import write_safe_csv
 from tasks.stage import Stage, StageResult, hash_file, run_stage
 
 LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT = "leaderboard.csv", "leaderboard.md", "leaderboard.txt"
@@ -29,7 +27,7 @@ PUBLISHED_MARKDOWN: Final = "published.md"
 PER_GENRE_FILE, CALIBRATION_FILE, RELIABILITY_FILE = "per_genre.csv", "calibration.csv", "reliability.csv"
 MODEL_PICTURES: Final = ("confusion", "calibration", "predicted_instead", "per_genre")
 
-_CODE: Final = (Path(__file__).parent, Path(tasks.picture.__file__))
+_CODE: Final = (Path(__file__).parent, Path(tasks.picture.__file__), Path(tasks.metrics.__file__))
 _COLUMNS: Final = {
     PER_GENRE_FILE: ("genre", "support", "tp", "fp", "fn", "tn", "precision", "recall", "f1"),
     PREDICTIONS_FILE: ("true_genres", "predicted_genres"),
@@ -38,20 +36,28 @@ _COLUMNS: Final = {
 }
 
 
-def write_leaderboard(model_folders: Sequence[Path], results_folder: Path) -> StageResult:
-    """Write the leaderboard of the given models as CSV, Markdown, text and a picture; the counts name the champion.
+def write_leaderboard(
+    model_folders: Sequence[Path], results_folder: Path, data_hashes: Mapping[str, str] | None = None
+) -> StageResult:
+    """Write the leaderboard of the given models as CSV, Markdown, text and pictures; the counts have their order.
 
     Where a model does the work of one whose figures the earlier system published, both are set side by side too.
 
+    Args:
+        model_folders: of evaluated models, which they name.
+        results_folder: where to write.
+        data_hashes: of the models' data by model name, where known, for messages.
+
     Raises:
-        DataError: no model is given, or what one left cannot be read.
+        DataError: no model is given, what one left cannot be read, or they were not tested on the same movies.
     """
-    leaderboard = rank_models(model_folders)
-    files = tuple(folder / name for folder in model_folders for name in (METRICS_FILE, FIT_FILE, PREDICTIONS_FILE))
+    leaderboard = rank_models(model_folders, data_hashes)
+    left = (METRICS_FILE, FIT_FILE, PREDICTIONS_FILE, RULES_FILE)
+    files = tuple(folder / name for folder in model_folders for name in left)
     # Inputs are told apart by their file name, which is the same in every folder: so their contents go into the config.
     contents = {f"{path.parent.name}/{path.name}": hash_file(path) for path in files}
     published = beside_published(model_folders)
-    outputs = (LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT, *picture_files(["leaderboard"]))
+    outputs = (LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT, *picture_files(["leaderboard", "pareto"]))
     if published.height:
         outputs += (PUBLISHED_MARKDOWN,)
     else:
@@ -61,13 +67,14 @@ def write_leaderboard(model_folders: Sequence[Path], results_folder: Path) -> St
     )
 
     def build(folder: Path) -> Mapping[str, Any]:
-        leaderboard.write_csv(folder / LEADERBOARD_CSV, float_precision=6)
+        write_safe_csv(leaderboard, folder / LEADERBOARD_CSV)
         (folder / LEADERBOARD_MARKDOWN).write_text(render_markdown(leaderboard), encoding="utf-8")
         (folder / LEADERBOARD_TEXT).write_text(render_terminal(leaderboard) + "\n", encoding="utf-8")
         write_picture(folder, "leaderboard", partial(draw_leaderboard, leaderboard))
+        write_picture(folder, "pareto", partial(draw_pareto, leaderboard))
         if published.height:
             (folder / PUBLISHED_MARKDOWN).write_text(render_published(published), encoding="utf-8")
-        return {"models": leaderboard.height, "champion": leaderboard["model"][0]}
+        return {"models": leaderboard.height, "order": leaderboard["model"].to_list()}
 
     return run_stage(stage, build)
 

@@ -7,6 +7,8 @@ from prefect.artifacts import create_link_artifact
 from prefect.cache_policies import NO_CACHE
 
 from tasks.paths import data_paths
+from tasks.promotion import Champion, PromotionConfig, Verdict
+from tasks.report import promotion
 from tasks.report.cross_validation import render_cross_validation
 from tasks.report.exhibits import write_exhibits
 from tasks.report.page.blocks import Picture
@@ -14,6 +16,7 @@ from tasks.report.page.sources import RunFacts
 from tasks.report.page.stages import REPORT_FILE, write_report
 from tasks.report.stages import write_leaderboard, write_model_pictures
 from tasks.report.training import write_training_curves
+from tasks.report.versus import write_versus
 from tasks.stage import StageResult
 
 
@@ -31,9 +34,21 @@ def draw_champion(model_folder: Path) -> StageResult:
 
 
 @task(name="leaderboard", task_run_name="leaderboard", cache_policy=NO_CACHE, persist_result=False)
-def leaderboard(model_folders: list[Path]) -> StageResult:
+def leaderboard(model_folders: list[Path], data_hashes: dict[str, str] | None = None) -> StageResult:
     """Rank the evaluated models and write the leaderboard to the results folder."""
-    return write_leaderboard(model_folders, data_paths().results)
+    return write_leaderboard(model_folders, data_paths().results, data_hashes)
+
+
+@task(name="compare pair", task_run_name="compare pair", cache_policy=NO_CACHE, persist_result=False)
+def compare_pair(model_folders: list[Path], pair: tuple[str, ...]) -> StageResult | None:
+    """Set two of the models side by side and write that to the results folder; None where there is only one."""
+    return write_versus(model_folders, pair, data_paths())
+
+
+@task(name="judge challenger", task_run_name="judge {challenger.name}", cache_policy=NO_CACHE, persist_result=False)
+def judge_challenger(challenger: Path, champion: Champion | None, config: PromotionConfig) -> Verdict:
+    """Return whether the best model is to take the champion's place."""
+    return promotion.judge_challenger(challenger, champion, config)
 
 
 @task(name="tabulate folds", task_run_name="tabulate folds", cache_policy=NO_CACHE, persist_result=False)

@@ -1,55 +1,158 @@
-"""The champion among the registered models. Owns its names and how a model becomes it; judges none."""
+"""The champion among the registered models. Owns its names, and how the alias moves and returns; judges no model.
 
+Every promotion is a new version whose tags tell what it replaced and why, so the versions are a chain that a rollback
+follows.
+"""
+
+from datetime import UTC, datetime
 from typing import Final
 
 import mlflow
+from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from tasks.tracking.store import Experiment
+from tasks.errors import DataError, ModelError
+from tasks.paths import DataPaths
+from tasks.promotion import Champion, Verdict
+from tasks.tracking.last_run import LoggedModel
+from tasks.tracking.results import fetch_results
+from tasks.tracking.store import open_client
 
 REGISTERED_NAME: Final = "movie-genre-classifier"
 CHAMPION: Final = "champion"
+MODEL_TAG: Final = "genreflow.model"
+DATA_TAG: Final = "genreflow.data_hash"
+PROMOTED_TAG: Final = "genreflow.promoted_at"
+REASON_TAG: Final = "genreflow.promotion_reason"
+GAIN_TAG: Final = "genreflow.promotion_gain"  # metric, difference and interval
+REPLACED_TAG: Final = "genreflow.replaced_version"
+REPLACED_MODEL_TAG: Final = "genreflow.replaced_model"
+ROLLED_BACK_TAG: Final = "genreflow.rolled_back_at"
+ROLLED_BACK_TO_TAG: Final = "genreflow.rolled_back_to"
+RETURNED_TAG: Final = "genreflow.returned_at"  # of the version that a rollback returned to
 
 
-def promote(experiment: Experiment, run_id: str, model_uri: str) -> int:
-    """Give the alias `champion` of the registered model to a logged model; return its version.
+def find_champion(client: mlflow.MlflowClient, challenger: LoggedModel, paths: DataPaths) -> Champion | None:
+    """Return the present champion, with its results fetched from its run; None if there is none.
 
-    A model that is the champion already keeps its version.
+    Args:
+        client: of the store.
+        challenger: the model that would replace it.
+        paths: the data folder, where the results are kept.
     """
-    client = experiment.client()
+    current = champion_version(client)
+    if current is None:
+        return None
+    run_id = str(current.run_id)
     try:
-        current = client.get_model_version_by_alias(REGISTERED_NAME, CHAMPION)
+        run = client.get_run(run_id)
+        tags, is_deleted = run.data.tags, run.info.lifecycle_stage != "active"
     except MlflowException:
-        current = None  # no registered model yet, or no champion
-    if current is not None and current.source == model_uri:
-        return int(current.version)
+        tags, is_deleted = {}, True  # purged
+    model = tags.get(MODEL_TAG) or current.tags.get(MODEL_TAG) or f"version {current.version}"
+    try:
+        folder = None if is_deleted else fetch_results(client, run_id, model, paths)
+    except DataError:
+        folder = None  # the verdict says so
+    return Champion(
+        version=int(current.version),
+        model=model,
+        run_id=run_id,
+        source=tags.get("genreflow.source", ""),
+        data_hash=tags.get(DATA_TAG, ""),
+        folder=folder,
+        is_challenger=current.source == challenger.model_uri,
+        challenger_was_rolled_back=_when_rolled_back(client, challenger.model_uri),
+    )
+
+
+def promote(client: mlflow.MlflowClient, challenger: LoggedModel, champion: Champion | None, verdict: Verdict) -> int:
+    """Register a logged model as a new version, give it the alias `champion`, and return the version."""
     _ensure_registered_name(client)
+    tags = {
+        "genreflow.run_id": challenger.run_id,
+        MODEL_TAG: challenger.name,
+        DATA_TAG: challenger.data_hash,
+        PROMOTED_TAG: _now(),
+        REASON_TAG: verdict.reason,
+        GAIN_TAG: verdict.difference,
+    }
+    if champion is not None:
+        tags |= {REPLACED_TAG: str(champion.version), REPLACED_MODEL_TAG: champion.model}
     registered = client.create_model_version(
         REGISTERED_NAME,
-        model_uri,
-        run_id,
-        tags={"genreflow.run_id": run_id},
-        model_id=model_uri.removeprefix("models:/"),
+        challenger.model_uri,
+        challenger.run_id,
+        tags={key: value for key, value in tags.items() if value},
+        model_id=challenger.model_uri.removeprefix("models:/"),
     )
     client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, registered.version)
     return int(registered.version)
 
 
-def what_it_replaces(experiment: Experiment, model_uri: str) -> str:
-    """Return in words which champion a model would replace and whether it learnt from the same data; "" if none."""
-    client = experiment.client()
+def roll_back() -> str:
+    """Give the alias `champion` back to the version that the present one replaced; return in words what was done.
+
+    Both versions get tags of it, and the one that was taken back is not promoted again as long as it has its own.
+
+    Raises:
+        ModelError: there is no champion, it replaced none, or what it replaced was deleted. Nothing is changed.
+    """
+    client = open_client()
+    current = champion_version(client)
+    if current is None:
+        raise ModelError(f"{REGISTERED_NAME} has no champion to roll back from; train one with flows/full_pipeline.py")
+    before = current.tags.get(REPLACED_TAG)
+    if before is None:
+        raise ModelError(
+            f"version {current.version} ({_model_of(client, current)}) has no record of a version before it, so there "
+            "is none to return to"
+        )
     try:
-        current = client.get_model_version_by_alias(REGISTERED_NAME, CHAMPION)
-        if current.source == model_uri:
-            return ""
-        before = client.get_run(str(current.run_id)).data.tags
-        logged = client.get_logged_model(model_uri.removeprefix("models:/"))
-        now = client.get_run(str(logged.source_run_id)).data.tags
+        earlier = client.get_model_version(REGISTERED_NAME, before)
+        client.get_logged_model(str(earlier.source).removeprefix("models:/"))
+    except MlflowException as error:
+        raise ModelError(
+            f"version {before}, which version {current.version} replaced, or its model was deleted, so it cannot "
+            f"return; give another version of {REGISTERED_NAME} the alias {CHAMPION} in MLflow's UI, or train again"
+        ) from error
+    now = _now()
+    client.set_model_version_tag(REGISTERED_NAME, current.version, ROLLED_BACK_TAG, now)
+    client.set_model_version_tag(REGISTERED_NAME, current.version, ROLLED_BACK_TO_TAG, before)
+    client.set_model_version_tag(REGISTERED_NAME, before, RETURNED_TAG, now)
+    client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, before)
+    return (
+        f"champion: version {before} ({_model_of(client, earlier)}) again, in place of version {current.version} "
+        f"({_model_of(client, current)})"
+    )
+
+
+def champion_version(client: mlflow.MlflowClient) -> ModelVersion | None:
+    """Return the version with the alias `champion`; None if there is none."""
+    try:
+        return client.get_model_version_by_alias(REGISTERED_NAME, CHAMPION)
     except MlflowException:
-        return ""  # no champion yet, or its run was deleted
-    is_same = before.get("genreflow.data_hash") == now.get("genreflow.data_hash")
-    data = "the same data" if is_same else "other data, so the two were not compared"
-    return f"; it replaces version {current.version} ({before.get('genreflow.model', 'unnamed')}, from {data})"
+        return None  # no registered model yet, or no champion
+
+
+def _when_rolled_back(client: mlflow.MlflowClient, model_uri: str) -> str:
+    """Return when a model was taken back as champion, and as which version; "" if it was not."""
+    for version in client.search_model_versions(f"name = '{REGISTERED_NAME}'"):
+        if version.source == model_uri and (at := version.tags.get(ROLLED_BACK_TAG)):
+            return f"{at} (version {version.version})"
+    return ""
+
+
+def _model_of(client: mlflow.MlflowClient, version: ModelVersion) -> str:
+    """Return the name of a version's model; versions of earlier releases have it in their run's tags only."""
+    try:
+        return str(version.tags.get(MODEL_TAG) or client.get_run(str(version.run_id)).data.tags[MODEL_TAG])
+    except (MlflowException, KeyError):
+        return "unnamed"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _ensure_registered_name(client: mlflow.MlflowClient) -> None:

@@ -20,6 +20,7 @@ class LoggedModel:
     folder: Path
     run_id: str
     model_uri: str
+    data_hash: str = ""  # of the data that it was trained and tested on; "" where unknown
 
 
 def save_last_run(paths: DataPaths, run: PipelineRun, logged: Sequence[LoggedModel]) -> None:

@@ -226,4 +226,6 @@ def model_summary(model_folder: Path) -> dict[str, Any]:
     metrics["time/fit_s"] = cost["fit_s"]
     metrics["time/predict_docs_per_s"] = cost["predict_docs_per_s"]
     metrics["size/model_mb"] = cost["model_mb"]
+    if "model_memory_mb" in cost:  # trainings of earlier versions did not measure it
+        metrics["size/model_memory_mb"] = cost["model_memory_mb"]
     return {"rule": chosen, "metrics": metrics}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import pandas as pd
 import polars as pl
 from mlflow.data.dataset_source_registry import get_registered_sources
 from mlflow.data.polars_dataset import from_polars
@@ -56,7 +57,7 @@ def start_pipeline_run(
         paths: the data folder. Runs of it that still say RUNNING belong to a process that was killed, since one
             pipeline at a time holds the folder's lock; they are marked KILLED.
         tags: source, preset and whatever else is to be seen in the runs table. The run is named after its `flow` (none:
-            pipeline), source and model.
+            pipeline), source and model; its `kind` is what the run is (none: pipeline).
     """
     experiment = open_experiment(experiment_name)
     client = experiment.client()
@@ -69,7 +70,7 @@ def start_pipeline_run(
     params = flat_params(config)
     what = " ".join([tags.get("flow", "pipeline"), *filter(None, [tags.get("source"), tags.get("model")])])
     name = f"{what} {time.strftime('%Y-%m-%d %H:%M:%S')}"
-    run = client.create_run(experiment.experiment_id, run_name=name, tags={**shared, "genreflow.kind": "pipeline"})
+    run = client.create_run(experiment.experiment_id, run_name=name, tags={"genreflow.kind": "pipeline", **shared})
     client.log_batch(run.info.run_id, params=[Param(key, value) for key, value in params.items()])
     return PipelineRun(experiment, run.info.run_id, name, params, shared)
 
@@ -152,6 +153,17 @@ def log_files(experiment: Experiment, run_id: str, files: Sequence[Path], folder
     for file in files:
         if file.is_file():
             client.log_artifact(run_id, str(file), folder)
+
+
+def log_table(experiment: Experiment, run_id: str, csv: Path) -> None:
+    """Log a CSV file as a table that MLflow's UI shows and compares, in place of an earlier one."""
+    client = experiment.client()
+    name = f"{csv.stem}.json"
+    table = pd.read_csv(csv)
+    if any(file.path == name for file in client.list_artifacts(run_id)):
+        client.log_text(run_id, table.to_json(orient="split", index=False), name)  # `log_table` would add its rows
+    else:
+        client.log_table(run_id, table, name)
 
 
 def end_run(experiment: Experiment, run_id: str, status: str) -> None:

@@ -10,8 +10,9 @@ from prefect.client.schemas.objects import State
 
 from tasks.errors import GenreflowError
 from tasks.paths import data_paths
+from tasks.promotion import Champion, Verdict
 from tasks.stage import StageResult
-from tasks.tracking import champion, cross_validation, models, runs
+from tasks.tracking import champion, choice, cross_validation, models, runs
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
 
@@ -57,7 +58,7 @@ def log_model(run: PipelineRun, name: str, run_id: str, folder: Path) -> LoggedM
     runs.log_files(run.experiment, run_id, sorted(folder.iterdir()))
     uri = models.log_model(run.experiment, run_id, name, folder)
     runs.end_run(run.experiment, run_id, runs.FINISHED)
-    return LoggedModel(name, folder, run_id, uri)
+    return LoggedModel(name, folder, run_id, uri, run.tags["genreflow.data_hash"])
 
 
 @tracked_task("log folds", "log folds {folder.name}")
@@ -87,21 +88,55 @@ def record_failure(run: PipelineRun, run_id: str, error: str, traceback_text: st
     runs.fail_run(run.experiment, run_id, error, traceback_text)
 
 
-@tracked_task("promote")
-def promote(run: PipelineRun, best: LoggedModel, leaderboard: Sequence[Path]) -> tuple[int, str]:
-    """Register the best model as champion and log the leaderboard to the pipeline's run.
+@tracked_task("choose models")
+def choose_models(runs: Sequence[str], experiment: str | None, query: str | None) -> list[LoggedModel]:
+    """Return models of any MLflow runs, with their results fetched."""
+    return choice.choose_models(data_paths(), runs, experiment, query)
 
-    Returns:
-        Its version, and in words what it replaced; "" if nothing.
-    """
-    replaced = champion.what_it_replaces(run.experiment, best.model_uri)
-    version = champion.promote(run.experiment, best.run_id, best.model_uri)
+
+@tracked_task("last models")
+def last_models() -> tuple[PipelineRun, list[LoggedModel]]:
+    """Return the last pipeline run and those of its models that are still in MLflow."""
+    return choice.last_models(data_paths())
+
+
+@tracked_task("log comparison")
+def log_comparison(run: PipelineRun, best: LoggedModel, files: Sequence[Path]) -> None:
+    """Log the leaderboard as a table, the best model's metrics and further files to the run that compared."""
     client = run.experiment.client()
-    client.set_tag(run.run_id, "genreflow.champion", f"{best.name} (version {version})")
+    client.set_tag(run.run_id, "genreflow.best", best.name)
     runs.log_metrics(run.experiment, run.run_id, models.model_summary(best.folder)["metrics"])
-    runs.log_files(run.experiment, run.run_id, leaderboard)
-    runs.log_files(run.experiment, best.run_id, sorted(best.folder.iterdir()))  # its pictures came last
-    return version, replaced
+    runs.log_files(run.experiment, run.run_id, files)
+    runs.log_table(run.experiment, run.run_id, data_paths().results / "leaderboard.csv")
+    if best.folder.parent == data_paths().models:  # and not fetched from where it is
+        runs.log_files(run.experiment, best.run_id, sorted(best.folder.iterdir()))  # its pictures came last
+
+
+@tracked_task("find champion")
+def find_champion(run: PipelineRun, challenger: LoggedModel) -> Champion | None:
+    """Return the present champion with its results; None if there is none."""
+    return champion.find_champion(run.experiment.client(), challenger, data_paths())
+
+
+@tracked_task("promote")
+def promote(run: PipelineRun, best: LoggedModel, current: Champion | None, verdict: Verdict) -> str:
+    """Make the best model the champion if it was judged so, note the verdict on the run, and return it in words."""
+    client = run.experiment.client()
+    holder = f"{current.model} (version {current.version})" if current else "none"
+    told = f"champion: {holder}, stays: {verdict.reason}" if current else f"champion: none: {verdict.reason}"
+    if verdict.takes_over:
+        version = champion.promote(client, best, current, verdict)
+        holder = f"{best.name} (version {version})"
+        told = f"champion: {best.name}, version {version} of {champion.REGISTERED_NAME}: {verdict.reason}"
+    client.set_tag(run.run_id, "genreflow.champion", holder)
+    client.set_tag(run.run_id, "genreflow.promotion", verdict.reason)
+    return told
+
+
+@tracked_task("roll back")
+def roll_back() -> str:
+    """Return the alias of the champion to the version before, and what was done in words."""
+    return champion.roll_back()
 
 
 @tracked_task("fetch classifier")

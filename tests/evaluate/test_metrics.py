@@ -6,14 +6,8 @@ from numpy.typing import NDArray
 from sklearn import metrics as reference
 
 from tasks.errors import DataError
-from tasks.evaluate.metrics import (
-    MOVIE_METRICS,
-    GenreCounts,
-    count_genres,
-    evaluate,
-    genre_metrics,
-    movie_metrics,
-)
+from tasks.evaluate.metrics import evaluate
+from tasks.metrics import MOVIE_METRICS, GenreCounts, count_genres, genre_metrics, movie_metrics
 
 Case = tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float32]]
 

@@ -4,7 +4,7 @@ import pytest
 
 from flows import command_line
 from flows.command_line import parse_command, run_command
-from flows.config import FlowConfig, PipelineConfig, PredictConfig, TrainConfig
+from flows.config import CompareConfig, FlowConfig, PipelineConfig, PredictConfig, TrainConfig
 from tasks.errors import ConfigError, DataError
 
 
@@ -59,6 +59,23 @@ def test_predict_wants_one_kind_of_input(arguments, capsys):
     with pytest.raises(SystemExit):
         parse_command(PredictConfig, arguments)
     assert "error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--pair", "a"], "--pair takes the names of two models"),
+        (["--runs", "1,2", "--experiment", "x"], "give either --runs, or --experiment and --filter"),
+        (["--rollback", "--runs", "1"], "--rollback compares nothing"),
+        (["--promotion.metric", "accuracy"], "--promotion.metric: input should be 'jaccard'"),
+        (["--promotion.level", "1.5"], "--promotion.level: "),
+    ],
+)
+def test_mistakes_of_a_comparison_are_told(arguments, message, capsys):
+    with pytest.raises(SystemExit) as end:
+        parse_command(CompareConfig, arguments)
+    assert end.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.fixture

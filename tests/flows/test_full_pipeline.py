@@ -125,6 +125,34 @@ def test_best_on_validation_is_champion(finished):
     assert child.info.run_name == leaderboard["model"][0]
 
 
+def test_what_was_compared_is_in_mlflow(finished):
+    (parent,) = runs_of(finished, "pipeline")[:1]
+    files = {file.path for file in mlflow.MlflowClient(finished.tracking_uri).list_artifacts(parent.info.run_id)}
+    assert files >= {"leaderboard.csv", "leaderboard.md", "leaderboard.json", "pareto.svg", "versus.md", "versus.csv"}
+    assert parent.data.tags["genreflow.promotion"] == "there was no champion"
+    table = json.loads(mlflow.artifacts.load_text(f"{parent.info.artifact_uri}/leaderboard.json"))
+    assert len(table["data"]) == len(TRAINED)
+    compare(CompareConfig())
+    again = json.loads(mlflow.artifacts.load_text(f"{parent.info.artifact_uri}/leaderboard.json"))
+    assert again == table  # and no rows more
+
+
+def test_chosen_runs_are_compared_without_promotion(finished, caplog):
+    caplog.set_level("INFO", "flows")
+    registry = mlflow.MlflowClient(finished.tracking_uri, finished.tracking_uri)
+    before = registry.get_model_version_by_alias("movie-genre-classifier", "champion").version
+    two = [run.info.run_id for run in runs_of(finished, "model") if run.info.status == "FINISHED"][:2]
+    compare(CompareConfig(runs=tuple(two)))
+    assert pl.read_csv(finished.paths.results / "leaderboard.csv").height == 2
+    assert "the champion is not challenged" in caplog.text
+    assert registry.get_model_version_by_alias("movie-genre-classifier", "champion").version == before
+    (comparison,) = runs_of(finished, "comparison")
+    assert comparison.info.status == "FINISHED"
+    with pytest.raises(ModelError, match="no record of a version before it"):
+        compare(CompareConfig(rollback=True))
+    compare(CompareConfig())  # the results are those of the last run again
+
+
 def test_champion_loads_without_this_project(finished, tmp_path):
     client = mlflow.MlflowClient(finished.tracking_uri)
     uri = client.get_model_version_by_alias("movie-genre-classifier", "champion").source

@@ -1,5 +1,7 @@
 """Ensembles: what they score, how their weights are found, and their stored form."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -94,6 +96,8 @@ def test_an_ensemble_is_trained_from_saved_scores_and_stored_whole(prepared, mov
     assert isinstance(model, EnsembleModel)
     expected = read_scores(result.folder / "scores_test.parquet").scores
     np.testing.assert_array_equal(model.scores(movies[270:]), expected)
+    costs = [json.loads((each.folder / "fit.json").read_text())["fit_s"] for each in (result, *trained)]
+    assert costs[0] > sum(costs[1:])
     assert train_ensemble(prepared, ENSEMBLE, MEMBERS, trained).skipped
 
 

@@ -7,10 +7,15 @@ import polars as pl
 import pytest
 
 from tasks.errors import DataError
-from tasks.report.leaderboard import LEADERBOARD, rank_models, render_markdown, render_terminal
+from tasks.report.leaderboard import LEADERBOARD, rank_models
+from tasks.report.leaderboard_text import render_markdown, render_terminal
+from tasks.schema import PREDICTIONS
+
+GENRES = ["Drama", "War", "Western"]
 
 
 def write_model(folder: Path, name: str, val: float | None, test: float = 0.3, **more: Any) -> Path:
+    """Write what is left of a model that finds the genre of some of 40 movies, and says War of the others."""
     model = folder / name
     model.mkdir()
     metrics = {"val/jaccard": val, "test/jaccard": test, "test/f1_samples": 0.5, **more}
@@ -18,10 +23,15 @@ def write_model(folder: Path, name: str, val: float | None, test: float = 0.3, *
         json.dumps({"chosen_rule": "global", "rules": {"global": metrics, "fixed": {}}})
     )
     (model / "fit.json").write_text(json.dumps({"fit_s": 1.25, "predict_docs_per_s": 12345.6, "model_mb": 3}))
-    jaccard = {"movie_id": ["tt1", "tt2", "tt3"], "jaccard": [test, test, None]}
-    pl.DataFrame(jaccard, schema={"movie_id": pl.String, "jaccard": pl.Float64}).write_parquet(
-        model / "predictions_test.parquet"
-    )
+    (model / "rules.json").write_text(json.dumps({"genres": GENRES}))
+    right = [movie < 40 * test for movie in range(40)]
+    movies = {
+        "movie_id": [f"tt{movie:02}" for movie in range(40)],
+        "true_genres": [["Drama"]] * 40,
+        "predicted_genres": [["Drama"] if each else ["War"] for each in right],
+        "jaccard": [float(each) for each in right],
+    }
+    pl.DataFrame(movies, schema=PREDICTIONS).write_parquet(model / "predictions_test.parquet")
     return model
 
 
@@ -44,6 +54,7 @@ def test_values_come_from_the_chosen_rule_and_undefined_ones_are_null(tmp_path: 
     row = rank_models([model]).row(0, named=True)
     assert (row["rule"], row["val_jaccard"], row["test_f1_samples"]) == ("global", 0.4, 0.5)
     assert (row["fit_s"], row["predict_docs_per_s"], row["model_mb"]) == (1.25, 12345.6, 3.0)
+    assert row["model_memory_mb"] is None  # from before it was measured
     assert row["test_f1_macro"] is None
     assert row["test_exact_match"] is None
 
@@ -54,7 +65,7 @@ def test_the_terminal_table_breaks_no_name_and_marks_the_champion_alone(tmp_path
     text = render_terminal(leaderboard)
     lines = text.splitlines()
     assert any("c" * 70 in line for line in lines)
-    assert [line.split()[1] for line in lines if line.startswith("★") and "champion" not in line] == ["a"]
+    assert [line.split()[1] for line in lines if line.startswith("★") and "validation" not in line] == ["a"]
     assert "[bold]b" in text
     assert "12,346" in text
     assert "\x1b" not in text
@@ -62,10 +73,16 @@ def test_the_terminal_table_breaks_no_name_and_marks_the_champion_alone(tmp_path
 
 def test_markdown_has_every_column_and_a_bold_champion(tmp_path: Path) -> None:
     leaderboard = rank_models([write_model(tmp_path, "a|b", 0.4), write_model(tmp_path, "c", 0.3)])
-    header, _, first, second = render_markdown(leaderboard).splitlines()
-    assert header.count("|") == len(LEADERBOARD) + 1
-    assert "**a\\|b**" in first
-    assert "**" not in second
+    lines = render_markdown(leaderboard).splitlines()
+    headers = " ".join(line for line in lines if line.startswith("|  | model |"))
+    hidden = {"rank", "chosen_by", "distinct_answers", "test_undefined_genres"}  # told in words
+    ends = {column for column in LEADERBOARD if column.endswith(("_low", "_high"))}  # told in brackets
+    titles = {"fit_s": "s to fit", "predict_docs_per_s": "scored / s", "model_memory_mb": "MB in", "model_mb": "MB on"}
+    for column in LEADERBOARD.keys() - hidden - ends:
+        assert titles.get(column, {"behind": "less Jaccard"}.get(column, column.replace("_", " "))) in headers
+    assert [line.startswith("| **1** | **a\\|b** |") for line in lines if "a\\|b" in line] == [True] * 4
+    assert not any("**" in line for line in lines if line.startswith("| 2 | c |"))
+    assert "0.3000 \\[0." in "".join(lines)
 
 
 def test_nothing_to_rank_is_an_error() -> None:
@@ -94,25 +111,40 @@ def test_missing_costs_name_the_file(tmp_path: Path) -> None:
         rank_models([model])
 
 
-def test_each_model_is_compared_with_the_champion_on_the_same_movies(tmp_path: Path) -> None:
+def test_each_model_is_compared_with_the_best_on_the_same_movies(tmp_path: Path) -> None:
     leaderboard = rank_models(
         [
             write_model(tmp_path, name, val, test)
-            for name, val, test in (("a", 0.5, 0.4), ("b", 0.4, 0.3), ("c", 0.3, 0.4))
+            for name, val, test in (("a", 0.5, 0.6), ("b", 0.4, 0.3), ("c", 0.3, 0.6))
         ]
     )
-    assert leaderboard["behind"].to_list() == [None, pytest.approx(0.1), 0]
-    assert leaderboard["behind_low"].to_list() == [None, pytest.approx(0.1), 0]
+    assert leaderboard["behind"].to_list() == [None, pytest.approx(0.3), 0]
+    low, high = leaderboard["behind_low"].to_list(), leaderboard["behind_high"].to_list()
+    assert 0 < low[1] < 0.3 < high[1]
+    assert (low[2], high[2]) == (0, 0)
+    row = leaderboard.row(0, named=True)
+    assert row["test_jaccard_low"] < 0.6 < row["test_jaccard_high"]
     lines = render_terminal(leaderboard).splitlines()
     assert ["≈" in line for line in lines if line[:1] in set("★23")] == [False, False, True, False]
 
 
-def test_models_of_other_test_movies_are_not_compared(tmp_path: Path) -> None:
-    first, second = write_model(tmp_path, "a", 0.5), write_model(tmp_path, "b", 0.4)
-    predictions = pl.read_parquet(second / "predictions_test.parquet")
-    predictions.reverse().write_parquet(second / "predictions_test.parquet")
-    with pytest.raises(DataError, match="not of the same test movies"):
-        rank_models([first, second])
+def test_what_would_mislead_is_told(tmp_path: Path) -> None:
+    folders = [
+        write_model(tmp_path, "[same]", 0.5, 0.0, **{"test/undefined_genres": 2.0}),
+        write_model(tmp_path, "other", 0.4, 0.5),
+    ]
+    leaderboard = rank_models(folders)
+    assert leaderboard["distinct_answers"].to_list() == [1, 2]
+    told = render_terminal(leaderboard)
+    assert "2 genre(s) have no test movie: undefined" in told
+    assert "the same genres for every movie: [same]." in told
+    assert "the same genres for every movie: \\[same\\]." in render_markdown(leaderboard)
+
+
+def test_one_model_is_a_leaderboard(tmp_path: Path) -> None:
+    leaderboard = rank_models([write_model(tmp_path, "a", 0.4)])
+    assert leaderboard["behind"].to_list() == [None]
+    assert "★" in render_terminal(leaderboard)
 
 
 def test_the_metric_that_chose_the_rules_sets_the_order(tmp_path: Path) -> None:

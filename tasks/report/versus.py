@@ -1,0 +1,174 @@
+"""Two models side by side: where one is better, and which movies only one of them gets right. Owns the stage.
+
+A movie is got right where exactly its true genres are decided.
+"""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+import tasks.metrics
+import tasks.picture
+from tasks.errors import ConfigError
+from tasks.metrics import Floats, movie_metrics
+from tasks.paths import DataPaths
+from tasks.picture import picture_files, write_picture
+from tasks.report.bootstrap import Interval, Resampled, interval, resample
+from tasks.report.decisions import PREDICTIONS_FILE, RULES_FILE, Decisions, read_decisions
+from tasks.report.leaderboard import defined
+from tasks.report.versus_picture import draw_versus
+from tasks.report.versus_text import OVERALL, render_versus
+from tasks.spreadsheet import write_safe_csv
+from tasks.stage import Stage, StageResult, hash_file, run_stage
+
+logger = logging.getLogger(__name__)
+
+GENRES_FILE, MOVIES_FILE, TEXT_FILE = "versus.csv", "versus_movies.csv", "versus.md"
+PICTURE: Final = "versus"
+OUTPUTS: Final = (GENRES_FILE, MOVIES_FILE, TEXT_FILE, *picture_files([PICTURE]))
+TRAINING_SIDECAR: Final = "train.stage.json"
+_CODE: Final = (Path(__file__).parent, Path(tasks.picture.__file__), Path(tasks.metrics.__file__))
+
+
+def write_versus(ranked: Sequence[Path], pair: Sequence[str], paths: DataPaths) -> StageResult | None:
+    """Write `versus.csv` (genres), `versus_movies.csv`, `versus.md` and a picture; None where there is one model only.
+
+    Args:
+        ranked: folders of evaluated models, the best first.
+        pair: names of two of them; empty: the best, and the best of another kind.
+        paths: the data folder, for the names of movies.
+
+    Raises:
+        ConfigError: a named model is not among them.
+        DataError: what a model left is missing or damaged, or both were not tested on the same movies.
+    """
+    if len(ranked) < 2 and not pair:
+        logger.info("one model only: there is no other to set it beside")
+        for name in OUTPUTS:
+            (paths.results / name).unlink(missing_ok=True)  # an earlier run's
+        return None
+    first, second = choose_pair(ranked, pair)
+    left = [folder / name for folder in (first, second) for name in (PREDICTIONS_FILE, RULES_FILE)]
+    # Inputs are told apart by their file name, which is the same in both folders: so their contents go into the config.
+    config = {f"{path.parent.name}/{path.name}": hash_file(path) for path in left if path.is_file()}
+    inputs = (paths.movies,) if paths.movies.is_file() else ()
+    stage = Stage("versus", paths.results, OUTPUTS, inputs, {"pair": config}, _CODE, ("matplotlib", "numpy", "polars"))
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        decisions = read_decisions([first, second])
+        resampled = resample(decisions.truth, decisions.decided)
+        genres, movies = compare_genres(decisions, resampled), list_movies(decisions, inputs)
+        write_safe_csv(genres, folder / GENRES_FILE)
+        write_safe_csv(movies, folder / MOVIES_FILE)
+        overall = {name: _three(resampled.metrics[name]) for name in OVERALL}
+        text = render_versus(decisions.models, overall, genres, movies)
+        (folder / TEXT_FILE).write_text(text, encoding="utf-8")
+        write_picture(folder, PICTURE, partial(draw_versus, genres))
+        by_model = movies["right"].value_counts().rows()
+        return {"pair": list(decisions.models), "only_one_right": dict(sorted(by_model))}
+
+    return run_stage(stage, build)
+
+
+def choose_pair(ranked: Sequence[Path], pair: Sequence[str]) -> tuple[Path, Path]:
+    """Return the folders of the named models; if none, of the first and of the first of another kind than that.
+
+    Raises:
+        ConfigError: a named model is not among them.
+    """
+    by_name = {folder.name: folder for folder in ranked}
+    if missing := [name for name in pair if name not in by_name]:
+        raise ConfigError(f"--pair: {', '.join(missing)} is not among the models compared: {', '.join(by_name)}")
+    if pair:
+        return by_name[pair[0]], by_name[pair[1]]
+    first, *others = ranked
+    return first, next((folder for folder in others if _kind(folder) != _kind(first)), others[0])
+
+
+def compare_genres(decisions: Decisions, resampled: Resampled) -> pl.DataFrame:
+    """Return one row a genre, in genre order: both models' figures and how much more the first has, with intervals.
+
+    Columns: `genre`, `support`, `first` and `second` (the models); for `f1`, `precision` and `recall` each
+    `first_<metric>`, `second_<metric>`, `<metric>_difference`, `<metric>_low`, `<metric>_high`, null for a genre
+    without a positive; `only_first_right`, `only_second_right`: for how many movies only one decides this genre right.
+    """
+    truth, (first, second) = decisions.truth, decisions.decided
+    columns: dict[str, Any] = {
+        "genre": decisions.genres,
+        "support": truth.sum(axis=0),
+        "first": [decisions.models[0]] * len(decisions.genres),
+        "second": [decisions.models[1]] * len(decisions.genres),
+    }
+    for metric in ("f1", "precision", "recall"):
+        values = resampled.per_genre[metric]
+        found = [_three(values[:, :, genre]) for genre in range(len(decisions.genres))]
+        columns[f"first_{metric}"] = [defined(first_value) for first_value, _, _ in found]
+        columns[f"second_{metric}"] = [defined(second_value) for _, second_value, _ in found]
+        for end, name in (("value", "difference"), ("low", "low"), ("high", "high")):
+            columns[f"{metric}_{name}"] = [defined(getattr(difference, end)) for _, _, difference in found]
+    columns["only_first_right"] = ((first == truth) & (second != truth)).sum(axis=0)
+    columns["only_second_right"] = ((second == truth) & (first != truth)).sum(axis=0)
+    return pl.DataFrame(columns)
+
+
+def list_movies(decisions: Decisions, movies_files: Sequence[Path]) -> pl.DataFrame:
+    """Return the movies that exactly one model gets right, those of the first before those of the second.
+
+    Columns: `right`, `wrong` (the models), `movie_id`, `movie_name`, `true_genres`, `wrong_genres` (what the other
+    decided), `wrong_jaccard`. Of each model those come first with which the other fails most.
+    """
+    truth = decisions.truth
+    right = [(labels == truth).all(axis=1) for labels in decisions.decided]
+    parts = []
+    for model, other in ((0, 1), (1, 0)):
+        rows = np.flatnonzero(right[model] & ~right[other])
+        decided = decisions.decided[other][rows]
+        part = {
+            "movie_id": [decisions.movie_ids[row] for row in rows],
+            "true_genres": _names(decisions.genres, truth[rows]),
+            "wrong_genres": _names(decisions.genres, decided),
+            "wrong_jaccard": pl.Series(movie_metrics(truth[rows], decided)[:, 0], dtype=pl.Float64).fill_nan(None),
+        }
+        schema = {"movie_id": pl.String, "true_genres": pl.String, "wrong_genres": pl.String}
+        models = (pl.lit(decisions.models[each]).alias(kind) for each, kind in ((model, "right"), (other, "wrong")))
+        listed = pl.DataFrame(part, schema_overrides=schema).with_columns(*models).sort("wrong_jaccard", "movie_id")
+        parts.append(listed)
+    return (
+        pl.concat(parts)
+        .join(_movie_names(movies_files), on="movie_id", how="left", maintain_order="left")
+        .select("right", "wrong", "movie_id", "movie_name", "true_genres", "wrong_genres", "wrong_jaccard")
+    )
+
+
+def _movie_names(movies_files: Sequence[Path]) -> pl.DataFrame:
+    tables = [pl.read_parquet(path, columns=["movie_id", "movie_name"]) for path in movies_files]
+    return pl.concat([pl.DataFrame(schema={"movie_id": pl.String, "movie_name": pl.String}), *tables])
+
+
+def _three(values: Floats) -> tuple[float, float, Interval]:
+    """Return a metric of both models and the interval of their difference."""
+    return float(values[0, 0]), float(values[1, 0]), interval(values[0] - values[1])
+
+
+def _names(genres: Sequence[str], labels: NDArray[np.bool_]) -> list[str]:
+    """Return the genres of each movie as one text."""
+    return [", ".join(genre for genre, has in zip(genres, row, strict=True) if has) for row in labels]
+
+
+def _kind(folder: Path) -> str:
+    """Return what kind of classifier a model is, by what its training noted; its name where nothing is known."""
+    try:
+        config = json.loads((folder / TRAINING_SIDECAR).read_text(encoding="utf-8"))["config"]
+    except (OSError, ValueError, KeyError):
+        return folder.name
+    if "ensemble" in config:
+        return "ensemble"
+    model = config.get("model", {})
+    return str(model.get("classifier", {}).get("kind") or model.get("encoder") or folder.name)

@@ -1,0 +1,98 @@
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tasks.promotion import Champion, PromotionConfig
+from tasks.report.promotion import judge_challenger
+from tasks.schema import PREDICTIONS
+
+GENRES = ["Drama", "War"]
+
+
+def write_model(folder, right, ids=range(200)):
+    """Write the predictions of a model that is right about a share of movies, spread evenly, and wrong about others."""
+    folder.mkdir()
+    (folder / "rules.json").write_text(json.dumps({"genres": GENRES}))
+    true = [GENRES[movie % 2] for movie in ids]
+    is_right = np.random.default_rng(1).permutation(len(ids)) < right * len(ids)
+    decided = [genre if each else GENRES[1 - GENRES.index(genre)] for genre, each in zip(true, is_right, strict=True)]
+    rows = [(f"tt{movie:03}", [a], [b], None) for movie, a, b in zip(ids, true, decided, strict=True)]
+    pl.DataFrame(rows, schema=PREDICTIONS, orient="row").write_parquet(folder / "predictions_test.parquet")
+    return folder
+
+
+def champion(folder, **changes):
+    return Champion(**{
+        "version": 1, "model": "old", "run_id": "1", "source": "files", "data_hash": "a", "folder": folder,
+        "is_challenger": False, **changes,
+    })  # fmt: skip
+
+
+@pytest.fixture
+def good(tmp_path):
+    return write_model(tmp_path / "good", 0.8)
+
+
+@pytest.mark.parametrize("metric", ["jaccard", "f1_samples", "f1_macro", "exact_match", "hamming_loss"])
+def test_only_a_surely_better_model_takes_over(good, tmp_path, metric):
+    config = PromotionConfig(metric=metric)
+    worse, near = write_model(tmp_path / "worse", 0.6), write_model(tmp_path / "near", 0.79)
+    verdict = judge_challenger(good, champion(worse), config)
+    assert verdict.takes_over
+    assert verdict.reason.startswith(f"good is better than old: {metric} +0.")
+    assert "at 95 %, on 200 test movies" in verdict.reason
+    assert verdict.difference in verdict.reason
+    for other, challenger in ((near, good), (good, worse), (good, good)):
+        verdict = judge_challenger(challenger, champion(other), config)
+        assert not verdict.takes_over
+        assert "is not surely better than old" in verdict.reason
+
+
+def test_a_lower_level_is_easier(good, tmp_path):
+    near = write_model(tmp_path / "near", 0.79)  # right where the other is, but for two movies
+    assert judge_challenger(good, champion(near), PromotionConfig(level=0.5)).takes_over
+
+
+def test_the_first_model_becomes_champion_if_it_is_above_the_floor(good, tmp_path):
+    assert judge_challenger(good, None, PromotionConfig()).takes_over
+    verdict = judge_challenger(good, None, PromotionConfig(min_f1_macro=0.9))
+    assert not verdict.takes_over
+    assert "on test, below the floor of 0.9" in verdict.reason
+
+
+def test_a_model_that_always_says_the_same_stays_below_the_floor(tmp_path):
+    folder = write_model(tmp_path / "same", 1.0, range(1, 200, 2))  # all are War
+    (folder / "rules.json").write_text(json.dumps({"genres": [*GENRES, *map(str, range(18))]}))
+    table = pl.read_parquet(folder / "predictions_test.parquet")
+    rare = pl.DataFrame(
+        [(f"x{genre}", [str(genre)], ["War"], None) for genre in range(18)], schema=PREDICTIONS, orient="row"
+    )
+    pl.concat([table, rare]).write_parquet(folder / "predictions_test.parquet")
+    assert "below the floor" in judge_challenger(folder, None, PromotionConfig()).reason
+
+
+@pytest.mark.parametrize(
+    ("source", "choice", "takes_over"),
+    [
+        ("sample", "sample", True), ("files", "sample", False), ("files", "always", True), ("sample", "never", False),
+    ],
+)  # fmt: skip
+def test_a_champion_of_other_data_gives_way_as_chosen(good, tmp_path, source, choice, takes_over):
+    other = write_model(tmp_path / "other", 0.5, range(100, 300))
+    verdict = judge_challenger(good, champion(other, source=source), PromotionConfig(replace_other_data=choice))
+    assert verdict.takes_over == takes_over
+    assert "200 and 200 test movies, 100 in common" in verdict.reason
+    assert takes_over or "--promotion.replace-other-data always" in verdict.reason
+
+
+def test_what_the_store_knows_of_the_champion_decides_first(good):
+    config = PromotionConfig()
+    assert not judge_challenger(good, champion(None, is_challenger=True), config).takes_over
+    gone = judge_challenger(good, champion(None), config)
+    assert gone.takes_over
+    assert "gone from MLflow" in gone.reason
+    back = judge_challenger(good, champion(good, challenger_was_rolled_back="2026-01-02 (version 3)"), config)
+    assert not back.takes_over
+    assert "taken back on 2026-01-02 (version 3)" in back.reason

@@ -1,0 +1,112 @@
+"""The champion in a real MLflow store of the test's own: how it changes, and how it returns."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tasks.errors import ModelError
+from tasks.promotion import Verdict
+from tasks.schema import PREDICTIONS
+from tasks.tracking import runs
+from tasks.tracking.champion import champion_version, find_champion, promote, roll_back
+from tasks.tracking.last_run import LoggedModel
+
+pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn in depths that are not ours
+
+
+@pytest.fixture
+def run(paths):
+    return runs.start_pipeline_run("test", {}, paths, {"source": "sample"})
+
+
+def log(run, name: str, folder: Path) -> LoggedModel:
+    """Log what comparing a model needs, and an empty model."""
+    folder = folder / name
+    folder.mkdir()
+    for file in ("metrics.json", "fit.json"):
+        (folder / file).write_text("{}")
+    (folder / "rules.json").write_text(json.dumps({"genres": ["Drama"]}))
+    row = ("tt1", ["Drama"], ["Drama"], 1.0)
+    pl.DataFrame([row], schema=PREDICTIONS, orient="row").write_parquet(folder / "predictions_test.parquet")
+    run_id = runs.start_model_run(run, name, {})
+    client = run.experiment.client()
+    client.set_tag(run_id, "genreflow.data_hash", "abc")
+    runs.log_files(run.experiment, run_id, sorted(folder.iterdir()))
+    model = client.create_logged_model(run.experiment.experiment_id, name, run_id)
+    return LoggedModel(name, folder, run_id, f"models:/{model.model_id}", "abc")
+
+
+def crown(run, model: LoggedModel, paths, difference: str = "") -> int:
+    client = run.experiment.client()
+    return promote(client, model, find_champion(client, model, paths), Verdict(True, "because", difference))
+
+
+def test_no_champion_yet(run, paths, tmp_path):
+    client, model = run.experiment.client(), log(run, "a", tmp_path)
+    assert find_champion(client, model, paths) is None
+    with pytest.raises(ModelError, match="no champion to roll back from"):
+        roll_back()
+
+
+def test_the_champion_is_found_with_its_results(run, paths, tmp_path):
+    first, second = (log(run, name, tmp_path) for name in "ab")
+    assert crown(run, first, paths) == 1
+    found = find_champion(run.experiment.client(), second, paths)
+    assert (found.version, found.model, found.source, found.data_hash) == (1, "a", "sample", "abc")
+    assert not found.is_challenger
+    assert found.folder is not None
+    assert {path.name for path in found.folder.iterdir()} == {path.name for path in first.folder.iterdir()}
+    assert find_champion(run.experiment.client(), first, paths).is_challenger
+
+
+def test_a_champion_whose_run_was_deleted_has_no_results(run, paths, tmp_path):
+    first, second = (log(run, name, tmp_path) for name in "ab")
+    crown(run, first, paths)
+    run.experiment.client().delete_run(first.run_id)
+    found = find_champion(run.experiment.client(), second, paths)
+    assert (found.version, found.model, found.folder) == (1, "a", None)
+
+
+def test_a_promotion_is_recorded_and_a_rollback_follows_the_record(run, paths, tmp_path):
+    models = [log(run, name, tmp_path) for name in "abc"]
+    for number, model in enumerate(models, start=1):
+        assert crown(run, model, paths, "jaccard +0.1 [+0.05, +0.15]" if number > 1 else "") == number
+    client = run.experiment.client()
+    tags = champion_version(client).tags
+    assert (
+        tags.items()
+        >= {
+            "genreflow.model": "c",
+            "genreflow.data_hash": "abc",
+            "genreflow.promotion_gain": "jaccard +0.1 [+0.05, +0.15]",
+            "genreflow.promotion_reason": "because",
+            "genreflow.replaced_version": "2",
+            "genreflow.replaced_model": "b",
+        }.items()
+    )
+    assert tags["genreflow.promoted_at"].endswith("+00:00")
+
+    assert roll_back() == "champion: version 2 (b) again, in place of version 3 (c)"
+    assert int(champion_version(client).version) == 2
+    taken = client.get_model_version("movie-genre-classifier", "3").tags
+    assert taken["genreflow.rolled_back_to"] == "2"
+    assert "version 3" in find_champion(client, models[2], paths).challenger_was_rolled_back
+    assert find_champion(client, models[0], paths).challenger_was_rolled_back == ""
+
+    roll_back()
+    with pytest.raises(ModelError, match=r"version 1 \(a\) has no record of a version before it"):
+        roll_back()
+    assert int(champion_version(client).version) == 1
+
+
+def test_what_was_deleted_does_not_return(run, paths, tmp_path):
+    for name in "ab":
+        crown(run, log(run, name, tmp_path), paths)
+    client = run.experiment.client()
+    client.delete_model_version("movie-genre-classifier", "1")
+    with pytest.raises(ModelError, match="version 1, which version 2 replaced, or its model was deleted"):
+        roll_back()
+    assert int(champion_version(client).version) == 2
+    assert "genreflow.rolled_back_at" not in champion_version(client).tags
