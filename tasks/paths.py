@@ -113,6 +113,11 @@ class DataPaths:
         return self.root / "cross_validation"
 
     @property
+    def label_audit(self) -> Path:
+        """Data folders with some of the movies, by model: what shows the effect of dropping doubted ones from train."""
+        return self.root / "label_audit"
+
+    @property
     def checkpoints(self) -> Path:
         """Folder of what trainings that are not finished go on from."""
         return self.root / "checkpoints"

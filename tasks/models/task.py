@@ -6,7 +6,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.models import blend, cross_validation, fine_tuned
+from tasks.models import blend, cross_validation, elsewhere, fine_tuned
 from tasks.models import features as feature_stage
 from tasks.models import predict_file as prediction
 from tasks.models import train as train_stage
@@ -65,6 +65,20 @@ def gather_folds(model: ModelSpec, folds: Sequence[StageResult]) -> StageResult:
 def blend_folds(ensemble: EnsembleSpec, gathered: Sequence[StageResult]) -> StageResult:
     """Blend the out-of-fold scores of an ensemble's members."""
     return cross_validation.blend_folds(data_paths(), ensemble, gathered)
+
+
+@task(name="train in", task_run_name="train {model.name} in {root.name}", cache_policy=NO_CACHE, persist_result=False)
+def train_in(root: Path, model: ModelSpec, choices: TrainChoices) -> StageResult:
+    """Fit one model on the train movies of another data folder and write its scores there."""
+    with log_of_thread(root / "train.log"):
+        return elsewhere.train_in(root, model, choices)
+
+
+@task(name="score folds in", task_run_name="score folds in {root.name}", cache_policy=NO_CACHE, persist_result=False)
+def score_folds_in(root: Path, model: ModelSpec, choices: TrainChoices) -> StageResult:
+    """Score every movie of another data folder by models that did not see it."""
+    with log_of_thread(root / "train.log"):
+        return elsewhere.score_folds_in(root, model, choices)
 
 
 @task(name="score trial", task_run_name="score {model.name}", cache_policy=NO_CACHE, persist_result=False)

@@ -123,6 +123,7 @@ def test_every_flow_file_that_is_deployed_exists():
         "flows/train.py:train",
         "flows/cross_validate.py:cross_validate",
         "flows/search.py:search",
+        "flows/audit.py:audit",
         "flows/predict.py:predict",
     }
     for entry in deployments:
