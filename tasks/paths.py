@@ -103,6 +103,11 @@ class DataPaths:
         return self.root / "features"
 
     @property
+    def genre_profiles(self) -> Path:
+        """How alike every two genres' descriptions are: `genre`, `other`, `tfidf_cosine`, `tfidf_excess_cosine`."""
+        return self.features / "genre_profiles.csv"
+
+    @property
     def models(self) -> Path:
         """Folder of fitted models and their scores, one folder each."""
         return self.root / "models"

@@ -1,9 +1,44 @@
 """Which labels are doubted, and why in words. Owns the doubts; knows no file and no model."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A doubted genre of a movie: whether the listing has it, and its probability by model."""
+
+    genre: str
+    is_given: bool
+    probabilities: Mapping[str, float]
+
+    @property
+    def claim(self) -> str:
+        """What is doubted of the movie's genres."""
+        return f"{'is not' if self.is_given else 'lacks'} {self.genre}"
+
+    @property
+    def who(self) -> str:
+        """Which models doubt it."""
+        n_agreeing, n_asked = len(self._agreeing), len(self.probabilities)
+        if n_asked == 1:
+            return f"{next(iter(self.probabilities))} gives"
+        count = f"all {n_asked}" if n_agreeing == n_asked else f"{n_agreeing} of {n_asked}"
+        return f"{count} models {'gives' if n_agreeing == 1 else 'give'}"
+
+    @property
+    def bound(self) -> str:
+        """What they give the genre."""
+        value = max(self._agreeing) if self.is_given else min(self._agreeing)
+        limit = "" if len(self._agreeing) == 1 else "at most " if self.is_given else "at least "
+        return f"{limit}{value:.2f}"
+
+    @property
+    def _agreeing(self) -> list[float]:
+        return [value for value in self.probabilities.values() if (value <= 0.5) == self.is_given]
 
 
 def find_doubts(
@@ -37,25 +72,23 @@ def find_doubts(
     return doubted, np.asarray(get_label_quality_scores(labels, shown), dtype=np.float64)
 
 
-def explain_doubt(genre: str, is_given: bool, probabilities: Mapping[str, float]) -> str:
-    """Return in words why a genre is doubted.
+def explain_doubts(doubts: Sequence[Doubt]) -> str:
+    """Return in words why genres of a movie are doubted; how many models agree, and what the most hesitant says.
 
-    Args:
-        genre: the doubted one.
-        is_given: whether the listing has it.
-        probabilities: of the genre, by model.
-
-    >>> explain_doubt("Horror", False, {"a": 0.93, "b": 0.8, "c": 0.2})
-    '2 of 3 models give Horror at least 0.80, and the listing lacks it'
-    >>> explain_doubt("Drama", True, {"a": 0.02})
-    'a gives Drama 0.02, and the listing has it'
+    >>> horror, war = {"a": 0.93, "b": 0.8, "c": 0.2}, {"a": 0.7, "b": 0.6, "c": 0.0}
+    >>> explain_doubts([Doubt("Horror", False, horror), Doubt("War", False, war)])
+    '2 of 3 models give Horror at least 0.80 and War at least 0.60, which the listing lacks'
+    >>> explain_doubts([Doubt("Drama", True, {"a": 0.02})])
+    'a gives Drama 0.02, which the listing has'
     """
-    agreeing = [value for value in probabilities.values() if (value < 0.5) == is_given]
-    listing = f"the listing {'has' if is_given else 'lacks'} it"
-    if len(probabilities) == 1:
-        model, value = next(iter(probabilities.items()))
-        return f"{model} gives {genre} {value:.2f}, and {listing}"
-    count = "all" if len(agreeing) == len(probabilities) else f"{len(agreeing)} of"
-    bound = f"at most {max(agreeing):.2f}" if is_given else f"at least {min(agreeing):.2f}"
-    verb = "give" if len(agreeing) > 1 else "gives"
-    return f"{count} {len(probabilities)} models {verb} {genre} {bound}, and {listing}"
+    groups: dict[tuple[str, bool], list[str]] = {}
+    for doubt in doubts:
+        groups.setdefault((doubt.who, doubt.is_given), []).append(f"{doubt.genre} {doubt.bound}")
+    return "; ".join(
+        f"{who} {_listed(claims)}, which the listing {'has' if is_given else 'lacks'}"
+        for (who, is_given), claims in groups.items()
+    )
+
+
+def _listed(claims: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(claims[:-1]), claims[-1]]))

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 import tasks.spreadsheet
 from tasks.errors import DataError
-from tasks.evaluate.doubts import explain_doubt, find_doubts
+from tasks.evaluate.doubts import Doubt, explain_doubts, find_doubts
 from tasks.evaluate.evaluation import TASKS
 from tasks.evaluate.held_out import HeldOut, held_out_files, read_held_out
 from tasks.paths import DataPaths
@@ -104,25 +104,27 @@ def _table(
 ) -> pl.DataFrame:
     first = asked[0]
     names = dict(pl.read_parquet(paths.movies, columns=["movie_id", "movie_name"]).iter_rows())
-    of_label = np.where(first.truth, first.probabilities, 1 - first.probabilities)
     rows = []
     for row in np.flatnonzero(doubted.any(axis=1)):
-        columns = sorted(np.flatnonzero(doubted[row]), key=lambda column: (of_label[row, column], column))
-        doubts = [f"{'is not' if first.truth[row, column] else 'lacks'} {first.genres[column]}" for column in columns]
-        reasons = [
-            explain_doubt(
-                first.genres[column],
-                bool(first.truth[row, column]),
-                {model.model: float(model.probabilities[row, column]) for model in asked},
-            )
-            for column in columns
-        ]
+        doubts = _doubts(asked, row, doubted[row])
         given = [genre for genre, has in zip(first.genres, first.truth[row], strict=True) if has]
-        movie = first.movie_ids[row]
-        rows.append(
-            (
-                *(movie, names[movie], ", ".join(given), "; ".join(doubts), float(quality[row]), "; ".join(reasons)),
-                f"{first.model}, {first.parts[row]}",
-            )
-        )
+        claims = "; ".join(doubt.claim for doubt in doubts)
+        movie = (first.movie_ids[row], names[first.movie_ids[row]], ", ".join(given))
+        why = (float(quality[row]), explain_doubts(doubts), f"{first.model}, {first.parts[row]}")
+        rows.append((*movie, claims, *why))
     return pl.DataFrame(rows, schema=AUDIT, orient="row").sort("quality", "movie_id")
+
+
+def _doubts(asked: Sequence[HeldOut], row: int, doubted: NDArray[np.bool_]) -> list[Doubt]:
+    """Return the doubts about one movie, the greatest first."""
+    first = asked[0]
+    of_label = np.where(first.truth[row], first.probabilities[row], 1 - first.probabilities[row])
+    columns = sorted(np.flatnonzero(doubted).tolist(), key=lambda column: (of_label[column], column))
+    return [
+        Doubt(
+            first.genres[column],
+            bool(first.truth[row, column]),
+            {model.model: float(model.probabilities[row, column]) for model in asked},
+        )
+        for column in columns
+    ]

@@ -6,7 +6,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.models import blend, cross_validation, elsewhere, fine_tuned
+from tasks.models import blend, cross_validation, elsewhere, fine_tuned, genre_profiles, tree_outline
 from tasks.models import features as feature_stage
 from tasks.models import predict_file as prediction
 from tasks.models import train as train_stage
@@ -85,6 +85,20 @@ def score_folds_in(root: Path, model: ModelSpec, choices: TrainChoices) -> Stage
 def score_trial(model: ModelSpec, features: Sequence[StageResult], choices: TrainChoices) -> Path:
     """Fit a trial's model and score it on validation; return the folder of the scores."""
     return trial_stage.score_trial(data_paths(), model, features, choices)
+
+
+@task(name="genre profiles", cache_policy=NO_CACHE, persist_result=False)
+def profile_genres(seed: int) -> StageResult:
+    """Write how alike every two genres' descriptions are."""
+    return genre_profiles.write_genre_profiles(data_paths(), seed)
+
+
+@task(
+    name="outline tree", task_run_name="outline tree {model_folder.name}", cache_policy=NO_CACHE, persist_result=False
+)
+def outline_tree(model_folder: Path) -> StageResult | None:
+    """Write the first levels of a decision tree in words; None for other models."""
+    return tree_outline.outline_tree(data_paths(), model_folder)
 
 
 @task(name="predict file", cache_policy=NO_CACHE, persist_result=False)
