@@ -69,6 +69,8 @@ def find_doubts(
     labels = [np.flatnonzero(row).tolist() for row in truth[:, varying]]
     shown = np.clip(probabilities[:, varying], 1e-9, 1 - 1e-9)
     doubted[:, varying] = find_multilabel_issues_per_class(labels, shown, n_jobs=1)
+    if len(varying) == 1:  # which cleanlab does not take for labels of several genres
+        return doubted, np.where(truth[:, varying], shown, 1 - shown)[:, 0]
     return doubted, np.asarray(get_label_quality_scores(labels, shown), dtype=np.float64)
 
 

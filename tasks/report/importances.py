@@ -144,7 +144,7 @@ def _draw_genre(axes: Axes, corner: tuple[float, float], genre: str, features: p
     left, top = corner
     middle, rows = left + 1.0, top + 1.7 + np.arange(features.height)
     weights = features["weight"].to_numpy()
-    lengths = 0.72 * weights / np.abs(weights).max()
+    lengths = 0.66 * weights / np.abs(weights).max()
     axes.text(left + 0.1, top + 0.8, drawable(genre), fontsize=10, fontweight="bold", va="center")
     axes.barh(rows, lengths, left=middle, height=0.74, color=[BLUE if weight > 0 else VERMILION for weight in weights])
     axes.plot([middle, middle], [rows[0] - 0.5, rows[-1] + 0.5], color=INK, linewidth=0.7)

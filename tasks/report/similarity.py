@@ -26,7 +26,7 @@ MEASURES: Final = {  # column of the table: what a hundredth of it is
     "importance_overlap": f"shared features, in per cent of the {TOP} that speak most for either genre",
     "importance_cosine": "cosine of the features' weights, times 100; blank: 0 or below",
     "tfidf_cosine": "cosine of the mean tf-idf vectors of the descriptions, times 100",
-    "tfidf_excess_cosine": "the same of what these vectors have beyond the mean of all, times 100; blank: 0 or below",
+    "tfidf_excess_cosine": "cosine of the mean tf-idf vectors less that of all movies, times 100; blank: 0 or below",
 }
 PROFILE_MEASURES: Final = ("tfidf_cosine", "tfidf_excess_cosine")
 SIMILARITY: Final = pl.Schema({"genre": pl.String, "other": pl.String, **dict.fromkeys(MEASURES, pl.Float64)})

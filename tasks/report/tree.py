@@ -103,9 +103,7 @@ def _draw_node(axes: Axes, row: int, node: Mapping[str, Any], genres: list[str],
     share = _share(node, column)
     axes.barh([row, row], [_BAR_WIDTH, share * _BAR_WIDTH], left=_BAR, height=0.62, color=[PAPER_TINT, BLUE])
     axes.text(_BAR + _BAR_WIDTH + 0.045, row, f"{share:.0%}", fontsize=9, ha="right", va="center")
-    others = sorted(
-        (other for other in range(len(genres)) if other != column), key=lambda other: -node["genres"][other]
-    )
+    others = sorted(set(range(len(genres))) - {column}, key=lambda other: (-node["genres"][other], other))
     shares = [f"{genres[other]} {_share(node, other):.0%}" for other in others[:OTHERS_SHOWN] if node["genres"][other]]
     axes.text(_OTHERS, row, drawable(", ".join(shares)), fontsize=9, va="center")
 
