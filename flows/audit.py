@@ -23,7 +23,7 @@ from tasks.models.train import TrainChoices
 from tasks.paths import DataPaths, data_paths
 from tasks.split.task import subset
 from tasks.stage import config_dict
-from tasks.tracking.runs import PipelineRun, log_data, start_model_run
+from tasks.tracking.runs import PipelineRun, log_data, start_variant_run
 from tasks.tracking.task import log_effect, log_variant
 
 logger = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ def train_variant(config: AuditConfig, run: PipelineRun, name: str, without: Pat
     """Train and evaluate the model on all movies or without some of train, and log it; return its folder."""
     model = config.chosen_model
     root = home(config) / name
-    run_id = start_model_run(run, name, config_dict(model), "label-audit")
+    run_id = start_variant_run(run, name, config_dict(model))
     subset(root, without=without)
     trained = train_in(root, model, TrainChoices(seed=config.seed))
     evaluate_in(root, trained.folder, config.evaluate)
