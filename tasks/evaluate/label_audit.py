@@ -105,7 +105,7 @@ def _table(
     first = asked[0]
     names = dict(pl.read_parquet(paths.movies, columns=["movie_id", "movie_name"]).iter_rows())
     rows = []
-    for row in np.flatnonzero(doubted.any(axis=1)):
+    for row in np.flatnonzero(doubted.any(axis=1)).tolist():
         doubts = _doubts(asked, row, doubted[row])
         given = [genre for genre, has in zip(first.genres, first.truth[row], strict=True) if has]
         claims = "; ".join(doubt.claim for doubt in doubts)
