@@ -1,7 +1,7 @@
 """Probabilities of movies that a model was not trained on. Owns where they are found and how they meet the truth."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,13 +28,17 @@ class HeldOut:
     parts: tuple[str, ...]  # where the scores of each movie are from
 
 
-def held_out_files(folder: Path, paths: DataPaths) -> dict[str, Path]:
+def held_out_files(folder: Path, paths: DataPaths, like: Container[str] = (OUT_OF_FOLD,)) -> dict[str, Path]:
     """Return the files with a model's scores of movies that it was not trained on, by part.
 
-    Out-of-fold scores that are not of the movies of today are passed over.
+    Args:
+        folder: of the model.
+        paths: the data folder.
+        like: parts of the model that it is set beside. Without "out_of_fold" there, and where a model has no such
+            scores of the movies of today, it is validation and test.
     """
     out_of_fold = scores_path(paths.cross_validation / folder.name, OUT_OF_FOLD)
-    if out_of_fold.is_file():
+    if OUT_OF_FOLD in like and out_of_fold.is_file():
         ids = [pl.read_parquet(path, columns=["movie_id"])["movie_id"] for path in (out_of_fold, paths.splits)]
         if ids[0].sort().equals(ids[1].sort()):
             return {OUT_OF_FOLD: out_of_fold}

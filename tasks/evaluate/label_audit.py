@@ -59,7 +59,8 @@ def audit_labels(model_folders: Sequence[Path], paths: DataPaths) -> StageResult
     """
     if not model_folders:
         raise DataError("label audit: no model is given whose doubts could count; train one first")
-    sources = [held_out_files(folder, paths) for folder in model_folders]
+    first = held_out_files(model_folders[0], paths)
+    sources = [first, *(held_out_files(folder, paths, first) for folder in model_folders[1:])]
     stage = Stage(
         name="label_audit",
         folder=paths.results,

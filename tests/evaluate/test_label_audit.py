@@ -86,6 +86,13 @@ def test_out_of_fold_scores_count_where_they_are_of_the_movies_of_today(paths, f
     assert audit_labels(folders, paths).counts["movies"] == 80
 
 
+def test_others_are_asked_about_the_movies_that_the_first_model_has_scores_of(paths, folders, truth):
+    folder = paths.cross_validation / "second"
+    folder.mkdir(parents=True)
+    write_scores(folder / "scores_out_of_fold.parquet", IDS, (0.1 + 0.8 * truth).astype(np.float32), GENRES)
+    assert audit_labels(folders, paths).counts["asked"] == ["first", "second"]
+
+
 def test_a_model_without_doubts_leaves_an_empty_table(paths, folders, truth):
     genres = [[genre for genre, has in zip(GENRES, row, strict=True) if has] for row in truth]
     pl.read_parquet(paths.movies).with_columns(genres=pl.Series(genres)).write_parquet(paths.movies)
