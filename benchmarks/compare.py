@@ -18,8 +18,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tasks.bootstrap import draw_weights, interval, resample
 from tasks.metrics import decision_metrics
-from tasks.report.bootstrap import draw_weights, interval, resample
 from tasks.report.stages import write_leaderboard
 from tasks.schema import GENRES, PREDICTIONS
 

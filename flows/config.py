@@ -181,18 +181,37 @@ class SearchConfig(SeededConfig):
     @property
     def chosen_model(self) -> ModelSpec:
         """The model to start from."""
-        chosen = choose_models((self.model,), self.model_params, self.own_models)
-        if isinstance(chosen[0], TransformerSpec):
-            raise ConfigError(f"{self.model} is fine-tuned, which takes too long to be tried many times")
-        if len(chosen) > 1 or not isinstance(chosen[0], ModelSpec):
-            names = ", ".join(model.name for model in chosen if isinstance(model, ModelSpec))
-            raise ConfigError(f"a search is of one model, and {self.model} is several; name one of {names}")
-        return chosen[0]
+        return _single_model(self, "a search is", "tried many times")
 
     @property
     def rule_for_metric(self) -> str:
         """The decision rule of all trials."""
         return self.rule or RULES.get(self.metric, "expected-jaccard")
+
+
+class AuditConfig(SeededConfig):
+    """Find the train movies whose genres a model doubts most, and measure what it does to drop them."""
+
+    model: str = Field(description="Name of the model.")
+    model_params: dict[str, dict[str, Any]] = Field(
+        {}, description='Parameters to replace, by model: {"logreg-tfidf": {"C": 2}}.'
+    )
+    own_models: tuple[AnyModel, ...] = Field((), description="Further models to choose from; see docs/models.md.")
+    share: float | None = Field(
+        0.05, gt=0, lt=1, description="Share of the train movies to drop, the most doubted first; none: all doubted."
+    )
+    evaluate: EvaluateConfig = Field(EvaluateConfig(), description="How each model's decision rule is chosen.")
+    experiment: str = Field("genreflow", min_length=1, description="Name of the MLflow experiment.")
+
+    @model_validator(mode="after")
+    def _can_be_fitted_many_times(self) -> Self:
+        assert self.chosen_model  # a typo is told before any work is done
+        return self
+
+    @property
+    def chosen_model(self) -> ModelSpec:
+        """The model whose doubts count."""
+        return _single_model(self, "an audit is", "fitted eight times")
 
 
 class ChampionConfig(FlowConfig):
@@ -287,6 +306,21 @@ class PredictConfig(FlowConfig):
 def part(config: FlowConfig, config_type: type[Config]) -> Config:
     """Return the fields of a larger configuration that a smaller one has."""
     return config_type.model_validate({name: getattr(config, name) for name in config_type.model_fields})
+
+
+def _single_model(config: SearchConfig | AuditConfig, what: str, how: str) -> ModelSpec:
+    """Return the one model that a flow is about.
+
+    Raises:
+        ConfigError: there is no such model, it is fine-tuned, or it is an ensemble.
+    """
+    chosen = choose_models((config.model,), config.model_params, config.own_models)
+    if isinstance(chosen[0], TransformerSpec):
+        raise ConfigError(f"{config.model} is fine-tuned, which takes too long to be {how}")
+    if len(chosen) > 1 or not isinstance(chosen[0], ModelSpec):
+        names = ", ".join(model.name for model in chosen if isinstance(model, ModelSpec))
+        raise ConfigError(f"{what} of one model, and {config.model} is several; name one of {names}")
+    return chosen[0]
 
 
 def load_preset(name: str) -> dict[str, Any]:

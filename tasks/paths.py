@@ -103,6 +103,11 @@ class DataPaths:
         return self.root / "features"
 
     @property
+    def genre_profiles(self) -> Path:
+        """How alike every two genres' descriptions are: `genre`, `other`, `tfidf_cosine`, `tfidf_excess_cosine`."""
+        return self.features / "genre_profiles.csv"
+
+    @property
     def models(self) -> Path:
         """Folder of fitted models and their scores, one folder each."""
         return self.root / "models"
@@ -111,6 +116,11 @@ class DataPaths:
     def cross_validation(self) -> Path:
         """Folder of out-of-fold scores and what they tell, one folder a model."""
         return self.root / "cross_validation"
+
+    @property
+    def label_audit(self) -> Path:
+        """Data folders with some of the movies, by model: what shows the effect of dropping doubted ones from train."""
+        return self.root / "label_audit"
 
     @property
     def checkpoints(self) -> Path:

@@ -24,7 +24,10 @@ def safe_cell(text: str) -> str:
 
 
 def write_safe_csv(table: pl.DataFrame, path: Path) -> None:
-    """Write a table for people: every text by `safe_cell`, numbers as they are, with `DECIMALS` decimals."""
+    """Write a table for people: every text by `safe_cell` and in quotes, numbers with `DECIMALS` decimals.
+
+    In quotes, because a spreadsheet may take another separator than the comma for its own.
+    """
     texts = selectors.string()
     safe = table.with_columns(texts.map_elements(safe_cell, return_dtype=pl.String, skip_nulls=True))
-    safe.write_csv(path, float_precision=DECIMALS)
+    safe.write_csv(path, float_precision=DECIMALS, quote_style="non_numeric")

@@ -31,7 +31,7 @@ def test_a_room_opens_with_a_docstring_and_imports_nothing(room):
 
 def test_commands_are_found():
     assert {path.stem for path in COMMANDS} >= {
-        "acquire", "prepare", "explore", "train", "compare", "predict", "cross_validate", "search",
+        "acquire", "prepare", "explore", "train", "compare", "predict", "cross_validate", "search", "audit",
     }  # fmt: skip
 
 

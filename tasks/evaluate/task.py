@@ -1,6 +1,7 @@
 """The evaluate room's face towards the flows."""
 
 import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from prefect import task
@@ -8,9 +9,11 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.evaluate.config import EvaluateConfig
 from tasks.evaluate.evaluation import DEFAULT, evaluate_model
+from tasks.evaluate.label_audit import audit_labels
+from tasks.evaluate.label_audit_effect import choose_dropped, measure_effect
 from tasks.evaluate.out_of_fold import evaluate_out_of_fold
 from tasks.evaluate.validation import measure_validation
-from tasks.paths import data_paths
+from tasks.paths import DataPaths, data_paths
 from tasks.stage import StageResult
 
 logger = logging.getLogger(__name__)
@@ -37,3 +40,33 @@ def evaluate_folds(folder: Path, config: EvaluateConfig = DEFAULT) -> StageResul
 def measure(folder: Path, rule: str, metric: str) -> dict[str, float]:
     """Return the metrics of a model on validation under one rule, one of which has to be among them."""
     return measure_validation(folder, rule, metric, data_paths())
+
+
+@task(name="audit labels", task_run_name="audit labels", cache_policy=NO_CACHE, persist_result=False)
+def audit(model_folders: Sequence[Path], root: Path | None = None) -> StageResult:
+    """Write which movies' genres the first model doubts most and what the others say, of our or another data folder."""
+    result = audit_labels(model_folders, DataPaths(root) if root else data_paths())
+    counts = result.counts
+    logger.info(
+        "label audit: %s doubts a genre of %s of %s movies",
+        *(counts["asked"][0], f"{counts['doubted_movies']:,}", f"{counts['movies']:,}"),
+    )
+    return result
+
+
+@task(name="choose dropped", cache_policy=NO_CACHE, persist_result=False)
+def choose_what_to_drop(root: Path, share: float | None, seed: int) -> StageResult:
+    """Write which movies of an audited data folder to drop, and as many random ones."""
+    return choose_dropped(DataPaths(root), share, seed)
+
+
+@task(name="evaluate in", task_run_name="evaluate in {root.name}", cache_policy=NO_CACHE, persist_result=False)
+def evaluate_in(root: Path, model_folder: Path, config: EvaluateConfig = DEFAULT) -> StageResult:
+    """Evaluate a model that was trained in another data folder."""
+    return evaluate_model(model_folder, DataPaths(root), config)
+
+
+@task(name="measure effect", cache_policy=NO_CACHE, persist_result=False)
+def effect_of_dropping(with_all: Path, without: Mapping[str, Path], root: Path) -> StageResult:
+    """Write how much better or worse a model is without the movies that were dropped from train."""
+    return measure_effect(with_all, without, DataPaths(root), data_paths().results)

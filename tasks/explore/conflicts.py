@@ -14,8 +14,6 @@ VALUES: Final = ("genres", "names", "descriptions")
 CONFLICTS: Final = tuple((key, value) for key in KEYS for value in VALUES)
 BETWEEN: Final = " | "
 
-_FORMULA_START: Final = r"^\s*[=+\-@\t\r]"
-
 
 def conflict_file(key: str, value: str) -> str:
     """Return the name of the table of one kind of conflict.
@@ -63,12 +61,6 @@ def find_conflicts(rows: pl.DataFrame, key: str, value: str) -> pl.DataFrame:
         )
         .sort("different", "rows", "key", descending=[True, True, False])
     )
-
-
-def neutralise_formulas(table: pl.DataFrame) -> pl.DataFrame:
-    """Put an apostrophe before every text that a spreadsheet would run as a formula."""
-    text = pl.col(pl.String)
-    return table.with_columns(pl.when(text.str.contains(_FORMULA_START)).then("'" + text).otherwise(text).name.keep())
 
 
 def _joined(column: str) -> pl.Expr:

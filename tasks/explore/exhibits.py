@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tasks.explore import descriptions, genres, pictures, words
 from tasks.explore.config import ExploreConfig
+from tasks.word_cloud import draw_clouds, place_words
 
 PLACEHOLDERS: Final = "placeholders"
 EXHIBITS: Final = ("genres", "combinations", "together", "together_share", "decades", "lengths", "words")
@@ -191,6 +192,6 @@ def _words(movies: pl.DataFrame, shown: list[str], config: ExploreConfig) -> Exh
         sentence = "Too few descriptions to find words that set genres apart."
 
     def draw() -> Figure:
-        return pictures.draw_clouds({genre: words.place_words(weights[genre], config.seed) for genre in shown})
+        return draw_clouds({genre: place_words(weights[genre], config.seed) for genre in shown})
 
     return Exhibit("words", "Telling words of each genre", sentence, table, draw)

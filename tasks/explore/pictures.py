@@ -3,41 +3,33 @@
 They are narrow and tall, so that their labels can still be read on a phone.
 """
 
-from itertools import cycle
 from math import ceil
 
 import numpy as np
 import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from tasks.explore.descriptions import ADD_A_PLOT, CUT_OFF, EMPTY, KINDS, OTHER_PLACEHOLDER, WHOLE
 from tasks.explore.genres import FEWEST_FOR_A_SHARE
-from tasks.explore.words import CLOUD_HEIGHT, CLOUD_WIDTH, PlacedWord
 from tasks.picture import (
     BLUE,
     GREY,
-    INK,
     ORANGE,
     SKY,
     VERMILION,
     draw_bars,
     draw_heat_map,
-    drawable,
     name_rows,
     new_figure,
 )
 
 WIDTH_IN = 5.6
-CLOUD_COLUMNS = 3
 HISTOGRAM_BARS = 40
 
 _SHARE_LABEL = f"per cent of the {{}} movies\nblank: none, grey: of fewer than {FEWEST_FOR_A_SHARE} movies"
-_CLOUD_UNIT_IN = 2.45 / CLOUD_WIDTH
 _KIND_COLOURS = {WHOLE: BLUE, CUT_OFF: SKY, ADD_A_PLOT: ORANGE, OTHER_PLACEHOLDER: VERMILION, EMPTY: GREY}
-_CLOUD_COLOURS = (BLUE, VERMILION, "#00735A", INK)  # dark enough on white for small words
 
 
 def draw_counts(counts: pl.DataFrame, label: str) -> Figure:
@@ -102,31 +94,6 @@ def draw_kinds(counts: pl.DataFrame) -> Figure:
     axes.set_xlabel("per cent of the file's rows")
     figure.legend(loc="outside upper left", ncols=2, fontsize=9)
     return figure
-
-
-def draw_clouds(clouds: dict[str, list[PlacedWord]]) -> Figure:
-    """Draw one small cloud of words for each genre."""
-    width, height = CLOUD_WIDTH + 22, CLOUD_HEIGHT + 50  # with the title above
-    rows = max(ceil(len(clouds) / CLOUD_COLUMNS), 1)
-    figure = Figure(figsize=(CLOUD_COLUMNS * width * _CLOUD_UNIT_IN, rows * height * _CLOUD_UNIT_IN))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, CLOUD_COLUMNS * width), ylim=(rows * height, 0))
-    axes.set_axis_off()
-    for index, (genre, words) in enumerate(clouds.items()):
-        corner = (index % CLOUD_COLUMNS * width + 11, index // CLOUD_COLUMNS * height + 44)
-        _draw_cloud(axes, corner, genre, words)
-    return figure
-
-
-def _draw_cloud(axes: Axes, corner: tuple[int, int], genre: str, words: list[PlacedWord]) -> None:
-    left, top = corner
-    axes.add_patch(Rectangle(corner, CLOUD_WIDTH, CLOUD_HEIGHT, fill=False, edgecolor="#DDDDDD"))
-    axes.text(left, top - 8, drawable(genre), fontsize=10, fontweight="bold")
-    for word, colour in zip(words, cycle(_CLOUD_COLOURS), strict=False):
-        size_pt = word.size * _CLOUD_UNIT_IN * 72
-        axes.text(left + word.left, top + word.baseline, word.word, fontsize=size_pt, color=colour)
-    if not words:
-        axes.text(left + CLOUD_WIDTH / 2, top + CLOUD_HEIGHT / 2, "too few words", ha="center", color="#767676")
 
 
 def _draw_histogram(axes: Axes, lengths: pl.Series) -> None:

@@ -7,8 +7,10 @@ from typing import Any, Final
 import polars as pl
 
 import tasks.picture
+import tasks.spreadsheet
+import tasks.word_cloud
 from tasks.explore.config import ExploreConfig, Part
-from tasks.explore.conflicts import BETWEEN, CONFLICTS, conflict_file, find_conflicts, neutralise_formulas
+from tasks.explore.conflicts import BETWEEN, CONFLICTS, conflict_file, find_conflicts
 from tasks.explore.descriptions import say_text_groups
 from tasks.explore.exhibits import EXHIBITS, PLACEHOLDERS, Exhibit, exhibit_movies, exhibit_placeholders
 from tasks.explore.findings import ConflictFinding, Findings, PictureFinding
@@ -16,6 +18,7 @@ from tasks.explore.page import render_page
 from tasks.explore.read import movies_of_listings, raw_files, read_listings, read_movies
 from tasks.paths import DataPaths
 from tasks.picture import picture_files, write_picture
+from tasks.spreadsheet import write_safe_csv
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
 FINDINGS_FILE: Final = "findings.json"
@@ -23,7 +26,10 @@ PAGE_FILE: Final = "index.html"
 EXAMPLES: Final = 3
 LONGEST_EXAMPLE: Final = 90  # characters
 
-_CODE: Final = (Path(__file__).parent, Path(tasks.picture.__file__))
+_CODE: Final = (
+    Path(__file__).parent,
+    *(Path(str(module.__file__)) for module in (tasks.picture, tasks.spreadsheet, tasks.word_cloud)),
+)
 _PACKAGES: Final = ("matplotlib", "polars", "wordcloud")
 
 
@@ -136,7 +142,7 @@ def _stage(part: Part, paths: DataPaths, config: ExploreConfig, inputs: tuple[Pa
 def _write_exhibits(folder: Path, exhibits: list[Exhibit]) -> None:
     for exhibit in exhibits:
         write_picture(folder, exhibit.name, exhibit.draw)
-        _write_csv(folder / f"{exhibit.name}.csv", exhibit.table)
+        write_safe_csv(exhibit.table, folder / f"{exhibit.name}.csv")
 
 
 def _words_of(exhibits: list[Exhibit]) -> tuple[PictureFinding, ...]:
@@ -150,7 +156,7 @@ def _write_conflicts(folder: Path, rows: pl.DataFrame) -> tuple[ConflictFinding,
     findings = []
     for key, value in CONFLICTS:
         cases = find_conflicts(rows, key, value)
-        _write_csv(folder / conflict_file(key, value), cases)
+        write_safe_csv(cases, folder / conflict_file(key, value))
         examples = tuple(
             (_cut(found), tuple(_cut(text) for text in values.split(BETWEEN)[:2]))
             for found, values in cases.head(EXAMPLES).select("key", "values").iter_rows()
@@ -163,11 +169,6 @@ def _write_conflicts(folder: Path, rows: pl.DataFrame) -> tuple[ConflictFinding,
 
 def _count_conflicts(conflicts: tuple[ConflictFinding, ...]) -> dict[str, int]:
     return {f"same_{conflict.key}_different_{conflict.value}": conflict.count for conflict in conflicts}
-
-
-def _write_csv(path: Path, table: pl.DataFrame) -> None:
-    # Quoted throughout, so that no separator a spreadsheet may prefer cuts a cell in two.
-    neutralise_formulas(table).write_csv(path, quote_style="non_numeric", float_precision=6)
 
 
 def _write_findings(folder: Path, findings: Findings) -> None:

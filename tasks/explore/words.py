@@ -1,37 +1,16 @@
-"""The words that tell genres apart, and clouds of them. Owns the weighting and the placing; draws no figure."""
+"""The words that tell genres apart. Owns their weighting; draws nothing."""
 
-from dataclasses import dataclass
-from functools import cache
-from math import ceil
-from random import Random
 from typing import Final
 
-import numpy as np
 import polars as pl
-from PIL import ImageFont
 from wordcloud import STOPWORDS
-from wordcloud.wordcloud import IntegralOccupancyMap
 
-from tasks.picture import font_file
-
-CLOUD_WIDTH, CLOUD_HEIGHT = 360, 230  # units of PlacedWord
-LARGEST, SMALLEST, GAP = 52, 15, 4
 FEWEST_MOVIES: Final = 5  # a word in fewer of a genre's movies says nothing about the genre
 
 # Letters that the pictures' font has; an apostrophe or hyphen inside a word belongs to it.
 _WORD: Final = r"[\p{Latin}\p{Greek}\p{Cyrillic}]{3,}(?:['\x{2019}-][\p{Latin}\p{Greek}\p{Cyrillic}]+)*"
 _PRIOR_MOVIES: Final = 500.0
 _LEAST_Z: Final = 3.0  # below, a word may be there by chance, with thousands of words to choose from
-
-
-@dataclass(frozen=True)
-class PlacedWord:
-    """A word's place in a cloud: left end of its baseline from the upper left corner, and its font's size."""
-
-    word: str
-    left: float
-    baseline: float
-    size: float
 
 
 def weigh_words(movies: pl.DataFrame, genres: list[str], most: int) -> pl.DataFrame:
@@ -74,35 +53,6 @@ def weigh_words(movies: pl.DataFrame, genres: list[str], most: int) -> pl.DataFr
         .head(most)
         .select(pl.col("genre").cast(pl.String), "word", "movies", "weight")
     )
-
-
-def place_words(weights: dict[str, float], seed: int) -> list[PlacedWord]:
-    """Arrange words in a cloud, larger ones for higher weights, none over another; what finds no room is left out.
-
-    Only wordcloud's search for free places is used: its own arrangement measures words from the top of their letters
-    but draws them from the top of the line, so that low ones run into each other.
-    """
-    places, chance = IntegralOccupancyMap(CLOUD_HEIGHT, CLOUD_WIDTH, None), Random(seed)  # noqa: S311  no secret
-    taken = np.zeros((CLOUD_HEIGHT, CLOUD_WIDTH), dtype=np.uint8)
-    placed = []
-    highest = max(weights.values(), default=1.0)
-    for word, weight in sorted(weights.items(), key=lambda item: (-item[1], item[0])):
-        for size in range(max(round(LARGEST * (weight / highest) ** 0.5), SMALLEST), SMALLEST - 1, -2):
-            left, top, right, bottom = _font(size).getbbox(word, anchor="ls")
-            height, width = ceil(bottom - top) + 2 * GAP, ceil(right - left) + 2 * GAP
-            corner = places.sample_position(height, width, chance)
-            if corner is not None:
-                row, column = corner
-                taken[row : row + height, column : column + width] = 255
-                places.update(taken, row, column)
-                placed.append(PlacedWord(word, column + GAP - left, row + GAP - top, size))
-                break
-    return placed
-
-
-@cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(str(font_file()), size)
 
 
 def _odds_and_z(all_words: int) -> list[pl.Expr]:

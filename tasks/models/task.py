@@ -6,7 +6,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.models import blend, cross_validation, fine_tuned
+from tasks.models import blend, cross_validation, elsewhere, fine_tuned, genre_profiles, tree_outline
 from tasks.models import features as feature_stage
 from tasks.models import predict_file as prediction
 from tasks.models import train as train_stage
@@ -69,10 +69,38 @@ def blend_folds(ensemble: EnsembleSpec, gathered: Sequence[StageResult]) -> Stag
     return cross_validation.blend_folds(data_paths(), ensemble, gathered)
 
 
+@task(name="train in", task_run_name="train {model.name} in {root.name}", cache_policy=NO_CACHE, persist_result=False)
+def train_in(root: Path, model: ModelSpec, choices: TrainChoices) -> StageResult:
+    """Fit one model on the train movies of another data folder and write its scores there."""
+    with log_of_thread(root / "train.log"):
+        return elsewhere.train_in(root, model, choices)
+
+
+@task(name="score folds in", task_run_name="score folds in {root.name}", cache_policy=NO_CACHE, persist_result=False)
+def score_folds_in(root: Path, model: ModelSpec, choices: TrainChoices) -> StageResult:
+    """Score every movie of another data folder by models that did not see it."""
+    with log_of_thread(root / "train.log"):
+        return elsewhere.score_folds_in(root, model, choices)
+
+
 @task(name="score trial", task_run_name="score {model.name}", cache_policy=NO_CACHE, persist_result=False)
 def score_trial(model: ModelSpec, features: Sequence[StageResult], choices: TrainChoices) -> Path:
     """Fit a trial's model and score it on validation; return the folder of the scores."""
     return trial_stage.score_trial(data_paths(), model, features, choices)
+
+
+@task(name="genre profiles", cache_policy=NO_CACHE, persist_result=False)
+def profile_genres(seed: int) -> StageResult:
+    """Write how alike every two genres' descriptions are."""
+    return genre_profiles.write_genre_profiles(data_paths(), seed)
+
+
+@task(
+    name="outline tree", task_run_name="outline tree {model_folder.name}", cache_policy=NO_CACHE, persist_result=False
+)
+def outline_tree(model_folder: Path) -> StageResult | None:
+    """Write the first levels of a decision tree in words; None for other models."""
+    return tree_outline.outline_tree(data_paths(), model_folder)
 
 
 @task(name="predict file", cache_policy=NO_CACHE, persist_result=False)

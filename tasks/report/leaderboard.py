@@ -13,10 +13,10 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 
+from tasks.bootstrap import Interval, interval, resample
+from tasks.decisions import read_decisions
 from tasks.errors import DataError
 from tasks.metrics import LOWER_IS_BETTER
-from tasks.report.bootstrap import Interval, interval, resample
-from tasks.report.decisions import read_decisions
 
 # Column: how many decimals people see. Its value is the metric of the same name: val_jaccard is val/jaccard.
 _METRICS: Final = {

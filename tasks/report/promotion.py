@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from tasks.bootstrap import Resampled, interval, resample
+from tasks.decisions import IncomparableError, read_decisions
 from tasks.metrics import LOWER_IS_BETTER, Floats
 from tasks.promotion import Champion, PromotionConfig, Verdict
-from tasks.report.bootstrap import Resampled, interval, resample
-from tasks.report.decisions import IncomparableError, read_decisions
 
 
 def judge_challenger(challenger: Path, champion: Champion | None, config: PromotionConfig) -> Verdict:
@@ -68,7 +68,8 @@ def _judge_both(challenger: Path, champion: Champion, folder: Path, config: Prom
 
 def _gain(resampled: Resampled, metric: str) -> Floats:
     first, second = resampled.metrics[metric]
-    return second - first if metric in LOWER_IS_BETTER else first - second
+    gain: Floats = second - first if metric in LOWER_IS_BETTER else first - second
+    return gain
 
 
 def _judge_other_data(champion: Champion, difference: str, config: PromotionConfig) -> Verdict:

@@ -9,11 +9,11 @@ import polars as pl
 
 import tasks.metrics
 import tasks.picture
+from tasks.decisions import PREDICTIONS_FILE, RULES_FILE
 from tasks.errors import DataError
 from tasks.picture import picture_files, write_picture
 from tasks.report.calibration import draw_calibration
 from tasks.report.confusion import count_instead, draw_confusion, draw_instead
-from tasks.report.decisions import PREDICTIONS_FILE, RULES_FILE
 from tasks.report.leaderboard import FIT_FILE, METRICS_FILE, rank_models
 from tasks.report.leaderboard_text import render_markdown, render_terminal
 from tasks.report.pareto import draw_pareto

@@ -11,11 +11,14 @@ from tasks.promotion import Champion, PromotionConfig, Verdict
 from tasks.report import promotion
 from tasks.report.cross_validation import render_cross_validation
 from tasks.report.exhibits import write_exhibits
+from tasks.report.importances import write_importance_pictures
 from tasks.report.page.blocks import Picture
 from tasks.report.page.sources import RunFacts
 from tasks.report.page.stages import REPORT_FILE, write_report
+from tasks.report.similarity import write_genre_similarity
 from tasks.report.stages import write_leaderboard, write_model_pictures
 from tasks.report.training import write_training_curves
+from tasks.report.tree import write_tree_picture
 from tasks.report.versus import write_versus
 from tasks.stage import StageResult
 
@@ -70,3 +73,26 @@ def report(model_folders: list[Path], facts: RunFacts, further: tuple[Picture, .
     page = result.folder / REPORT_FILE
     create_link_artifact(page.as_uri(), link_text=str(page), key="report", description="The report of this run")
     return result
+
+
+@task(
+    name="draw importances",
+    task_run_name="draw importances {model_folder.name}",
+    cache_policy=NO_CACHE,
+    persist_result=False,
+)
+def draw_importances(model_folder: Path) -> StageResult | None:
+    """Draw what speaks for and against each genre in a model that was explained; None for others."""
+    return write_importance_pictures(model_folder)
+
+
+@task(name="genre similarity", cache_policy=NO_CACHE, persist_result=False)
+def genre_similarity(model_folder: Path) -> StageResult:
+    """Write how alike every two genres are to a model that was explained, and in their descriptions."""
+    return write_genre_similarity(model_folder, data_paths())
+
+
+@task(name="draw tree", task_run_name="draw tree {model_folder.name}", cache_policy=NO_CACHE, persist_result=False)
+def draw_tree(model_folder: Path, genre: str | None = None) -> StageResult | None:
+    """Draw the first questions of a decision tree and what they tell of a genre; None for other models."""
+    return write_tree_picture(model_folder, genre)

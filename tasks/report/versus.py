@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 import tasks.metrics
 import tasks.picture
+from tasks.bootstrap import Interval, Resampled, interval, resample
+from tasks.decisions import PREDICTIONS_FILE, RULES_FILE, Decisions, read_decisions
 from tasks.errors import ConfigError
 from tasks.metrics import Floats, movie_metrics
 from tasks.paths import DataPaths
 from tasks.picture import picture_files, write_picture
-from tasks.report.bootstrap import Interval, Resampled, interval, resample
-from tasks.report.decisions import PREDICTIONS_FILE, RULES_FILE, Decisions, read_decisions
 from tasks.report.leaderboard import defined
 from tasks.report.versus_picture import draw_versus
 from tasks.report.versus_text import OVERALL, render_versus

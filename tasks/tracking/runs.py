@@ -86,6 +86,11 @@ def start_trial_run(run: PipelineRun, number: int, params: Mapping[str, Any]) ->
     return _start_child_run(run, f"trial {number}", {"genreflow.kind": "trial"}, {"trial": params})
 
 
+def start_variant_run(run: PipelineRun, name: str, spec: Mapping[str, Any]) -> str:
+    """Start the child run of a model on other train movies than usual, with what is shared; return its id."""
+    return _start_child_run(run, name, {"genreflow.kind": "variant"}, {"model": spec})
+
+
 def _start_child_run(run: PipelineRun, name: str, tags: Mapping[str, str], own_params: Mapping[str, Any]) -> str:
     client = run.experiment.client()
     all_tags = {**run.tags, **tags, PARENT_TAG: run.run_id}

@@ -12,7 +12,7 @@ from tasks.errors import GenreflowError
 from tasks.paths import data_paths
 from tasks.promotion import Champion, Verdict
 from tasks.stage import StageResult
-from tasks.tracking import champion, choice, cross_validation, models, runs
+from tasks.tracking import champion, choice, cross_validation, label_audit, models, runs
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
 
@@ -80,6 +80,23 @@ def log_search(run: PipelineRun, number: int, metrics: Mapping[str, float], best
     """Log how a search stands after a trial, as a step of its metrics, and the best parameters."""
     runs.log_metrics(run.experiment, run.run_id, {f"search/{name}": value for name, value in metrics.items()}, number)
     runs.log_files(run.experiment, run.run_id, [best])
+
+
+@tracked_task("log variant", "log variant {folder.parent.parent.name}")
+def log_variant(run: PipelineRun, run_id: str, folder: Path) -> None:
+    """Log the metrics and files of a model that was trained for comparison alone; end its run as FINISHED."""
+    summary = models.model_summary(folder)
+    runs.log_metrics(run.experiment, run_id, summary["metrics"])
+    run.experiment.client().set_tag(run_id, "genreflow.rule", summary["rule"])
+    runs.log_files(run.experiment, run_id, sorted(folder.iterdir()))
+    runs.end_run(run.experiment, run_id, runs.FINISHED)
+
+
+@tracked_task("log effect")
+def log_effect(run: PipelineRun, files: Sequence[Path]) -> None:
+    """Log what it did to drop doubted movies, `effect/<dropped>/<metric>` with its interval, and files, to the run."""
+    label_audit.log_effect(run)
+    runs.log_files(run.experiment, run.run_id, files)
 
 
 @tracked_task("record failure")

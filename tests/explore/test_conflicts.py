@@ -1,9 +1,7 @@
 import polars as pl
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from tasks.explore.conflicts import CONFLICTS, find_conflicts, neutralise_formulas
+from tasks.explore.conflicts import CONFLICTS, find_conflicts
 from tasks.explore.descriptions import ADD_A_PLOT, WHOLE
 
 ROWS = pl.DataFrame(
@@ -50,15 +48,3 @@ def test_rows_that_agree_have_no_conflict_of_any_kind(key: str, value: str) -> N
 def test_rows_need_neither_file_nor_kind() -> None:
     clean = ROWS.drop("file", "kind")
     assert find_conflicts(clean, "id", "names")["values"].to_list() == ["The Bridge | The bridge"]
-
-
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1"])
-def test_formulas_are_neutralised(text: str) -> None:
-    assert neutralise_formulas(pl.DataFrame({"cell": [text]})).item() == f"'{text}"
-
-
-@given(st.text())
-def test_no_cell_starts_like_a_formula_and_nothing_is_lost(text: str) -> None:
-    cell = neutralise_formulas(pl.DataFrame({"cell": [text]})).item()
-    assert not cell.lstrip().startswith(("=", "+", "-", "@"))
-    assert cell in {text, f"'{text}"}

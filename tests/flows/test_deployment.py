@@ -124,6 +124,7 @@ def test_every_flow_file_that_is_deployed_exists():
         "flows/cross_validate.py:cross_validate",
         "flows/search.py:search",
         "flows/compare.py:compare",
+        "flows/audit.py:audit",
         "flows/predict.py:predict",
     }
     for entry in deployments:

@@ -5,10 +5,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tasks.bootstrap import resample
+from tasks.decisions import read_decisions
 from tasks.errors import ConfigError
 from tasks.metrics import count_genres, precision_recall_f1
-from tasks.report.bootstrap import resample
-from tasks.report.decisions import read_decisions
 from tasks.report.versus import choose_pair, compare_genres, write_versus
 from tasks.schema import PREDICTIONS
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from tasks.bootstrap import Interval, draw_weights, interval, paired_differences, resample
 from tasks.metrics import count_genres, decision_metrics, precision_recall_f1
-from tasks.report.bootstrap import Interval, draw_weights, interval, paired_differences, resample
 
 
 def draw(n_movies=60, n_genres=4, seed=0):

@@ -3,8 +3,8 @@ import json
 import polars as pl
 import pytest
 
+from tasks.decisions import IncomparableError, read_decisions
 from tasks.errors import DataError
-from tasks.report.decisions import IncomparableError, read_decisions
 from tasks.schema import PREDICTIONS
 
 GENRES = ["Drama", "War"]

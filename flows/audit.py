@@ -1,0 +1,80 @@
+"""The train movies that a model doubts most, and what it does to drop them: `python flows/audit.py --model NAME`."""
+
+from flows.command_line import run_command
+from flows.config import AuditConfig
+
+if __name__ == "__main__":
+    raise SystemExit(run_command(AuditConfig, "flows.audit:audit"))
+
+import logging
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from prefect import flow
+
+from flows.runtime import exclusive, pipeline_run
+from tasks.evaluate.label_audit import AUDIT_CSV
+from tasks.evaluate.label_audit_effect import DROP_FILES, EFFECT_FILE
+from tasks.evaluate.task import audit as audit_labels
+from tasks.evaluate.task import choose_what_to_drop, effect_of_dropping, evaluate_in
+from tasks.models.task import score_folds_in, train_in
+from tasks.models.train import TrainChoices
+from tasks.paths import DataPaths, data_paths
+from tasks.split.task import subset
+from tasks.stage import config_dict
+from tasks.tracking.runs import PipelineRun, log_data, start_variant_run
+from tasks.tracking.task import log_effect, log_variant
+
+logger = logging.getLogger(__name__)
+
+ALL = "with-all"
+
+
+@flow(name="audit", flow_run_name="audit {config.model}", persist_result=False)
+def audit(config: AuditConfig) -> None:
+    """Train a model without the train movies that it doubts most, without random ones and with all; compare on test.
+
+    The doubts rest on scores by models that saw train movies alone, other ones than they score.
+    """
+    paths = data_paths()
+    tags = {"flow": "audit", "model": config.model}
+    with exclusive(paths), pipeline_run(config, paths, tags) as parent:
+        run = replace(parent, tags=parent.tags | log_data(parent, paths))
+        doubts = find_doubts(config)
+        folders = {ALL: train_variant(config, run, ALL, None)}
+        for name, file in DROP_FILES.items():
+            folders[name] = train_variant(config, run, f"without-{name}", doubts.results / file)
+        with_all = folders.pop(ALL)
+        effect = effect_of_dropping(with_all, folders, doubts.root)
+        log_effect(run, [paths.results / EFFECT_FILE, doubts.results / AUDIT_CSV])
+        sys.stdout.write("\n".join(effect.counts["findings"]) + "\n")
+        logger.info("the doubted movies: %s; the effect: %s", doubts.results / AUDIT_CSV, paths.results / EFFECT_FILE)
+
+
+def find_doubts(config: AuditConfig) -> DataPaths:
+    """Audit the labels of the train movies; return their data folder, which names those to drop."""
+    train = DataPaths(home(config) / "train")
+    subset(train.root, part="train")
+    scored = score_folds_in(train.root, config.chosen_model, TrainChoices(seed=config.seed))
+    audit_labels([scored.folder], train.root)
+    chosen = choose_what_to_drop(train.root, config.share, config.seed)
+    logger.info("dropping %s of %s train movies", chosen.counts["dropped_movies"], chosen.counts["train_movies"])
+    return train
+
+
+def train_variant(config: AuditConfig, run: PipelineRun, name: str, without: Path | None) -> Path:
+    """Train and evaluate the model on all movies or without some of train, and log it; return its folder."""
+    model = config.chosen_model
+    root = home(config) / name
+    run_id = start_variant_run(run, name, config_dict(model))
+    subset(root, without=without)
+    trained = train_in(root, model, TrainChoices(seed=config.seed))
+    evaluate_in(root, trained.folder, config.evaluate)
+    log_variant(run, run_id, trained.folder)
+    return trained.folder
+
+
+def home(config: AuditConfig) -> Path:
+    """Return the folder of all that the audit of this model makes."""
+    return data_paths().label_audit / config.chosen_model.name

@@ -1,0 +1,98 @@
+"""Pictures of importances: what is chosen, what is said of it, and that the same bytes come out."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from tasks.errors import DataError
+from tasks.paths import DataPaths
+from tasks.report import task
+from tasks.report.importances import (
+    IMPORTANCE,
+    choose_strongest,
+    draw_importances,
+    place_clouds,
+    tell_clouds,
+    tell_importances,
+    write_importance_pictures,
+)
+
+ROWS = [
+    ("Horror", "word", "ghost", 2.0, 9),
+    ("Horror", "word", "once only", 2.5, 1),
+    ("Horror", "word", "the", 0.2, 500),
+    ("Horror", "word", "wedding", -1.0, 9),
+    ("Horror", "characters", " gho", 9.0, 9),
+    ("Horror", "field", "decade=1980", 0.7, 40),
+    ("War", "word", "soldier", 1.0, 30),
+    ("War", "word", "army", 1.0, 30),
+    ("War", "word", "<b>\n漢", 0.9, 30),
+    ("Western", "rest", "rest", 1.0, 5),
+]
+
+
+def table(rows: list[tuple[str, str, str, float, int]] = ROWS) -> pl.DataFrame:
+    return pl.DataFrame(rows, schema=IMPORTANCE, orient="row")
+
+
+def test_strong_is_what_weighs_much_in_several_movies() -> None:
+    strongest = choose_strongest(table(), 2)
+    chosen = {genre: rows["feature"].to_list() for (genre,), rows in strongest.group_by("genre", maintain_order=True)}
+    assert chosen == {"Horror": ["ghost", "decade=1980", "wedding"], "War": ["army", "soldier"]}  # ties by name
+    assert choose_strongest(table(ROWS[::-1]), 2).equals(strongest)
+
+
+def test_bars_show_the_weights() -> None:
+    (axes,) = draw_importances(choose_strongest(table(), 6)).axes
+    words = [text.get_text() for text in axes.texts]
+    assert words[:3] == ["Horror", "once only", "+2.50"]
+    assert "−1.00" in words
+    assert "<b> ?" in words
+    widths = [bar.get_width() for bar in axes.patches]
+    assert widths[0] == max(widths)
+    assert min(widths) == pytest.approx(-widths[0] / 2.5)
+
+
+def test_clouds_leave_out_function_words_and_keep_every_genre() -> None:
+    clouds = place_clouds(table())
+    assert {word.word for word in clouds["Horror"]} >= {"ghost", "once only"}
+    assert not {"the", "wedding"} & {word.word for word in clouds["Horror"]}
+    assert clouds["Western"] == []
+
+
+def test_what_the_pictures_show_is_said() -> None:
+    assert tell_importances(choose_strongest(table(), 6)) == (
+        "Nothing speaks more strongly for a genre than “ghost” for Horror (+2.00 in 9 movies), or against a genre than "
+        "“wedding” against Horror (-1.00 in 9 movies); weights are mean contributions to the log-odds."
+    )
+    assert tell_clouds(table()).startswith("The strongest are “ghost” for Horror, “army” for War")
+    nothing = table().clear()
+    assert tell_importances(choose_strongest(nothing, 6)).startswith("No feature")
+    assert tell_clouds(nothing) == "No word speaks for any genre."
+
+
+def test_pictures_are_the_same_each_time_and_those_of_fields_come_with_fields(tmp_path: Path) -> None:
+    table().write_parquet(tmp_path / "importance.parquet")
+    result = write_importance_pictures(tmp_path)
+    assert set(result.counts["findings"]) == {"importance_words", "importance_fields", "importance_clouds"}
+    before = {path.name: path.read_bytes() for path in tmp_path.glob("*.[sp][vn]g")}
+    assert len(before) == 6
+    assert write_importance_pictures(tmp_path).skipped
+    (tmp_path / "draw-importances.stage.json").unlink()
+    table(ROWS[::-1]).write_parquet(tmp_path / "importance.parquet")
+    write_importance_pictures(tmp_path)
+    assert before == {path.name: path.read_bytes() for path in tmp_path.glob("*.[sp][vn]g")}
+    table(ROWS[:2]).write_parquet(tmp_path / "importance.parquet")
+    assert "importance_fields" not in write_importance_pictures(tmp_path).counts["findings"]
+
+
+def test_a_model_that_is_not_explained_has_no_pictures_and_a_damaged_file_is_an_error(paths: DataPaths) -> None:
+    paths.models.mkdir(parents=True)
+    assert task.draw_importances.fn(paths.models) is None
+    (paths.models / "importance.parquet").write_bytes(b"no parquet")
+    with pytest.raises(DataError, match=r"importance\.parquet is missing or damaged"):
+        write_importance_pictures(paths.models)
+    table().clear().write_parquet(paths.models / "importance.parquet")
+    with pytest.raises(DataError, match="no rows in it"):
+        write_importance_pictures(paths.models)
