@@ -68,7 +68,8 @@ def _judge_both(challenger: Path, champion: Champion, folder: Path, config: Prom
 
 def _gain(resampled: Resampled, metric: str) -> Floats:
     first, second = resampled.metrics[metric]
-    return second - first if metric in LOWER_IS_BETTER else first - second
+    gain: Floats = second - first if metric in LOWER_IS_BETTER else first - second
+    return gain
 
 
 def _judge_other_data(champion: Champion, difference: str, config: PromotionConfig) -> Verdict:
