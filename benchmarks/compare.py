@@ -85,9 +85,7 @@ def main() -> None:
     print(f"{n_movies:,} movies, {n_models} models, {RESAMPLES:,} resamples, {bootstrap['intervals']} intervals")
     print(f"paired bootstrap      {bootstrap['wall_s']:8.1f} s, {bootstrap['cpu_s']:.1f} CPU s")
     print(f"drawing rows, scaled  {bootstrap['slow_s']:8.1f} s")
-    print(
-        f"whole leaderboard     {leaderboard_s:8.1f} s, {leaderboard_cpu_s:.1f} CPU s, with 2,000 resamples and pictures"
-    )
+    print(f"whole leaderboard     {leaderboard_s:8.1f} s, {leaderboard_cpu_s:.1f} CPU s, 2,000 resamples and pictures")
     print(
         json.dumps(
             {
