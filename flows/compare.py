@@ -11,13 +11,22 @@ import sys
 
 from prefect import flow
 
+from flows.reporting import write_run_report
 from flows.runtime import exclusive, pipeline_run
 from tasks.paths import data_paths
 from tasks.report.task import compare_pair, draw_champion, judge_challenger, leaderboard
 from tasks.settings import settings
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
-from tasks.tracking.task import choose_models, find_champion, last_models, log_comparison, promote, roll_back
+from tasks.tracking.task import (
+    choose_models,
+    find_champion,
+    last_models,
+    log_comparison,
+    log_report,
+    promote,
+    roll_back,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -56,13 +65,21 @@ def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedM
     compare_pair([model.folder for model in (best, *others)], config.pair)
     draw_champion(best.folder)
     log_comparison(run, best, sorted(file for pattern in RESULTS for file in results.glob(pattern)))
-    if config.promotes:
-        champion = find_champion(run, best)
-        logger.info("%s", promote(run, best, champion, judge_challenger(best.folder, champion, config.promotion)))
-    else:
-        logger.info("the champion is not challenged; --promotion.enabled true lets %s do so", best.name)
+    told = challenge(config, run, best)
+    logger.info("%s", told)
+    if config.report and not config.chooses_runs:  # of chosen runs only tables are at hand
+        log_report(run, write_run_report(run, [model.folder for model in (best, *others)], told))
+        logger.info("report: %s", results / "report.html")
     logger.info("results: %s", results)
     logger.info("look at the runs: %s", ui_command())
+
+
+def challenge(config: CompareConfig, run: PipelineRun, best: LoggedModel) -> str:
+    """Let the best model challenge the champion, unless told otherwise; return what came of it in words."""
+    if not config.promotes:
+        return f"the champion is not challenged; --promotion.enabled true lets {best.name} do so"
+    champion = find_champion(run, best)
+    return promote(run, best, champion, judge_challenger(best.folder, champion, config.promotion))
 
 
 def ui_command() -> str:

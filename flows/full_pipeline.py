@@ -9,7 +9,7 @@ if __name__ == "__main__":
 from prefect import flow
 
 from flows.compare import compare
-from flows.config import CompareConfig, ExploreFlowConfig, PrepareConfig, part
+from flows.config import ChampionConfig, CompareConfig, ExploreFlowConfig, PrepareConfig, part
 from flows.explore import explore
 from flows.prepare import prepare
 from flows.runtime import exclusive, pipeline_run
@@ -33,5 +33,5 @@ def full_pipeline(config: PipelineConfig) -> None:
             explored = explore(part(config, ExploreFlowConfig))
             log_stages(run, explored, [file for result in explored for file in result.folder.rglob("*.*")])
         failures = train_models(config, run)
-        compare(CompareConfig(verbose=config.verbose, pair=config.pair, promotion=config.promotion))
+        compare(CompareConfig(**dict(part(config, ChampionConfig))))
         raise_failures(failures)

@@ -123,10 +123,10 @@ def explain_movies(model_folder: Path, movies_file: Path) -> StageResult:
 
 @task(
     name="measure importance",
-    task_run_name="features of {model_folder.name}",
+    task_run_name="measure importance",
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-def write_importance(model_folder: Path) -> StageResult:
-    """Measure what features do to each genre in a model's eyes."""
-    return explaining.write_importance(data_paths(), model_folder)
+def write_importance(model_folders: Sequence[Path]) -> StageResult:
+    """Measure what features do to each genre in the eyes of the first model that its weights explain."""
+    return explaining.write_importance(data_paths(), explaining.most_readable(model_folders))

@@ -38,7 +38,8 @@ def write_exhibits(model_folders: Sequence[Path], paths: DataPaths) -> StageResu
     def build(folder: Path) -> Mapping[str, Any]:
         exhibits = choose_exhibits(sources)
         exhibits.write_parquet(folder / EXHIBITS_FILE)
-        return dict(exhibits.group_by("role", maintain_order=True).len().iter_rows())
+        rival = sources.rival.name if sources.rival else None
+        return {"rival": rival, **dict(exhibits.group_by("role", maintain_order=True).len().iter_rows())}
 
     return run_stage(stage, build)
 

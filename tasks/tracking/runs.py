@@ -171,6 +171,13 @@ def log_table(experiment: Experiment, run_id: str, csv: Path) -> None:
         client.log_table(run_id, table, name)
 
 
+def duration_s(run: PipelineRun) -> float:
+    """Return for how long a run has been going on, or went on if it has ended."""
+    info = run.experiment.client().get_run(run.run_id).info
+    end_ms = info.end_time if info.end_time is not None else time.time() * 1000
+    return float(end_ms - info.start_time) / 1000
+
+
 def end_run(experiment: Experiment, run_id: str, status: str) -> None:
     """End a run with a status: FINISHED, FAILED or KILLED."""
     experiment.client().set_terminated(run_id, status)

@@ -117,6 +117,18 @@ def last_models() -> tuple[PipelineRun, list[LoggedModel]]:
     return choice.last_models(data_paths())
 
 
+@tracked_task("run duration")
+def run_duration_s(run: PipelineRun) -> float:
+    """Return for how long a run has been going on."""
+    return runs.duration_s(run)
+
+
+@tracked_task("log report")
+def log_report(run: PipelineRun, files: Sequence[Path]) -> None:
+    """Log the report and its pictures to the run, in a folder of their own."""
+    runs.log_files(run.experiment, run.run_id, files, "report")
+
+
 @tracked_task("log comparison")
 def log_comparison(run: PipelineRun, best: LoggedModel, files: Sequence[Path]) -> None:
     """Log the leaderboard as a table, the best model's metrics and further files to the run that compared."""

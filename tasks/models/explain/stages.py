@@ -1,5 +1,6 @@
 """The stages that explain: chosen movies in words, and a model as a whole in features. Owns their files and inputs."""
 
+import json
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -8,11 +9,12 @@ from typing import Any, Final
 
 import polars as pl
 
-from tasks.errors import DataError
+from tasks.errors import DataError, ModelError
 from tasks.models.classifier import RULES_FILE, GenreClassifier
 from tasks.models.explain.importance import measure_importance
 from tasks.models.explain.table import explain_decided
 from tasks.models.features import read_movies
+from tasks.models.genre_model import MODEL_FILE
 from tasks.models.train import MODEL_FOLDER
 from tasks.paths import DataPaths
 from tasks.schema import DEFAULT_SEED
@@ -22,6 +24,7 @@ logger = logging.getLogger(__name__)
 
 EXPLANATIONS_FILE: Final = "explanations.parquet"
 IMPORTANCE_FILE: Final = "importance.parquet"
+READABLE: Final = ("linear-svm", "logistic-regression", "naive-bayes", "naive-bayes-svm", "stacked-logistic-regression")
 ROOM: Final = Path(__file__).parents[1]
 PACKAGES: Final = ("captum", "numpy", "polars", "scipy", "torch", "transformers")
 
@@ -55,6 +58,25 @@ def explain_movies(
 
     config = {"movie_ids": ids, "seed": seed}
     return run_stage(_stage("explain", paths, model_folder, EXPLANATIONS_FILE, config), build)
+
+
+def most_readable(model_folders: Sequence[Path]) -> Path:
+    """Return the first of the models that its weights explain, exactly and fast; if there is none, the first.
+
+    Raises:
+        ModelError: a model's description is missing or damaged.
+    """
+    for folder in model_folders:
+        path = folder / MODEL_FOLDER / MODEL_FILE
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            kinds = {representation["kind"] for representation in stored.get("representations", ())}
+            is_readable = stored.get("classifier", {}).get("kind") in READABLE and "frozen-encoder" not in kinds
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            raise ModelError(f"{path} is missing or damaged ({error!r}); train the model again") from error
+        if is_readable:
+            return folder
+    return model_folders[0]
 
 
 def write_importance(paths: DataPaths, model_folder: Path, seed: int = DEFAULT_SEED) -> StageResult:
