@@ -1,10 +1,14 @@
 """Which labels are doubted, and why in words. Owns the doubts; knows no file and no model."""
 
+import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,11 @@ def find_doubts(
         return doubted, np.ones(len(truth))
     labels = [np.flatnonzero(row).tolist() for row in truth[:, varying]]
     shown = np.clip(probabilities[:, varying], 1e-9, 1 - 1e-9)
-    doubted[:, varying] = find_multilabel_issues_per_class(labels, shown, n_jobs=1)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        doubted[:, varying] = find_multilabel_issues_per_class(labels, shown, n_jobs=1)
+    if told:
+        logger.info("genres with too few movies, in or out, for every doubt to be found: %s", len(told))
     if len(varying) == 1:  # which cleanlab does not take for labels of several genres
         return doubted, np.where(truth[:, varying], shown, 1 - shown)[:, 0]
     return doubted, np.asarray(get_label_quality_scores(labels, shown), dtype=np.float64)

@@ -40,6 +40,16 @@ def test_a_genre_of_no_or_every_movie_is_not_doubted(given: np.ndarray) -> None:
     assert find_doubts(given, probabilities[:, :2])[1].tolist() == [1.0] * 8
 
 
+def test_a_genre_of_one_movie_warns_nobody_but_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    random = np.random.default_rng(1)
+    given = random.random((40, 2)) < 0.5
+    rare = (np.arange(40) == 3)[:, None]
+    with caplog.at_level("INFO"):
+        doubted, _ = find_doubts(np.hstack([given, rare]), random.random((40, 3)))
+    assert doubted.shape == (40, 3)
+    assert "for every doubt to be found: 1" in caplog.text
+
+
 def test_scores_that_are_all_the_same_can_be_audited() -> None:
     given = np.arange(20).reshape(10, 2) % 3 == 0
     doubted, quality = find_doubts(given, np.full((10, 2), 0.5))
