@@ -221,9 +221,7 @@ class ChampionConfig(FlowConfig):
         (), description="Two models to set side by side; empty: the best, and the best of another kind."
     )
     promotion: PromotionConfig = Field(PromotionConfig(), description="When the best model becomes the champion.")
-    report: bool = Field(
-        True, description="Explain the best models, and write results/report.html."
-    )
+    report: bool = Field(True, description="Explain the best models, and write results/report.html.")
 
     @model_validator(mode="after")
     def _pair_is_two(self) -> Self:

@@ -29,10 +29,12 @@ def write_run_report(run: PipelineRun, folders: Sequence[Path], promotion: str) 
         promotion: what became of the champion, in words.
     """
     audit(folders)
-    exhibits = choose_exhibits(list(folders))
-    shown = [folder for folder in folders if folder.name in (folders[0].name, exhibits.counts["rival"])]
-    for folder in shown:
-        explain_movies(folder, exhibits.folder / "exhibits.parquet")
+    chosen = choose_exhibits(list(folders))
+    exhibits = chosen.folder / "exhibits.parquet"
+    explain_movies(folders[0], exhibits)
+    for folder in folders[1:]:
+        if folder.name == chosen.counts["rival"] and chosen.counts.get("disagreement"):
+            explain_movies(folder, exhibits, "disagreement")
     facts = RunFacts(run.name, run.run_id, run.params, run.tags, run_duration_s(run), promotion)
     written = report(list(folders), facts, explain_features(folders))
     return [written.folder / "report.html", *sorted((written.folder / "pictures").iterdir())]

@@ -116,9 +116,9 @@ def explain_file(model_folder: Path, source: Path, target: Path, rule: str | Non
 
 
 @task(name="explain movies", task_run_name="explain {model_folder.name}", cache_policy=NO_CACHE, persist_result=False)
-def explain_movies(model_folder: Path, movies_file: Path) -> StageResult:
-    """Explain a model's decisions on the movies of a parquet file with a column `movie_id`, such as the exhibits."""
-    return explaining.explain_movies(data_paths(), model_folder, explaining.read_ids(movies_file))
+def explain_movies(model_folder: Path, exhibits: Path, role: str | None = None) -> StageResult:
+    """Explain a model's decisions on the movies that were chosen to be shown, all or those of one role."""
+    return explaining.explain_movies(data_paths(), model_folder, explaining.read_exhibits(exhibits, role))
 
 
 @task(

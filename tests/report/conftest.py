@@ -81,6 +81,7 @@ def write_model(
     metrics = {f"{part}/{name}": value for part in ("val", "test") for name, value in values.items()}
     content = {"chosen_rule": "global", "chosen_by": "jaccard", "rules": {"global": metrics}}
     (folder / "metrics.json").write_text(json.dumps(content))
+    (folder / "rules.json").write_text(json.dumps({"genres": list(genres)}))
     (folder / "fit.json").write_text(json.dumps({"fit_s": 1.5, "predict_docs_per_s": 2000.0, "model_mb": 3.0}))
     spec = {"config": {"model": {"classifier": {"kind": folder.name.split("-")[0]}}}, "versions": {"numpy": "2.0"}}
     (folder / "train.stage.json").write_text(json.dumps(spec))

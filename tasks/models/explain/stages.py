@@ -113,14 +113,16 @@ def _stage(name: str, paths: DataPaths, model_folder: Path, output: str, config:
     )
 
 
-def read_ids(path: Path) -> list[str]:
-    """Return the movies of a parquet file with a column `movie_id`, in their order.
+def read_exhibits(path: Path, role: str | None = None) -> list[str]:
+    """Return the movies that were chosen to be shown (`schema.EXHIBITS`), all or those of one role, in their order.
 
     Raises:
-        DataError: it cannot be read, or lacks the column.
+        DataError: the file cannot be read, or lacks a column.
     """
     try:
-        return pl.read_parquet(path, columns=["movie_id"]).get_column("movie_id").to_list()
+        exhibits = pl.read_parquet(path, columns=["movie_id", "role"])
+        chosen = exhibits if role is None else exhibits.filter(pl.col("role") == role)
+        return chosen.get_column("movie_id").to_list()
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path} cannot be read ({error}); choose the movies to explain anew") from error
 

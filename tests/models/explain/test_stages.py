@@ -9,11 +9,11 @@ import pytest
 from tasks import schema
 from tasks.decision.fit import fit_rules
 from tasks.decision.stored import rules_to_json
-from tasks.errors import DataError
+from tasks.errors import DataError, ModelError
 from tasks.models import classifiers, spec
 from tasks.models.classifier import GenreClassifier
 from tasks.models.explain import importance
-from tasks.models.explain.stages import explain_movies, read_ids, write_importance
+from tasks.models.explain.stages import explain_movies, most_readable, read_exhibits, write_importance
 from tasks.models.genre_model import GenreModel
 from tasks.models.representations import BagOfWords, CharacterNgrams, SideFields, WordVectors
 from tasks.scores import truth_matrix
@@ -70,18 +70,31 @@ def test_rows_sum_to_the_score_and_spans_are_the_words(prepared, store, listed):
     assert set(table.filter(pl.col("start").is_null())["source"]) >= {"year", "runtime", "director", "star", "rest"}
 
 
+def test_features_are_told_by_the_first_model_that_weights_explain(prepared, store, tmp_path):
+    linear = store()
+    tree = tmp_path / "tree"
+    (tree / "model").mkdir(parents=True)
+    (tree / "model" / "model.json").write_text('{"classifier": {"kind": "decision-tree"}}', encoding="utf-8")
+    assert most_readable([tree, linear]) == linear
+    assert most_readable([tree]) == tree
+    with pytest.raises(ModelError, match="is missing or damaged"):
+        most_readable([tmp_path / "nothing"])
+
+
 def test_movies_that_are_not_there_are_told(prepared, store):
     with pytest.raises(DataError, match="has no movie tt9"):
         explain_movies(prepared, store(), ["tt0000001", "tt9"])
 
 
-def test_ids_are_read_in_their_order(tmp_path):
-    pl.DataFrame({"movie_id": ["b", "a"], "rank": [1, 2]}).write_parquet(tmp_path / "exhibits.parquet")
-    assert read_ids(tmp_path / "exhibits.parquet") == ["b", "a"]
+def test_exhibits_are_read_in_their_order_all_or_of_a_role(tmp_path):
+    chosen = pl.DataFrame({"movie_id": ["b", "a"], "role": ["good", "bad"], "rank": [1, 1]})
+    chosen.write_parquet(tmp_path / "exhibits.parquet")
+    assert read_exhibits(tmp_path / "exhibits.parquet") == ["b", "a"]
+    assert read_exhibits(tmp_path / "exhibits.parquet", "bad") == ["a"]
     pl.DataFrame({"rank": [1]}).write_parquet(tmp_path / "other.parquet")
     for name in ("other.parquet", "none.parquet"):
         with pytest.raises(DataError, match="cannot be read"):
-            read_ids(tmp_path / name)
+            read_exhibits(tmp_path / name)
 
 
 def test_the_importance_of_a_column_is_its_mean_contribution(prepared, store, listed):
