@@ -24,7 +24,7 @@ def summary_section(sources: Sources, facts: RunFacts) -> Section:
         f"{counted(hopeless, 'movie')} {'is' if hopeless == 1 else 'are'} out of reach of every model."
         if hopeless and len(sources.models) > 1
         else "",
-        facts.promotion,
+        facts.promotion[:1].upper() + facts.promotion[1:],
     ]
     blocks: list[Any] = [Tiles(_tiles(sources)), *(Words(sentence) for sentence in sentences if sentence)]
     return Section("summary", "In short", blocks)
