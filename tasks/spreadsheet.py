@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-_FORMULA_START: Final = r"^\s*[=+\-@\t\r]"
+_FORMULA_START: Final = r"^[\s\p{Cc}\p{Cf}]*[=+\-@\t\r]"  # behind what no one sees, too
 
 
 def write_for_people(table: pl.DataFrame, path: Path) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tasks.spreadsheet import neutralise_formulas, write_for_people
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1"])
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", " =1", "\x1f=1", "\u200b=1"])
 def test_formulas_are_neutralised(text: str) -> None:
     assert neutralise_formulas(pl.DataFrame({"cell": [text]})).item() == f"'{text}"
 
