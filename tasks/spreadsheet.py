@@ -3,13 +3,17 @@
 Source: OWASP, CSV Injection (which first characters make a formula; an apostrophe before them makes text of it).
 """
 
+import re
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 from polars import selectors
 
-_FORMULA_STARTS: Final = frozenset("=+-@\t\r\n＝＋－＠")  # noqa: RUF001 - full-width ones are formulas as well
+# Behind what no one sees, too; full-width signs make formulas as well.
+_FORMULA: Final = re.compile(
+    "[\\s\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*[-=+@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]"
+)
 DECIMALS: Final = 6
 
 
@@ -19,8 +23,7 @@ def safe_cell(text: str) -> str:
     >>> safe_cell("=HYPERLINK(1)"), safe_cell(" @SUM(1)"), safe_cell("Se7en")
     ("'=HYPERLINK(1)", "' @SUM(1)", 'Se7en')
     """
-    starts = {text[:1], text.lstrip()[:1]}
-    return f"'{text}" if starts & _FORMULA_STARTS else text
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def write_safe_csv(table: pl.DataFrame, path: Path) -> None:

@@ -8,7 +8,8 @@ from tasks.spreadsheet import safe_cell, write_safe_csv
 
 
 @pytest.mark.parametrize(
-    "text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1", "\uff1d1", "\u00a0=1"]
+    "text",
+    ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "  =1", "\x1f=1", "\u200b=1", "\uff1d1", "\u00a0=1"],
 )
 def test_what_a_spreadsheet_would_run_is_text(text):
     assert safe_cell(text) == f"'{text}"

@@ -30,14 +30,16 @@ TRAINED = ("logreg-tfidf", "logreg-lemmas", "svm-title")
 BROKEN = "nb-counts"
 
 
-def runs_of(finished, kind: str) -> list[Run]:
+def runs_of(finished, kind: str, experiment_name: str = "test") -> list[Run]:
     client = mlflow.MlflowClient(finished.tracking_uri)
-    experiment = client.get_experiment_by_name("test")
+    experiment = client.get_experiment_by_name(experiment_name)
     return client.search_runs([experiment.experiment_id], f"tags.`genreflow.kind` = '{kind}'", order_by=["start_time"])
 
 
 def sidecar_times(finished) -> dict[str, int]:
-    return {str(path): path.stat().st_mtime_ns for path in finished.paths.root.rglob("*.stage.json")}
+    """Return when each stage ran last; those of the results follow what was compared last."""
+    sidecars = [path for path in finished.paths.root.rglob("*.stage.json") if path.parent != finished.paths.results]
+    return {str(path): path.stat().st_mtime_ns for path in sidecars}
 
 
 def test_every_stage_leaves_its_files_and_sidecar(finished):
@@ -127,9 +129,11 @@ def test_best_on_validation_is_champion(finished):
 
 def test_what_was_compared_is_in_mlflow(finished):
     (parent,) = runs_of(finished, "pipeline")[:1]
-    files = {file.path for file in mlflow.MlflowClient(finished.tracking_uri).list_artifacts(parent.info.run_id)}
+    client = mlflow.MlflowClient(finished.tracking_uri)
+    files = {file.path for file in client.list_artifacts(parent.info.run_id)}
     assert files >= {"leaderboard.csv", "leaderboard.md", "leaderboard.json", "pareto.svg", "versus.md", "versus.csv"}
-    assert parent.data.tags["genreflow.promotion"] == "there was no champion"
+    assert parent.data.tags["genreflow.promotion"] in ("there was no champion", "it is the best again")
+    assert {file.path for file in client.list_artifacts(parent.info.run_id, "report")} >= {"report/report.html"}
     table = json.loads(mlflow.artifacts.load_text(f"{parent.info.artifact_uri}/leaderboard.json"))
     assert len(table["data"]) == len(TRAINED)
     compare(CompareConfig())
@@ -146,7 +150,7 @@ def test_chosen_runs_are_compared_without_promotion(finished, caplog):
     assert pl.read_csv(finished.paths.results / "leaderboard.csv").height == 2
     assert "the champion is not challenged" in caplog.text
     assert registry.get_model_version_by_alias("movie-genre-classifier", "champion").version == before
-    (comparison,) = runs_of(finished, "comparison")
+    (comparison,) = runs_of(finished, "comparison", "genreflow")
     assert comparison.info.status == "FINISHED"
     with pytest.raises(ModelError, match="no record of a version before it"):
         compare(CompareConfig(rollback=True))
