@@ -24,6 +24,11 @@ class FinishedPipeline:
     tracking_uri: str
     config: PipelineConfig
     error: Exception
+    last_run: str  # what it left for a comparison
+
+    def is_last_again(self) -> None:
+        """Make it the last run of its data folder, whatever other tests ran there since."""
+        self.paths.last_run.write_text(self.last_run, encoding="utf-8")
 
 
 @pytest.fixture(scope="session")
@@ -62,4 +67,6 @@ def finished(prefect_harness: None, own_folders: Path) -> FinishedPipeline:
     with pytest.raises(ModelsFailedError) as raised:
         full_pipeline(config)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    return FinishedPipeline(data_paths(), settings().tracking_uri, config, raised.value)
+    paths = data_paths()
+    last_run = paths.last_run.read_text(encoding="utf-8")
+    return FinishedPipeline(paths, settings().tracking_uri, config, raised.value, last_run)

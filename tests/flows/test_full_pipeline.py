@@ -63,6 +63,7 @@ def test_one_parent_and_one_child_a_model(finished):
 
 
 def test_comparing_again_on_its_own_finds_the_store_and_keeps_the_champion(finished, tmp_path):
+    finished.is_last_again()
     registry = mlflow.MlflowClient(finished.tracking_uri, finished.tracking_uri)
     champion = registry.get_model_version_by_alias("movie-genre-classifier", "champion")
     elsewhere = f"sqlite:///{tmp_path / 'elsewhere.db'}"  # a fresh process points nowhere
@@ -128,6 +129,7 @@ def test_best_on_validation_is_champion(finished):
 
 
 def test_what_was_compared_is_in_mlflow(finished):
+    finished.is_last_again()
     (parent,) = runs_of(finished, "pipeline")[:1]
     client = mlflow.MlflowClient(finished.tracking_uri)
     files = {file.path for file in client.list_artifacts(parent.info.run_id)}
@@ -142,6 +144,7 @@ def test_what_was_compared_is_in_mlflow(finished):
 
 
 def test_chosen_runs_are_compared_without_promotion(finished, caplog):
+    finished.is_last_again()
     caplog.set_level("INFO", "flows")
     registry = mlflow.MlflowClient(finished.tracking_uri, finished.tracking_uri)
     before = registry.get_model_version_by_alias("movie-genre-classifier", "champion").version
