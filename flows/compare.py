@@ -15,6 +15,7 @@ from flows.reporting import write_run_report
 from flows.runtime import exclusive, pipeline_run
 from tasks.paths import data_paths
 from tasks.report.task import compare_pair, draw_champion, judge_challenger, leaderboard
+from tasks.report.versus import check_pair
 from tasks.settings import settings
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
@@ -38,7 +39,7 @@ def compare(config: CompareConfig) -> None:
     """Rank the models of the last run, or of chosen MLflow runs, by their validation scores; promote the best.
 
     Raises:
-        ConfigError: a chosen run, experiment or model does not exist.
+        ConfigError: a chosen run, experiment or model does not exist, or one of the pair is not compared.
         DataError: nothing was trained yet, no model is left, or the models were not tested on the same movies.
         ModelError: there is no version to roll back to.
     """
@@ -56,11 +57,12 @@ def compare(config: CompareConfig) -> None:
 
 def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedModel]) -> None:
     """Write and log what compares the models, and let the best of them challenge the champion."""
+    by_name = {model.name: model for model in models}
+    check_pair(config.pair, list(by_name))
     results = data_paths().results
     folders = [model.folder for model in models]
     ranked = leaderboard(folders, {model.name: model.data_hash for model in models if model.data_hash})
     sys.stdout.write((results / "leaderboard.txt").read_text(encoding="utf-8"))
-    by_name = {model.name: model for model in models}
     best, *others = (by_name[name] for name in ranked.counts["order"])
     compare_pair([model.folder for model in (best, *others)], config.pair)
     draw_champion(best.folder)
