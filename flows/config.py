@@ -275,18 +275,22 @@ class PredictConfig(FlowConfig):
 
     text: str | None = Field(None, description="A description to classify.")
     title: str | None = Field(None, description="Its title.")
-    input: Path | None = Field(None, description="CSV with movie_id, description and optionally movie_name and fields.")
-    output: Path | None = Field(None, description="CSV to write: movie_id, genres and one score a genre.")
+    input: Path | None = Field(
+        None, description="CSV or parquet file with movie_id, description and optionally movie_name and fields."
+    )
+    output: Path | None = Field(
+        None, description="CSV or parquet file to write: movie_id, genres and one score a genre."
+    )
     model: str = Field("champion", description="champion, or an MLflow model address such as models:/name/1.")
     rule: str | None = Field(
         None,
         description="A stored decision rule (per-genre, expected-jaccard, ...), threshold=0.3, top=2, or thresholds of "
         "genres, Drama=0.6,Horror=0.3; none: the one stored as the model's best.",
     )
-
     precision: Precision = Field(
         "float32", description="Of fine-tuned encoders; int8 is several times as fast and differs a little."
     )
+    workers: PositiveInt | None = Field(None, description="Processes that share long files; none: one a core.")
     explain: bool = Field(False, description="Say which words speak for the genres; as a page, and of --text here too.")
     explain_rows: PositiveInt = Field(20, description="How many rows of --input to explain, from the first one on.")
     explained: Path | None = Field(

@@ -1,4 +1,4 @@
-"""The genres of new descriptions: `python flows/predict.py --text "..."`, or `--input FILE.csv --output OUT.csv`."""
+"""The genres of new descriptions: `python flows/predict.py --text "..."`, or `--input FILE --output FILE`."""
 
 import sys
 
@@ -42,22 +42,25 @@ if __name__ == "__main__":
 
 from prefect import flow
 
+from flows.runtime import core_count
 from tasks.errors import ConfigError
+from tasks.models.prediction.predict_file import Choices
 from tasks.models.task import explain_file, predict_file
 from tasks.tracking.task import fetch_classifier
 
 
 @flow(name="predict", persist_result=False)
 def predict(config: PredictConfig) -> int:
-    """Score a CSV file with the champion or another model, explain its first rows if asked to; return how many it has.
+    """Score a file with the champion or another model, explain its first rows if asked to; return how many it has.
 
     Raises:
         ConfigError: no file is given.
     """
     if config.input is None or config.output is None:
-        raise ConfigError("give --input and --output: CSV files to read and to write")
+        raise ConfigError("give --input and --output: files to read and to write")
     model_folder = fetch_classifier(config.model)
-    n_rows = predict_file(model_folder, config.input, config.output, config.rule, config.precision)
+    choices = Choices(config.rule, config.precision, config.workers or core_count())
+    n_rows = predict_file(model_folder, config.input, config.output, choices)
     if config.explain:
         page = config.explained or config.output.with_suffix(".explained.html")
         explain_file(model_folder, config.input, page, config.rule, config.explain_rows)

@@ -8,12 +8,11 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.models import blend, cross_validation, elsewhere, fine_tuned, genre_profiles, tree_outline
 from tasks.models import features as feature_stage
-from tasks.models import predict_file as prediction
 from tasks.models import train as train_stage
 from tasks.models import trial as trial_stage
 from tasks.models.explain import stages as explaining
 from tasks.models.explain.write_page import explain_file as explain_rows
-from tasks.models.precision import Precision
+from tasks.models.prediction import predict_file as prediction
 from tasks.models.spec import EnsembleSpec, FeaturesSpec, ModelSpec, SingleModel, TransformerSpec
 from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
@@ -104,14 +103,14 @@ def outline_tree(model_folder: Path) -> StageResult | None:
 
 
 @task(name="predict file", cache_policy=NO_CACHE, persist_result=False)
-def predict_file(model_folder: Path, source: Path, target: Path, rule: str | None, precision: Precision) -> int:
-    """Score a CSV file; return the number of rows."""
-    return prediction.predict_file(model_folder, source, target, rule, precision)
+def predict_file(model_folder: Path, source: Path, target: Path, choices: prediction.Choices) -> int:
+    """Score a file; return the number of rows."""
+    return prediction.predict_file(model_folder, source, target, choices)
 
 
 @task(name="explain file", cache_policy=NO_CACHE, persist_result=False)
 def explain_file(model_folder: Path, source: Path, target: Path, rule: str | None, n_rows: int) -> Path:
-    """Write a page that explains the genres of a CSV file's first rows; return its path."""
+    """Write a page that explains the genres of a file's first rows; return its path."""
     return explain_rows(model_folder, source, target, rule, n_rows)
 
 
