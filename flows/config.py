@@ -20,6 +20,7 @@ from tasks.models.choose import choose_models
 from tasks.models.precision import Precision
 from tasks.models.search_space import space_of
 from tasks.models.spec import AnyModel, ModelSpec, TransformerSpec
+from tasks.places import is_place
 from tasks.promotion import PromotionConfig
 from tasks.schema import DEFAULT_SEED
 from tasks.settings import PROJECT_ROOT
@@ -275,11 +276,13 @@ class PredictConfig(FlowConfig):
 
     text: str | None = Field(None, description="A description to classify.")
     title: str | None = Field(None, description="Its title.")
-    input: Path | None = Field(
-        None, description="CSV or parquet file with movie_id, description and optionally movie_name and fields."
+    input: str | None = Field(
+        None,
+        description="CSV or parquet file with movie_id, description and optionally movie_name and fields, or a folder "
+        "of them, of which what is new is predicted.",
     )
-    output: Path | None = Field(
-        None, description="CSV or parquet file to write: movie_id, genres and one score a genre."
+    output: str | None = Field(
+        None, description="CSV or parquet file, or folder, to write: movie_id, genres and one score a genre."
     )
     model: str = Field("champion", description="champion, or an MLflow model address such as models:/name/1.")
     rule: str | None = Field(
@@ -305,7 +308,14 @@ class PredictConfig(FlowConfig):
             raise ValueError("--input and --output go together")
         if self.explained is not None and not self.explain:
             raise ValueError("--explained is where --explain writes; give both")
+        if self.explain and self.reads_folder:
+            raise ValueError("--explain explains --text or the first rows of a file, not a folder")
         return self
+
+    @property
+    def reads_folder(self) -> bool:
+        """Whether the input is a folder of files."""
+        return self.input is not None and is_place(self.input)
 
 
 def part(config: FlowConfig, config_type: type[Config]) -> Config:

@@ -3,7 +3,7 @@
 import signal
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Final, TypeVar
@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 IDLE_S: Final = 10  # how long a process without work waits for more before it ends and gives its memory back
 AHEAD: Final = 3  # arguments a worker: one at work, one waiting, one on its way out
-ONE_THREAD: Final = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS")}
+ONE_THREAD: Final = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
 
 _function: Callable[[Any], Any]
 
@@ -60,7 +60,7 @@ def map_in_order(
 
 def stream_in_order(
     prepare: Callable[[], Callable[[Argument], Result]], arguments: Iterable[Argument], workers: int
-) -> Iterator[Result]:
+) -> Generator[Result, None, None]:
     """Yield the result of each argument, in their order, for any number of arguments in bounded memory.
 
     As many processes as workers are started, in each of which `prepare` is called once: it returns the function, after

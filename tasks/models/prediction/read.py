@@ -38,9 +38,10 @@ def read_pieces(source: Path) -> Iterator[pl.DataFrame]:
     if not source.is_file():
         raise DataError(f"{source} does not exist; give a CSV or parquet file with the columns {', '.join(REQUIRED)}")
     try:
-        yield from _parquet_pieces(source) if source.suffix == ".parquet" else _csv_pieces(source)
+        yield from _parquet_pieces(source) if source.suffix.lower() == ".parquet" else _csv_pieces(source)
     except OSError as error:
-        raise DataError(f"{source} cannot be read: {error.strerror or error}; check the file and its permissions") from error
+        said = error.strerror or error
+        raise DataError(f"{source} cannot be read: {said}; check the file and its permissions") from error
 
 
 def read_first_rows(source: Path, n_rows: int) -> pl.DataFrame:
@@ -98,7 +99,8 @@ def _parquet_pieces(source: Path) -> Iterator[pl.DataFrame]:
             names = list(_find_columns(source, file.schema_arrow.names))
             for batch in file.iter_batches(PIECE_ROWS, columns=names):
                 rows = pl.DataFrame(pl.from_arrow(batch)).with_columns(cs.float().cast(pl.Int64, strict=False))
-                yield rows.with_columns((cs.all() - NAMES).cast(pl.String)).with_columns(pl.col(*REQUIRED).fill_null(""))
+                rows = rows.with_columns((cs.all() - NAMES).cast(pl.String))
+                yield rows.with_columns(pl.col(*REQUIRED).fill_null(""))
     except (pa.ArrowException, pl.exceptions.PolarsError) as error:
         said = str(error).partition("\n")[0]
         raise DataError(f"{source} is no readable parquet file ({said}); write it again") from error

@@ -37,7 +37,7 @@ def open_table(path: Path, target: Path, empty: pl.DataFrame) -> tuple[Form, Tab
         target: what it will be called.
         empty: a table without rows, of the columns that all pieces have.
     """
-    if target.suffix == ".parquet":
+    if target.suffix.lower() == ".parquet":
         return _as_it_is, _ParquetWriter(path, empty)
     return _csv_rows, _CsvWriter(path, empty)
 

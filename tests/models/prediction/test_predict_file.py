@@ -1,6 +1,5 @@
-import os
+import itertools
 import shutil
-import signal
 from pathlib import Path
 
 import polars as pl
@@ -64,17 +63,17 @@ def test_parquet_and_csv_say_the_same(folder, tmp_path):
     assert rounded.equals(pl.read_csv(tmp_path / "out.csv").with_columns(pl.col("genres").fill_null("")))
 
 
-def test_a_worker_that_dies_is_told_and_leaves_no_file(folder, tmp_path, movies, many_pieces):
+def test_a_worker_that_dies_is_told_and_leaves_no_file(folder, tmp_path, movies, many_pieces, monkeypatch):
+    def die(prepare, pieces, workers):
+        yield from itertools.islice(map(prepare(), pieces), workers)
+        raise WorkerError("one of the worker processes died")
+
     source = tmp_path / "all.csv"
     movies.select("movie_id", "description").write_csv(source)
-    with pytest.MonkeyPatch.context() as patch, pytest.raises(WorkerError, match="one of 2 worker processes died"):
-        patch.setattr("tasks.models.prediction.predict_file._load_and_predict", _die)
+    monkeypatch.setattr("tasks.models.prediction.predict_file.stream_in_order", die)
+    with pytest.raises(WorkerError, match="died"):
         predict_file(folder, source, tmp_path / "out.csv", Choices(workers=2))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.csv", "stored"]
-
-
-def _die(*_: object) -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("workers", [1, 2])

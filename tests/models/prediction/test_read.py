@@ -13,7 +13,9 @@ def write(tmp_path, content: str | bytes):
 
 
 def test_columns_that_no_model_reads_are_left_out_and_blank_lines_do_not_count(tmp_path):
-    source = write(tmp_path, '\ufeffextra,movie_id,year,description\r\n1,b,1999,"ghosts,\nhouse"\r\n\r\n2,a,,saloon\r\n')
+    source = write(
+        tmp_path, '\ufeffextra,movie_id,year,description\r\n1,b,1999,"ghosts,\nhouse"\r\n\r\n2,a,,saloon\r\n'
+    )
     (piece,) = read_pieces(source)
     assert piece.to_dict(as_series=False) == {
         "movie_id": ["b", "a"], "description": ["ghosts,\nhouse", "saloon"], "year": ["1999", ""],
