@@ -20,6 +20,7 @@ from tasks.models.choose import choose_models
 from tasks.models.precision import Precision
 from tasks.models.search_space import space_of
 from tasks.models.spec import AnyModel, ModelSpec, TransformerSpec
+from tasks.places import is_place
 from tasks.promotion import PromotionConfig
 from tasks.schema import DEFAULT_SEED
 from tasks.settings import PROJECT_ROOT
@@ -275,18 +276,24 @@ class PredictConfig(FlowConfig):
 
     text: str | None = Field(None, description="A description to classify.")
     title: str | None = Field(None, description="Its title.")
-    input: Path | None = Field(None, description="CSV with movie_id, description and optionally movie_name and fields.")
-    output: Path | None = Field(None, description="CSV to write: movie_id, genres and one score a genre.")
+    input: str | None = Field(
+        None,
+        description="CSV or parquet file with movie_id, description and optionally movie_name and fields, or a folder "
+        "of them, of which what is new is predicted.",
+    )
+    output: str | None = Field(
+        None, description="CSV or parquet file, or folder, to write: movie_id, genres and one score a genre."
+    )
     model: str = Field("champion", description="champion, or an MLflow model address such as models:/name/1.")
     rule: str | None = Field(
         None,
         description="A stored decision rule (per-genre, expected-jaccard, ...), threshold=0.3, top=2, or thresholds of "
         "genres, Drama=0.6,Horror=0.3; none: the one stored as the model's best.",
     )
-
     precision: Precision = Field(
         "float32", description="Of fine-tuned encoders; int8 is several times as fast and differs a little."
     )
+    workers: PositiveInt | None = Field(None, description="Processes that share long files; none: one a core.")
     explain: bool = Field(False, description="Say which words speak for the genres; as a page, and of --text here too.")
     explain_rows: PositiveInt = Field(20, description="How many rows of --input to explain, from the first one on.")
     explained: Path | None = Field(
@@ -301,7 +308,14 @@ class PredictConfig(FlowConfig):
             raise ValueError("--input and --output go together")
         if self.explained is not None and not self.explain:
             raise ValueError("--explained is where --explain writes; give both")
+        if self.explain and self.reads_folder:
+            raise ValueError("--explain explains --text or the first rows of a file, not a folder")
         return self
+
+    @property
+    def reads_folder(self) -> bool:
+        """Whether the input is a folder of files."""
+        return self.input is not None and is_place(self.input)
 
 
 def part(config: FlowConfig, config_type: type[Config]) -> Config:

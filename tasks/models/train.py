@@ -29,7 +29,7 @@ from tasks.stage import Stage, StageResult, config_dict, run_stage
 logger = logging.getLogger(__name__)
 
 ROOM: Final = Path(__file__).parent
-NOT_FITTING: Final = ("explain", "predict_file.py")  # what works on models that are fitted
+NOT_FITTING: Final = ("explain", "prediction")  # what works on models that are fitted
 MODEL_FOLDER: Final = "model"
 FIT_FILE: Final = "fit.json"
 SCORED_PARTS: Final = ("validation", "test")
