@@ -18,8 +18,9 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, Tens
 
 import tasks
 from tasks.errors import ModelError
+from tasks.promotion import REGISTERED_NAME
 from tasks.stage import hash_files
-from tasks.tracking.champion import CHAMPION, REGISTERED_NAME
+from tasks.tracking.champion import CHAMPION
 from tasks.tracking.runs import FINISHED, metric_name
 from tasks.tracking.store import Experiment, open_client, safe_uri
 
