@@ -17,7 +17,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
-from flows.config import FlowConfig, merged, read_yaml
+from flows.config import FlowConfig, merged, read_options
 from flows.stopping import MESSAGE, stop_on_signals
 from tasks import progress
 from tasks.errors import GenreflowError
@@ -105,7 +105,7 @@ def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config
     given = options()
     try:
         file = given.pop("config", None)
-        return config_type.model_validate(merged(read_yaml(Path(file)) if file else {}, given))
+        return config_type.model_validate(merged(read_options(Path(file)) if file else {}, given))
     except ValidationError as error:
         for mistake in mistakes(error):
             option, colon, message = mistake.partition(": ")

@@ -46,7 +46,7 @@ def compare(config: CompareConfig) -> None:
     paths = data_paths()
     with exclusive(paths):
         if config.rollback:
-            logger.info("%s", roll_back())
+            logger.info("%s", roll_back(config.promotion.registered_model))
         elif config.chooses_runs:
             models = choose_models(config.runs, config.experiment, config.filter)
             with pipeline_run(config, paths, {"flow": "compare", "kind": "comparison"}) as run:
@@ -80,8 +80,9 @@ def challenge(config: CompareConfig, run: PipelineRun, best: LoggedModel) -> str
     """Let the best model challenge the champion, unless told otherwise; return what came of it in words."""
     if not config.promotes:
         return f"the champion is not challenged; --promotion.enabled true lets {best.name} do so"
-    champion = find_champion(run, best)
-    return promote(run, best, champion, judge_challenger(best.folder, champion, config.promotion))
+    registered = config.promotion.registered_model
+    champion = find_champion(run, best, registered)
+    return promote(run, best, champion, judge_challenger(best.folder, champion, config.promotion), registered)
 
 
 def ui_command() -> str:
