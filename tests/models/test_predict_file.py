@@ -129,3 +129,33 @@ def test_served_form_answers_every_row_of_a_frame(folder):
     assert answered.shape == (3, 4)
     assert served.predict(frame, {"rule": "fixed"}).shape == (3, 4)
     assert served.predict(frame, {"rule": "Drama=0,Horror=0"})["genres"].str.contains("Drama, Horror").all()
+
+
+def test_served_form_reads_whole_numbers_in_columns_of_numbers(folder):
+    import pandas as pd  # noqa: PLC0415
+
+    served = _load_pyfunc(str(folder))
+    seen = []
+    served.classifier.predict = lambda movies, _rule: seen.append(movies) or movies
+    years = pd.Series([1999, None])  # floats, as pandas has it
+    served.predict(pd.DataFrame({"description": ["a", float("nan")], "year": years, "runtime": ["90 min", pd.NA]}))
+    assert seen[0].to_dicts() == [
+        {"description": "a", "year": "1999", "runtime": "90 min"},
+        {"description": None, "year": None, "runtime": None},
+    ]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("description", 5), ("description", [1]), ("description", b"a"), ("description", "\ud800"), ("movie_name", True),
+     ("year", 1999.5), ("year", float("inf")), ("runtime", True)],
+)  # fmt: skip
+def test_served_form_tells_the_caller_what_is_no_text(folder, column, value):
+    import pandas as pd  # noqa: PLC0415
+    from mlflow.exceptions import MlflowException  # noqa: PLC0415
+
+    frame = pd.DataFrame({"description": ["a", "b"]})
+    frame[column] = pd.Series(["a", value], dtype=object)
+    with pytest.raises(MlflowException, match=f"^{column}, row 2: ") as raised:
+        _load_pyfunc(str(folder)).predict(frame)
+    assert raised.value.get_http_status_code() == 400
