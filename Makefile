@@ -6,6 +6,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 5000
 PREFECT_PORT ?= 4200
+KIND ?= process
 STORE := $${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlruns/mlflow.db}
 QUIET := DO_NOT_TRACK=1 MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false
 
@@ -43,12 +44,11 @@ ui: install ## MLflow on http://127.0.0.1:5000 and Prefect on http://127.0.0.1:4
 	@trap 'kill 0' EXIT; $(QUIET) $(BIN)/prefect server start --host 127.0.0.1 --port $(PREFECT_PORT) & \
 	$(QUIET) $(BIN)/mlflow ui --backend-store-uri "$(STORE)" --host 127.0.0.1 --port $(PORT) --workers 1
 
-deploy: install ## register the deployments of prefect.yaml with the server at PREFECT_API_URL
+deploy: install ## register pool (KIND=process, docker or kubernetes), deployments and automations at PREFECT_API_URL
 	@test -n "$$PREFECT_API_URL" || { echo "error: start a server (make ui) and set PREFECT_API_URL=http://127.0.0.1:$(PREFECT_PORT)/api"; exit 1; }
-	$(QUIET) $(BIN)/prefect work-pool inspect local-pool >/dev/null 2>&1 || $(QUIET) $(BIN)/prefect work-pool create local-pool --type process
-	$(QUIET) $(BIN)/prefect --no-prompt deploy --all
-	@echo 'start a worker:  PREFECT_API_URL=$$PREFECT_API_URL $(BIN)/prefect worker start --pool local-pool'
-	@echo 'run one:         $(BIN)/prefect deployment run full-pipeline/sample --watch'
+	$(QUIET) $(BIN)/python deployments/register.py --kind $(KIND)
+	@echo 'start a worker:  PREFECT_API_URL=$$PREFECT_API_URL $(BIN)/prefect worker start --pool genreflow'
+	@echo 'run one:         $(BIN)/prefect deployment run full-pipeline/local --watch'
 
 bench: install ## measure the pipeline on the real listings (LISTINGS=folder) or on the sample
 	$(BIN)/python benchmarks/pipeline.py $(LISTINGS)
