@@ -5,8 +5,8 @@
 For each size the embedded sample is generated, and every stage runs on it in a fresh process with one worker and one
 thread. CPU time is the user and system time of that process, with the start of Python and all imports; the peak is its
 largest resident set; the disk is what the stage left in the data folder. `growth` is the exponent between a size and
-the one before it: 1 is in proportion to the rows, 2 is with their square. The sample has fewer different words than real
-listings, so vectors are narrower than theirs.
+the one before it: 1 is in proportion to the rows, 2 is with their square. The sample has fewer different words than
+real listings, so vectors are narrower than theirs.
 
 CPU seconds depend on the machine, and on a busy one are some tenths more. Compare them with each other.
 """

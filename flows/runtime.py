@@ -92,7 +92,7 @@ def task_runner(config: RunnerConfig) -> Iterator[TaskRunner[Any]]:
     """
     if config.dask_address is not None:
         count = check_cluster(config)
-        from prefect_dask import DaskTaskRunner  # noqa: PLC0415 - an extra, and not needed by who has no cluster
+        from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415 - an extra, and not needed by who has no cluster
 
         logger.info("models run on %s workers of %s", count, config.dask_address)
         with cluster.forwarded_log(config.dask_address):

@@ -31,7 +31,7 @@ def joined(address: str) -> Iterator["Client"]:
     """
     try:
         from distributed import Client  # noqa: PLC0415 - takes a second, and only who has a cluster wants it
-        from distributed.comm import get_address_host_port  # noqa: PLC0415
+        from distributed.comm.addressing import get_address_host_port  # noqa: PLC0415
     except ImportError as error:
         raise ConfigError("--runner dask needs prefect-dask: pip install 'genreflow[dask]'") from error
     logging.getLogger("distributed").setLevel(logging.ERROR)  # its warnings tell what is told here, at length
