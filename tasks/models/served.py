@@ -25,12 +25,14 @@ class ServedClassifier:
         """Return `genres` and `score_<Genre>` columns, one row per input row in input order.
 
         Args:
-            model_input: column `description`, optionally the others of `COLUMNS`; further columns are ignored.
+            model_input: column `description`, optionally the others of `COLUMNS` and the model's own fields; further
+                columns are ignored.
             params: `rule`, a stored decision rule's name or a rule such as `threshold=0.3`, `top=2` or `Drama=0.6`, see
                 `tasks.decision.parse.parse_rule`; empty or absent is the chosen one. `precision`, float32 or int8, see
                 `tasks.models.precision`; empty or absent is float32.
         """
-        columns = {name: _texts(model_input[name]) for name in COLUMNS if name in model_input}
+        known = dict.fromkeys((*COLUMNS, *self.classifier.model.own_fields))
+        columns = {name: _texts(model_input[name]) for name in known if name in model_input}
         movies = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
         given = params or {}
         self.classifier.model.precision = read_precision(given.get("precision") or "float32")
