@@ -70,12 +70,15 @@ class RunnerConfig(FlowConfig):
 
     runner: Literal["thread", "process", "dask"] = Field(
         "thread",
-        description="Models in threads or in own processes, or models and shards on the workers of a Dask scheduler.",
+        description="Models in threads or in own processes; or models, shards and long files on the workers of a Dask "
+        "scheduler.",
     )
     dask_address: str | None = Field(
         None, description="Scheduler of --runner dask, such as tcp://127.0.0.1:8786; see deployments/SCALING.md."
     )
-    workers: PositiveInt | None = Field(None, description="Models or shards at a time; none: one a core.")
+    workers: PositiveInt | None = Field(
+        None, description="Models, shards or processes for long files at a time; none: one a core."
+    )
 
     @model_validator(mode="after")
     def _dask_is_all_there(self) -> Self:
@@ -322,7 +325,7 @@ class CompareConfig(ChampionConfig):
         return not self.chooses_runs if self.promotion.enabled is None else self.promotion.enabled
 
 
-class PredictConfig(FlowConfig):
+class PredictConfig(RunnerConfig):
     """Say the genres of new descriptions."""
 
     text: str | None = Field(None, description="A description to classify.")
@@ -344,7 +347,6 @@ class PredictConfig(FlowConfig):
     precision: Precision = Field(
         "float32", description="Of fine-tuned encoders; int8 is several times as fast and differs a little."
     )
-    workers: PositiveInt | None = Field(None, description="Processes that share long files; none: one a core.")
     explain: bool = Field(False, description="Say which words speak for the genres; as a page, and of --text here too.")
     explain_rows: PositiveInt = Field(20, description="How many rows of --input to explain, from the first one on.")
     explained: Path | None = Field(

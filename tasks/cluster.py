@@ -1,20 +1,24 @@
 """Work on the workers of a Dask scheduler that runs already. Owns the connection and spreading; knows no work.
 
-Over the wire go functions by their names, paths, configuration and counts. Everything large goes through the data
-folder, which every worker has to see under the same path.
+Over the wire go functions by their names, paths, configuration, counts, and pieces of files to predict. Everything else
+goes through the data folder, which every worker has to see under the same path.
 """
 
 import contextlib
 import logging
 import socket
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final, TypeVar
+import threading
+import uuid
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from tasks.errors import ConfigError, WorkerError
-from tasks.processes import map_in_order
+from tasks.processes import AHEAD, map_in_order
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -72,29 +76,69 @@ def spread(
 
 
 def map_on_workers(
-    address: str, function: Callable[[Argument], Result], arguments: Sequence[Argument]
-) -> Iterator[Result]:
-    """Yield `function(argument)` for each argument, in their order, as soon as each is there.
+    address: str, function: Callable[[Argument], Result], arguments: Iterable[Argument]
+) -> Generator[Result, None, None]:
+    """Yield `function(argument)` for each argument, in their order, for any number of arguments in bounded memory.
 
-    What a worker had in hand when it died is done again by another one.
+    What a worker had in hand when it died is done again by another one. At most `AHEAD` arguments a worker's thread are
+    read before their results were taken.
 
     Args:
         address: of the scheduler.
         function: can be imported, and may be called with the same argument again.
-        arguments: paths and small values.
+        arguments: paths, small values, or pieces of a few megabytes.
 
     Raises:
         WorkerError: one argument cost several workers their lives, or a worker cannot call the function.
     """
+    waiting: deque[Future[Result]] = deque()
     with joined(address) as client:
-        futures = client.map(function, arguments, pure=False)
-        while futures:
-            try:
-                result = futures[0].result()
-            except Exception as error:
-                raise loss(error) from error
-            del futures[0]  # a result that nobody holds any more is not made again when its worker dies
-            yield result
+        for argument in arguments:
+            waiting.append(client.submit(function, argument, pure=False))
+            if len(waiting) >= AHEAD * sum(client.nthreads().values()):
+                yield _take_first(waiting)
+        while waiting:
+            yield _take_first(waiting)
+
+
+def stream_on_workers(
+    address: str, prepare: Callable[[], Callable[[Argument], Result]], arguments: Iterable[Argument]
+) -> Generator[Result, None, None]:
+    """Yield the result of each argument as `map_on_workers` does; each worker calls `prepare` once for the function.
+
+    Raises:
+        WorkerError: as `map_on_workers`.
+    """
+    key = uuid.uuid4().hex
+    try:
+        yield from map_on_workers(address, partial(_call_prepared, key, prepare), arguments)
+    finally:
+        with joined(address) as client:
+            client.run(_forget, key, on_error="ignore")
+
+
+_prepared: dict[str, Callable[[Any], Any]] = {}  # of a worker, by stream
+_preparing = threading.Lock()
+
+
+def _call_prepared(key: str, prepare: Callable[[], Callable[[Argument], Result]], argument: Argument) -> Result:
+    with _preparing:
+        if key not in _prepared:
+            _prepared[key] = prepare()
+    return cast("Result", _prepared[key](argument))
+
+
+def _forget(key: str) -> None:
+    _prepared.pop(key, None)
+
+
+def _take_first(waiting: "deque[Future[Result]]") -> Result:
+    try:
+        result = waiting[0].result()
+    except Exception as error:
+        raise loss(error) from error
+    del waiting[0]  # a result that nobody holds any more is not made again when its worker dies
+    return result
 
 
 def loss(error: BaseException) -> BaseException:

@@ -20,9 +20,10 @@ import mlflow
 import pytest
 from distributed import Client
 
-from flows.config import CrossValidateConfig, TrainConfig
+from flows.config import CrossValidateConfig, PredictConfig, TrainConfig
 from flows.cross_validate import cross_validate
 from flows.full_pipeline import full_pipeline
+from flows.predict import predict
 from flows.runtime import check_cluster
 from flows.train import train
 from tasks.annotate.config import AnnotateConfig
@@ -188,6 +189,16 @@ def test_folds_are_fitted_on_workers_with_the_same_bytes(finished, cluster):
     cross_validate(config.model_copy(update={"runner": "dask", "dask_address": cluster.address}))
     assert (folder / "scores_out_of_fold.parquet").read_bytes() == before
     assert statuses(finished, "dask folds") == {"FINISHED"}
+
+
+def test_files_are_predicted_on_workers_with_the_same_bytes(finished, cluster, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("tasks.models.prediction.read.PIECE_ROWS", 50)
+    config = PredictConfig(input=str(finished.paths.clean_csv), output=str(tmp_path / "here.csv"), workers=1)
+    n_rows = predict(config)
+    there = {"output": str(tmp_path / "there.csv"), "workers": None, "runner": "dask", "dask_address": cluster.address}
+    assert predict(config.model_copy(update=there)) == n_rows > 500
+    assert f"the workers of {cluster.address} share the work" in caplog.text
+    assert (tmp_path / "there.csv").read_bytes() == (tmp_path / "here.csv").read_bytes()
 
 
 def test_a_worker_that_is_killed_costs_what_it_had_in_hand(finished, cluster, caplog):
