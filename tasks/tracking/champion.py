@@ -113,7 +113,7 @@ def roll_back(registered: str = REGISTERED_NAME) -> str:
     before = current.tags.get(REPLACED_TAG)
     if before is None:
         raise ModelError(
-            f"version {current.version} ({_model_of(client, current)}) has no record of a version before it, so there "
+            f"version {current.version} ({model_of(client, current)}) has no record of a version before it, so there "
             "is none to return to"
         )
     try:
@@ -130,8 +130,8 @@ def roll_back(registered: str = REGISTERED_NAME) -> str:
     client.set_model_version_tag(registered, before, RETURNED_TAG, now)
     client.set_registered_model_alias(registered, CHAMPION, before)
     return (
-        f"champion: version {before} ({_model_of(client, earlier)}) again, in place of version {current.version} "
-        f"({_model_of(client, current)})"
+        f"champion: version {before} ({model_of(client, earlier)}) again, in place of version {current.version} "
+        f"({model_of(client, current)})"
     )
 
 
@@ -151,7 +151,7 @@ def _when_rolled_back(client: mlflow.MlflowClient, model_uri: str, registered: s
     return ""
 
 
-def _model_of(client: mlflow.MlflowClient, version: ModelVersion) -> str:
+def model_of(client: mlflow.MlflowClient, version: ModelVersion) -> str:
     """Return the name of a version's model; versions of earlier releases have it in their run's tags only."""
     try:
         return str(version.tags.get(MODEL_TAG) or client.get_run(str(version.run_id)).data.tags[MODEL_TAG])
