@@ -17,8 +17,8 @@ from tasks.errors import ConfigError, DataError
 from tasks.models.classifier import GenreClassifier
 from tasks.models.precision import read_precision
 
-COLUMNS: Final = ("description", "movie_name", "year", "certificate", "runtime", "director", "star")
-NUMBERS: Final = ("year", "runtime")  # columns in which a whole number says the same as its digits
+TEXTS: Final = ("description", "movie_name", "certificate", "director", "star")
+FIELDS: Final = ("year", "runtime")  # in which a whole number says the same as its digits
 
 
 class ServedClassifier:
@@ -32,8 +32,8 @@ class ServedClassifier:
         """Return `genres` and `score_<Genre>` columns, one row per input row in input order; no rows for none.
 
         Args:
-            model_input: column `description`, optionally the others of `COLUMNS`; further columns are ignored. Values
-                are texts, and null counts as empty; `NUMBERS` may be whole numbers.
+            model_input: column `description`, optionally the others of `TEXTS` and `FIELDS` and the model's own fields;
+                further columns are ignored. Values are texts, and null counts as empty; fields may be whole numbers.
             params: `rule`, a stored decision rule's name or a rule such as `threshold=0.3`, `top=2` or `Drama=0.6`, see
                 `tasks.decision.parse.parse_rule`; empty or absent is the chosen one. `precision`, float32 or int8, see
                 `tasks.models.precision`; empty or absent is float32.
@@ -42,9 +42,10 @@ class ServedClassifier:
             MlflowException: INVALID_PARAMETER_VALUE; a value is neither text nor null, there is no column
                 `description`, or no such rule or precision.
         """
+        known = dict.fromkeys((*TEXTS, *FIELDS, *self.classifier.model.own_fields))
         given = params or {}
         try:
-            columns = {name: _texts(name, model_input[name]) for name in COLUMNS if name in model_input}
+            columns = {name: _texts(name, model_input[name]) for name in known if name in model_input}
             movies = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
             precision = read_precision(given.get("precision") or "float32")
             with self._one_at_a_time:
@@ -56,10 +57,10 @@ class ServedClassifier:
 
 
 def _texts(name: str, column: "pd.Series[Any]") -> list[str | None]:
-    return [_text(value, f"{name}, row {row}", name in NUMBERS) for row, value in enumerate(column, start=1)]
+    return [_text(value, f"{name}, row {row}", name not in TEXTS) for row, value in enumerate(column, start=1)]
 
 
-def _text(value: object, where: str, may_be_number: bool) -> str | None:
+def _text(value: Any, where: str, may_be_number: bool) -> str | None:
     """Return a value as text, None where there is none.
 
     Raises:
