@@ -66,15 +66,17 @@ def page_app() -> FastAPI:
     theme = gr.themes.Base(primary_hue="blue", neutral_hue="slate", font=FONTS, font_mono=("ui-monospace", "monospace"))
     theme.set(block_info_text_color="*neutral_600", input_placeholder_color="*neutral_500")  # WCAG's contrast
     app = FastAPI(openapi_url=None)
-    return gr.mount_gradio_app(
+    gr.mount_gradio_app(
         app, build_page(), "/", theme=theme, css=CSS, head=FOLLOW_ADDRESS, footer_links=[], ssr_mode=False
     )
+    return app
 
 
 def build_page() -> gr.Blocks:
     """Return the page with the models that there are now; they are looked up again whenever it is opened."""
     models = offered_models(data_paths())
-    with gr.Blocks(title="Genres of a plot", analytics_enabled=False) as page:
+    page = gr.Blocks(title="Genres of a plot", analytics_enabled=False)
+    with page:
         gr.Markdown(INTRODUCTION)
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=320):

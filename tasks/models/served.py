@@ -18,8 +18,8 @@ from tasks.errors import ConfigError, DataError
 from tasks.models.classifier import GenreClassifier
 from tasks.models.precision import read_precision
 
-COLUMNS: Final = ("description", "movie_name", "year", "certificate", "runtime", "director", "star")
-NUMBERS: Final = ("year", "runtime")  # columns in which a whole number says the same as its digits
+TEXTS: Final = ("description", "movie_name", "certificate", "director", "star")
+FIELDS: Final = ("year", "runtime")  # in which a whole number says the same as its digits
 
 
 class ServedClassifier:
@@ -65,7 +65,7 @@ def _texts(name: str, column: "pd.Series[Any]", own: Container[str]) -> list[str
     return [_text(value, f"{name}, row {row}", may_be_number) for row, value in enumerate(column, start=1)]
 
 
-def _text(value: object, where: str, may_be_number: bool) -> str | None:
+def _text(value: Any, where: str, may_be_number: bool) -> str | None:
     """Return a value as text, None where there is none.
 
     Raises:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from tasks.errors import DataError, ModelError
 from tasks.paths import DataPaths
-from tasks.tracking.champion import REGISTERED_NAME, champion_version, model_of
+from tasks.promotion import REGISTERED_NAME
+from tasks.tracking.champion import champion_version, model_of
 from tasks.tracking.last_run import LoggedModel, load_last_run
 from tasks.tracking.store import open_client
 
