@@ -105,6 +105,7 @@ def evaluate(folder: Path, _n_movies: int, model: str) -> Path:
 def predict(folder: Path, _n_movies: int, model: str) -> Path:
     """Score every movie of the cleaned table as a CSV file."""
     from tasks.models.predict_file import predict_file  # noqa: PLC0415
+
     from tasks.paths import DataPaths  # noqa: PLC0415
 
     paths = DataPaths(folder)

@@ -16,7 +16,6 @@ from flows.runtime import exclusive, pipeline_run
 from tasks.paths import data_paths
 from tasks.report.task import compare_pair, draw_champion, judge_challenger, leaderboard
 from tasks.report.versus import check_pair
-from tasks.settings import settings
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
 from tasks.tracking.task import (
@@ -72,8 +71,10 @@ def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedM
     if config.report and not config.chooses_runs:  # of chosen runs only tables are at hand
         log_report(run, write_run_report(run, [model.folder for model in (best, *others)], told))
         logger.info("report: %s", results / "report.html")
+    elif (results / "report.html").is_file():
+        logger.info("report: %s is of an earlier comparison; only tables and pictures are new", results / "report.html")
     logger.info("results: %s", results)
-    logger.info("look at the runs: %s", ui_command())
+    logger.info("look at the runs: %s", ui_command(run.experiment.tracking_uri))
 
 
 def challenge(config: CompareConfig, run: PipelineRun, best: LoggedModel) -> str:
@@ -85,9 +86,8 @@ def challenge(config: CompareConfig, run: PipelineRun, best: LoggedModel) -> str
     return promote(run, best, champion, judge_challenger(best.folder, champion, config.promotion), registered)
 
 
-def ui_command() -> str:
-    """Return the command that opens the MLflow UI on the store in force."""
-    uri = settings().tracking_uri
+def ui_command(uri: str) -> str:
+    """Return the command that opens the MLflow UI on a store."""
     if not uri.startswith("sqlite:"):
         return f"open {uri}"
     return f"mlflow ui --backend-store-uri {uri} --host 127.0.0.1 (or `make ui`)"
