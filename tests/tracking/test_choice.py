@@ -90,7 +90,7 @@ def test_mistakes_are_told(run, paths, tmp_path):
         choose_models(paths, ["nowhere"])
     with pytest.raises(ConfigError, match="no run 3f2a; give the whole id, 32 characters"):
         choose_models(paths, ["3f2a"])
-    with pytest.raises(DataError, match="--filter: no run of a model fits 'metrics.x > 3'"):
+    with pytest.raises(DataError, match=r"--filter: no run of a model fits 'metrics.x > 3'"):
         choose_models(paths, experiment="test", query="metrics.x > 3")
     with pytest.raises(ConfigError, match=r"no experiment 'tset'; there are: .*test"):
         choose_models(paths, experiment="tset")
