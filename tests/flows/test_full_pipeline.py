@@ -218,7 +218,7 @@ def test_file_is_scored_in_its_order(finished, tmp_path):
         'a,,"A detective, tired,\nhunts a killer.",\n',
         encoding="utf-8",
     )
-    assert predict(PredictConfig(input=source, output=target)) == 2
+    assert predict(PredictConfig(input=str(source), output=str(target))) == 2
     scored = pl.read_csv(target)
     assert scored["movie_id"].to_list() == ["b", "a"]
     genres = json.loads(finished.paths.genres_json.read_text(encoding="utf-8"))
