@@ -59,8 +59,7 @@ def _bring(bucket: Bucket, wanted: dict[str, Found], folder: Path) -> list[Fetch
         version = found.version if is_here else bucket.fetch(name, path).version
         record = {**{key: value for key, value in record.items() if key in wanted}, name: version}
         write_atomically(folder / RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
-        state = "skipped" if is_here else "fetched"
-        files.append(Fetched(name, path, path.stat().st_size, hash_file(path), state))
+        files.append(Fetched(name, path, found.size, hash_file(path), "skipped" if is_here else "fetched"))
     return files
 
 
