@@ -4,6 +4,7 @@ The same frozen models are the command lines, the forms in Prefect's UI, the par
 in `deployments/presets/` and what MLflow logs. Precedence: given explicitly, then the preset, then the default.
 """
 
+import os
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -14,6 +15,7 @@ from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleC
 from tasks.addresses import is_place
 from tasks.annotate.config import AnnotateConfig
 from tasks.clean.config import CleanConfig
+from tasks.clean.table.config import TableConfig
 from tasks.errors import ConfigError
 from tasks.evaluate.config import ChoiceMetric, EvaluateConfig, RuleName
 from tasks.explore.config import ExploreConfig
@@ -29,6 +31,8 @@ from tasks.split.config import SplitConfig
 Config = TypeVar("Config", bound="FlowConfig")
 
 PRESETS = PROJECT_ROOT / "deployments" / "presets"
+NAMED_SOURCES = ("sample", "kaggle")
+TABLE_FILES = (".csv", ".parquet")
 RULES = {"f1_macro": "per-genre-f1", "f1_samples": "expected-f1"}  # fitted for these metrics; else expected-jaccard
 
 
@@ -97,6 +101,9 @@ class PrepareConfig(PresetConfig):
     start_from: Literal["listings", "clean_data", "conllu_data"] = Field(
         "listings", description="Begin with the listings, or with what the earlier system had cleaned or tokenised."
     )
+    table: TableConfig | None = Field(
+        None, description="What the columns are of a table of your own, which source names; see docs/own-data.md."
+    )
     clean: CleanConfig = Field(CleanConfig(), description="Cleaning.")
     annotate: AnnotateConfig = Field(AnnotateConfig(), description="Tokens, lemmas and CoNLL-U.")
     split: SplitConfig = Field(SplitConfig(), description="Train, validation and test.")
@@ -104,6 +111,19 @@ class PrepareConfig(PresetConfig):
         (), description="Stages to leave out: annotate (models on lemmas need it), explore (pictures of the data)."
     )
     workers: PositiveInt | None = Field(None, description="Models or shards at a time; none: one a core.")
+
+    @model_validator(mode="after")
+    def _table_is_a_file(self) -> Self:
+        if self.table is None:
+            return self
+        if Path(self.source or "").suffix.lower() not in TABLE_FILES:
+            raise ConfigError(
+                f"table says what the columns of a file are, and source is {self.source or 'not given'}: give --source "
+                "FILE.csv or FILE.parquet"
+            )
+        if self.start_from != "listings" or self.drive or self.crawl.online:
+            raise ConfigError("start_from, drive and crawl.online complete listings; a table of your own has no use")
+        return self
 
 
 class ExploreFlowConfig(FlowConfig):
@@ -237,8 +257,21 @@ class PipelineConfig(TrainConfig, PrepareConfig, AcquireConfig, ExploreFlowConfi
 
     source: str = Field(
         "sample",
-        description="sample, kaggle, or the path or s3:// address of a folder or zip file with per-genre CSVs.",
+        description="sample, kaggle, a folder or zip file of per-genre CSVs, by its path or as s3://bucket/..., or the "
+        "path of a CSV or parquet file that table maps.",
     )
+
+    @model_validator(mode="after")
+    def _models_have_fields_to_read(self) -> Self:
+        if self.table is None or self.table.fields:
+            return self
+        chosen = choose_models(self.models, self.model_params, self.own_models)
+        if reading := [model.name for model in chosen if isinstance(model, ModelSpec) and model.reads_fields]:
+            raise ConfigError(
+                f"{', '.join(reading)}: models on fields, and the table has none. Name columns as table.fields, or "
+                "leave them out of --models"
+            )
+        return self
 
 
 class CompareConfig(ChampionConfig):
@@ -350,10 +383,23 @@ def load_preset(name: str) -> dict[str, Any]:
     if not path.is_file():
         names = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.yaml")))
         raise ConfigError(f"no preset {name!r} ({path} does not exist); there are: {names}")
-    preset = read_yaml(path)
+    preset = read_options(path)
     if strangers := sorted(set(preset) - set(PipelineConfig.model_fields) | {"preset"} & set(preset)):
         raise ConfigError(f"{path}: a preset cannot set {', '.join(strangers)}; see flows/full_pipeline.py --help")
     return preset
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """Return the options in a YAML file; a file or folder that it names as its source starts from its own folder.
+
+    Raises:
+        ConfigError: the file cannot be read or holds no mapping.
+    """
+    options = read_yaml(path)
+    source = options.get("source")
+    if isinstance(source, str) and source not in NAMED_SOURCES:
+        options["source"] = os.path.normpath(path.absolute().parent / Path(source).expanduser())
+    return options
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

@@ -122,6 +122,7 @@ def fit_on_features(
     genres = chosen_genres(read_genres(paths), choices)
     Y = truth_matrix(movies.get_column("genres").to_list(), genres, ignored=read_genres(paths))[train]
     fitted = GenreModel(model, genres)
+    fitted.learn_own_fields(movies)
     fitted.vectors = [
         load_vectors(representation, result.folder)
         for representation, result in zip(model.representations, features, strict=True)
