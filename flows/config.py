@@ -12,6 +12,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
+from tasks.addresses import is_place
 from tasks.annotate.config import AnnotateConfig
 from tasks.clean.config import CleanConfig
 from tasks.clean.table.config import TableConfig
@@ -22,7 +23,6 @@ from tasks.models.choose import choose_models
 from tasks.models.precision import Precision
 from tasks.models.search_space import space_of
 from tasks.models.spec import AnyModel, ModelSpec, TransformerSpec
-from tasks.places import is_place
 from tasks.promotion import PromotionConfig
 from tasks.schema import DEFAULT_SEED
 from tasks.settings import PROJECT_ROOT
@@ -93,7 +93,8 @@ class AcquireConfig(SeededConfig):
     """Get the raw listings into data/raw."""
 
     source: str = Field(
-        "sample", description="sample, kaggle, or the path of a folder or zip file with per-genre CSVs."
+        "sample",
+        description="sample, kaggle, or the path or s3:// address of a folder or zip file with per-genre CSVs.",
     )
     sample: SampleConfig = Field(SampleConfig(), description="The embedded sample, where it is the source.")
     download: DownloadConfig = Field(DownloadConfig(), description="Downloads from Kaggle and Google Drive.")
@@ -277,7 +278,8 @@ class PipelineConfig(TrainConfig, PrepareConfig, AcquireConfig, ExploreFlowConfi
 
     source: str = Field(
         "sample",
-        description="sample, kaggle, a folder or zip file of per-genre CSVs, or a CSV or parquet file that table maps.",
+        description="sample, kaggle, a folder or zip file of per-genre CSVs, by its path or as s3://bucket/..., or the "
+        "path of a CSV or parquet file that table maps.",
     )
 
     @model_validator(mode="after")
@@ -333,7 +335,7 @@ class PredictConfig(RunnerConfig):
     input: str | None = Field(
         None,
         description="CSV or parquet file with movie_id, description and optionally movie_name and fields, or a folder "
-        "of them, of which what is new is predicted.",
+        "of them, of which what is new is predicted; a path or s3://bucket/...",
     )
     output: str | None = Field(
         None, description="CSV or parquet file, or folder, to write: movie_id, genres and one score a genre."

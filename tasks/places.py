@@ -1,4 +1,4 @@
-"""Folders, wherever they are, under one face. Owns addresses and the face; `tasks.object_storage` owns that of buckets.
+"""Folders, wherever they are, under one face. Owns the face, and folders on a filesystem.
 
 The working folder of the pipeline is no such place: it needs renames, locks and memory maps, which only a filesystem
 has.
@@ -17,22 +17,6 @@ from tasks.errors import DataError
 from tasks.stage import remove_unfinished
 
 LOCK = ".predicting.lock"
-
-
-def open_place(address: str) -> "Place":
-    """Return the place of an address: a path of a folder, which need not exist."""
-    return Folder(Path(address).expanduser().resolve())
-
-
-def is_place(address: str) -> bool:
-    """Return whether an address is of a place and not of a file: it ends in "/" or is a folder's."""
-    return address.endswith("/") or Path(address).expanduser().is_dir()
-
-
-def split_address(address: str) -> tuple["Place", str]:
-    """Return the place that the file of an address is in, and the file's name there."""
-    folder, _, name = address.rpartition("/")
-    return open_place(folder or ("/" if address.startswith("/") else ".")), name
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,8 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from tasks.addresses import open_place, split_address
+from tasks.errors import DataError
 from tasks.models import blend, cross_validation, elsewhere, fine_tuned, genre_profiles, tree_outline
 from tasks.models import features as feature_stage
 from tasks.models import train as train_stage
@@ -19,7 +21,6 @@ from tasks.models.prediction.predict_folder import FolderResult
 from tasks.models.spec import EnsembleSpec, FeaturesSpec, ModelSpec, SingleModel, TransformerSpec
 from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
-from tasks.places import open_place, split_address
 from tasks.progress import log_of_thread
 from tasks.stage import StageResult
 
@@ -110,6 +111,8 @@ def outline_tree(model_folder: Path) -> StageResult | None:
 def predict_file(model_folder: Path, source: str, target: str, choices: Choices) -> int:
     """Score a file, given by its address as is the one to write; return the number of rows."""
     (place, name), (target_place, target_name) = split_address(source), split_address(target)
+    if (place, name) == (target_place, target_name):
+        raise DataError(f"{source} is both what to read and what to write; give another file to write")
     with place.reading(name) as read, target_place.writing(target_name) as written:
         return prediction.predict_file(model_folder, read, written, choices)
 

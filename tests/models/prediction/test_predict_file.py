@@ -1,5 +1,11 @@
+import contextlib
 import itertools
+import os
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import polars as pl
@@ -128,3 +134,26 @@ def test_damaged_rules_are_refused(folder, content):
     (folder / "rules.json").write_text(content, encoding="utf-8")
     with pytest.raises(ModelError, match="missing or damaged"):
         GenreClassifier.load(folder)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="process groups are signalled as POSIX has it")
+def test_ctrl_c_leaves_neither_a_file_nor_a_process(folder, tmp_path):
+    write(tmp_path, "movie_id,description\n" + "a,haunted house\n" * 600_000)
+    code = (
+        "import sys, pathlib as p\n"
+        "from tasks.models.prediction.predict_file import Choices, predict_file\n"
+        f"predict_file(p.Path({str(folder)!r}), p.Path('in.csv'), p.Path('out.csv'), Choices(workers=2))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    while process.poll() is None and not any(path.stat().st_size > 100 for path in tmp_path.glob(".unfinished-*")):
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGINT, said
+    assert said.rstrip().endswith("KeyboardInterrupt")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "stored"]
+    with contextlib.suppress(ProcessLookupError):
+        while not os.killpg(process.pid, 0):  # until the last process of the group is gone
+            time.sleep(0.05)

@@ -96,3 +96,14 @@ def test_a_bad_parquet_file_is_named(tmp_path):
     pl.DataFrame({"movie_id": ["a"], "description": [["b"]]}).write_parquet(path)
     with pytest.raises(DataError, match="is no readable parquet file"):
         list(read_pieces(path))
+
+
+def test_own_fields_of_a_model_are_read(tmp_path):
+    rows = pl.DataFrame({"movie_id": ["a", "b", "c"], "description": ["x"] * 3, "price": [1.5, 2.0, None], "other": 1})
+    rows.write_parquet(tmp_path / "in.parquet")
+    rows.write_csv(tmp_path / "in.csv")
+    (of_parquet,) = read_pieces(tmp_path / "in.parquet", ("price", "absent"))
+    (of_csv,) = read_pieces(tmp_path / "in.csv", ("price", "absent"))
+    assert of_parquet["price"].to_list() == ["1.5", "2", None]
+    assert of_csv["price"].to_list() == ["1.5", "2.0", ""]
+    assert of_csv.columns == of_parquet.columns == ["movie_id", "description", "price"]
