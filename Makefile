@@ -9,6 +9,7 @@ PREFECT_PORT ?= 4200
 SERVE_PORT ?= 8000
 DEMO_PORT ?= 7860
 MODEL ?= models:/movie-genre-classifier@champion
+KIND ?= process
 STORE := $${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlruns/mlflow.db}
 QUIET := DO_NOT_TRACK=1 MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false
 
@@ -53,12 +54,11 @@ serve: install ## the champion (or MODEL=models:/...) over HTTP on http://127.0.
 demo: install ## a page to try the models on: http://127.0.0.1:7860, until Ctrl-C
 	$(BIN)/python flows/demo.py --port $(DEMO_PORT)
 
-deploy: install ## register the deployments of prefect.yaml with the server at PREFECT_API_URL
+deploy: install ## register pool (KIND=process, docker or kubernetes), deployments and automations at PREFECT_API_URL
 	@test -n "$$PREFECT_API_URL" || { echo "error: start a server (make ui) and set PREFECT_API_URL=http://127.0.0.1:$(PREFECT_PORT)/api"; exit 1; }
-	$(QUIET) $(BIN)/prefect work-pool inspect local-pool >/dev/null 2>&1 || $(QUIET) $(BIN)/prefect work-pool create local-pool --type process
-	$(QUIET) $(BIN)/prefect --no-prompt deploy --all
-	@echo 'start a worker:  PREFECT_API_URL=$$PREFECT_API_URL $(BIN)/prefect worker start --pool local-pool'
-	@echo 'run one:         $(BIN)/prefect deployment run full-pipeline/sample --watch'
+	$(QUIET) $(BIN)/python deployments/register.py --kind $(KIND)
+	@echo 'start a worker:  PREFECT_API_URL=$$PREFECT_API_URL $(BIN)/prefect worker start --pool genreflow'
+	@echo 'run one:         $(BIN)/prefect deployment run full-pipeline/local --watch'
 
 bench: install ## measure the pipeline on the real listings (LISTINGS=folder) or on the sample
 	$(BIN)/python benchmarks/pipeline.py $(LISTINGS)

@@ -65,6 +65,30 @@ class PresetConfig(SeededConfig):
         return merged(known, given)
 
 
+class RunnerConfig(FlowConfig):
+    """A flow whose work can be spread."""
+
+    runner: Literal["thread", "process", "dask"] = Field(
+        "thread",
+        description="Models in threads or in own processes; or models, shards and long files on the workers of a Dask "
+        "scheduler.",
+    )
+    dask_address: str | None = Field(
+        None, description="Scheduler of --runner dask, such as tcp://127.0.0.1:8786; see deployments/SCALING.md."
+    )
+    workers: PositiveInt | None = Field(
+        None, description="Models, shards or processes for long files at a time; none: one a core."
+    )
+
+    @model_validator(mode="after")
+    def _dask_is_all_there(self) -> Self:
+        if (self.runner == "dask") != (self.dask_address is not None):
+            raise ValueError("--runner dask and --dask-address go together")
+        if self.dask_address is not None and self.workers is not None:
+            raise ValueError("--workers is not for --runner dask: start as many `dask worker` as there shall be")
+        return self
+
+
 class AcquireConfig(SeededConfig):
     """Get the raw listings into data/raw."""
 
@@ -85,7 +109,7 @@ class AcquireFlowConfig(AcquireConfig):
     plan: bool = Field(False, description="Only say what a crawl would ask of whom and for how long; fetch nothing.")
 
 
-class PrepareConfig(PresetConfig):
+class PrepareConfig(PresetConfig, RunnerConfig):
     """Clean, annotate and split what is in data/raw."""
 
     source: str | None = Field(
@@ -109,7 +133,6 @@ class PrepareConfig(PresetConfig):
     skip: tuple[Literal["annotate", "explore"], ...] = Field(
         (), description="Stages to leave out: annotate (models on lemmas need it), explore (pictures of the data)."
     )
-    workers: PositiveInt | None = Field(None, description="Models or shards at a time; none: one a core.")
 
     @model_validator(mode="after")
     def _table_is_a_file(self) -> Self:
@@ -131,7 +154,7 @@ class ExploreFlowConfig(FlowConfig):
     explore: ExploreConfig = Field(ExploreConfig(), description="What to draw.")
 
 
-class ModelsConfig(PresetConfig):
+class ModelsConfig(PresetConfig, RunnerConfig):
     """A flow that fits chosen models on the prepared data."""
 
     models: tuple[str, ...] = Field((), description="Names or globs of models; empty: the preset's.")
@@ -142,8 +165,6 @@ class ModelsConfig(PresetConfig):
     genres: tuple[str, ...] = Field((), description="Genres to tell, such as Horror; empty: all.")
     without_genres: tuple[str, ...] = Field((), description="Genres not to tell, such as Drama.")
     evaluate: EvaluateConfig = Field(EvaluateConfig(), description="How each model's decision rule is chosen.")
-    runner: Literal["thread", "process"] = Field("thread", description="Models in threads or in own processes.")
-    workers: PositiveInt | None = Field(None, description="Models or shards at a time; none: one a core.")
     experiment: str = Field("genreflow", min_length=1, description="Name of the MLflow experiment.")
 
     @model_validator(mode="after")
@@ -304,7 +325,7 @@ class CompareConfig(ChampionConfig):
         return not self.chooses_runs if self.promotion.enabled is None else self.promotion.enabled
 
 
-class PredictConfig(FlowConfig):
+class PredictConfig(RunnerConfig):
     """Say the genres of new descriptions."""
 
     text: str | None = Field(None, description="A description to classify.")
@@ -326,7 +347,6 @@ class PredictConfig(FlowConfig):
     precision: Precision = Field(
         "float32", description="Of fine-tuned encoders; int8 is several times as fast and differs a little."
     )
-    workers: PositiveInt | None = Field(None, description="Processes that share long files; none: one a core.")
     explain: bool = Field(False, description="Say which words speak for the genres; as a page, and of --text here too.")
     explain_rows: PositiveInt = Field(20, description="How many rows of --input to explain, from the first one on.")
     explained: Path | None = Field(

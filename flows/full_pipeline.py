@@ -12,7 +12,7 @@ from flows.compare import compare
 from flows.config import ChampionConfig, CompareConfig, ExploreFlowConfig, PrepareConfig, part
 from flows.explore import explore
 from flows.prepare import prepare
-from flows.runtime import exclusive, pipeline_run
+from flows.runtime import check_cluster, exclusive, pipeline_run
 from flows.train import raise_failures, train_models
 from tasks.paths import data_paths
 from tasks.tracking.task import log_stages
@@ -35,6 +35,7 @@ def full_pipeline(config: PipelineConfig) -> None:
     """
     source = config.source if config.start_from == "listings" else config.start_from
     tags = {"source": source, "preset": config.preset}
+    check_cluster(config)
     with exclusive(data_paths()), pipeline_run(config, data_paths(), tags) as run:
         log_stages(run, prepare(part(config, PrepareConfig)))
         if "explore" not in config.skip:

@@ -45,7 +45,7 @@ from pathlib import Path, PurePath
 
 from prefect import flow
 
-from flows.runtime import core_count
+from flows.runtime import check_cluster, core_count
 from tasks.errors import ConfigError, GenreflowError
 from tasks.models.prediction.predict_file import Choices
 from tasks.models.task import explain_file, predict_file, predict_folder
@@ -65,13 +65,14 @@ def predict(config: PredictConfig) -> int:
     The first rows of a file are explained if that is asked for.
 
     Raises:
-        ConfigError: no input is given.
+        ConfigError: no input is given, or Dask's workers cannot take part.
         FilesFailedError: some files of a folder could not be predicted.
     """
     if config.input is None or config.output is None:
         raise ConfigError("give --input and --output: files or folders to read and to write")
+    check_cluster(config)
     model_folder = fetch_classifier(config.model)
-    choices = Choices(config.rule, config.precision, config.workers or core_count())
+    choices = Choices(config.rule, config.precision, config.workers or core_count(), config.dask_address)
     if config.reads_folder:
         return predict_what_is_new(model_folder, config.input, config.output, choices)
     n_rows = predict_file(model_folder, config.input, config.output, choices)

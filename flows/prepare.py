@@ -13,7 +13,7 @@ from prefect import flow
 
 from flows.acquire import acquire, complete
 from flows.config import AcquireConfig, part
-from flows.runtime import core_count, exclusive
+from flows.runtime import check_cluster, core_count, exclusive
 from tasks.acquire.task import fetch_files
 from tasks.annotate.task import annotate, extract, import_corpus
 from tasks.clean.task import clean, clean_table, import_clean
@@ -25,6 +25,7 @@ from tasks.stage import StageResult
 @flow(name="prepare", persist_result=False)
 def prepare(config: PrepareConfig) -> list[StageResult]:
     """Bring the clean table, the annotated corpus and the splits up to date with data/raw, or a table of one's own."""
+    check_cluster(config)
     with exclusive(data_paths()):
         start = config.start_from
         results = from_listings(config) if start == "listings" else from_earlier_system(config, start)
@@ -40,7 +41,7 @@ def from_listings(config: PrepareConfig) -> list[StageResult]:
         cleaned = [*acquired, clean(config.clean)]
     if "annotate" in config.skip:
         return cleaned
-    return [*cleaned, annotate(config.annotate, config.workers or core_count())]
+    return [*cleaned, annotate(config.annotate, config.workers or core_count(), config.dask_address)]
 
 
 def from_earlier_system(config: PrepareConfig, start: Literal["clean_data", "conllu_data"]) -> list[StageResult]:
@@ -50,6 +51,6 @@ def from_earlier_system(config: PrepareConfig, start: Literal["clean_data", "con
         imported = [import_clean(fetched.path)]
         if "annotate" in config.skip:
             return imported
-        return [*imported, annotate(config.annotate, config.workers or core_count())]
+        return [*imported, annotate(config.annotate, config.workers or core_count(), config.dask_address)]
     extracted = extract(fetched.path)
     return [extracted, import_clean(data_paths().corpus_csv), import_corpus(fetched.path)]

@@ -10,11 +10,14 @@ import itertools
 import logging
 import traceback
 from dataclasses import replace
+from typing import Any
 
 from prefect import flow
+from prefect.futures import PrefectFuture
 
-from flows.runtime import exclusive, pipeline_run, task_runner
+from flows.runtime import check_cluster, exclusive, pipeline_run, task_runner
 from flows.steps import ModelChain, Steps, submit_staggered, train_choices
+from tasks import cluster
 from tasks.errors import ModelError
 from tasks.models.choose import choose_models, is_encoded, names_of_late, say_models, within_budget
 from tasks.models.features import read_genres
@@ -37,14 +40,15 @@ class ModelsFailedError(ModelError):
 @flow(name="train", persist_result=False)
 def train(config: TrainConfig) -> None:
     """Train, score and log the chosen models on the prepared data, as a pipeline run of their own."""
+    check_cluster(config)
     with exclusive(data_paths()), pipeline_run(config, data_paths(), {"preset": config.preset}) as run:
         raise_failures(train_models(config, run))
 
 
 def train_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
     """Run the models on the runner that the configuration names; return the error of each model that failed."""
-    runner = task_runner(config.runner, config.workers)
-    return fit_models.with_options(task_runner=runner)(config, run)
+    with task_runner(config) as runner:
+        return fit_models.with_options(task_runner=runner)(config, run)
 
 
 @flow(name="fit models", persist_result=False)
@@ -109,11 +113,20 @@ def first_error(chain: ModelChain) -> BaseException | None:
     for future in chain.futures:
         future.wait()
         if not future.state.is_completed():
+            if (lost := lost_by_runner(future)) is not None:
+                return lost
             if future.state.is_pending():
                 return ModelError("not started, because something that it needs failed")
             result = future.state.result(raise_on_failure=False)
             return result if isinstance(result, BaseException) else ModelError(str(future.state))
     return None
+
+
+def lost_by_runner(future: PrefectFuture[Any]) -> BaseException | None:
+    """Return why a task has not come to an end of its own: its workers died, or could not read what they got."""
+    wrapped = getattr(future, "wrapped_future", None)
+    error = None if wrapped is None or future.state.is_final() else wrapped.exception()
+    return None if error is None else cluster.loss(error)
 
 
 def raise_failures(failures: dict[str, str]) -> None:

@@ -5,6 +5,7 @@ and what it imports travel inside the logged model, so that it loads where this 
 """
 
 import threading
+from collections.abc import Container
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Final
@@ -32,8 +33,8 @@ class ServedClassifier:
         """Return `genres` and `score_<Genre>` columns, one row per input row in input order; no rows for none.
 
         Args:
-            model_input: column `description`, optionally the others of `TEXTS` and `FIELDS` and the model's own fields;
-                further columns are ignored. Values are texts, and null counts as empty; fields may be whole numbers.
+            model_input: column `description`, optionally the others of `COLUMNS` and the model's own fields; further
+                columns are ignored. Values are texts, and null counts as empty; `NUMBERS` may be whole numbers.
             params: `rule`, a stored decision rule's name or a rule such as `threshold=0.3`, `top=2` or `Drama=0.6`, see
                 `tasks.decision.parse.parse_rule`; empty or absent is the chosen one. `precision`, float32 or int8, see
                 `tasks.models.precision`; empty or absent is float32.
@@ -42,10 +43,11 @@ class ServedClassifier:
             MlflowException: INVALID_PARAMETER_VALUE; a value is neither text nor null, there is no column
                 `description`, or no such rule or precision.
         """
-        known = dict.fromkeys((*TEXTS, *FIELDS, *self.classifier.model.own_fields))
         given = params or {}
         try:
-            columns = {name: _texts(name, model_input[name]) for name in known if name in model_input}
+            own = self.classifier.model.own_fields
+            known = dict.fromkeys((*COLUMNS, *own))
+            columns = {name: _texts(name, model_input[name], own) for name in known if name in model_input}
             movies = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
             precision = read_precision(given.get("precision") or "float32")
             with self._one_at_a_time:
@@ -56,8 +58,11 @@ class ServedClassifier:
         return pd.DataFrame({name: predicted.get_column(name).to_numpy() for name in predicted.columns})
 
 
-def _texts(name: str, column: "pd.Series[Any]") -> list[str | None]:
-    return [_text(value, f"{name}, row {row}", name not in TEXTS) for row, value in enumerate(column, start=1)]
+def _texts(name: str, column: "pd.Series[Any]", own: Container[str]) -> list[str | None]:
+    if name in own:  # which may hold any numbers
+        column = column.map(lambda value: str(value) if isinstance(value, float) and value % 1 > 0 else value)
+    may_be_number = name in NUMBERS or name in own
+    return [_text(value, f"{name}, row {row}", may_be_number) for row, value in enumerate(column, start=1)]
 
 
 def _text(value: Any, where: str, may_be_number: bool) -> str | None:

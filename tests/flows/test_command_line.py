@@ -53,7 +53,10 @@ def test_values_keep_their_underscores():
     ("arguments", "message"),
     [
         (["--seed", "x"], "--seed: "),
-        (["--runner", "rocket"], "--runner: input should be 'thread' or 'process'"),
+        (["--runner", "rocket"], "--runner: input should be 'thread', 'process' or 'dask'"),
+        (["--runner", "dask"], "--runner dask and --dask-address go together"),
+        (["--dask-address", "tcp://127.0.0.1:8786"], "--runner dask and --dask-address go together"),
+        (["--runner", "dask", "--dask-address", "x", "--workers", "2"], "--workers is not for --runner dask"),
         (["--bogus", "1"], "unrecognized arguments"),
         (["--preset", "slow"], "no preset 'slow'"),
         (["--workers", "0"], "--workers: "),

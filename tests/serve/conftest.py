@@ -110,7 +110,7 @@ def log(run: runs.PipelineRun, name: str, folder: Path) -> LoggedModel:
 
 @pytest.fixture(scope="session")
 def start(registry: Registry) -> Iterator[Callable[[Callable[[int], Sequence[str]], str], str]]:
-    """Start a server on the registry, given its command for a port; return its address once it answers at a path."""
+    """Start a server on the registry, given its command for a port; return its address once a path answers."""
     with contextlib.ExitStack() as stack:
 
         def start(command: Callable[[int], Sequence[str]], path: str) -> str:

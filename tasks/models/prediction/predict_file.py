@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from tasks.cluster import stream_on_workers
 from tasks.errors import DataError
 from tasks.models.classifier import GenreClassifier
 from tasks.models.precision import Precision
@@ -32,6 +33,7 @@ class Choices:
     rule: str | None = None  # as `tasks.decision.parse.parse_rule` reads it; None is the stored choice
     precision: Precision = "float32"  # of fine-tuned encoders; int8 is several times as fast, and differs a little
     workers: int = 1  # processes that share the work on long files
+    dask_address: str | None = None  # of a scheduler whose workers do so instead
 
 
 class Predictor:
@@ -92,12 +94,18 @@ class Predictor:
         pieces = read_pieces(source)
         first = list(itertools.islice(pieces, FEW_PIECES))
         all_pieces, workers = itertools.chain(first, pieces), self.choices.workers
-        if workers == 1 or len(first) < FEW_PIECES:
+        dask_address = self.choices.dask_address
+        if (workers == 1 and dask_address is None) or len(first) < FEW_PIECES:
             yield from map(partial(_predict, self.classifier, self.choices.rule, form), all_pieces)
             return
-        logger.info("predict: %d processes share the work", workers)
         prepare = partial(_load_and_predict, self.model_folder, self.choices, form)
-        with closing(stream_in_order(prepare, all_pieces, workers)) as predicted:
+        if dask_address is None:
+            logger.info("predict: %d processes share the work", workers)
+            stream = stream_in_order(prepare, all_pieces, workers)
+        else:
+            logger.info("predict: the workers of %s share the work", dask_address)
+            stream = stream_on_workers(dask_address, prepare, all_pieces)
+        with closing(stream) as predicted:
             yield from predicted
 
 

@@ -8,7 +8,6 @@ import pytest
 from tasks.errors import ConfigError, DataError, ModelError, WorkerError
 from tasks.models.classifier import GenreClassifier
 from tasks.models.prediction.predict_file import Choices, predict_file
-from tasks.models.served import _load_pyfunc
 
 
 @pytest.fixture
@@ -129,15 +128,3 @@ def test_damaged_rules_are_refused(folder, content):
     (folder / "rules.json").write_text(content, encoding="utf-8")
     with pytest.raises(ModelError, match="missing or damaged"):
         GenreClassifier.load(folder)
-
-
-def test_served_form_answers_every_row_of_a_frame(folder):
-    import pandas as pd  # noqa: PLC0415
-
-    served = _load_pyfunc(str(folder))
-    frame = pd.DataFrame({"description": ["haunted ghosts", None, "saloon"], "year": [1, 2, 3]})
-    answered = served.predict(frame, {"rule": ""})
-    assert answered["genres"].tolist()[::2] == ["Horror", "Western"]
-    assert answered.shape == (3, 4)
-    assert served.predict(frame, {"rule": "fixed"}).shape == (3, 4)
-    assert served.predict(frame, {"rule": "Drama=0,Horror=0"})["genres"].str.contains("Drama, Horror").all()
