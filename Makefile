@@ -63,7 +63,7 @@ deploy: install ## register pool (KIND=process, docker or kubernetes), deploymen
 bench: install ## measure the pipeline on the real listings (LISTINGS=folder) or on the sample
 	$(BIN)/python benchmarks/pipeline.py $(LISTINGS)
 
-screenshots: run ## pictures of the MLflow UI and the report for the README, of the embedded sample (needs Chromium)
+screenshots: run ## pictures of the MLflow UI, the report and the demo for the README, of the embedded sample (needs Chromium)
 	$(BIN)/python docs/screenshots.py
 
 lock: ## resolve pyproject.toml afresh and write constraints.txt
