@@ -2,7 +2,6 @@
 
 import itertools
 import json
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
