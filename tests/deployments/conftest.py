@@ -50,8 +50,8 @@ class Stack:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def api(self, path: str, **content: Any) -> Any:
-        """Post to Prefect's API."""
+    def api(self, path: str, content: Any) -> Any:
+        """Post to Prefect's API; return its answer."""
         url = f"{self.environment['PREFECT_API_URL']}{path}"
         answer = httpx.post(url, json=content, trust_env=False, timeout=30)
         assert answer.is_success, answer.text
@@ -157,14 +157,8 @@ def postgres_port() -> Iterator[tuple[int, dict[str, str]]]:
     owner(str(bin_ / "pg_ctl"), "start", "--pgdata", data, "--wait", "--options", options, "--log", log)
     try:
         given = {"PGHOST": "127.0.0.1", "PGPORT": str(port), "PGPASSWORD": secret["POSTGRES_PASSWORD"]}
-        environment = {
-            **os.environ,
-            **secret,
-            **given,
-            "POSTGRES_USER": "postgres",
-            "PATH": f"{bin_}:{os.environ['PATH']}",
-        }
-        subprocess.run([str(DEPLOYMENTS / "databases.sh")], env=environment, check=True)
+        given |= {"POSTGRES_USER": "postgres", "PATH": f"{bin_}:{os.environ['PATH']}"}
+        subprocess.run([str(DEPLOYMENTS / "databases.sh")], env={**os.environ, **secret, **given}, check=True)
         yield port, secret
     finally:
         owner(str(bin_ / "pg_ctl"), "stop", "--pgdata", data, "--mode", "immediate")
@@ -202,6 +196,7 @@ def stack(postgres_port, told, tmp_path_factory) -> Iterator[Stack]:
         "postgres:5432": f"127.0.0.1:{port}",
         "0.0.0.0": "127.0.0.1",
         "127.0.0.1:4200": f"127.0.0.1:{prefect}",
+        "127.0.0.1:5000": f"127.0.0.1:{mlflow}",  # the one address of MLflow that clients may use here
         "/var/lib/mlflow": str(root / "mlflow"),
     }
     base = {
