@@ -11,7 +11,7 @@ def answer(config: PredictConfig) -> int:
     import polars as pl  # noqa: PLC0415 - as all of these: `--help` is answered without them
 
     from tasks.models.classifier import GenreClassifier  # noqa: PLC0415
-    from tasks.tracking.models import fetch_classifier  # noqa: PLC0415
+    from tasks.tracking.stored_model import fetch_classifier  # noqa: PLC0415
 
     classifier = GenreClassifier.load(fetch_classifier(config.model))
     movies = pl.DataFrame({"movie_id": ["this"], "movie_name": [config.title or ""], "description": [config.text]})

@@ -10,6 +10,7 @@ from prefect.server.api.server import SubprocessASGIServer
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from flows.stopping import at_stop
+from tasks.redaction import without_password
 
 Result = TypeVar("Result")
 
@@ -24,7 +25,7 @@ def prefect_server(meanwhile: Callable[[], Result]) -> Iterator[Result]:
     `meanwhile` is called; its result is what the context gives.
     """
     if PREFECT_API_URL.value():
-        logger.info("Prefect server: %s", PREFECT_API_URL.value())
+        logger.info("Prefect server: %s", without_password(PREFECT_API_URL.value()))
         yield meanwhile()
         return
     PREFECT_HOME.value().mkdir(parents=True, exist_ok=True)  # the server's database goes there

@@ -9,6 +9,7 @@ from typing import Any, Final
 import pandas as pd
 import polars as pl
 
+from tasks.hashes import check_hashes
 from tasks.models.classifier import GenreClassifier
 from tasks.models.precision import read_precision
 
@@ -43,4 +44,5 @@ def _texts(column: "pd.Series[Any]") -> list[str | None]:
 
 
 def _load_pyfunc(path: str) -> ServedClassifier:
+    check_hashes(Path(path))
     return ServedClassifier(GenreClassifier.load(Path(path)))

@@ -22,6 +22,7 @@ REGISTERED_NAME: Final = "movie-genre-classifier"
 CHAMPION: Final = "champion"
 MODEL_TAG: Final = "genreflow.model"
 DATA_TAG: Final = "genreflow.data_hash"
+HASHES_TAG: Final = "genreflow.hashes_sha256"  # of a logged model's `hashes.json`, out of reach of its files
 PROMOTED_TAG: Final = "genreflow.promoted_at"
 REASON_TAG: Final = "genreflow.promotion_reason"
 GAIN_TAG: Final = "genreflow.promotion_gain"  # metric, difference and interval
@@ -69,10 +70,12 @@ def find_champion(client: mlflow.MlflowClient, challenger: LoggedModel, paths: D
 def promote(client: mlflow.MlflowClient, challenger: LoggedModel, champion: Champion | None, verdict: Verdict) -> int:
     """Register a logged model as a new version, give it the alias `champion`, and return the version."""
     _ensure_registered_name(client)
+    model_id = challenger.model_uri.removeprefix("models:/")
     tags = {
         "genreflow.run_id": challenger.run_id,
         MODEL_TAG: challenger.name,
         DATA_TAG: challenger.data_hash,
+        HASHES_TAG: client.get_logged_model(model_id).tags.get(HASHES_TAG, ""),
         PROMOTED_TAG: _now(),
         REASON_TAG: verdict.reason,
         GAIN_TAG: verdict.difference,
@@ -84,7 +87,7 @@ def promote(client: mlflow.MlflowClient, challenger: LoggedModel, champion: Cham
         challenger.model_uri,
         challenger.run_id,
         tags={key: value for key, value in tags.items() if value},
-        model_id=challenger.model_uri.removeprefix("models:/"),
+        model_id=model_id,
     )
     client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, registered.version)
     return int(registered.version)

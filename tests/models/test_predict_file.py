@@ -4,6 +4,7 @@ import pytest
 from tasks.decision.fit import fit_rules
 from tasks.decision.stored import rules_to_json
 from tasks.errors import ConfigError, DataError, ModelError
+from tasks.hashes import write_hashes
 from tasks.models import classifier, classifiers, spec
 from tasks.models.classifier import GenreClassifier
 from tasks.models.genre_model import GenreModel
@@ -122,6 +123,7 @@ def test_damaged_rules_are_refused(folder, content):
 def test_served_form_answers_every_row_of_a_frame(folder):
     import pandas as pd  # noqa: PLC0415
 
+    write_hashes(folder)
     served = _load_pyfunc(str(folder))
     frame = pd.DataFrame({"description": ["haunted ghosts", None, "saloon"], "year": [1, 2, 3]})
     answered = served.predict(frame, {"rule": ""})
