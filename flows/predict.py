@@ -14,7 +14,7 @@ def answer(config: PredictConfig) -> int:
     import polars as pl  # noqa: PLC0415 - as all of these: `--help` is answered without them
 
     from tasks.models.classifier import GenreClassifier  # noqa: PLC0415
-    from tasks.tracking.models import fetch_classifier  # noqa: PLC0415
+    from tasks.tracking.stored_model import fetch_classifier  # noqa: PLC0415
 
     if not (config.text or "").strip():
         logger.warning("there is no text: the genres are those of a movie that nothing is known of")

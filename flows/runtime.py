@@ -20,6 +20,7 @@ from flows.stopping import at_stop
 from tasks import cluster
 from tasks.errors import DataError, GenreflowError
 from tasks.paths import DataPaths
+from tasks.redaction import SafeFormatter
 from tasks.stage import config_dict
 from tasks.tracking import runs
 from tasks.tracking.runs import PipelineRun, start_pipeline_run
@@ -65,7 +66,7 @@ def log_file(paths: DataPaths) -> Iterator[Path]:
     paths.logs.mkdir(parents=True, exist_ok=True)
     path = paths.logs / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
+    handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
     loggers = [logging.getLogger(name) for name in ("flows", "tasks")]
     for ours in loggers:
         ours.addHandler(handler)

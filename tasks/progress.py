@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tasks.redaction import SafeFormatter
+
 logger = logging.getLogger(__name__)
 
 watchers: "list[Callable[[Progress], None]]" = []
@@ -70,7 +72,7 @@ def log_of_thread(path: Path) -> Iterator[None]:
     thread = threading.get_ident()
     handler = logging.FileHandler(path, mode="w", encoding="utf-8")
     handler.addFilter(lambda record: record.thread == thread)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
+    handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
     ours = logging.getLogger("tasks")
     ours.addHandler(handler)
     try:

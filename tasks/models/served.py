@@ -16,6 +16,7 @@ import polars as pl
 from mlflow.exceptions import MlflowException
 
 from tasks.errors import ConfigError, DataError
+from tasks.hashes import check_hashes
 from tasks.models.classifier import GenreClassifier
 from tasks.models.precision import read_precision
 
@@ -93,4 +94,5 @@ def _encodable(text: str, where: str) -> str:
 
 
 def _load_pyfunc(path: str) -> ServedClassifier:
+    check_hashes(Path(path))
     return ServedClassifier(GenreClassifier.load(Path(path)))

@@ -17,6 +17,7 @@ from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunStatus, Ru
 
 from tasks.errors import DataError
 from tasks.paths import DataPaths
+from tasks.redaction import hide_secrets
 from tasks.settings import PROJECT_ROOT
 from tasks.stage import StageResult, hash_files
 from tasks.tracking.store import Experiment, open_experiment
@@ -65,7 +66,7 @@ def start_pipeline_run(
     shared = {
         "genreflow.data_dir": str(paths.root),
         "genreflow.git_revision": git_revision(),
-        **{f"genreflow.{key}": value for key, value in tags.items()},
+        **{f"genreflow.{key}": hide_secrets(value) for key, value in tags.items()},
     }
     params = flat_params(config)
     what = " ".join([tags.get("flow", "pipeline"), *filter(None, [tags.get("source"), tags.get("model")])])
@@ -186,8 +187,8 @@ def end_run(experiment: Experiment, run_id: str, status: str) -> None:
 def fail_run(experiment: Experiment, run_id: str, error: str, traceback_text: str) -> None:
     """End a run as FAILED, with the error as a tag and its traceback as `error.txt`."""
     client = experiment.client()
-    client.set_tag(run_id, "genreflow.error", error[:LONGEST_VALUE])
-    client.log_text(run_id, traceback_text, "error.txt")
+    client.set_tag(run_id, "genreflow.error", hide_secrets(error)[:LONGEST_VALUE])
+    client.log_text(run_id, hide_secrets(traceback_text), "error.txt")
     client.set_terminated(run_id, FAILED)
 
 
@@ -201,10 +202,9 @@ def kill_children(run: PipelineRun) -> None:
 
 
 def flat_params(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return nested configuration as params: dotted names, JSON for all but texts, cut to what MLflow takes."""
-    return {
-        key: (value if isinstance(value, str) else json.dumps(value))[:LONGEST_VALUE] for key, value in _flat(config)
-    }
+    """Return nested configuration as params: dotted names, JSON for all but texts, without secrets, not too long."""
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in _flat(config)}
+    return {key: hide_secrets(text)[:LONGEST_VALUE] for key, text in texts.items()}
 
 
 def metric_name(text: str) -> str:

@@ -12,7 +12,7 @@ from tasks.errors import GenreflowError
 from tasks.paths import data_paths
 from tasks.promotion import Champion, Verdict
 from tasks.stage import StageResult
-from tasks.tracking import champion, choice, cross_validation, label_audit, models, runs
+from tasks.tracking import champion, choice, cross_validation, label_audit, models, runs, stored_model
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
 
@@ -170,5 +170,5 @@ def roll_back(registered: str) -> str:
 
 @tracked_task("fetch classifier")
 def fetch_classifier(model: str) -> Path:
-    """Return the local folder of a logged classifier."""
-    return models.fetch_classifier(model)
+    """Return the local folder of a logged classifier, whose files were checked."""
+    return stored_model.fetch_classifier(model)

@@ -5,13 +5,16 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
+from tasks.hashes import write_hashes
 from tasks.models.served import _load_pyfunc
 
 
 @pytest.fixture
 def folder(stored_once, tmp_path):
     """A stored classifier of this test's own."""
-    return Path(shutil.copytree(stored_once, tmp_path / "stored"))
+    own = Path(shutil.copytree(stored_once, tmp_path / "stored"))
+    write_hashes(own)
+    return own
 
 
 def test_fields_of_an_own_table_may_be_any_number(folder):
