@@ -89,7 +89,7 @@ class Predictor:
 
     def _predicted(self, source: Path, form: Form) -> Generator[tuple[int, Any], None, None]:
         """Yield for each piece of a file how many rows it has, and what was predicted of them, put in form."""
-        pieces = read_pieces(source)
+        pieces = read_pieces(source, self.classifier.model.own_fields)
         first = list(itertools.islice(pieces, FEW_PIECES))
         all_pieces, workers = itertools.chain(first, pieces), self.choices.workers
         if workers == 1 or len(first) < FEW_PIECES:

@@ -4,7 +4,7 @@ A piece is so small that any number of rows is read in bounded memory, and alway
 """
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -12,6 +12,7 @@ import polars as pl
 from polars import selectors as cs
 
 from tasks.errors import DataError
+from tasks.side_fields import as_text
 
 REQUIRED: Final = ("movie_id", "description")
 # What models read besides: columns of a listing, and those of the clean table.
@@ -25,8 +26,8 @@ PIECE_ROWS: Final = 2_000
 PIECE_CHARACTERS: Final = 4_000_000  # of rows far longer than usual a piece has fewer
 
 
-def read_pieces(source: Path) -> Iterator[pl.DataFrame]:
-    """Yield the rows of a CSV or parquet file in pieces; of its columns those in `READ_COLUMNS`, the others not.
+def read_pieces(source: Path, own_fields: Sequence[str] = ()) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a CSV or parquet file in pieces; of its columns those in `READ_COLUMNS` and `own_fields` alone.
 
     A CSV is in UTF-8, with or without a BOM, has a header and may have line breaks in quotes; all its columns are
     texts, and blank lines do not count. Columns of a parquet file become texts as well, null an empty one in the
@@ -38,20 +39,21 @@ def read_pieces(source: Path) -> Iterator[pl.DataFrame]:
     if not source.is_file():
         raise DataError(f"{source} does not exist; give a CSV or parquet file with the columns {', '.join(REQUIRED)}")
     try:
-        yield from _parquet_pieces(source) if source.suffix.lower() == ".parquet" else _csv_pieces(source)
+        read = _parquet_pieces if source.suffix.lower() == ".parquet" else _csv_pieces
+        yield from read(source, own_fields)
     except OSError as error:
         said = error.strerror or error
         raise DataError(f"{source} cannot be read: {said}; check the file and its permissions") from error
 
 
-def read_first_rows(source: Path, n_rows: int) -> pl.DataFrame:
+def read_first_rows(source: Path, n_rows: int, own_fields: Sequence[str] = ()) -> pl.DataFrame:
     """Return the first rows of a file as `read_pieces` reads them, at least one column and possibly no row.
 
     Raises:
         DataError: as `read_pieces`, as far as the file was read.
     """
     rows, n_read = [pl.DataFrame(schema=dict.fromkeys(REQUIRED, pl.String))], 0
-    for piece in read_pieces(source):
+    for piece in read_pieces(source, own_fields):
         rows.append(piece.head(n_rows - n_read))
         n_read += rows[-1].height
         if n_read == n_rows:
@@ -59,12 +61,12 @@ def read_first_rows(source: Path, n_rows: int) -> pl.DataFrame:
     return pl.concat(rows, how="diagonal")
 
 
-def _csv_pieces(source: Path) -> Iterator[pl.DataFrame]:
+def _csv_pieces(source: Path, own_fields: Sequence[str]) -> Iterator[pl.DataFrame]:
     with source.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.reader(file, strict=True)
         try:
             header = next(rows, [])
-            column_of = _find_columns(source, header)
+            column_of = _find_columns(source, header, own_fields)
             piece: list[list[str]] = []
             n_characters = 0
             for row in rows:
@@ -90,15 +92,18 @@ def _frame(rows: list[list[str]], column_of: dict[str, int]) -> pl.DataFrame:
     return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
 
 
-def _parquet_pieces(source: Path) -> Iterator[pl.DataFrame]:
+def _parquet_pieces(source: Path, own_fields: Sequence[str]) -> Iterator[pl.DataFrame]:
     import pyarrow as pa  # noqa: PLC0415 - only this form needs it
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
         with pq.ParquetFile(source, buffer_size=1 << 20) as file:  # else a whole column of a row group is read at once
-            names = list(_find_columns(source, file.schema_arrow.names))
+            names = list(_find_columns(source, file.schema_arrow.names, own_fields))
             for batch in file.iter_batches(PIECE_ROWS, columns=names):
-                rows = pl.DataFrame(pl.from_arrow(batch)).with_columns(cs.float().cast(pl.Int64, strict=False))
+                rows = pl.DataFrame(pl.from_arrow(batch))
+                own = [name for name in own_fields if name in rows.columns and name not in READ_COLUMNS]
+                rows = rows.with_columns(as_text(rows.schema[name], pl.col(name)) for name in own)
+                rows = rows.with_columns(cs.float().cast(pl.Int64, strict=False))
                 rows = rows.with_columns((cs.all() - NAMES).cast(pl.String))
                 yield rows.with_columns(pl.col(*REQUIRED).fill_null(""))
     except (pa.ArrowException, pl.exceptions.PolarsError) as error:
@@ -106,9 +111,10 @@ def _parquet_pieces(source: Path) -> Iterator[pl.DataFrame]:
         raise DataError(f"{source} is no readable parquet file ({said}); write it again") from error
 
 
-def _find_columns(source: Path, header: list[str]) -> dict[str, int]:
+def _find_columns(source: Path, header: list[str], own_fields: Sequence[str]) -> dict[str, int]:
+    wanted = tuple(dict.fromkeys((*READ_COLUMNS, *own_fields)))
     if missing := [name for name in REQUIRED if name not in header]:
         raise DataError(f"{source} has no column {', '.join(missing)}; its header is: {', '.join(header)}")
-    if repeated := [name for name in READ_COLUMNS if header.count(name) > 1]:
+    if repeated := [name for name in wanted if header.count(name) > 1]:
         raise DataError(f"{source} has more than one column {', '.join(repeated)}; keep one of each")
-    return {name: header.index(name) for name in READ_COLUMNS if name in header}
+    return {name: header.index(name) for name in wanted if name in header}

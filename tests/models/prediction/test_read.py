@@ -96,3 +96,19 @@ def test_a_bad_parquet_file_is_named(tmp_path):
     pl.DataFrame({"movie_id": ["a"], "description": [["b"]]}).write_parquet(path)
     with pytest.raises(DataError, match="is no readable parquet file"):
         list(read_pieces(path))
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_further_columns_are_read_for_models_that_know_them(tmp_path, form):
+    rows = pl.DataFrame(
+        {"movie_id": ["a", "b"], "description": "ghosts", "hours": [3.0, 2.5], "mood": "low", "rating": 1}
+    )
+    path = tmp_path / f"in.{form}"
+    rows.write_parquet(path) if form == "parquet" else path.write_text(
+        rows.with_columns(hours=pl.Series(["3", "2.5"])).write_csv()
+    )
+    (piece,) = read_pieces(path, ("hours", "mood", "weight"))
+    assert piece.to_dict(as_series=False) == {
+        "movie_id": ["a", "b"], "description": ["ghosts"] * 2, "hours": ["3", "2.5"], "mood": ["low"] * 2,
+    }  # fmt: skip
+    assert read_first_rows(path, 1, ("mood",)).columns == ["movie_id", "description", "mood"]
