@@ -104,11 +104,11 @@ def evaluate(folder: Path, _n_movies: int, model: str) -> Path:
 
 def predict(folder: Path, _n_movies: int, model: str) -> Path:
     """Score every movie of the cleaned table as a CSV file."""
-    from tasks.models.predict_file import predict_file  # noqa: PLC0415
+    from tasks.models.prediction.predict_file import predict_file  # noqa: PLC0415
     from tasks.paths import DataPaths  # noqa: PLC0415
 
     paths = DataPaths(folder)
-    predict_file(paths.models / model, paths.clean_csv, folder / "predicted" / "genres.csv", None)
+    predict_file(paths.models / model, paths.clean_csv, folder / "predicted" / "genres.csv")
     return folder / "predicted"
 
 
