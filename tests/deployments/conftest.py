@@ -53,14 +53,14 @@ class Stack:
     def api(self, path: str, content: Any) -> Any:
         """Post to Prefect's API; return its answer."""
         url = f"{self.environment['PREFECT_API_URL']}{path}"
-        answer = httpx.post(url, json=content, trust_env=False, timeout=30)
+        answer = httpx.post(url, json=content, trust_env=False, timeout=STARTUP_S)
         assert answer.is_success, answer.text
         return answer.json()
 
     def states(self, run_id: str) -> list[dict[str, Any]]:
         """Return all states that a flow run had, the first first."""
         url = f"{self.environment['PREFECT_API_URL']}/flow_run_states/"
-        answer = httpx.get(url, params={"flow_run_id": run_id}, trust_env=False, timeout=30)
+        answer = httpx.get(url, params={"flow_run_id": run_id}, trust_env=False, timeout=STARTUP_S)
         return sorted(answer.json(), key=lambda state: state["timestamp"])
 
     def wait_for(self, what: Callable[[], Any], timeout_s: float = STARTUP_S) -> Any:
@@ -91,7 +91,7 @@ def running(command: list[str], environment: dict[str, str]) -> Iterator[subproc
         finally:
             process.send_signal(signal.SIGINT)
             try:
-                process.wait(timeout=30)
+                process.wait(timeout=STARTUP_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -20,7 +20,7 @@ def small(n_movies):
 def pipeline(stack):
     """The deployment's id."""
     url = f"{stack.environment['PREFECT_API_URL']}/deployments/name/full-pipeline/local"
-    return httpx.get(url, trust_env=False, timeout=60).json()["id"]
+    return httpx.get(url, trust_env=False, timeout=900).json()["id"]
 
 
 def start(stack, n_movies):
