@@ -6,6 +6,7 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from tasks.log_file import log_of_thread
 from tasks.models import blend, cross_validation, elsewhere, fine_tuned, genre_profiles, tree_outline
 from tasks.models import features as feature_stage
 from tasks.models import predict_file as prediction
@@ -17,7 +18,6 @@ from tasks.models.precision import Precision
 from tasks.models.spec import EnsembleSpec, FeaturesSpec, ModelSpec, SingleModel, TransformerSpec
 from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
-from tasks.progress import log_of_thread
 from tasks.stage import StageResult
 
 
