@@ -15,8 +15,10 @@ from filelock import FileLock, Timeout
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from flows.config import FlowConfig
+from flows.outside import told_plainly
 from flows.stopping import at_stop
 from tasks.errors import DataError, GenreflowError
+from tasks.log_file import LogFile
 from tasks.paths import DataPaths
 from tasks.stage import config_dict
 from tasks.tracking import runs
@@ -61,7 +63,7 @@ def log_file(paths: DataPaths) -> Iterator[Path]:
     """Write what the stages log to a file of this run's own under `data/logs/`."""
     paths.logs.mkdir(parents=True, exist_ok=True)
     path = paths.logs / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = LogFile(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
     loggers = [logging.getLogger(name) for name in ("flows", "tasks")]
     for ours in loggers:
@@ -95,9 +97,15 @@ def pipeline_run(config: FlowConfig, paths: DataPaths, tags: Mapping[str, str]) 
         status = runs.KILLED  # what an interrupt leaves
 
         def end() -> None:
-            runs.kill_children(run)
-            runs.log_files(run.experiment, run.run_id, [log], "log")
-            runs.end_run(run.experiment, run.run_id, status)
+            try:
+                runs.kill_children(run)
+                runs.log_files(run.experiment, run.run_id, [log], "log")
+                runs.end_run(run.experiment, run.run_id, status)
+            except Exception as error:
+                told = told_plainly(error)
+                if told is None:
+                    raise
+                logger.warning("the MLflow run could not be ended, the next run marks it as KILLED: %s", told)
 
         at_stop.append(end)
         try:

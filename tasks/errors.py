@@ -29,6 +29,10 @@ class WorkerError(GenreflowError):
     """A worker process died before its work was done."""
 
 
+class TrackingError(GenreflowError):
+    """The MLflow store is away or busy."""
+
+
 class CrawlBusyError(GenreflowError):
     """Another crawl writes to the same journal."""
 

@@ -1,5 +1,6 @@
 """The MLflow store: where it is, and that it exists. Owns its creation; knows nothing of what is logged in it."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -43,6 +44,7 @@ def open_client() -> mlflow.MlflowClient:
             f"MLFLOW_TRACKING_URI={uri} is a folder; MLflow keeps runs in a database: use sqlite:////path/to/mlflow.db"
         )
     _point_to(uri)
+    logging.getLogger("mlflow.store.db.utils").addFilter(_is_not_told_otherwise)
     if uri.startswith(SQLITE):
         Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
         with _creation_lock(uri):  # two processes that create the tables at once fail with "duplicate column name"
@@ -90,6 +92,11 @@ def safe_uri(uri: str) -> str:
 def _point_to(uri: str) -> None:
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
+
+
+def _is_not_told_otherwise(record: logging.LogRecord) -> bool:
+    """Return False for errors that MLflow logs with their traceback and then raises: whoever catches them tells."""
+    return not str(record.msg).startswith("SQLAlchemy database error")
 
 
 def _creation_lock(uri: str) -> FileLock:
