@@ -9,7 +9,7 @@ PREFECT_PORT ?= 4200
 STORE := $${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlruns/mlflow.db}
 QUIET := DO_NOT_TRACK=1 MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false
 
-.PHONY: help install run test lint format ui deploy bench screenshots lock clean
+.PHONY: help install run test lint format ui deploy bench bench-quick bench-scale drill drill-full tidy screenshots lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -55,6 +55,15 @@ bench: install ## measure the pipeline on the real listings (LISTINGS=folder) or
 
 screenshots: run ## pictures of the MLflow UI and the report for the README, of the embedded sample (needs Chromium)
 	$(BIN)/python docs/screenshots.py
+
+drill: install ## break things on purpose: kill, full disk, damaged files, stores away, wild input (the quick form)
+	$(BIN)/python -m pytest tests/drill
+
+drill-full: install ## the same with 40 kills, longer locks and thousands of wild inputs each
+	GENREFLOW_DRILL=full $(BIN)/python -m pytest tests/drill
+
+tidy: install ## remove old runs, logs and fetched copies, never a champion (flows/tidy.py --help)
+	$(BIN)/python flows/tidy.py
 
 lock: ## resolve pyproject.toml afresh and write constraints.txt
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
