@@ -6,10 +6,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 5000
 PREFECT_PORT ?= 4200
+SERVE_PORT ?= 8000
+DEMO_PORT ?= 7860
+MODEL ?= models:/movie-genre-classifier@champion
 STORE := $${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlruns/mlflow.db}
 QUIET := DO_NOT_TRACK=1 MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false
 
-.PHONY: help install run test lint format ui deploy bench bench-quick bench-scale drill drill-full tidy screenshots lock clean
+.PHONY: help install run test lint format ui serve demo deploy bench bench-quick bench-scale drill drill-full tidy screenshots lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -42,6 +45,13 @@ ui: install ## MLflow on http://127.0.0.1:5000 and Prefect on http://127.0.0.1:4
 	@echo "MLflow: http://127.0.0.1:$(PORT)   Prefect: http://127.0.0.1:$(PREFECT_PORT)"
 	@trap 'kill 0' EXIT; $(QUIET) $(BIN)/prefect server start --host 127.0.0.1 --port $(PREFECT_PORT) & \
 	$(QUIET) $(BIN)/mlflow ui --backend-store-uri "$(STORE)" --host 127.0.0.1 --port $(PORT) --workers 1
+
+serve: install ## the champion (or MODEL=models:/...) over HTTP on http://127.0.0.1:8000, until Ctrl-C
+	@$(QUIET) MLFLOW_TRACKING_URI="$(STORE)" PATH="$(abspath $(BIN)):$$PATH" \
+	$(BIN)/mlflow models serve --model-uri "$(MODEL)" --env-manager local --host 127.0.0.1 --port $(SERVE_PORT)
+
+demo: install ## a page to try the models on: http://127.0.0.1:7860, until Ctrl-C
+	$(BIN)/python flows/demo.py --port $(DEMO_PORT)
 
 deploy: install ## register the deployments of prefect.yaml with the server at PREFECT_API_URL
 	@test -n "$$PREFECT_API_URL" || { echo "error: start a server (make ui) and set PREFECT_API_URL=http://127.0.0.1:$(PREFECT_PORT)/api"; exit 1; }

@@ -15,6 +15,7 @@ from flows.reporting import write_run_report
 from flows.runtime import exclusive, pipeline_run
 from tasks.paths import data_paths
 from tasks.report.task import compare_pair, draw_champion, judge_challenger, leaderboard
+from tasks.report.versus import check_pair
 from tasks.settings import settings
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
@@ -38,14 +39,14 @@ def compare(config: CompareConfig) -> None:
     """Rank the models of the last run, or of chosen MLflow runs, by their validation scores; promote the best.
 
     Raises:
-        ConfigError: a chosen run, experiment or model does not exist.
+        ConfigError: a chosen run, experiment or model does not exist, or one of the pair is not compared.
         DataError: nothing was trained yet, no model is left, or the models were not tested on the same movies.
         ModelError: there is no version to roll back to.
     """
     paths = data_paths()
     with exclusive(paths):
         if config.rollback:
-            logger.info("%s", roll_back())
+            logger.info("%s", roll_back(config.promotion.registered_model))
         elif config.chooses_runs:
             models = choose_models(config.runs, config.experiment, config.filter)
             with pipeline_run(config, paths, {"flow": "compare", "kind": "comparison"}) as run:
@@ -56,11 +57,12 @@ def compare(config: CompareConfig) -> None:
 
 def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedModel]) -> None:
     """Write and log what compares the models, and let the best of them challenge the champion."""
+    by_name = {model.name: model for model in models}
+    check_pair(config.pair, list(by_name))
     results = data_paths().results
     folders = [model.folder for model in models]
     ranked = leaderboard(folders, {model.name: model.data_hash for model in models if model.data_hash})
     sys.stdout.write((results / "leaderboard.txt").read_text(encoding="utf-8"))
-    by_name = {model.name: model for model in models}
     best, *others = (by_name[name] for name in ranked.counts["order"])
     compare_pair([model.folder for model in (best, *others)], config.pair)
     draw_champion(best.folder)
@@ -78,8 +80,9 @@ def challenge(config: CompareConfig, run: PipelineRun, best: LoggedModel) -> str
     """Let the best model challenge the champion, unless told otherwise; return what came of it in words."""
     if not config.promotes:
         return f"the champion is not challenged; --promotion.enabled true lets {best.name} do so"
-    champion = find_champion(run, best)
-    return promote(run, best, champion, judge_challenger(best.folder, champion, config.promotion))
+    registered = config.promotion.registered_model
+    champion = find_champion(run, best, registered)
+    return promote(run, best, champion, judge_challenger(best.folder, champion, config.promotion), registered)
 
 
 def ui_command() -> str:

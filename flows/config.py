@@ -4,6 +4,7 @@ The same frozen models are the command lines, the forms in Prefect's UI, the par
 in `deployments/presets/` and what MLflow logs. Precedence: given explicitly, then the preset, then the default.
 """
 
+import os
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -13,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, m
 from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
 from tasks.annotate.config import AnnotateConfig
 from tasks.clean.config import CleanConfig
+from tasks.clean.table.config import TableConfig
 from tasks.errors import ConfigError
 from tasks.evaluate.config import ChoiceMetric, EvaluateConfig, RuleName
 from tasks.explore.config import ExploreConfig
@@ -20,6 +22,7 @@ from tasks.models.choose import choose_models
 from tasks.models.precision import Precision
 from tasks.models.search_space import space_of
 from tasks.models.spec import AnyModel, ModelSpec, TransformerSpec
+from tasks.places import is_place
 from tasks.promotion import PromotionConfig
 from tasks.schema import DEFAULT_SEED
 from tasks.settings import PROJECT_ROOT
@@ -30,6 +33,8 @@ Config = TypeVar("Config", bound="FlowConfig")
 PRESETS = PROJECT_ROOT / "deployments" / "presets"
 # What PyYAML raises of itself for bytes that are no text, dates that do not exist, tags of other types, depth.
 _YAML_SLIPS = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
+NAMED_SOURCES = ("sample", "kaggle")
+TABLE_FILES = (".csv", ".parquet")
 RULES = {"f1_macro": "per-genre-f1", "f1_samples": "expected-f1"}  # fitted for these metrics; else expected-jaccard
 
 
@@ -97,6 +102,9 @@ class PrepareConfig(PresetConfig):
     start_from: Literal["listings", "clean_data", "conllu_data"] = Field(
         "listings", description="Begin with the listings, or with what the earlier system had cleaned or tokenised."
     )
+    table: TableConfig | None = Field(
+        None, description="What the columns are of a table of your own, which source names; see docs/own-data.md."
+    )
     clean: CleanConfig = Field(CleanConfig(), description="Cleaning.")
     annotate: AnnotateConfig = Field(AnnotateConfig(), description="Tokens, lemmas and CoNLL-U.")
     split: SplitConfig = Field(SplitConfig(), description="Train, validation and test.")
@@ -104,6 +112,19 @@ class PrepareConfig(PresetConfig):
         (), description="Stages to leave out: annotate (models on lemmas need it), explore (pictures of the data)."
     )
     workers: PositiveInt | None = Field(None, description="Models or shards at a time; none: one a core.")
+
+    @model_validator(mode="after")
+    def _table_is_a_file(self) -> Self:
+        if self.table is None:
+            return self
+        if Path(self.source or "").suffix.lower() not in TABLE_FILES:
+            raise ConfigError(
+                f"table says what the columns of a file are, and source is {self.source or 'not given'}: give --source "
+                "FILE.csv or FILE.parquet"
+            )
+        if self.start_from != "listings" or self.drive or self.crawl.online:
+            raise ConfigError("start_from, drive and crawl.online complete listings; a table of your own has no use")
+        return self
 
 
 class ExploreFlowConfig(FlowConfig):
@@ -236,8 +257,21 @@ class PipelineConfig(TrainConfig, PrepareConfig, AcquireConfig, ExploreFlowConfi
     """Everything: acquire, clean, annotate, split, explore, train, evaluate, compare, promote."""
 
     source: str = Field(
-        "sample", description="sample, kaggle, or the path of a folder or zip file with per-genre CSVs."
+        "sample",
+        description="sample, kaggle, a folder or zip file of per-genre CSVs, or a CSV or parquet file that table maps.",
     )
+
+    @model_validator(mode="after")
+    def _models_have_fields_to_read(self) -> Self:
+        if self.table is None or self.table.fields:
+            return self
+        chosen = choose_models(self.models, self.model_params, self.own_models)
+        if reading := [model.name for model in chosen if isinstance(model, ModelSpec) and model.reads_fields]:
+            raise ConfigError(
+                f"{', '.join(reading)}: models on fields, and the table has none. Name columns as table.fields, or "
+                "leave them out of --models"
+            )
+        return self
 
 
 class CompareConfig(ChampionConfig):
@@ -277,18 +311,24 @@ class PredictConfig(FlowConfig):
 
     text: str | None = Field(None, description="A description to classify.")
     title: str | None = Field(None, description="Its title.")
-    input: Path | None = Field(None, description="CSV with movie_id, description and optionally movie_name and fields.")
-    output: Path | None = Field(None, description="CSV to write: movie_id, genres and one score a genre.")
+    input: str | None = Field(
+        None,
+        description="CSV or parquet file with movie_id, description and optionally movie_name and fields, or a folder "
+        "of them, of which what is new is predicted.",
+    )
+    output: str | None = Field(
+        None, description="CSV or parquet file, or folder, to write: movie_id, genres and one score a genre."
+    )
     model: str = Field("champion", description="champion, or an MLflow model address such as models:/name/1.")
     rule: str | None = Field(
         None,
         description="A stored decision rule (per-genre, expected-jaccard, ...), threshold=0.3, top=2, or thresholds of "
         "genres, Drama=0.6,Horror=0.3; none: the one stored as the model's best.",
     )
-
     precision: Precision = Field(
         "float32", description="Of fine-tuned encoders; int8 is several times as fast and differs a little."
     )
+    workers: PositiveInt | None = Field(None, description="Processes that share long files; none: one a core.")
     explain: bool = Field(False, description="Say which words speak for the genres; as a page, and of --text here too.")
     explain_rows: PositiveInt = Field(20, description="How many rows of --input to explain, from the first one on.")
     explained: Path | None = Field(
@@ -303,7 +343,14 @@ class PredictConfig(FlowConfig):
             raise ValueError("--input and --output go together")
         if self.explained is not None and not self.explain:
             raise ValueError("--explained is where --explain writes; give both")
+        if self.explain and self.reads_folder:
+            raise ValueError("--explain explains --text or the first rows of a file, not a folder")
         return self
+
+    @property
+    def reads_folder(self) -> bool:
+        """Whether the input is a folder of files."""
+        return self.input is not None and is_place(self.input)
 
 
 class TidyConfig(FlowConfig):
@@ -348,11 +395,24 @@ def load_preset(name: str) -> dict[str, Any]:
     if not path.is_file():
         names = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.yaml")))
         raise ConfigError(f"no preset {name!r} ({path} does not exist); there are: {names}")
-    preset = read_yaml(path)
+    preset = read_options(path)
     strangers = sorted(map(str, set(preset) - set(PipelineConfig.model_fields) | {"preset"} & set(preset)))
     if strangers:
         raise ConfigError(f"{path}: a preset cannot set {', '.join(strangers)}; see flows/full_pipeline.py --help")
     return preset
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """Return the options in a YAML file; a file or folder that it names as its source starts from its own folder.
+
+    Raises:
+        ConfigError: the file cannot be read or holds no mapping.
+    """
+    options = read_yaml(path)
+    source = options.get("source")
+    if isinstance(source, str) and source not in NAMED_SOURCES:
+        options["source"] = os.path.normpath(path.absolute().parent / Path(source).expanduser())
+    return options
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

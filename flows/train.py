@@ -7,6 +7,7 @@ if __name__ == "__main__":
     raise SystemExit(run_command(TrainConfig, "flows.train:train"))
 
 import itertools
+import logging
 import traceback
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from flows.outside import told_plainly
 from flows.runtime import exclusive, pipeline_run, task_runner
 from flows.steps import ModelChain, Steps, submit_staggered, train_choices
 from tasks.errors import ModelError, TrackingError
-from tasks.models.choose import choose_models, is_encoded, names_of_late, within_budget
+from tasks.models.choose import choose_models, is_encoded, names_of_late, say_models, within_budget
 from tasks.models.features import read_genres
 from tasks.models.spec import EnsembleSpec, ModelSpec, features_of
 from tasks.models.task import build_features
@@ -26,6 +27,8 @@ from tasks.stage import config_dict
 from tasks.tracking.last_run import LoggedModel, save_last_run
 from tasks.tracking.runs import PipelineRun, log_data, start_model_run
 from tasks.tracking.task import record_failure
+
+logger = logging.getLogger(__name__)
 
 
 class ModelsFailedError(ModelError):
@@ -49,6 +52,7 @@ def train_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
 def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
     """Submit every model's tasks, what waits longest last, so that no worker waits for another while there is work."""
     chosen = within_budget(choose_models(config.models, config.model_params, config.own_models), config.budget_minutes)
+    logger.info("train: %s", say_models(chosen, config.models))
     chosen_genres(read_genres(data_paths()), train_choices(config))  # a typo is told before anything is fitted
     run = replace(run, tags=run.tags | log_data(run, data_paths()))
     singles = [model for model in chosen if isinstance(model, ModelSpec)]

@@ -6,13 +6,14 @@ the sidecar that vouches for them comes last. A killed run therefore leaves eith
 next run writes again, never a half.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -122,15 +123,25 @@ def hash_files(paths: Sequence[Path]) -> str:
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a small file under a temporary name in its folder, sync it, and rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}-{os.getpid()}")
-    try:
+    with unfinished_file(path) as temporary:
         temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def unfinished_file(target: Path) -> Iterator[Path]:
+    """Give a temporary name in a file's folder; what was written there is synced and renamed, or removed on an error.
+
+    The folder is made if need be.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f"{TEMPORARY_PREFIX}{target.name}-{os.getpid()}")
+    try:
+        yield temporary
         _sync(temporary)
-        temporary.replace(path)
+        temporary.replace(target)
+        _sync(target.parent)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync(path.parent)
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -112,8 +112,11 @@ def _find_source(source: str, raw: Path) -> Source:
         raise SourceError(
             f"{error.filename or path} cannot be read: {error.strerror}. Check its permissions."
         ) from error
-    if path.suffix.lower() == ".csv" and path.is_file():
-        raise SourceError(f"{path} is a single file. Pass its folder: `--source {path.parent}`.")
+    if path.suffix.lower() in (".csv", ".parquet") and path.is_file():
+        raise SourceError(
+            f"{path} is a single file. Pass its folder: `--source {path.parent}`; or, if it is a table of your own, "
+            "say what its columns are, as docs/own-data.md tells."
+        )
     if path.is_file():
         return _zip("zip", path)
     raise SourceError(

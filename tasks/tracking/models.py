@@ -18,8 +18,9 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, Tens
 
 import tasks
 from tasks.errors import ModelError
+from tasks.promotion import REGISTERED_NAME
 from tasks.stage import hash_files
-from tasks.tracking.champion import CHAMPION, REGISTERED_NAME
+from tasks.tracking.champion import CHAMPION
 from tasks.tracking.runs import FINISHED, metric_name
 from tasks.tracking.store import Experiment, open_client, safe_uri
 
@@ -48,6 +49,7 @@ SERVED_CODE: Final = (
             "genre_model",
             "inputs",
             "losses",
+            "own_fields",
             "precision",
             "representations",
             "served",
@@ -152,7 +154,7 @@ def _log_new_model(run_id: str, model_name: str, model_folder: Path) -> str:
                 loader_module=LOADER_MODULE,
                 data_path=str(data),
                 code_paths=[str(code)],
-                signature=_signature(spec["genres"]),
+                signature=_signature(spec["genres"], spec.get("own_fields", [])),
                 input_example=example,
                 pip_requirements=_requirements(model_folder / "model"),
                 metadata={"genres": spec["genres"], "rule": rule, "model": model_name},
@@ -160,10 +162,10 @@ def _log_new_model(run_id: str, model_name: str, model_folder: Path) -> str:
     return f"models:/{info.model_id}"
 
 
-def _signature(genres: Sequence[str]) -> ModelSignature:
+def _signature(genres: Sequence[str], own_fields: Sequence[str]) -> ModelSignature:
     text = DataType.string
     inputs: list[ColSpec | TensorSpec] = [ColSpec(text, "description")]
-    inputs += [ColSpec(text, name, required=False) for name in INPUT_COLUMNS]
+    inputs += [ColSpec(text, name, required=False) for name in dict.fromkeys([*INPUT_COLUMNS, *own_fields])]
     outputs: list[ColSpec | TensorSpec] = [ColSpec(text, "genres")]
     outputs += [ColSpec(DataType.float, f"score_{genre}") for genre in genres]
     params = ParamSchema([ParamSpec("rule", text, ""), ParamSpec("precision", text, "")])

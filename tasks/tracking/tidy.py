@@ -12,11 +12,11 @@ from typing import Final
 
 import mlflow
 from mlflow.entities import Run
+from mlflow.entities.model_registry import ModelVersion
 
 from tasks.errors import ConfigError, DataError
 from tasks.paths import DataPaths
 from tasks.settings import settings
-from tasks.tracking.champion import REGISTERED_NAME
 from tasks.tracking.last_run import load_last_run
 from tasks.tracking.models import MODEL_URI_TAG
 from tasks.tracking.runs import PARENT_TAG, RUNNING
@@ -52,7 +52,7 @@ def find_old_runs(experiment_name: str, keep: int, paths: DataPaths) -> OldRuns:
         families.setdefault(run.data.tags.get(PARENT_TAG) or run.info.run_id, []).append(run)
     families = _with_grandchildren(families)
     newest_first = sorted(families, key=lambda id_: -max(run.info.start_time for run in families[id_]))
-    versions = client.search_model_versions(f"name = '{REGISTERED_NAME}'")
+    versions = _all_versions(client)
     needed = {version.run_id for version in versions} | _last_run_ids(paths)
     old = [id_ for id_ in newest_first[keep:] if not _stays(families[id_], needed)]
     removed = [run for id_ in old for run in families[id_]]
@@ -101,6 +101,15 @@ def _all_runs(client: mlflow.MlflowClient, experiment_id: str) -> Iterator[Run]:
         token = page.token
         if not token:
             return
+
+
+def _all_versions(client: mlflow.MlflowClient) -> list[ModelVersion]:
+    found = client.search_model_versions()
+    versions = list(found)
+    while found.token:
+        found = client.search_model_versions(page_token=found.token)
+        versions += found
+    return versions
 
 
 def _with_grandchildren(families: dict[str, list[Run]]) -> dict[str, list[Run]]:

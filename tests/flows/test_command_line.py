@@ -26,6 +26,21 @@ def test_nested_options_and_lists():
     assert config.models == ("nb-counts", "logreg-counts", "svm-*")
 
 
+@pytest.mark.parametrize("said", ["true", "false"])
+@pytest.mark.parametrize("form", ["--{} {}", "--{}={}", "--{switch}"])
+def test_switches_are_said_as_words_or_as_such(said, form):
+    names = ("report", "split.keep-sides", "promotion.enabled", "clean.prune.gibberish")
+    arguments = [form.format(name, said, switch=name if said == "true" else f"no-{name}") for name in names]
+    config = parse_command(PipelineConfig, " ".join(arguments).split())
+    found = (config.report, config.split.keep_sides, config.promotion.enabled, config.clean.prune.gibberish)
+    assert found == (said == "true",) * 4
+
+
+def test_a_text_may_be_true_or_false():
+    assert parse_command(PredictConfig, ["--explain", "--text", "false"]).text == "false"
+    assert parse_command(PredictConfig, ["--text=true", "--explain", "true"]).explain
+
+
 def test_underscores_stand_for_hyphens():
     assert parse_command(TrainConfig, ["--train_on=development"]).train_on == "development"
 

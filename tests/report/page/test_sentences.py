@@ -132,6 +132,8 @@ def test_heat_maps_name_the_widest_genre_and_the_best_model() -> None:
     assert (
         "most on A: F1 goes from 0.10 (one) to 0.70 (two). two has the highest F1, or the same, on 2 of 3" in sentence
     )
+    unfound = np.array([[0.1, 0.7], [0.0, 0.0]])
+    assert say_heat(unfound, ["A", "B"], ["one", "two"], "the 2 genres").endswith("on 1 of 2; 1 no model finds.")
     assert "tells B best" in say_heat(values[:2, :1], ["A", "B"], ["one"], "the 2 genres")
     assert "the same F1" in say_heat(np.full((2, 2), 0.5), ["A", "B"], ["one", "two"], "the 2 genres")
     assert "none has a test movie" in say_heat(values[2:3], ["C"], ["one", "two"], "the 1 genres")
@@ -140,9 +142,13 @@ def test_heat_maps_name_the_widest_genre_and_the_best_model() -> None:
 def test_confusion() -> None:
     table = genres(("Drama", 10, 9, 9, 1, 0.6), ("Music", 4, 1, 0, 3, 0.4))
     assert say_confusion(table) == (
-        "More than any other genre, Music is missed in 75 % of its movies, and Drama is wrong in 50 % of the movies it "
-        "is "
-        "given."
+        "Missed most often: Music, in 75 % of the movies that have it. Given wrongly most often: Drama, in 50 % of the "
+        "movies that are given it."
+    )
+    table = genres(("Drama", 4, 2, 1, 3, 0.3), ("Music", 4, 2, 1, 3, 0.3), ("War", 4, 4, 4, 0, 1.0))
+    assert say_confusion(table) == (
+        "Missed most often: Drama and Music, in 75 % of the movies that have them. Given wrongly most often: War, in "
+        "50 % of the movies that are given it."
     )
     instead = np.array([[0.0, 2, 1, 3], [0, 0, 1, 1]])
     assert say_instead(instead, ["A", "B"]) == (
