@@ -60,8 +60,14 @@ deploy: install ## register the deployments of prefect.yaml with the server at P
 	@echo 'start a worker:  PREFECT_API_URL=$$PREFECT_API_URL $(BIN)/prefect worker start --pool local-pool'
 	@echo 'run one:         $(BIN)/prefect deployment run full-pipeline/sample --watch'
 
-bench: install ## measure the pipeline on the real listings (LISTINGS=folder) or on the sample
-	$(BIN)/python benchmarks/pipeline.py $(LISTINGS)
+bench: install ## all benchmarks on real listings (LISTINGS=folder) or on the sample: benchmarks/results/
+	$(BIN)/python benchmarks/suite.py $(LISTINGS)
+
+bench-quick: install ## start-up, the pipeline, cleaning and splitting in small
+	$(BIN)/python benchmarks/suite.py $(LISTINGS) --size quick
+
+bench-scale: install ## cleaning, annotating, splitting and predicting up to millions of rows
+	$(BIN)/python benchmarks/suite.py $(LISTINGS) --size scale
 
 screenshots: run ## pictures of the MLflow UI and the report for the README, of the embedded sample (needs Chromium)
 	$(BIN)/python docs/screenshots.py

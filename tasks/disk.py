@@ -2,12 +2,14 @@
 
 import errno
 import os
+import shutil
 from pathlib import Path
 from typing import Final
 
-from tasks.errors import DataError
+from tasks.errors import DataError, GenreflowError
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+NO_ROOM_BYTES: Final = 1 << 16
 REFUSED: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -25,10 +27,12 @@ def disk_error(error: BaseException, folder: Path, what: str) -> DiskError | Non
         folder: where it was written.
         what: which work could not write, such as a stage's name.
     """
-    if _is_one_of(error, FULL):
+    if isinstance(error, GenreflowError):
+        return None  # which says by itself what is wrong
+    if _is_one_of(error, FULL) or _is_full(folder):
         return DiskError(
-            f"{what}: the disk of {folder} is full; free some space (`make tidy` removes old results) and run the same "
-            "command again, which goes on from there"
+            f"{what}: the disk of {folder} is full ({str(error).splitlines()[0] if str(error) else error!r}); free some "
+            "space (`make tidy` removes old results) and run the same command again, which goes on from there"
         )
     if _is_one_of(error, REFUSED):
         place = getattr(error, "filename", None) or folder
@@ -37,6 +41,12 @@ def disk_error(error: BaseException, folder: Path, what: str) -> DiskError | Non
             "its permissions, or set GENREFLOW_DATA_DIR to another folder"
         )
     return None
+
+
+def _is_full(folder: Path) -> bool:
+    """Return whether no file fits any more: not every library says what stopped it."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    return shutil.disk_usage(existing).free < NO_ROOM_BYTES
 
 
 def _is_one_of(error: BaseException, numbers: tuple[int, ...]) -> bool:

@@ -1,6 +1,7 @@
 import errno
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -155,7 +156,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(stage, error):
         (folder / "a.txt").write_text("half")
         raise error
 
-    with pytest.raises(DiskError, match=r"copy: the disk of .*out is full; free some space"):
+    with pytest.raises(DiskError, match=r"copy: the disk of .*out is full .*; free some space"):
         run_stage(stage, fail)
     assert not list(stage.folder.iterdir())
 
@@ -173,4 +174,13 @@ def test_an_error_of_the_work_itself_is_not_taken_for_the_disk(stage):
         raise FileNotFoundError(errno.ENOENT, "No such file", "x")
 
     with pytest.raises(FileNotFoundError):
+        run_stage(stage, fail)
+
+
+def test_an_error_without_words_on_a_disk_without_room_is_the_disks(stage, monkeypatch):
+    def fail(_folder: Path) -> dict[str, int]:
+        raise pl.exceptions.ComputeError("parquet: File out of specification: Invalid thrift: transport error")
+
+    monkeypatch.setattr("tasks.disk.shutil.disk_usage", lambda _: SimpleNamespace(free=4096))
+    with pytest.raises(DiskError, match="is full .*transport error"):
         run_stage(stage, fail)

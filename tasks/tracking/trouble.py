@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 WAITS_S: Final = (1.0, 5.0, 20.0)  # beside the 20 s that MLflow lets a locked SQLite database have each time
 AWAY: Final = re.compile(r"API request to .* failed with (exception|(error )?code 50[234])|Max retries exceeded")
-BUSY: Final = re.compile(r"database is locked|database table is locked|server closed the connection|Connection refused")
+BUSY: Final = re.compile(r"database is locked|database table is locked|server closed the connection")
 
 
 def tracking_error(error: BaseException) -> TrackingError | None:
@@ -45,7 +45,7 @@ def is_away(error: BaseException) -> bool:
 
 def is_busy(error: BaseException) -> bool:
     """Return whether the store's database could not be had."""
-    return _is_of_store(error) and bool(BUSY.search(str(error)))
+    return _is_of_store(error) and bool(BUSY.search(str(error))) and not is_away(error)
 
 
 def patiently(function: Callable[P, R]) -> Callable[P, R]:

@@ -60,6 +60,10 @@ class Home:
         """The MLflow database."""
         return self.root / "mlruns" / "mlflow.db"
 
+    def copy_data(self, other: "Home") -> None:
+        """Begin with the data of another drill."""
+        shutil.copytree(other.data, self.data)
+
     def results(self) -> dict[str, str]:
         """Return the hash of each file that is a result."""
         files = {str(path.relative_to(self.data)): path for path in self.data.rglob("*") if path.is_file()}
@@ -85,11 +89,13 @@ class Home:
         return {run.info.status for run in self.runs()}
 
     def scores(self) -> dict[str, dict[str, float]]:
-        """Return the metrics of the newest finished run of each model, but for those that time makes."""
+        """Return the metrics of the newest finished run of each model, but for what it took: time and memory."""
         found: dict[str, dict[str, float]] = {}
         for run in self.runs():
             if run.info.status == "FINISHED" and run.data.tags["genreflow.kind"] == "model":
-                metrics = {key: value for key, value in run.data.metrics.items() if not key.startswith("time/")}
+                metrics = {
+                    key: value for key, value in run.data.metrics.items() if not key.startswith(("time/", "size/"))
+                }
                 found.setdefault(run.data.tags["genreflow.model"], metrics)
         return found
 
@@ -98,8 +104,7 @@ class Nursery:
     """Runs commands in forked children of one process that has imported the pipeline."""
 
     def __init__(self, prefect_home: Path, api_url: str) -> None:
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
-        environment = {**kept, "PREFECT_HOME": str(prefect_home), "PREFECT_API_URL": api_url}
+        environment = {**quiet_environment(prefect_home), "PREFECT_API_URL": api_url}
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, [str(PROJECT_ROOT), os.environ.get("PYTHONPATH")]))
         command = [sys.executable, str(Path(__file__).with_name("nursery.py"))]
         self.process = subprocess.Popen(
@@ -125,6 +130,10 @@ class Nursery:
         self.outputs[pid] = output
         return pid
 
+    def is_running(self, pid: int) -> bool:
+        """Return whether a command has not ended yet."""
+        return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
     def wait(self, pid: int) -> Ended:
         """Wait for a command to end."""
         code = int(self._ask({"wait": pid})["exit"])
@@ -149,6 +158,12 @@ class Nursery:
         answer = self.process.stdout.readline()
         assert answer, "the nursery ended"
         return dict(json.loads(answer))
+
+
+def quiet_environment(prefect_home: Path) -> dict[str, str]:
+    """Return the environment without what the test session set, for a Prefect of its own that asks nobody outside."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_"))}
+    return {**kept, "PREFECT_HOME": str(prefect_home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 
 
 def new_home(root: Path, database: Path) -> Home:

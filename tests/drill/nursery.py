@@ -6,7 +6,9 @@ Starting a command costs seconds of imports; a forked child has them already and
 own environment, output, signals and end. The nursery has one thread and uses nothing that it imports.
 """
 
+import contextlib
 import json
+import logging
 import os
 import sys
 from pathlib import Path
@@ -16,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from faults import install
 
-from flows.command_line import ENVIRONMENT
+from flows.command_line import ENVIRONMENT, log_to_console, run_command
+from flows.config import PipelineConfig
 
 
 def start(request: dict[str, Any]) -> int:
@@ -34,10 +37,9 @@ def start(request: dict[str, Any]) -> int:
         os.dup2(output, 2)
         sys.argv = ["full_pipeline.py", *request["arguments"]]
         install(request.get("fault"), Path(request["root"]))
-        from flows.command_line import run_command  # noqa: PLC0415
-        from flows.config import PipelineConfig  # noqa: PLC0415
-
-        code = run_command(PipelineConfig, "flows.full_pipeline:full_pipeline")
+        logging.getLogger().handlers.clear()  # the command adds its own
+        with prefect_settings(request["environment"]):
+            code = run_command(PipelineConfig, "flows.full_pipeline:full_pipeline")
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:  # noqa: BLE001 - what the interpreter does with it
@@ -49,10 +51,19 @@ def start(request: dict[str, Any]) -> int:
         os._exit(code)
 
 
+def prefect_settings(environment: dict[str, str]) -> contextlib.AbstractContextManager[Any]:
+    """Give Prefect what an environment says to it, which it read when it was imported."""
+    from prefect import settings  # noqa: PLC0415 - as in `main`
+
+    own = {getattr(settings, key): value for key, value in environment.items() if key.startswith("PREFECT_")}
+    return settings.temporary_settings(own)
+
+
 def main() -> None:
     """Answer requests until there are no more."""
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
+    log_to_console(verbose=False)  # before Prefect is imported, as in a command: it then leaves logging alone
     import flows.full_pipeline  # noqa: PLC0415 - what all children need
     import flows.server  # noqa: F401, PLC0415
 
