@@ -42,6 +42,7 @@ ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",  # MLflow logs past our console handler
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",  # a server away for a quarter of a minute is waited for, not for four
     "OMP_NUM_THREADS": "1",  # models run side by side; each keeps to its own core
 }
 
@@ -86,7 +87,15 @@ def run_flow(flow: str, config: FlowConfig) -> None:
 
     module, name = flow.split(":")
     with prefect_server(lambda: importlib.import_module(module)) as loaded:
-        getattr(loaded, name)(config)
+        try:
+            getattr(loaded, name)(config)
+        except Exception as error:
+            from flows.outside import told_plainly  # noqa: PLC0415
+
+            told = told_plainly(error)
+            if told is None or told is error:
+                raise
+            raise told from error
 
 
 def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config:

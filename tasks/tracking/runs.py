@@ -21,6 +21,7 @@ from tasks.redaction import hide_secrets
 from tasks.settings import PROJECT_ROOT
 from tasks.stage import StageResult, hash_files
 from tasks.tracking.store import Experiment, open_experiment
+from tasks.tracking.trouble import patiently
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class PipelineRun:
     tags: dict[str, str]
 
 
+@patiently
 def start_pipeline_run(
     experiment_name: str, config: Mapping[str, Any], paths: DataPaths, tags: Mapping[str, str]
 ) -> PipelineRun:
@@ -92,6 +94,7 @@ def start_variant_run(run: PipelineRun, name: str, spec: Mapping[str, Any]) -> s
     return _start_child_run(run, name, {"genreflow.kind": "variant"}, {"model": spec})
 
 
+@patiently
 def _start_child_run(run: PipelineRun, name: str, tags: Mapping[str, str], own_params: Mapping[str, Any]) -> str:
     client = run.experiment.client()
     all_tags = {**run.tags, **tags, PARENT_TAG: run.run_id}
@@ -101,6 +104,7 @@ def _start_child_run(run: PipelineRun, name: str, tags: Mapping[str, str], own_p
     return str(child.info.run_id)
 
 
+@patiently
 def log_data(run: PipelineRun, paths: DataPaths) -> dict[str, str]:
     """Tag a pipeline run with the hash of its clean table and log that table as the run's input; return the tags."""
     tags = {"genreflow.data_hash": data_hash(paths)}
@@ -176,9 +180,10 @@ def duration_s(run: PipelineRun) -> float:
     """Return for how long a run has been going on, or went on if it has ended."""
     info = run.experiment.client().get_run(run.run_id).info
     end_ms = info.end_time if info.end_time is not None else time.time() * 1000
-    return float(end_ms - info.start_time) / 1000
+    return max(0.0, float(end_ms - info.start_time) / 1000)  # a clock can be put back
 
 
+@patiently
 def end_run(experiment: Experiment, run_id: str, status: str) -> None:
     """End a run with a status: FINISHED, FAILED or KILLED."""
     experiment.client().set_terminated(run_id, status)
@@ -192,6 +197,7 @@ def fail_run(experiment: Experiment, run_id: str, error: str, traceback_text: st
     client.set_terminated(run_id, FAILED)
 
 
+@patiently
 def kill_children(run: PipelineRun) -> None:
     """Mark the children that still run as KILLED."""
     client = run.experiment.client()

@@ -3,6 +3,7 @@
 Its address goes about without its password, which stays in the environment.
 """
 
+import logging
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,7 @@ def open_client() -> mlflow.MlflowClient:
             f"MLFLOW_TRACKING_URI={without_password(uri)} is a folder; MLflow keeps runs in a database: use "
             "sqlite:////path/to/mlflow.db"
         )
+    logging.getLogger("mlflow.store.db.utils").addFilter(_is_not_told_otherwise)
     if uri.startswith(SQLITE):
         Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
         with _creation_lock(uri):  # two processes that create the tables at once fail with "duplicate column name"
@@ -124,6 +126,11 @@ def _connect(uri: str) -> mlflow.MlflowClient:
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     return mlflow.MlflowClient(uri)
+
+
+def _is_not_told_otherwise(record: logging.LogRecord) -> bool:
+    """Return False for errors that MLflow logs with their traceback and then raises: whoever catches them tells."""
+    return not str(record.msg).startswith("SQLAlchemy database error")
 
 
 def _creation_lock(uri: str) -> FileLock:
