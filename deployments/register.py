@@ -1,7 +1,7 @@
 """Tell the Prefect server at PREFECT_API_URL of this project: `python deployments/register.py --kind process`.
 
-Registers the work pool `genreflow`, all deployments of `prefect.yaml` and the automations of `automations.yaml`; what is
-registered already is brought up to date, so it may be called again. The address to notify of failed runs comes from
+Registers the work pool `genreflow`, all deployments of `prefect.yaml` and the automations of `automations.yaml`; what
+is registered already is brought up to date, so it may be called again. The address to notify of failed runs comes from
 GENREFLOW_NOTIFY_URL and is kept by the server as a secret.
 """
 

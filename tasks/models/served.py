@@ -4,9 +4,10 @@ What a caller sends wrong is told as MLflow tells it, so that its scoring server
 and what it imports travel inside the logged model, so that it loads where this project is not installed.
 """
 
+import math
 import threading
 from collections.abc import Container
-from numbers import Integral, Real
+from numbers import Real
 from pathlib import Path
 from typing import Any, Final
 
@@ -33,8 +34,9 @@ class ServedClassifier:
         """Return `genres` and `score_<Genre>` columns, one row per input row in input order; no rows for none.
 
         Args:
-            model_input: column `description`, optionally the others of `COLUMNS` and the model's own fields; further
-                columns are ignored. Values are texts, and null counts as empty; `NUMBERS` may be whole numbers.
+            model_input: column `description`, optionally the others of `TEXTS` and `FIELDS` and the model's own fields;
+                further columns are ignored. Values are texts, and null counts as empty; `FIELDS` may be whole numbers,
+                own fields any.
             params: `rule`, a stored decision rule's name or a rule such as `threshold=0.3`, `top=2` or `Drama=0.6`, see
                 `tasks.decision.parse.parse_rule`; empty or absent is the chosen one. `precision`, float32 or int8, see
                 `tasks.models.precision`; empty or absent is float32.
@@ -46,7 +48,7 @@ class ServedClassifier:
         given = params or {}
         try:
             own = self.classifier.model.own_fields
-            known = dict.fromkeys((*COLUMNS, *own))
+            known = dict.fromkeys((*TEXTS, *FIELDS, *own))
             columns = {name: _texts(name, model_input[name], own) for name in known if name in model_input}
             movies = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
             precision = read_precision(given.get("precision") or "float32")
@@ -61,7 +63,7 @@ class ServedClassifier:
 def _texts(name: str, column: "pd.Series[Any]", own: Container[str]) -> list[str | None]:
     if name in own:  # which may hold any numbers
         column = column.map(lambda value: str(value) if isinstance(value, float) and value % 1 > 0 else value)
-    may_be_number = name in NUMBERS or name in own
+    may_be_number = name not in TEXTS
     return [_text(value, f"{name}, row {row}", may_be_number) for row, value in enumerate(column, start=1)]
 
 
@@ -71,13 +73,13 @@ def _text(value: Any, where: str, may_be_number: bool) -> str | None:
     Raises:
         DataError: it is something else; the message says where.
     """
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if value is None or value is pd.NA or (is_number and pd.isna(value)):
+    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
+    if value is None or value is pd.NA or (number is not None and math.isnan(number)):
         return None
     if isinstance(value, str):
         return _encodable(value, where)
-    if may_be_number and is_number and (isinstance(value, Integral) or float(value).is_integer()):
-        return str(int(value))  # a column of whole numbers with gaps comes as floats
+    if may_be_number and number is not None and number.is_integer():
+        return str(int(number))  # a column of whole numbers with gaps comes as floats
     expected = "a text, a whole number or null" if may_be_number else "a text or null"
     raise DataError(f"{where}: expected {expected}, not {value!r:.80}")
 

@@ -157,7 +157,13 @@ def postgres_port() -> Iterator[tuple[int, dict[str, str]]]:
     owner(str(bin_ / "pg_ctl"), "start", "--pgdata", data, "--wait", "--options", options, "--log", log)
     try:
         given = {"PGHOST": "127.0.0.1", "PGPORT": str(port), "PGPASSWORD": secret["POSTGRES_PASSWORD"]}
-        environment = {**os.environ, **secret, **given, "POSTGRES_USER": "postgres", "PATH": f"{bin_}:{os.environ['PATH']}"}
+        environment = {
+            **os.environ,
+            **secret,
+            **given,
+            "POSTGRES_USER": "postgres",
+            "PATH": f"{bin_}:{os.environ['PATH']}",
+        }
         subprocess.run([str(DEPLOYMENTS / "databases.sh")], env=environment, check=True)
         yield port, secret
     finally:
@@ -198,7 +204,9 @@ def stack(postgres_port, told, tmp_path_factory) -> Iterator[Stack]:
         "127.0.0.1:4200": f"127.0.0.1:{prefect}",
         "/var/lib/mlflow": str(root / "mlflow"),
     }
-    base = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_", "GENREFLOW_"))}
+    base = {
+        key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_", "MLFLOW_", "GENREFLOW_"))
+    }
     for name in ("prefect", "work", "logs"):
         (root / name).mkdir()
     base |= {"DO_NOT_TRACK": "1", "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "STACK_LOGS": str(root / "logs")}
