@@ -23,6 +23,15 @@ def test_fields_of_an_own_table_may_be_any_number(folder):
     assert seen[0]["price"].to_list() == ["1.5", "2", None]
 
 
+def test_whole_numbers_of_any_length_keep_their_digits(folder):
+    served = _load_pyfunc(str(folder))
+    seen = []
+    served.classifier.predict = lambda movies, _rule: seen.append(movies) or movies
+    years = pd.Series([2**53 + 1, 10**400], dtype=object)
+    served.predict(pd.DataFrame({"description": ["a", "b"], "year": years}))
+    assert seen[0]["year"].to_list() == ["9007199254740993", f"1{'0' * 400}"]
+
+
 def test_served_form_answers_every_row_of_a_frame(folder):
     served = _load_pyfunc(str(folder))
     frame = pd.DataFrame({"description": ["haunted ghosts", None, "saloon"], "year": [1, 2, 3]})
