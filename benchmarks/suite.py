@@ -48,6 +48,8 @@ def scripts(size: str) -> dict[str, list[str]]:
     if size != "quick":
         chosen["annotate"] = [LISTINGS, "--rows", *DOCUMENTS[size]]
         chosen["predict"] = [LISTINGS, "--rows", *SCORED[size]]
+    if size == "scale":
+        chosen["scaling"] = ["--movies", "19000", "190000"]
     if size == "usual":
         chosen |= {"compare": [], "report": [], "models": [LISTINGS, "--parts", "comparison"], "crawl": ["speed"]}
     return chosen
