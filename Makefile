@@ -6,10 +6,14 @@ PYTHON ?= python3
 BIN := .venv/bin
 PORT ?= 5000
 PREFECT_PORT ?= 4200
+SERVE_PORT ?= 8000
+DEMO_PORT ?= 7860
+MODEL ?= models:/movie-genre-classifier@champion
+KIND ?= process
 STORE := $${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlruns/mlflow.db}
 QUIET := DO_NOT_TRACK=1 MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false
 
-.PHONY: help install run test lint format ui deploy bench screenshots lock clean
+.PHONY: help install run test lint audit format ui serve demo deploy bench screenshots lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -28,11 +32,15 @@ run: install ## the full pipeline on the embedded sample
 test: install lint ## lint, types, layout contracts and tests
 	$(BIN)/python -m pytest
 
-lint: install ## lint, formatting, types, import directions
+lint: install ## lint, formatting, types, import directions, and bandit's search for insecure code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive flows tasks benchmarks docs deployments
+
+audit: install ## known vulnerabilities of the pinned packages (asks the package index)
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
 format: install ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
@@ -41,14 +49,20 @@ format: install ## format the code and mend what the linter can
 ui: install ## MLflow on http://127.0.0.1:5000 and Prefect on http://127.0.0.1:4200, until Ctrl-C
 	@echo "MLflow: http://127.0.0.1:$(PORT)   Prefect: http://127.0.0.1:$(PREFECT_PORT)"
 	@trap 'kill 0' EXIT; $(QUIET) $(BIN)/prefect server start --host 127.0.0.1 --port $(PREFECT_PORT) & \
-	$(QUIET) $(BIN)/mlflow ui --backend-store-uri "$(STORE)" --host 127.0.0.1 --port $(PORT) --workers 1
+	$(QUIET) MLFLOW_BACKEND_STORE_URI="$(STORE)" $(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1
 
-deploy: install ## register the deployments of prefect.yaml with the server at PREFECT_API_URL
+serve: install ## the champion (or MODEL=models:/...) over HTTP on http://127.0.0.1:8000, until Ctrl-C
+	@$(QUIET) MLFLOW_TRACKING_URI="$(STORE)" PATH="$(abspath $(BIN)):$$PATH" \
+	$(BIN)/mlflow models serve --model-uri "$(MODEL)" --env-manager local --host 127.0.0.1 --port $(SERVE_PORT)
+
+demo: install ## a page to try the models on: http://127.0.0.1:7860, until Ctrl-C
+	$(BIN)/python flows/demo.py --port $(DEMO_PORT)
+
+deploy: install ## register pool (KIND=process, docker or kubernetes), deployments and automations at PREFECT_API_URL
 	@test -n "$$PREFECT_API_URL" || { echo "error: start a server (make ui) and set PREFECT_API_URL=http://127.0.0.1:$(PREFECT_PORT)/api"; exit 1; }
-	$(QUIET) $(BIN)/prefect work-pool inspect local-pool >/dev/null 2>&1 || $(QUIET) $(BIN)/prefect work-pool create local-pool --type process
-	$(QUIET) $(BIN)/prefect --no-prompt deploy --all
-	@echo 'start a worker:  PREFECT_API_URL=$$PREFECT_API_URL $(BIN)/prefect worker start --pool local-pool'
-	@echo 'run one:         $(BIN)/prefect deployment run full-pipeline/sample --watch'
+	$(QUIET) $(BIN)/python deployments/register.py --kind $(KIND)
+	@echo 'start a worker:  PREFECT_API_URL=$$PREFECT_API_URL $(BIN)/prefect worker start --pool genreflow'
+	@echo 'run one:         $(BIN)/prefect deployment run full-pipeline/local --watch'
 
 bench: install ## measure the pipeline on the real listings (LISTINGS=folder) or on the sample
 	$(BIN)/python benchmarks/pipeline.py $(LISTINGS)

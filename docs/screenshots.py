@@ -120,10 +120,10 @@ def running_ui() -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     mlflow = str(Path(sys.executable).with_name("mlflow"))
-    store = ["--backend-store-uri", settings().tracking_uri]
-    command = [mlflow, "ui", *store, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command = [mlflow, "ui", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     quiet = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    process = subprocess.Popen(command, env={**os.environ, **quiet}, stdout=subprocess.DEVNULL)
+    store = {"MLFLOW_BACKEND_STORE_URI": settings().tracking_uri}  # others see the words of a command
+    process = subprocess.Popen(command, env={**os.environ, **quiet, **store}, stdout=subprocess.DEVNULL)
     try:
         wait_for(f"http://127.0.0.1:{port}/health", process)
         yield f"http://127.0.0.1:{port}"

@@ -11,15 +11,15 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
-from flows.config import FlowConfig, merged, read_yaml
+from flows.config import FlowConfig, merged, read_options
 from flows.stopping import MESSAGE, stop_on_signals
 from tasks import progress
 from tasks.errors import GenreflowError
@@ -29,6 +29,8 @@ from tasks.redaction import SafeFormatter, hide_secrets
 Config = TypeVar("Config", bound=FlowConfig)
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+
+SAID = {"true": "--{}", "false": "--no-{}"}  # of a switch
 
 # Read by Prefect and MLflow when they are imported. What the user set stays.
 ENVIRONMENT = {
@@ -91,7 +93,7 @@ def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config
     """Return the configuration that a command line asks for, or exit: 0 after `--help`, 2 after a mistake.
 
     Options come first, then `--config FILE.yaml`, then the preset, then the defaults. Words in option names are joined
-    by "-" or "_".
+    by "-" or "_". A switch is `--report`, `--no-report`, or as in a YAML file `--report true`, `--report false`.
     """
     namespace = {
         "__doc__": config_type.__doc__,
@@ -103,7 +105,7 @@ def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config
     command = type(config_type.__name__, (config_type, BaseSettings), namespace)
     options: CliSettingsSource[Any] = CliSettingsSource(
         command,
-        cli_parse_args=[_with_hyphens(argument) for argument in arguments],
+        cli_parse_args=_as_switches([_with_hyphens(argument) for argument in arguments], set(_switches(config_type))),
         cli_implicit_flags=True,
         cli_kebab_case=True,
         cli_hide_none_type=True,
@@ -112,7 +114,7 @@ def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config
     given = options()
     try:
         file = given.pop("config", None)
-        return config_type.model_validate(merged(read_yaml(Path(file)) if file else {}, given))
+        return config_type.model_validate(merged(read_options(Path(file)) if file else {}, given))
     except ValidationError as error:
         for mistake in map(hide_secrets, mistakes(error)):
             option, colon, message = mistake.partition(": ")
@@ -161,6 +163,31 @@ def is_for_people(record: logging.LogRecord) -> bool:
     if record.name.startswith(("flows", "tasks")):
         return True
     return record.levelno >= logging.WARNING and not record.name.startswith(("prefect.flow_runs", "prefect.task_runs"))
+
+
+def _switches(config_type: type[BaseModel], prefix: str = "--") -> Iterator[str]:
+    """Yield the names of the options that are true or false, those of nested models too."""
+    for name, field in config_type.model_fields.items():
+        kinds = {field.annotation, *get_args(field.annotation)}
+        option = prefix + name.replace("_", "-")
+        if bool in kinds:
+            yield option
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _switches(kind, f"{option}.")
+
+
+def _as_switches(arguments: Sequence[str], switches: Container[str]) -> list[str]:
+    """Return the arguments with `--report false` and `--report=false` as `--no-report`, and so for `true`."""
+    result: list[str] = []
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        name, equals, value = argument.partition("=")
+        if name in switches and not equals and waiting and waiting[0] in SAID:
+            value = waiting.pop(0)
+        result.append(SAID[value].format(name[2:]) if name in switches and value in SAID else argument)
+    return result
 
 
 def _with_hyphens(argument: str) -> str:

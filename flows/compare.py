@@ -14,9 +14,8 @@ from prefect import flow
 from flows.reporting import write_run_report
 from flows.runtime import exclusive, pipeline_run
 from tasks.paths import data_paths
-from tasks.redaction import without_password
 from tasks.report.task import compare_pair, draw_champion, judge_challenger, leaderboard
-from tasks.settings import settings
+from tasks.report.versus import check_pair
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
 from tasks.tracking.task import (
@@ -39,14 +38,14 @@ def compare(config: CompareConfig) -> None:
     """Rank the models of the last run, or of chosen MLflow runs, by their validation scores; promote the best.
 
     Raises:
-        ConfigError: a chosen run, experiment or model does not exist.
+        ConfigError: a chosen run, experiment or model does not exist, or one of the pair is not compared.
         DataError: nothing was trained yet, no model is left, or the models were not tested on the same movies.
         ModelError: there is no version to roll back to.
     """
     paths = data_paths()
     with exclusive(paths):
         if config.rollback:
-            logger.info("%s", roll_back())
+            logger.info("%s", roll_back(config.promotion.registered_model))
         elif config.chooses_runs:
             models = choose_models(config.runs, config.experiment, config.filter)
             with pipeline_run(config, paths, {"flow": "compare", "kind": "comparison"}) as run:
@@ -57,11 +56,12 @@ def compare(config: CompareConfig) -> None:
 
 def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedModel]) -> None:
     """Write and log what compares the models, and let the best of them challenge the champion."""
+    by_name = {model.name: model for model in models}
+    check_pair(config.pair, list(by_name))
     results = data_paths().results
     folders = [model.folder for model in models]
     ranked = leaderboard(folders, {model.name: model.data_hash for model in models if model.data_hash})
     sys.stdout.write((results / "leaderboard.txt").read_text(encoding="utf-8"))
-    by_name = {model.name: model for model in models}
     best, *others = (by_name[name] for name in ranked.counts["order"])
     compare_pair([model.folder for model in (best, *others)], config.pair)
     draw_champion(best.folder)
@@ -71,23 +71,25 @@ def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedM
     if config.report and not config.chooses_runs:  # of chosen runs only tables are at hand
         log_report(run, write_run_report(run, [model.folder for model in (best, *others)], told))
         logger.info("report: %s", results / "report.html")
+    elif (results / "report.html").is_file():
+        logger.info("report: %s is of an earlier comparison; only tables and pictures are new", results / "report.html")
     logger.info("results: %s", results)
-    logger.info("look at the runs: %s", ui_command())
+    logger.info("look at the runs: %s", ui_command(run.experiment.tracking_uri))
 
 
 def challenge(config: CompareConfig, run: PipelineRun, best: LoggedModel) -> str:
     """Let the best model challenge the champion, unless told otherwise; return what came of it in words."""
     if not config.promotes:
         return f"the champion is not challenged; --promotion.enabled true lets {best.name} do so"
-    champion = find_champion(run, best)
-    return promote(run, best, champion, judge_challenger(best.folder, champion, config.promotion))
+    registered = config.promotion.registered_model
+    champion = find_champion(run, best, registered)
+    return promote(run, best, champion, judge_challenger(best.folder, champion, config.promotion), registered)
 
 
-def ui_command() -> str:
-    """Return the command that opens the MLflow UI on the store in force."""
-    uri = settings().tracking_uri
+def ui_command(uri: str) -> str:
+    """Return the command that opens the MLflow UI on a store, given as its address is kept: without a password."""
     if uri.startswith(("http:", "https:")):
-        return f"open {without_password(uri)}"
+        return f"open {uri}"
     if not uri.startswith("sqlite:"):
         return 'mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI" --host 127.0.0.1 (or `make ui`)'
     return f"mlflow ui --backend-store-uri {uri} --host 127.0.0.1 (or `make ui`)"

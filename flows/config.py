@@ -4,6 +4,7 @@ The same frozen models are the command lines, the forms in Prefect's UI, the par
 in `deployments/presets/` and what MLflow logs. Precedence: given explicitly, then the preset, then the default.
 """
 
+import os
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
@@ -11,8 +12,10 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
 from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
+from tasks.addresses import is_place
 from tasks.annotate.config import AnnotateConfig
 from tasks.clean.config import CleanConfig
+from tasks.clean.table.config import TableConfig
 from tasks.errors import ConfigError
 from tasks.evaluate.config import ChoiceMetric, EvaluateConfig, RuleName
 from tasks.explore.config import ExploreConfig
@@ -28,6 +31,8 @@ from tasks.split.config import SplitConfig
 Config = TypeVar("Config", bound="FlowConfig")
 
 PRESETS = PROJECT_ROOT / "deployments" / "presets"
+NAMED_SOURCES = ("sample", "kaggle")
+TABLE_FILES = (".csv", ".parquet")
 RULES = {"f1_macro": "per-genre-f1", "f1_samples": "expected-f1"}  # fitted for these metrics; else expected-jaccard
 
 
@@ -60,11 +65,36 @@ class PresetConfig(SeededConfig):
         return merged(known, given)
 
 
+class RunnerConfig(FlowConfig):
+    """A flow whose work can be spread."""
+
+    runner: Literal["thread", "process", "dask"] = Field(
+        "thread",
+        description="Models in threads or in own processes; or models, shards and long files on the workers of a Dask "
+        "scheduler.",
+    )
+    dask_address: str | None = Field(
+        None, description="Scheduler of --runner dask, such as tcp://127.0.0.1:8786; see deployments/SCALING.md."
+    )
+    workers: PositiveInt | None = Field(
+        None, description="Models, shards or processes for long files at a time; none: one a core."
+    )
+
+    @model_validator(mode="after")
+    def _dask_is_all_there(self) -> Self:
+        if (self.runner == "dask") != (self.dask_address is not None):
+            raise ValueError("--runner dask and --dask-address go together")
+        if self.dask_address is not None and self.workers is not None:
+            raise ValueError("--workers is not for --runner dask: start as many `dask worker` as there shall be")
+        return self
+
+
 class AcquireConfig(SeededConfig):
     """Get the raw listings into data/raw."""
 
     source: str = Field(
-        "sample", description="sample, kaggle, or the path of a folder or zip file with per-genre CSVs."
+        "sample",
+        description="sample, kaggle, or the path or s3:// address of a folder or zip file with per-genre CSVs.",
     )
     sample: SampleConfig = Field(SampleConfig(), description="The embedded sample, where it is the source.")
     download: DownloadConfig = Field(DownloadConfig(), description="Downloads from Kaggle and Google Drive.")
@@ -80,7 +110,7 @@ class AcquireFlowConfig(AcquireConfig):
     plan: bool = Field(False, description="Only say what a crawl would ask of whom and for how long; fetch nothing.")
 
 
-class PrepareConfig(PresetConfig):
+class PrepareConfig(PresetConfig, RunnerConfig):
     """Clean, annotate and split what is in data/raw."""
 
     source: str | None = Field(
@@ -95,13 +125,28 @@ class PrepareConfig(PresetConfig):
     start_from: Literal["listings", "clean_data", "conllu_data"] = Field(
         "listings", description="Begin with the listings, or with what the earlier system had cleaned or tokenised."
     )
+    table: TableConfig | None = Field(
+        None, description="What the columns are of a table of your own, which source names; see docs/own-data.md."
+    )
     clean: CleanConfig = Field(CleanConfig(), description="Cleaning.")
     annotate: AnnotateConfig = Field(AnnotateConfig(), description="Tokens, lemmas and CoNLL-U.")
     split: SplitConfig = Field(SplitConfig(), description="Train, validation and test.")
     skip: tuple[Literal["annotate", "explore"], ...] = Field(
         (), description="Stages to leave out: annotate (models on lemmas need it), explore (pictures of the data)."
     )
-    workers: PositiveInt | None = Field(None, description="Models or shards at a time; none: one a core.")
+
+    @model_validator(mode="after")
+    def _table_is_a_file(self) -> Self:
+        if self.table is None:
+            return self
+        if Path(self.source or "").suffix.lower() not in TABLE_FILES:
+            raise ConfigError(
+                f"table says what the columns of a file are, and source is {self.source or 'not given'}: give --source "
+                "FILE.csv or FILE.parquet"
+            )
+        if self.start_from != "listings" or self.drive or self.crawl.online:
+            raise ConfigError("start_from, drive and crawl.online complete listings; a table of your own has no use")
+        return self
 
 
 class ExploreFlowConfig(FlowConfig):
@@ -110,7 +155,7 @@ class ExploreFlowConfig(FlowConfig):
     explore: ExploreConfig = Field(ExploreConfig(), description="What to draw.")
 
 
-class ModelsConfig(PresetConfig):
+class ModelsConfig(PresetConfig, RunnerConfig):
     """A flow that fits chosen models on the prepared data."""
 
     models: tuple[str, ...] = Field((), description="Names or globs of models; empty: the preset's.")
@@ -121,8 +166,6 @@ class ModelsConfig(PresetConfig):
     genres: tuple[str, ...] = Field((), description="Genres to tell, such as Horror; empty: all.")
     without_genres: tuple[str, ...] = Field((), description="Genres not to tell, such as Drama.")
     evaluate: EvaluateConfig = Field(EvaluateConfig(), description="How each model's decision rule is chosen.")
-    runner: Literal["thread", "process"] = Field("thread", description="Models in threads or in own processes.")
-    workers: PositiveInt | None = Field(None, description="Models or shards at a time; none: one a core.")
     experiment: str = Field("genreflow", min_length=1, description="Name of the MLflow experiment.")
 
     @model_validator(mode="after")
@@ -234,8 +277,22 @@ class PipelineConfig(TrainConfig, PrepareConfig, AcquireConfig, ExploreFlowConfi
     """Everything: acquire, clean, annotate, split, explore, train, evaluate, compare, promote."""
 
     source: str = Field(
-        "sample", description="sample, kaggle, or the path of a folder or zip file with per-genre CSVs."
+        "sample",
+        description="sample, kaggle, a folder or zip file of per-genre CSVs, by its path or as s3://bucket/..., or the "
+        "path of a CSV or parquet file that table maps.",
     )
+
+    @model_validator(mode="after")
+    def _models_have_fields_to_read(self) -> Self:
+        if self.table is None or self.table.fields:
+            return self
+        chosen = choose_models(self.models, self.model_params, self.own_models)
+        if reading := [model.name for model in chosen if isinstance(model, ModelSpec) and model.reads_fields]:
+            raise ConfigError(
+                f"{', '.join(reading)}: models on fields, and the table has none. Name columns as table.fields, or "
+                "leave them out of --models"
+            )
+        return self
 
 
 class CompareConfig(ChampionConfig):
@@ -270,20 +327,25 @@ class CompareConfig(ChampionConfig):
         return not self.chooses_runs if self.promotion.enabled is None else self.promotion.enabled
 
 
-class PredictConfig(FlowConfig):
+class PredictConfig(RunnerConfig):
     """Say the genres of new descriptions."""
 
     text: str | None = Field(None, description="A description to classify.")
     title: str | None = Field(None, description="Its title.")
-    input: Path | None = Field(None, description="CSV with movie_id, description and optionally movie_name and fields.")
-    output: Path | None = Field(None, description="CSV to write: movie_id, genres and one score a genre.")
+    input: str | None = Field(
+        None,
+        description="CSV or parquet file with movie_id, description and optionally movie_name and fields, or a folder "
+        "of them, of which what is new is predicted; a path or s3://bucket/...",
+    )
+    output: str | None = Field(
+        None, description="CSV or parquet file, or folder, to write: movie_id, genres and one score a genre."
+    )
     model: str = Field("champion", description="champion, or an MLflow model address such as models:/name/1.")
     rule: str | None = Field(
         None,
         description="A stored decision rule (per-genre, expected-jaccard, ...), threshold=0.3, top=2, or thresholds of "
         "genres, Drama=0.6,Horror=0.3; none: the one stored as the model's best.",
     )
-
     precision: Precision = Field(
         "float32", description="Of fine-tuned encoders; int8 is several times as fast and differs a little."
     )
@@ -301,7 +363,14 @@ class PredictConfig(FlowConfig):
             raise ValueError("--input and --output go together")
         if self.explained is not None and not self.explain:
             raise ValueError("--explained is where --explain writes; give both")
+        if self.explain and self.reads_folder:
+            raise ValueError("--explain explains --text or the first rows of a file, not a folder")
         return self
+
+    @property
+    def reads_folder(self) -> bool:
+        """Whether the input is a folder of files."""
+        return self.input is not None and is_place(self.input)
 
 
 def part(config: FlowConfig, config_type: type[Config]) -> Config:
@@ -334,10 +403,23 @@ def load_preset(name: str) -> dict[str, Any]:
     if not path.is_file():
         names = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.yaml")))
         raise ConfigError(f"no preset {name!r} ({path} does not exist); there are: {names}")
-    preset = read_yaml(path)
+    preset = read_options(path)
     if strangers := sorted(set(preset) - set(PipelineConfig.model_fields) | {"preset"} & set(preset)):
         raise ConfigError(f"{path}: a preset cannot set {', '.join(strangers)}; see flows/full_pipeline.py --help")
     return preset
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """Return the options in a YAML file; a file or folder that it names as its source starts from its own folder.
+
+    Raises:
+        ConfigError: the file cannot be read or holds no mapping.
+    """
+    options = read_yaml(path)
+    source = options.get("source")
+    if isinstance(source, str) and source not in NAMED_SOURCES:
+        options["source"] = os.path.normpath(path.absolute().parent / Path(source).expanduser())
+    return options
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

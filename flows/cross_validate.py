@@ -16,7 +16,7 @@ from typing import Any
 from prefect import flow
 from prefect.futures import PrefectFuture, as_completed
 
-from flows.runtime import exclusive, pipeline_run, task_runner
+from flows.runtime import check_cluster, exclusive, pipeline_run, task_runner
 from flows.steps import ModelChain
 from flows.train import raise_failures, recorded_failure
 from tasks.evaluate.task import evaluate_folds
@@ -55,9 +55,10 @@ def cross_validate(config: CrossValidateConfig) -> None:
         ModelsFailedError: some models failed; the others are scored and logged.
     """
     tags = {"flow": "cross-validation", "preset": config.preset}
+    check_cluster(config)
     with exclusive(data_paths()), pipeline_run(config, data_paths(), tags) as run:
-        runner = task_runner(config.runner, config.workers)
-        failures = fit_folds.with_options(task_runner=runner)(config, run)
+        with task_runner(config) as runner:
+            failures = fit_folds.with_options(task_runner=runner)(config, run)
         finished = [name for name, failure in failures.items() if failure is None]
         if finished:
             sys.stdout.write(tabulate_folds([data_paths().cross_validation / name for name in finished]))

@@ -24,6 +24,8 @@ def print_explained(classifier: GenreClassifier, movies: pl.DataFrame, config: P
     target = config.explained or data_paths().results / "explained.html"
     table = write_page(classifier, movies, config.rule, target)
     console = Console(highlight=False)
+    if table.filter(pl.col("source").is_in(TEXTS), pl.col("contribution") != 0).is_empty():
+        console.print("\nNo word of the text says anything to the model.", soft_wrap=True)
     for texts in texts_of(movies):
         for (genre,), rows in table.group_by("genre", maintain_order=True):
             console.print(Text(f"\n{genre}", style="bold"), Text(say_reasons(rows)), sep="\n", soft_wrap=True)

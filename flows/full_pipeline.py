@@ -12,10 +12,18 @@ from flows.compare import compare
 from flows.config import ChampionConfig, CompareConfig, ExploreFlowConfig, PrepareConfig, part
 from flows.explore import explore
 from flows.prepare import prepare
-from flows.runtime import exclusive, pipeline_run
+from flows.runtime import check_cluster, exclusive, pipeline_run
 from flows.train import raise_failures, train_models
 from tasks.paths import data_paths
 from tasks.tracking.task import log_stages
+
+
+def what_to_explore(config: PipelineConfig) -> ExploreFlowConfig:
+    """Return what to explore; of a table of one's own that is the clean data, since the raw part is about listings."""
+    chosen = part(config, ExploreFlowConfig)
+    if config.table is None:
+        return chosen
+    return chosen.model_copy(update={"explore": chosen.explore.model_copy(update={"of": "clean"})})
 
 
 @flow(name="full-pipeline", flow_run_name="full pipeline {config.preset}", persist_result=False)
@@ -27,10 +35,11 @@ def full_pipeline(config: PipelineConfig) -> None:
     """
     source = config.source if config.start_from == "listings" else config.start_from
     tags = {"source": source, "preset": config.preset}
+    check_cluster(config)
     with exclusive(data_paths()), pipeline_run(config, data_paths(), tags) as run:
         log_stages(run, prepare(part(config, PrepareConfig)))
         if "explore" not in config.skip:
-            explored = explore(part(config, ExploreFlowConfig))
+            explored = explore(what_to_explore(config))
             log_stages(run, explored, [file for result in explored for file in result.folder.rglob("*.*")])
         failures = train_models(config, run)
         compare(CompareConfig(**dict(part(config, ChampionConfig))))

@@ -1,4 +1,4 @@
-"""The genres of new descriptions: `python flows/predict.py --text "..."`, or `--input FILE.csv --output OUT.csv`."""
+"""The genres of new descriptions: `python flows/predict.py --text "..."`, or `--input FILE_OR_FOLDER --output ...`."""
 
 import sys
 
@@ -40,25 +40,61 @@ def predict_or_answer(config: PredictConfig) -> int:
 if __name__ == "__main__":
     raise SystemExit(run_command(PredictConfig, predict_or_answer))
 
+import logging
+from pathlib import Path, PurePath
+
 from prefect import flow
 
-from tasks.errors import ConfigError
-from tasks.models.task import explain_file, predict_file
+from flows.runtime import check_cluster, core_count
+from tasks.errors import ConfigError, GenreflowError
+from tasks.models.prediction.predict_file import Choices
+from tasks.models.task import explain_file, predict_file, predict_folder
 from tasks.tracking.task import fetch_classifier
+
+logger = logging.getLogger(__name__)
+
+
+class FilesFailedError(GenreflowError):
+    """Some files could not be predicted; the others were."""
 
 
 @flow(name="predict", persist_result=False)
 def predict(config: PredictConfig) -> int:
-    """Score a CSV file with the champion or another model, explain its first rows if asked to; return how many it has.
+    """Score a file, or what is new in a folder, with the champion or another model; return the number of rows.
+
+    The first rows of a file are explained if that is asked for.
 
     Raises:
-        ConfigError: no file is given.
+        ConfigError: no input is given, or Dask's workers cannot take part.
+        FilesFailedError: some files of a folder could not be predicted.
     """
     if config.input is None or config.output is None:
-        raise ConfigError("give --input and --output: CSV files to read and to write")
+        raise ConfigError("give --input and --output: files or folders to read and to write")
+    check_cluster(config)
     model_folder = fetch_classifier(config.model)
-    n_rows = predict_file(model_folder, config.input, config.output, config.rule, config.precision)
+    choices = Choices(config.rule, config.precision, config.workers or core_count(), config.dask_address)
+    if config.reads_folder:
+        return predict_what_is_new(model_folder, config.input, config.output, choices)
+    n_rows = predict_file(model_folder, config.input, config.output, choices)
     if config.explain:
-        page = config.explained or config.output.with_suffix(".explained.html")
+        beside = config.output.removesuffix(PurePath(config.output).suffix) + ".explained.html"
+        page = str(config.explained or beside)
         explain_file(model_folder, config.input, page, config.rule, config.explain_rows)
+    return n_rows
+
+
+def predict_what_is_new(model_folder: Path, source: str, target: str, choices: Choices) -> int:
+    """Score what is new in a folder and say how much that was; return the number of rows.
+
+    Raises:
+        FilesFailedError: some files could not be predicted.
+    """
+    result = predict_folder(model_folder, source, target, choices)
+    n_rows = sum(result.rows.values())
+    logger.info(
+        "predict: %d files with %s rows, %d up to date, %d left out",
+        len(result.rows), f"{n_rows:,}", len(result.unchanged), len(result.mistakes),
+    )  # fmt: skip
+    if result.mistakes:
+        raise FilesFailedError("these files could not be predicted:\n  " + "\n  ".join(result.mistakes.values()))
     return n_rows

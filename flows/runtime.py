@@ -14,14 +14,17 @@ from typing import Any
 from filelock import FileLock, Timeout
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
-from flows.config import FlowConfig
+from flows.command_line import ENVIRONMENT
+from flows.config import FlowConfig, RunnerConfig
 from flows.stopping import at_stop
+from tasks import cluster
 from tasks.errors import DataError, GenreflowError
 from tasks.paths import DataPaths
 from tasks.redaction import SafeFormatter
 from tasks.stage import config_dict
 from tasks.tracking import runs
 from tasks.tracking.runs import PipelineRun, start_pipeline_run
+from tasks.worker_check import check_workers
 
 logger = logging.getLogger(__name__)
 
@@ -81,11 +84,38 @@ def core_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def task_runner(kind: str, workers: int | None) -> TaskRunner[Any]:
-    """Return the runner that models are submitted to, with as many threads or processes as asked, or as cores."""
-    count = workers or core_count()
-    logger.info("models run in %s %s", count, "threads" if kind == "thread" else "processes")
-    return ThreadPoolTaskRunner(max_workers=count) if kind == "thread" else ProcessPoolTaskRunner(max_workers=count)
+@contextlib.contextmanager
+def task_runner(config: RunnerConfig) -> Iterator[TaskRunner[Any]]:
+    """Give the runner that models are submitted to: as many threads or processes as asked, or as cores; or Dask.
+
+    Raises:
+        ConfigError: Dask's workers cannot take part; see `tasks.worker_check`.
+    """
+    if config.dask_address is not None:
+        count = check_cluster(config)
+        from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415 - an extra, and not needed by who has no cluster
+
+        logger.info("models run on %s workers of %s", count, config.dask_address)
+        with cluster.forwarded_log(config.dask_address):
+            yield DaskTaskRunner(address=config.dask_address)
+        return
+    count, is_thread = config.workers or core_count(), config.runner == "thread"
+    logger.info("models run in %s %s", count, "threads" if is_thread else "processes")
+    yield (ThreadPoolTaskRunner if is_thread else ProcessPoolTaskRunner)(max_workers=count)
+
+
+def check_cluster(config: RunnerConfig) -> int:
+    """Make sure, before any work, that Dask's workers can take part; return how many there are, 0 without Dask.
+
+    They take over what the command line set for Prefect and MLflow, as child processes would.
+
+    Raises:
+        ConfigError: they cannot; see `tasks.worker_check`.
+    """
+    if config.dask_address is None:
+        return 0
+    inherited = {name: os.environ[name] for name in ENVIRONMENT if name in os.environ}
+    return check_workers(config.dask_address, inherited)
 
 
 @contextlib.contextmanager

@@ -91,6 +91,8 @@ class Steps:
         chain.submit(log_model, run=self.run, name=chain.model.name, run_id=chain.run_id, folder=chain.folder)
 
     def _threads_of_encoders(self) -> int:
+        if self.config.runner == "dask":
+            return 1  # how many work at a time on a machine is for who starts its workers to say
         n_encoders = sum(isinstance(chain.model, TransformerSpec) for chain in self.chains.values())
         return max(1, core_count() // min(self.config.workers or core_count(), n_encoders))
 

@@ -7,15 +7,19 @@ if __name__ == "__main__":
     raise SystemExit(run_command(TrainConfig, "flows.train:train"))
 
 import itertools
+import logging
 import traceback
 from dataclasses import replace
+from typing import Any
 
 from prefect import flow
+from prefect.futures import PrefectFuture
 
-from flows.runtime import exclusive, pipeline_run, task_runner
+from flows.runtime import check_cluster, exclusive, pipeline_run, task_runner
 from flows.steps import ModelChain, Steps, submit_staggered, train_choices
+from tasks import cluster
 from tasks.errors import ModelError
-from tasks.models.choose import choose_models, is_encoded, names_of_late, within_budget
+from tasks.models.choose import choose_models, is_encoded, names_of_late, say_models, within_budget
 from tasks.models.features import read_genres
 from tasks.models.spec import EnsembleSpec, ModelSpec, features_of
 from tasks.models.task import build_features
@@ -26,6 +30,8 @@ from tasks.tracking.last_run import LoggedModel, save_last_run
 from tasks.tracking.runs import PipelineRun, log_data, start_model_run
 from tasks.tracking.task import record_failure
 
+logger = logging.getLogger(__name__)
+
 
 class ModelsFailedError(ModelError):
     """Some models failed; the others are trained, scored and logged."""
@@ -34,20 +40,22 @@ class ModelsFailedError(ModelError):
 @flow(name="train", persist_result=False)
 def train(config: TrainConfig) -> None:
     """Train, score and log the chosen models on the prepared data, as a pipeline run of their own."""
+    check_cluster(config)
     with exclusive(data_paths()), pipeline_run(config, data_paths(), {"preset": config.preset}) as run:
         raise_failures(train_models(config, run))
 
 
 def train_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
     """Run the models on the runner that the configuration names; return the error of each model that failed."""
-    runner = task_runner(config.runner, config.workers)
-    return fit_models.with_options(task_runner=runner)(config, run)
+    with task_runner(config) as runner:
+        return fit_models.with_options(task_runner=runner)(config, run)
 
 
 @flow(name="fit models", persist_result=False)
 def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
     """Submit every model's tasks, what waits longest last, so that no worker waits for another while there is work."""
     chosen = within_budget(choose_models(config.models, config.model_params, config.own_models), config.budget_minutes)
+    logger.info("train: %s", say_models(chosen, config.models))
     chosen_genres(read_genres(data_paths()), train_choices(config))  # a typo is told before anything is fitted
     run = replace(run, tags=run.tags | log_data(run, data_paths()))
     singles = [model for model in chosen if isinstance(model, ModelSpec)]
@@ -105,11 +113,20 @@ def first_error(chain: ModelChain) -> BaseException | None:
     for future in chain.futures:
         future.wait()
         if not future.state.is_completed():
+            if (lost := lost_by_runner(future)) is not None:
+                return lost
             if future.state.is_pending():
                 return ModelError("not started, because something that it needs failed")
             result = future.state.result(raise_on_failure=False)
             return result if isinstance(result, BaseException) else ModelError(str(future.state))
     return None
+
+
+def lost_by_runner(future: PrefectFuture[Any]) -> BaseException | None:
+    """Return why a task has not come to an end of its own: its workers died, or could not read what they got."""
+    wrapped = getattr(future, "wrapped_future", None)
+    error = None if wrapped is None or future.state.is_final() else wrapped.exception()
+    return None if error is None else cluster.loss(error)
 
 
 def raise_failures(failures: dict[str, str]) -> None:

@@ -29,6 +29,10 @@ class WorkerError(GenreflowError):
     """A worker process died before its work was done."""
 
 
+class StorageError(GenreflowError):
+    """Object storage refuses, does not answer, or lacks what was asked for."""
+
+
 class CrawlBusyError(GenreflowError):
     """Another crawl writes to the same journal."""
 

@@ -64,7 +64,7 @@ class DataPaths:
 
     @property
     def clean_csv(self) -> Path:
-        """The cleaned table for spreadsheets and other tools."""
+        """The cleaned table for other tools; texts as they are, so that spreadsheets may take some for formulas."""
         return self.clean / "clean_data.csv"
 
     @property

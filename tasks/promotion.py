@@ -5,13 +5,16 @@ A foundation: tracking says who is champion, the report judges, and tracking doe
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 PromotionMetric = Literal[
     "jaccard", "f1_samples", "f1_micro", "f1_macro", "f1_weighted", "exact_match", "hamming_loss", "balanced_accuracy"
 ]
+
+
+REGISTERED_NAME: Final = "movie-genre-classifier"
 
 
 class PromotionConfig(BaseModel):
@@ -25,6 +28,11 @@ class PromotionConfig(BaseModel):
     metric: PromotionMetric = Field("jaccard", description="What the challenger must be better by, on the test movies.")
     level: float = Field(0.95, gt=0, lt=1, description="Of the interval of the difference, which must be above zero.")
     min_f1_macro: float = Field(0.1, ge=0, le=1, description="Macro F1 on test that a champion has at least.")
+    registered_model: str = Field(
+        REGISTERED_NAME,
+        pattern="^[^/:@]+$",
+        description="MLflow registered model whose champion is challenged; another kind of data wants one of its own.",
+    )
     replace_other_data: Literal["sample", "always", "never"] = Field(
         "sample",
         description="Which champions of other test movies, with whom nothing can be compared, give way: those of the "

@@ -57,6 +57,7 @@ MOVIES: Final = pl.Schema(
         "votes": pl.Int64(),
         "directors": pl.List(pl.String()),
         "stars": pl.List(pl.String()),
+        "own_fields": pl.List(pl.String()),  # "name=value" of further columns that a table of one's own names
     }
 )
 
@@ -112,7 +113,8 @@ EXPLANATIONS: Final = pl.Schema(
         "method": pl.String(),  # "exact", "integrated-gradients", "shapley", or "mixed" of several
         "base": pl.Float64(),  # log-odds of the genre when nothing of the movie is known
         "value": pl.Float64(),  # log-odds of the score
-        # "movie_name", "description", "director", "star", "certificate", "year", "runtime"; "rest" is no piece's own
+        # "movie_name", "description", "director", "star", "certificate", "year", "runtime" or the name of an own field;
+        # "rest" is no piece's own
         "source": pl.String(),
         "start": pl.Int32(),  # of the piece in that text of the movie; null where it is no span of it
         "end": pl.Int32(),  # the character after the last one

@@ -46,6 +46,10 @@ class Settings(BaseSettings):
         {}, description='Headers that give you access to IMDb\'s GraphQL schema, as JSON: {"x-api-key": "..."}.'
     )
 
+    notify_url: SecretStr | None = Field(
+        None, description="Address that the Prefect server posts one JSON object to when a run fails or crashes."
+    )
+
     @property
     def tracking_uri(self) -> str:
         """The MLflow address in force, password and all: `MLFLOW_TRACKING_URI`, or a SQLite file under `mlruns_dir`."""

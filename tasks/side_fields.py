@@ -1,4 +1,4 @@
-"""Side fields of a listing out of their texts. Owns the expressions that parse them; knows no file and no model.
+"""Side fields out of their texts. Owns the expressions that parse them; knows no file and no model.
 
 A foundation: cleaning parses whole listings, models parse what they are given to classify, in the same way. A text
 that cannot be parsed becomes null.
@@ -26,6 +26,12 @@ def runtime_min(raw: pl.Expr) -> pl.Expr:
     besides = _count(raw.str.extract(_HOURS, 2)).fill_null(0)
     total = pl.coalesce(_count(raw.str.extract(_MINUTES)), 60 * hours + besides)
     return total.cast(pl.Int32, strict=False).replace(0, None)
+
+
+def own(name: str, raw: pl.Expr) -> pl.Expr:
+    """Write a column of a user's own table as `name=value`, spaces made single; a blank value is null."""
+    value = raw.str.replace_all(r"\s+", " ").str.strip_chars(" ")
+    return pl.when(value != "").then(pl.concat_str(pl.lit(f"{name}="), value))
 
 
 def _count(digits: pl.Expr) -> pl.Expr:

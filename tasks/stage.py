@@ -6,13 +6,14 @@ the sidecar that vouches for them comes last. A killed run therefore leaves eith
 next run writes again, never a half.
 """
 
+import contextlib
 import hashlib
 import json
 import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -121,6 +122,23 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     _sync(temporary)
     temporary.replace(path)
     _sync(path.parent)
+
+
+@contextlib.contextmanager
+def unfinished_file(target: Path) -> Iterator[Path]:
+    """Give a temporary name in a file's folder; what was written there is synced and renamed, or removed on an error.
+
+    The folder is made if need be.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f"{TEMPORARY_PREFIX}{target.name}-{os.getpid()}")
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(target)
+        _sync(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -3,9 +3,11 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tasks import object_storage
 from tasks.paths import DataPaths, data_paths
 from tasks.settings import PROJECT_ROOT, settings
 
@@ -68,3 +70,39 @@ def real_listings() -> Path:
     if not any(REAL_LISTINGS.glob("*.csv")):
         pytest.skip(f"no real listings in {REAL_LISTINGS}: set GENREFLOW_REAL_LISTINGS to a folder of Kaggle CSVs")
     return REAL_LISTINGS
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[str]:
+    """The address of an S3-compatible server on loopback."""
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 - takes seconds to import, and few tests want it
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """An empty bucket named `movies` on it, as boto3 gives it, and settings with which it is reached."""
+    import boto3  # noqa: PLC0415
+
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    nowhere = str(tmp_path / "no-such-file")
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3_server, "AWS_ACCESS_KEY_ID": "who", "AWS_SECRET_ACCESS_KEY": "very-secret",
+        "AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true", "NO_PROXY": "127.0.0.1",
+        "AWS_SHARED_CREDENTIALS_FILE": nowhere, "AWS_CONFIG_FILE": nowhere,
+    }.items():  # fmt: skip
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # which remembers the credentials of an earlier test
+    object_storage._client.cache_clear()
+    made = boto3.Session().resource("s3").Bucket("movies")
+    made.create()
+    yield made
+    made.objects.all().delete()
+    made.delete()
+    object_storage._client.cache_clear()

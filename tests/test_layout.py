@@ -50,4 +50,4 @@ def test_help_loads_nothing_heavy_and_shows_defaults(path, tmp_path):
     code, modules = json.loads(last)
     assert code == 0
     assert "(default: False)" in " ".join(text.split())
-    assert not {"prefect", "mlflow", "torch", "spacy", "sklearn", "matplotlib", "pandas"} & set(modules)
+    assert not {"prefect", "mlflow", "torch", "spacy", "sklearn", "matplotlib", "pandas", "gradio"} & set(modules)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.acquire.archive import list_archive, unpack_archive
+from tasks.acquire.bucket import fetch_objects
 from tasks.acquire.config import DownloadConfig, SampleConfig
 from tasks.acquire.csv_header import check_header
 from tasks.acquire.download import Downloader
@@ -18,6 +19,7 @@ from tasks.acquire.manifest import summarise
 from tasks.acquire.raw_folder import divide_by_owner, make_room
 from tasks.acquire.sample import write_sample
 from tasks.acquire.sample_genres import GENRE_FILES
+from tasks.addresses import in_storage
 from tasks.errors import SourceError
 from tasks.paths import DataPaths
 from tasks.stage import Stage, StageResult, config_dict, run_stage
@@ -48,24 +50,28 @@ def acquire_listings(
 
     Args:
         paths: the data folder.
-        source: `sample`, `kaggle`, a folder of per-genre CSVs (`data/raw` itself is used in place), or a zip of them.
+        source: `sample`, `kaggle`, a folder of per-genre CSVs (`data/raw` itself is used in place), or a zip of them;
+            both also as `s3://bucket/folder/` and `s3://bucket/name.zip`.
         sample: the size of the embedded sample.
         seed: of the embedded sample; other sources ignore both.
-        download: patience of the download from Kaggle; other sources ignore it.
+        download: patience of the download from Kaggle; of object storage its `max_bytes` alone.
 
     Returns:
         Counts: `source`, `label`, `files`, `bytes`, and for the sample also `movies`, `rows`, `rows_by_file`, `flaws`.
-        For `kaggle` also `download`: how many files were `fetched`, `resumed` and `skipped` by this call, and their
-        `bytes`; that is not part of the stage's record, which says the same whichever way the zip came.
+        For `kaggle` and object storage also `download`: how many files were `fetched`, `resumed` and `skipped` by this
+        call, and their `bytes`; that is not part of the stage's record, which says the same whichever way they came.
 
     Raises:
         DownloadError: Kaggle refuses, or the transfer failed; a later call continues it.
+        StorageError, DataError, ConfigError: as `fetch_objects`.
         SourceError: the source does not exist or is not in the expected form, or `data/raw` holds CSVs of the user.
     """
     if source == "sample":
         origin = _embedded_sample(sample, seed)
     elif source == "kaggle":
         origin = _kaggle(paths, download or DownloadConfig())
+    elif in_storage(source):
+        origin = _objects(paths, source, download or DownloadConfig())
     else:
         origin = _find_source(source, paths.raw)
     _protect_files_of_user(paths.raw, in_place=not origin.names)
@@ -112,13 +118,16 @@ def _find_source(source: str, raw: Path) -> Source:
         raise SourceError(
             f"{error.filename or path} cannot be read: {error.strerror}. Check its permissions."
         ) from error
-    if path.suffix.lower() == ".csv" and path.is_file():
-        raise SourceError(f"{path} is a single file. Pass its folder: `--source {path.parent}`.")
+    if path.suffix.lower() in (".csv", ".parquet") and path.is_file():
+        raise SourceError(
+            f"{path} is a single file. Pass its folder: `--source {path.parent}`; or, if it is a table of your own, "
+            "say what its columns are, as docs/own-data.md tells."
+        )
     if path.is_file():
         return _zip("zip", path)
     raise SourceError(
         f"There is no source {source!r}. Expected is `sample`, `kaggle`, a folder of per-genre CSVs, or a zip of "
-        f"them (from {DATASET_PAGE}). Relative paths start from {Path.cwd()}."
+        f"them (from {DATASET_PAGE}), both also as s3://.... Relative paths start from {Path.cwd()}."
     )
 
 
@@ -126,6 +135,13 @@ def _kaggle(paths: DataPaths, config: DownloadConfig) -> Source:
     _protect_files_of_user(paths.raw, in_place=False)  # said before the download, not after
     fetched = fetch_archive(paths, Downloader(config))
     return replace(_zip("kaggle", fetched.path), downloads=summarise([fetched]))
+
+
+def _objects(paths: DataPaths, address: str, config: DownloadConfig) -> Source:
+    _protect_files_of_user(paths.raw, in_place=False)  # said before the download, not after
+    path, files = fetch_objects(paths, address, config)
+    found = _folder(path, paths.raw) if path.is_dir() else _zip("zip", path)
+    return replace(found, kind="s3", label=address, downloads=summarise(files))
 
 
 def _zip(kind: str, path: Path) -> Source:

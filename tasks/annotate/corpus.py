@@ -3,6 +3,7 @@
 import logging
 import shutil
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -13,21 +14,31 @@ from tasks import language, schema
 from tasks.annotate.companion import CompanionWriter
 from tasks.annotate.config import AnnotateConfig
 from tasks.annotate.shard import READ_COLUMNS, Shard, annotate_shard, read_companion
+from tasks.cluster import spread
 from tasks.errors import ConfigError, DataError
 from tasks.paths import DataPaths
-from tasks.processes import map_in_order
 from tasks.progress import Progress
 from tasks.stage import Stage, StageResult, run_stage
 
 logger = logging.getLogger(__name__)
 
+MapShards = Callable[[Callable[[Shard], Counter[str]], Sequence[Shard]], Iterator[Counter[str]]]
+
 MOVIE_ID_PATTERN: Final = r"^[A-Za-z0-9_.:-]+$"  # a CoNLL-U sentence id has no space and no slash
 
 
-def annotate_movies(paths: DataPaths, config: AnnotateConfig, workers: int) -> StageResult:
+def annotate_movies(
+    paths: DataPaths, config: AnnotateConfig, workers: int, dask_address: str | None = None
+) -> StageResult:
     """Bring the CoNLL-U corpus and its companion up to date with the cleaned movies.
 
     Both keep the order of the movies and are the same, byte for byte, for any number of workers and any shard size.
+
+    Args:
+        paths: the data folder.
+        config: what gives the lemmas, and how large a shard is.
+        workers: processes on this machine.
+        dask_address: of a scheduler on whose workers the shards are annotated instead.
 
     Returns:
         Counts of `documents`, `sentences`, `tokens`, `empty_documents` (no sentence in the corpus, empty lists in the
@@ -52,10 +63,10 @@ def annotate_movies(paths: DataPaths, config: AnnotateConfig, workers: int) -> S
         code=(Path(__file__).parent, Path(language.__file__), Path(schema.__file__)),
         packages=("spacy", config.pipeline, "pyarrow"),  # a pipeline bears the name of its package
     )
-    return run_stage(stage, partial(_build, paths, config, workers))
+    return run_stage(stage, partial(_build, paths, config, partial(spread, workers=workers, address=dask_address)))
 
 
-def _build(paths: DataPaths, config: AnnotateConfig, workers: int, folder: Path) -> Counter[str]:
+def _build(paths: DataPaths, config: AnnotateConfig, map_shards: MapShards, folder: Path) -> Counter[str]:
     height = check_movies(paths.movies)
     shard_folder = folder / "shards"
     shard_folder.mkdir()
@@ -66,7 +77,7 @@ def _build(paths: DataPaths, config: AnnotateConfig, workers: int, folder: Path)
     counts: Counter[str] = Counter()
     progress = Progress("annotate", height)
     with (folder / paths.conllu.name).open("wb") as corpus, CompanionWriter(folder / paths.tokens.name) as companion:
-        for shard, of_shard in zip(shards, map_in_order(annotate_shard, shards, workers), strict=True):
+        for shard, of_shard in zip(shards, map_shards(annotate_shard, shards), strict=True):
             with shard.conllu.open("rb") as part:
                 shutil.copyfileobj(part, corpus, 1 << 20)
             companion.append(read_companion(shard))

@@ -4,6 +4,8 @@ Owns what is counted and the content of the companion; knows no other shard and 
 """
 
 import gc
+import os
+import platform
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -52,6 +54,14 @@ def paused_collector() -> Iterator[None]:
             gc.enable()
 
 
+@contextmanager
+def _renamed(path: Path) -> Iterator[Path]:
+    """Write under a name of this process, then rename: a worker that was given up may write the same shard again."""
+    own = path.with_name(f"{path.name}-{platform.node()}-{os.getpid()}")
+    yield own
+    own.replace(path)
+
+
 @paused_collector()
 def annotate_shard(shard: Shard) -> Counter[str]:
     """Write the shard's part of the corpus and of the companion and return counts.
@@ -64,13 +74,13 @@ def annotate_shard(shard: Shard) -> Counter[str]:
     ids, descriptions, genres = (movies[column].to_list() for column in READ_COLUMNS)
     texts = [normalise_text(description or "") for description in descriptions]
     annotated = list(annotator(shard.pipeline).sentences(texts))
-    with shard.conllu.open("w", encoding="utf-8", newline="\n") as file:
+    with _renamed(shard.conllu) as path, path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(map(format_document, ids, genres, annotated))
     forms = [[token.form for sentence in sentences for token in sentence] for sentences in annotated]
     lemmas = [[token.lemma for sentence in sentences for token in sentence] for sentences in annotated]
     n_sentences = list(map(len, annotated))
     rows = pa.table([ids, genres, forms, lemmas, n_sentences], schema=companion_schema())
-    with pa.ipc.new_file(shard.companion, rows.schema) as file:
+    with _renamed(shard.companion) as path, pa.ipc.new_file(path, rows.schema) as file:
         file.write_table(rows)
     return Counter(
         documents=len(ids),

@@ -16,11 +16,12 @@ logger = logging.getLogger(__name__)
 
 
 @task(name="annotate", cache_policy=NO_CACHE, persist_result=False)
-def annotate(config: AnnotateConfig, workers: int) -> StageResult:
-    """Bring `data/conllu/` up to date with the cleaned movies."""
+def annotate(config: AnnotateConfig, workers: int, dask_address: str | None) -> StageResult:
+    """Bring `data/conllu/` up to date with the cleaned movies, in processes here or on the workers of a scheduler."""
     paths = data_paths()
-    logger.info("annotate: %s with %s, %d workers", paths.movies, config.pipeline, workers)
-    return annotate_movies(paths, config, workers)
+    where = f"workers of {dask_address}" if dask_address else f"{workers} workers"
+    logger.info("annotate: %s with %s, %s", paths.movies, config.pipeline, where)
+    return annotate_movies(paths, config, workers, dask_address)
 
 
 @task(name="extract movies", cache_policy=NO_CACHE, persist_result=False)

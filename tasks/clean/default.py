@@ -53,7 +53,17 @@ def default_profile(excluded_genres: Sequence[str]) -> Profile:
         preference=pl.when(_description.str.contains(placeholders.ANY_PLACEHOLDER))
         .then(0)
         .otherwise(_description.str.replace(placeholders.ANY_TAIL, "").str.len_chars()),
-        movie_rules=(NO_GENRE, _WHOLE_CRAWLED_TEXT, *_TIDY_TEXT, *PLACEHOLDERS, _EMPTY_TEXT),
+        movie_rules=(
+            NO_GENRE,
+            _WHOLE_CRAWLED_TEXT,
+            HTML_ENTITIES,
+            INVISIBLE_CHARACTERS,
+            *_WITHOUT_SITE_MARKS,
+            ODD_SPACES,
+            _TRAILING_ELLIPSIS,
+            *PLACEHOLDERS,
+            _EMPTY_TEXT,
+        ),
         table_rules=(SAME_DESCRIPTION,),
     )
 
@@ -79,19 +89,19 @@ _WHOLE_CRAWLED_TEXT: Final = Change(
         "description_source": pl.when(_crawled_is_plot).then(pl.lit("crawl")).otherwise("description_source"),
     },
 )
-_TIDY_TEXT: Final = (
-    Change(
-        "html_entities",
-        "Mends: '&quot;' is a quotation mark, '&amp;#39;' an apostrophe.",
-        {name: pl.col(name).map_batches(text.unescape_entities, pl.String, is_elementwise=True) for name in _TEXTS},
-        where=_either_text("&", literal=True),
-    ),
-    Change(
-        "invisible_characters",
-        "Mends: controls, soft hyphens, zero-width and direction marks, and U+FFFD for bytes lost, are no text.",
-        {name: pl.col(name).str.replace_all(placeholders.INVISIBLE, "") for name in _TEXTS},
-        where=_either_text(placeholders.INVISIBLE),
-    ),
+HTML_ENTITIES: Final = Change(
+    "html_entities",
+    "Mends: '&quot;' is a quotation mark, '&amp;#39;' an apostrophe.",
+    {name: pl.col(name).map_batches(text.unescape_entities, pl.String, is_elementwise=True) for name in _TEXTS},
+    where=_either_text("&", literal=True),
+)
+INVISIBLE_CHARACTERS: Final = Change(
+    "invisible_characters",
+    "Mends: controls, soft hyphens, zero-width and direction marks, and U+FFFD for bytes lost, are no text.",
+    {name: pl.col(name).str.replace_all(placeholders.INVISIBLE, "") for name in _TEXTS},
+    where=_either_text(placeholders.INVISIBLE),
+)
+_WITHOUT_SITE_MARKS: Final = (
     Change(
         "summary_tail",
         "'See full summary »' is the site's. Mends: however it is spaced, and the text is marked as cut off.",
@@ -108,17 +118,17 @@ _TIDY_TEXT: Final = (
         {"description": _description.str.replace(text.SIGNATURE, "${1}")},
         where=~_is_truncated & _description.str.contains("—", literal=True),
     ),
-    Change(
-        "odd_spaces",
-        "Mends: line breaks, no-break spaces and runs of spaces are one space.",
-        {name: text.tidy_spaces(pl.col(name)) for name in _TEXTS},
-        where=_either_text(text.UNTIDY_SPACE),
-    ),
-    Change(
-        "trailing_ellipsis",
-        "Mends: a text that ends in three dots or an ellipsis was cut off, and is marked so.",
-        {"is_truncated": _is_truncated | _description.str.contains(placeholders.ELLIPSIS)},
-    ),
+)
+ODD_SPACES: Final = Change(
+    "odd_spaces",
+    "Mends: line breaks, no-break spaces and runs of spaces are one space.",
+    {name: text.tidy_spaces(pl.col(name)) for name in _TEXTS},
+    where=_either_text(text.UNTIDY_SPACE),
+)
+_TRAILING_ELLIPSIS: Final = Change(
+    "trailing_ellipsis",
+    "Mends: a text that ends in three dots or an ellipsis was cut off, and is marked so.",
+    {"is_truncated": _is_truncated | _description.str.contains(placeholders.ELLIPSIS)},
 )
 _EMPTY_TEXT: Final = Drop(
     "empty_text",

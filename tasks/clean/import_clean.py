@@ -11,10 +11,10 @@ from typing import Final
 
 import polars as pl
 
-from tasks import genre_lists, placeholders, schema, side_fields
+from tasks import genre_lists, placeholders, side_fields
 from tasks.clean import fields
 from tasks.clean.ledger import Ledger
-from tasks.clean.movies import CODE, note_text_groups, note_unknown_genres, write_json, write_movies
+from tasks.clean.movies import CODE, as_movies, note_text_groups, note_unknown_genres, write_json, write_movies
 from tasks.clean.read import read_table
 from tasks.errors import DataError, SourceError
 from tasks.genre_lists import parse_genres, read_genre_names
@@ -137,4 +137,4 @@ def _as_movies(rows: pl.DataFrame) -> pl.DataFrame:
         is_truncated=description.str.contains(placeholders.ELLIPSIS) | description.str.contains(placeholders.ANY_TAIL),
     )
     people = [side_fields.people(pl.col(name)) for name in fields.LIST_FIELDS]
-    return rows.with_columns(people).select(pl.col(name).cast(dtype) for name, dtype in schema.MOVIES.items())
+    return as_movies(rows.with_columns(people))

@@ -88,9 +88,15 @@ def build_movies(listings: Sequence[Path], crawl: Path | None, profile: Profile,
     ledger.counts["movies_kept"] = movies.height
     people = [side_fields.people(pl.col(name)) for name in fields.LIST_FIELDS]
     sides = _in_slices(sides[movies["place"]], lambda some: some.with_columns(people))
-    movies = movies.hstack(sides).select(pl.col(name).cast(dtype) for name, dtype in schema.MOVIES.items())
+    movies = as_movies(movies.hstack(sides))
     note_unknown_genres(movies, ledger)
     return movies
+
+
+def as_movies(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the columns of `schema.MOVIES`; without own fields each row has an empty list of them."""
+    own = pl.col("own_fields") if "own_fields" in rows.columns else pl.lit([], schema.MOVIES["own_fields"])
+    return rows.with_columns(own_fields=own).select(pl.col(name).cast(dtype) for name, dtype in schema.MOVIES.items())
 
 
 def _in_slices(frame: pl.DataFrame, change: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:

@@ -9,6 +9,8 @@ from prefect.cache_policies import NO_CACHE
 from tasks.clean.config import CleanConfig
 from tasks.clean.import_clean import import_clean_data
 from tasks.clean.movies import clean_movies
+from tasks.clean.table.clean import clean_own_table
+from tasks.clean.table.config import TableConfig
 from tasks.paths import data_paths
 from tasks.stage import StageResult
 
@@ -21,6 +23,15 @@ def clean(config: CleanConfig) -> StageResult:
     result = clean_movies(data_paths(), config)
     counts = result.counts
     logger.info("clean: %d movies of %d rows", counts["movies_kept"], counts["rows_read"])
+    return result
+
+
+@task(name="clean table", task_run_name="clean table", cache_policy=NO_CACHE, persist_result=False)
+def clean_table(source: Path, table: TableConfig, config: CleanConfig) -> StageResult:
+    """Bring the cleaned table up to date with a table of the user's own; see `clean_own_table`."""
+    result = clean_own_table(data_paths(), source, table, config)
+    counts = result.counts
+    logger.info("clean: %d movies of %d rows of %s", counts["movies_kept"], counts["rows_read"], source.name)
     return result
 
 

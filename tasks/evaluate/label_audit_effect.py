@@ -77,25 +77,26 @@ def choose_dropped(train: DataPaths, share: float | None, seed: int) -> StageRes
     return run_stage(stage, build)
 
 
-def measure_effect(with_all: Path, without: Mapping[str, Path], train: DataPaths, results: Path) -> StageResult:
+def measure_effect(with_all: Path, without: Mapping[str, Path], train: DataPaths, home: DataPaths) -> StageResult:
     """Write how much better or worse a model is without the dropped movies, `EFFECT`; the counts hold the findings.
 
     Args:
         with_all: folder of the evaluated model that was trained on all train movies.
         without: folders of those trained without some, by what was dropped: keys of `DROP_FILES`.
         train: the data folder in which `choose_dropped` ran.
-        results: where to write.
+        home: the data folder that was audited; the counts hold the hash of its splits, which tells its data apart.
 
     Raises:
         DataError: the models were not tested on the same movies.
     """
+    splits = hash_file(home.splits)
     predictions = {name: hash_file(folder / PREDICTIONS_FILE) for name, folder in {"all": with_all, **without}.items()}
     stage = Stage(
         name="label_audit_effect",
-        folder=results,
+        folder=home.results,
         outputs=(EFFECT_FILE,),
         inputs=(train.splits, *(train.results / DROP_FILES[name] for name in without)),
-        config={"model": with_all.name, "predictions": predictions},
+        config={"model": with_all.name, "predictions": predictions, "splits": splits},
         code=(TASKS / "evaluate", TASKS / "scores.py"),
         packages=("numpy", "polars"),
     )
@@ -113,6 +114,6 @@ def measure_effect(with_all: Path, without: Mapping[str, Path], train: DataPaths
                 rows.append((with_all.name, name, n_dropped, n_train, metric, *figures, finding))
         table = pl.DataFrame(rows, schema=EFFECT, orient="row")
         table.write_csv(folder / EFFECT_FILE, float_precision=6)
-        return {"findings": table["finding"].to_list()}
+        return {"findings": table["finding"].to_list(), "splits": splits}
 
     return run_stage(stage, build)

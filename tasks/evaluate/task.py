@@ -69,4 +69,4 @@ def evaluate_in(root: Path, model_folder: Path, config: EvaluateConfig = DEFAULT
 @task(name="measure effect", cache_policy=NO_CACHE, persist_result=False)
 def effect_of_dropping(with_all: Path, without: Mapping[str, Path], root: Path) -> StageResult:
     """Write how much better or worse a model is without the movies that were dropped from train."""
-    return measure_effect(with_all, without, DataPaths(root), data_paths().results)
+    return measure_effect(with_all, without, DataPaths(root), data_paths())

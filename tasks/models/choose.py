@@ -68,6 +68,13 @@ def choose_models(
     )
 
 
+def say_models(chosen: Sequence[AnyModel], patterns: Sequence[str]) -> str:
+    """Say how many models were chosen, and which were not asked for but are members of an ensemble that was."""
+    brought = [model.name for model in chosen if not _is_wanted(model.name, patterns)]
+    more = f", {', '.join(brought)} of them as members of an ensemble" if brought else ""
+    return f"{len(chosen)} model{'' if len(chosen) == 1 else 's'}{more}"
+
+
 def _is_wanted(name: str, patterns: Sequence[str]) -> bool:
     wanted = [pattern for pattern in patterns if not pattern.startswith(EXCEPT)] or ["*"]
     unwanted = [pattern.removeprefix(EXCEPT) for pattern in patterns if pattern.startswith(EXCEPT)]

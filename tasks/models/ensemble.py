@@ -27,6 +27,7 @@ class SingleModel(Protocol):
 
     genres: tuple[str, ...]
     precision: Precision
+    own_fields: tuple[str, ...]
 
     @property
     def spec(self) -> ModelSpec | TransformerSpec:
@@ -54,6 +55,11 @@ class EnsembleModel:
         return blend([member.scores(movies) for member in self.members.values()], self.weights)
 
     @property
+    def own_fields(self) -> tuple[str, ...]:
+        """The further columns that members read, of a table of one's own."""
+        return tuple(sorted({name for member in self.members.values() for name in member.own_fields}))
+
+    @property
     def precision(self) -> Precision:
         """How exactly members that are fine-tuned encoders compute scores."""
         return next(iter(self.members.values())).precision
@@ -65,7 +71,13 @@ class EnsembleModel:
 
     def save(self, folder: Path) -> None:
         """Write the weights and every member into a folder that exists."""
-        stored = {"name": self.name, "genres": self.genres, MEMBERS: list(self.members), "weights": self.weights}
+        stored = {
+            "name": self.name,
+            "genres": self.genres,
+            "own_fields": self.own_fields,
+            MEMBERS: list(self.members),
+            "weights": self.weights,
+        }
         (folder / MODEL_FILE).write_text(json.dumps(stored, ensure_ascii=False) + "\n", encoding="utf-8")
         for name, member in self.members.items():
             (folder / MEMBERS / name).mkdir(parents=True)

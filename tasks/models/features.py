@@ -29,6 +29,7 @@ ROOM: Final = Path(__file__).parent
 CODE: Final = (
     ROOM / "features.py",
     ROOM / "inputs.py",
+    ROOM / "own_fields.py",
     ROOM / "representations.py",
     ROOM / "representation",
     ROOM.parent / "side_fields.py",

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tasks.errors import ModelError
-from tasks.models import spec
+from tasks.models import own_fields, spec
 from tasks.models.inputs import read_input
 from tasks.models.precision import Precision
 from tasks.models.representation.kinds import load_vectors, new_vectors, vector_files
+from tasks.models.representations import SideFields
 from tasks.models.scoring.kinds import load_scorer, scorer_files
 from tasks.models.scoring.scorer import Scorer
 from tasks.scores import truth_matrix
@@ -26,6 +27,7 @@ class StoredModel(spec.ModelSpec):
     """The content of `model.json`: the specification with the genres, in the order of the scores' columns."""
 
     genres: tuple[str, ...]
+    own_fields: tuple[str, ...] = ()  # further columns that it reads, of a table of one's own
 
 
 class GenreModel:
@@ -35,6 +37,7 @@ class GenreModel:
         self.spec, self.genres = model, genres
         self.vectors = [new_vectors(representation) for representation in model.representations]
         self.scorer: Scorer | None = None
+        self.own_fields: tuple[str, ...] = ()  # names of further columns to read, beside those that listings have
         self.precision: Precision = "float32"  # whatever it is: only fine-tuned encoders have a choice
 
     def fit(self, movies: pl.DataFrame, seed: int) -> Self:
@@ -50,9 +53,15 @@ class GenreModel:
         """
         movie_genres = movies.get_column("genres").to_list()
         Y = truth_matrix(movie_genres, self.genres, ignored=chain.from_iterable(movie_genres))
+        self.learn_own_fields(movies)
         for vectors, representation in zip(self.vectors, self.spec.representations, strict=True):
             vectors.fit(read_input(movies, self.spec.input, representation), Y, seed)
         return self.fit_vectors(self._transform(movies), Y, seed)
+
+    def learn_own_fields(self, movies: pl.DataFrame) -> None:
+        """Note which further columns the movies have, if the model reads such, to find them in what it is to score."""
+        sides = [each for each in self.spec.representations if isinstance(each, SideFields)]
+        self.own_fields = own_fields.names_of(movies) if any("own" in side.fields for side in sides) else ()
 
     def fit_vectors(self, X: sparse.csr_array, Y: NDArray[np.bool_], seed: int) -> Self:
         """Fit the classifier on vectors that `self.vectors` made before: (movies × features) and (movies × genres)."""
@@ -78,6 +87,7 @@ class GenreModel:
         return self.scorer.scores(X)
 
     def _transform(self, movies: pl.DataFrame) -> sparse.csr_array:
+        movies = own_fields.gather(movies, self.own_fields)
         return side_by_side(
             [
                 vectors.transform(read_input(movies, self.spec.input, representation))
@@ -89,7 +99,7 @@ class GenreModel:
         """Write the fitted model into a folder that exists: JSON and arrays, no pickle."""
         if self.scorer is None:
             raise ModelError(f"model {self.spec.name} is not fitted")
-        stored = StoredModel(**dict(self.spec), genres=self.genres)
+        stored = StoredModel(**dict(self.spec), genres=self.genres, own_fields=self.own_fields)
         (folder / MODEL_FILE).write_text(stored.model_dump_json() + "\n", encoding="utf-8")
         for number, vectors in enumerate(self.vectors):
             vectors_folder(folder, number).mkdir()
@@ -105,7 +115,9 @@ class GenreModel:
         """
         try:
             stored = StoredModel.model_validate_json((folder / MODEL_FILE).read_text(encoding="utf-8"))
-            model = cls(spec.ModelSpec(**{key: value for key, value in stored if key != "genres"}), stored.genres)
+            choices = {key: value for key, value in stored if key in spec.ModelSpec.model_fields}
+            model = cls(spec.ModelSpec(**choices), stored.genres)
+            model.own_fields = stored.own_fields
             model.vectors = [
                 load_vectors(representation, vectors_folder(folder, number))
                 for number, representation in enumerate(stored.representations)

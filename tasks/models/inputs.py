@@ -8,6 +8,7 @@ import polars as pl
 from tasks import side_fields
 from tasks.errors import DataError
 from tasks.language import Pipeline, lemmatise
+from tasks.models import own_fields
 from tasks.models.representations import FieldName, Representation, SideFields
 from tasks.models.spec import InputSpec
 from tasks.models.template import fill_template, placeholders
@@ -91,10 +92,13 @@ def read_fields(movies: pl.DataFrame, fields: Sequence[FieldName]) -> list[str]:
 
     Args:
         movies: typed columns as in the clean table (`year`, `certificate`, `runtime_min`, `directors`, `stars`), or
-            texts as in a listing (`year`, `certificate`, `runtime`, `director`, `star`); any of them may be missing.
+            texts as in a listing (`year`, `certificate`, `runtime`, `director`, `star`), and `own_fields` as in the
+            clean table; any of them may be missing.
         fields: which to read. Runtimes count by the range they are in, in minutes.
     """
-    columns = [_field_lines(movies, field).alias(field) for field in fields]
+    columns = [_field_lines(movies, field).alias(field) for field in fields if field != "own"]
+    if "own" in fields:
+        columns.append(pl.lit(pl.Series("own", own_fields.read_lines(movies), pl.List(pl.String))))
     lines = pl.concat_list(columns).list.unique(maintain_order=True).list.join("\n")
     return movies.with_columns(_lines=lines).get_column("_lines").to_list()
 

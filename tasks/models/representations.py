@@ -10,7 +10,8 @@ from pydantic import Field, PositiveFloat, PositiveInt
 
 from tasks.models.choice import Choice
 
-FieldName = Literal["decade", "year", "certificate", "runtime", "director", "star"]
+# "own" are the further columns that a table of one's own names.
+FieldName = Literal["decade", "year", "certificate", "runtime", "director", "star", "own"]
 
 
 class BagOfWords(Choice):
@@ -49,11 +50,16 @@ class CharacterNgrams(Choice):
 
 
 class SideFields(Choice):
-    """What is known beside the text: one column for each decade, year, certificate, range of runtime and person."""
+    """What is known beside the text: one column for each decade, year, certificate, range of runtime and person.
+
+    Of a table of one's own, also for each value of its further fields and each range of their numbers.
+    """
 
     kind: Literal["side-fields"] = "side-fields"
     fields: tuple[FieldName, ...] = Field(
-        ("decade", "year", "certificate", "runtime", "director", "star"), min_length=1, description="Which fields."
+        ("decade", "year", "certificate", "runtime", "director", "star", "own"),
+        min_length=1,
+        description="Which fields.",
     )
     min_movies: PositiveInt = Field(2, description="Train movies that a value must occur in to be kept.")
     weight: PositiveFloat = Field(0.5, description="Value of a column that applies; tf-idf vectors have length 1.")

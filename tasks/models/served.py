@@ -1,19 +1,27 @@
 """MLflow's door to a served classifier: `_load_pyfunc`, which its pyfunc flavour calls. Owns pandas in and out.
 
-This module and what it imports travel inside the logged model, so that it loads where this project is not installed.
+What a caller sends wrong is told as MLflow tells it, so that its scoring server answers 400 and says why. This module
+and what it imports travel inside the logged model, so that it loads where this project is not installed.
 """
 
+import math
+import threading
+from collections.abc import Container
+from numbers import Real
 from pathlib import Path
 from typing import Any, Final
 
 import pandas as pd
 import polars as pl
+from mlflow.exceptions import MlflowException
 
+from tasks.errors import ConfigError, DataError
 from tasks.hashes import check_hashes
 from tasks.models.classifier import GenreClassifier
 from tasks.models.precision import read_precision
 
-COLUMNS: Final = ("description", "movie_name", "year", "certificate", "runtime", "director", "star")
+TEXTS: Final = ("description", "movie_name", "certificate", "director", "star")
+FIELDS: Final = ("year", "runtime")  # in which a whole number says the same as its digits
 
 
 class ServedClassifier:
@@ -21,26 +29,68 @@ class ServedClassifier:
 
     def __init__(self, classifier: GenreClassifier) -> None:
         self.classifier = classifier
+        self._one_at_a_time = threading.Lock()  # servers call from several threads, and precision is the model's state
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Return `genres` and `score_<Genre>` columns, one row per input row in input order.
+        """Return `genres` and `score_<Genre>` columns, one row per input row in input order; no rows for none.
 
         Args:
-            model_input: column `description`, optionally the others of `COLUMNS`; further columns are ignored.
+            model_input: column `description`, optionally the others of `TEXTS` and `FIELDS` and the model's own fields;
+                further columns are ignored. Values are texts, and null counts as empty; `FIELDS` may be whole numbers,
+                own fields any.
             params: `rule`, a stored decision rule's name or a rule such as `threshold=0.3`, `top=2` or `Drama=0.6`, see
                 `tasks.decision.parse.parse_rule`; empty or absent is the chosen one. `precision`, float32 or int8, see
                 `tasks.models.precision`; empty or absent is float32.
+
+        Raises:
+            MlflowException: INVALID_PARAMETER_VALUE; a value is neither text nor null, there is no column
+                `description`, or no such rule or precision.
         """
-        columns = {name: _texts(model_input[name]) for name in COLUMNS if name in model_input}
-        movies = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
         given = params or {}
-        self.classifier.model.precision = read_precision(given.get("precision") or "float32")
-        predicted = self.classifier.predict(movies, given.get("rule") or None)
+        try:
+            own = self.classifier.model.own_fields
+            known = dict.fromkeys((*TEXTS, *FIELDS, *own))
+            columns = {name: _texts(name, model_input[name], own) for name in known if name in model_input}
+            movies = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+            precision = read_precision(given.get("precision") or "float32")
+            with self._one_at_a_time:
+                self.classifier.model.precision = precision
+                predicted = self.classifier.predict(movies, given.get("rule") or None)
+        except (ConfigError, DataError) as error:
+            raise MlflowException.invalid_parameter_value(str(error)) from error
         return pd.DataFrame({name: predicted.get_column(name).to_numpy() for name in predicted.columns})
 
 
-def _texts(column: "pd.Series[Any]") -> list[str | None]:
-    return [None if pd.isna(value) else str(value) for value in column]
+def _texts(name: str, column: "pd.Series[Any]", own: Container[str]) -> list[str | None]:
+    if name in own:  # which may hold any numbers
+        column = column.map(lambda value: str(value) if isinstance(value, float) and value % 1 > 0 else value)
+    may_be_number = name not in TEXTS
+    return [_text(value, f"{name}, row {row}", may_be_number) for row, value in enumerate(column, start=1)]
+
+
+def _text(value: Any, where: str, may_be_number: bool) -> str | None:
+    """Return a value as text, None where there is none.
+
+    Raises:
+        DataError: it is something else; the message says where.
+    """
+    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
+    if value is None or value is pd.NA or (number is not None and math.isnan(number)):
+        return None
+    if isinstance(value, str):
+        return _encodable(value, where)
+    if may_be_number and number is not None and number.is_integer():
+        return str(int(number))  # a column of whole numbers with gaps comes as floats
+    expected = "a text, a whole number or null" if may_be_number else "a text or null"
+    raise DataError(f"{where}: expected {expected}, not {value!r:.80}")
+
+
+def _encodable(text: str, where: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"{where}: half a surrogate pair at character {error.start + 1}; send UTF-8") from error
+    return text
 
 
 def _load_pyfunc(path: str) -> ServedClassifier:

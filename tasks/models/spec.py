@@ -38,6 +38,11 @@ class ModelSpec(Choice):
     classifier: Classifier
     imbalance: Imbalance = Imbalance()
 
+    @property
+    def reads_fields(self) -> bool:
+        """Whether it reads what is known beside the text."""
+        return any(isinstance(representation, SideFields) for representation in self.representations)
+
     @model_validator(mode="after")
     def _classifier_can_treat_imbalance(self) -> Self:
         if not self.imbalance.is_none and not self.classifier.treats_imbalance:

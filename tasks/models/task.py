@@ -6,14 +6,18 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
+from tasks.addresses import open_place, split_address
+from tasks.errors import DataError
 from tasks.models import blend, cross_validation, elsewhere, fine_tuned, genre_profiles, tree_outline
 from tasks.models import features as feature_stage
-from tasks.models import predict_file as prediction
 from tasks.models import train as train_stage
 from tasks.models import trial as trial_stage
 from tasks.models.explain import stages as explaining
 from tasks.models.explain.write_page import explain_file as explain_rows
-from tasks.models.precision import Precision
+from tasks.models.prediction import predict_file as prediction
+from tasks.models.prediction import predict_folder as prediction_of_folder
+from tasks.models.prediction.predict_file import Choices
+from tasks.models.prediction.predict_folder import FolderResult
 from tasks.models.spec import EnsembleSpec, FeaturesSpec, ModelSpec, SingleModel, TransformerSpec
 from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
@@ -104,15 +108,27 @@ def outline_tree(model_folder: Path) -> StageResult | None:
 
 
 @task(name="predict file", cache_policy=NO_CACHE, persist_result=False)
-def predict_file(model_folder: Path, source: Path, target: Path, rule: str | None, precision: Precision) -> int:
-    """Score a CSV file; return the number of rows."""
-    return prediction.predict_file(model_folder, source, target, rule, precision)
+def predict_file(model_folder: Path, source: str, target: str, choices: Choices) -> int:
+    """Score a file, given by its address as is the one to write; return the number of rows."""
+    (place, name), (target_place, target_name) = split_address(source), split_address(target)
+    if (place, name) == (target_place, target_name):
+        raise DataError(f"{source} is both what to read and what to write; give another file to write")
+    with place.reading(name) as read, target_place.writing(target_name) as written:
+        return prediction.predict_file(model_folder, read, written, choices)
+
+
+@task(name="predict folder", cache_policy=NO_CACHE, persist_result=False)
+def predict_folder(model_folder: Path, source: str, target: str, choices: Choices) -> FolderResult:
+    """Score what is new in a folder, given by its address as is the one to write to."""
+    return prediction_of_folder.predict_folder(model_folder, open_place(source), open_place(target), choices)
 
 
 @task(name="explain file", cache_policy=NO_CACHE, persist_result=False)
-def explain_file(model_folder: Path, source: Path, target: Path, rule: str | None, n_rows: int) -> Path:
-    """Write a page that explains the genres of a CSV file's first rows; return its path."""
-    return explain_rows(model_folder, source, target, rule, n_rows)
+def explain_file(model_folder: Path, source: str, target: str, rule: str | None, n_rows: int) -> None:
+    """Write a page that explains the genres of a file's first rows; both are given by their addresses."""
+    (place, name), (target_place, target_name) = split_address(source), split_address(target)
+    with place.reading(name) as read, target_place.writing(target_name) as written:
+        explain_rows(model_folder, read, written, rule, n_rows)
 
 
 @task(name="explain movies", task_run_name="explain {model_folder.name}", cache_policy=NO_CACHE, persist_result=False)

@@ -29,7 +29,7 @@ from tasks.stage import Stage, StageResult, config_dict, run_stage
 logger = logging.getLogger(__name__)
 
 ROOM: Final = Path(__file__).parent
-NOT_FITTING: Final = ("explain", "predict_file.py")  # what works on models that are fitted
+NOT_FITTING: Final = ("explain", "prediction")  # what works on models that are fitted
 MODEL_FOLDER: Final = "model"
 FIT_FILE: Final = "fit.json"
 SCORED_PARTS: Final = ("validation", "test")
@@ -122,6 +122,7 @@ def fit_on_features(
     genres = chosen_genres(read_genres(paths), choices)
     Y = truth_matrix(movies.get_column("genres").to_list(), genres, ignored=read_genres(paths))[train]
     fitted = GenreModel(model, genres)
+    fitted.learn_own_fields(movies)
     fitted.vectors = [
         load_vectors(representation, result.folder)
         for representation, result in zip(model.representations, features, strict=True)

@@ -116,8 +116,11 @@ def tell_importances(strongest: pl.DataFrame) -> str:
     parts = []
     for side, top in ((side, rows.row(0, named=True)) for side, rows in ends.items() if rows.height):
         figures = f"{top['weight']:+.2f} in {top['movies']:,} movies"
-        parts.append(f"{side} a genre than “{top['feature']}” {side} {top['genre']} ({figures})")
-    return f"Nothing speaks more strongly {', or '.join(parts)}; weights are mean contributions to the log-odds."
+        parts.append(f"most {side} a genre: “{top['feature']}” {side} {top['genre']} ({figures})")
+    return (
+        f"Strength counted together with the number of movies, what speaks {', and '.join(parts)}. Weights are mean "
+        "contributions to the log-odds; what few movies have can weigh more."
+    )
 
 
 def draw_importances(strongest: pl.DataFrame) -> Figure:

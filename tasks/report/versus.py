@@ -77,6 +77,16 @@ def write_versus(ranked: Sequence[Path], pair: Sequence[str], paths: DataPaths) 
     return run_stage(stage, build)
 
 
+def check_pair(pair: Sequence[str], names: Sequence[str]) -> None:
+    """Refuse models that are not among those that are compared.
+
+    Raises:
+        ConfigError: a named model is not among them.
+    """
+    if missing := [name for name in pair if name not in names]:
+        raise ConfigError(f"--pair: {', '.join(missing)} is not among the models compared: {', '.join(names)}")
+
+
 def choose_pair(ranked: Sequence[Path], pair: Sequence[str]) -> tuple[Path, Path]:
     """Return the folders of the named models; if none, of the first and of the first of another kind than that.
 
@@ -84,8 +94,7 @@ def choose_pair(ranked: Sequence[Path], pair: Sequence[str]) -> tuple[Path, Path
         ConfigError: a named model is not among them.
     """
     by_name = {folder.name: folder for folder in ranked}
-    if missing := [name for name in pair if name not in by_name]:
-        raise ConfigError(f"--pair: {', '.join(missing)} is not among the models compared: {', '.join(by_name)}")
+    check_pair(pair, list(by_name))
     if pair:
         return by_name[pair[0]], by_name[pair[1]]
     first, *others = ranked

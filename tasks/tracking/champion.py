@@ -13,12 +13,11 @@ from mlflow.exceptions import MlflowException
 
 from tasks.errors import DataError, ModelError
 from tasks.paths import DataPaths
-from tasks.promotion import Champion, Verdict
+from tasks.promotion import REGISTERED_NAME, Champion, Verdict
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.results import fetch_results
 from tasks.tracking.store import open_client
 
-REGISTERED_NAME: Final = "movie-genre-classifier"
 CHAMPION: Final = "champion"
 MODEL_TAG: Final = "genreflow.model"
 DATA_TAG: Final = "genreflow.data_hash"
@@ -33,15 +32,18 @@ ROLLED_BACK_TO_TAG: Final = "genreflow.rolled_back_to"
 RETURNED_TAG: Final = "genreflow.returned_at"  # of the version that a rollback returned to
 
 
-def find_champion(client: mlflow.MlflowClient, challenger: LoggedModel, paths: DataPaths) -> Champion | None:
+def find_champion(
+    client: mlflow.MlflowClient, challenger: LoggedModel, paths: DataPaths, registered: str = REGISTERED_NAME
+) -> Champion | None:
     """Return the present champion, with its results fetched from its run; None if there is none.
 
     Args:
         client: of the store.
         challenger: the model that would replace it.
         paths: the data folder, where the results are kept.
+        registered: the registered model that it is the champion of.
     """
-    current = champion_version(client)
+    current = champion_version(client, registered)
     if current is None:
         return None
     run_id = str(current.run_id)
@@ -63,13 +65,19 @@ def find_champion(client: mlflow.MlflowClient, challenger: LoggedModel, paths: D
         data_hash=tags.get(DATA_TAG, ""),
         folder=folder,
         is_challenger=current.source == challenger.model_uri,
-        challenger_was_rolled_back=_when_rolled_back(client, challenger.model_uri),
+        challenger_was_rolled_back=_when_rolled_back(client, challenger.model_uri, registered),
     )
 
 
-def promote(client: mlflow.MlflowClient, challenger: LoggedModel, champion: Champion | None, verdict: Verdict) -> int:
+def promote(
+    client: mlflow.MlflowClient,
+    challenger: LoggedModel,
+    champion: Champion | None,
+    verdict: Verdict,
+    registered: str = REGISTERED_NAME,
+) -> int:
     """Register a logged model as a new version, give it the alias `champion`, and return the version."""
-    _ensure_registered_name(client)
+    _ensure_registered_name(client, registered)
     model_id = challenger.model_uri.removeprefix("models:/")
     tags = {
         "genreflow.run_id": challenger.run_id,
@@ -82,18 +90,18 @@ def promote(client: mlflow.MlflowClient, challenger: LoggedModel, champion: Cham
     }
     if champion is not None:
         tags |= {REPLACED_TAG: str(champion.version), REPLACED_MODEL_TAG: champion.model}
-    registered = client.create_model_version(
-        REGISTERED_NAME,
+    new = client.create_model_version(
+        registered,
         challenger.model_uri,
         challenger.run_id,
         tags={key: value for key, value in tags.items() if value},
         model_id=model_id,
     )
-    client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, registered.version)
-    return int(registered.version)
+    client.set_registered_model_alias(registered, CHAMPION, new.version)
+    return int(new.version)
 
 
-def roll_back() -> str:
+def roll_back(registered: str = REGISTERED_NAME) -> str:
     """Give the alias `champion` back to the version that the present one replaced; return in words what was done.
 
     Both versions get tags of it, and the one that was taken back is not promoted again as long as it has its own.
@@ -102,51 +110,51 @@ def roll_back() -> str:
         ModelError: there is no champion, it replaced none, or what it replaced was deleted. Nothing is changed.
     """
     client = open_client()
-    current = champion_version(client)
+    current = champion_version(client, registered)
     if current is None:
-        raise ModelError(f"{REGISTERED_NAME} has no champion to roll back from; train one with flows/full_pipeline.py")
+        raise ModelError(f"{registered} has no champion to roll back from; train one with flows/full_pipeline.py")
     before = current.tags.get(REPLACED_TAG)
     if before is None:
         raise ModelError(
-            f"version {current.version} ({_model_of(client, current)}) has no record of a version before it, so there "
+            f"version {current.version} ({model_of(client, current)}) has no record of a version before it, so there "
             "is none to return to"
         )
     try:
-        earlier = client.get_model_version(REGISTERED_NAME, before)
+        earlier = client.get_model_version(registered, before)
         client.get_logged_model(str(earlier.source).removeprefix("models:/"))
     except MlflowException as error:
         raise ModelError(
             f"version {before}, which version {current.version} replaced, or its model was deleted, so it cannot "
-            f"return; give another version of {REGISTERED_NAME} the alias {CHAMPION} in MLflow's UI, or train again"
+            f"return; give another version of {registered} the alias {CHAMPION} in MLflow's UI, or train again"
         ) from error
     now = _now()
-    client.set_model_version_tag(REGISTERED_NAME, current.version, ROLLED_BACK_TAG, now)
-    client.set_model_version_tag(REGISTERED_NAME, current.version, ROLLED_BACK_TO_TAG, before)
-    client.set_model_version_tag(REGISTERED_NAME, before, RETURNED_TAG, now)
-    client.set_registered_model_alias(REGISTERED_NAME, CHAMPION, before)
+    client.set_model_version_tag(registered, current.version, ROLLED_BACK_TAG, now)
+    client.set_model_version_tag(registered, current.version, ROLLED_BACK_TO_TAG, before)
+    client.set_model_version_tag(registered, before, RETURNED_TAG, now)
+    client.set_registered_model_alias(registered, CHAMPION, before)
     return (
-        f"champion: version {before} ({_model_of(client, earlier)}) again, in place of version {current.version} "
-        f"({_model_of(client, current)})"
+        f"champion: version {before} ({model_of(client, earlier)}) again, in place of version {current.version} "
+        f"({model_of(client, current)})"
     )
 
 
-def champion_version(client: mlflow.MlflowClient) -> ModelVersion | None:
+def champion_version(client: mlflow.MlflowClient, registered: str = REGISTERED_NAME) -> ModelVersion | None:
     """Return the version with the alias `champion`; None if there is none."""
     try:
-        return client.get_model_version_by_alias(REGISTERED_NAME, CHAMPION)
+        return client.get_model_version_by_alias(registered, CHAMPION)
     except MlflowException:
         return None  # no registered model yet, or no champion
 
 
-def _when_rolled_back(client: mlflow.MlflowClient, model_uri: str) -> str:
+def _when_rolled_back(client: mlflow.MlflowClient, model_uri: str, registered: str) -> str:
     """Return when a model was taken back as champion, and as which version; "" if it was not."""
-    for version in client.search_model_versions(f"name = '{REGISTERED_NAME}'"):
+    for version in client.search_model_versions(f"name = '{registered}'"):
         if version.source == model_uri and (at := version.tags.get(ROLLED_BACK_TAG)):
             return f"{at} (version {version.version})"
     return ""
 
 
-def _model_of(client: mlflow.MlflowClient, version: ModelVersion) -> str:
+def model_of(client: mlflow.MlflowClient, version: ModelVersion) -> str:
     """Return the name of a version's model; versions of earlier releases have it in their run's tags only."""
     try:
         return str(version.tags.get(MODEL_TAG) or client.get_run(str(version.run_id)).data.tags[MODEL_TAG])
@@ -158,8 +166,9 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _ensure_registered_name(client: mlflow.MlflowClient) -> None:
+def _ensure_registered_name(client: mlflow.MlflowClient, registered: str) -> None:
     try:
-        client.get_registered_model(REGISTERED_NAME)
+        client.get_registered_model(registered)
     except MlflowException:
-        client.create_registered_model(REGISTERED_NAME, description="Genres of a movie from its description.")
+        what = "Genres of a movie from its description." if registered == REGISTERED_NAME else "Labels of a text."
+        client.create_registered_model(registered, description=what)

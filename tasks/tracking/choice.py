@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import mlflow
-from mlflow.entities import Run
+from mlflow.entities import Run, ViewType
 from mlflow.exceptions import MlflowException
 
 from tasks.errors import ConfigError, DataError
@@ -23,6 +23,7 @@ IS_MODEL: Final = "tags.`genreflow.kind` = 'model'"
 KIND_TAG, MODEL_TAG = "genreflow.kind", "genreflow.model"
 DATA_TAG, URI_TAG = "genreflow.data_hash", "genreflow.model_uri"
 ERROR_TAG: Final = "genreflow.error"
+ID_LENGTH: Final = 32  # of a run
 
 
 def choose_models(
@@ -45,6 +46,8 @@ def choose_models(
     """
     client = open_client()
     found = _runs_by_id(client, runs) if runs else _runs_by_query(client, experiment or DEFAULT_EXPERIMENT, query)
+    if not found:
+        raise DataError(f"--filter: no run of a model fits {query!r}" if query else "there is no run of a model")
     usable = _without_repeats([run for run in found if _is_usable(run)])
     names = Counter(_model_of(run) for run in usable)
     models = []
@@ -98,7 +101,8 @@ def _runs_by_id(client: mlflow.MlflowClient, ids: Sequence[str]) -> list[Run]:
         try:
             run = client.get_run(run_id)
         except MlflowException as error:
-            raise ConfigError(f"--runs: the MLflow store has no run {run_id}") from error
+            hint = "" if len(run_id) == ID_LENGTH else f"; give the whole id, {ID_LENGTH} characters"
+            raise ConfigError(f"--runs: the MLflow store has no run {run_id}{hint}") from error
         children = [] if run.data.tags.get(KIND_TAG) == "model" else _children(client, run)
         found += children or [run]
     return list({run.info.run_id: run for run in found}.values())
@@ -106,7 +110,9 @@ def _runs_by_id(client: mlflow.MlflowClient, ids: Sequence[str]) -> list[Run]:
 
 def _children(client: mlflow.MlflowClient, run: Run) -> list[Run]:
     query = f"tags.`{PARENT_TAG}` = '{run.info.run_id}' and {IS_MODEL}"
-    return list(client.search_runs([run.info.experiment_id], query, order_by=["start_time DESC"]))
+    return list(
+        client.search_runs([run.info.experiment_id], query, order_by=["start_time DESC"], run_view_type=ViewType.ALL)
+    )
 
 
 def _runs_by_query(client: mlflow.MlflowClient, experiment: str, query: str | None) -> list[Run]:
@@ -119,7 +125,9 @@ def _runs_by_query(client: mlflow.MlflowClient, experiment: str, query: str | No
     token: str | None = None
     while True:
         try:
-            page = client.search_runs([found.experiment_id], asked, order_by=["start_time DESC"], page_token=token)
+            page = client.search_runs(
+                [found.experiment_id], asked, ViewType.ALL, order_by=["start_time DESC"], page_token=token
+            )
         except MlflowException as error:
             raise ConfigError(f"--filter: MLflow cannot read {query!r} ({error})") from error
         runs += page
@@ -135,7 +143,7 @@ def _without_repeats(runs: Sequence[Run]) -> list[Run]:
         tags = run.data.tags
         first.setdefault((tags.get(URI_TAG) or run.info.run_id, tags.get(DATA_TAG, "")), run)
     if len(first) < len(runs):
-        logger.info("%s runs repeat the model of another, to the byte, and are left out", len(runs) - len(first))
+        logger.info("left out, as the same model to the byte as another: %s runs", len(runs) - len(first))
     return list(first.values())
 
 

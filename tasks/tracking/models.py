@@ -49,6 +49,7 @@ SERVED_CODE: Final = (
             "genre_model",
             "inputs",
             "losses",
+            "own_fields",
             "precision",
             "representations",
             "served",
@@ -128,7 +129,7 @@ def _log_new_model(run_id: str, model_name: str, model_folder: Path) -> str:
                 loader_module=LOADER_MODULE,
                 data_path=str(data),
                 code_paths=[str(code)],
-                signature=_signature(spec["genres"]),
+                signature=_signature(spec["genres"], spec.get("own_fields", [])),
                 input_example=example,
                 pip_requirements=_requirements(model_folder / "model"),
                 metadata={"genres": spec["genres"], "rule": rule, "model": model_name},
@@ -137,10 +138,10 @@ def _log_new_model(run_id: str, model_name: str, model_folder: Path) -> str:
     return f"models:/{info.model_id}"
 
 
-def _signature(genres: Sequence[str]) -> ModelSignature:
+def _signature(genres: Sequence[str], own_fields: Sequence[str]) -> ModelSignature:
     text = DataType.string
     inputs: list[ColSpec | TensorSpec] = [ColSpec(text, "description")]
-    inputs += [ColSpec(text, name, required=False) for name in INPUT_COLUMNS]
+    inputs += [ColSpec(text, name, required=False) for name in dict.fromkeys([*INPUT_COLUMNS, *own_fields])]
     outputs: list[ColSpec | TensorSpec] = [ColSpec(text, "genres")]
     outputs += [ColSpec(DataType.float, f"score_{genre}") for genre in genres]
     params = ParamSchema([ParamSpec("rule", text, ""), ParamSpec("precision", text, "")])

@@ -15,9 +15,10 @@ from mlflow.exceptions import MlflowException
 
 from tasks.errors import ConfigError, ModelError
 from tasks.hashes import check_hashes
+from tasks.promotion import REGISTERED_NAME
 from tasks.redaction import hide_secrets
 from tasks.settings import settings
-from tasks.tracking.champion import CHAMPION, HASHES_TAG, REGISTERED_NAME
+from tasks.tracking.champion import CHAMPION, HASHES_TAG
 from tasks.tracking.store import kept_address, open_client
 
 logger = logging.getLogger(__name__)

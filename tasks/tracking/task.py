@@ -142,30 +142,30 @@ def log_comparison(run: PipelineRun, best: LoggedModel, files: Sequence[Path]) -
 
 
 @tracked_task("find champion")
-def find_champion(run: PipelineRun, challenger: LoggedModel) -> Champion | None:
-    """Return the present champion with its results; None if there is none."""
-    return champion.find_champion(run.experiment.client(), challenger, data_paths())
+def find_champion(run: PipelineRun, challenger: LoggedModel, registered: str) -> Champion | None:
+    """Return the present champion of a registered model with its results; None if there is none."""
+    return champion.find_champion(run.experiment.client(), challenger, data_paths(), registered)
 
 
 @tracked_task("promote")
-def promote(run: PipelineRun, best: LoggedModel, current: Champion | None, verdict: Verdict) -> str:
+def promote(run: PipelineRun, best: LoggedModel, current: Champion | None, verdict: Verdict, registered: str) -> str:
     """Make the best model the champion if it was judged so, note the verdict on the run, and return it in words."""
     client = run.experiment.client()
     holder = f"{current.model} (version {current.version})" if current else "none"
     told = f"champion: {holder}, stays: {verdict.reason}" if current else f"champion: none: {verdict.reason}"
     if verdict.takes_over:
-        version = champion.promote(client, best, current, verdict)
+        version = champion.promote(client, best, current, verdict, registered)
         holder = f"{best.name} (version {version})"
-        told = f"champion: {best.name}, version {version} of {champion.REGISTERED_NAME}: {verdict.reason}"
+        told = f"champion: {best.name}, version {version} of {registered}: {verdict.reason}"
     client.set_tag(run.run_id, "genreflow.champion", holder)
     client.set_tag(run.run_id, "genreflow.promotion", verdict.reason)
     return told
 
 
 @tracked_task("roll back")
-def roll_back() -> str:
-    """Return the alias of the champion to the version before, and what was done in words."""
-    return champion.roll_back()
+def roll_back(registered: str) -> str:
+    """Return the alias of a registered model's champion to the version before, and what was done in words."""
+    return champion.roll_back(registered)
 
 
 @tracked_task("fetch classifier")

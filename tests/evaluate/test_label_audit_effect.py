@@ -77,8 +77,8 @@ def test_the_effect_is_told_as_it_is(tmp_path, train):
         for name, share in {"all": 0.2, "doubted": 0.1, "random": 0.201}.items()
     }
     with_all = folders.pop("all")
-    result = measure_effect(with_all, folders, train, tmp_path / "results")
-    table = pl.read_csv(tmp_path / "results" / "label_audit_effect.csv")
+    result = measure_effect(with_all, folders, train, train)
+    table = pl.read_csv(train.results / "label_audit_effect.csv")
     assert table.columns == EFFECT.names()
     assert table.select("dropped", "metric").rows() == [
         ("doubted", "jaccard"), ("doubted", "f1_macro"), ("random", "jaccard"), ("random", "f1_macro"),
@@ -87,7 +87,7 @@ def test_the_effect_is_told_as_it_is(tmp_path, train):
     better, _, unsure, _ = result.counts["findings"]
     assert better.startswith("Without the 5 most doubted of 50 train movies the Jaccard on test is surely better: 0.")
     assert "random of 50 train movies the Jaccard on test is neither surely better nor surely worse" in unsure
-    assert measure_effect(with_all, folders, train, tmp_path / "results").skipped
+    assert measure_effect(with_all, folders, train, train).skipped
 
 
 def test_models_tested_on_other_movies_are_not_compared(tmp_path):

@@ -26,6 +26,21 @@ def test_nested_options_and_lists():
     assert config.models == ("nb-counts", "logreg-counts", "svm-*")
 
 
+@pytest.mark.parametrize("said", ["true", "false"])
+@pytest.mark.parametrize("form", ["--{} {}", "--{}={}", "--{switch}"])
+def test_switches_are_said_as_words_or_as_such(said, form):
+    names = ("report", "split.keep-sides", "promotion.enabled", "clean.prune.gibberish")
+    arguments = [form.format(name, said, switch=name if said == "true" else f"no-{name}") for name in names]
+    config = parse_command(PipelineConfig, " ".join(arguments).split())
+    found = (config.report, config.split.keep_sides, config.promotion.enabled, config.clean.prune.gibberish)
+    assert found == (said == "true",) * 4
+
+
+def test_a_text_may_be_true_or_false():
+    assert parse_command(PredictConfig, ["--explain", "--text", "false"]).text == "false"
+    assert parse_command(PredictConfig, ["--text=true", "--explain", "true"]).explain
+
+
 def test_underscores_stand_for_hyphens():
     assert parse_command(TrainConfig, ["--train_on=development"]).train_on == "development"
 
@@ -38,7 +53,10 @@ def test_values_keep_their_underscores():
     ("arguments", "message"),
     [
         (["--seed", "x"], "--seed: "),
-        (["--runner", "rocket"], "--runner: input should be 'thread' or 'process'"),
+        (["--runner", "rocket"], "--runner: input should be 'thread', 'process' or 'dask'"),
+        (["--runner", "dask"], "--runner dask and --dask-address go together"),
+        (["--dask-address", "tcp://127.0.0.1:8786"], "--runner dask and --dask-address go together"),
+        (["--runner", "dask", "--dask-address", "x", "--workers", "2"], "--workers is not for --runner dask"),
         (["--bogus", "1"], "unrecognized arguments"),
         (["--preset", "slow"], "no preset 'slow'"),
         (["--workers", "0"], "--workers: "),

@@ -62,8 +62,8 @@ def server(environment: dict[str, str]) -> Iterator[dict[str, str]]:
                     break
             except httpx.TransportError:
                 time.sleep(0.5)
-        call(environment, "work-pool", "create", "local-pool", "--type", "process")
-        call(environment, "deploy", "--all")
+        register = [sys.executable, "deployments/register.py"]
+        subprocess.run(register, env=environment, cwd=PROJECT_ROOT, capture_output=True, check=True)
         yield environment
 
 
@@ -93,7 +93,7 @@ def call(environment: dict[str, str], *words: str) -> str:
 
 
 def test_deployed_pipeline_runs_and_is_in_mlflow(server, root):
-    with running([PREFECT, "worker", "start", "--pool", "local-pool"], server):
+    with running([PREFECT, "worker", "start", "--pool", "genreflow"], server):
         output = call(server, "deployment", "run", "full-pipeline/local", "--param", f"config={SMALL}", "--watch")
     assert "Completed" in output
     store = f"sqlite:///{root / 'mlruns' / 'mlflow.db'}"

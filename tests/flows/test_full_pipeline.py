@@ -13,7 +13,7 @@ from mlflow.entities import Run
 from flows.compare import compare
 from flows.config import CompareConfig, PredictConfig
 from flows.full_pipeline import full_pipeline
-from flows.predict import answer, predict
+from flows.predict import FilesFailedError, answer, predict
 from flows.train import ModelsFailedError
 from tasks.errors import ConfigError, ModelError
 from tasks.models.classifier import GenreClassifier
@@ -218,12 +218,24 @@ def test_file_is_scored_in_its_order(finished, tmp_path):
         'a,,"A detective, tired,\nhunts a killer.",\n',
         encoding="utf-8",
     )
-    assert predict(PredictConfig(input=source, output=target)) == 2
+    assert predict(PredictConfig(input=str(source), output=str(target))) == 2
     scored = pl.read_csv(target)
     assert scored["movie_id"].to_list() == ["b", "a"]
     genres = json.loads(finished.paths.genres_json.read_text(encoding="utf-8"))
     assert scored.columns == ["movie_id", "genres", *(f"score_{genre}" for genre in genres)]
     assert all(set(row.split(", ")) <= set(genres) for row in scored["genres"])
+
+
+def test_what_is_new_in_a_folder_is_predicted_and_bad_files_fail_the_run(finished, tmp_path):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "good.csv").write_text("movie_id,description\na,A ghost.\n", encoding="utf-8")
+    config = PredictConfig(input=f"{tmp_path}/in", output=f"{tmp_path}/out")
+    assert [predict(config), predict(config)] == [1, 0]
+    (tmp_path / "in" / "bad.csv").write_text("movie_id,description\na\n", encoding="utf-8")
+    (tmp_path / "in" / "new.csv").write_text("movie_id,description\nb,A ghost.\n", encoding="utf-8")
+    with pytest.raises(FilesFailedError, match=r"bad\.csv, line 2: 1 fields, expected 2"):
+        predict(config)
+    assert {path.name for path in (tmp_path / "out").glob("*.csv")} == {"good.csv", "new.csv"}
 
 
 def test_one_text_is_answered(finished, capsys):

@@ -1,7 +1,7 @@
 import pytest
 
 from tasks.errors import ConfigError
-from tasks.models.choose import choose_models, names_of_late, within_budget
+from tasks.models.choose import choose_models, names_of_late, say_models, within_budget
 from tasks.models.classifiers import LogisticRegression
 from tasks.models.registry import MODELS
 from tasks.models.spec import EnsembleSpec, ModelSpec, TransformerSpec
@@ -47,6 +47,14 @@ def test_a_kind_before_the_name_tells_the_parts_of_a_model_apart():
 def test_wrong_params_are_refused(params, message):
     with pytest.raises(ConfigError, match=message):
         choose_models(["logreg-tfidf"], params)
+
+
+def test_members_that_nobody_asked_for_are_told():
+    own = [EnsembleSpec(name="both", members=("nb-counts", "svm-title"))]
+    assert say_models(choose_models(["both", "nb-counts"], None, own), ["both", "nb-counts"]) == (
+        "3 models, svm-title of them as members of an ensemble"
+    )
+    assert say_models(choose_models(["nb-counts"]), ["nb-counts"]) == "1 model"
 
 
 def test_no_pattern_is_refused():

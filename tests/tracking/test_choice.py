@@ -52,7 +52,7 @@ def test_the_same_model_is_taken_once_and_namesakes_are_told_apart(run, paths, t
     old, new = (start(run, "a", tmp_path, "models:/m") for _ in range(2))
     other = start(run, "a", tmp_path, "models:/n")
     assert names(choose_models(paths, experiment="test")) == sorted([f"a@{new[:8]}", f"a@{other[:8]}"])
-    assert "1 runs repeat the model of another" in caplog.text
+    assert "left out, as the same model to the byte as another: 1 runs" in caplog.text
     assert old not in caplog.text
 
 
@@ -77,6 +77,9 @@ def test_runs_that_cannot_be_compared_are_told_and_the_others_go_on(run, paths, 
         (empty, "has no metrics.json, fit.json, rules.json, predictions_test.parquet"),
     ):
         assert sum(run_id in line and reason in line for line in told) == 1
+    caplog.clear()
+    assert names(choose_models(paths, [run.run_id])) == names(choose_models(paths, experiment="test")) == ["good"]
+    assert sum(gone in record.message and "was deleted" in record.message for record in caplog.records) == 2
     with pytest.raises(DataError, match="none of 2 MLflow runs can be compared"):
         choose_models(paths, [gone, failed])
 
@@ -85,6 +88,10 @@ def test_mistakes_are_told(run, paths, tmp_path):
     start(run, "a", tmp_path)
     with pytest.raises(ConfigError, match="no run nowhere"):
         choose_models(paths, ["nowhere"])
+    with pytest.raises(ConfigError, match="no run 3f2a; give the whole id, 32 characters"):
+        choose_models(paths, ["3f2a"])
+    with pytest.raises(DataError, match=r"--filter: no run of a model fits 'metrics.x > 3'"):
+        choose_models(paths, experiment="test", query="metrics.x > 3")
     with pytest.raises(ConfigError, match=r"no experiment 'tset'; there are: .*test"):
         choose_models(paths, experiment="tset")
     with pytest.raises(ConfigError, match="--filter: MLflow cannot read 'a ~ b'"):

@@ -35,6 +35,7 @@ class TransformerModel:
     def __init__(self, spec: TransformerSpec, genres: tuple[str, ...], network: GenreNetwork, tokenizer: Any) -> None:
         self.spec, self.genres, self.network, self.tokenizer = spec, genres, network.eval(), tokenizer
         self.precision: Precision = "float32"  # of scoring
+        self.own_fields: tuple[str, ...] = ()  # a template names those of listings only
         self._session: QuantisedNetwork | None = None
         self.quantised_file: Path | None = None  # where it lies, once the model is stored
 

@@ -12,6 +12,7 @@ from tasks.models.explain.linear import explain_linear
 from tasks.models.explain.pieces import ExplainedMovies, cut_movies
 from tasks.models.explain.shapley import explain_by_sampling
 from tasks.models.genre_model import GenreModel
+from tasks.models.own_fields import gather
 from tasks.models.scoring.linear import LinearScorer
 from tasks.models.scoring.stacked import StackedScorer
 from tasks.progress import Progress
@@ -42,6 +43,7 @@ def explain(
     Returns:
         The movies' pieces, and an explanation a movie.
     """
+    movies = gather(movies, model.own_fields)
     cut = ExplainedMovies(movies, cut_movies(movies), [tuple(columns) for columns in asked])
     return cut, _explain(model, cut, seed)
 

@@ -69,14 +69,21 @@ more; the darkest is {full:.2f}. Numbers are log-odds: 0.7 more doubles the odds
 
 def _render_movie(movie_id: str, texts: tuple[str, str], table: pl.DataFrame, full: float) -> str:
     genres = table.get_column("genre").unique(maintain_order=True).to_list()
-    found = "\n".join(_render_genre(texts, table.filter(pl.col("genre") == genre), full) for genre in genres)
+    found = "\n".join(render_genre(texts, table.filter(pl.col("genre") == genre), full) for genre in genres)
     return f"""<section>
 <h2>{escape(texts[0].strip() or movie_id)}</h2>
 {found or f"<p>{escape(texts[1])}</p><p>None of the genres.</p>"}
 </section>"""
 
 
-def _render_genre(texts: tuple[str, str], rows: pl.DataFrame, full: float) -> str:
+def render_genre(texts: tuple[str, str], rows: pl.DataFrame, full: float) -> str:
+    """Return a section about why a movie has a genre: the strongest reasons, its words in colours, and the numbers.
+
+    Args:
+        texts: title and description.
+        rows: of `schema.EXPLANATIONS`, those of the movie and genre.
+        full: the contribution that has the full colour.
+    """
     genre = escape(rows.item(0, "genre"))
     coloured = [coloured_html(text, _spans(rows, source), full) for text, source in zip(texts, TEXTS, strict=True)]
     title, description = coloured

@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks.models.inputs import read_fields, read_template
+from tasks.models.own_fields import read_own
 from tasks.models.representations import FieldName
 from tasks.models.spec import InputSpec
 
@@ -25,7 +26,7 @@ AS_IS: Final = InputSpec(lowercase=False)
 class Piece:
     """A word or mark of a text, or the value of a field."""
 
-    source: str  # one of TEXTS or FIELDS
+    source: str  # one of TEXTS or FIELDS, or the name of an own field
     text: str
     start: int | None = None  # in the text of the source; None for a field
     end: int | None = None
@@ -51,10 +52,11 @@ def cut_movies(movies: pl.DataFrame) -> list[tuple[Piece, ...]]:
         movies: columns as `tasks.models.inputs.read_documents` and `read_fields` take them.
     """
     fields = read_fields(movies, [name for name in FIELDS if name != "runtime"])
+    own = [[Piece(name, value) for name, _, value in (line.partition("=") for line in of)] for of in read_own(movies)]
     runtimes = read_template(movies, AS_IS, "{runtime}")
     return [
-        (*_words(TEXTS[0], title), *_words(TEXTS[1], description), *_fields(lines, runtime))
-        for (title, description), lines, runtime in zip(texts_of(movies), fields, runtimes, strict=True)
+        (*_words(TEXTS[0], title), *_words(TEXTS[1], description), *_fields(lines, runtime), *of_movie)
+        for (title, description), lines, runtime, of_movie in zip(texts_of(movies), fields, runtimes, own, strict=True)
     ]
 
 
@@ -82,13 +84,17 @@ def _row(texts: tuple[str, str], pieces: Sequence[Piece], present: Sequence[bool
         for source, text in zip(TEXTS, texts, strict=True)
     }
     values: dict[str, list[str]] = {field: [] for field in FIELDS}
+    own = []
     for piece, is_present in zip(pieces, present, strict=True):
         if is_present and piece.start is None:
-            values[piece.source].append(piece.text)
+            if piece.source in FIELDS:
+                values[piece.source].append(piece.text)
+            else:
+                own.append(f"{piece.source}={piece.text}")
     for field, column in (("year", "year"), ("runtime", "runtime_min")):
         row[column] = next((int(value.split()[0]) for value in values[field]), None)
     row["certificate"] = next(iter(values["certificate"]), None)
-    return {**row, "directors": values["director"], "stars": values["star"]}
+    return {**row, "directors": values["director"], "stars": values["star"], "own_fields": own}
 
 
 def _without(text: str, gone: Sequence[Piece]) -> str:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from tasks.decision.calibration import log_odds
 from tasks.models.ensemble import CLIP
 from tasks.models.explain.explanation import Explanation
-from tasks.models.explain.pieces import ExplainedMovies, Piece, rows_with, texts_of
+from tasks.models.explain.pieces import FIELDS, TEXTS, ExplainedMovies, Piece, rows_with, texts_of
 from tasks.models.genre_model import GenreModel
 from tasks.models.representations import SideFields
 
@@ -29,6 +29,7 @@ ROW: Final = pl.Schema(
         "runtime_min": pl.Int32(),
         "directors": pl.List(pl.String()),
         "stars": pl.List(pl.String()),
+        "own_fields": pl.List(pl.String()),
     }
 )
 
@@ -85,4 +86,6 @@ def _read_pieces(model: GenreModel, pieces: Sequence[Piece]) -> NDArray[np.int64
     for representation in model.spec.representations:
         if isinstance(representation, SideFields):
             sources |= {"year" if field == "decade" else field for field in representation.fields}
+            if "own" in representation.fields:
+                sources |= {piece.source for piece in pieces}.difference(TEXTS, FIELDS)
     return np.array([number for number, piece in enumerate(pieces) if piece.source in sources], dtype=np.int64)

@@ -8,18 +8,19 @@ import polars as pl
 from tasks.models.classifier import GenreClassifier
 from tasks.models.explain.page import render_page
 from tasks.models.explain.table import explain_decided
-from tasks.models.predict_file import read_table
+from tasks.models.prediction.read import read_first_rows
 from tasks.stage import write_atomically
 
 logger = logging.getLogger(__name__)
 
 
 def explain_file(model_folder: Path, source: Path, target: Path, rule: str | None, n_rows: int) -> Path:
-    """Write a page that explains the genres of the first rows of a CSV file; arguments and errors as `predict_file`."""
-    movies = read_table(source).head(n_rows)
+    """Write a page that explains the genres of the first rows of a file; arguments and errors as `predict_file`."""
+    classifier = GenreClassifier.load(model_folder)
+    movies = read_first_rows(source, n_rows, classifier.model.own_fields)
     numbered = pl.format("{}. {}", pl.int_range(1, pl.len() + 1), "movie_id")  # ids of a file need not be unique
     movies = movies.with_columns(movie_id=numbered)
-    write_page(GenreClassifier.load(model_folder), movies, rule, target)
+    write_page(classifier, movies, rule, target)
     return target
 
 

@@ -1,6 +1,7 @@
 """Sentences against small tables whose answers are known."""
 
 import doctest
+import json
 from pathlib import Path
 from types import ModuleType
 
@@ -8,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tasks.paths import DataPaths
 from tasks.report.page import wording
 from tasks.report.page.sections import quality, run
 from tasks.report.page.sections.answers import bin_by_length, say_calibration, say_lengths, say_sizes
@@ -20,12 +22,13 @@ from tasks.report.page.sections.genres import (
     say_undefined,
 )
 from tasks.report.page.sections.heat import say_heat
-from tasks.report.page.sections.labels import say_audit
+from tasks.report.page.sections.labels import _is_of_these_movies, say_audit
 from tasks.report.page.sections.quality import say_dropped, say_rows
 from tasks.report.page.sections.ranking import COSTS, leaderboard_table, say_leader, say_order, say_published
 from tasks.report.page.sections.run import say_duration, shorten_paths
 from tasks.report.page.sections.summary import say_use
 from tasks.report.page.sections.training import say_training
+from tasks.stage import hash_file
 
 
 def board(*rows: tuple[str, float, float | None, float | None, float | None, float]) -> pl.DataFrame:
@@ -132,6 +135,8 @@ def test_heat_maps_name_the_widest_genre_and_the_best_model() -> None:
     assert (
         "most on A: F1 goes from 0.10 (one) to 0.70 (two). two has the highest F1, or the same, on 2 of 3" in sentence
     )
+    unfound = np.array([[0.1, 0.7], [0.0, 0.0]])
+    assert say_heat(unfound, ["A", "B"], ["one", "two"], "the 2 genres").endswith("on 1 of 2; 1 no model finds.")
     assert "tells B best" in say_heat(values[:2, :1], ["A", "B"], ["one"], "the 2 genres")
     assert "the same F1" in say_heat(np.full((2, 2), 0.5), ["A", "B"], ["one", "two"], "the 2 genres")
     assert "none has a test movie" in say_heat(values[2:3], ["C"], ["one", "two"], "the 1 genres")
@@ -140,9 +145,13 @@ def test_heat_maps_name_the_widest_genre_and_the_best_model() -> None:
 def test_confusion() -> None:
     table = genres(("Drama", 10, 9, 9, 1, 0.6), ("Music", 4, 1, 0, 3, 0.4))
     assert say_confusion(table) == (
-        "More than any other genre, Music is missed in 75 % of its movies, and Drama is wrong in 50 % of the movies it "
-        "is "
-        "given."
+        "Missed most often: Music, in 75 % of the movies that have it. Given wrongly most often: Drama, in 50 % of the "
+        "movies that are given it."
+    )
+    table = genres(("Drama", 4, 2, 1, 3, 0.3), ("Music", 4, 2, 1, 3, 0.3), ("War", 4, 4, 4, 0, 1.0))
+    assert say_confusion(table) == (
+        "Missed most often: Drama and Music, in 75 % of the movies that have them. Given wrongly most often: War, in "
+        "50 % of the movies that are given it."
     )
     instead = np.array([[0.0, 2, 1, 3], [0, 0, 1, 1]])
     assert say_instead(instead, ["A", "B"]) == (
@@ -203,6 +212,18 @@ def test_rows_and_reasons() -> None:
 def test_the_label_audit_names_the_most_doubted_genre() -> None:
     audit = pl.DataFrame({"movie_id": ["1", "2", "3"], "doubted": ["lacks War", "is not War", "lacks Film-Noir"]})
     assert "for 3 movies, most often about War (67 % of them)" in say_audit(audit)
+    audit = pl.DataFrame(
+        {
+            "movie_id": ["1", "2", "3"],
+            "doubted": ["lacks War; is not Drama", "is not Drama; lacks Music", "lacks War"],
+            "scores_from": ["svm, validation", "svm, test", "svm, test"],
+        }
+    )
+    said = say_audit(audit)
+    assert said.startswith(
+        "The scores of svm, test and svm, validation contradict the listings for 3 movies, most often"
+    )
+    assert "about Drama (67 % of them)" in said
     assert say_audit(audit.clear()) == "The label audit doubts no movie."
 
 
@@ -223,3 +244,16 @@ def test_times_and_paths() -> None:
 def test_examples_in_docstrings_hold(module: ModuleType) -> None:
     assert doctest.testmod(module).attempted
     assert not doctest.testmod(module).failed
+
+
+def test_the_effect_of_an_audit_is_shown_with_its_own_movies_alone(tmp_path) -> None:
+    paths = DataPaths(tmp_path)
+    for folder in (paths.results, paths.splits.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    paths.splits.write_bytes(b"these")
+    assert not _is_of_these_movies(paths)
+    sidecar = {"counts": {"splits": hash_file(paths.splits)}}
+    (paths.results / "label_audit_effect.stage.json").write_text(json.dumps(sidecar), encoding="utf-8")
+    assert _is_of_these_movies(paths)
+    paths.splits.write_bytes(b"others")
+    assert not _is_of_these_movies(paths)

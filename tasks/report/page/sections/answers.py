@@ -141,6 +141,6 @@ def say_calibration(calibration: pl.DataFrame) -> str:
     )
     return (
         f"Where the curve is on the dashed line, a score of 0.3 is right in 30 % of the cases; {change}, and the "
-        "farthest "
-        f"off is then {worst['genre']}, by {figure(worst['ece_calibrated'])}."
+        f"farthest off is then {worst['genre']}, by {figure(worst['ece_calibrated'])}. The leaderboard's error takes "
+        "the scores of all genres together, where those of single genres can cancel out."
     )

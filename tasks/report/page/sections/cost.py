@@ -25,11 +25,7 @@ def cost_section(sources: Sources) -> Section | None:
         blocks.append(Picture("pareto", "Quality against cost", say_frontier(board), file=pareto, is_wide=True))
     shown = ["model", "test_jaccard", *costs]
     blocks.append(leaderboard_table(board, [column for column in shown if column in board.columns], "costs", "Costs"))
-    blocks.append(
-        Words(
-            "Times are of this run's machine: compare them with each other. Fitting an ensemble leaves out its members."
-        )
-    )
+    blocks.append(Words("Times are of this run's machine: compare them with each other."))
     return Section("cost", "What it costs", blocks)
 
 

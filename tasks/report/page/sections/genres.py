@@ -103,17 +103,20 @@ def say_confusion(table: pl.DataFrame) -> str:
     given = table.filter(pl.col("tp") + pl.col("fp") > 0).with_columns(
         share=pl.col("fp") / (pl.col("tp") + pl.col("fp"))
     )
-    missed, given = (rows.sort("share", "genre", descending=[True, False]).head(1) for rows in (missed, given))
     if missed.is_empty() or given.is_empty():
         return "No genre was there, or none was given."
-    wrong = f"wrong in {percent(given['share'][0])} of the movies it is given"
-    if missed["genre"][0] != given["genre"][0]:
-        wrong = f"{given['genre'][0]} is {wrong}"
+    (missing, missed_share), (wrong, wrong_share) = (_highest(rows) for rows in (missed, given))
+    have, given_to = ("it" if len(genres) == 1 else "them" for genres in (missing, wrong))
     return (
-        f"More than any other genre, {missed['genre'][0]} is missed in {percent(missed['share'][0])} of its movies, "
-        "and "
-        f"{wrong}."
+        f"Missed most often: {listed(missing)}, in {percent(missed_share)} of the movies that have {have}. "
+        f"Given wrongly most often: {listed(wrong)}, in {percent(wrong_share)} of the movies that are given {given_to}."
     )
+
+
+def _highest(table: pl.DataFrame) -> tuple[list[str], float]:
+    """Return the genres with the highest share, which may be several, and that share."""
+    highest = float(table["share"].max() or 0)  # type: ignore[arg-type]
+    return table.filter(pl.col("share") == highest)["genre"].sort().to_list(), highest
 
 
 def say_instead(instead: NDArray[np.float64], genres: list[str]) -> str:

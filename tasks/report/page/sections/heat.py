@@ -71,10 +71,12 @@ def say_heat(values: NDArray[np.float64], genres: list[str], models: list[str], 
     lowest, highest = int(known[row].argmin()), int(known[row].argmax())
     if lowest == highest:
         return f"On each of {what}, all models have the same F1."
-    wins = (known == known.max(axis=1, keepdims=True)).sum(axis=0)
+    found = known[known.max(axis=1) > 0]  # nobody wins a genre that nobody finds
+    wins = (found == found.max(axis=1, keepdims=True)).sum(axis=0)
+    never = f"; {len(rows) - len(found)} no model finds" if len(found) < len(rows) else ""
     return (
         f"Of {what}, the models differ most on {names[row]}: F1 goes from {figure(float(known[row, lowest]), 2)} "
         f"({models[lowest]}) to {figure(float(known[row, highest]), 2)} ({models[highest]}). "
         f"{models[int(wins.argmax())]} has "
-        f"the highest F1, or the same, on {wins.max()} of {len(rows)}."
+        f"the highest F1, or the same, on {wins.max()} of {len(rows)}{never}."
     )

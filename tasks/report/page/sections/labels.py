@@ -4,9 +4,11 @@ from typing import Any, Final
 
 import polars as pl
 
+from tasks.paths import DataPaths
 from tasks.report.page.blocks import Cell, Column, Section, Table, Words
-from tasks.report.page.sources import Sources
-from tasks.report.page.wording import counted, figure, percent
+from tasks.report.page.sources import Sources, read_json
+from tasks.report.page.wording import counted, figure, listed, percent
+from tasks.stage import hash_file
 
 SHOWN: Final = 20
 _HEADS: Final = {
@@ -30,9 +32,8 @@ def labels_section(sources: Sources) -> Section | None:
         rows = [[_cell(row[name]) for name in columns] for row in audit.head(SHOWN).iter_rows(named=True)]
         caption = "Labels most in doubt" if audit.height <= SHOWN else f"The {SHOWN} labels most in doubt"
         blocks.append(Table("doubted", caption, heads, rows, is_sortable=True))
-    effect = sources.paths.results / "label_audit_effect.csv"
-    if effect.is_file():
-        blocks.append(_effect_table(pl.read_csv(effect)))
+    if _is_of_these_movies(sources.paths):
+        blocks.append(_effect_table(pl.read_csv(sources.paths.results / "label_audit_effect.csv")))
     return Section("labels", "Labels in doubt", blocks)
 
 
@@ -40,17 +41,24 @@ def say_audit(audit: pl.DataFrame) -> str:
     """Say how many labels are doubted, and of which genre most."""
     if audit.is_empty():
         return "The label audit doubts no movie."
-    genres = audit["doubted"].str.extract(r"^(?:lacks|is not) (.+)$").drop_nulls().value_counts(sort=True)
-    top = genres.sort("count", "doubted", descending=[True, False]).row(0) if genres.height else None
+    genres = audit["doubted"].str.split("; ").explode().str.extract(r"^(?:lacks|is not) (.+)$").drop_nulls()
+    counts = genres.value_counts().sort("count", "doubted", descending=[True, False])
+    top = counts.row(0) if counts.height else None
     most = (
-        f", most often about {top[0]} ({percent(top[1] / audit.height)} of them)" if top and genres.height > 1 else ""
+        f", most often about {top[0]} ({percent(top[1] / audit.height)} of them)" if top and counts.height > 1 else ""
     )
     movies = audit["movie_id"].n_unique()
-    by = audit["scores_from"][0] if "scores_from" in audit.columns and audit["scores_from"][0] else ""
+    by = listed(audit["scores_from"].drop_nulls().unique().sort().to_list()) if "scores_from" in audit.columns else ""
     return (
         f"The scores{f' of {by}' if by else ''} contradict the listings for {counted(movies, 'movie')}{most}. "
         "A doubt is a hint: look before anything is changed."
     )
+
+
+def _is_of_these_movies(paths: DataPaths) -> bool:
+    """Whether the effect of dropping doubted movies was measured, and on the movies that the page is about."""
+    measured = read_json(paths.results / "label_audit_effect.stage.json").get("counts", {}).get("splits")
+    return measured is not None and paths.splits.is_file() and measured == hash_file(paths.splits)
 
 
 def _effect_table(effect: pl.DataFrame) -> Table:

@@ -71,12 +71,12 @@ def _say_role(sources: Sources, role: str, shown: int) -> str:
     if role == "impossible":
         hopeless = len(impossible_movies(sources.models))
         missed = int(np.all([model.jaccard == 0 for model in sources.models], axis=0).sum())
-        models = "the only model" if len(sources.models) == 1 else f"all {len(sources.models)} models"
         return (
-            f"For {_of(missed, total)}, {models} have no genre right; for {hopeless:,} of these no model puts a true "
-            "genre even "
-            f"among its {SUGGESTED} highest scores.{_shown(hopeless, shown, 'those farthest off')}"
-        ).replace("model have", "model has")
+            f"For {_of(missed, total)}, {_all_have(len(sources.models))} no genre right; for {hopeless:,} of these no "
+            f"model puts a true genre even among its {SUGGESTED} highest scores: "
+            f"{'these are impossible' if hopeless else 'so nothing is impossible, and nothing shown'}."
+            f"{_shown(hopeless, shown, 'those farthest off')}"
+        )
     return f"The label audit doubts these test movies most; {counted(shown, 'movie')} shown."
 
 
@@ -94,6 +94,10 @@ def say_disagreement(best: Model, rival: Model) -> str:
         f"{percent(same / total)} of the movies; {best.name} is nearer the truth for {ahead:,} and {rival.name} for "
         f"{behind:,}."
     )
+
+
+def _all_have(models: int) -> str:
+    return {1: "the only model has", 2: "both models have"}.get(models, f"all {models} models have")
 
 
 def _of(number: int, total: int) -> str:

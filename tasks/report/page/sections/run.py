@@ -75,7 +75,7 @@ def _facts(sources: Sources, facts: RunFacts, split: Mapping[str, Any]) -> dict[
         "Movies": ", ".join(parts),
         "Genres": f"{len(sources.best.scores.genres)}",
         "Models": f"{len(sources.models)}",
-        "Duration": "" if facts.duration_s is None else say_duration(facts.duration_s),
+        "Time until the report": "" if facts.duration_s is None else say_duration(facts.duration_s),
         "Code revision": tag.get("git_revision", ""),
         "Hash of the data": tag.get("data_hash", ""),
     }

@@ -1,0 +1,128 @@
+"""Whether the workers of a Dask scheduler can do this project's work. Owns what they need; knows no work."""
+
+import contextlib
+import importlib.util
+import logging
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any, Final
+
+from tasks.cluster import PATIENCE_S, joined
+from tasks.errors import ConfigError
+from tasks.paths import data_paths
+from tasks.stage import hash_files, write_atomically
+
+# What results depend on; stages record the versions, so workers with others would make each other's results anew.
+PACKAGES: Final = (
+    "imbalanced-learn",
+    "numpy",
+    "polars",
+    "pyarrow",
+    "scikit-learn",
+    "scipy",
+    "simplemma",
+    "spacy",
+    "torch",
+)
+REMEDIES: Final = {
+    "data folder": "set GENREFLOW_DATA_DIR alike",
+    "file in the data folder": "mount the same folder there",
+    "code of the project": "bring it to the same revision",
+}
+
+
+def check_workers(address: str, environment: Mapping[str, str]) -> int:
+    """Make sure that every worker can do this project's work as this process would; return how many there are.
+
+    Args:
+        address: of the scheduler.
+        environment: variables that workers take over where they have no value of their own.
+
+    Raises:
+        ConfigError: there is no scheduler or no worker, or a worker lacks the project, has other code or packages, or
+            another data folder. The message names the worker.
+    """
+    with joined(address) as client:
+        try:
+            client.wait_for_workers(1, timeout=PATIENCE_S)
+        except TimeoutError as error:
+            raise ConfigError(
+                f"the Dask scheduler at {address} has no worker; start some with `dask worker {address} --nthreads 1`"
+            ) from error
+        with _token() as token:
+            found = client.run(_probe(token, environment), on_error="return")
+            complaints = [line for worker, facts in sorted(found.items()) for line in _complaints(worker, facts, token)]
+    if complaints:
+        raise ConfigError("Dask workers that cannot take part:\n" + "\n".join(f"  {line}" for line in complaints))
+    return len(found)
+
+
+@cache
+def code_hash() -> str:
+    """Return a hash of the project's code as it was when this process first asked.
+
+    A worker goes on with the code that it has loaded, whatever becomes of the files.
+    """
+    folders = [Path(str(importlib.util.find_spec(name).origin)).parent for name in ("flows", "tasks")]  # type: ignore[union-attr]
+    return hash_files([path for folder in folders for path in sorted(folder.rglob("*.py"))])[:12]
+
+
+def worker_facts(token: Path) -> dict[str, str]:
+    """Return what has to be the same on every worker and here, by name."""
+    return {
+        "Python": ".".join(map(str, sys.version_info[:2])),
+        "code of the project": code_hash(),
+        "data folder": str(data_paths().root),
+        "file in the data folder": token.read_text(encoding="utf-8") if token.is_file() else "not there",
+        **{package: _version(package) for package in PACKAGES},
+    }
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+@contextlib.contextmanager
+def _token() -> Iterator[Path]:
+    """A file that only those have who see the same data folder."""
+    path = data_paths().root / f".cluster-{uuid.uuid4().hex}"
+    write_atomically(path, path.name)
+    try:
+        yield path
+    finally:
+        path.unlink()
+
+
+def _probe(token: Path, environment: Mapping[str, str]) -> Callable[[], dict[str, str]]:
+    """Return a function that travels by its code, not its name: workers without the project can run it."""
+    place, taken_over = str(token), dict(environment)
+
+    def probe() -> dict[str, str]:
+        for name, value in taken_over.items():
+            os.environ.setdefault(name, value)
+        logging.getLogger("tasks").setLevel(logging.INFO)
+        from tasks.worker_check import worker_facts  # noqa: PLC0415
+
+        return worker_facts(Path(place))
+
+    return probe
+
+
+def _complaints(worker: str, facts: Any, token: Path) -> Iterator[str]:
+    if isinstance(facts, ImportError):
+        yield f"{worker} has no genreflow ({facts}): install the project where it runs, and start it again"
+    elif isinstance(facts, BaseException):
+        yield f"{worker}: {type(facts).__name__}: {facts}"
+    else:
+        for name, ours in worker_facts(token).items():
+            if (theirs := facts.get(name)) != ours:
+                remedy = REMEDIES.get(name, "install what constraints.txt says")
+                yield f"{worker}: its {name} is {theirs}, not {ours}: {remedy}, and start it again"

@@ -1,0 +1,35 @@
+"""Tables written for one test, and cleaning them in one call."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tasks.clean.config import CleanConfig
+from tasks.clean.ledger import Ledger
+from tasks.clean.table.clean import build_own_movies
+from tasks.clean.table.config import TableConfig
+from tasks.clean.table.rules import table_profile
+
+Clean = Callable[..., tuple[pl.DataFrame, Ledger]]
+
+
+def write_table(frame: pl.DataFrame, path: Path) -> Path:
+    frame.write_csv(path) if path.suffix == ".csv" else frame.write_parquet(path)
+    return path
+
+
+@pytest.fixture
+def clean_frame(tmp_path: Path) -> Clean:
+    """Write a frame as CSV or parquet and clean it: the movies and the ledger."""
+
+    def clean(frame: pl.DataFrame, form: str = "csv", clean: Any = None, **mapping: Any) -> tuple[pl.DataFrame, Ledger]:
+        path = write_table(frame, tmp_path / f"table.{form}")
+        table = TableConfig.model_validate({"id": "key", "text": "body", "labels": "tags", "min_rows": 1, **mapping})
+        ledger = Ledger()
+        profile = table_profile(CleanConfig.model_validate(clean or {}))
+        return build_own_movies(path, table, profile, ledger), ledger
+
+    return clean

@@ -1,0 +1,30 @@
+"""A classifier of the small world, stored as a logged model is."""
+
+import json
+
+import pytest
+
+from tasks.decision.fit import fit_rules
+from tasks.decision.stored import rules_to_json
+from tasks.hashes import write_hashes
+from tasks.models import classifiers, spec
+from tasks.models.genre_model import GenreModel
+from tasks.scores import truth_matrix
+
+GENRES = ("Drama", "Horror", "Western")
+
+
+@pytest.fixture(scope="session")
+def stored_once(movies, tmp_path_factory):
+    """The folder of a stored classifier, which nobody changes."""
+    folder = tmp_path_factory.mktemp("stored")
+    model = GenreModel(spec.ModelSpec(name="m", classifier=classifiers.LogisticRegression(C=10)), GENRES).fit(
+        movies, seed=1
+    )
+    rules = fit_rules(model.scores(movies), truth_matrix(movies["genres"].to_list(), GENRES))
+    (folder / "model").mkdir()
+    model.save(folder / "model")
+    text = json.dumps({"chosen": "global", "genres": GENRES, "rules": rules_to_json(rules)})
+    (folder / "rules.json").write_text(text, encoding="utf-8")
+    write_hashes(folder)
+    return folder

@@ -1,0 +1,104 @@
+import json
+import os
+
+import polars as pl
+import pytest
+
+from tasks.addresses import open_place
+from tasks.errors import ConfigError, DataError
+from tasks.models.prediction.predict_file import Choices
+from tasks.models.prediction.predict_folder import RECORD, predict_folder
+from tasks.places import Folder
+
+GHOSTS = "movie_id,description\na,haunted ghosts\n"
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A folder with a CSV, a parquet file and something else; and one for predictions, which is not there yet."""
+    (tmp_path / "in" / "inner").mkdir(parents=True)
+    (tmp_path / "in" / "one.csv").write_text(GHOSTS, encoding="utf-8")
+    pl.DataFrame({"movie_id": ["b", "c"], "description": ["saloon", "grief"]}).write_parquet(
+        tmp_path / "in" / "two.parquet"
+    )
+    (tmp_path / "in" / "notes.txt").write_text("not to be read", encoding="utf-8")
+    (tmp_path / "in" / ".one.csv.part").write_text("nor this", encoding="utf-8")
+    (tmp_path / "in" / "inner" / "three.csv").write_text("nor this", encoding="utf-8")
+    return Folder(tmp_path / "in"), Folder(tmp_path / "out" / "new")
+
+
+def test_each_file_is_predicted_once(stored_once, folders):
+    source, target = folders
+    first = predict_folder(stored_once, source, target, Choices())
+    assert (first.rows, first.unchanged, first.mistakes) == ({"one.csv": 1, "two.parquet": 2}, [], {})
+    assert sorted(target.files()) == ["one.csv", RECORD, "two.parquet"]
+    assert pl.read_parquet(target.path / "two.parquet")["movie_id"].to_list() == ["b", "c"]
+    before = target.files()
+    second = predict_folder(stored_once, source, target, Choices(workers=2))
+    assert (second.rows, second.unchanged) == ({}, ["one.csv", "two.parquet"])
+    assert target.files() == before
+
+
+def test_what_changed_is_predicted_again(stored_once, folders, tmp_path):
+    source, target = folders
+    predict_folder(stored_once, source, target, Choices())
+    (source.path / "one.csv").write_text(GHOSTS + "d,ghosts\n", encoding="utf-8")
+    assert predict_folder(stored_once, source, target, Choices()).rows == {"one.csv": 2}
+    (source.path / "three.csv").write_text(GHOSTS, encoding="utf-8")
+    assert predict_folder(stored_once, source, target, Choices()).rows == {"three.csv": 1}
+    (target.path / "two.parquet").unlink()
+    assert predict_folder(stored_once, source, target, Choices()).rows == {"two.parquet": 2}
+    os.utime(target.path / "three.csv", ns=(1, 1))
+    assert predict_folder(stored_once, source, target, Choices()).rows == {"three.csv": 1}
+
+
+def test_another_rule_or_model_predicts_all_again(stored_once, folders, tmp_path):
+    source, target = folders
+    predict_folder(stored_once, source, target, Choices())
+    assert set(predict_folder(stored_once, source, target, Choices("top=2")).rows) == {"one.csv", "two.parquet"}
+    import shutil  # noqa: PLC0415
+
+    other = shutil.copytree(stored_once, tmp_path / "other")
+    assert predict_folder(other, source, target, Choices("top=2")).rows == {}
+    rules = json.loads((other / "rules.json").read_text(encoding="utf-8"))
+    (other / "rules.json").write_text(json.dumps({**rules, "chosen": "fixed"}), encoding="utf-8")
+    assert set(predict_folder(other, source, target, Choices("top=2")).rows) == {"one.csv", "two.parquet"}
+
+
+def test_a_bad_file_is_told_and_does_not_stop_the_others(stored_once, folders):
+    source, target = folders
+    (source.path / "bad.csv").write_text("movie_id,description\nx\n", encoding="utf-8")
+    result = predict_folder(stored_once, source, target, Choices())
+    assert set(result.rows) == {"one.csv", "two.parquet"}
+    assert "bad.csv, line 2: 1 fields, expected 2" in result.mistakes["bad.csv"]
+    assert "bad.csv" not in target.files()
+    assert set(predict_folder(stored_once, source, target, Choices()).mistakes) == {"bad.csv"}
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '{"one.csv": 3}'])
+def test_a_damaged_record_predicts_all_again(stored_once, folders, content):
+    source, target = folders
+    target.path.mkdir(parents=True)
+    (target.path / RECORD).write_text(content, encoding="utf-8")
+    assert len(predict_folder(stored_once, source, target, Choices()).rows) == 2
+    assert len(predict_folder(stored_once, source, target, Choices()).unchanged) == 2
+
+
+def test_what_cannot_be_done_is_told_before_anything_is_written(stored_once, folders, tmp_path):
+    source, target = folders
+    with pytest.raises(DataError, match=r"holds no \*\.csv or \*\.parquet"):
+        predict_folder(stored_once, Folder(tmp_path / "nothing"), target, Choices())
+    with pytest.raises(DataError, match="both what to read and where to write"):
+        predict_folder(stored_once, source, open_place(f"{source.path}/../in"), Choices())
+    with pytest.raises(ConfigError, match="no rule is named"):
+        predict_folder(stored_once, source, target, Choices("dice"))
+    assert not target.path.exists()
+
+
+def test_one_run_at_a_time_writes_to_a_folder(stored_once, folders):
+    source, target = folders
+    with target.alone(), pytest.raises(DataError, match="another run writes to"):
+        predict_folder(stored_once, source, target, Choices())
+    (target.path / ".unfinished-one.csv-1").write_text("left by a killed run", encoding="utf-8")
+    predict_folder(stored_once, source, target, Choices())
+    assert not list(target.path.glob(".unfinished-*"))

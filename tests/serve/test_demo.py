@@ -1,0 +1,192 @@
+"""The page to try the models on: what it answers, and how it looks to a browser, with keyboard and address alone."""
+
+import shutil
+import socket
+import subprocess
+import sys
+from urllib.parse import urlencode
+
+import pytest
+
+from flows.demo_page import Asked, answer_html, open_address
+from tasks.models.classifier import GenreClassifier
+from tasks.models.explain.answer import render_answer
+from tasks.paths import DataPaths, data_paths
+from tasks.settings import PROJECT_ROOT
+from tasks.tracking.offered import offered_models
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+PATIENCE_MS = 120_000
+PLOT = "A mother finds ghosts in a haunted house"
+HOSTILE = "ghosts </textarea><img src=x onerror=alert(1)> ${alert(2)} {{value}} `haunted` <script>alert(3)</script>"
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+
+
+@pytest.fixture(scope="module")
+def classifier(registry):
+    return GenreClassifier.load(registry.folders["logreg-words"])
+
+
+def uri_of(name: str) -> str:
+    return next(model.uri for model in offered_models(data_paths()) if name in model.label)
+
+
+def test_the_champion_comes_first_then_versions_then_the_last_run(registry):
+    labels = [model.label for model in offered_models(data_paths())]
+    assert labels == ["champion: logreg-words (version 2)", "nb-words (version 1)", "forest-words (last run)"]
+
+
+def test_a_data_folder_without_a_run_still_has_the_registry(registry, tmp_path):
+    assert [model.label for model in offered_models(DataPaths(tmp_path))] == [
+        "champion: logreg-words (version 2)", "nb-words (version 1)",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [Asked(), Asked("A & B", "a=b #c ä\n東京 " * 50, "models:/m/1", "Horror=0.5,Drama=1"), Asked(text=HOSTILE)],
+    ids=["nothing", "everything", "hostile"],
+)
+def test_an_address_gives_back_what_was_asked(asked):
+    assert Asked.from_address(asked.to_address()) == asked
+
+
+def test_unknown_fields_of_an_address_do_not_count():
+    assert Asked.from_address("text=a&class=b&text") == Asked(text="a")
+
+
+def test_an_answer_has_genres_scores_and_words(classifier):
+    html = render_answer(classifier, "", PLOT, "top=2")
+    assert '<p class="verdict">Drama, Horror</p>' in html
+    assert "logreg-words, by the rule top=2" in html
+    assert html.count('class="bar"') == 3
+    assert html.count("<tr class=decided>") == 2
+    assert 'class="raises"' in html
+    assert ">haunted</span>" in html
+
+
+def test_an_answer_of_no_genre_says_so(classifier):
+    html = render_answer(classifier, "", PLOT, "threshold=1,fallback=none")
+    assert '<p class="verdict">None of the genres</p>' in html
+    assert "<section>" not in html
+
+
+def test_nothing_that_is_given_becomes_markup(classifier):
+    html = render_answer(classifier, HOSTILE, HOSTILE, "top=1")
+    assert "<img" not in html
+    assert "<script" not in html
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        (Asked(text=" \n "), "There is no plot yet"),
+        (Asked(text="a" * 20_001), "20,001 characters long; give at most 20,000"),
+        (Asked(text=PLOT, model="models:/another/1"), "there is no model models:/another/1"),
+        (Asked(text=PLOT, model="models:/movie-genre-classifier/2", rule="dice"), "no rule is named &#x27;dice&#x27;"),
+    ],
+    ids=["empty", "too long", "unknown model", "unknown rule"],
+)
+def test_what_cannot_be_answered_is_told(registry, asked, message):
+    html = answer_html(asked)
+    assert 'role="status"' in html
+    assert message in html
+
+
+def test_an_address_of_a_model_that_is_gone_says_so_and_offers_the_champion(registry):
+    *_, model, _, answer = open_address(urlencode({"text": PLOT, "model": "models:/m-gone"}))
+    assert model.value == uri_of("champion")
+    assert "models:/m-gone" in answer
+
+
+def test_a_port_that_is_taken_is_one_line(registry):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        command = [sys.executable, str(PROJECT_ROOT / "flows/demo.py"), "--port", str(taken.getsockname()[1])]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: --port: cannot listen on 127.0.0.1:")
+    assert "Traceback" not in done.stderr
+
+
+def test_without_gradio_one_line_says_what_to_install(registry, tmp_path):
+    (tmp_path / "gradio.py").write_text("raise ImportError('no gradio here')\n", encoding="utf-8")
+    probe = (
+        f"import sys, runpy; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['demo.py']; "
+        f"runpy.run_path({str(PROJECT_ROOT / 'flows/demo.py')!r}, run_name='__main__')"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 1
+    assert done.stderr == "error: the page needs Gradio (no gradio here); install it: pip install 'gradio>=6'\n"
+
+
+@pytest.fixture(scope="module")
+def address(start) -> str:
+    return start(lambda port: [sys.executable, str(PROJECT_ROOT / "flows/demo.py"), "--port", str(port)], "/")
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with playwright.sync_playwright() as started:
+        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser, address):
+    """A page that may ask nobody but its own server, and open no dialog."""
+    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page.set_default_timeout(PATIENCE_MS)
+    playwright.expect.set_options(timeout=PATIENCE_MS)
+    asked, dialogs = [], []
+    page.on("request", lambda request: asked.append(request.url))
+    page.on("dialog", lambda dialog: (dialogs.append(dialog.message), dialog.dismiss()))
+    yield page
+    assert [url for url in asked if not url.startswith((address, "data:", "blob:"))] == []
+    assert dialogs == []
+    page.close()
+
+
+@pytest.mark.browser
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: `apt-get install chromium`")
+class TestInBrowser:
+    def test_the_keyboard_finds_genres_and_the_address_brings_them_back(self, page, address):
+        page.goto(address)
+        page.get_by_label("Plot").focus()
+        page.keyboard.type(PLOT)
+        page.keyboard.press("Tab")
+        page.keyboard.type("A title")
+        page.keyboard.press("Enter")
+        verdict = page.locator(".answer .verdict")
+        playwright.expect(verdict).to_have_text("Drama, Horror")
+        page.wait_for_url("**/#*text=*")
+        kept = page.url
+        page.goto("about:blank")
+        page.goto(kept)
+        playwright.expect(verdict).to_have_text("Drama, Horror")
+        assert page.get_by_label("Plot").input_value() == PLOT
+        assert page.get_by_label("Title").input_value() == "A title"
+
+    def test_another_model_and_rule_of_an_address(self, page, address):
+        page.goto(f"{address}/#{Asked('', PLOT, uri_of('forest-words'), 'top=1').to_address()}")
+        playwright.expect(page.locator(".answer .by")).to_have_text("forest-words, by the rule top=1")
+        playwright.expect(page.locator(".answer .decided")).to_have_count(1)
+        assert page.get_by_label("Model").input_value() == "forest-words (last run)"
+
+    def test_hostile_text_is_only_text(self, page, address):
+        page.goto(f"{address}/#{Asked(HOSTILE, HOSTILE, '', 'top=1').to_address()}")
+        playwright.expect(page.locator(".answer section p").last).to_have_text(f"{HOSTILE}{HOSTILE}")
+
+    def test_no_plot_gets_a_friendly_message(self, page, address):
+        page.goto(address)
+        page.get_by_role("button", name="Find the genres").click()
+        playwright.expect(page.get_by_text("There is no plot yet")).to_be_visible()
+
+    def test_nothing_is_wider_than_a_phone(self, page, address):
+        page.set_viewport_size({"width": 400, "height": 900})
+        page.goto(f"{address}/#{Asked('', PLOT).to_address()}")
+        playwright.expect(page.locator(".answer .verdict")).to_be_visible()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400
