@@ -13,7 +13,7 @@ KIND ?= process
 STORE := $${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlruns/mlflow.db}
 QUIET := DO_NOT_TRACK=1 MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false
 
-.PHONY: help install run test lint format ui serve demo deploy bench bench-quick bench-scale drill drill-full tidy screenshots lock clean
+.PHONY: help install run test lint audit format ui serve demo deploy bench bench-quick bench-scale drill drill-full tidy screenshots lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -32,11 +32,15 @@ run: install ## the full pipeline on the embedded sample
 test: install lint ## lint, types, layout contracts and tests
 	$(BIN)/python -m pytest
 
-lint: install ## lint, formatting, types, import directions
+lint: install ## lint, formatting, types, import directions, and bandit's search for insecure code
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive flows tasks benchmarks docs deployments
+
+audit: install ## known vulnerabilities of the pinned packages (asks the package index)
+	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
 
 format: install ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
@@ -45,7 +49,7 @@ format: install ## format the code and mend what the linter can
 ui: install ## MLflow on http://127.0.0.1:5000 and Prefect on http://127.0.0.1:4200, until Ctrl-C
 	@echo "MLflow: http://127.0.0.1:$(PORT)   Prefect: http://127.0.0.1:$(PREFECT_PORT)"
 	@trap 'kill 0' EXIT; $(QUIET) $(BIN)/prefect server start --host 127.0.0.1 --port $(PREFECT_PORT) & \
-	$(QUIET) $(BIN)/mlflow ui --backend-store-uri "$(STORE)" --host 127.0.0.1 --port $(PORT) --workers 1
+	$(QUIET) MLFLOW_BACKEND_STORE_URI="$(STORE)" $(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1
 
 serve: install ## the champion (or MODEL=models:/...) over HTTP on http://127.0.0.1:8000, until Ctrl-C
 	@$(QUIET) MLFLOW_TRACKING_URI="$(STORE)" PATH="$(abspath $(BIN)):$$PATH" \

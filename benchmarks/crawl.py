@@ -150,7 +150,7 @@ def measure(n_ids: int, choices: dict[str, object]) -> tuple[dict[str, object], 
                 with start("crawl", str(n_ids), port, json.dumps(choices)) as client:
                     assert client.stdout is not None
                     took = json.loads(client.stdout.read())
-                with urlopen(f"http://127.0.0.1:{port}/") as answer:
+                with urlopen(f"http://127.0.0.1:{port}/") as answer:  # nosec B310
                     return took, json.load(answer)
             finally:
                 server.kill()

@@ -130,8 +130,7 @@ def chromium() -> str:
 
 def running_ui() -> contextlib.AbstractContextManager[str]:
     """Return an MLflow UI on the store in force."""
-    store = ["--backend-store-uri", settings().tracking_uri]
-    mlflow = [str(Path(sys.executable).with_name("mlflow")), "ui", *store, "--host", "127.0.0.1", "--workers", "1"]
+    mlflow = [str(Path(sys.executable).with_name("mlflow")), "ui", "--host", "127.0.0.1", "--workers", "1"]
     return running(mlflow, "/health")
 
 
@@ -147,7 +146,9 @@ def running(command: list[str], path: str) -> Iterator[str]:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     quiet = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    process = subprocess.Popen([*command, "--port", str(port)], env={**os.environ, **quiet}, stdout=subprocess.DEVNULL)
+    store = {"MLFLOW_BACKEND_STORE_URI": settings().tracking_uri}  # others see the words of a command
+    environment = {**os.environ, **quiet, **store}
+    process = subprocess.Popen([*command, "--port", str(port)], env=environment, stdout=subprocess.DEVNULL)
     try:
         wait_for(f"http://127.0.0.1:{port}{path}", process)
         yield f"http://127.0.0.1:{port}"

@@ -16,7 +16,9 @@ from urllib.parse import unquote
 HIDDEN: Final = "***"
 MIN_CHARS: Final = 6  # the letters of a shorter secret are part of every text
 
-_SECRET_NAME: Final = re.compile(r"(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|KEY|AUTH_STRING)$", re.IGNORECASE)
+_SECRET_NAME: Final = re.compile(
+    r"(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|KEY|AUTH_STRING|NOTIFY_URL)$", re.IGNORECASE
+)
 _HEADERS_NAME: Final = re.compile(r"HEADERS$", re.IGNORECASE)  # JSON: {"header": "secret"}
 # On the web a password ends before the first "/"; SQLAlchemy takes "/" and "@" in one, so it ends at the last "@".
 _WEB: Final = re.compile(r"(?P<before>https?://[^\s:/@]*):(?P<password>[^\s/?#]*)@", re.IGNORECASE)
@@ -46,8 +48,8 @@ def hide_secrets(text: str, environment: Mapping[str, str] = os.environ) -> str:
     """Return a text without the secrets of the environment and without passwords in addresses.
 
     Secrets are the values of variables whose names say so (`..._KEY`, `..._TOKEN`, `..._PASSWORD`, `..._SECRET`,
-    `..._AUTH_STRING`, and JSON in `..._HEADERS`) and passwords in addresses that any variable holds, proxies and
-    databases among them; from six characters on.
+    `..._AUTH_STRING`, `..._NOTIFY_URL`, and JSON in `..._HEADERS`) and passwords in addresses that any variable holds,
+    proxies and databases among them; from six characters on.
     """
     for secret in sorted(set(_secrets(environment)), key=len, reverse=True):  # one may be part of another
         text = text.replace(secret, HIDDEN)

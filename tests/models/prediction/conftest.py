@@ -6,6 +6,7 @@ import pytest
 
 from tasks.decision.fit import fit_rules
 from tasks.decision.stored import rules_to_json
+from tasks.hashes import write_hashes
 from tasks.models import classifiers, spec
 from tasks.models.genre_model import GenreModel
 from tasks.scores import truth_matrix
@@ -25,4 +26,5 @@ def stored_once(movies, tmp_path_factory):
     model.save(folder / "model")
     text = json.dumps({"chosen": "global", "genres": GENRES, "rules": rules_to_json(rules)})
     (folder / "rules.json").write_text(text, encoding="utf-8")
+    write_hashes(folder)
     return folder
