@@ -23,6 +23,7 @@ from tasks.report.page.sections.genres import (
 )
 from tasks.report.page.sections.heat import say_heat
 from tasks.report.page.sections.labels import _is_of_these_movies, say_audit
+from tasks.report.page.sections.quality import _rows as rows_of_cleaning
 from tasks.report.page.sections.quality import say_dropped, say_rows
 from tasks.report.page.sections.ranking import COSTS, leaderboard_table, say_leader, say_order, say_published
 from tasks.report.page.sections.run import say_duration, shorten_paths
@@ -67,8 +68,16 @@ def test_the_leader(rows: list[tuple[str, float, float, float, float, float]], e
 
 def test_the_order_names_a_model_that_the_test_would_put_first() -> None:
     assert "on the test alone e would be first" in say_order(board(FIRST, AHEAD, SURE))
-    assert "the test puts the same model first" in say_order(board(FIRST, EQUAL))
+    assert "the test puts the same model first" in say_order(board(FIRST, SURE))
+    assert "the test puts it level with d" in say_order(board(FIRST, EQUAL, SURE))
     assert "no other model" in say_order(board(FIRST))
+    assert say_order(board(FIRST, EQUAL)) == (
+        "Both models have the same Jaccard on test, 0.500; validation alone sets the order."
+    )
+    near = ("f", 0.5001, -0.0001, -0.01, 0.01, 5.0)
+    assert say_order(board(FIRST, EQUAL, near)).startswith(
+        "All 3 models have, to three decimals, the same Jaccard on test, 0.500"
+    )
 
 
 def test_costs() -> None:
@@ -104,7 +113,7 @@ def test_columns_that_are_new_to_the_page_are_shown_by_their_kind() -> None:
 
 def test_published_figures() -> None:
     rows = {"model": ["a", "b"], "published_jaccard": [0.3, 0.4], "ours_jaccard": [0.5, 0.3]}
-    assert "1 of 2 published Jaccards are exceeded here; the greatest distance is a's, 0.500 against 0.300" in (
+    assert "1 of 2 published Jaccards is exceeded here; the greatest distance is a's, 0.500 against 0.300" in (
         say_published(pl.DataFrame(rows))
     )
 
@@ -119,14 +128,25 @@ def test_genres_are_best_and_worst_equal_undefined_or_never_found() -> None:
     assert say_undefined(table.head(2)) == ""
     assert say_genres(table.tail(1)) == "No genre has a test movie, so every F1 is undefined."
     assert "same F1, 0.50" in say_genres(genres(("A", 1, 1, 1, 0, 0.5), ("B", 1, 1, 1, 0, 0.5)))
+    assert say_genres(genres(("A", 1, 1, 1, 0, 0.5), undefined)) == (
+        "A is the only genre with a test movie; its F1 is 0.50."
+    )
 
 
 def test_support_names_the_exception() -> None:
-    rows = [(name, 10**power, 1, 1, 1, 0.2 * power) for power, name in enumerate("abcd", start=1)]
-    sentence = say_support(genres(*rows, ("Western", 12, 1, 1, 1, 0.9)))
+    rows = [(name, 10**power, 1, 1, 1, 0.15 * power) for power, name in enumerate("abcdef", start=1)]
+    sentence = say_support(genres(*rows[:5], ("Western", 12, 1, 1, 1, 0.9)))
     assert "exception is Western, with 0.90 for 12 movies, more than" in sentence
-    assert "clearly rises" in say_support(genres(*rows))
-    assert say_support(genres(*rows[:2])).startswith("Too few")
+
+
+def test_support_names_no_exception_where_all_follow_the_course_or_few_genres_are_there() -> None:
+    rows = [(name, 10**power, 1, 1, 1, 0.15 * power) for power, name in enumerate("abcdef", start=1)]
+    rises = "F1 clearly rises with the number of movies (rank correlation 1.00)."
+    assert [say_support(genres(*rows[:count])) for count in (4, 6)] == [rises, rises]
+    falling = [(*row[:-1], 1 - (row[-1] or 0)) for row in rows]
+    assert say_support(genres(*falling)) == "F1 falls with the number of movies (rank correlation −1.00)."
+    assert say_support(genres(*rows[:4], ("Western", 12, 1, 1, 1, 0.9))).endswith(").")
+    assert say_support(genres(*rows[:3])).startswith("Too few")
 
 
 def test_heat_maps_name_the_widest_genre_and_the_best_model() -> None:
@@ -152,6 +172,11 @@ def test_confusion() -> None:
     assert say_confusion(table) == (
         "Missed most often: Drama and Music, in 75 % of the movies that have them. Given wrongly most often: War, in "
         "50 % of the movies that are given it."
+    )
+    right = ("War", 4, 4, 0, 0, 1.0)
+    assert say_confusion(genres(right)) == "No genre was missed in any movie. No genre was given wrongly."
+    assert say_confusion(genres(right, ("Music", 4, 1, 0, 3, 0.4))) == (
+        "Missed most often: Music, in 75 % of the movies that have it. No genre was given wrongly."
     )
     instead = np.array([[0.0, 2, 1, 3], [0, 0, 1, 1]])
     assert say_instead(instead, ["A", "B"]) == (
@@ -179,7 +204,9 @@ def test_set_sizes() -> None:
     assert say_sizes(np.array([0, 3, 3]), np.array([0, 6])) == (
         "Every movie was given 1 genre; they have 1.50 on average, from 1 to 2."
     )
-    assert say_sizes(np.array([0, 3]), np.array([0, 2, 1])).startswith("Movies have 1.00 genres and were given 1.33")
+    one = say_sizes(np.array([0, 3]), np.array([0, 2, 1]))
+    assert one.startswith("Movies have 1.00 genres and were given 1.33")
+    assert one.endswith("1 fewer movie was given 1 genre than has as many.")
 
 
 def test_calibration_may_not_help() -> None:
@@ -207,6 +234,27 @@ def test_rows_and_reasons() -> None:
     assert say_rows({}).startswith("No counts")
     assert say_dropped({"tba": 30, "no_genre": 5}) == "“tba” accounts for 30 of 35 dropped rows (86 %)."
     assert say_dropped({"tba": 30}) == "All 30 dropped rows have one reason: “tba”."
+    assert say_dropped({"tba": 1}) == "The only dropped row has one reason: “tba”."
+    assert say_rows({**counts, "merged/same_movie": 1}).endswith(
+        "; 1 row was a further listing of a movie and merged into it."
+    )
+
+
+def test_every_line_of_the_cleaning_says_why() -> None:
+    counts = {"dropped/tba": 3, "merged/same_movie": 2, "unparsed/year": 4, "unparsed/length": 1, "rows_read": 9}
+    why = {row[0].text: row[3].text for row in rows_of_cleaning(counts, {"tba": "It says nothing."})}
+    assert why == {
+        "tba": "It says nothing.",
+        "same movie": "The same movie in several listings.",
+        "year": "The field holds something that is no year from 1800 to 2199; it counts as unknown.",
+        "length": "The field holds something that cannot be read; it counts as unknown.",
+    }
+
+
+def test_the_parts_differ_by_no_more_than_is_said() -> None:
+    said = quality.say_split({"largest_share_difference": 0.0503, "text_groups": {"across_parts": 1}})
+    assert "by more than 0.06 percentage points, and 1 group of movies with nearly the same text lies in" in said
+    assert quality.say_split({}) == ""
 
 
 def test_the_label_audit_names_the_most_doubted_genre() -> None:
