@@ -11,6 +11,7 @@ import pytest
 
 from tasks.paths import DataPaths
 from tasks.report.page import wording
+from tasks.report.page.pictures import draw_model_genres
 from tasks.report.page.sections import quality, run
 from tasks.report.page.sections.answers import bin_by_length, say_calibration, say_lengths, say_sizes
 from tasks.report.page.sections.cost import say_frontier, say_trade
@@ -91,7 +92,11 @@ def test_costs() -> None:
 def test_intervals_stand_in_the_cells_of_their_figures() -> None:
     table = leaderboard_table(board(FIRST, SURE), ["rank", "model", "behind"], "name", "Caption")
     assert [column.title for column in table.columns] == ["rank", "model", "behind"]
-    assert [cell.text for cell in table.rows[1]] == ["2", "b", "0.100 (0.050 to 0.150)"]
+    assert [cell.text for cell in table.rows[1]] == [
+        "2",
+        "b",
+        "0.100 (0.050\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}0.150)",
+    ]
     assert table.head == 1
     assert table.rows[0][2].key is None
 
@@ -106,7 +111,7 @@ def test_columns_that_are_new_to_the_page_are_shown_by_their_kind() -> None:
     table = board(FIRST).with_columns(pl.lit(value).alias(name) for name, value in new.items())
     shown = leaderboard_table(table, ["model", "test_jaccard", "test_mean_average_precision"], "name", "Caption")
     assert [column.title for column in shown.columns] == ["model", "Jaccard", "mean average precision"]
-    assert shown.rows[0][1].text == "0.500 (0.450 to 0.550)"
+    assert shown.rows[0][1].text == "0.500 (0.450\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}0.550)"
     assert [column for column in table.columns if COSTS.search(column)] == ["predict_docs_per_s", "model_memory_mb"]
     assert wording.metric_title("model_memory_mb") == "model memory, MB"
 
@@ -151,15 +156,46 @@ def test_support_names_no_exception_where_all_follow_the_course_or_few_genres_ar
 
 def test_heat_maps_name_the_widest_genre_and_the_best_model() -> None:
     values = np.array([[0.1, 0.7], [0.5, 0.4], [np.nan, np.nan], [0.2, 0.3]])
-    sentence = say_heat(values, ["A", "B", "C", "D"], ["one", "two"], "the 4 genres")
-    assert (
-        "most on A: F1 goes from 0.10 (one) to 0.70 (two). two has the highest F1, or the same, on 2 of 3" in sentence
+    assert say_heat(values, ["A", "B", "C", "D"], ["one", "two"], "most") == (
+        "Of the 4 genres with most movies, the models differ most on A: F1 goes from 0.10 (one) to 0.70 (two). two has "
+        "the highest F1, or the same, on 2 of 3."
     )
     unfound = np.array([[0.1, 0.7], [0.0, 0.0]])
-    assert say_heat(unfound, ["A", "B"], ["one", "two"], "the 2 genres").endswith("on 1 of 2; 1 no model finds.")
-    assert "tells B best" in say_heat(values[:2, :1], ["A", "B"], ["one"], "the 2 genres")
-    assert "the same F1" in say_heat(np.full((2, 2), 0.5), ["A", "B"], ["one", "two"], "the 2 genres")
-    assert "none has a test movie" in say_heat(values[2:3], ["C"], ["one", "two"], "the 1 genres")
+    assert say_heat(unfound, ["A", "B"], ["one", "two"], "most").endswith("on 1 of 2; 1 no model finds.")
+    assert "tells B best" in say_heat(values[:2, :1], ["A", "B"], ["one"], "most")
+    assert "the same F1" in say_heat(np.full((2, 2), 0.5), ["A", "B"], ["one", "two"], "most")
+    assert "the same to 0.01" in say_heat(np.array([[0.5, 0.501]] * 2), ["A", "B"], ["one", "two"], "most")
+    assert "none has a test movie" in say_heat(values[[2, 2]], ["C", "D"], ["one", "two"], "fewest")
+
+
+def test_heat_maps_name_all_models_that_are_at_the_same_end() -> None:
+    values = np.array([[0.001, 0.0, 0.4, 0.9], [0.2, 0.1, 0.2, 0.1]])
+    assert say_heat(values, ["A", "B"], ["one", "two", "three", "four"], "fewest") == (
+        "Of the 2 genres with fewest movies, the models differ most on A: F1 goes from 0.00 (one and two) to 0.90 "
+        "(four). one, three and four each have the highest F1, or the same, on 1 of 2."
+    )
+    many = np.array([[0.0, 0, 0, 0, 1], [0.5] * 5])
+    assert "from 0.00 (4 models) to 1.00 (e)" in say_heat(many, ["A", "B"], list("abcde"), "most")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.1, 0.7], "On A, the genre with most movies, F1 goes from 0.10 (one) to 0.70 (two)."),
+        ([0.5, 0.5], "On A, the genre with most movies, all models have the same F1, 0.50."),
+        ([np.nan, np.nan], "A, the genre with most movies, has no test movie."),
+        ([0.5], "There is one model; its F1 on A, the genre with most movies, is 0.50."),
+    ],
+)
+def test_a_heat_map_of_one_genre_speaks_of_one(values: list[float], expected: str) -> None:
+    assert say_heat(np.array([values]), ["A"], ["one", "two"][: len(values)], "most") == expected
+
+
+def test_a_heat_map_tells_zero_from_undefined() -> None:
+    values = np.array([[0.0, 0.5], [np.nan, 0.0]])
+    (axes,) = draw_model_genres({"precision": values}, ["A", "B"], ["one", "two"]).axes
+    marks = {(text.get_position()[1], text.get_position()[0]): text.get_text() for text in axes.texts}
+    assert marks == {(0.5, 0.5): "0", (0.5, 1.5): "50", (1.5, 0.5): "–", (1.5, 1.5): "0"}
 
 
 def test_confusion() -> None:

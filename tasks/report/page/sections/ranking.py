@@ -15,6 +15,7 @@ COSTS: Final = re.compile(r"(_s|_mb|_per_s|_bytes)$")
 _MAIN: Final = ("rank", "model", "val_jaccard", "test_jaccard", "behind", "test_f1_samples", "test_f1_macro",
                 "test_at_least_one")  # fmt: skip
 _BOUNDS: Final = ("_low", "_high")
+_TO: Final = "\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}"  # an interval may stand under its figure, but not on two lines
 _RULES: Final = {
     "expected-jaccard": "the set of genres with the highest expected Jaccard",
     "expected-f1": "the set of genres with the highest expected F1",
@@ -151,7 +152,7 @@ def _cell(board: pl.DataFrame, column: str, row: dict[str, Any]) -> Cell:
     decimals = decimals_of(board[column])
     text = figure(value, decimals)
     if low is not None and high is not None:
-        text += f" ({figure(low, decimals)} to {figure(high, decimals)})"
+        text += f" ({figure(low, decimals)}{_TO}{figure(high, decimals)})"
     return Cell(text, value)
 
 
