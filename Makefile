@@ -13,7 +13,7 @@ KIND ?= process
 STORE := $${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlruns/mlflow.db}
 QUIET := DO_NOT_TRACK=1 MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false
 
-.PHONY: help install run test lint format ui serve demo deploy bench screenshots lock clean
+.PHONY: help install run test lint format ui serve demo deploy bench bench-quick bench-scale drill drill-full tidy screenshots lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -60,11 +60,26 @@ deploy: install ## register pool (KIND=process, docker or kubernetes), deploymen
 	@echo 'start a worker:  PREFECT_API_URL=$$PREFECT_API_URL $(BIN)/prefect worker start --pool genreflow'
 	@echo 'run one:         $(BIN)/prefect deployment run full-pipeline/local --watch'
 
-bench: install ## measure the pipeline on the real listings (LISTINGS=folder) or on the sample
-	$(BIN)/python benchmarks/pipeline.py $(LISTINGS)
+bench: install ## all benchmarks on real listings (LISTINGS=folder) or on the sample: benchmarks/results/
+	$(BIN)/python benchmarks/suite.py $(LISTINGS)
 
-screenshots: run ## pictures of the MLflow UI and the report for the README, of the embedded sample (needs Chromium)
+bench-quick: install ## start-up, the pipeline, cleaning and splitting in small
+	$(BIN)/python benchmarks/suite.py $(LISTINGS) --size quick
+
+bench-scale: install ## cleaning, annotating, splitting and predicting up to millions of rows
+	$(BIN)/python benchmarks/suite.py $(LISTINGS) --size scale
+
+screenshots: run ## pictures of the MLflow UI, the report and the demo for the README, of the embedded sample (needs Chromium)
 	$(BIN)/python docs/screenshots.py
+
+drill: install ## break things on purpose: kill, full disk, damaged files, stores away, wild input (the quick form)
+	$(BIN)/python -m pytest tests/drill
+
+drill-full: install ## the same with 40 kills, longer locks and thousands of wild inputs each
+	GENREFLOW_DRILL=full $(BIN)/python -m pytest tests/drill
+
+tidy: install ## remove old runs, logs and fetched copies, never a champion (flows/tidy.py --help)
+	$(BIN)/python flows/tidy.py
 
 lock: ## resolve pyproject.toml afresh and write constraints.txt
 	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock

@@ -1,8 +1,8 @@
 """Tell the Prefect server at PREFECT_API_URL of this project: `python deployments/register.py --kind process`.
 
-Registers the work pool `genreflow`, all deployments of `prefect.yaml` and the automations of `automations.yaml`; what
-is registered already is brought up to date, so it may be called again. The address to notify of failed runs comes from
-GENREFLOW_NOTIFY_URL and is kept by the server as a secret.
+Registers the work pool `genreflow`, the deployments of `prefect.yaml` and the automations of `automations.yaml`; what
+is there already is brought up to date. The address to notify of failed runs comes from GENREFLOW_NOTIFY_URL; the server
+keeps it as a secret.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Open the MLflow UI and the report of the last run in a browser, check what they show, and take pictures of it.
+"""Open the MLflow UI, the report of the last run and the demo in a browser, check what they show, and take pictures.
 
 `make screenshots` makes those of the README from the sample; `python docs/screenshots.py FOLDER` works on the store and
 the data folder in force (`MLFLOW_TRACKING_URI`, `GENREFLOW_DATA_DIR`). Needs Chromium on the PATH. Ends with an error
@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import httpx
 from playwright.sync_api import Page, expect, sync_playwright
@@ -30,6 +30,11 @@ WAIT_MS = 180_000  # the UI is a large page, and machines may be slow
 COMPARED = 6  # runs
 SHOWN_METRICS = ("val/jaccard", "test/jaccard", "test/f1_macro", "time/fit_s")
 HIDDEN_COLUMNS = ("Dataset", "Source", "Models")
+ROOT = Path(__file__).resolve().parents[1]
+PLOT = (
+    "A young nurse takes the night shift in an abandoned ward. When she hears the voices of the dead, she and a "
+    "retired detective look for the killer who haunts the old hospital."
+)
 ONLY_MODELS = "tags.`genreflow.kind` = 'model'"
 
 
@@ -55,6 +60,9 @@ def take_screenshots(folder: Path) -> None:
         page.goto(report.as_uri())
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         take(page, folder / "report.png")
+        with running_demo() as demo:
+            show_answer(page, demo)
+            take(page, folder / "demo.png")
         browser.close()
 
 
@@ -99,6 +107,13 @@ def open_artifact(page: Page, address: str) -> None:
     expect(page.locator("img[src^='blob:'], .image-outer-container, canvas").first).to_be_attached()
 
 
+def show_answer(page: Page, address: str) -> None:
+    """Ask the demo's page about a plot."""
+    page.goto(f"{address}/#{urlencode({'title': 'Night Shift', 'text': PLOT, 'rule': 'top=2'})}")
+    expect(page.locator(".answer .decided")).to_have_count(2)
+    expect(page.locator(".answer .raises").first).to_be_visible()
+
+
 def take(page: Page, path: Path) -> None:
     """Write what the page shows, once it has stopped moving."""
     page.wait_for_timeout(1500)
@@ -113,19 +128,28 @@ def chromium() -> str:
     return found
 
 
+def running_ui() -> contextlib.AbstractContextManager[str]:
+    """Return an MLflow UI on the store in force."""
+    store = ["--backend-store-uri", settings().tracking_uri]
+    mlflow = [str(Path(sys.executable).with_name("mlflow")), "ui", *store, "--host", "127.0.0.1", "--workers", "1"]
+    return running(mlflow, "/health")
+
+
+def running_demo() -> contextlib.AbstractContextManager[str]:
+    """Return the demo on the store in force."""
+    return running([sys.executable, str(ROOT / "flows" / "demo.py")], "/")
+
+
 @contextlib.contextmanager
-def running_ui() -> Iterator[str]:
-    """An MLflow UI on the store in force, on a free port of this machine."""
+def running(command: list[str], path: str) -> Iterator[str]:
+    """A server that is started on a free port of this machine, and ended; its address once it answers at a path."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    mlflow = str(Path(sys.executable).with_name("mlflow"))
-    store = ["--backend-store-uri", settings().tracking_uri]
-    command = [mlflow, "ui", *store, "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
     quiet = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-    process = subprocess.Popen(command, env={**os.environ, **quiet}, stdout=subprocess.DEVNULL)
+    process = subprocess.Popen([*command, "--port", str(port)], env={**os.environ, **quiet}, stdout=subprocess.DEVNULL)
     try:
-        wait_for(f"http://127.0.0.1:{port}/health", process)
+        wait_for(f"http://127.0.0.1:{port}{path}", process)
         yield f"http://127.0.0.1:{port}"
     finally:
         process.terminate()
@@ -142,7 +166,7 @@ def wait_for(address: str, process: "subprocess.Popen[bytes]") -> None:
             if httpx.get(address, trust_env=False).status_code == 200:
                 return
         time.sleep(0.5)
-    sys.exit(f"error: no MLflow UI at {address}")
+    sys.exit(f"error: nothing answers at {address}")
 
 
 if __name__ == "__main__":

@@ -10,8 +10,10 @@ import importlib
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
+from types import TracebackType
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError
@@ -22,6 +24,7 @@ from flows.stopping import MESSAGE, stop_on_signals
 from tasks import progress
 from tasks.errors import GenreflowError
 from tasks.mistakes import mistakes
+from tasks.redaction import SafeFormatter, hide_secrets
 
 Config = TypeVar("Config", bound=FlowConfig)
 
@@ -39,6 +42,7 @@ ENVIRONMENT = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "MLFLOW_LOGGING_LEVEL": "WARNING",  # MLflow logs past our console handler
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",  # a server away for a quarter of a minute is waited for, not for four
     "OMP_NUM_THREADS": "1",  # models run side by side; each keeps to its own core
 }
 
@@ -50,8 +54,9 @@ def run_command(config_type: type[Config], run: str | Callable[[Config], int]) -
         config_type: the flow's parameter.
         run: the flow as "module:name", or a function of the configuration that returns an exit code.
 
-    Errors that the user can mend are printed as one line; anything else keeps its traceback.
+    Errors that the user can mend are printed as one line; anything else keeps its traceback. Neither shows a secret.
     """
+    sys.excepthook = show_exception
     try:
         config = parse_command(config_type, sys.argv[1:])
         for key, value in ENVIRONMENT.items():
@@ -62,12 +67,17 @@ def run_command(config_type: type[Config], run: str | Callable[[Config], int]) -
             return run(config)
         run_flow(run, config)
     except GenreflowError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {hide_secrets(str(error))}\n")
         return EXIT_FAILED
     except KeyboardInterrupt:
         sys.stderr.write(f"{MESSAGE}\n")
         return EXIT_INTERRUPTED
     return EXIT_OK
+
+
+def show_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print a traceback to standard error as Python does, without secrets."""
+    sys.stderr.write(hide_secrets("".join(traceback.format_exception(kind, error, trace))))
 
 
 def run_flow(flow: str, config: FlowConfig) -> None:
@@ -77,7 +87,15 @@ def run_flow(flow: str, config: FlowConfig) -> None:
 
     module, name = flow.split(":")
     with prefect_server(lambda: importlib.import_module(module)) as loaded:
-        getattr(loaded, name)(config)
+        try:
+            getattr(loaded, name)(config)
+        except Exception as error:
+            from flows.outside import told_plainly  # noqa: PLC0415
+
+            told = told_plainly(error)
+            if told is None or told is error:
+                raise
+            raise told from error
 
 
 def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config:
@@ -107,12 +125,12 @@ def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config
         file = given.pop("config", None)
         return config_type.model_validate(merged(read_options(Path(file)) if file else {}, given))
     except ValidationError as error:
-        for mistake in mistakes(error):
+        for mistake in map(hide_secrets, mistakes(error)):
             option, colon, message = mistake.partition(": ")
             sys.stderr.write(f"error: --{option.replace('_', '-')}: {message}\n" if colon else f"error: {mistake}\n")
         sys.exit(EXIT_USAGE)
     except GenreflowError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {hide_secrets(str(error))}\n")
         sys.exit(EXIT_USAGE)
 
 
@@ -124,7 +142,7 @@ def log_to_console(verbose: bool) -> None:
     Prefect keeps its hands off a root logger that has a formatted handler, so its own lines go through the same filter.
     """
     handler = terminal_handler() if sys.stderr.isatty() else logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+    handler.setFormatter(SafeFormatter("%(asctime)s  %(message)s", "%H:%M:%S"))
     handler.addFilter(lambda record: verbose or is_for_people(record))
     logging.getLogger().addHandler(handler)
     for name in ("flows", "tasks"):

@@ -14,6 +14,7 @@ from prefect import flow
 from flows.reporting import write_run_report
 from flows.runtime import exclusive, pipeline_run
 from tasks.paths import data_paths
+from tasks.redaction import without_password
 from tasks.report.task import compare_pair, draw_champion, judge_challenger, leaderboard
 from tasks.report.versus import check_pair
 from tasks.tracking.last_run import LoggedModel
@@ -88,6 +89,8 @@ def challenge(config: CompareConfig, run: PipelineRun, best: LoggedModel) -> str
 
 def ui_command(uri: str) -> str:
     """Return the command that opens the MLflow UI on a store."""
+    if uri.startswith(("http:", "https:")):
+        return f"open {without_password(uri)}"
     if not uri.startswith("sqlite:"):
-        return f"open {uri}"
+        return 'mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI" --host 127.0.0.1 (or `make ui`)'
     return f"mlflow ui --backend-store-uri {uri} --host 127.0.0.1 (or `make ui`)"

@@ -31,6 +31,8 @@ from tasks.split.config import SplitConfig
 Config = TypeVar("Config", bound="FlowConfig")
 
 PRESETS = PROJECT_ROOT / "deployments" / "presets"
+# What PyYAML raises of itself for bytes that are no text, dates that do not exist, tags of other types, depth.
+_YAML_SLIPS = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
 NAMED_SOURCES = ("sample", "kaggle")
 TABLE_FILES = (".csv", ".parquet")
 RULES = {"f1_macro": "per-genre-f1", "f1_samples": "expected-f1"}  # fitted for these metrics; else expected-jaccard
@@ -373,6 +375,18 @@ class PredictConfig(RunnerConfig):
         return self.input is not None and is_place(self.input)
 
 
+class TidyConfig(FlowConfig):
+    """Remove old runs, logs and caches; never a registered model, the runs it comes from, or the last run."""
+
+    keep_runs: int = Field(20, ge=0, description="The newest pipeline runs, and as many logs, stay.")
+    experiment: str = Field("genreflow", min_length=1, description="Name of the MLflow experiment.")
+    caches: bool = Field(False, description="Also the movies' representations, which the next training makes again.")
+    purge: bool = Field(
+        False, description="Empty MLflow's trash as well: all that was ever deleted in the store goes for good."
+    )
+    plan: bool = Field(False, description="Only say what would go.")
+
+
 def part(config: FlowConfig, config_type: type[Config]) -> Config:
     """Return the fields of a larger configuration that a smaller one has."""
     return config_type.model_validate({name: getattr(config, name) for name in config_type.model_fields})
@@ -404,7 +418,8 @@ def load_preset(name: str) -> dict[str, Any]:
         names = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.yaml")))
         raise ConfigError(f"no preset {name!r} ({path} does not exist); there are: {names}")
     preset = read_options(path)
-    if strangers := sorted(set(preset) - set(PipelineConfig.model_fields) | {"preset"} & set(preset)):
+    strangers = sorted(map(str, set(preset) - set(PipelineConfig.model_fields) | {"preset"} & set(preset)))
+    if strangers:
         raise ConfigError(f"{path}: a preset cannot set {', '.join(strangers)}; see flows/full_pipeline.py --help")
     return preset
 
@@ -430,7 +445,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, yaml.YAMLError, *_YAML_SLIPS) as error:
         raise ConfigError(f"{path} cannot be read as YAML: {error}") from error
     if not isinstance(content, dict):
         raise ConfigError(f"{path} holds no mapping of option to value")

@@ -16,8 +16,8 @@ from tasks.errors import ConfigError, GenreflowError
 from tasks.models.classifier import GenreClassifier
 from tasks.models.explain.answer import ANSWER_CSS, render_answer
 from tasks.paths import data_paths
-from tasks.tracking.models import fetch_classifier
 from tasks.tracking.offered import OfferedModel, offered_models
+from tasks.tracking.stored_model import fetch_classifier
 
 LONGEST = 20_000  # characters of a text; a plot has some hundreds, and explaining takes time
 CACHED_MODELS = 4

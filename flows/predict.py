@@ -1,9 +1,12 @@
 """The genres of new descriptions: `python flows/predict.py --text "..."`, or `--input FILE_OR_FOLDER --output ...`."""
 
+import logging
 import sys
 
 from flows.command_line import run_command, run_flow
 from flows.config import PredictConfig
+
+logger = logging.getLogger("flows.predict")
 
 
 def answer(config: PredictConfig) -> int:
@@ -11,8 +14,10 @@ def answer(config: PredictConfig) -> int:
     import polars as pl  # noqa: PLC0415 - as all of these: `--help` is answered without them
 
     from tasks.models.classifier import GenreClassifier  # noqa: PLC0415
-    from tasks.tracking.models import fetch_classifier  # noqa: PLC0415
+    from tasks.tracking.stored_model import fetch_classifier  # noqa: PLC0415
 
+    if not (config.text or "").strip():
+        logger.warning("there is no text: the genres are those of a movie that nothing is known of")
     classifier = GenreClassifier.load(fetch_classifier(config.model))
     movies = pl.DataFrame({"movie_id": ["this"], "movie_name": [config.title or ""], "description": [config.text]})
     row = classifier.predict(movies, config.rule).row(0, named=True)
@@ -40,7 +45,6 @@ def predict_or_answer(config: PredictConfig) -> int:
 if __name__ == "__main__":
     raise SystemExit(run_command(PredictConfig, predict_or_answer))
 
-import logging
 from pathlib import Path, PurePath
 
 from prefect import flow
@@ -50,8 +54,6 @@ from tasks.errors import ConfigError, GenreflowError
 from tasks.models.prediction.predict_file import Choices
 from tasks.models.task import explain_file, predict_file, predict_folder
 from tasks.tracking.task import fetch_classifier
-
-logger = logging.getLogger(__name__)
 
 
 class FilesFailedError(GenreflowError):

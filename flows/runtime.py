@@ -16,10 +16,13 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTa
 
 from flows.command_line import ENVIRONMENT
 from flows.config import FlowConfig, RunnerConfig
+from flows.outside import told_plainly
 from flows.stopping import at_stop
 from tasks import cluster
 from tasks.errors import DataError, GenreflowError
+from tasks.log_file import LogFile
 from tasks.paths import DataPaths
+from tasks.redaction import SafeFormatter
 from tasks.stage import config_dict
 from tasks.tracking import runs
 from tasks.tracking.runs import PipelineRun, start_pipeline_run
@@ -64,8 +67,8 @@ def log_file(paths: DataPaths) -> Iterator[Path]:
     """Write what the stages log to a file of this run's own under `data/logs/`."""
     paths.logs.mkdir(parents=True, exist_ok=True)
     path = paths.logs / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
-    handler = logging.FileHandler(path, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
+    handler = LogFile(path, encoding="utf-8")
+    handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
     loggers = [logging.getLogger(name) for name in ("flows", "tasks")]
     for ours in loggers:
         ours.addHandler(handler)
@@ -125,9 +128,15 @@ def pipeline_run(config: FlowConfig, paths: DataPaths, tags: Mapping[str, str]) 
         status = runs.KILLED  # what an interrupt leaves
 
         def end() -> None:
-            runs.kill_children(run)
-            runs.log_files(run.experiment, run.run_id, [log], "log")
-            runs.end_run(run.experiment, run.run_id, status)
+            try:
+                runs.kill_children(run)
+                runs.log_files(run.experiment, run.run_id, [log], "log")
+                runs.end_run(run.experiment, run.run_id, status)
+            except Exception as error:
+                told = told_plainly(error)
+                if told is None:
+                    raise
+                logger.warning("the MLflow run could not be ended, the next run marks it as KILLED: %s", told)
 
         at_stop.append(end)
         try:

@@ -11,6 +11,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
 from flows.stopping import at_stop
 from tasks.errors import GenreflowError
+from tasks.redaction import without_password
 
 Result = TypeVar("Result")
 
@@ -32,7 +33,7 @@ def prefect_server(meanwhile: Callable[[], Result]) -> Iterator[Result]:
         ServerNotStartedError: the temporary server did not answer in time.
     """
     if PREFECT_API_URL.value():
-        logger.info("Prefect server: %s", PREFECT_API_URL.value())
+        logger.info("Prefect server: %s", without_password(PREFECT_API_URL.value()))
         yield meanwhile()
         return
     PREFECT_HOME.value().mkdir(parents=True, exist_ok=True)  # the server's database goes there

@@ -15,10 +15,11 @@ from typing import Any
 from prefect import flow
 from prefect.futures import PrefectFuture
 
+from flows.outside import told_plainly
 from flows.runtime import check_cluster, exclusive, pipeline_run, task_runner
 from flows.steps import ModelChain, Steps, submit_staggered, train_choices
 from tasks import cluster
-from tasks.errors import ModelError
+from tasks.errors import ModelError, TrackingError
 from tasks.models.choose import choose_models, is_encoded, names_of_late, say_models, within_budget
 from tasks.models.features import read_genres
 from tasks.models.spec import EnsembleSpec, ModelSpec, features_of
@@ -99,12 +100,14 @@ def collect(run: PipelineRun, chains: list[ModelChain]) -> dict[str, str]:
 
 
 def recorded_failure(run: PipelineRun, chain: ModelChain) -> str | None:
-    """Wait for a model; if it failed, record that in MLflow and return the error in one line."""
+    """Wait for a model; if it failed, record that in MLflow, where it can be had, and return the error in one line."""
     error = first_error(chain)
     if error is None:
         return None
-    line = f"{type(error).__name__}: {error}"
-    record_failure(run, chain.run_id, line, "".join(traceback.format_exception(error)))
+    told = told_plainly(error) or error
+    line = f"{type(told).__name__}: {told}"
+    if not isinstance(told, TrackingError):  # to a store that is away nothing can be recorded
+        record_failure(run, chain.run_id, line, "".join(traceback.format_exception(error)))
     return line
 
 

@@ -151,6 +151,7 @@ def loss(error: BaseException) -> BaseException:
         )
     if isinstance(error, ImportError | RuntimeError) and "deserializ" in f"{error}{error.__cause__}".lower():
         return WorkerError(
-            f"a Dask worker cannot run it ({error.__cause__ or error}): start it with the project installed"
+            f"a Dask worker, or the scheduler, cannot read it ({error.__cause__ or error}): start it again with the "
+            "project installed"
         )
     return error

@@ -33,6 +33,10 @@ class StorageError(GenreflowError):
     """Object storage refuses, does not answer, or lacks what was asked for."""
 
 
+class TrackingError(GenreflowError):
+    """The MLflow store is away or busy."""
+
+
 class CrawlBusyError(GenreflowError):
     """Another crawl writes to the same journal."""
 

@@ -3,12 +3,9 @@
 Who can show more than lines (a terminal's bar) adds itself to `watchers` and is told of every advance.
 """
 
-import contextlib
 import logging
-import threading
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 logger = logging.getLogger(__name__)
 
@@ -61,20 +58,3 @@ class Progress:
         if self.done >= self.total:
             return f"{share}, {elapsed_s:.1f} s"
         return f"{share}, {(self.total - self.done) / rate:,.0f} s left" if rate else share
-
-
-@contextlib.contextmanager
-def log_of_thread(path: Path) -> Iterator[None]:
-    """Write what this thread logs in the meantime to a file of its own, where models are trained side by side."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    thread = threading.get_ident()
-    handler = logging.FileHandler(path, mode="w", encoding="utf-8")
-    handler.addFilter(lambda record: record.thread == thread)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
-    ours = logging.getLogger("tasks")
-    ours.addHandler(handler)
-    try:
-        yield
-    finally:
-        ours.removeHandler(handler)
-        handler.close()

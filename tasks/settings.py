@@ -12,7 +12,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[1]
 class Settings(BaseSettings):
     """Where outputs go on this machine. Every field is read from `GENREFLOW_<FIELD>` unless it says otherwise."""
 
-    model_config = SettingsConfigDict(env_prefix="GENREFLOW_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="GENREFLOW_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
     data_dir: Path = Field(PROJECT_ROOT / "data", description="Folder of all intermediate files and results.")
     mlruns_dir: Path = Field(
@@ -21,6 +21,7 @@ class Settings(BaseSettings):
     mlflow_tracking_uri: str | None = Field(
         None,
         validation_alias="MLFLOW_TRACKING_URI",
+        repr=False,  # it may hold a password
         description="MLflow store to use instead of the default one under `mlruns_dir`.",
     )
 
@@ -51,7 +52,7 @@ class Settings(BaseSettings):
 
     @property
     def tracking_uri(self) -> str:
-        """The MLflow address in force: `MLFLOW_TRACKING_URI`, or a SQLite file under `mlruns_dir`."""
+        """The MLflow address in force, password and all: `MLFLOW_TRACKING_URI`, or a SQLite file under `mlruns_dir`."""
         return self.mlflow_tracking_uri or f"sqlite:///{self.mlruns_dir.resolve() / 'mlflow.db'}"
 
 

@@ -34,6 +34,15 @@ def own(name: str, raw: pl.Expr) -> pl.Expr:
     return pl.when(value != "").then(pl.concat_str(pl.lit(f"{name}="), value))
 
 
+def as_text(kind: object, value: pl.Expr) -> pl.Expr:
+    """Write a value of a polars type as a text, as most CSVs would: a whole number without a fraction, NaN as null."""
+    if kind not in (pl.Float32, pl.Float64):
+        return value.cast(pl.String)
+    is_whole = (value == value.round()) & (value.abs() < 2**53)  # beyond, not every whole number is a float
+    text = pl.when(is_whole).then(value.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(value.cast(pl.String))
+    return pl.when(value.is_not_nan()).then(text)
+
+
 def _count(digits: pl.Expr) -> pl.Expr:
     return digits.str.replace_all(",", "", literal=True).cast(pl.Int64, strict=False)
 

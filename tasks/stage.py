@@ -21,6 +21,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from tasks.disk import disk_error
 from tasks.errors import DataError
 
 logger = logging.getLogger(__name__)
@@ -66,7 +67,8 @@ def run_stage(stage: Stage, build: Callable[[Path], Mapping[str, Any]]) -> Stage
             counts (what was read, kept, dropped and why).
 
     Raises:
-        DataError: an input is not there.
+        DataError: an input is not there, or is not what the stage that made it wrote.
+        DiskError: the folder is full or may not be written.
         FileNotFoundError: `build` left an output unwritten.
     """
     fingerprint, description = _fingerprint(stage)
@@ -75,12 +77,17 @@ def run_stage(stage: Stage, build: Callable[[Path], Mapping[str, Any]]) -> Stage
         logger.info("%s/%s: unchanged, skipped", stage.folder.name, stage.name)
         return StageResult(stage.name, stage.folder, fingerprint, True, recorded["counts"])
     start_s = time.perf_counter()
-    remove_unfinished(stage.folder)
     unfinished = stage.folder / f"{TEMPORARY_PREFIX}{stage.name}-{os.getpid()}"
-    unfinished.mkdir(parents=True)
     try:
+        remove_unfinished(stage.folder)
+        unfinished.mkdir(parents=True)
         counts = dict(build(unfinished))
         _publish(stage, unfinished, {**description, "fingerprint": fingerprint, "counts": counts})
+    except Exception as error:
+        told = disk_error(error, stage.folder, stage.name)
+        if told is None:
+            raise
+        raise told from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     logger.info("%s/%s: done in %.1f s", stage.folder.name, stage.name, time.perf_counter() - start_s)
@@ -116,12 +123,8 @@ def hash_files(paths: Sequence[Path]) -> str:
 
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Write a small file under a temporary name in its folder, sync it, and rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{TEMPORARY_PREFIX}{path.name}-{os.getpid()}")
-    temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-    _sync(temporary)
-    temporary.replace(path)
-    _sync(path.parent)
+    with unfinished_file(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextlib.contextmanager
@@ -156,16 +159,37 @@ def _fingerprint(stage: Stage) -> tuple[str, dict[str, Any]]:
     for path in stage.inputs:
         if not path.is_file():
             raise DataError(f"{stage.name} needs {path}, which is not there; run the stage that makes it first")
+    inputs = {path: hash_file(path) for path in sorted(stage.inputs)}
+    for path, content in inputs.items():
+        _check_origin(path, content)
     code = sorted(path for entry in stage.code for path in (entry.rglob("*.py") if entry.is_dir() else [entry]))
     description = {
         "stage": stage.name,
-        "inputs": {f"{path.parent.name}/{path.name}": hash_file(path) for path in sorted(stage.inputs)},
+        "inputs": {f"{path.parent.name}/{path.name}": content for path, content in inputs.items()},
         "config": dict(stage.config),
         "code": hash_files([path for path in code if path.name != "task.py"]),
         "versions": {package: _version(package) for package in sorted(stage.packages)},
     }
     text = json.dumps(description, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest(), description
+
+
+def _check_origin(path: Path, content: str) -> None:
+    """Refuse a file that a sidecar vouches for and that has changed since; files that no stage made are as they are."""
+    vouched: dict[Path, str] = {}
+    for folder in (path.parent, path.parent.parent):
+        for sidecar in folder.glob("*.stage.json"):
+            try:
+                outputs = json.loads(sidecar.read_text(encoding="utf-8"))["outputs"]
+                vouched[sidecar] = outputs[str(path.relative_to(folder))]
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # of another file, or damaged: then its stage runs again
+    if vouched and content not in vouched.values():
+        sidecar = next(iter(vouched))
+        raise DataError(
+            f"{path} is not what its stage wrote: it was damaged or changed since. Run the flow that makes it again, "
+            f"or delete {sidecar} to use the file as it is"
+        )
 
 
 def _version(package: str) -> str:
@@ -183,7 +207,8 @@ def _read_sidecar(stage: Stage) -> dict[str, Any] | None:
     except (ValueError, OSError) as error:
         logger.warning("%s: sidecar %s cannot be read (%s); the stage runs again", stage.name, stage.sidecar, error)
         return None
-    if not isinstance(recorded, dict) or not {"fingerprint", "outputs", "counts"} <= recorded.keys():
+    fields = {"fingerprint": str, "outputs": dict, "counts": dict}
+    if not isinstance(recorded, dict) or not all(isinstance(recorded.get(key), fields[key]) for key in fields):
         logger.warning("%s: sidecar %s lacks its fields; the stage runs again", stage.name, stage.sidecar)
         return None
     return recorded

@@ -10,12 +10,15 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from tasks.cluster import PATIENCE_S, joined
 from tasks.errors import ConfigError
 from tasks.paths import data_paths
 from tasks.stage import hash_files, write_atomically
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 # What results depend on; stages record the versions, so workers with others would make each other's results anew.
 PACKAGES: Final = (
@@ -29,6 +32,7 @@ PACKAGES: Final = (
     "spacy",
     "torch",
 )
+DATA_FACTS: Final = ("data folder", "file in the data folder")  # which are nothing to the scheduler
 REMEDIES: Final = {
     "data folder": "set GENREFLOW_DATA_DIR alike",
     "file in the data folder": "mount the same folder there",
@@ -37,15 +41,15 @@ REMEDIES: Final = {
 
 
 def check_workers(address: str, environment: Mapping[str, str]) -> int:
-    """Make sure that every worker can do this project's work as this process would; return how many there are.
+    """Make sure that a scheduler's workers can do this project's work as this process would; return how many there are.
 
     Args:
         address: of the scheduler.
         environment: variables that workers take over where they have no value of their own.
 
     Raises:
-        ConfigError: there is no scheduler or no worker, or a worker lacks the project, has other code or packages, or
-            another data folder. The message names the worker.
+        ConfigError: there is no scheduler or no worker, or one of them lacks the project or has other code or packages,
+            or a worker has another data folder. The message names who, and the remedy.
     """
     with joined(address) as client:
         try:
@@ -55,10 +59,12 @@ def check_workers(address: str, environment: Mapping[str, str]) -> int:
                 f"the Dask scheduler at {address} has no worker; start some with `dask worker {address} --nthreads 1`"
             ) from error
         with _token() as token:
-            found = client.run(_probe(token, environment), on_error="return")
-            complaints = [line for worker, facts in sorted(found.items()) for line in _complaints(worker, facts, token)]
+            ours, probe = worker_facts(token), _probe(token, environment)
+            found = client.run(probe, on_error="return")
+            complaints = list(_complaints("the scheduler", _facts_of_scheduler(client, probe), _without_data(ours)))
+            complaints += [line for worker, facts in sorted(found.items()) for line in _complaints(worker, facts, ours)]
     if complaints:
-        raise ConfigError("Dask workers that cannot take part:\n" + "\n".join(f"  {line}" for line in complaints))
+        raise ConfigError(f"Dask at {address} cannot take part:\n" + "\n".join(f"  {line}" for line in complaints))
     return len(found)
 
 
@@ -116,13 +122,25 @@ def _probe(token: Path, environment: Mapping[str, str]) -> Callable[[], dict[str
     return probe
 
 
-def _complaints(worker: str, facts: Any, token: Path) -> Iterator[str]:
+def _facts_of_scheduler(client: "Client", probe: Callable[[], dict[str, str]]) -> Any:
+    """Return what the scheduler says of itself: it reads the arguments of tasks before it passes them on."""
+    try:
+        return client.run_on_scheduler(probe)
+    except ImportError as error:
+        return error
+
+
+def _without_data(facts: Mapping[str, str]) -> dict[str, str]:
+    return {name: fact for name, fact in facts.items() if name not in DATA_FACTS}
+
+
+def _complaints(who: str, facts: Any, ours: Mapping[str, str]) -> Iterator[str]:
     if isinstance(facts, ImportError):
-        yield f"{worker} has no genreflow ({facts}): install the project where it runs, and start it again"
+        yield f"{who} has no genreflow ({facts}): install the project where it runs, and start it again"
     elif isinstance(facts, BaseException):
-        yield f"{worker}: {type(facts).__name__}: {facts}"
+        yield f"{who}: {type(facts).__name__}: {facts}"
     else:
-        for name, ours in worker_facts(token).items():
-            if (theirs := facts.get(name)) != ours:
+        for name, fact in ours.items():
+            if (theirs := facts.get(name)) != fact:
                 remedy = REMEDIES.get(name, "install what constraints.txt says")
-                yield f"{worker}: its {name} is {theirs}, not {ours}: {remedy}, and start it again"
+                yield f"{who}: its {name} is {theirs}, not {fact}: {remedy}, and start it again"

@@ -1,6 +1,7 @@
 import logging
 
-from tasks.progress import Progress, log_of_thread
+from tasks.log_file import log_of_thread
+from tasks.progress import Progress
 
 
 def test_lines_say_how_far_how_fast_and_how_long_still(caplog):

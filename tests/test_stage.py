@@ -1,8 +1,12 @@
+import errno
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
+import polars as pl
 import pytest
 
+from tasks.disk import DiskError
 from tasks.errors import DataError
 from tasks.stage import Stage, recorded_config, run_stage, write_atomically
 
@@ -117,3 +121,66 @@ def test_small_files_are_written_whole(tmp_path):
     write_atomically(tmp_path / "new" / "file.txt", "text\n")
     assert (tmp_path / "new" / "file.txt").read_text(encoding="utf-8") == "text\n"
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["file.txt"]
+
+
+def test_an_input_that_its_stage_did_not_leave_so_is_refused(stage, build, tmp_path):
+    run_stage(stage, build)
+    later = Stage("later", tmp_path / "later", ("a.txt", "deep/b.txt"), (stage.folder / "deep" / "b.txt",), {}, ())
+    assert not run_stage(later, build).skipped
+    (stage.folder / "deep" / "b.txt").write_text("B", encoding="utf-8")
+    with pytest.raises(DataError, match=r"b\.txt is not what its stage wrote.*delete .*copy\.stage\.json"):
+        run_stage(later, build)
+    stage.sidecar.unlink()
+    assert not run_stage(later, build).skipped
+
+
+def test_a_file_that_two_stages_can_make_is_what_the_last_of_them_wrote(stage, build, tmp_path):
+    run_stage(stage, build)
+    stage.inputs[0].write_text("two", encoding="utf-8")
+    run_stage(Stage("other", stage.folder, stage.outputs, stage.inputs, {}, stage.code), build)
+    later = Stage("later", tmp_path / "later", stage.outputs, (stage.folder / "a.txt",), {}, ())
+    assert not run_stage(later, build).skipped
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        OSError("No space left on device"),  # as polars raises for CSV files
+        pl.exceptions.ComputeError("parquet: underlying IO error: No space left on device (os error 28)"),
+    ],
+    ids=["python", "polars csv", "polars parquet"],
+)
+def test_a_full_disk_is_told_and_leaves_nothing_half_written(stage, error):
+    def fail(folder: Path) -> dict[str, int]:
+        (folder / "a.txt").write_text("half")
+        raise error
+
+    with pytest.raises(DiskError, match=r"copy: the disk of .*out is full .*; free some space"):
+        run_stage(stage, fail)
+    assert not list(stage.folder.iterdir())
+
+
+def test_a_folder_that_may_not_be_written_is_told(stage):
+    def fail(folder: Path) -> dict[str, int]:
+        raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+
+    with pytest.raises(DiskError, match=r"cannot be written \(Permission denied\); mend its permissions"):
+        run_stage(stage, fail)
+
+
+def test_an_error_of_the_work_itself_is_not_taken_for_the_disk(stage):
+    def fail(_folder: Path) -> dict[str, int]:
+        raise FileNotFoundError(errno.ENOENT, "No such file", "x")
+
+    with pytest.raises(FileNotFoundError):
+        run_stage(stage, fail)
+
+
+def test_an_error_without_words_on_a_disk_without_room_is_the_disks(stage, monkeypatch):
+    def fail(_folder: Path) -> dict[str, int]:
+        raise pl.exceptions.ComputeError("parquet: File out of specification: Invalid thrift: transport error")
+
+    monkeypatch.setattr("tasks.disk.shutil.disk_usage", lambda _: SimpleNamespace(free=4096))
+    with pytest.raises(DiskError, match=r"is full .*transport error"):
+        run_stage(stage, fail)

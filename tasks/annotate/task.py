@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 @task(name="annotate", cache_policy=NO_CACHE, persist_result=False)
-def annotate(config: AnnotateConfig, workers: int, dask_address: str | None) -> StageResult:
+def annotate(config: AnnotateConfig, workers: int, dask_address: str | None = None) -> StageResult:
     """Bring `data/conllu/` up to date with the cleaned movies, in processes here or on the workers of a scheduler."""
     paths = data_paths()
     where = f"workers of {dask_address}" if dask_address else f"{workers} workers"

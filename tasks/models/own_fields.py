@@ -35,7 +35,7 @@ def gather(movies: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
     known = [name for name in names if name in movies.columns]
     if not known or movies.schema.get(COLUMN) == KIND:
         return movies
-    values = [side_fields.own(name, pl.col(name).cast(pl.String)) for name in known]
+    values = [side_fields.own(name, side_fields.as_text(movies.schema[name], pl.col(name))) for name in known]
     return movies.with_columns(pl.concat_list(values).list.drop_nulls().alias(COLUMN))
 
 

@@ -4,10 +4,9 @@ What a caller sends wrong is told as MLflow tells it, so that its scoring server
 and what it imports travel inside the logged model, so that it loads where this project is not installed.
 """
 
-import math
 import threading
 from collections.abc import Container
-from numbers import Real
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +15,7 @@ import polars as pl
 from mlflow.exceptions import MlflowException
 
 from tasks.errors import ConfigError, DataError
+from tasks.hashes import check_hashes
 from tasks.models.classifier import GenreClassifier
 from tasks.models.precision import read_precision
 
@@ -73,13 +73,13 @@ def _text(value: Any, where: str, may_be_number: bool) -> str | None:
     Raises:
         DataError: it is something else; the message says where.
     """
-    number = float(value) if isinstance(value, Real) and not isinstance(value, bool) else None
-    if value is None or value is pd.NA or (number is not None and math.isnan(number)):
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if value is None or value is pd.NA or (is_number and pd.isna(value)):
         return None
     if isinstance(value, str):
         return _encodable(value, where)
-    if may_be_number and number is not None and number.is_integer():
-        return str(int(number))  # a column of whole numbers with gaps comes as floats
+    if may_be_number and is_number and (isinstance(value, Integral) or value.is_integer()):
+        return str(int(value))  # a column of whole numbers with gaps comes as floats
     expected = "a text, a whole number or null" if may_be_number else "a text or null"
     raise DataError(f"{where}: expected {expected}, not {value!r:.80}")
 
@@ -93,4 +93,5 @@ def _encodable(text: str, where: str) -> str:
 
 
 def _load_pyfunc(path: str) -> ServedClassifier:
+    check_hashes(Path(path))
     return ServedClassifier(GenreClassifier.load(Path(path)))

@@ -8,6 +8,7 @@ from prefect.cache_policies import NO_CACHE
 
 from tasks.addresses import open_place, split_address
 from tasks.errors import DataError
+from tasks.log_file import log_of_thread
 from tasks.models import blend, cross_validation, elsewhere, fine_tuned, genre_profiles, tree_outline
 from tasks.models import features as feature_stage
 from tasks.models import train as train_stage
@@ -21,7 +22,6 @@ from tasks.models.prediction.predict_folder import FolderResult
 from tasks.models.spec import EnsembleSpec, FeaturesSpec, ModelSpec, SingleModel, TransformerSpec
 from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
-from tasks.progress import log_of_thread
 from tasks.stage import StageResult
 
 

@@ -21,6 +21,7 @@ from tasks.tracking.store import open_client
 CHAMPION: Final = "champion"
 MODEL_TAG: Final = "genreflow.model"
 DATA_TAG: Final = "genreflow.data_hash"
+HASHES_TAG: Final = "genreflow.hashes_sha256"  # of a logged model's `hashes.json`, out of reach of its files
 PROMOTED_TAG: Final = "genreflow.promoted_at"
 REASON_TAG: Final = "genreflow.promotion_reason"
 GAIN_TAG: Final = "genreflow.promotion_gain"  # metric, difference and interval
@@ -77,10 +78,12 @@ def promote(
 ) -> int:
     """Register a logged model as a new version, give it the alias `champion`, and return the version."""
     _ensure_registered_name(client, registered)
+    model_id = challenger.model_uri.removeprefix("models:/")
     tags = {
         "genreflow.run_id": challenger.run_id,
         MODEL_TAG: challenger.name,
         DATA_TAG: challenger.data_hash,
+        HASHES_TAG: client.get_logged_model(model_id).tags.get(HASHES_TAG, ""),
         PROMOTED_TAG: _now(),
         REASON_TAG: verdict.reason,
         GAIN_TAG: verdict.difference,
@@ -92,7 +95,7 @@ def promote(
         challenger.model_uri,
         challenger.run_id,
         tags={key: value for key, value in tags.items() if value},
-        model_id=challenger.model_uri.removeprefix("models:/"),
+        model_id=model_id,
     )
     client.set_registered_model_alias(registered, CHAMPION, new.version)
     return int(new.version)

@@ -9,7 +9,7 @@ from tasks.errors import DataError
 from tasks.paths import DataPaths
 from tasks.stage import write_atomically
 from tasks.tracking.runs import PipelineRun
-from tasks.tracking.store import Experiment
+from tasks.tracking.store import Experiment, kept_address
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class LoggedModel:
 
 
 def save_last_run(paths: DataPaths, run: PipelineRun, logged: Sequence[LoggedModel]) -> None:
-    """Write a run and its finished models."""
+    """Write a run and its finished models. The store's address is the one without its password."""
     content = {"run": asdict(run), "models": [{**asdict(model), "folder": str(model.folder)} for model in logged]}
     write_atomically(paths.last_run, json.dumps(content, indent=1) + "\n")
 
@@ -37,7 +37,9 @@ def load_last_run(paths: DataPaths) -> tuple[PipelineRun, list[LoggedModel]]:
     """
     try:
         content = json.loads(paths.last_run.read_text(encoding="utf-8"))
-        run = PipelineRun(**{**content["run"], "experiment": Experiment(**content["run"]["experiment"])})
+        store = content["run"]["experiment"]
+        store["tracking_uri"] = kept_address(store["tracking_uri"])  # earlier versions wrote the whole
+        run = PipelineRun(**{**content["run"], "experiment": Experiment(**store)})
         models = [LoggedModel(**{**model, "folder": Path(model["folder"])}) for model in content["models"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{paths.last_run} is missing or damaged ({error}); run flows/train.py first") from error

@@ -1,4 +1,4 @@
-"""Models in MLflow: logging one, loading one back. Owns their form there."""
+"""Models in MLflow: logging one, and what is told of it. Owns their form there; `stored_model` gets them back."""
 
 import json
 import shutil
@@ -11,20 +11,18 @@ from typing import Any, Final
 import mlflow
 import pandas as pd
 import polars as pl
-import yaml
 from mlflow.exceptions import MlflowException
 from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
 import tasks
-from tasks.errors import ModelError
-from tasks.promotion import REGISTERED_NAME
+from tasks.hashes import write_hashes
 from tasks.stage import hash_files
-from tasks.tracking.champion import CHAMPION
+from tasks.tracking.champion import HASHES_TAG
 from tasks.tracking.runs import FINISHED, metric_name
-from tasks.tracking.store import Experiment, open_client, safe_uri
+from tasks.tracking.store import Experiment
+from tasks.tracking.stored_model import DATA_FOLDER, LOADER_MODULE, is_as_logged
 
-LOADER_MODULE: Final = "tasks.models.served"
 FINGERPRINT_TAG: Final = "genreflow.model_fingerprint"
 MODEL_URI_TAG: Final = "genreflow.model_uri"
 
@@ -32,8 +30,10 @@ MODEL_URI_TAG: Final = "genreflow.model_uri"
 SERVED_CODE: Final = (
     "__init__.py",
     "errors.py",
+    "hashes.py",
     "language.py",
     "progress.py",
+    "redaction.py",
     "scores.py",
     "side_fields.py",
     "decision",
@@ -78,16 +78,17 @@ def served_fingerprint(model_folder: Path) -> str:
 
 
 def find_logged_model(experiment: Experiment, fingerprint: str) -> str | None:
-    """Return the address of the same model if a finished run of the experiment logged it and it still exists."""
+    """Return the address of the same model if a finished run of the experiment logged it and it is there, and whole."""
     client = experiment.client()
     query = f"tags.`{FINGERPRINT_TAG}` = '{fingerprint}' and attributes.status = '{FINISHED}'"
     for run in client.search_runs([experiment.experiment_id], query, max_results=20):
         uri = run.data.tags.get(MODEL_URI_TAG, "")
         try:
-            client.get_logged_model(uri.removeprefix("models:/"))
+            model = client.get_logged_model(uri.removeprefix("models:/"))
         except MlflowException:
             continue  # deleted since
-        return uri
+        if is_as_logged(model):
+            return uri
     return None
 
 
@@ -103,35 +104,8 @@ def log_model(experiment: Experiment, run_id: str, model_name: str, model_folder
         uri = _log_new_model(run_id, model_name, model_folder)
     client.set_tag(run_id, FINGERPRINT_TAG, fingerprint)
     client.set_tag(run_id, MODEL_URI_TAG, uri)
+    client.set_tag(run_id, HASHES_TAG, client.get_logged_model(uri.removeprefix("models:/")).tags[HASHES_TAG])
     return uri
-
-
-def fetch_classifier(model: str) -> Path:
-    """Return the local folder of a classifier that this project logged to the store that the settings name.
-
-    Only data is fetched and later read (JSON and arrays); the code inside the artefact is not run.
-
-    Args:
-        model: "champion", or an MLflow model address such as `models:/movie-genre-classifier/3`.
-
-    Raises:
-        ModelError: the store has no such model, or it is not one of this project.
-    """
-    open_client()
-    uri = f"models:/{REGISTERED_NAME}@{CHAMPION}" if model == CHAMPION else model
-    try:
-        folder = Path(mlflow.artifacts.download_artifacts(uri))
-    except (MlflowException, OSError) as error:
-        hint = "train one with `python flows/full_pipeline.py`" if model == CHAMPION else "check the address"
-        raise ModelError(f"no model at {uri} in {safe_uri(mlflow.get_tracking_uri())} ({error}); {hint}") from error
-    try:
-        flavour = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))["flavors"]["python_function"]
-        loader, data = flavour["loader_module"], flavour["data"]
-    except (OSError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise ModelError(f"{uri} is not a model of this project ({error!r})") from error
-    if loader != LOADER_MODULE:
-        raise ModelError(f"{uri} was not logged by this project (its loader is {loader})")
-    return folder / str(data)
 
 
 def _log_new_model(run_id: str, model_name: str, model_folder: Path) -> str:
@@ -144,9 +118,10 @@ def _log_new_model(run_id: str, model_name: str, model_folder: Path) -> str:
         }
     )
     with tempfile.TemporaryDirectory() as temporary:
-        data, code = Path(temporary) / "classifier", Path(temporary) / "tasks"
+        data, code = Path(temporary) / Path(DATA_FOLDER).name, Path(temporary) / "tasks"
         shutil.copytree(model_folder / "model", data / "model")
         shutil.copy(model_folder / "rules.json", data)
+        digest = write_hashes(data)
         _copy_code(code)
         with mlflow.start_run(run_id=run_id):
             info = mlflow.pyfunc.log_model(
@@ -158,6 +133,7 @@ def _log_new_model(run_id: str, model_name: str, model_folder: Path) -> str:
                 input_example=example,
                 pip_requirements=_requirements(model_folder / "model"),
                 metadata={"genres": spec["genres"], "rule": rule, "model": model_name},
+                tags={HASHES_TAG: digest},
             )
     return f"models:/{info.model_id}"
 

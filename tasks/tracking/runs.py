@@ -17,9 +17,11 @@ from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunStatus, Ru
 
 from tasks.errors import DataError
 from tasks.paths import DataPaths
+from tasks.redaction import hide_secrets
 from tasks.settings import PROJECT_ROOT
 from tasks.stage import StageResult, hash_files
 from tasks.tracking.store import Experiment, open_experiment
+from tasks.tracking.trouble import patiently
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ class PipelineRun:
     tags: dict[str, str]
 
 
+@patiently
 def start_pipeline_run(
     experiment_name: str, config: Mapping[str, Any], paths: DataPaths, tags: Mapping[str, str]
 ) -> PipelineRun:
@@ -65,7 +68,7 @@ def start_pipeline_run(
     shared = {
         "genreflow.data_dir": str(paths.root),
         "genreflow.git_revision": git_revision(),
-        **{f"genreflow.{key}": value for key, value in tags.items()},
+        **{f"genreflow.{key}": hide_secrets(value) for key, value in tags.items()},
     }
     params = flat_params(config)
     what = " ".join([tags.get("flow", "pipeline"), *filter(None, [tags.get("source"), tags.get("model")])])
@@ -91,6 +94,7 @@ def start_variant_run(run: PipelineRun, name: str, spec: Mapping[str, Any]) -> s
     return _start_child_run(run, name, {"genreflow.kind": "variant"}, {"model": spec})
 
 
+@patiently
 def _start_child_run(run: PipelineRun, name: str, tags: Mapping[str, str], own_params: Mapping[str, Any]) -> str:
     client = run.experiment.client()
     all_tags = {**run.tags, **tags, PARENT_TAG: run.run_id}
@@ -100,6 +104,7 @@ def _start_child_run(run: PipelineRun, name: str, tags: Mapping[str, str], own_p
     return str(child.info.run_id)
 
 
+@patiently
 def log_data(run: PipelineRun, paths: DataPaths) -> dict[str, str]:
     """Tag a pipeline run with the hash of its clean table and log that table as the run's input; return the tags."""
     tags = {"genreflow.data_hash": data_hash(paths)}
@@ -175,9 +180,10 @@ def duration_s(run: PipelineRun) -> float:
     """Return for how long a run has been going on, or went on if it has ended."""
     info = run.experiment.client().get_run(run.run_id).info
     end_ms = info.end_time if info.end_time is not None else time.time() * 1000
-    return float(end_ms - info.start_time) / 1000
+    return max(0.0, float(end_ms - info.start_time) / 1000)  # a clock can be put back
 
 
+@patiently
 def end_run(experiment: Experiment, run_id: str, status: str) -> None:
     """End a run with a status: FINISHED, FAILED or KILLED."""
     experiment.client().set_terminated(run_id, status)
@@ -186,11 +192,12 @@ def end_run(experiment: Experiment, run_id: str, status: str) -> None:
 def fail_run(experiment: Experiment, run_id: str, error: str, traceback_text: str) -> None:
     """End a run as FAILED, with the error as a tag and its traceback as `error.txt`."""
     client = experiment.client()
-    client.set_tag(run_id, "genreflow.error", error[:LONGEST_VALUE])
-    client.log_text(run_id, traceback_text, "error.txt")
+    client.set_tag(run_id, "genreflow.error", hide_secrets(error)[:LONGEST_VALUE])
+    client.log_text(run_id, hide_secrets(traceback_text), "error.txt")
     client.set_terminated(run_id, FAILED)
 
 
+@patiently
 def kill_children(run: PipelineRun) -> None:
     """Mark the children that still run as KILLED."""
     client = run.experiment.client()
@@ -201,10 +208,9 @@ def kill_children(run: PipelineRun) -> None:
 
 
 def flat_params(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return nested configuration as params: dotted names, JSON for all but texts, cut to what MLflow takes."""
-    return {
-        key: (value if isinstance(value, str) else json.dumps(value))[:LONGEST_VALUE] for key, value in _flat(config)
-    }
+    """Return nested configuration as params: dotted names, JSON for all but texts, without secrets, not too long."""
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in _flat(config)}
+    return {key: hide_secrets(text)[:LONGEST_VALUE] for key, text in texts.items()}
 
 
 def metric_name(text: str) -> str:

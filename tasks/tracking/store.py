@@ -1,15 +1,21 @@
-"""The MLflow store: where it is, and that it exists. Owns its creation; knows nothing of what is logged in it."""
+"""The MLflow store: where it is, and that it exists. Owns its creation; knows nothing of what is logged in it.
 
+Its address goes about without its password, which stays in the environment.
+"""
+
+import logging
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import mlflow
 from filelock import FileLock
 from mlflow.exceptions import MlflowException
 
 from tasks.errors import ConfigError
+from tasks.redaction import HIDDEN, without_password
 from tasks.settings import settings
 
 SQLITE: Final = "sqlite:///"
@@ -17,16 +23,19 @@ SQLITE: Final = "sqlite:///"
 
 @dataclass(frozen=True)
 class Experiment:
-    """Where runs go: a small value that tasks in other threads and processes can be given."""
+    """Where runs go: a small value that tasks in other threads and processes can be given, and files can keep."""
 
-    tracking_uri: str
+    tracking_uri: str  # as it may be shown
     experiment_id: str
     name: str
 
     def client(self) -> mlflow.MlflowClient:
-        """Return a client of the store; the fluent API, which models are logged with, is pointed to it as well."""
-        _point_to(self.tracking_uri)
-        return mlflow.MlflowClient(self.tracking_uri)
+        """Return a client of the store; the fluent API, which models are logged with, is pointed to it as well.
+
+        Raises:
+            ConfigError: the address wants a password, and MLFLOW_TRACKING_URI does not hold it.
+        """
+        return _connect(_whole_address(self.tracking_uri))
 
 
 def open_client() -> mlflow.MlflowClient:
@@ -40,16 +49,17 @@ def open_client() -> mlflow.MlflowClient:
     uri = settings().tracking_uri
     if uri.startswith("file:") or "://" not in uri:
         raise ConfigError(
-            f"MLFLOW_TRACKING_URI={uri} is a folder; MLflow keeps runs in a database: use sqlite:////path/to/mlflow.db"
+            f"MLFLOW_TRACKING_URI={without_password(uri)} is a folder; MLflow keeps runs in a database: use "
+            "sqlite:////path/to/mlflow.db"
         )
-    _point_to(uri)
+    logging.getLogger("mlflow.store.db.utils").addFilter(_is_not_told_otherwise)
     if uri.startswith(SQLITE):
         Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
         with _creation_lock(uri):  # two processes that create the tables at once fail with "duplicate column name"
-            client = mlflow.MlflowClient(uri)
+            client = _connect(uri)
             client.search_experiments(max_results=1)
             return client
-    return mlflow.MlflowClient(uri)
+    return _connect(uri)
 
 
 def open_experiment(name: str) -> Experiment:
@@ -61,7 +71,7 @@ def open_experiment(name: str) -> Experiment:
         ConfigError: the experiment was deleted in the store's UI.
     """
     client = open_client()
-    uri = settings().tracking_uri
+    uri = kept_address(settings().tracking_uri)
     location = None
     if uri.startswith(SQLITE):
         location = (Path(uri.removeprefix(SQLITE)).resolve().parent / "artifacts").as_uri()
@@ -81,15 +91,46 @@ def open_experiment(name: str) -> Experiment:
     return Experiment(uri, found.experiment_id, name)
 
 
-def safe_uri(uri: str) -> str:
-    """Return an address without the user name and password that it may hold."""
+def kept_address(uri: str) -> str:
+    """Return a store's address as it may be shown and kept.
+
+    >>> kept_address("postgresql://me:secret@host/db")
+    'postgresql://me:***@host/db'
+    >>> kept_address("https://me:secret@host:5000")
+    'https://host:5000'
+    """
     parts = urlsplit(uri)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if "@" in parts.netloc else uri
+    is_server = parts.scheme in ("http", "https")
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if is_server else without_password(uri)
 
 
-def _point_to(uri: str) -> None:
+def _whole_address(kept: str) -> str:
+    uri = settings().tracking_uri
+    if kept_address(uri) == kept:
+        return uri
+    if HIDDEN in kept:
+        raise ConfigError(
+            f"the runs are in the MLflow store {kept}, whose password is not kept: set MLFLOW_TRACKING_URI to its "
+            "whole address"
+        )
+    return kept
+
+
+def _connect(uri: str) -> mlflow.MlflowClient:
+    """Point MLflow to a store. It repeats a server's address in its errors and output: the password goes beside it."""
+    parts = urlsplit(uri)
+    if parts.scheme in ("http", "https") and parts.username:
+        uri = kept_address(uri)
+        os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
+        os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password or "")
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
+    return mlflow.MlflowClient(uri)
+
+
+def _is_not_told_otherwise(record: logging.LogRecord) -> bool:
+    """Return False for errors that MLflow logs with their traceback and then raises: whoever catches them tells."""
+    return not str(record.msg).startswith("SQLAlchemy database error")
 
 
 def _creation_lock(uri: str) -> FileLock:

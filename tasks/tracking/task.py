@@ -12,18 +12,23 @@ from tasks.errors import GenreflowError
 from tasks.paths import data_paths
 from tasks.promotion import Champion, Verdict
 from tasks.stage import StageResult
-from tasks.tracking import champion, choice, cross_validation, label_audit, models, runs
+from tasks.tracking import champion, choice, cross_validation, label_audit, models, runs, stored_model
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
+from tasks.tracking.trouble import is_away
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 
 def can_heal(task: Any, task_run: Any, state: State[Any]) -> bool:
-    """Return whether trying again may help: a store can be locked or away for a moment; a user's mistake stays one."""
+    """Return whether trying again may help: a store can be locked for a moment; a user's mistake stays one.
+
+    MLflow itself has tried again and again where a server is away.
+    """
     del task, task_run
-    return not isinstance(state.result(raise_on_failure=False), GenreflowError)
+    error = state.result(raise_on_failure=False)
+    return not isinstance(error, GenreflowError) and not is_away(error)
 
 
 def tracked_task(name: str, run_name: str | None = None) -> Callable[[Callable[P, R]], Task[P, R]]:
@@ -170,5 +175,5 @@ def roll_back(registered: str) -> str:
 
 @tracked_task("fetch classifier")
 def fetch_classifier(model: str) -> Path:
-    """Return the local folder of a logged classifier."""
-    return models.fetch_classifier(model)
+    """Return the local folder of a logged classifier, whose files were checked."""
+    return stored_model.fetch_classifier(model)

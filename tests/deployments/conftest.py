@@ -50,17 +50,17 @@ class Stack:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def api(self, path: str, **content: Any) -> Any:
-        """Post to Prefect's API."""
+    def api(self, path: str, content: Any) -> Any:
+        """Post to Prefect's API; return its answer."""
         url = f"{self.environment['PREFECT_API_URL']}{path}"
-        answer = httpx.post(url, json=content, trust_env=False, timeout=30)
+        answer = httpx.post(url, json=content, trust_env=False, timeout=STARTUP_S)
         assert answer.is_success, answer.text
         return answer.json()
 
     def states(self, run_id: str) -> list[dict[str, Any]]:
         """Return all states that a flow run had, the first first."""
         url = f"{self.environment['PREFECT_API_URL']}/flow_run_states/"
-        answer = httpx.get(url, params={"flow_run_id": run_id}, trust_env=False, timeout=30)
+        answer = httpx.get(url, params={"flow_run_id": run_id}, trust_env=False, timeout=STARTUP_S)
         return sorted(answer.json(), key=lambda state: state["timestamp"])
 
     def wait_for(self, what: Callable[[], Any], timeout_s: float = STARTUP_S) -> Any:
@@ -91,7 +91,7 @@ def running(command: list[str], environment: dict[str, str]) -> Iterator[subproc
         finally:
             process.send_signal(signal.SIGINT)
             try:
-                process.wait(timeout=30)
+                process.wait(timeout=STARTUP_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -157,14 +157,8 @@ def postgres_port() -> Iterator[tuple[int, dict[str, str]]]:
     owner(str(bin_ / "pg_ctl"), "start", "--pgdata", data, "--wait", "--options", options, "--log", log)
     try:
         given = {"PGHOST": "127.0.0.1", "PGPORT": str(port), "PGPASSWORD": secret["POSTGRES_PASSWORD"]}
-        environment = {
-            **os.environ,
-            **secret,
-            **given,
-            "POSTGRES_USER": "postgres",
-            "PATH": f"{bin_}:{os.environ['PATH']}",
-        }
-        subprocess.run([str(DEPLOYMENTS / "databases.sh")], env=environment, check=True)
+        given |= {"POSTGRES_USER": "postgres", "PATH": f"{bin_}:{os.environ['PATH']}"}
+        subprocess.run([str(DEPLOYMENTS / "databases.sh")], env={**os.environ, **secret, **given}, check=True)
         yield port, secret
     finally:
         owner(str(bin_ / "pg_ctl"), "stop", "--pgdata", data, "--mode", "immediate")
@@ -202,6 +196,7 @@ def stack(postgres_port, told, tmp_path_factory) -> Iterator[Stack]:
         "postgres:5432": f"127.0.0.1:{port}",
         "0.0.0.0": "127.0.0.1",
         "127.0.0.1:4200": f"127.0.0.1:{prefect}",
+        "127.0.0.1:5000": f"127.0.0.1:{mlflow}",  # the one address of MLflow that clients may use here
         "/var/lib/mlflow": str(root / "mlflow"),
     }
     base = {

@@ -29,6 +29,7 @@ from flows.train import train
 from tasks.annotate.config import AnnotateConfig
 from tasks.cluster import map_on_workers
 from tasks.errors import ConfigError, WorkerError
+from tasks.language import normalise_text
 from tasks.settings import PROJECT_ROOT
 from tasks.worker_check import check_workers
 
@@ -93,13 +94,13 @@ class Cluster:
 
 
 @contextlib.contextmanager
-def started_cluster(folder: Path) -> Iterator[Cluster]:
+def started_cluster(folder: Path, before: str = "") -> Iterator[Cluster]:
     """A scheduler without workers, on a free port; it and the workers that it gets end with the context."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     words = ("scheduler", "--host", "127.0.0.1", "--port", str(port), "--no-dashboard")
-    scheduler = start_dask(words, folder / "scheduler.log")
+    scheduler = start_dask(words, folder / "scheduler.log", before)
     cluster = Cluster(f"tcp://127.0.0.1:{port}", folder)
     try:
         cluster.wait_for(lambda: is_open(port) or scheduler.poll() is not None, "the scheduler listens")
@@ -232,7 +233,7 @@ def kill_who_trains(cluster: Cluster, folder: Path) -> None:
 
 def test_workers_that_cannot_take_part_are_told_before_any_work(finished, cluster, tmp_path):
     n_runs = len(list(finished.paths.logs.iterdir()))
-    cluster.start_worker("bare", before=WITHOUT_PROJECT)
+    cluster.start_worker("bare", WITHOUT_PROJECT)
     cluster.start_worker("elsewhere", GENREFLOW_DATA_DIR=str(tmp_path))
     names = cluster.names()
     with pytest.raises(ConfigError) as raised:
@@ -240,7 +241,7 @@ def test_workers_that_cannot_take_part_are_told_before_any_work(finished, cluste
     cluster.stop_worker("bare")
     cluster.stop_worker("elsewhere")
     first, *lines = str(raised.value).splitlines()
-    assert first == "Dask workers that cannot take part:"
+    assert first == f"Dask at {cluster.address} cannot take part:"
     assert len(lines) == 2
     bare, elsewhere = sorted(lines, key=lambda line: names["elsewhere"] in line)
     assert f"{names['bare']} has no genreflow (No module named 'tasks'): install the project" in bare
@@ -249,7 +250,20 @@ def test_workers_that_cannot_take_part_are_told_before_any_work(finished, cluste
     assert not list(finished.paths.root.glob(".cluster-*"))
 
 
-def test_no_scheduler_and_no_worker_are_told(finished, tmp_path):
+def test_a_scheduler_and_a_late_worker_without_the_project_are_told(paths, tmp_path):
+    with started_cluster(tmp_path, WITHOUT_PROJECT) as cluster:
+        cluster.start_worker("good")
+        with pytest.raises(
+            ConfigError, match=r"cannot take part:\n  the scheduler has no genreflow \(.*start it again$"
+        ):
+            check_workers(cluster.address, {})
+    with started_cluster(tmp_path) as cluster:
+        cluster.start_worker("bare", WITHOUT_PROJECT)
+        with pytest.raises(WorkerError, match=r"cannot read it \(No module named 'tasks'\): start it again with"):
+            list(map_on_workers(cluster.address, normalise_text, ["one"]))
+
+
+def test_no_scheduler_and_no_worker_are_told(paths, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nobody = f"tcp://127.0.0.1:{free.getsockname()[1]}"

@@ -21,7 +21,7 @@ from tasks.models.classifiers import LogisticRegression
 from tasks.models.representations import BagOfWords
 from tasks.models.spec import EnsembleSpec, ModelSpec
 from tasks.settings import PROJECT_ROOT
-from tasks.tracking.models import fetch_classifier
+from tasks.tracking.stored_model import fetch_classifier
 
 # Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]

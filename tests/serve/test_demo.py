@@ -170,6 +170,12 @@ class TestInBrowser:
         assert page.get_by_label("Plot").input_value() == PLOT
         assert page.get_by_label("Title").input_value() == "A title"
 
+    def test_shift_and_enter_in_the_plot_ask_too(self, page, address):
+        page.goto(address)
+        page.get_by_label("Plot").fill(PLOT)
+        page.keyboard.press("Shift+Enter")
+        playwright.expect(page.locator(".answer .verdict")).to_have_text("Drama, Horror")
+
     def test_another_model_and_rule_of_an_address(self, page, address):
         page.goto(f"{address}/#{Asked('', PLOT, uri_of('forest-words'), 'top=1').to_address()}")
         playwright.expect(page.locator(".answer .by")).to_have_text("forest-words, by the rule top=1")

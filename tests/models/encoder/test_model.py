@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from tasks.errors import ModelError
+from tasks.hashes import write_hashes
 from tasks.models import classifiers, spec
 from tasks.models.encoder.fine_tune import new_network
 from tasks.models.encoder.model import MODEL_FILES, TransformerModel
@@ -15,6 +16,7 @@ from tasks.models.encoder.store import load_tokenizer
 from tasks.models.ensemble import EnsembleModel, load_model, load_single
 from tasks.models.fine_tuned import TRANSFORMER_FILES
 from tasks.models.genre_model import GenreModel
+from tasks.models.served import _load_pyfunc
 
 GENRES = ("Drama", "Horror", "Western")
 
@@ -65,6 +67,17 @@ def test_a_stored_model_gives_equal_scores(model, folder, movies):
     for loaded in (TransformerModel.load(folder), load_single(folder), load_model(folder)):
         assert (loaded.spec, loaded.genres) == (model.spec, model.genres)
         np.testing.assert_array_equal(loaded.scores(movies), model.scores(movies))
+
+
+@pytest.mark.parametrize("name", MODEL_FILES)
+def test_one_bit_in_any_file_of_a_served_model_is_refused(folder, name):
+    """Before anything else is read of it."""
+    write_hashes(folder)
+    content = bytearray((folder / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (folder / name).write_bytes(content)
+    with pytest.raises(ModelError, match=rf"{name} was changed since it was stored"):
+        _load_pyfunc(str(folder))
 
 
 def test_a_stored_model_needs_no_encoder_beside_it(model, folder, movies, encoder):

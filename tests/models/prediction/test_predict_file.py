@@ -45,6 +45,15 @@ def test_rows_keep_their_order_and_extra_columns_are_ignored(folder, tmp_path):
     assert out["genres"].to_list() == ["Horror", "Western"]
 
 
+def test_rows_without_a_description_are_counted_and_told(folder, tmp_path, caplog):
+    source = write(tmp_path, "movie_id,description\na,\nb,  \nc,ghosts\n")
+    assert predict_file(folder, source, tmp_path / "out.csv") == 3
+    assert "in.csv: 2 of 3 rows have no description" in caplog.text
+    caplog.clear()
+    predict_file(folder, write(tmp_path, "movie_id,description\nc,ghosts\n"), tmp_path / "out.csv")
+    assert "no description" not in caplog.text
+
+
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_neither_pieces_nor_workers_make_a_difference(folder, tmp_path, movies, monkeypatch, form):
     source, rows = tmp_path / "all.csv", movies.select("movie_id", "description")

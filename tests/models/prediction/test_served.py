@@ -5,13 +5,16 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
+from tasks.hashes import write_hashes
 from tasks.models.served import _load_pyfunc
 
 
 @pytest.fixture
 def folder(stored_once, tmp_path):
     """A stored classifier of this test's own."""
-    return Path(shutil.copytree(stored_once, tmp_path / "stored"))
+    own = Path(shutil.copytree(stored_once, tmp_path / "stored"))
+    write_hashes(own)
+    return own
 
 
 def test_fields_of_an_own_table_may_be_any_number(folder):
@@ -21,6 +24,15 @@ def test_fields_of_an_own_table_may_be_any_number(folder):
     served.classifier.predict = lambda movies, _rule: seen.append(movies) or movies
     served.predict(pd.DataFrame({"description": ["a", "b", "c"], "price": [1.5, 2.0, None]}))
     assert seen[0]["price"].to_list() == ["1.5", "2", None]
+
+
+def test_whole_numbers_of_any_length_keep_their_digits(folder):
+    served = _load_pyfunc(str(folder))
+    seen = []
+    served.classifier.predict = lambda movies, _rule: seen.append(movies) or movies
+    years = pd.Series([2**53 + 1, 10**400], dtype=object)
+    served.predict(pd.DataFrame({"description": ["a", "b"], "year": years}))
+    assert seen[0]["year"].to_list() == ["9007199254740993", f"1{'0' * 400}"]
 
 
 def test_served_form_answers_every_row_of_a_frame(folder):

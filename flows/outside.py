@@ -1,0 +1,45 @@
+"""What fails outside of the program while a flow runs, told in a line: the disk, MLflow's store, Prefect's server.
+
+Owns which errors of other packages these are; whatever else they raise is a defect and keeps its traceback.
+"""
+
+from collections.abc import Iterator
+
+import httpx
+
+from tasks.disk import disk_error
+from tasks.errors import GenreflowError
+from tasks.paths import data_paths
+from tasks.tracking.trouble import tracking_error
+
+
+class PrefectServerError(GenreflowError):
+    """The Prefect server does not answer any more."""
+
+
+def told_plainly(error: BaseException) -> GenreflowError | None:
+    """Return what to tell of an error, None where it is a defect: the error itself or what led to it says so."""
+    for each in _with_causes(error):
+        if isinstance(each, GenreflowError):
+            return each
+        found = tracking_error(each) or _prefect_error(each) or disk_error(each, data_paths().root, "the run")
+        if found is not None:
+            return found
+    return None
+
+
+def _prefect_error(error: BaseException) -> PrefectServerError | None:
+    is_gone = isinstance(error, httpx.TransportError) or "Failed to reach API" in str(error)
+    if not is_gone:
+        return None
+    return PrefectServerError(
+        f"the Prefect server does not answer any more ({type(error).__name__}); finished stages are kept: start it "
+        "where PREFECT_API_URL names one, and run the same command again, which goes on from there"
+    )
+
+
+def _with_causes(error: BaseException) -> Iterator[BaseException]:
+    seen: BaseException | None = error
+    while seen is not None:
+        yield seen
+        seen = seen.__cause__ or seen.__context__

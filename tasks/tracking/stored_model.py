@@ -1,0 +1,117 @@
+"""A logged model back from MLflow, and only what was logged. Owns addresses of models and the check of what comes."""
+
+import logging
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+import mlflow
+import yaml
+from mlflow.entities import LoggedModel
+from mlflow.exceptions import MlflowException
+
+from tasks.errors import ConfigError, ModelError
+from tasks.hashes import check_hashes
+from tasks.promotion import REGISTERED_NAME
+from tasks.redaction import hide_secrets
+from tasks.settings import settings
+from tasks.tracking.champion import CHAMPION, HASHES_TAG
+from tasks.tracking.store import kept_address, open_client
+
+logger = logging.getLogger(__name__)
+
+LOADER_MODULE: Final = "tasks.models.served"
+DATA_FOLDER: Final = "data/classifier"  # of a logged model: what `hashes.json` is of
+_ADDRESS: Final = re.compile(r"models:/(?P<name>\w[^/@:%?#\\]*)(?:/(?P<version>\d+)|@(?P<alias>\w[\w.-]*))?")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A model of the store, and the digest of its hashes on record; "" for models of earlier releases."""
+
+    model_id: str
+    digest: str
+    version: str = ""  # in the registry
+
+
+def fetch_classifier(model: str) -> Path:
+    """Return the local folder of a classifier that this project logged to the store that the settings name.
+
+    Only data is fetched and later read (JSON, arrays, safetensors, ONNX); the code inside the artefact is not run.
+    Every file has to be to the byte what was logged, by hashes whose digest is a tag in the store.
+
+    Args:
+        model: "champion", or a model of the store: `models:/<name>/<version>`, `models:/<name>@<alias>` or
+            `models:/<id>`.
+
+    Raises:
+        ConfigError: it is an address of another form, such as a path or a URL.
+        ModelError: the store has no such model, it is not one of this project, or its files are not those that were
+            logged.
+    """
+    uri = f"models:/{REGISTERED_NAME}@{CHAMPION}" if model == CHAMPION else model
+    client = open_client()
+    try:
+        found = _find(client, uri)
+        folder = Path(mlflow.artifacts.download_artifacts(f"models:/{found.model_id}"))
+    except (MlflowException, OSError) as error:
+        hint = "train one with `python flows/full_pipeline.py`" if model == CHAMPION else "check the address"
+        store = kept_address(settings().tracking_uri)
+        raise ModelError(f"no model at {uri} in {store} ({hide_secrets(str(error))}); {hint}") from error
+    name = _check_origin(uri, folder)
+    logger.info("model: %s, %s%s", name, uri, f" (version {found.version})" if found.version else "")
+    if found.digest:
+        check_hashes(folder / DATA_FOLDER, found.digest)
+    else:
+        logger.warning("%s was logged by an earlier release, without hashes: its files cannot be checked", uri)
+    return folder / DATA_FOLDER
+
+
+def is_as_logged(model: LoggedModel) -> bool:
+    """Tell whether a logged model can be used in place of the same one logged again.
+
+    Files in a remote store are believed: to fetch them would take as long as to log them, and who loads them checks.
+    """
+    digest = model.tags.get(HASHES_TAG)
+    location = urlsplit(model.artifact_location)
+    if digest and location.scheme in ("", "file"):
+        try:
+            check_hashes(Path(url2pathname(location.path)) / DATA_FOLDER, digest)
+        except ModelError as error:
+            logger.warning("%s; it is logged anew", error)
+            return False
+    return bool(digest)
+
+
+def _find(client: mlflow.MlflowClient, uri: str) -> _Found:
+    address = _ADDRESS.fullmatch(uri)
+    if address is None:
+        raise ConfigError(
+            f"--model {hide_secrets(uri)}: models are loaded from the MLflow store alone; give champion, "
+            "models:/<name>/<version>, models:/<name>@<alias> or models:/<id of a logged model>"
+        )
+    name, version, alias = address["name"], address["version"], address["alias"]
+    if version is None and alias is None:
+        return _Found(name, client.get_logged_model(name).tags.get(HASHES_TAG, ""))
+    registered = client.get_model_version(name, version) if version else client.get_model_version_by_alias(name, alias)
+    source = _ADDRESS.fullmatch(str(registered.source))
+    if source is None or source["version"] or source["alias"]:
+        raise ModelError(f"{uri} was not logged by this project (its source is no logged model of the store)")
+    on_record = client.get_logged_model(source["name"]).tags.get(HASHES_TAG, "")
+    return _Found(source["name"], registered.tags.get(HASHES_TAG) or on_record, str(registered.version))
+
+
+def _check_origin(uri: str, folder: Path) -> str:
+    """Return the name of a model of this project; refuse any other."""
+    try:
+        described = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+        flavour = described["flavors"]["python_function"]
+        loader, data = flavour["loader_module"], flavour["data"]
+    except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
+        raise ModelError(f"{uri} is not a model of this project ({error!r})") from error
+    if (loader, data) != (LOADER_MODULE, DATA_FOLDER):
+        raise ModelError(f"{uri} was not logged by this project (its loader is {loader})")
+    return str((described.get("metadata") or {}).get("model", "unnamed"))

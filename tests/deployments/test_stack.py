@@ -1,0 +1,137 @@
+"""What a team needs: runs on PostgreSQL, Prefect and MLflow servers, and what happens when something dies."""
+
+import itertools
+import json
+from pathlib import Path
+
+import httpx
+import mlflow
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+
+OVER = {"Completed", "Failed", "Cancelled"}  # a crashed run may go on
+
+
+def small(n_movies):
+    return {"config": {"sample": {"n_movies": n_movies}, "models": ["logreg-tfidf"], "skip": ["annotate", "explore"]}}
+
+
+def pipeline(stack):
+    """The deployment's id."""
+    url = f"{stack.environment['PREFECT_API_URL']}/deployments/name/full-pipeline/local"
+    return httpx.get(url, trust_env=False, timeout=900).json()["id"]
+
+
+def start(stack, n_movies):
+    asked = {"parameters": small(n_movies), "state": {"type": "SCHEDULED"}}
+    return stack.api(f"/deployments/{pipeline(stack)}/create_flow_run", asked)["id"]
+
+
+def names(stack, run_id):
+    """The names of the states that a run had, in their order, waiting for a slot left out."""
+    found = [state["name"] for state in stack.states(run_id)]
+    return [name for name, _ in itertools.groupby(found) if name != "AwaitingConcurrencySlot"]
+
+
+def is_over(stack, run_id):
+    return names(stack, run_id)[-1] in OVER
+
+
+def running_span(stack, run_id):
+    """When a run that ran once was running."""
+    (span,) = [
+        (state["timestamp"], after["timestamp"])
+        for state, after in itertools.pairwise(stack.states(run_id))
+        if state["type"] == "RUNNING"
+    ]
+    return span
+
+
+@pytest.fixture(scope="module")
+def two_runs(stack):
+    """A run that was asked for and one by a schedule, at once on one worker."""
+    deployment = pipeline(stack)
+    every_minute = {"schedule": {"cron": "* * * * *", "timezone": "UTC"}, "active": True, "parameters": small(500)}
+    (schedule,) = stack.api(f"/deployments/{deployment}/schedules", [every_minute])
+    asked_for = start(stack, 500)
+
+    def begun_by_schedule():
+        wanted = {"deployment_id": {"any_": [deployment]}, "state": {"type": {"any_": ["RUNNING", "COMPLETED"]}}}
+        runs = stack.api("/flow_runs/filter", {"flow_runs": wanted})
+        return [run["id"] for run in runs if run["auto_scheduled"]]
+
+    with stack.worker("first"):
+        (scheduled, *_) = stack.wait_for(begun_by_schedule)
+        stack.call("prefect", "deployment", "schedule", "pause", "full-pipeline/local", schedule["id"])
+        for run in (asked_for, scheduled):
+            stack.wait_for(lambda run=run: is_over(stack, run))
+    return asked_for, scheduled
+
+
+@pytest.fixture(scope="module")
+def survivor(stack, two_runs):
+    """A run whose worker was killed with everything that it had started, and that another worker took up."""
+    movies = Path(stack.environment["GENREFLOW_DATA_DIR"]) / "clean" / "movies.stage.json"
+    before = movies.stat().st_mtime_ns
+    run = start(stack, 2500)
+    with stack.worker("doomed") as worker:
+        stack.wait_for(lambda: movies.stat().st_mtime_ns != before)
+        for process in (worker, *worker.children(recursive=True)):
+            process.kill()
+    assert names(stack, run)[-1] == "Running"
+    with stack.worker("heir"):
+        stack.wait_for(lambda: is_over(stack, run))
+    return run
+
+
+def test_scheduled_runs_and_others_keep_to_the_limit(stack, two_runs):
+    for run in two_runs:
+        assert names(stack, run)[-1] == "Completed", stack.states(run)[-1]["message"]
+    one, other = sorted(running_span(stack, run) for run in two_runs)
+    assert one[1] <= other[0]
+    assert "AwaitingConcurrencySlot" in {state["name"] for run in two_runs for state in stack.states(run)}
+
+
+def test_run_of_a_dead_worker_goes_on_from_what_was_done(stack, survivor):
+    assert names(stack, survivor)[-7:] == [
+        "Running", "Crashed", "AwaitingRetry", "Pending", "Submitting", "Running", "Completed",
+    ]  # fmt: skip
+    log = max((Path(stack.environment["GENREFLOW_DATA_DIR"]) / "logs").glob("*.log"), key=lambda path: path.name)
+    assert "clean/movies: unchanged, skipped" in log.read_text(encoding="utf-8")
+
+
+def test_crash_is_told(stack, survivor):
+    stack.wait_for(lambda: any(survivor in body.decode() for body in stack.told))
+    (told,) = [message for message in map(json.loads, stack.told) if message["run_id"] == survivor]
+    assert (told["flow"], told["state"]) == ("full-pipeline", "Crashed")
+    assert told["message"] == "No sign of life for two minutes."
+    assert told["url"].endswith(survivor)
+    assert "s3cret" not in stack.call("prefect", "block", "inspect", "webhook/genreflow-notify")
+
+
+def test_everything_is_in_postgresql(stack, survivor, two_runs):
+    client = mlflow.MlflowClient(stack.mlflow_uri, stack.mlflow_uri)
+    experiment = client.get_experiment_by_name("genreflow")
+    runs = client.search_runs([experiment.experiment_id])
+    ended = sorted((run.data.tags["genreflow.kind"], run.info.status) for run in runs)
+    finished = [("pipeline", "FINISHED")] * 3
+    assert [entry for entry in ended if entry[0] == "pipeline"] == [*finished, ("pipeline", "KILLED")]
+    assert ended.count(("model", "FINISHED")) == 3
+    assert int(stack.database("mlflow", "select count(*) from runs")) == len(runs)
+    completed = stack.database("prefect", "select id from flow_run where state_type = 'COMPLETED'").split()
+    assert {survivor, *two_runs} <= set(completed)
+
+
+def test_champion_is_fetched_through_the_server(stack, survivor):
+    client = mlflow.MlflowClient(stack.mlflow_uri, stack.mlflow_uri)
+    champion = client.get_model_version_by_alias("movie-genre-classifier", "champion")
+    assert client.get_run(champion.run_id).info.artifact_uri.startswith("mlflow-artifacts:")
+    answer = stack.call("python", "flows/predict.py", "--text", "A detective hunts a killer through the city.")
+    assert "█" in answer
+
+
+def test_mlflow_answers_only_to_the_names_that_it_goes_by(stack):
+    url = f"{stack.mlflow_uri}/api/2.0/mlflow/experiments/search?max_results=1"
+    assert httpx.get(url, trust_env=False, headers={"Host": "mlflow:5000"}).status_code == 200
+    assert httpx.get(url, trust_env=False, headers={"Host": "elsewhere.example"}).status_code == 403

@@ -1,0 +1,55 @@
+"""A store that is away or busy: a real database under a real lock, and an address at which nobody listens."""
+
+import socket
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from tasks.errors import TrackingError
+from tasks.settings import settings
+from tasks.tracking import runs, trouble
+from tasks.tracking.store import open_client
+
+pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn in depths that are not ours
+
+
+@pytest.fixture
+def nobody() -> str:
+    """An address of this machine at which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{probe.getsockname()[1]}"
+
+
+def test_a_server_that_is_away_is_told_with_the_remedy(paths, nobody, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", nobody)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    settings.cache_clear()
+    with pytest.raises(TrackingError, match=rf"MLflow at {nobody} does not answer; what is computed is kept in .*data"):
+        runs.start_pipeline_run("test", {}, paths, {})
+
+
+def test_a_locked_database_is_waited_for(paths, monkeypatch):
+    run = runs.start_pipeline_run("test", {}, paths, {})
+    waited = []
+    with closing(sqlite3.connect(settings().mlruns_dir / "mlflow.db")) as other:
+        other.execute("BEGIN IMMEDIATE")
+
+        def wait(seconds: float) -> None:
+            waited.append(seconds)
+            other.rollback()
+
+        monkeypatch.setattr(trouble.time, "sleep", wait)
+        runs.end_run(run.experiment, run.run_id, runs.FINISHED)
+    assert waited[:1] == [1.0]
+    assert open_client().get_run(run.run_id).info.status == "FINISHED"
+
+
+def test_what_is_no_trouble_of_the_store_is_left_alone():
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    assert trouble.tracking_error(ValueError("database is locked")) is None
+    with pytest.raises(ZeroDivisionError):
+        trouble.patiently(fail)()
