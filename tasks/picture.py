@@ -15,7 +15,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
-from matplotlib.colors import LogNorm, Normalize
+from matplotlib.colors import LogNorm, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font
 from numpy.typing import NDArray
@@ -166,8 +166,19 @@ def draw_heat_map(
 
 
 def text_colour(share: float) -> str:
-    """Return the colour of text on the colour scale at a share from 0 to 1: whichever contrasts more."""
-    return "white" if share > 0.7 else INK
+    """Return the colour of text on the colour scale at a share from 0 to 1, black or white: whichever contrasts more.
+
+    Source: "Contrast ratio" and "Relative luminance" of WCAG 2.2. By these the contrast is 4.5 or more everywhere.
+    """
+    light = relative_luminance(mpl.colormaps[COLOUR_SCALE](float(share)))
+    return "white" if (1 + 0.05) / (light + 0.05) > (light + 0.05) / 0.05 else "black"
+
+
+def relative_luminance(colour: Any) -> float:
+    """Return how light a colour is to the eye, from 0 (black) to 1 (white)."""
+    parts = np.array(to_rgb(colour))
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def short_number(value: float) -> str:

@@ -10,7 +10,18 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from tasks.picture import LONGEST_LABEL, draw_bars, draw_heat_map, drawable, new_figure, short_number, write_picture
+from tasks.picture import (
+    COLOUR_SCALE,
+    LONGEST_LABEL,
+    draw_bars,
+    draw_heat_map,
+    drawable,
+    new_figure,
+    relative_luminance,
+    short_number,
+    text_colour,
+    write_picture,
+)
 
 
 def draw(rows: int) -> Figure:
@@ -63,3 +74,11 @@ def test_labels_are_short_single_lines_that_can_be_drawn(text: str) -> None:
 @given(st.floats(0, 9e8))
 def test_short_numbers_are_short(value: float) -> None:
     assert 1 <= len(short_number(value)) <= 4
+
+
+def test_numbers_in_cells_can_be_read_on_every_colour_of_the_scale() -> None:
+    assert (relative_luminance("black"), round(relative_luminance("white"), 6)) == (0, 1)
+    assert (text_colour(0), text_colour(1)) == ("black", "white")
+    for share in np.linspace(0, 1, 256):
+        pair = [relative_luminance(colour) for colour in (mpl.colormaps[COLOUR_SCALE](share), text_colour(share))]
+        assert (max(pair) + 0.05) / (min(pair) + 0.05) >= 4.5

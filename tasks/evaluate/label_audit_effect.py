@@ -18,7 +18,7 @@ from tasks.evaluate.paired import measure_changes
 from tasks.paths import DataPaths
 from tasks.stage import Stage, StageResult, hash_file, run_stage
 
-_KINDS: Final = {"doubted": "most doubted", "random": "random"}
+_KINDS: Final = {"doubted": "most doubted", "random": "randomly chosen"}
 DROP_FILES: Final = {"doubted": "drop_doubted.csv", "random": "drop_random.csv"}
 EFFECT_FILE: Final = "label_audit_effect.csv"
 EFFECT: Final = pl.Schema(

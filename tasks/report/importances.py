@@ -115,7 +115,7 @@ def tell_importances(strongest: pl.DataFrame) -> str:
     ends = {"for": ordered.filter(pl.col("weight") > 0), "against": ordered.filter(pl.col("weight") < 0)}
     parts = []
     for side, top in ((side, rows.row(0, named=True)) for side, rows in ends.items() if rows.height):
-        figures = f"{top['weight']:+.2f} in {top['movies']:,} movies"
+        figures = f"{_signed(top['weight'])} in {top['movies']:,} movie{'' if top['movies'] == 1 else 's'}"
         parts.append(f"most {side} a genre: “{top['feature']}” {side} {top['genre']} ({figures})")
     return (
         f"Strength counted together with the number of movies, what speaks {', and '.join(parts)}. Weights are mean "
@@ -156,10 +156,12 @@ def _draw_genre(axes: Axes, corner: tuple[float, float], genre: str, features: p
         beside: dict[str, Any] = {"fontsize": 8, "va": "center_baseline"}
         name = drawable(feature, LONGEST_FEATURE)
         axes.text(middle - sign * 0.03, row, name, ha="right" if sign > 0 else "left", **beside)
-        number = f"{weight:+.2f}".replace("-", "\N{MINUS SIGN}")
-        axes.text(
-            middle + length + sign * 0.03, row, number, ha="left" if sign > 0 else "right", **beside, color="#595959"
-        )
+        end = "left" if sign > 0 else "right"
+        axes.text(middle + length + sign * 0.03, row, _signed(weight), ha=end, **beside, color="#595959")
+
+
+def _signed(weight: float) -> str:
+    return f"{weight:+.2f}".replace("-", "\N{MINUS SIGN}")
 
 
 def place_clouds(words: pl.DataFrame) -> dict[str, list[PlacedWord]]:

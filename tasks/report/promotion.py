@@ -63,7 +63,9 @@ def _judge_both(challenger: Path, champion: Champion, folder: Path, config: Prom
     told = f"{difference}, on {len(decisions.movie_ids):,} test movies"
     if np.isfinite(found.low) and found.low > 0:
         return Verdict(True, f"{challenger.name} is better than {champion.model}: {told}", difference)
-    return Verdict(False, f"{challenger.name} is not surely better than {champion.model}: {told}", difference)
+    is_worse = np.isfinite(found.high) and found.high < 0
+    how = "surely worse" if is_worse else "not surely better"
+    return Verdict(False, f"{challenger.name} is {how} than {champion.model}: {told}", difference)
 
 
 def _gain(resampled: Resampled, metric: str) -> Floats:

@@ -126,7 +126,10 @@ def tell_nearest(table: pl.DataFrame, measure: str) -> str:
     if known.is_empty():
         return "No two genres can be compared."
     ends = (known.row(-1, named=True), known.row(0, named=True))
-    words = [f"{row['genre']} and {row['other']} ({row[measure]:.2f})" for row in ends]
+    figures = [f"{row[measure]:.2f}".replace("-", "\N{MINUS SIGN}") for row in ends]
+    words = [f"{row['genre']} and {row['other']} ({value})" for row, value in zip(ends, figures, strict=True)]
+    if known.height == 1:
+        return f"There are only {words[0]} to compare."
     return f"Most alike are {words[0]}, least {words[1]}."
 
 

@@ -104,7 +104,7 @@ def _genre_table(first: str, second: str, genres: pl.DataFrame) -> str:
 
 def _movie_part(right: str, wrong: str, movies: pl.DataFrame) -> str:
     listed = movies.filter(pl.col("right") == right)
-    title = f"## Only {escape(right)} is right: {listed.height:,} movies\n"
+    title = f"## Only {escape(right)} is right: {listed.height:,} movie{'' if listed.height == 1 else 's'}\n"
     if listed.is_empty():
         return title
     shown = listed.head(SHOWN_MOVIES)

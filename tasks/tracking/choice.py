@@ -143,7 +143,9 @@ def _without_repeats(runs: Sequence[Run]) -> list[Run]:
         tags = run.data.tags
         first.setdefault((tags.get(URI_TAG) or run.info.run_id, tags.get(DATA_TAG, "")), run)
     if len(first) < len(runs):
-        logger.info("left out, as the same model to the byte as another: %s runs", len(runs) - len(first))
+        repeats = len(runs) - len(first)
+        noun = "run" if repeats == 1 else "runs"
+        logger.info("left out, as the same model to the byte as another: %s %s", repeats, noun)
     return list(first.values())
 
 

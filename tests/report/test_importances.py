@@ -64,7 +64,7 @@ def test_clouds_leave_out_function_words_and_keep_every_genre() -> None:
 def test_what_the_pictures_show_is_said() -> None:
     assert tell_importances(choose_strongest(table(), 6)) == (
         "Strength counted together with the number of movies, what speaks most for a genre: “ghost” for Horror (+2.00 "
-        "in 9 movies), and most against a genre: “wedding” against Horror (-1.00 in 9 movies). Weights are mean "
+        "in 9 movies), and most against a genre: “wedding” against Horror (−1.00 in 9 movies). Weights are mean "
         "contributions to the log-odds; what few movies have can weigh more."
     )
     assert tell_clouds(table()).startswith("The strongest are “ghost” for Horror, “army” for War")

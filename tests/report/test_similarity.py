@@ -70,8 +70,10 @@ def test_every_genre_is_compared_with_all_others() -> None:
 def test_the_nearest_and_the_farthest_are_told() -> None:
     table = compare_genres(importance(), PROFILES)
     assert tell_nearest(table, "tfidf_excess_cosine") == (
-        "Most alike are Horror and War (-0.20), least Drama and War (-0.20)."
+        "Most alike are Horror and War (−0.20), least Drama and War (−0.20)."
     )
+    only = table.filter(pl.col("genre").is_in(["Drama", "War"]) & pl.col("other").is_in(["Drama", "War"]))
+    assert tell_nearest(only, "tfidf_excess_cosine") == "There are only Drama and War (−0.20) to compare."
     assert tell_nearest(table.clear(), "tfidf_cosine") == "No two genres can be compared."
 
 

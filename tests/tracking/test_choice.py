@@ -52,7 +52,7 @@ def test_the_same_model_is_taken_once_and_namesakes_are_told_apart(run, paths, t
     old, new = (start(run, "a", tmp_path, "models:/m") for _ in range(2))
     other = start(run, "a", tmp_path, "models:/n")
     assert names(choose_models(paths, experiment="test")) == sorted([f"a@{new[:8]}", f"a@{other[:8]}"])
-    assert "left out, as the same model to the byte as another: 1 runs" in caplog.text
+    assert "left out, as the same model to the byte as another: 1 run" in caplog.text
     assert old not in caplog.text
 
 

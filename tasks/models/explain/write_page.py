@@ -36,5 +36,5 @@ def write_page(classifier: GenreClassifier, movies: pl.DataFrame, rule: str | No
     movies = movies.drop("genres", strict=False)  # a file's own column of that name is no list
     table = explain_decided(classifier, movies, rule)
     write_atomically(target, render_page(table, movies, classifier.name))
-    logger.info("%s: the reasons for %d descriptions", target, movies.height)
+    logger.info("%s: the reasons for %d description%s", target, movies.height, "" if movies.height == 1 else "s")
     return table

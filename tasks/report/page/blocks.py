@@ -19,7 +19,7 @@ class Picture:
     sentence: str
     draw: Callable[[], Figure] | None = None
     file: Path | None = None  # SVG, with a PNG of the same name beside it
-    is_wide: bool = False  # too wide for a phone, so it scrolls sideways there
+    is_wide: bool = False  # with smaller text than the others, so that it shrinks less before it scrolls sideways
 
 
 @dataclass(frozen=True)

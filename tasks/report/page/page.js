@@ -18,9 +18,15 @@ const boxes = new ResizeObserver((entries) => {
     for (const [name, value] of Object.entries(attributes)) {
       scrolls ? target.setAttribute(name, value) : target.removeAttribute(name);
     }
+    markEnd(target);
   }
 });
-document.querySelectorAll(".scroll").forEach((box) => boxes.observe(box));
+const markEnd = (box) =>
+  box.classList.toggle("continues", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+for (const box of document.querySelectorAll(".scroll")) {
+  boxes.observe(box);
+  box.addEventListener("scroll", () => markEnd(box), { passive: true });
+}
 
 function sort(table, heads, column) {
   const numeric = heads[column].classList.contains("number");

@@ -69,7 +69,7 @@ def draw_lengths(bins: Mapping[str, pl.DataFrame]) -> Figure:
 def draw_model_genres(
     values: Mapping[str, NDArray[np.float64]], genres: Sequence[str], models: Sequence[str]
 ) -> Figure:
-    """Draw a heat map of genres over models for each metric, one below the other, in per cent.
+    """Draw a heat map of genres over models for each metric, one below the other, in per cent; a dash is undefined.
 
     Args:
         values: of each metric, genres x models in [0, 1], NaN where undefined.
@@ -81,6 +81,9 @@ def draw_model_genres(
     panels = figure.subplots(len(values), 1, squeeze=False)[:, 0]
     for place, (axes, (metric, shares)) in enumerate(zip(panels, values.items(), strict=True)):
         draw_heat_map(axes, 100 * shares, list(genres), list(models))
+        for row, column in np.argwhere(np.isnan(shares) | (shares == 0)):
+            mark = "\N{EN DASH}" if np.isnan(shares[row, column]) else "0"
+            axes.text(column + 0.5, row + 0.5, mark, ha="center", va="center", fontsize=7, in_layout=False)
         axes.set_ylabel(f"{metric}, %", fontsize=11)
         if place:
             axes.set_xticklabels([])

@@ -24,6 +24,7 @@ from tasks.report.page.sections.run import run_section, shorten_paths
 from tasks.report.page.sections.summary import summary_section
 from tasks.report.page.sections.training import training_section
 from tasks.report.page.sources import RunFacts, Sources, read_parquet, read_sources
+from tasks.report.page.wording import counted
 from tasks.stage import Stage, StageResult, run_stage
 
 REPORT_FILE: Final = "report.html"
@@ -98,9 +99,10 @@ def _sections(sources: Sources, facts: RunFacts, exhibits: Path, further: Sequen
 
 
 def _subtitle(sources: Sources, facts: RunFacts) -> str:
-    name = shorten_paths(facts.name) if facts.name else f"{len(sources.models)} models"
+    name = shorten_paths(facts.name) if facts.name else counted(len(sources.models), "model")
     return (
-        f"Report of {name}: {sources.best.predictions.height:,} test movies, {len(sources.best.scores.genres)} genres."
+        f"Report of {name}: {counted(sources.best.predictions.height, 'test movie')}, "
+        f"{counted(len(sources.best.scores.genres), 'genre')}."
     )
 
 

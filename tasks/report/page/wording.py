@@ -1,6 +1,8 @@
 """Numbers and lists as people read them. Owns the wording that all sections share."""
 
+import re
 from collections.abc import Sequence
+from math import ceil, floor
 from typing import Final
 
 UNDEFINED: Final = "undefined"
@@ -22,10 +24,39 @@ METRICS: Final = {
 def figure(value: float | None, decimals: int = 3) -> str:
     """Write a number, or say that there is none.
 
-    >>> figure(1234.5, 0), figure(0.12345), figure(None)
-    ('1,234', '0.123', 'undefined')
+    >>> figure(1234.5, 0), figure(-0.12345), figure(None)
+    ('1,234', '−0.123', 'undefined')
     """
-    return UNDEFINED if value is None or value != value else f"{value:,.{decimals}f}"  # noqa: PLR0124  NaN
+    return UNDEFINED if value is None or value != value else with_minus(f"{value:,.{decimals}f}")  # noqa: PLR0124  NaN
+
+
+def with_minus(text: str) -> str:
+    """Return a text whose negative numbers have the minus sign of the pictures; dates and names stay as they are.
+
+    >>> with_minus("svm-2 of 2026-01-02: -0.05 [-0.06, -0.04]")
+    'svm-2 of 2026-01-02: −0.05 [−0.06, −0.04]'
+    """
+    return re.sub(r"(?<![\w-])-(?=\d)", "\N{MINUS SIGN}", text)
+
+
+def at_most(value: float, decimals: int = 3) -> str:
+    """Write a number that nothing exceeds: rounded up.
+
+    >>> at_most(0.0503, 2), at_most(0.05, 2), at_most(0.3, 1)
+    ('0.06', '0.05', '0.3')
+    """
+    scale = 10**decimals
+    return figure(ceil(value * scale - 1e-9) / scale, decimals)
+
+
+def at_least(value: float, decimals: int = 3) -> str:
+    """Write a number that nothing falls short of: rounded down.
+
+    >>> at_least(0.0597, 2), at_least(0.29, 2)
+    ('0.05', '0.29')
+    """
+    scale = 10**decimals
+    return figure(floor(value * scale + 1e-9) / scale, decimals)
 
 
 def percent(share: float) -> str:

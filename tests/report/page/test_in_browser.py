@@ -67,6 +67,30 @@ def test_nothing_is_wider_than_a_phone(page: "playwright.Page") -> None:
     assert page.evaluate("document.documentElement.scrollWidth") <= 400
 
 
+def test_the_leaderboard_is_whole_beside_the_contents(page: "playwright.Page") -> None:
+    page.set_viewport_size({"width": 1200, "height": 900})
+    box = page.locator(".scroll:has(#table-leaderboard)")
+    assert box.locator("thead th").count() == 8
+    assert box.evaluate("box => box.scrollWidth <= box.clientWidth")
+    assert box.get_attribute("tabindex") is None
+
+
+def test_what_is_cut_off_on_a_phone_says_so_until_its_end(page: "playwright.Page") -> None:
+    page.set_viewport_size({"width": 400, "height": 900})
+    continuing = page.locator(".scroll.continues:has(#table-leaderboard)")
+    continuing.wait_for()
+    assert "scrolls sideways" in continuing.evaluate("box => getComputedStyle(box, '::before').content")
+    continuing.evaluate("box => box.scrollLeft = box.scrollWidth")
+    continuing.wait_for(state="detached")
+
+
+def test_pictures_shrink_only_as_far_as_their_text_can_be_read(page: "playwright.Page") -> None:
+    page.set_viewport_size({"width": 400, "height": 900})
+    shown = page.evaluate("[...document.images].map(each => each.clientWidth / each.getAttribute('width'))")
+    assert min(shown) > 0.74  # of text that has 8 pt, which is 10.7 px
+    assert min(shown) < 0.9
+
+
 def test_the_keyboard_reaches_contents_and_skips_them(page: "playwright.Page") -> None:
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.textContent") == "Skip to the content"

@@ -21,7 +21,12 @@ WriteRun = Callable[..., list[Path]]
 ATTACK = "<script>alert(1)</script><img src=x onerror='alert(2)'> a farmer & his \"war\""
 TRUE = [("Comedy",), ("Drama",), ("Comedy", "Drama")] * 20  # War has no test movie
 FACTS = RunFacts(
-    "pipeline /home/somebody/data/raw", "abc123", {"seed": "1", "source": "/home/somebody/data/raw"}, {}, 90.0
+    "pipeline /home/somebody/data/raw",
+    "abc123",
+    {"seed": "1", "source": "/home/somebody/data/raw"},
+    {},
+    90.0,
+    "tree-2 is surely worse than svm-1: jaccard -0.0487 [-0.0604, -0.0384]",
 )
 SECTIONS = {
     "summary", "run", "quality", "leaderboard", "cost", "genres", "lengths", "answers", "movies", "labels", "features",
@@ -106,6 +111,10 @@ def test_every_section_is_there_and_every_entry_of_the_contents_leads_to_it(text
     targets = [link.removeprefix("#") for link in page.links]
     assert set(targets) == SECTIONS | {"content"}
     assert set(targets) <= set(page.ids)
+
+
+def test_negative_numbers_have_the_minus_sign_of_the_pictures(text: str) -> None:
+    assert "Tree-2 is surely worse than svm-1: jaccard −0.0487 [−0.0604, −0.0384]" in text
 
 
 def test_nothing_comes_from_elsewhere(text: str) -> None:

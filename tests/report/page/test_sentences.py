@@ -11,6 +11,7 @@ import pytest
 
 from tasks.paths import DataPaths
 from tasks.report.page import wording
+from tasks.report.page.pictures import draw_model_genres
 from tasks.report.page.sections import quality, run
 from tasks.report.page.sections.answers import bin_by_length, say_calibration, say_lengths, say_sizes
 from tasks.report.page.sections.cost import say_frontier, say_trade
@@ -23,6 +24,7 @@ from tasks.report.page.sections.genres import (
 )
 from tasks.report.page.sections.heat import say_heat
 from tasks.report.page.sections.labels import _is_of_these_movies, say_audit
+from tasks.report.page.sections.quality import _rows as rows_of_cleaning
 from tasks.report.page.sections.quality import say_dropped, say_rows
 from tasks.report.page.sections.ranking import COSTS, leaderboard_table, say_leader, say_order, say_published
 from tasks.report.page.sections.run import say_duration, shorten_paths
@@ -67,8 +69,16 @@ def test_the_leader(rows: list[tuple[str, float, float, float, float, float]], e
 
 def test_the_order_names_a_model_that_the_test_would_put_first() -> None:
     assert "on the test alone e would be first" in say_order(board(FIRST, AHEAD, SURE))
-    assert "the test puts the same model first" in say_order(board(FIRST, EQUAL))
+    assert "the test puts the same model first" in say_order(board(FIRST, SURE))
+    assert "the test puts it level with d" in say_order(board(FIRST, EQUAL, SURE))
     assert "no other model" in say_order(board(FIRST))
+    assert say_order(board(FIRST, EQUAL)) == (
+        "Both models have the same Jaccard on test, 0.500; validation alone sets the order."
+    )
+    near = ("f", 0.5001, -0.0001, -0.01, 0.01, 5.0)
+    assert say_order(board(FIRST, EQUAL, near)).startswith(
+        "All 3 models have, to three decimals, the same Jaccard on test, 0.500"
+    )
 
 
 def test_costs() -> None:
@@ -82,7 +92,11 @@ def test_costs() -> None:
 def test_intervals_stand_in_the_cells_of_their_figures() -> None:
     table = leaderboard_table(board(FIRST, SURE), ["rank", "model", "behind"], "name", "Caption")
     assert [column.title for column in table.columns] == ["rank", "model", "behind"]
-    assert [cell.text for cell in table.rows[1]] == ["2", "b", "0.100 (0.050 to 0.150)"]
+    assert [cell.text for cell in table.rows[1]] == [
+        "2",
+        "b",
+        "0.100 (0.050\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}0.150)",
+    ]
     assert table.head == 1
     assert table.rows[0][2].key is None
 
@@ -97,14 +111,14 @@ def test_columns_that_are_new_to_the_page_are_shown_by_their_kind() -> None:
     table = board(FIRST).with_columns(pl.lit(value).alias(name) for name, value in new.items())
     shown = leaderboard_table(table, ["model", "test_jaccard", "test_mean_average_precision"], "name", "Caption")
     assert [column.title for column in shown.columns] == ["model", "Jaccard", "mean average precision"]
-    assert shown.rows[0][1].text == "0.500 (0.450 to 0.550)"
+    assert shown.rows[0][1].text == "0.500 (0.450\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}0.550)"
     assert [column for column in table.columns if COSTS.search(column)] == ["predict_docs_per_s", "model_memory_mb"]
     assert wording.metric_title("model_memory_mb") == "model memory, MB"
 
 
 def test_published_figures() -> None:
     rows = {"model": ["a", "b"], "published_jaccard": [0.3, 0.4], "ours_jaccard": [0.5, 0.3]}
-    assert "1 of 2 published Jaccards are exceeded here; the greatest distance is a's, 0.500 against 0.300" in (
+    assert "1 of 2 published Jaccards is exceeded here; the greatest distance is a's, 0.500 against 0.300" in (
         say_published(pl.DataFrame(rows))
     )
 
@@ -119,27 +133,69 @@ def test_genres_are_best_and_worst_equal_undefined_or_never_found() -> None:
     assert say_undefined(table.head(2)) == ""
     assert say_genres(table.tail(1)) == "No genre has a test movie, so every F1 is undefined."
     assert "same F1, 0.50" in say_genres(genres(("A", 1, 1, 1, 0, 0.5), ("B", 1, 1, 1, 0, 0.5)))
+    assert say_genres(genres(("A", 1, 1, 1, 0, 0.5), undefined)) == (
+        "A is the only genre with a test movie; its F1 is 0.50."
+    )
 
 
 def test_support_names_the_exception() -> None:
-    rows = [(name, 10**power, 1, 1, 1, 0.2 * power) for power, name in enumerate("abcd", start=1)]
-    sentence = say_support(genres(*rows, ("Western", 12, 1, 1, 1, 0.9)))
+    rows = [(name, 10**power, 1, 1, 1, 0.15 * power) for power, name in enumerate("abcdef", start=1)]
+    sentence = say_support(genres(*rows[:5], ("Western", 12, 1, 1, 1, 0.9)))
     assert "exception is Western, with 0.90 for 12 movies, more than" in sentence
-    assert "clearly rises" in say_support(genres(*rows))
-    assert say_support(genres(*rows[:2])).startswith("Too few")
+
+
+def test_support_names_no_exception_where_all_follow_the_course_or_few_genres_are_there() -> None:
+    rows = [(name, 10**power, 1, 1, 1, 0.15 * power) for power, name in enumerate("abcdef", start=1)]
+    rises = "F1 clearly rises with the number of movies (rank correlation 1.00)."
+    assert [say_support(genres(*rows[:count])) for count in (4, 6)] == [rises, rises]
+    falling = [(*row[:-1], 1 - (row[-1] or 0)) for row in rows]
+    assert say_support(genres(*falling)) == "F1 falls with the number of movies (rank correlation −1.00)."
+    assert say_support(genres(*rows[:4], ("Western", 12, 1, 1, 1, 0.9))).endswith(").")
+    assert say_support(genres(*rows[:3])).startswith("Too few")
 
 
 def test_heat_maps_name_the_widest_genre_and_the_best_model() -> None:
     values = np.array([[0.1, 0.7], [0.5, 0.4], [np.nan, np.nan], [0.2, 0.3]])
-    sentence = say_heat(values, ["A", "B", "C", "D"], ["one", "two"], "the 4 genres")
-    assert (
-        "most on A: F1 goes from 0.10 (one) to 0.70 (two). two has the highest F1, or the same, on 2 of 3" in sentence
+    assert say_heat(values, ["A", "B", "C", "D"], ["one", "two"], "most") == (
+        "Of the 4 genres with most movies, the models differ most on A: F1 goes from 0.10 (one) to 0.70 (two). two has "
+        "the highest F1, or the same, on 2 of 3."
     )
     unfound = np.array([[0.1, 0.7], [0.0, 0.0]])
-    assert say_heat(unfound, ["A", "B"], ["one", "two"], "the 2 genres").endswith("on 1 of 2; 1 no model finds.")
-    assert "tells B best" in say_heat(values[:2, :1], ["A", "B"], ["one"], "the 2 genres")
-    assert "the same F1" in say_heat(np.full((2, 2), 0.5), ["A", "B"], ["one", "two"], "the 2 genres")
-    assert "none has a test movie" in say_heat(values[2:3], ["C"], ["one", "two"], "the 1 genres")
+    assert say_heat(unfound, ["A", "B"], ["one", "two"], "most").endswith("on 1 of 2; 1 no model finds.")
+    assert "tells B best" in say_heat(values[:2, :1], ["A", "B"], ["one"], "most")
+    assert "the same F1" in say_heat(np.full((2, 2), 0.5), ["A", "B"], ["one", "two"], "most")
+    assert "the same to 0.01" in say_heat(np.array([[0.5, 0.501]] * 2), ["A", "B"], ["one", "two"], "most")
+    assert "none has a test movie" in say_heat(values[[2, 2]], ["C", "D"], ["one", "two"], "fewest")
+
+
+def test_heat_maps_name_all_models_that_are_at_the_same_end() -> None:
+    values = np.array([[0.001, 0.0, 0.4, 0.9], [0.2, 0.1, 0.2, 0.1]])
+    assert say_heat(values, ["A", "B"], ["one", "two", "three", "four"], "fewest") == (
+        "Of the 2 genres with fewest movies, the models differ most on A: F1 goes from 0.00 (one and two) to 0.90 "
+        "(four). one, three and four each have the highest F1, or the same, on 1 of 2."
+    )
+    many = np.array([[0.0, 0, 0, 0, 1], [0.5] * 5])
+    assert "from 0.00 (4 models) to 1.00 (e)" in say_heat(many, ["A", "B"], list("abcde"), "most")
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ([0.1, 0.7], "On A, the genre with most movies, F1 goes from 0.10 (one) to 0.70 (two)."),
+        ([0.5, 0.5], "On A, the genre with most movies, all models have the same F1, 0.50."),
+        ([np.nan, np.nan], "A, the genre with most movies, has no test movie."),
+        ([0.5], "There is one model; its F1 on A, the genre with most movies, is 0.50."),
+    ],
+)
+def test_a_heat_map_of_one_genre_speaks_of_one(values: list[float], expected: str) -> None:
+    assert say_heat(np.array([values]), ["A"], ["one", "two"][: len(values)], "most") == expected
+
+
+def test_a_heat_map_tells_zero_from_undefined() -> None:
+    values = np.array([[0.0, 0.5], [np.nan, 0.0]])
+    (axes,) = draw_model_genres({"precision": values}, ["A", "B"], ["one", "two"]).axes
+    marks = {(text.get_position()[1], text.get_position()[0]): text.get_text() for text in axes.texts}
+    assert marks == {(0.5, 0.5): "0", (0.5, 1.5): "50", (1.5, 0.5): "–", (1.5, 1.5): "0"}
 
 
 def test_confusion() -> None:
@@ -152,6 +208,11 @@ def test_confusion() -> None:
     assert say_confusion(table) == (
         "Missed most often: Drama and Music, in 75 % of the movies that have them. Given wrongly most often: War, in "
         "50 % of the movies that are given it."
+    )
+    right = ("War", 4, 4, 0, 0, 1.0)
+    assert say_confusion(genres(right)) == "No genre was missed in any movie. No genre was given wrongly."
+    assert say_confusion(genres(right, ("Music", 4, 1, 0, 3, 0.4))) == (
+        "Missed most often: Music, in 75 % of the movies that have it. No genre was given wrongly."
     )
     instead = np.array([[0.0, 2, 1, 3], [0, 0, 1, 1]])
     assert say_instead(instead, ["A", "B"]) == (
@@ -179,7 +240,9 @@ def test_set_sizes() -> None:
     assert say_sizes(np.array([0, 3, 3]), np.array([0, 6])) == (
         "Every movie was given 1 genre; they have 1.50 on average, from 1 to 2."
     )
-    assert say_sizes(np.array([0, 3]), np.array([0, 2, 1])).startswith("Movies have 1.00 genres and were given 1.33")
+    one = say_sizes(np.array([0, 3]), np.array([0, 2, 1]))
+    assert one.startswith("Movies have 1.00 genres and were given 1.33")
+    assert one.endswith("1 fewer movie was given 1 genre than has as many.")
 
 
 def test_calibration_may_not_help() -> None:
@@ -207,6 +270,27 @@ def test_rows_and_reasons() -> None:
     assert say_rows({}).startswith("No counts")
     assert say_dropped({"tba": 30, "no_genre": 5}) == "“tba” accounts for 30 of 35 dropped rows (86 %)."
     assert say_dropped({"tba": 30}) == "All 30 dropped rows have one reason: “tba”."
+    assert say_dropped({"tba": 1}) == "The only dropped row has one reason: “tba”."
+    assert say_rows({**counts, "merged/same_movie": 1}).endswith(
+        "; 1 row was a further listing of a movie and merged into it."
+    )
+
+
+def test_every_line_of_the_cleaning_says_why() -> None:
+    counts = {"dropped/tba": 3, "merged/same_movie": 2, "unparsed/year": 4, "unparsed/length": 1, "rows_read": 9}
+    why = {row[0].text: row[3].text for row in rows_of_cleaning(counts, {"tba": "It says nothing."})}
+    assert why == {
+        "tba": "It says nothing.",
+        "same movie": "The same movie in several listings.",
+        "year": "The field holds something that is no year from 1800 to 2199; it counts as unknown.",
+        "length": "The field holds something that cannot be read; it counts as unknown.",
+    }
+
+
+def test_the_parts_differ_by_no_more_than_is_said() -> None:
+    said = quality.say_split({"largest_share_difference": 0.0503, "text_groups": {"across_parts": 1}})
+    assert "by more than 0.06 percentage points, and 1 group of movies with nearly the same text lies in" in said
+    assert quality.say_split({}) == ""
 
 
 def test_the_label_audit_names_the_most_doubted_genre() -> None:

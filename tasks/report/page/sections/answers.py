@@ -11,7 +11,7 @@ from tasks.report.calibration import draw_calibration
 from tasks.report.page.blocks import Picture, Section
 from tasks.report.page.pictures import draw_lengths, draw_scores, draw_set_sizes
 from tasks.report.page.sources import Model, Sources
-from tasks.report.page.wording import counted, figure, percent
+from tasks.report.page.wording import at_least, at_most, counted, figure, percent
 
 BINS: Final = 8
 SCORE_BINS: Final = 40
@@ -103,10 +103,11 @@ def say_sizes(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> str:
     most = int(np.abs(excess).argmax())
     if not excess.any():
         return f"As many movies were given each number of genres as have it; the mean is {figure(have, 2)}."
-    how = "more" if excess[most] > 0 else "fewer"
+    how, difference = "more" if excess[most] > 0 else "fewer", abs(int(excess[most]))
     return (
         f"Movies have {figure(have, 2)} genres and were given {figure(given, 2)} on average; the greatest difference: "
-        f"{abs(int(excess[most])):,} {how} movies were given {counted(most, 'genre')} than have as many."
+        f"{difference:,} {how} {'movie was' if difference == 1 else 'movies were'} given {counted(most, 'genre')} than "
+        f"{'has' if difference == 1 else 'have'} as many."
     )
 
 
@@ -118,11 +119,9 @@ def say_scores(model: Model) -> str:
     if model.scores.scores.min() == model.scores.scores.max():
         return f"Every score is {figure(float(positive[0]), 2)}: the scores tell nothing."
     return (
-        f"Half of the genres that a movie has score at least {figure(float(np.median(positive)), 2)}, half of the "
-        "others at "
-        f"most {figure(float(np.median(negative)), 3)}; {percent(float(np.mean(positive < 0.05)))} of what a movie has "
-        "scores "
-        f"under 0.05, and {percent(float(np.mean(negative > 0.5)))} of what it has not over 0.5."
+        f"Half of the genres that a movie has score at least {at_least(float(np.median(positive)), 2)}, half of the "
+        f"others at most {at_most(float(np.median(negative)), 3)}; {percent(float(np.mean(positive < 0.05)))} of what "
+        f"a movie has scores under 0.05, and {percent(float(np.mean(negative > 0.5)))} of what it has not over 0.5."
     )
 
 

@@ -1,7 +1,7 @@
 """What the models do on each genre. Owns the section's figures, sentences and pictures."""
 
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -14,6 +14,11 @@ from tasks.report.page.sections.heat import heat_maps
 from tasks.report.page.sources import Sources
 from tasks.report.page.wording import UNDEFINED, counted, figure, listed, percent
 from tasks.report.pictures import draw_genres
+
+FEWEST_FOR_COURSE: Final = 4  # genres; any three are in one of six orders
+FEWEST_FOR_EXCEPTION: Final = 6
+NONE_MISSED: Final = "No genre was missed in any movie."
+NO_EXCEPTION: Final = 0.95  # rank correlation from which all genres follow the course
 
 
 def genres_section(sources: Sources) -> Section:
@@ -64,7 +69,9 @@ def say_genres(table: pl.DataFrame) -> str:
         return "No genre has a test movie, so every F1 is undefined."
     first, last = known.row(0, named=True), known.row(-1, named=True)
     if first["f1"] == last["f1"]:
-        return f"All {counted(known.height, 'genre')} have the same F1, {figure(first['f1'], 2)}."
+        same = figure(first["f1"], 2)
+        only = f"{first['genre']} is the only genre with a test movie; its F1 is {same}."
+        return only if known.height == 1 else f"All {counted(known.height, 'genre')} have the same F1, {same}."
     never = known.filter(pl.col("tp") == 0)["genre"].to_list()
     more = f" {listed(never)} {'was' if len(never) == 1 else 'were'} never found." if never else ""
     return (
@@ -76,19 +83,20 @@ def say_genres(table: pl.DataFrame) -> str:
 def say_support(table: pl.DataFrame) -> str:
     """Say how far F1 goes with the number of movies, and which genre departs most from that."""
     known = table.drop_nulls("f1").filter(pl.col("support") > 0)
-    if known.height < 3 or known["support"].n_unique() < 2 or known["f1"].n_unique() < 2:
+    if known.height < FEWEST_FOR_COURSE or known["support"].n_unique() < 2 or known["f1"].n_unique() < 2:
         return "Too few genres differ in F1 and in number of movies to tell a connection."
     ranks = [known[name].rank().to_list() for name in ("support", "f1")]
     rho = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+    course = f"F1 {_course(rho)} with the number of movies (rank correlation {figure(rho, 2)})"
+    if known.height < FEWEST_FOR_EXCEPTION or abs(rho) >= NO_EXCEPTION:
+        return f"{course}."
     x, y = np.log(known["support"].to_numpy()), known["f1"].to_numpy()
     off = y - np.polyval(np.polyfit(x, y, 1), x)
     row = int(np.abs(off).argmax())
     genre, movies = known["genre"][row], counted(int(known["support"][row]), "movie")
     return (
-        f"F1 {_course(rho)} with the number of movies (rank correlation {rho:.2f}); the greatest exception is {genre}, "
-        "with "
-        f"{figure(float(y[row]), 2)} for {movies}, {'more' if off[row] > 0 else 'less'} than the others' course "
-        "suggests."
+        f"{course}; the greatest exception is {genre}, with {figure(float(y[row]), 2)} for {movies}, "
+        f"{'more' if off[row] > 0 else 'less'} than the others' course suggests."
     )
 
 
@@ -107,10 +115,11 @@ def say_confusion(table: pl.DataFrame) -> str:
         return "No genre was there, or none was given."
     (missing, missed_share), (wrong, wrong_share) = (_highest(rows) for rows in (missed, given))
     have, given_to = ("it" if len(genres) == 1 else "them" for genres in (missing, wrong))
-    return (
-        f"Missed most often: {listed(missing)}, in {percent(missed_share)} of the movies that have {have}. "
+    misses = f"Missed most often: {listed(missing)}, in {percent(missed_share)} of the movies that have {have}."
+    alarms = (
         f"Given wrongly most often: {listed(wrong)}, in {percent(wrong_share)} of the movies that are given {given_to}."
     )
+    return f"{misses if missed_share else NONE_MISSED} {alarms if wrong_share else 'No genre was given wrongly.'}"
 
 
 def _highest(table: pl.DataFrame) -> tuple[list[str], float]:
@@ -123,7 +132,7 @@ def say_instead(instead: NDArray[np.float64], genres: list[str]) -> str:
     """Name the most frequent pair of a missed genre and what was said instead."""
     wrong = instead[:, : len(genres)]
     if not instead[:, -1].any():
-        return "No genre was missed in any movie."
+        return NONE_MISSED
     nothing = instead[:, -2].sum() / instead[:, -1].sum()
     rest = f"in {percent(nothing)} of all misses no wrong genre was said"
     if not wrong.any():

@@ -70,11 +70,14 @@ def _say_role(sources: Sources, role: str, shown: int) -> str:
         return say_disagreement(best, sources.rival)
     if role == "impossible":
         hopeless = len(impossible_movies(sources.models))
+        impossible = {0: "so nothing is impossible, and nothing shown", 1: "it is impossible"}.get(
+            hopeless, "these are impossible"
+        )
         missed = int(np.all([model.jaccard == 0 for model in sources.models], axis=0).sum())
         return (
             f"For {_of(missed, total)}, {_all_have(len(sources.models))} no genre right; for {hopeless:,} of these no "
             f"model puts a true genre even among its {SUGGESTED} highest scores: "
-            f"{'these are impossible' if hopeless else 'so nothing is impossible, and nothing shown'}."
+            f"{impossible}."
             f"{_shown(hopeless, shown, 'those farthest off')}"
         )
     return f"The label audit doubts these test movies most; {counted(shown, 'movie')} shown."
@@ -89,8 +92,7 @@ def say_disagreement(best: Model, rival: Model) -> str:
     if same == total:
         return f"{best.name} and {rival.name}, the best model of another kind, answer every movie the same."
     return (
-        f"{best.name} and {rival.name}, the best model of another kind ({rival.kind}), say the same "
-        "of "
+        f"{best.name} and {rival.name}, the best model of another kind ({rival.kind}), say the same of "
         f"{percent(same / total)} of the movies; {best.name} is nearer the truth for {ahead:,} and {rival.name} for "
         f"{behind:,}."
     )

@@ -8,13 +8,14 @@ import polars as pl
 
 from tasks.report.page.blocks import Cell, Column, Picture, Section, Table, Words
 from tasks.report.page.sources import Sources
-from tasks.report.page.wording import METRICS, figure, listed, metric_title
+from tasks.report.page.wording import METRICS, counted, figure, listed, metric_title
 from tasks.report.published import beside_published
 
 COSTS: Final = re.compile(r"(_s|_mb|_per_s|_bytes)$")
 _MAIN: Final = ("rank", "model", "val_jaccard", "test_jaccard", "behind", "test_f1_samples", "test_f1_macro",
                 "test_at_least_one")  # fmt: skip
 _BOUNDS: Final = ("_low", "_high")
+_TO: Final = "\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}"  # an interval may stand under its figure, but not on two lines
 _RULES: Final = {
     "expected-jaccard": "the set of genres with the highest expected Jaccard",
     "expected-f1": "the set of genres with the highest expected F1",
@@ -95,14 +96,20 @@ def say_order(board: pl.DataFrame) -> str:
     known = board.drop_nulls("test_jaccard")
     if known.height < 2:
         return "There is no other model to compare with."
-    best, worst = known["test_jaccard"].max(), known["test_jaccard"].min()
-    top = known.sort("test_jaccard", "rank", descending=[True, False])["model"][0]
+    best, worst = (float(value) for value in (known["test_jaccard"].max(), known["test_jaccard"].min()))  # type: ignore[arg-type]
+    if figure(best) == figure(worst):
+        whose = "Both models" if known.height == 2 else f"All {known.height} models"
+        rounded = "" if best == worst else ", to three decimals,"
+        return f"{whose} have{rounded} the same Jaccard on test, {figure(best)}; validation alone sets the order."
+    top = known.filter(pl.col("test_jaccard") == best).sort("rank")["model"].to_list()
     agrees = (
-        "the test puts the same model first"
-        if top == board["model"][0]
-        else f"on the test alone {top} would be first, but the test has no say"
+        f"on the test alone {listed(top)} would be first, but the test has no say"
+        if board["model"][0] not in top
+        else "the test puts the same model first"
+        if len(top) == 1
+        else f"the test puts it level with {listed(top[1:])}"
     )
-    return f"Jaccard on test goes from {figure(worst)} to {figure(best)}; validation sets the order, and {agrees}."  # type: ignore[arg-type]
+    return f"Jaccard on test goes from {figure(worst)} to {figure(best)}; validation sets the order, and {agrees}."
 
 
 def say_published(published: pl.DataFrame) -> str:
@@ -114,10 +121,10 @@ def say_published(published: pl.DataFrame) -> str:
     above = gaps.filter(pl.col("gap") > 0).height
     most = gaps.row(int(gaps["gap"].abs().arg_max() or 0), named=True)
     return (
-        f"{above} of {both.height} published Jaccards are exceeded here; the greatest distance is {most['model']}'s, "
-        f"{figure(most['ours_jaccard'])} against {figure(most['published_jaccard'])}. The work is the same, the movies "
-        "are "
-        "not: the published figures are of other parts of the data."
+        f"{above} of {counted(both.height, 'published Jaccard')} {'is' if above == 1 else 'are'} exceeded here; the "
+        f"greatest distance is {most['model']}'s, {figure(most['ours_jaccard'])} against "
+        f"{figure(most['published_jaccard'])}. The work is the same, the movies are not: the published figures are of "
+        "other parts of the data."
     )
 
 
@@ -145,7 +152,7 @@ def _cell(board: pl.DataFrame, column: str, row: dict[str, Any]) -> Cell:
     decimals = decimals_of(board[column])
     text = figure(value, decimals)
     if low is not None and high is not None:
-        text += f" ({figure(low, decimals)} to {figure(high, decimals)})"
+        text += f" ({figure(low, decimals)}{_TO}{figure(high, decimals)})"
     return Cell(text, value)
 
 

@@ -56,10 +56,10 @@ def _say_parts(sources: Sources, parts: Mapping[str, Any]) -> str:
         return (
             f"{counted(models, 'model')} learned from {counted(parts['train'], 'movie')}; "
             f"{counted(parts['validation'], 'other')} chose the decision rules and the order of models; the figures "
-            "are "
-            f"of {test:,} further movies, which had no part in any choice."
+            f"are of {counted(test, 'further movie')}, which had no part in any choice."
         )
-    return f"{counted(models, 'model')} were tested on {counted(test, 'movie')} that had no part in any choice."
+    were = "was" if models == 1 else "were"
+    return f"{counted(models, 'model')} {were} tested on {counted(test, 'movie')} that had no part in any choice."
 
 
 def _facts(sources: Sources, facts: RunFacts, split: Mapping[str, Any]) -> dict[str, str]:

@@ -9,7 +9,7 @@ from tasks.report.page.blocks import Section, Tile, Tiles, Words
 from tasks.report.page.sections.genres import say_genres, say_undefined
 from tasks.report.page.sections.ranking import say_leader
 from tasks.report.page.sources import RunFacts, Sources
-from tasks.report.page.wording import counted, figure, percent
+from tasks.report.page.wording import counted, figure, percent, with_minus
 
 
 def summary_section(sources: Sources, facts: RunFacts) -> Section:
@@ -24,7 +24,7 @@ def summary_section(sources: Sources, facts: RunFacts) -> Section:
         f"{counted(hopeless, 'movie')} {'is' if hopeless == 1 else 'are'} out of reach of every model."
         if hopeless and len(sources.models) > 1
         else "",
-        facts.promotion[:1].upper() + facts.promotion[1:],
+        with_minus(facts.promotion[:1].upper() + facts.promotion[1:]),
     ]
     blocks: list[Any] = [Tiles(_tiles(sources)), *(Words(sentence) for sentence in sentences if sentence)]
     return Section("summary", "In short", blocks)
