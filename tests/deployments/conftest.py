@@ -91,7 +91,7 @@ def running(command: list[str], environment: dict[str, str]) -> Iterator[subproc
         finally:
             process.send_signal(signal.SIGINT)
             try:
-                process.wait(timeout=STARTUP_S)
+                process.wait(timeout=60)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
