@@ -182,5 +182,5 @@ def test_an_error_without_words_on_a_disk_without_room_is_the_disks(stage, monke
         raise pl.exceptions.ComputeError("parquet: File out of specification: Invalid thrift: transport error")
 
     monkeypatch.setattr("tasks.disk.shutil.disk_usage", lambda _: SimpleNamespace(free=4096))
-    with pytest.raises(DiskError, match="is full .*transport error"):
+    with pytest.raises(DiskError, match=r"is full .*transport error"):
         run_stage(stage, fail)
