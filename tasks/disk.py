@@ -30,9 +30,10 @@ def disk_error(error: BaseException, folder: Path, what: str) -> DiskError | Non
     if isinstance(error, GenreflowError):
         return None  # which says by itself what is wrong
     if _is_one_of(error, FULL) or _is_full(folder):
+        said = " ".join(str(error).split()) or repr(error)
         return DiskError(
-            f"{what}: the disk of {folder} is full ({str(error).splitlines()[0] if str(error) else error!r}); free "
-            "some space (`make tidy` removes old results) and run the same command again, which goes on from there"
+            f"{what}: the disk of {folder} is full ({said}); free some space (`make tidy` removes old results) and run "
+            "the same command again, which goes on from there"
         )
     if _is_one_of(error, REFUSED):
         place = getattr(error, "filename", None) or folder

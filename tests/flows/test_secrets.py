@@ -181,7 +181,8 @@ def test_an_unexpected_error_says_no_secret(tmp_path):
         "run_command(CompareConfig, fail)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "KAGGLE_KEY": "planted-kaggle", "PYTHONPATH": str(PROJECT_ROOT)},
+        [sys.executable, "-c", code],
+        env={**os.environ, "KAGGLE_KEY": "planted-kaggle", "PYTHONPATH": str(PROJECT_ROOT)},
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 1
