@@ -58,7 +58,7 @@ def test_files_that_were_cut_off_or_flipped_between_runs_are_made_again(
     undisturbed, nursery: Nursery, finished: Home
 ) -> None:
     for number, name in enumerate(DAMAGED):
-        path = sorted(finished.data.glob(name))[0]
+        path = min(finished.data.glob(name))
         content = bytearray(path.read_bytes())
         if number % 2:
             content[len(content) // 2] ^= 1
