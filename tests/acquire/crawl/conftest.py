@@ -98,7 +98,9 @@ def _read_request(connection: socket.socket) -> Request | None:
     first, *lines = head.decode("latin-1").split("\r\n")
     headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in lines)}
     while len(body) < int(headers.get("content-length", 0)):
-        body += connection.recv(65536)
+        if not (chunk := connection.recv(65536)):
+            return None  # the client is gone
+        body += chunk
     method, target, _ = first.split(" ")
     return Request(method, target, headers, body)
 
