@@ -188,7 +188,7 @@ def test_one_model_whose_answers_are_all_the_same(tmp_path: Path, write_run: Wri
     assert not {"labels", "features", "training", "movies-disagreement"} & set(page.ids)
     assert "disagree" not in text
     assert "table-published" in page.ids
-    assert "1 of 1 published Jaccards are exceeded here" in text
+    assert "1 of 1 published Jaccard is exceeded here" in text
     assert not stale.exists()
 
 
