@@ -89,12 +89,15 @@ def running(command: list[str], environment: dict[str, str]) -> Iterator[subproc
         try:
             yield process
         finally:
+            family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
             process.send_signal(signal.SIGINT)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            for left in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    left.kill()
+            process.kill()
+            process.wait()
 
 
 def free_port() -> int:
