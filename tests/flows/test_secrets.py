@@ -180,11 +180,9 @@ def test_an_unexpected_error_says_no_secret(tmp_path):
         "def fail(config): raise RuntimeError('asked with planted-kaggle at http://a:planted-else@host')\n"
         "run_command(CompareConfig, fail)\n"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "KAGGLE_KEY": "planted-kaggle", "PYTHONPATH": str(PROJECT_ROOT)},
-        cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    environment = {**os.environ, "KAGGLE_KEY": "planted-kaggle", "PYTHONPATH": str(PROJECT_ROOT)}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert "Traceback" in done.stderr
     assert "RuntimeError: asked with *** at http://a:***@host" in done.stderr

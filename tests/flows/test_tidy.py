@@ -1,0 +1,47 @@
+"""The command that removes what is old, on a store and a data folder of the test's own."""
+
+import logging
+
+import mlflow
+import pytest
+
+from flows.config import TidyConfig
+from flows.tidy import tidy
+from tasks.settings import settings
+from tasks.tracking import runs
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # MLflow warns in depths that are not ours
+
+
+@pytest.fixture
+def three_runs(paths) -> mlflow.MlflowClient:
+    """Three pipeline runs that ended, and their logs."""
+    for number in range(3):
+        run = runs.start_pipeline_run("genreflow", {}, paths, {})
+        runs.end_run(run.experiment, run.run_id, runs.FINISHED)
+        paths.logs.mkdir(parents=True, exist_ok=True)
+        (paths.logs / f"{number}.log").write_text("done\n", encoding="utf-8")
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    return mlflow.MlflowClient(settings().tracking_uri)
+
+
+def names(client: mlflow.MlflowClient) -> list[str]:
+    return [run.info.run_id for run in client.search_runs([client.get_experiment_by_name("genreflow").experiment_id])]
+
+
+def test_a_plan_removes_nothing_and_the_command_what_it_said(paths, three_runs, capsys):
+    before = names(three_runs)
+    assert tidy(TidyConfig(keep_runs=1, plan=True)) == 0
+    assert "MLflow: 2 pipeline runs" in capsys.readouterr().out
+    assert (names(three_runs), len(list(paths.logs.iterdir()))) == (before, 3)
+    assert tidy(TidyConfig(keep_runs=1)) == 0
+    assert "the runs lie in MLflow's trash" in capsys.readouterr().out
+    assert (names(three_runs), len(list(paths.logs.iterdir()))) == (before[:1], 1)
+
+
+def test_the_trash_is_emptied_on_request(paths, three_runs):
+    gone = names(three_runs)[1:]
+    assert tidy(TidyConfig(keep_runs=1, purge=True)) == 0
+    for run_id in gone:
+        with pytest.raises(mlflow.exceptions.MlflowException, match="not found"):
+            three_runs.get_run(run_id)
