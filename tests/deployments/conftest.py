@@ -29,7 +29,7 @@ DEPLOYMENTS = PROJECT_ROOT / "deployments"
 BIN = Path(sys.executable).parent
 POSTGRESQL = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 STARTUP_S = 900  # a busy machine takes long to import Prefect and MLflow
-PATIENCE_S = 45  # instead of the two minutes of automations.yaml
+PATIENCE_S = 60  # instead of the two minutes of automations.yaml
 
 
 @dataclass
