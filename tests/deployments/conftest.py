@@ -29,7 +29,7 @@ DEPLOYMENTS = PROJECT_ROOT / "deployments"
 BIN = Path(sys.executable).parent
 POSTGRESQL = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 STARTUP_S = 900  # a busy machine takes long to import Prefect and MLflow
-PATIENCE_S = 45  # instead of the two minutes of automations.yaml
+PATIENCE_S = 60  # instead of the two minutes of automations.yaml
 
 
 @dataclass
@@ -89,12 +89,15 @@ def running(command: list[str], environment: dict[str, str]) -> Iterator[subproc
         try:
             yield process
         finally:
+            family = psutil.Process(process.pid).children(recursive=True) if process.poll() is None else []
             process.send_signal(signal.SIGINT)
-            try:
+            with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=60)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            for left in family:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    left.kill()
+            process.kill()
+            process.wait()
 
 
 def free_port() -> int:
