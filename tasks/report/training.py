@@ -49,7 +49,7 @@ def draw_training(history: pl.DataFrame) -> Figure:
     _curve(losses, history, "train_loss", "train, since the last point")
     _curve(losses, history, "validation_loss", "validation")
     losses.set_title("Loss")
-    losses.legend()
+    losses.legend(loc="upper right")
     _curve(jaccard, history, "validation_jaccard", "validation")
     jaccard.set_title("Samples Jaccard on validation")
     known = history.drop_nulls("validation_jaccard")

@@ -103,7 +103,7 @@ def draw_set_sizes(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> Fig
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set(xlabel="genres of a movie", ylabel="test movies")
     axes.margins(y=0.12)
-    axes.legend()
+    figure.legend(loc="outside upper left", ncols=2, fontsize=9)
     return figure
 
 
@@ -120,5 +120,5 @@ def draw_scores(positive: NDArray[np.int64], negative: NDArray[np.int64], edges:
     axes.set_ylim(bottom=0)
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.set(xlim=(0, 1), xlabel="score of a genre", ylabel="scores (logarithmic)")
-    axes.legend()
+    figure.legend(loc="outside upper left", ncols=2, fontsize=9)
     return figure
