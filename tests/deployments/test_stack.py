@@ -72,7 +72,7 @@ def two_runs(stack):
 @pytest.fixture(scope="module")
 def survivor(stack, two_runs):
     """A run whose worker was killed with everything that it had started, and that another worker took up."""
-    movies = Path(stack.environment["GENREFLOW_DATA_DIR"]) / "clean" / "movies.stage.json"
+    movies = Path(stack.environment["GENREFLOW_DATA_DIR"]) / "clean" / "clean.stage.json"
     before = movies.stat().st_mtime_ns
     run = start(stack, 2500)
     with stack.worker("doomed") as worker:
