@@ -98,7 +98,7 @@ def test_run_of_a_dead_worker_goes_on_from_what_was_done(stack, survivor):
         "Running", "Crashed", "AwaitingRetry", "Pending", "Submitting", "Running", "Completed",
     ]  # fmt: skip
     log = max((Path(stack.environment["GENREFLOW_DATA_DIR"]) / "logs").glob("*.log"), key=lambda path: path.name)
-    assert "clean/movies: unchanged, skipped" in log.read_text(encoding="utf-8")
+    assert "clean/clean: unchanged, skipped" in log.read_text(encoding="utf-8")
 
 
 def test_crash_is_told(stack, survivor):
