@@ -10,7 +10,7 @@ SERVE_PORT ?= 8000
 DEMO_PORT ?= 7860
 MODEL ?= models:/movie-genre-classifier@champion
 KIND ?= process
-STORE := $${MLFLOW_TRACKING_URI:-sqlite:///$(CURDIR)/mlruns/mlflow.db}
+STORE := $${MLFLOW_TRACKING_URI:-sqlite:///$${GENREFLOW_MLRUNS_DIR:-$(CURDIR)/mlruns}/mlflow.db}
 QUIET := DO_NOT_TRACK=1 MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false
 
 .PHONY: help install run test lint audit format ui serve demo deploy bench bench-quick bench-scale drill drill-full tidy screenshots lock clean
