@@ -8,7 +8,7 @@ import httpx
 import mlflow
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 OVER = {"Completed", "Failed", "Cancelled"}  # a crashed run may go on
 
@@ -72,7 +72,7 @@ def two_runs(stack):
 @pytest.fixture(scope="module")
 def survivor(stack, two_runs):
     """A run whose worker was killed with everything that it had started, and that another worker took up."""
-    movies = Path(stack.environment["GENREFLOW_DATA_DIR"]) / "clean" / "movies.stage.json"
+    movies = Path(stack.environment["GENREFLOW_DATA_DIR"]) / "clean" / "clean.stage.json"
     before = movies.stat().st_mtime_ns
     run = start(stack, 2500)
     with stack.worker("doomed") as worker:
@@ -98,7 +98,7 @@ def test_run_of_a_dead_worker_goes_on_from_what_was_done(stack, survivor):
         "Running", "Crashed", "AwaitingRetry", "Pending", "Submitting", "Running", "Completed",
     ]  # fmt: skip
     log = max((Path(stack.environment["GENREFLOW_DATA_DIR"]) / "logs").glob("*.log"), key=lambda path: path.name)
-    assert "clean/movies: unchanged, skipped" in log.read_text(encoding="utf-8")
+    assert "clean/clean: unchanged, skipped" in log.read_text(encoding="utf-8")
 
 
 def test_crash_is_told(stack, survivor):

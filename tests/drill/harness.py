@@ -148,7 +148,7 @@ class Nursery:
         family = [*psutil.Process(self.process.pid).children(recursive=True), self.process]
         for process in family:
             process.kill()
-        self.process.wait()
+        self.process.communicate()  # and so its pipes are closed
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
         assert self.process.stdin is not None

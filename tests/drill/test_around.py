@@ -14,7 +14,7 @@ from gate import Gate
 from harness import SMALL, Home, Nursery
 from wild import IS_FULL
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 LOCKED_S = 30 if IS_FULL else 3
 QUICKLY = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}

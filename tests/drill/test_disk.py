@@ -9,10 +9,10 @@ import pytest
 from harness import Home, Nursery, new_home
 from wild import IS_FULL
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 STAGES = ("acquire", "clean", "split", "features", "train", "evaluate", "draw", "leaderboard", "versus")
-DAMAGED = ("raw/*.csv", "clean/movies.parquet", "split/splits.parquet", "models/nb-counts/scores_test.parquet")
+DAMAGED = ("clean/movies.parquet", "split/splits.parquet", "models/nb-counts/scores_test.parquet")
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ def test_files_that_were_cut_off_or_flipped_between_runs_are_made_again(
     undisturbed, nursery: Nursery, finished: Home
 ) -> None:
     for number, name in enumerate(DAMAGED):
-        path = min(finished.data.glob(name))
+        path = finished.data / name
         content = bytearray(path.read_bytes())
         if number % 2:
             content[len(content) // 2] ^= 1
@@ -69,3 +69,12 @@ def test_files_that_were_cut_off_or_flipped_between_runs_are_made_again(
     assert ended.code == 0, ended.output
     assert ended.output.count("is not what the stage wrote; the stage runs again") >= len(DAMAGED)
     assert finished.results() == undisturbed.home.results()
+
+
+def test_listings_that_were_changed_are_neither_read_nor_overwritten(nursery: Nursery, finished: Home) -> None:
+    listing = min((finished.data / "raw").glob("*.csv"))
+    listing.write_bytes(content := listing.read_bytes()[:-20])
+    ended = nursery.run(finished)
+    assert ended.code == 1
+    assert f"changed since ({listing.name})" in ended.output
+    assert listing.read_bytes() == content
