@@ -84,6 +84,10 @@ def test_the_order_names_a_model_that_the_test_would_put_first() -> None:
 def test_costs() -> None:
     assert "c has 96 % of its Jaccard at 100 movies a second, 10 times as fast" in say_trade(board(FIRST, UNSURE, SURE))
     assert "no model with at least 90 %" in say_trade(board(FIRST, SURE))
+    assert "no model with at least 90 %" in say_trade(board(FIRST, ("x", 0.49, 0.01, 0.0, 0.02, 10.0)))
+    assert say_trade(board(FIRST, ("x", 0.49, 0.01, 0.0, 0.02, 13.0))).endswith("second, 1.3 times as fast.")
+    assert say_trade(board(FIRST, ("x", 0.49, 0.01, 0.0, 0.02, 10.4))).endswith("at 10 movies a second.")
+    assert say_frontier(board(FIRST, EQUAL)) == "a is both the best and the fastest of 2 models."
     assert say_frontier(board(FIRST, UNSURE, SURE, EQUAL)).startswith("3 of 4 models")
     assert say_frontier(board(FIRST, UNSURE, SURE, EQUAL)).endswith("b, c, a.")
     assert say_frontier(board(FIRST)) == "a is the only model."

@@ -11,6 +11,7 @@ from tasks.report.page.wording import figure, percent
 
 RATE: Final = "predict_docs_per_s"
 NEARLY: Final = 0.9  # of the best Jaccard
+LARGE_FACTOR: Final = 10  # from which one does without decimals
 
 
 def cost_section(sources: Sources) -> Section | None:
@@ -37,11 +38,14 @@ def say_trade(board: pl.DataFrame) -> str:
     near = board.filter((pl.col("test_jaccard") >= NEARLY * best["test_jaccard"]) & pl.col(RATE).is_not_null())
     fast = near.sort(RATE, "rank", descending=[True, False]).row(0, named=True)
     rate = f"{best['model']} predicts {figure(best[RATE], 0)} movies a second"
-    if fast["model"] == best["model"]:
+    if fast[RATE] <= best[RATE]:
         return f"{rate}; no model with at least {percent(NEARLY)} of its Jaccard is faster."
+    times = fast[RATE] / best[RATE]
+    factor = figure(times, 0 if times >= LARGE_FACTOR else 1)
+    than = f", {factor} times as fast" if factor != "1.0" else ""
     return (
         f"{rate}; {fast['model']} has {percent(fast['test_jaccard'] / best['test_jaccard'])} of its Jaccard at "
-        f"{figure(fast[RATE], 0)} movies a second, {figure(fast[RATE] / best[RATE], 0)} times as fast."
+        f"{figure(fast[RATE], 0)} movies a second{than}."
     )
 
 
@@ -57,9 +61,9 @@ def say_frontier(board: pl.DataFrame) -> str:
             quality = row["test_jaccard"]
     if known.height == 1:
         return f"{frontier[0]} is the only model."
-    names = ", ".join(frontier)
+    if len(frontier) == 1:
+        return f"{frontier[0]} is both the best and the fastest of {known.height} models."
     return (
         f"{len(frontier)} of {known.height} models are beaten by no other in both Jaccard and rate, from the fastest "
-        "to the "
-        f"best: {names}."
+        f"to the best: {', '.join(frontier)}."
     )
