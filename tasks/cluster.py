@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
+logger = logging.getLogger(__name__)
+
 PATIENCE_S: Final = 5  # for the scheduler to answer, and for its first worker to join
+WATCH_S: Final = 20.0  # between two looks at whether there is a worker
 
 
 @contextlib.contextmanager
@@ -53,8 +56,8 @@ def joined(address: str) -> Iterator["Client"]:
 
 @contextlib.contextmanager
 def forwarded_log(address: str) -> Iterator[None]:
-    """Handle what this project logs on the workers as if it were logged here."""
-    with joined(address) as client:
+    """Handle what this project logs on the workers as if it were logged here; warn while no worker is left."""
+    with joined(address) as client, _watched(client, address):
         client.forward_logging("tasks", logging.INFO)
         try:
             yield
@@ -89,10 +92,10 @@ def map_on_workers(
         arguments: paths, small values, or pieces of a few megabytes.
 
     Raises:
-        WorkerError: one argument cost several workers their lives, or a worker cannot call the function.
+        WorkerError: one argument cost several workers their lives.
     """
     waiting: deque[Future[Result]] = deque()
-    with joined(address) as client:
+    with joined(address) as client, _watched(client, address):
         for argument in arguments:
             waiting.append(client.submit(function, argument, pure=False))
             if len(waiting) >= AHEAD * sum(client.nthreads().values()):
@@ -115,6 +118,26 @@ def stream_on_workers(
     finally:
         with joined(address) as client:
             client.run(_forget, key, on_error="ignore")
+
+
+@contextlib.contextmanager
+def _watched(client: "Client", address: str) -> Iterator[None]:
+    """Warn as long as a scheduler has no worker: what was given to it waits for one, however long that takes."""
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(WATCH_S):
+            with contextlib.suppress(OSError):  # of a scheduler that is gone the work itself tells
+                if not client.nthreads():
+                    logger.warning("no Dask worker is left at %s: what is to be done waits until one joins", address)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watcher.join()
 
 
 _prepared: dict[str, Callable[[Any], Any]] = {}  # of a worker, by stream
@@ -148,10 +171,5 @@ def loss(error: BaseException) -> BaseException:
         return WorkerError(
             f"{n_workers} Dask workers died at it, the last one at {last}, most often because memory ran out: see the "
             "workers' logs, and start them with more (--memory-limit)"
-        )
-    if isinstance(error, ImportError | RuntimeError) and "deserializ" in f"{error}{error.__cause__}".lower():
-        return WorkerError(
-            f"a Dask worker, or the scheduler, cannot read it ({error.__cause__ or error}): start it again with the "
-            "project installed"
         )
     return error

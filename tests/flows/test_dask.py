@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -250,17 +251,25 @@ def test_workers_that_cannot_take_part_are_told_before_any_work(finished, cluste
     assert not list(finished.paths.root.glob(".cluster-*"))
 
 
-def test_a_scheduler_and_a_late_worker_without_the_project_are_told(paths, tmp_path):
+def test_a_scheduler_without_the_project_is_told(paths, tmp_path):
     with started_cluster(tmp_path, WITHOUT_PROJECT) as cluster:
         cluster.start_worker("good")
         with pytest.raises(
             ConfigError, match=r"cannot take part:\n  the scheduler has no genreflow \(.*start it again$"
         ):
             check_workers(cluster.address, {})
-    with started_cluster(tmp_path) as cluster:
+
+
+def test_a_late_worker_without_the_project_ends_and_another_takes_over(paths, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("tasks.cluster.WATCH_S", 0.1)
+    with started_cluster(tmp_path) as cluster, ThreadPoolExecutor(1) as background:
         cluster.start_worker("bare", WITHOUT_PROJECT)
-        with pytest.raises(WorkerError, match=r"cannot read it \(No module named 'tasks'\): start it again with"):
-            list(map_on_workers(cluster.address, normalise_text, ["one"]))
+        results = background.submit(list, map_on_workers(cluster.address, normalise_text, ["one  text"]))
+        cluster.wait_for(lambda: cluster.workers["bare"].poll() is not None, "the worker ends")
+        assert "No module named 'tasks'" in (tmp_path / "bare.log").read_text()
+        cluster.wait_for(lambda: f"no Dask worker is left at {cluster.address}" in caplog.text, "that is told")
+        cluster.start_worker("good")
+        assert results.result(PATIENCE_S) == ["one text"]
 
 
 def test_no_scheduler_and_no_worker_are_told(paths, tmp_path):
