@@ -29,8 +29,11 @@ def runtime_min(raw: pl.Expr) -> pl.Expr:
 
 
 def own(name: str, raw: pl.Expr) -> pl.Expr:
-    """Write a column of a user's own table as `name=value`, spaces made single; a blank value is null."""
-    value = raw.str.replace_all(r"\s+", " ").str.strip_chars(" ")
+    """Write a column of a user's own table as `name=value`, spaces made single; a blank value is null.
+
+    `5.0` is `5`: of the same numbers one program writes the one, another the other.
+    """
+    value = raw.str.replace_all(r"\s+", " ").str.strip_chars(" ").str.replace(r"^(-?[0-9]+)\.0+$", "$1")
     return pl.when(value != "").then(pl.concat_str(pl.lit(f"{name}="), value))
 
 

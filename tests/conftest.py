@@ -1,6 +1,7 @@
 """Fixtures for all tests: a data folder of their own, and the real listings where they are at hand."""
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,3 +107,9 @@ def bucket(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     made.objects.all().delete()
     made.delete()
     object_storage._client.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def same_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget the code of models that a test loads: worker processes would look for the project in it."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
