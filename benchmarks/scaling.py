@@ -1,6 +1,6 @@
 """What each stage costs as rows grow: CPU seconds, peak memory and bytes on disk, measured and per million rows.
 
-    python benchmarks/scaling.py [--movies 10000 100000] [--model svm-fields] [--stages clean annotate ...]
+    python benchmarks/scaling.py [--movies 20000 200000] [--model svm-fields] [--stages clean annotate ...]
 
 For each size the embedded sample is generated, and every stage runs on it in a fresh process with one worker and one
 thread. CPU time is the user and system time of that process, with the start of Python and all imports; the peak is its
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 SEED = 42069
-SIZES = (10_000, 100_000)
+SIZES = (20_000, 200_000)
 
 
 def generate(folder: Path, n_movies: int, _model: str) -> Path:

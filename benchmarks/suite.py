@@ -49,7 +49,7 @@ def scripts(size: str) -> dict[str, list[str]]:
         chosen["annotate"] = [LISTINGS, "--rows", *DOCUMENTS[size]]
         chosen["predict"] = [LISTINGS, "--rows", *SCORED[size]]
     if size == "scale":
-        chosen["scaling"] = ["--movies", "19000", "190000"]
+        chosen["scaling"] = ["--movies", "20000", "200000"]
     if size == "usual":
         chosen |= {"compare": [], "report": [], "models": [LISTINGS, "--parts", "comparison"], "crawl": ["speed"]}
     return chosen
