@@ -17,12 +17,13 @@ from pathlib import Path
 
 import httpx
 import pytest
+from prefect.settings import PREFECT_API_URL, get_current_settings
 
 from tasks.settings import PROJECT_ROOT
 
 pytestmark = pytest.mark.slow
 
-PATIENCE_S = 600  # with a busy machine
+PATIENCE_S = 1800  # with a busy machine
 USER = "planted-user"
 SECRETS = {
     "GENREFLOW_OMDB_API_KEY": "planted-omdb",
@@ -96,9 +97,8 @@ def without_the_session_s() -> dict[str, str]:
 
 
 @pytest.fixture
-def environment(tmp_path: Path, mlflow_server: str) -> dict[str, str]:
-    """An environment full of secrets, in which commands write to the test's folder."""
-    (tmp_path / "prefect").mkdir()
+def environment(prefect_harness: None, tmp_path: Path, mlflow_server: str) -> dict[str, str]:
+    """An environment full of secrets, in which commands write to the test's folder and use the session's Prefect."""
     proxy = "http://someone:planted-proxy@127.0.0.1:9"
     return {
         **without_the_session_s(),
@@ -108,6 +108,7 @@ def environment(tmp_path: Path, mlflow_server: str) -> dict[str, str]:
         "GENREFLOW_IMDB_GRAPHQL_HEADERS": '{"x-api-key": "planted-header"}',
         "KAGGLE_USERNAME": "ann",
         "MLFLOW_TRACKING_URI": f"http://{USER}:planted-tracking@{mlflow_server}",
+        "PREFECT_API_URL": str(PREFECT_API_URL.value()),
         "PREFECT_HOME": str(tmp_path / "prefect"),
         "HTTPS_PROXY": proxy,
         "HTTP_PROXY": proxy,
@@ -120,10 +121,18 @@ def run(environment: dict[str, str], flow: str, *options: str) -> subprocess.Com
     return subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
 
 
+def prefect_files() -> list[Path]:
+    """Return the database of the session's Prefect server, and what is not yet written into it."""
+    address = get_current_settings().server.database.connection_url
+    database = Path(address.get_secret_value().partition(":///")[2]) if address else Path("none")
+    return [path for path in database.parent.glob(f"{database.name}*") if path.is_file()]
+
+
 def leaks(root: Path, *said: str) -> list[str]:
     """Return where a secret stands, in any file under a folder or in what commands said."""
     hidden = [*SECRETS.values(), "planted-prefect", *OTHERS]
     places = {str(path): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+    places |= {str(path): path.read_bytes() for path in prefect_files()}
     places |= {f"output {number}": text.encode() for number, text in enumerate(said)}
     assert len(places) > 20, "the search has to have something to search"
     return [
@@ -163,6 +172,7 @@ def test_no_secret_is_said_or_kept(tmp_path, environment, refusing):
     assert unanswered.returncode == 1
     assert "http://127.0.0.1:9" in unanswered.stderr
 
+    assert prefect_files(), "what Prefect keeps was to be searched as well"
     said = [text for done in (trained, compared, refused, crawled, unanswered) for text in (done.stdout, done.stderr)]
     assert leaks(tmp_path, *said) == []
 
