@@ -32,7 +32,7 @@ run: install ## the full pipeline on the embedded sample
 test: install lint ## lint, types, layout contracts and tests
 	$(BIN)/python -m pytest
 
-test-services: install ## tests that start whole stacks: PostgreSQL with servers and workers, Dask, the drill
+test-services: install ## tests that start whole stacks: PostgreSQL with servers and workers, the drill
 	$(BIN)/python -m pytest -m services
 
 lint: install ## lint, formatting, types, import directions, and bandit's search for insecure code

@@ -35,7 +35,7 @@ from tasks.settings import PROJECT_ROOT
 from tasks.worker_check import check_workers
 
 # Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.
-pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 TRAINED = ("logreg-tfidf", "logreg-lemmas", "svm-title")
 SLOW_MODEL = "forest-title"
