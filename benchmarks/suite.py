@@ -25,7 +25,7 @@ from typing import Any
 
 from pipeline import watch_memory
 
-from tasks.stage import hash_files
+from tasks.hashes import hash_files
 from tasks.tracking.runs import git_revision
 
 HERE = Path(__file__).parent

@@ -19,7 +19,8 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
 
-from flows.config import FlowConfig, merged, read_options
+from flows.config import FlowConfig
+from flows.presets import merged, read_options
 from flows.stopping import MESSAGE, stop_on_signals
 from tasks import progress
 from tasks.errors import GenreflowError

@@ -1,18 +1,16 @@
-"""The flows' parameters: what an experiment chooses. Owns presets and their precedence; knows no machine fact.
+"""The flows' parameters: what an experiment chooses. Owns what can be chosen; knows no machine fact.
 
 The same frozen models are the command lines, the forms in Prefect's UI, the parameters in `prefect.yaml`, the presets
 in `deployments/presets/` and what MLflow logs. Precedence: given explicitly, then the preset, then the default.
 """
 
-import os
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
 
+from flows.presets import load_preset, merged
 from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
-from tasks.addresses import is_place
 from tasks.annotate.config import AnnotateConfig
 from tasks.clean.config import CleanConfig
 from tasks.clean.table.config import TableConfig
@@ -25,15 +23,11 @@ from tasks.models.search_space import space_of
 from tasks.models.spec import AnyModel, ModelSpec, TransformerSpec
 from tasks.promotion import PromotionConfig
 from tasks.schema import DEFAULT_SEED
-from tasks.settings import PROJECT_ROOT
 from tasks.split.config import SplitConfig
+from tasks.storage.addresses import is_place
 
 Config = TypeVar("Config", bound="FlowConfig")
 
-PRESETS = PROJECT_ROOT / "deployments" / "presets"
-# What PyYAML raises of itself for bytes that are no text, dates that do not exist, tags of other types, depth.
-_YAML_SLIPS = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
-NAMED_SOURCES = ("sample", "kaggle")
 TABLE_FILES = (".csv", ".parquet")
 RULES = {"f1_macro": "per-genre-f1", "f1_samples": "expected-f1"}  # fitted for these metrics; else expected-jaccard
 
@@ -62,7 +56,7 @@ class PresetConfig(SeededConfig):
     def _fill_in_preset(cls, given: Any) -> Any:
         if not isinstance(given, dict):
             return given
-        preset = load_preset(str(given.get("preset", cls.model_fields["preset"].default)))
+        preset = load_preset(str(given.get("preset", cls.model_fields["preset"].default)), PipelineConfig.model_fields)
         known = {key: value for key, value in preset.items() if key in cls.model_fields}
         return merged(known, given)
 
@@ -405,58 +399,3 @@ def _single_model(config: SearchConfig | AuditConfig, what: str, how: str) -> Mo
         names = ", ".join(model.name for model in chosen if isinstance(model, ModelSpec))
         raise ConfigError(f"{what} of one model, and {config.model} is several; name one of {names}")
     return chosen[0]
-
-
-def load_preset(name: str) -> dict[str, Any]:
-    """Return the content of a preset.
-
-    Raises:
-        ConfigError: there is no such preset, the file is not a YAML mapping, or an option in it does not exist.
-    """
-    path = Path(name) if name.endswith((".yaml", ".yml")) else PRESETS / f"{name}.yaml"
-    if not path.is_file():
-        names = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.yaml")))
-        raise ConfigError(f"no preset {name!r} ({path} does not exist); there are: {names}")
-    preset = read_options(path)
-    strangers = sorted(map(str, set(preset) - set(PipelineConfig.model_fields) | {"preset"} & set(preset)))
-    if strangers:
-        raise ConfigError(f"{path}: a preset cannot set {', '.join(strangers)}; see flows/full_pipeline.py --help")
-    return preset
-
-
-def read_options(path: Path) -> dict[str, Any]:
-    """Return the options in a YAML file; a file or folder that it names as its source starts from its own folder.
-
-    Raises:
-        ConfigError: the file cannot be read or holds no mapping.
-    """
-    options = read_yaml(path)
-    source = options.get("source")
-    if isinstance(source, str) and source not in NAMED_SOURCES:
-        options["source"] = os.path.normpath(path.absolute().parent / Path(source).expanduser())
-    return options
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file.
-
-    Raises:
-        ConfigError: the file cannot be read or holds no mapping.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, *_YAML_SLIPS) as error:
-        raise ConfigError(f"{path} cannot be read as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} holds no mapping of option to value")
-    return content
-
-
-def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Return two nested mappings as one; where both have a value, that of `above` stands."""
-    result = dict(below)
-    for key, value in above.items():
-        base = result.get(key)
-        nested = isinstance(base, dict) and isinstance(value, dict)
-        result[key] = merged(base, value) if nested else value  # type: ignore[arg-type]
-    return result

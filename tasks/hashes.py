@@ -1,10 +1,11 @@
-"""Whether a folder is to the byte what was stored: the SHA-256 of its files, in a file beside them.
+"""The SHA-256 of files, and whether a folder is to the byte what was stored: by hashes in a file beside them.
 
 Owns that file and the check. Knows no model; it travels inside logged models, so that they check themselves.
 """
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,6 +18,20 @@ REMEDY: Final = (
 )
 
 
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_files(paths: Sequence[Path]) -> str:
+    """Return one SHA-256 over the names and contents of files, whatever their order or folder."""
+    digest = hashlib.sha256()
+    for name, content in sorted((path.name, hash_file(path)) for path in paths):
+        digest.update(f"{name}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
 def write_hashes(folder: Path) -> str:
     """Write the hashes of all files of a folder into its `hashes.json`; return the SHA-256 of that file.
 
@@ -24,7 +39,7 @@ def write_hashes(folder: Path) -> str:
     """
     content = json.dumps(_hash_all(folder), indent=1) + "\n"
     (folder / HASHES_FILE).write_text(content, encoding="utf-8")
-    return _sha256(folder / HASHES_FILE)
+    return hash_file(folder / HASHES_FILE)
 
 
 def check_hashes(folder: Path, digest: str | None = None) -> None:
@@ -40,7 +55,7 @@ def check_hashes(folder: Path, digest: str | None = None) -> None:
     """
     manifest = folder / HASHES_FILE
     try:
-        if digest is not None and _sha256(manifest) != digest:
+        if digest is not None and hash_file(manifest) != digest:
             raise ModelError(f"{manifest} was changed since it was stored: {REMEDY}")
         stored = dict(json.loads(manifest.read_text(encoding="utf-8")))
         found = _hash_all(folder)
@@ -57,9 +72,4 @@ def check_hashes(folder: Path, digest: str | None = None) -> None:
 
 def _hash_all(folder: Path) -> dict[str, str]:
     files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / HASHES_FILE)
-    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {path.relative_to(folder).as_posix(): hash_file(path) for path in files}

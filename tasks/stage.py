@@ -13,7 +13,7 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -23,6 +23,7 @@ from pydantic import BaseModel
 
 from tasks.disk import disk_error
 from tasks.errors import DataError
+from tasks.hashes import hash_file, hash_files
 
 logger = logging.getLogger(__name__)
 
@@ -105,20 +106,6 @@ def recorded_config(folder: Path, stage_name: str) -> dict[str, Any]:
         return dict(json.loads(sidecar.read_text(encoding="utf-8"))["config"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{sidecar} is missing or damaged ({error}); run the stage {stage_name} again") from error
-
-
-def hash_file(path: Path) -> str:
-    """Return the SHA-256 of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def hash_files(paths: Sequence[Path]) -> str:
-    """Return one SHA-256 over the names and contents of files, whatever their order or folder."""
-    digest = hashlib.sha256()
-    for name, content in sorted((path.name, hash_file(path)) for path in paths):
-        digest.update(f"{name}\0{content}\n".encode())
-    return digest.hexdigest()
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from tasks.cluster import PATIENCE_S, joined
 from tasks.errors import ConfigError
+from tasks.hashes import hash_files
 from tasks.paths import data_paths
-from tasks.stage import hash_files, write_atomically
+from tasks.stage import write_atomically
 
 if TYPE_CHECKING:
     from distributed import Client

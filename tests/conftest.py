@@ -1,20 +1,26 @@
 """Fixtures for all tests: a data folder of their own, and the real listings where they are at hand."""
 
+import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import polars as pl
 import pytest
 
-from tasks import object_storage
 from tasks.paths import DataPaths, data_paths
 from tasks.settings import PROJECT_ROOT, settings
+from tasks.storage import object_storage
 
 REAL_LISTINGS = Path(
     os.environ.get("GENREFLOW_REAL_LISTINGS", PROJECT_ROOT.parent / "shared" / "data" / "imdb-by-genre" / "raw")
 )
+
+FILLER = ["young", "story", "finds", "town", "returns", "night", "people", "old"]  # tells no genre
 
 # Texts that break naive writers of one-line formats, and what they are when normalised.
 AWKWARD = {
@@ -54,15 +60,50 @@ def awkward(request: pytest.FixtureRequest) -> tuple[str, str]:
     return request.param
 
 
+@pytest.fixture(scope="session")
+def settings_in() -> Callable[[Path], AbstractContextManager[dict[str, str]]]:
+    """Have the settings point to folders under a root, for as long as a context lasts; it gives the variables set."""
+
+    @contextlib.contextmanager
+    def point(root: Path) -> Iterator[dict[str, str]]:
+        folders = {"GENREFLOW_DATA_DIR": str(root / "data"), "GENREFLOW_MLRUNS_DIR": str(root / "mlruns")}
+        with pytest.MonkeyPatch.context() as patch:
+            for name, value in folders.items():
+                patch.setenv(name, value)
+            patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+            settings.cache_clear()
+            yield folders
+        settings.cache_clear()
+
+    return point
+
+
 @pytest.fixture
-def paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DataPaths]:
+def paths(settings_in, tmp_path: Path) -> Iterator[DataPaths]:
     """The layout of a fresh data folder that the settings point to for the time of one test."""
-    monkeypatch.setenv("GENREFLOW_DATA_DIR", str(tmp_path / "data"))
-    monkeypatch.setenv("GENREFLOW_MLRUNS_DIR", str(tmp_path / "mlruns"))
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
-    settings.cache_clear()
-    yield data_paths()
-    settings.cache_clear()
+    with settings_in(tmp_path):
+        yield data_paths()
+
+
+@pytest.fixture(scope="session")
+def invent_movies() -> Callable[[dict[str, list[str]], int, int], pl.DataFrame]:
+    """Make movies with one or two genres; of each, three of the words given for it are told, and five that tell none."""
+
+    def invent(words: dict[str, list[str]], number: int, seed: int) -> pl.DataFrame:
+        rng = np.random.default_rng(seed)
+        rows = []
+        for movie in range(number):
+            genres = sorted(rng.choice(sorted(words), size=rng.integers(1, 3), replace=False).tolist())
+            told = [str(rng.choice(words[genre])) for genre in genres for _ in range(3)] + rng.choice(
+                FILLER, 5
+            ).tolist()
+            rng.shuffle(told)
+            rows.append(
+                {"movie_id": f"tt{movie:07}", "movie_name": "", "description": " ".join(told), "genres": genres}
+            )
+        return pl.DataFrame(rows)
+
+    return invent
 
 
 @pytest.fixture(scope="session")

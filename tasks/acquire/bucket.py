@@ -8,12 +8,13 @@ from typing import Any, Final
 
 from tasks.acquire.config import DownloadConfig
 from tasks.acquire.download import Fetched
-from tasks.addresses import open_place, split_address
 from tasks.errors import SourceError
-from tasks.object_storage import Bucket
+from tasks.hashes import hash_file
 from tasks.paths import DataPaths
-from tasks.places import Found
-from tasks.stage import hash_file, write_atomically
+from tasks.stage import write_atomically
+from tasks.storage.addresses import open_place, split_address
+from tasks.storage.object_storage import Bucket
+from tasks.storage.places import Found
 
 logger = logging.getLogger(__name__)
 

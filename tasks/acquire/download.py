@@ -30,8 +30,8 @@ from tasks.acquire.http_answer import (
 from tasks.acquire.partial_file import PartialFile, Version
 from tasks.acquire.whole_file import ANYTHING, Expected, WrongBytesError, check_announced, check_whole
 from tasks.errors import DownloadError
+from tasks.hashes import hash_file
 from tasks.progress import Progress
-from tasks.stage import hash_file
 
 logger = logging.getLogger(__name__)
 

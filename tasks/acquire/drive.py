@@ -20,9 +20,10 @@ from tasks.acquire.manifest import Entry, Lock, find_entry, obtain
 from tasks.acquire.partial_file import PartialFile, Version
 from tasks.acquire.whole_file import Expected, WrongBytesError, check_whole
 from tasks.errors import DownloadError
+from tasks.hashes import hash_file
 from tasks.paths import DataPaths
 from tasks.progress import Progress
-from tasks.stage import TEMPORARY_PREFIX, hash_file, remove_unfinished, write_atomically
+from tasks.stage import TEMPORARY_PREFIX, remove_unfinished, write_atomically
 
 logger = logging.getLogger(__name__)
 

@@ -19,10 +19,10 @@ from tasks.acquire.manifest import summarise
 from tasks.acquire.raw_folder import divide_by_owner, make_room
 from tasks.acquire.sample import write_sample
 from tasks.acquire.sample_genres import GENRE_FILES
-from tasks.addresses import in_storage
 from tasks.errors import SourceError
 from tasks.paths import DataPaths
 from tasks.stage import Stage, StageResult, config_dict, run_stage
+from tasks.storage.addresses import in_storage
 
 STAGE: Final = "acquire"
 DATASET_PAGE: Final = "https://www.kaggle.com/datasets/rajugc/imdb-movies-dataset-based-on-genre"

@@ -18,7 +18,8 @@ from tasks.acquire.download import Fetched
 from tasks.acquire.partial_file import PartialFile
 from tasks.acquire.whole_file import Expected, begins_like_page
 from tasks.errors import ConfigError, DownloadError, SourceError
-from tasks.stage import hash_file, write_atomically
+from tasks.hashes import hash_file
+from tasks.stage import write_atomically
 
 MANIFEST: Final = Path(__file__).with_name("manifest.yaml")
 

@@ -9,7 +9,8 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from tasks.stage import Stage, hash_file, write_atomically
+from tasks.hashes import hash_file
+from tasks.stage import Stage, write_atomically
 
 logger = logging.getLogger(__name__)
 

@@ -9,7 +9,7 @@ from typing import Final
 from tasks.acquire.http_answer import HealableError, page_instead
 from tasks.acquire.partial_file import PartialFile, Version
 from tasks.errors import DownloadError
-from tasks.stage import hash_file
+from tasks.hashes import hash_file
 
 _PAGE: Final = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<(?:!doctype|html)", re.IGNORECASE)
 

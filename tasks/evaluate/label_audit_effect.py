@@ -15,8 +15,9 @@ from tasks.errors import DataError
 from tasks.evaluate.evaluation import PREDICTIONS_FILE, TASKS
 from tasks.evaluate.label_audit import AUDIT_FILE, read_audit
 from tasks.evaluate.paired import measure_changes
+from tasks.hashes import hash_file
 from tasks.paths import DataPaths
-from tasks.stage import Stage, StageResult, hash_file, run_stage
+from tasks.stage import Stage, StageResult, run_stage
 
 _KINDS: Final = {"doubted": "most doubted", "random": "randomly chosen"}
 DROP_FILES: Final = {"doubted": "drop_doubted.csv", "random": "drop_random.csv"}

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from tasks.errors import ModelError
+from tasks.hashes import hash_files
 from tasks.models.encoder.checkpoints import spent_s
 from tasks.models.encoder.store import FILES, IMPORTING, encoder_files, find_encoder, load_network, load_tokenizer
 from tasks.models.features import read_genres, read_movies, train_rows
@@ -32,7 +33,7 @@ from tasks.models.train import (
 )
 from tasks.paths import DataPaths
 from tasks.scores import truth_matrix, write_scores
-from tasks.stage import Stage, StageResult, config_dict, hash_files, run_stage
+from tasks.stage import Stage, StageResult, config_dict, run_stage
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,6 @@ from pathlib import Path
 from prefect import task
 from prefect.cache_policies import NO_CACHE
 
-from tasks.addresses import open_place, split_address
 from tasks.errors import DataError
 from tasks.log_file import log_of_thread
 from tasks.models import blend, cross_validation, elsewhere, fine_tuned, genre_profiles, tree_outline
@@ -23,6 +22,7 @@ from tasks.models.spec import EnsembleSpec, FeaturesSpec, ModelSpec, SingleModel
 from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
 from tasks.stage import StageResult
+from tasks.storage.addresses import open_place, split_address
 
 
 @task(name="build features", task_run_name="features {features.name}", cache_policy=NO_CACHE, persist_result=False)

@@ -11,6 +11,7 @@ import tasks.metrics
 import tasks.picture
 from tasks.decisions import PREDICTIONS_FILE, RULES_FILE
 from tasks.errors import DataError
+from tasks.hashes import hash_file
 from tasks.picture import picture_files, write_picture
 from tasks.report.calibration import draw_calibration
 from tasks.report.confusion import count_instead, draw_confusion, draw_instead
@@ -20,7 +21,7 @@ from tasks.report.pareto import draw_pareto
 from tasks.report.pictures import draw_genres, draw_leaderboard
 from tasks.report.published import PUBLISHED, beside_published, render_published
 from tasks.spreadsheet import write_safe_csv
-from tasks.stage import Stage, StageResult, hash_file, run_stage
+from tasks.stage import Stage, StageResult, run_stage
 
 LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT = "leaderboard.csv", "leaderboard.md", "leaderboard.txt"
 PUBLISHED_MARKDOWN: Final = "published.md"

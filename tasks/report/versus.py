@@ -19,6 +19,7 @@ import tasks.picture
 from tasks.bootstrap import Interval, Resampled, interval, resample
 from tasks.decisions import PREDICTIONS_FILE, RULES_FILE, Decisions, read_decisions
 from tasks.errors import ConfigError
+from tasks.hashes import hash_file
 from tasks.metrics import Floats, movie_metrics
 from tasks.paths import DataPaths
 from tasks.picture import picture_files, write_picture
@@ -26,7 +27,7 @@ from tasks.report.leaderboard import defined
 from tasks.report.versus_picture import draw_versus
 from tasks.report.versus_text import OVERALL, render_versus
 from tasks.spreadsheet import write_safe_csv
-from tasks.stage import Stage, StageResult, hash_file, run_stage
+from tasks.stage import Stage, StageResult, run_stage
 
 logger = logging.getLogger(__name__)
 

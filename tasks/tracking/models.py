@@ -16,8 +16,7 @@ from mlflow.models import ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
 import tasks
-from tasks.hashes import write_hashes
-from tasks.stage import hash_files
+from tasks.hashes import hash_files, write_hashes
 from tasks.tracking.champion import HASHES_TAG
 from tasks.tracking.runs import FINISHED, metric_name
 from tasks.tracking.store import Experiment

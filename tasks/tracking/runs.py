@@ -16,10 +16,11 @@ from mlflow.data.polars_dataset import from_polars
 from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunStatus, RunTag
 
 from tasks.errors import DataError
+from tasks.hashes import hash_files
 from tasks.paths import DataPaths
 from tasks.redaction import hide_secrets
 from tasks.settings import PROJECT_ROOT
-from tasks.stage import StageResult, hash_files
+from tasks.stage import StageResult
 from tasks.tracking.store import Experiment, open_experiment
 from tasks.tracking.trouble import patiently
 

@@ -15,8 +15,8 @@ from tasks.clean.ledger import Ledger
 from tasks.clean.movies import clean_movies
 from tasks.clean.profiles import build_profile
 from tasks.errors import ConfigError, DataError, SourceError
+from tasks.hashes import hash_file
 from tasks.paths import DataPaths
-from tasks.stage import hash_file
 
 MakeRow = Callable[..., dict[str, str]]
 Listing = Callable[..., Path]

@@ -13,8 +13,9 @@ from typing import Any, Final
 import mlflow
 import psutil
 
+from tasks.hashes import hash_file
 from tasks.settings import PROJECT_ROOT
-from tasks.stage import TEMPORARY_PREFIX, hash_file
+from tasks.stage import TEMPORARY_PREFIX
 
 SMALL: Final = (
     "--sample.n-movies", "300", "--models", "nb-counts,logreg-title", "--skip", "annotate,explore", "--no-report",

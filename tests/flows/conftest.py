@@ -39,16 +39,11 @@ def prefect_harness() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def own_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def own_folders(settings_in, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Settings that point to folders of the session's own."""
     root = tmp_path_factory.mktemp("pipeline")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GENREFLOW_DATA_DIR", str(root / "data"))
-        patch.setenv("GENREFLOW_MLRUNS_DIR", str(root / "mlruns"))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        settings.cache_clear()
+    with settings_in(root):
         yield root
-    settings.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -38,17 +38,11 @@ class OwnRun:
 
 
 @pytest.fixture(scope="module")
-def own_run(prefect_harness: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnRun]:
-    root = tmp_path_factory.mktemp("own-table")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GENREFLOW_DATA_DIR", str(root / "data"))
-        patch.setenv("GENREFLOW_MLRUNS_DIR", str(root / "mlruns"))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        settings.cache_clear()
+def own_run(prefect_harness: None, settings_in, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnRun]:
+    with settings_in(tmp_path_factory.mktemp("own-table")):
         full_pipeline(PipelineConfig(preset="own-table", models=MODELS))
         logging.getLogger("alembic").setLevel(logging.WARNING)
         yield OwnRun(data_paths(), settings().tracking_uri)
-    settings.cache_clear()
 
 
 def scores_of(paths: DataPaths, model: str) -> pl.DataFrame:

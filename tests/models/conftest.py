@@ -4,7 +4,6 @@ import importlib
 import json
 from collections.abc import Iterator
 
-import numpy as np
 import polars as pl
 import pytest
 from threadpoolctl import threadpool_limits
@@ -18,7 +17,6 @@ WORDS = {
     "Horror": ["haunted", "ghosts", "house", "terrified", "demon"],
     "Western": ["sheriff", "saloon", "outlaw", "cattle", "frontier"],
 }
-FILLER = ["young", "story", "finds", "town", "returns", "night", "people", "old"]
 
 CLASSIFIERS = {
     "logistic-regression": classifiers.LogisticRegression(C=10),
@@ -46,16 +44,9 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def movies() -> pl.DataFrame:
+def movies(invent_movies) -> pl.DataFrame:
     """300 movies with one or two genres, five telling words a genre and five that tell nothing."""
-    rng = np.random.default_rng(1)
-    rows = []
-    for number in range(300):
-        genres = sorted(rng.choice(GENRES, size=rng.integers(1, 3), replace=False).tolist())
-        words = [str(rng.choice(WORDS[genre])) for genre in genres for _ in range(3)] + rng.choice(FILLER, 5).tolist()
-        rng.shuffle(words)
-        rows.append({"movie_id": f"tt{number:07}", "movie_name": "", "description": " ".join(words), "genres": genres})
-    return pl.DataFrame(rows)
+    return invent_movies(WORDS, 300, 1)
 
 
 @pytest.fixture(scope="session", params=sorted(CLASSIFIERS))

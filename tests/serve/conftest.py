@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import numpy as np
 import polars as pl
 import pytest
 
@@ -35,7 +34,6 @@ WORDS = {
     "Horror": ["haunted", "ghosts", "house", "terrified", "demon"],
     "Sci-Fi": ["robot", "planet", "crew", "orbit", "machine"],
 }
-FILLER = ["young", "story", "finds", "town", "returns", "night", "people", "old"]
 START_S = 300  # patience with a busy machine; servers are there in seconds on an idle one
 CLASSIFIERS = {
     "nb-words": classifiers.NaiveBayes(),
@@ -54,18 +52,13 @@ class Registry:
 
 
 @pytest.fixture(scope="session")
-def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
+def registry(settings_in, invent_movies, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
     """Log all models to one run, and promote two of them."""
     root = tmp_path_factory.mktemp("serve")
-    environment = {"GENREFLOW_DATA_DIR": str(root / "data"), "GENREFLOW_MLRUNS_DIR": str(root / "mlruns")}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        settings.cache_clear()
+    with settings_in(root) as environment:
         uri = settings().tracking_uri
         run = runs.start_pipeline_run("test", {}, data_paths(), {"source": "sample"})
-        movies = invent_movies()
+        movies = invent_movies(WORDS, 240, 2)
         logged = {name: log(run, name, store(movies, name, root)) for name in CLASSIFIERS}
         client = run.experiment.client()
         for name in ("nb-words", "logreg-words"):
@@ -75,19 +68,6 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
         save_last_run(data_paths(), run, list(logged.values()))
         folders = {name: model.folder for name, model in logged.items()}
         yield Registry(uri, folders, {**environment, "MLFLOW_TRACKING_URI": uri})
-    settings.cache_clear()
-
-
-def invent_movies() -> pl.DataFrame:
-    """Return 240 movies with one or two genres, told by their words."""
-    rng = np.random.default_rng(2)
-    rows = []
-    for number in range(240):
-        genres = sorted(rng.choice(GENRES, size=rng.integers(1, 3), replace=False).tolist())
-        words = [str(rng.choice(WORDS[genre])) for genre in genres for _ in range(3)] + rng.choice(FILLER, 5).tolist()
-        rng.shuffle(words)
-        rows.append({"movie_id": f"tt{number:07}", "movie_name": "", "description": " ".join(words), "genres": genres})
-    return pl.DataFrame(rows)
 
 
 def store(movies: pl.DataFrame, name: str, root: Path) -> Path:

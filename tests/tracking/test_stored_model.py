@@ -18,7 +18,6 @@ from tasks.models.classifier import GenreClassifier
 from tasks.models.genre_model import GenreModel
 from tasks.paths import DataPaths
 from tasks.promotion import Verdict
-from tasks.settings import settings
 from tasks.tracking import runs
 from tasks.tracking.champion import promote
 from tasks.tracking.last_run import LoggedModel
@@ -48,18 +47,13 @@ def model_folder(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def store(empty_database, tmp_path_factory) -> Iterator[Path]:
+def store(empty_database, settings_in, tmp_path_factory) -> Iterator[Path]:
     """A folder with an MLflow store for all of these tests: to log a model takes seconds."""
     root = tmp_path_factory.mktemp("store")
     (root / "mlruns").mkdir()
     shutil.copy(empty_database, root / "mlruns" / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GENREFLOW_DATA_DIR", str(root / "data"))
-        patch.setenv("GENREFLOW_MLRUNS_DIR", str(root / "mlruns"))
-        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        settings.cache_clear()
+    with settings_in(root):
         yield root
-    settings.cache_clear()
 
 
 @pytest.fixture(scope="module")

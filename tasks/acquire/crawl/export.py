@@ -17,8 +17,9 @@ from tasks.acquire.config import CrawlConfig
 from tasks.acquire.crawl.journal import Journal, Plot, read_journal
 from tasks.acquire.crawl.missing import MissingPlots
 from tasks.errors import DataError
+from tasks.hashes import hash_file
 from tasks.paths import DataPaths
-from tasks.stage import Stage, StageResult, hash_file, remove_unfinished, run_stage
+from tasks.stage import Stage, StageResult, remove_unfinished, run_stage
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 from typing import Final
 
-from tasks.stage import hash_file, write_atomically
+from tasks.hashes import hash_file
+from tasks.stage import write_atomically
 
 logger = logging.getLogger(__name__)
 

@@ -10,6 +10,7 @@ from typing import Any, Final
 import polars as pl
 
 from tasks.errors import DataError, ModelError
+from tasks.hashes import hash_files
 from tasks.models.classifier import RULES_FILE, GenreClassifier
 from tasks.models.explain.importance import measure_importance
 from tasks.models.explain.table import explain_decided
@@ -18,7 +19,7 @@ from tasks.models.genre_model import MODEL_FILE
 from tasks.models.train import MODEL_FOLDER
 from tasks.paths import DataPaths
 from tasks.schema import DEFAULT_SEED
-from tasks.stage import Stage, StageResult, hash_files, run_stage
+from tasks.stage import Stage, StageResult, run_stage
 
 logger = logging.getLogger(__name__)
 

@@ -8,10 +8,11 @@ from pathlib import Path, PurePath
 from typing import Any, Final
 
 from tasks.errors import DataError
+from tasks.hashes import hash_files
 from tasks.models.prediction.predict_file import Choices, Predictor
 from tasks.models.prediction.read import FORMS
-from tasks.places import Found, Place
-from tasks.stage import hash_files, write_atomically
+from tasks.stage import write_atomically
+from tasks.storage.places import Found, Place
 
 logger = logging.getLogger(__name__)
 

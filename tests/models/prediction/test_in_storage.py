@@ -9,8 +9,8 @@ from tasks.models.prediction.predict_file import Choices, predict_file
 from tasks.models.prediction.predict_folder import RECORD, predict_folder
 from tasks.models.task import explain_file
 from tasks.models.task import predict_file as predict_addresses
-from tasks.object_storage import Bucket
-from tasks.places import Folder
+from tasks.storage.object_storage import Bucket
+from tasks.storage.places import Folder
 
 GHOSTS = b"movie_id,description\na,haunted ghosts\nb,saloon sheriff\n"
 SOURCE, TARGET = Bucket("movies", "in/"), Bucket("movies", "out/")

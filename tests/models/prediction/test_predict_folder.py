@@ -4,11 +4,11 @@ import os
 import polars as pl
 import pytest
 
-from tasks.addresses import open_place
 from tasks.errors import ConfigError, DataError
 from tasks.models.prediction.predict_file import Choices
 from tasks.models.prediction.predict_folder import RECORD, predict_folder
-from tasks.places import Folder
+from tasks.storage.addresses import open_place
+from tasks.storage.places import Folder
 
 GHOSTS = "movie_id,description\na,haunted ghosts\n"
 

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tasks.hashes import hash_file
 from tasks.paths import DataPaths
 from tasks.report.page import wording
 from tasks.report.page.pictures import draw_model_genres
@@ -30,7 +31,6 @@ from tasks.report.page.sections.ranking import COSTS, leaderboard_table, say_lea
 from tasks.report.page.sections.run import say_duration, shorten_paths
 from tasks.report.page.sections.summary import say_use
 from tasks.report.page.sections.training import say_training
-from tasks.stage import hash_file
 
 
 def board(*rows: tuple[str, float, float | None, float | None, float | None, float]) -> pl.DataFrame:

@@ -4,11 +4,11 @@ from typing import Any, Final
 
 import polars as pl
 
+from tasks.hashes import hash_file
 from tasks.paths import DataPaths
 from tasks.report.page.blocks import Cell, Column, Section, Table, Words
 from tasks.report.page.sources import Sources, read_json
 from tasks.report.page.wording import counted, figure, listed, percent
-from tasks.stage import hash_file
 
 SHOWN: Final = 20
 _HEADS: Final = {

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.errors import ConfigError, DataError, GenreflowError, StorageError
-from tasks.places import Found
 from tasks.progress import Progress
 from tasks.stage import unfinished_file
+from tasks.storage.places import Found
 
 CHUNK_BYTES: Final = 1 << 20
 LISTED_AT_ONCE: Final = 1000  # as many as the storage gives

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Final
 
 from tasks.errors import ConfigError
-from tasks.object_storage import Bucket
-from tasks.places import Folder, Place
+from tasks.storage.object_storage import Bucket
+from tasks.storage.places import Folder, Place
 
 S3: Final = "s3://"
 

@@ -4,11 +4,11 @@ import sys
 
 import pytest
 
-from tasks import object_storage
-from tasks.addresses import is_place, open_place, split_address
 from tasks.errors import ConfigError, DataError, StorageError
-from tasks.object_storage import Bucket
-from tasks.places import Folder
+from tasks.storage import object_storage
+from tasks.storage.addresses import is_place, open_place, split_address
+from tasks.storage.object_storage import Bucket
+from tasks.storage.places import Folder
 
 PLACE = Bucket("movies", "new/")
 
