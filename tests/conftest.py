@@ -87,7 +87,7 @@ def paths(settings_in, tmp_path: Path) -> Iterator[DataPaths]:
 
 @pytest.fixture(scope="session")
 def invent_movies() -> Callable[[dict[str, list[str]], int, int], pl.DataFrame]:
-    """Make movies with one or two genres; of each, three of the words given for it are told, and five that tell none."""
+    """Make movies with one or two genres; three of the words given for each are told, and five that tell none."""
 
     def invent(words: dict[str, list[str]], number: int, seed: int) -> pl.DataFrame:
         rng = np.random.default_rng(seed)

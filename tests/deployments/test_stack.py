@@ -49,12 +49,12 @@ def running_span(stack, run_id):
 
 
 @pytest.fixture(scope="module")
-def two_runs(stack):
-    """A run that was asked for and one by a schedule, at once on one worker."""
+def first_runs(stack):
+    """Two runs that were asked for at once and one by a schedule, on one worker."""
     deployment = pipeline(stack)
     every_minute = {"schedule": {"cron": "* * * * *", "timezone": "UTC"}, "active": True, "parameters": small(500)}
     (schedule,) = stack.api(f"/deployments/{deployment}/schedules", [every_minute])
-    asked_for = start(stack, 500)
+    asked_for = [start(stack, 500), start(stack, 500)]
 
     def begun_by_schedule():
         wanted = {"deployment_id": {"any_": [deployment]}, "state": {"type": {"any_": ["RUNNING", "COMPLETED"]}}}
@@ -64,13 +64,13 @@ def two_runs(stack):
     with stack.worker("first"):
         (scheduled, *_) = stack.wait_for(begun_by_schedule)
         stack.call("prefect", "deployment", "schedule", "pause", "full-pipeline/local", schedule["id"])
-        for run in (asked_for, scheduled):
+        for run in (*asked_for, scheduled):
             stack.wait_for(lambda run=run: is_over(stack, run))
-    return asked_for, scheduled
+    return *asked_for, scheduled
 
 
 @pytest.fixture(scope="module")
-def survivor(stack, two_runs):
+def survivor(stack, first_runs):
     """A run whose worker was killed with everything that it had started, and that another worker took up."""
     movies = Path(stack.environment["GENREFLOW_DATA_DIR"]) / "clean" / "clean.stage.json"
     before = movies.stat().st_mtime_ns
@@ -85,12 +85,12 @@ def survivor(stack, two_runs):
     return run
 
 
-def test_scheduled_runs_and_others_keep_to_the_limit(stack, two_runs):
-    for run in two_runs:
+def test_scheduled_runs_and_others_keep_to_the_limit(stack, first_runs):
+    for run in first_runs:
         assert names(stack, run)[-1] == "Completed", stack.states(run)[-1]["message"]
-    one, other = sorted(running_span(stack, run) for run in two_runs)
-    assert one[1] <= other[0]
-    assert "AwaitingConcurrencySlot" in {state["name"] for run in two_runs for state in stack.states(run)}
+    spans = sorted(running_span(stack, run) for run in first_runs)
+    assert all(one[1] <= other[0] for one, other in itertools.pairwise(spans))
+    assert "AwaitingConcurrencySlot" in {state["name"] for run in first_runs for state in stack.states(run)}
 
 
 def test_run_of_a_dead_worker_goes_on_from_what_was_done(stack, survivor):
@@ -110,17 +110,17 @@ def test_crash_is_told(stack, survivor):
     assert "s3cret" not in stack.call("prefect", "block", "inspect", "webhook/genreflow-notify")
 
 
-def test_everything_is_in_postgresql(stack, survivor, two_runs):
+def test_everything_is_in_postgresql(stack, survivor, first_runs):
     client = mlflow.MlflowClient(stack.mlflow_uri, stack.mlflow_uri)
     experiment = client.get_experiment_by_name("genreflow")
     runs = client.search_runs([experiment.experiment_id])
     ended = sorted((run.data.tags["genreflow.kind"], run.info.status) for run in runs)
-    finished = [("pipeline", "FINISHED")] * 3
+    finished = [("pipeline", "FINISHED")] * 4
     assert [entry for entry in ended if entry[0] == "pipeline"] == [*finished, ("pipeline", "KILLED")]
-    assert ended.count(("model", "FINISHED")) == 3
+    assert ended.count(("model", "FINISHED")) == 4
     assert int(stack.database("mlflow", "select count(*) from runs")) == len(runs)
     completed = stack.database("prefect", "select id from flow_run where state_type = 'COMPLETED'").split()
-    assert {survivor, *two_runs} <= set(completed)
+    assert {survivor, *first_runs} <= set(completed)
 
 
 def test_champion_is_fetched_through_the_server(stack, survivor):

@@ -12,7 +12,9 @@ from wild import IS_FULL
 pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 STAGES = ("acquire", "clean", "split", "features", "train", "evaluate", "draw", "leaderboard", "versus")
-DAMAGED = ("clean/movies.parquet", "split/splits.parquet", "models/nb-counts/scores_test.parquet")
+DAMAGED = ("clean/movies.parquet", "models/nb-counts/scores_test.parquet", "models/nb-counts/metrics.json")
+# What cannot be made again: what the user may have put there, and where movies were before.
+IRREPLACEABLE = {"raw/action.csv": "move them elsewhere", "split/splits.parquet": "bring it back, or delete it"}
 
 
 @pytest.fixture
@@ -71,10 +73,12 @@ def test_files_that_were_cut_off_or_flipped_between_runs_are_made_again(
     assert finished.results() == undisturbed.home.results()
 
 
-def test_listings_that_were_changed_are_neither_read_nor_overwritten(nursery: Nursery, finished: Home) -> None:
-    listing = min((finished.data / "raw").glob("*.csv"))
-    listing.write_bytes(content := listing.read_bytes()[:-20])
+@pytest.mark.parametrize("name", IRREPLACEABLE)
+def test_what_cannot_be_made_again_is_refused_with_the_remedy(nursery: Nursery, finished: Home, name: str) -> None:
+    path = finished.data / name
+    path.write_bytes(content := path.read_bytes()[:-20])
     ended = nursery.run(finished)
     assert ended.code == 1
-    assert f"changed since ({listing.name})" in ended.output
-    assert listing.read_bytes() == content
+    assert path.name in ended.output
+    assert IRREPLACEABLE[name] in ended.output
+    assert path.read_bytes() == content
