@@ -13,7 +13,7 @@ KIND ?= process
 STORE := $${MLFLOW_TRACKING_URI:-sqlite:///$${GENREFLOW_MLRUNS_DIR:-$(CURDIR)/mlruns}/mlflow.db}
 QUIET := DO_NOT_TRACK=1 MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false
 
-.PHONY: help install run test test-services lint audit format ui serve demo deploy bench bench-quick bench-scale drill drill-full tidy screenshots lock clean
+.PHONY: help install run test lint audit format ui serve demo deploy bench bench-quick bench-scale drill drill-full tidy screenshots lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
@@ -31,9 +31,6 @@ run: install ## the full pipeline on the embedded sample
 
 test: install lint ## lint, types, layout contracts and tests
 	$(BIN)/python -m pytest
-
-test-services: install ## tests that start whole stacks: PostgreSQL with servers and workers, the drill
-	$(BIN)/python -m pytest -m services
 
 lint: install ## lint, formatting, types, import directions, and bandit's search for insecure code
 	$(BIN)/ruff check .
@@ -80,10 +77,10 @@ screenshots: run ## pictures of the MLflow UI, the report and the demo for the R
 	$(BIN)/python docs/screenshots.py
 
 drill: install ## break things on purpose: kill, full disk, damaged files, stores away, wild input (the quick form)
-	$(BIN)/python -m pytest tests/drill -m ""
+	$(BIN)/python -m pytest tests/drill
 
 drill-full: install ## the same with 40 kills, longer locks and thousands of wild inputs each
-	GENREFLOW_DRILL=full $(BIN)/python -m pytest tests/drill -m ""
+	GENREFLOW_DRILL=full $(BIN)/python -m pytest tests/drill
 
 tidy: install ## remove old runs, logs and fetched copies, never a champion (flows/tidy.py --help)
 	$(BIN)/python flows/tidy.py

@@ -1,4 +1,4 @@
-"""What fails outside of the program while a flow runs, told in a line: the disk, MLflow's store, Prefect's server.
+"""What fails outside of the program while a flow runs, told in a line: disk, memory, MLflow's store, Prefect's server.
 
 Owns which errors of other packages these are; whatever else they raise is a defect and keeps its traceback.
 """
@@ -17,15 +17,33 @@ class PrefectServerError(GenreflowError):
     """The Prefect server does not answer any more."""
 
 
+class OutOfMemoryError(GenreflowError):
+    """The machine, or a limit, has no more memory to give."""
+
+
 def told_plainly(error: BaseException) -> GenreflowError | None:
     """Return what to tell of an error, None where it is a defect: the error itself or what led to it says so."""
     for each in _with_causes(error):
         if isinstance(each, GenreflowError):
             return each
-        found = tracking_error(each) or _prefect_error(each) or disk_error(each, data_paths().root, "the run")
+        found = (
+            _memory_error(each)
+            or tracking_error(each)
+            or _prefect_error(each)
+            or disk_error(each, data_paths().root, "the run")
+        )
         if found is not None:
             return found
     return None
+
+
+def _memory_error(error: BaseException) -> OutOfMemoryError | None:
+    if not isinstance(error, MemoryError):
+        return None
+    return OutOfMemoryError(
+        f"the run needs more memory than it may have ({error or 'MemoryError'}); finished stages are kept: give it "
+        "more, or less to do at a time by --workers 1, and run the same command again, which goes on from there"
+    )
 
 
 def _prefect_error(error: BaseException) -> PrefectServerError | None:

@@ -8,7 +8,7 @@ import httpx
 import mlflow
 import pytest
 
-pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 OVER = {"Completed", "Failed", "Cancelled"}  # a crashed run may go on
 

@@ -7,6 +7,7 @@ it also falls into database transactions and computations between the events.
 
 import os
 import re
+import resource
 import signal
 import sys
 import threading
@@ -99,4 +100,9 @@ def move_clock(by_s: float) -> None:
     time.time_ns = lambda: true_ns() + int(by_s * 1e9)
 
 
-ACTIONS = {each.__name__: each for each in (count, kill_self, kill, fill, move_clock)}
+def limit_memory(megabytes: int) -> None:
+    """Let this process, and each of its children, have no more memory of its own."""
+    resource.setrlimit(resource.RLIMIT_DATA, (megabytes * 1_000_000,) * 2)
+
+
+ACTIONS = {each.__name__: each for each in (count, kill_self, kill, fill, move_clock, limit_memory)}

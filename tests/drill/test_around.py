@@ -1,4 +1,4 @@
-"""What a run stands on goes away or is somebody else's: its folder, MLflow's store, Prefect's server, the clock."""
+"""What a run stands on goes away or is somebody else's: folder, MLflow's store, Prefect's server, clock, memory."""
 
 import sqlite3
 import subprocess
@@ -14,7 +14,7 @@ from gate import Gate
 from harness import SMALL, Home, Nursery
 from wild import IS_FULL
 
-pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 LOCKED_S = 30 if IS_FULL else 3
 QUICKLY = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1"}
@@ -150,3 +150,9 @@ def test_a_clock_that_jumps_changes_no_result(by_s: float, undisturbed, nursery:
     assert ended.is_plain(), ended.output
     assert undisturbed.home.results().items() <= home.results().items()
     assert home.statuses() == {"FINISHED"}
+
+
+def test_memory_of_1500_mb_is_enough(undisturbed, nursery: Nursery, home: Home) -> None:
+    ended = nursery.run(home, {"do": "limit_memory", "at": 1, "to": 1500})
+    assert ended.code == 0, ended.output
+    assert home.results() == undisturbed.home.results()

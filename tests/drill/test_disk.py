@@ -9,7 +9,7 @@ import pytest
 from harness import Home, Nursery, new_home
 from wild import IS_FULL
 
-pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 STAGES = ("acquire", "clean", "split", "features", "train", "evaluate", "draw", "leaderboard", "versus")
 DAMAGED = ("clean/movies.parquet", "models/nb-counts/scores_test.parquet", "models/nb-counts/metrics.json")

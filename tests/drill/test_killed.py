@@ -6,7 +6,7 @@ import pytest
 from harness import Home, Nursery
 from wild import IS_FULL
 
-pytestmark = [pytest.mark.services, pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
 MOMENTS = 40 if IS_FULL else 3
 

@@ -1,0 +1,45 @@
+"""Runs the pipeline again and again in one process, and tells after each run what the process holds.
+
+    python soak.py RUNS ARGUMENT ...        (prints one line of JSON a run)
+
+Each run has a seed of its own, so that it trains anew.
+"""
+
+import gc
+import json
+import os
+import sys
+import threading
+
+import psutil
+
+from flows.command_line import ENVIRONMENT, log_to_console, parse_command
+from flows.config import PipelineConfig
+
+
+def holds() -> dict[str, float]:
+    """Return what this process holds: memory in megabytes, open files and connections, threads."""
+    gc.collect()
+    process = psutil.Process()
+    return {
+        "memory_mb": process.memory_info().rss / 1e6,
+        "files": process.num_fds(),
+        "threads": threading.active_count(),
+    }
+
+
+def main() -> None:
+    """Run and tell."""
+    for key, value in ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
+    log_to_console(verbose=False)
+    from flows.full_pipeline import full_pipeline  # noqa: PLC0415 - what is set above is read when it is imported
+
+    for number in range(int(sys.argv[1])):
+        full_pipeline(parse_command(PipelineConfig, [*sys.argv[2:], "--seed", str(number)]))
+        sys.stdout.write(json.dumps(holds()) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
