@@ -2,7 +2,7 @@
 
     python soak.py RUNS ARGUMENT ...        (prints one line of JSON a run)
 
-Each run has a seed of its own, so that it trains anew.
+Each run has a seed of its own, so that it trains anew; the first makes the champion, whom none challenges.
 """
 
 import gc
@@ -36,7 +36,8 @@ def main() -> None:
     from flows.full_pipeline import full_pipeline  # noqa: PLC0415 - what is set above is read when it is imported
 
     for number in range(int(sys.argv[1])):
-        full_pipeline(parse_command(PipelineConfig, [*sys.argv[2:], "--seed", str(number)]))
+        own = ["--seed", str(number), "--promotion.enabled", "false" if number else "true"]
+        full_pipeline(parse_command(PipelineConfig, [*sys.argv[2:], *own]))
         sys.stdout.write(json.dumps(holds()) + "\n")
         sys.stdout.flush()
 
