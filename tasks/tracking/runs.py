@@ -151,11 +151,14 @@ def log_stages(run: PipelineRun, results: Sequence[StageResult]) -> None:
     client.log_batch(run.run_id, metrics=[Metric(key, value, now_ms, 0) for key, value in metrics.items()])
 
 
-def log_metrics(experiment: Experiment, run_id: str, metrics: Mapping[str, float], step: int = 0) -> None:
-    """Log metrics in one batch; values that are not finite are left out, since charts cannot show them."""
+def log_metrics(
+    experiment: Experiment, run_id: str, metrics: Mapping[str, float], step: int = 0, model_id: str | None = None
+) -> None:
+    """Log metrics in one batch, of a run or also of a logged model; those that are not finite charts cannot show."""
     now_ms = int(time.time() * 1000)
     finite = {key: value for key, value in metrics.items() if abs(value) < float("inf")}
-    experiment.client().log_batch(run_id, metrics=[Metric(key, value, now_ms, step) for key, value in finite.items()])
+    batch = [Metric(key, value, now_ms, step, model_id=model_id, run_id=run_id) for key, value in finite.items()]
+    experiment.client().log_batch(run_id, metrics=batch)
 
 
 def log_files(experiment: Experiment, run_id: str, files: Sequence[Path], folder: str | None = None) -> None:

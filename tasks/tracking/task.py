@@ -55,13 +55,13 @@ def log_stages(run: PipelineRun, results: Sequence[StageResult], files: Sequence
 def log_model(run: PipelineRun, name: str, run_id: str, folder: Path) -> LoggedModel:
     """Log a trained and evaluated model: metrics, files, the model itself; end its run as FINISHED."""
     summary = models.model_summary(folder)
-    runs.log_metrics(run.experiment, run_id, summary["metrics"])
+    uri = models.log_model(run.experiment, run_id, name, folder)  # before metrics, which MLflow would copy one by one
+    runs.log_metrics(run.experiment, run_id, summary["metrics"], model_id=uri.removeprefix("models:/"))
     for step, metrics in models.read_history(folder):
         runs.log_metrics(run.experiment, run_id, metrics, step)
     run.experiment.client().set_tag(run_id, "genreflow.rule", summary["rule"])
     runs.log_dataset(run.experiment, run_id, data_paths(), run.tags["genreflow.data_hash"])
     runs.log_files(run.experiment, run_id, sorted(folder.iterdir()))
-    uri = models.log_model(run.experiment, run_id, name, folder)
     runs.end_run(run.experiment, run_id, runs.FINISHED)
     return LoggedModel(name, folder, run_id, uri, run.tags["genreflow.data_hash"])
 

@@ -98,6 +98,14 @@ def test_metrics_have_the_same_names_in_every_child(finished):
     }  # fmt: skip
 
 
+def test_a_logged_model_has_the_metrics_of_its_run(finished):
+    child = next(run for run in runs_of(finished, "model") if run.info.run_name == "logreg-tfidf")
+    client = mlflow.MlflowClient(finished.tracking_uri)
+    model = client.get_logged_model(child.data.tags["genreflow.model_uri"].removeprefix("models:/"))
+    found = {metric.key: metric.value for metric in model.metrics if metric.run_id == child.info.run_id}
+    assert found == child.data.metrics
+
+
 def test_artifacts_of_a_child(finished):
     child = next(run for run in runs_of(finished, "model") if run.info.run_name == "logreg-tfidf")
     client = mlflow.MlflowClient(finished.tracking_uri)
