@@ -52,7 +52,8 @@ ui: install ## MLflow on http://127.0.0.1:5000 and Prefect on http://127.0.0.1:4
 	$(QUIET) MLFLOW_BACKEND_STORE_URI="$(STORE)" $(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1
 
 serve: install ## the champion (or MODEL=models:/...) over HTTP on http://127.0.0.1:8000, until Ctrl-C
-	@$(QUIET) MLFLOW_TRACKING_URI="$(STORE)" PATH="$(abspath $(BIN)):$$PATH" \
+	@MLFLOW_TRACKING_URI="$(STORE)" $(BIN)/python flows/predict.py --model "$(MODEL)" --text "is it there, and whole?" >/dev/null
+	@$(QUIET) MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false MLFLOW_TRACKING_URI="$(STORE)" PATH="$(abspath $(BIN)):$$PATH" \
 	$(BIN)/mlflow models serve --model-uri "$(MODEL)" --env-manager local --host 127.0.0.1 --port $(SERVE_PORT)
 
 demo: install ## a page to try the models on: http://127.0.0.1:7860, until Ctrl-C

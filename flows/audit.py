@@ -26,7 +26,7 @@ from tasks.stage import config_dict
 from tasks.tracking.runs import PipelineRun, log_data, start_variant_run
 from tasks.tracking.task import log_effect, log_variant
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("flows.audit")  # Prefect loads it by its file, under another name
 
 ALL = "with-all"
 

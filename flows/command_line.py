@@ -68,7 +68,7 @@ def run_command(config_type: type[Config], run: str | Callable[[Config], int]) -
             return run(config)
         run_flow(run, config)
     except GenreflowError as error:
-        sys.stderr.write(f"error: {hide_secrets(str(error))}\n")
+        _say(f"error: {hide_secrets(str(error))}")
         return EXIT_FAILED
     except KeyboardInterrupt:
         sys.stderr.write(f"{MESSAGE}\n")
@@ -128,10 +128,10 @@ def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config
     except ValidationError as error:
         for mistake in map(hide_secrets, mistakes(error)):
             option, colon, message = mistake.partition(": ")
-            sys.stderr.write(f"error: --{option.replace('_', '-')}: {message}\n" if colon else f"error: {mistake}\n")
+            _say(f"error: --{option.replace('_', '-')}: {message}" if colon else f"error: {mistake}")
         sys.exit(EXIT_USAGE)
     except GenreflowError as error:
-        sys.stderr.write(f"error: {hide_secrets(str(error))}\n")
+        _say(f"error: {hide_secrets(str(error))}")
         sys.exit(EXIT_USAGE)
 
 
@@ -173,6 +173,11 @@ def is_for_people(record: logging.LogRecord) -> bool:
     if record.name.startswith(("flows", "tasks")):
         return True
     return record.levelno >= logging.WARNING and not record.name.startswith(("prefect.flow_runs", "prefect.task_runs"))
+
+
+def _say(line: str) -> None:
+    """Print a line to standard error; characters that no file can hold, as halves of a pair, are escaped."""
+    sys.stderr.write(line.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
 
 
 def _switches(config_type: type[BaseModel], prefix: str = "--") -> Iterator[str]:

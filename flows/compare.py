@@ -28,7 +28,7 @@ from tasks.tracking.task import (
     roll_back,
 )
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("flows.compare")  # Prefect loads it by its file, under another name
 
 RESULTS = ("leaderboard.*", "pareto.*", "versus*", "published.*")
 

@@ -26,6 +26,8 @@ from tasks.schema import DEFAULT_SEED
 from tasks.split.config import SplitConfig
 from tasks.storage.addresses import is_place
 
+TABLES = (".csv", ".parquet")  # kinds of files, by their names
+
 Config = TypeVar("Config", bound="FlowConfig")
 
 TABLE_FILES = (".csv", ".parquet")
@@ -357,6 +359,10 @@ class PredictConfig(RunnerConfig):
             raise ValueError("give either --text, or --input and --output")
         if (self.input is None) != (self.output is None):
             raise ValueError("--input and --output go together")
+        if self.output is not None and self.output == self.input:
+            raise ValueError("--input and --output are the same; give another file or folder to write to")
+        if self.output is not None and not self.reads_folder and not self.output.lower().endswith(TABLES):
+            raise ValueError(f"--output {self.output}: give a name that ends in {' or '.join(TABLES)}")
         if self.explained is not None and not self.explain:
             raise ValueError("--explained is where --explain writes; give both")
         if self.explain and self.reads_folder:

@@ -32,7 +32,7 @@ from tasks.stage import config_dict
 from tasks.tracking.runs import PipelineRun, log_data, start_model_run
 from tasks.tracking.task import log_folds
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("flows.cross_validate")  # Prefect loads it by its file, under another name
 
 Futures = list[PrefectFuture[Any]]
 

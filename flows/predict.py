@@ -49,7 +49,7 @@ from pathlib import Path, PurePath
 
 from prefect import flow
 
-from flows.runtime import check_cluster, core_count
+from flows.runtime import check_cluster, core_count, log_steps
 from tasks.errors import ConfigError, GenreflowError
 from tasks.models.prediction.predict_file import Choices
 from tasks.models.task import explain_file, predict_file, predict_folder
@@ -70,6 +70,7 @@ def predict(config: PredictConfig) -> int:
         ConfigError: no input is given, or Dask's workers cannot take part.
         FilesFailedError: some files of a folder could not be predicted.
     """
+    log_steps()
     if config.input is None or config.output is None:
         raise ConfigError("give --input and --output: files or folders to read and to write")
     check_cluster(config)

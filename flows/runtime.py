@@ -30,19 +30,29 @@ from tasks.worker_check import check_workers
 
 logger = logging.getLogger(__name__)
 
+LOGGED = ("flows", "tasks")
+
 
 class DataFolderBusyError(GenreflowError):
     """Another pipeline works in the same data folder."""
 
 
+def log_steps() -> None:
+    """Have what flows and stages say of their steps handled, also where no command line saw to it, as on a worker."""
+    for name in LOGGED:
+        ours = logging.getLogger(name)
+        ours.setLevel(min(ours.level or logging.INFO, logging.INFO))
+
+
 @contextlib.contextmanager
 def exclusive(paths: DataPaths) -> Iterator[None]:
-    """Hold the data folder's lock; flows within a flow share it.
+    """Hold the data folder's lock, for flows that write there; flows within a flow share it.
 
     Raises:
         DataFolderBusyError: another process holds it.
         DataError: the folder cannot be written.
     """
+    log_steps()
     lock = FileLock(paths.lock, timeout=0, is_singleton=True, thread_local=False)
     try:
         paths.root.mkdir(parents=True, exist_ok=True)
@@ -69,10 +79,10 @@ def log_file(paths: DataPaths) -> Iterator[Path]:
     path = paths.logs / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     handler = LogFile(path, encoding="utf-8")
     handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
-    loggers = [logging.getLogger(name) for name in ("flows", "tasks")]
+    log_steps()
+    loggers = [logging.getLogger(name) for name in LOGGED]
     for ours in loggers:
         ours.addHandler(handler)
-        ours.setLevel(min(ours.level or logging.INFO, logging.INFO))
     try:
         yield path
     finally:

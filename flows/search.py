@@ -31,7 +31,7 @@ from tasks.stage import config_dict, write_atomically
 from tasks.tracking.runs import PipelineRun, data_hash, log_data, start_trial_run
 from tasks.tracking.task import log_search, log_trial, record_failure
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("flows.search")  # Prefect loads it by its file, under another name
 
 
 @flow(name="search", flow_run_name="search {config.model}", persist_result=False)

@@ -31,7 +31,7 @@ from tasks.tracking.last_run import LoggedModel, save_last_run
 from tasks.tracking.runs import PipelineRun, log_data, start_model_run
 from tasks.tracking.task import record_failure
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("flows.train")  # Prefect loads it by its file, under another name
 
 
 class ModelsFailedError(ModelError):

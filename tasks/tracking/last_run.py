@@ -41,7 +41,7 @@ def load_last_run(paths: DataPaths) -> tuple[PipelineRun, list[LoggedModel]]:
         store["tracking_uri"] = kept_address(store["tracking_uri"])  # earlier versions wrote the whole
         run = PipelineRun(**{**content["run"], "experiment": Experiment(**store)})
         models = [LoggedModel(**{**model, "folder": Path(model["folder"])}) for model in content["models"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise DataError(f"{paths.last_run} is missing or damaged ({error}); run flows/train.py first") from error
     if not models:
         raise DataError(f"{paths.last_run}: every model of the last run failed, so there is nothing to compare")

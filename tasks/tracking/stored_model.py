@@ -13,13 +13,14 @@ import yaml
 from mlflow.entities import LoggedModel
 from mlflow.exceptions import MlflowException
 
-from tasks.errors import ConfigError, ModelError
+from tasks.errors import ConfigError, ModelError, TrackingError
 from tasks.hashes import check_hashes
 from tasks.promotion import REGISTERED_NAME
 from tasks.redaction import hide_secrets
 from tasks.settings import settings
 from tasks.tracking.champion import CHAMPION, HASHES_TAG
 from tasks.tracking.store import kept_address, open_client
+from tasks.tracking.trouble import is_away
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,7 @@ def fetch_classifier(model: str) -> Path:
         ConfigError: it is an address of another form, such as a path or a URL.
         ModelError: the store has no such model, it is not one of this project, or its files are not those that were
             logged.
+        TrackingError: the tracking server does not answer.
     """
     uri = f"models:/{REGISTERED_NAME}@{CHAMPION}" if model == CHAMPION else model
     client = open_client()
@@ -58,6 +60,11 @@ def fetch_classifier(model: str) -> Path:
         found = _find(client, uri)
         folder = Path(mlflow.artifacts.download_artifacts(f"models:/{found.model_id}"))
     except (MlflowException, OSError) as error:
+        if is_away(error):
+            raise TrackingError(
+                f"MLflow at {kept_address(settings().tracking_uri)} does not answer; start it, or correct "
+                "MLFLOW_TRACKING_URI"
+            ) from error
         hint = "train one with `python flows/full_pipeline.py`" if model == CHAMPION else "check the address"
         store = kept_address(settings().tracking_uri)
         raise ModelError(f"no model at {uri} in {store} ({hide_secrets(str(error))}); {hint}") from error

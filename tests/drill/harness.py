@@ -25,6 +25,7 @@ SMALL: Final = (
 OF_THE_RUN: Final = re.compile(
     r"^logs/|\.lock$|last_run\.json$|fit\.json$|train\.log$|\.stage\.json$|^results/|^compared/"
 )
+SIDECAR: Final = ".stage.json"
 SKIPPED: Final = re.compile(r"(\S+/\S+): unchanged, skipped")
 
 
@@ -76,8 +77,9 @@ class Home:
 
     def done(self) -> set[str]:
         """Return the stages that are finished, as folder/stage."""
-        sidecars = self.data.rglob("*.stage.json")
-        return {f"{path.parent.name}/{path.name.removesuffix('.stage.json')}" for path in sidecars}
+        # `os.walk` passes over folders that a running command renames meanwhile; `rglob` fails on them.
+        files = [(Path(folder).name, name) for folder, _, names in os.walk(self.data) for name in names]
+        return {f"{folder}/{name.removesuffix(SIDECAR)}" for folder, name in files if name.endswith(SIDECAR)}
 
     def runs(self) -> list[mlflow.entities.Run]:
         """Return all MLflow runs, the newest first."""

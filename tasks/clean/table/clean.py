@@ -27,6 +27,7 @@ from tasks.stage import Stage, StageResult, config_dict, run_stage
 
 logger = logging.getLogger(__name__)
 
+OTHERS: Final = set(";|/\\+&\t")  # what some separate labels by
 ID_PATTERN: Final = r"^[A-Za-z0-9_.:-]+$"  # what a sentence id of CoNLL-U can hold
 
 
@@ -79,7 +80,11 @@ def _build(paths: DataPaths, source: Path, how: tuple[TableConfig, Profile], fol
     write_movies(movies, paths, folder)
     write_json(folder / paths.dropped.name, ledger.report(profile.rules))
     if rare := sorted(key.partition("/")[2] for key in ledger.counts if key.startswith("rare_label/")):
-        logger.warning("clean: left out %d labels of fewer than %d rows: %s", len(rare), table.min_rows, _some(rare))
+        logger.warning(
+            "clean: left out %d labels of fewer than %d rows, and %d rows that had no others: %s%s",
+            *(len(rare), table.min_rows, ledger.counts["dropped/only_rare_labels"], _some(rare)),
+            f". Is {table.separator!r} what separates labels?" if any(set(label) & OTHERS for label in rare) else "",
+        )
     return dict(ledger.counts)
 
 
