@@ -29,6 +29,12 @@ def test_a_room_opens_with_a_docstring_and_imports_nothing(room):
     assert "import" not in (room / "__init__.py").read_text(encoding="utf-8").split('"""')[2]
 
 
+@pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.stem)
+def test_a_command_logs_under_its_own_name(path):
+    # As a command it is `__main__`, and on a worker Prefect names it after its file: neither is among what is logged
+    assert "getLogger(__name__)" not in path.read_text(encoding="utf-8")
+
+
 def test_commands_are_found():
     assert {path.stem for path in COMMANDS} >= {
         "acquire", "prepare", "explore", "train", "compare", "predict", "cross_validate", "search", "audit",

@@ -18,11 +18,12 @@ from flows.config import PipelineConfig
 
 
 def holds() -> dict[str, float]:
-    """Return what this process holds: memory in megabytes, open files and connections, threads."""
+    """Return what this process holds: memory in megabytes, Python's objects, open files and connections, threads."""
     gc.collect()
     process = psutil.Process()
     return {
         "memory_mb": process.memory_info().rss / 1e6,
+        "objects": len(gc.get_objects()),
         "files": process.num_fds(),
         "threads": threading.active_count(),
     }

@@ -91,6 +91,16 @@ def test_predict_wants_one_kind_of_input(arguments, capsys):
 
 
 @pytest.mark.parametrize(
+    ("target", "message"),
+    [("a.csv", "--input and --output are the same"), ("b.tsv", "a name that ends in .csv or .parquet")],
+)
+def test_where_predictions_cannot_go_is_told_at_once(target, message, capsys):
+    with pytest.raises(SystemExit):
+        parse_command(PredictConfig, ["--input", "a.csv", "--output", target])
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["--pair", "a"], "--pair takes the names of two models"),

@@ -1,3 +1,4 @@
+import logging
 import subprocess
 import sys
 from pathlib import Path
@@ -5,7 +6,7 @@ from pathlib import Path
 import pytest
 from filelock import FileLock
 
-from flows.runtime import DataFolderBusyError, exclusive
+from flows.runtime import LOGGED, DataFolderBusyError, exclusive
 from tasks.errors import DataError
 from tasks.paths import DataPaths
 
@@ -24,6 +25,14 @@ def test_a_data_folder_is_one_pipelines_at_a_time(tmp_path: Path) -> None:
         pass
     with FileLock(paths.lock), pytest.raises(DataFolderBusyError, match="another pipeline works in"):
         exclusive(paths).__enter__()
+
+
+def test_steps_are_logged_where_no_command_line_saw_to_it(tmp_path: Path, monkeypatch) -> None:
+    for name in LOGGED:
+        monkeypatch.setattr(logging.getLogger(name), "level", logging.NOTSET)
+        logging.getLogger(name).manager._clear_cache()
+    with exclusive(DataPaths(tmp_path / "data")):
+        assert all(logging.getLogger(f"{name}.some.module").isEnabledFor(logging.INFO) for name in LOGGED)
 
 
 def test_a_data_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:

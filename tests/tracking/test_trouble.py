@@ -10,6 +10,7 @@ from tasks.errors import TrackingError
 from tasks.settings import settings
 from tasks.tracking import runs, trouble
 from tasks.tracking.store import open_client
+from tasks.tracking.stored_model import fetch_classifier
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn in depths that are not ours
 
@@ -28,6 +29,14 @@ def test_a_server_that_is_away_is_told_with_the_remedy(paths, nobody, monkeypatc
     settings.cache_clear()
     with pytest.raises(TrackingError, match=rf"MLflow at {nobody} does not answer; what is computed is kept in .*data"):
         runs.start_pipeline_run("test", {}, paths, {})
+
+
+def test_a_model_of_a_server_that_is_away_is_not_called_missing(paths, nobody, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", nobody)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    settings.cache_clear()
+    with pytest.raises(TrackingError, match=rf"MLflow at {nobody} does not answer; start it"):
+        fetch_classifier("champion")
 
 
 def test_a_locked_database_is_waited_for(paths, monkeypatch):

@@ -156,3 +156,12 @@ def test_the_stage_writes_its_files_and_is_skipped_when_nothing_changed(paths, t
     assert not changed.skipped
     assert clean_own_table(paths, path, mapping(), CleanConfig()).fingerprint == first.fingerprint
     assert paths.movies.read_bytes() == written
+
+
+def test_a_separator_that_may_be_wrong_is_told_with_what_it_cost(paths, tmp_path, caplog):
+    labels = ["left", "right", "left;right", "left", "right"]
+    texts = [f"Text number {n}." for n in ("one", "two", "three", "four", "five")]
+    path = tmp_path / "table.csv"
+    pl.DataFrame({"key": list("abcde"), "body": texts, "tags": labels}).write_csv(path)
+    clean_own_table(paths, path, mapping(min_rows=2), CleanConfig())
+    assert "1 rows that had no others: left;right. Is '|' what separates labels?" in caplog.text
