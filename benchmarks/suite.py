@@ -42,7 +42,6 @@ def scripts(size: str) -> dict[str, list[str]]:
     chosen = {
         "startup": [],
         "pipeline": [LISTINGS],
-        "overhead": ["--preset", "quick"],
         "clean": [LISTINGS, "--rows", *ROWS[size]],
         "split": [LISTINGS, "--rows", *MOVIES[size]],
     }
@@ -53,6 +52,7 @@ def scripts(size: str) -> dict[str, list[str]]:
         chosen["scaling"] = ["--movies", "20000", "200000"]
     if size == "usual":
         chosen |= {
+            "overhead": ["--preset", "quick"],
             "compare": [],
             "report": [],
             "models": [LISTINGS, "--parts", "comparison"],
