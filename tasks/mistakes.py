@@ -9,6 +9,8 @@ from pydantic import ValidationError
 _INTERNAL: Final = re.compile(r"\[|^constrained-|Spec$|^(float|int|str|bool|none|path)$")
 _LONGEST_VALUE: Final = 60
 
+WORDS: Final = {"extra_forbidden": "there is no such option", "missing": "has to be given"}  # by kind of finding
+
 
 def mistakes(error: ValidationError) -> list[str]:
     """Return a line for each value that cannot be: its dotted path, what is expected, and what was given.
@@ -19,7 +21,8 @@ def mistakes(error: ValidationError) -> list[str]:
     given: dict[str, str] = {}
     for found in error.errors():
         path = ".".join(str(part) for part in found["loc"] if not _INTERNAL.search(str(part)))
-        message = found["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        said = found["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        message = WORDS.get(found["type"], said)
         expected.setdefault(path, []).append(message[:1].lower() + message[1:] if path else message)
         value = repr(found["input"])
         is_told = found["type"] in {"missing", "value_error", "extra_forbidden"} or len(value) > _LONGEST_VALUE

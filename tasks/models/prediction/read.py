@@ -122,7 +122,8 @@ def _digits(numbers: pl.Expr) -> pl.Expr:
 
 def _find_columns(source: Path, header: list[str], wanted: tuple[str, ...]) -> dict[str, int]:
     if missing := [name for name in REQUIRED if name not in header]:
-        raise DataError(f"{source} has no column {', '.join(missing)}; its header is: {', '.join(header)}")
+        found = f"its header is: {', '.join(header)}" if any(header) else "it is empty"
+        raise DataError(f"{source} has no column {', '.join(missing)}; {found}")
     if repeated := [name for name in wanted if header.count(name) > 1]:
         raise DataError(f"{source} has more than one column {', '.join(repeated)}; keep one of each")
     return {name: header.index(name) for name in wanted if name in header}
