@@ -12,7 +12,7 @@ import mlflow
 import pandas as pd
 import polars as pl
 from mlflow.exceptions import MlflowException
-from mlflow.models import ModelSignature
+from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 
 import tasks
@@ -107,6 +107,19 @@ def log_model(experiment: Experiment, run_id: str, model_name: str, model_folder
     return uri
 
 
+class _Pyfunc:
+    """The flavour `mlflow.pyfunc`, of which the example is not predicted when a model is logged.
+
+    That would load each model once more, encoders among them; that models answer when served is for tests to see.
+    """
+
+    @staticmethod
+    def save_model(*, validate_serving_input: bool, **options: Any) -> None:
+        """Save a model; `Model.log` passes on what it was told, which `mlflow.pyfunc` does not know."""
+        del validate_serving_input
+        mlflow.pyfunc.save_model(**options)
+
+
 def _log_new_model(run_id: str, model_name: str, model_folder: Path) -> str:
     spec = json.loads((model_folder / "model" / "model.json").read_text(encoding="utf-8"))
     rule = json.loads((model_folder / "rules.json").read_text(encoding="utf-8"))["chosen"]
@@ -123,8 +136,12 @@ def _log_new_model(run_id: str, model_name: str, model_folder: Path) -> str:
         digest = write_hashes(data)
         _copy_code(code)
         with mlflow.start_run(run_id=run_id):
-            info = mlflow.pyfunc.log_model(
+            info = Model.log(  # as `mlflow.pyfunc.log_model` does
+                artifact_path=None,
                 name="model",
+                flavor=_Pyfunc,
+                flavor_name="pyfunc",
+                validate_serving_input=False,
                 loader_module=LOADER_MODULE,
                 data_path=str(data),
                 code_paths=[str(code)],
