@@ -2,9 +2,12 @@
 
 import logging
 import sys
+from pathlib import Path, PurePath
 
 from flows.command_line import run_command, run_flow
 from flows.config import PredictConfig
+from tasks.errors import ConfigError, DataError, GenreflowError
+from tasks.storage.addresses import in_storage
 
 logger = logging.getLogger("flows.predict")
 
@@ -38,6 +41,8 @@ def predict_or_answer(config: PredictConfig) -> int:
     """Score a file in a flow, or one text at once."""
     if config.text is not None:
         return answer(config)
+    if config.input is not None and not in_storage(config.input) and not Path(config.input).expanduser().exists():
+        raise DataError(f"{config.input} is not there; correct --input")  # before Prefect starts
     run_flow("flows.predict:predict", config)
     return 0
 
@@ -45,12 +50,9 @@ def predict_or_answer(config: PredictConfig) -> int:
 if __name__ == "__main__":
     raise SystemExit(run_command(PredictConfig, predict_or_answer))
 
-from pathlib import Path, PurePath
-
 from prefect import flow
 
 from flows.runtime import check_cluster, core_count, log_steps
-from tasks.errors import ConfigError, GenreflowError
 from tasks.models.prediction.predict_file import Choices
 from tasks.models.task import explain_file, predict_file, predict_folder
 from tasks.tracking.task import fetch_classifier

@@ -5,6 +5,7 @@ import pytest
 from flows import command_line
 from flows.command_line import parse_command, run_command
 from flows.config import CompareConfig, FlowConfig, PipelineConfig, PredictConfig, TrainConfig
+from flows.predict import predict_or_answer
 from tasks.errors import ConfigError, DataError
 
 
@@ -132,6 +133,14 @@ def test_users_errors_are_one_line(capsys):
 
     assert run_command(FlowConfig, fail) == 1
     assert capsys.readouterr().err == "error: movies.csv, line 3: no title; add one\n"
+
+
+@pytest.mark.usefixtures("quiet_root")
+def test_an_input_that_is_not_there_is_told_before_prefect_starts(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["predict.py", "--input", f"{tmp_path}/none.csv", "--output", "genres.csv"])
+    monkeypatch.setattr("flows.predict.run_flow", lambda *_: pytest.fail("Prefect starts"))
+    assert run_command(PredictConfig, predict_or_answer) == 1
+    assert "none.csv is not there" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("quiet_root")
