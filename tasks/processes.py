@@ -1,5 +1,7 @@
 """Work in other processes, so that several cores share what Python does on one. Owns the processes; knows no work."""
 
+import contextlib
+import queue
 import signal
 import warnings
 from collections import deque
@@ -84,7 +86,15 @@ def stream_in_order(
             f"one of {workers} worker processes died, most often because memory ran out: try again with fewer workers"
         ) from error
     finally:
-        executor.shutdown(kill_workers=True)
+        _end(executor)
+
+
+def _end(executor: ProcessPoolExecutor) -> None:
+    """End the processes at once, and forget what waits for them: loky would look for it after it threw it away."""
+    with contextlib.suppress(queue.Empty):
+        while True:
+            executor._work_ids.get(block=False)  # noqa: SLF001 - it has no way of its own to do so
+    executor.shutdown(kill_workers=True)
 
 
 def _begin(prepare: Callable[[], Callable[[Any], Any]]) -> None:
