@@ -26,8 +26,6 @@ from tasks.schema import DEFAULT_SEED
 from tasks.split.config import SplitConfig
 from tasks.storage.addresses import is_place
 
-TABLES = (".csv", ".parquet")  # kinds of files, by their names
-
 Config = TypeVar("Config", bound="FlowConfig")
 
 TABLE_FILES = (".csv", ".parquet")
@@ -361,8 +359,8 @@ class PredictConfig(RunnerConfig):
             raise ValueError("--input and --output go together")
         if self.output is not None and self.output == self.input:
             raise ValueError("--input and --output are the same; give another file or folder to write to")
-        if self.output is not None and not self.reads_folder and not self.output.lower().endswith(TABLES):
-            raise ValueError(f"--output {self.output}: give a name that ends in {' or '.join(TABLES)}")
+        if self.output is not None and not self.reads_folder and not self.output.lower().endswith(TABLE_FILES):
+            raise ValueError(f"--output {self.output}: give a name that ends in {' or '.join(TABLE_FILES)}")
         if self.explained is not None and not self.explain:
             raise ValueError("--explained is where --explain writes; give both")
         if self.explain and self.reads_folder:

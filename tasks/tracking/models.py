@@ -76,11 +76,16 @@ def served_fingerprint(model_folder: Path) -> str:
     return hash_files([*files, *code])
 
 
-def find_logged_model(experiment: Experiment, fingerprint: str) -> str | None:
-    """Return the address of the same model if a finished run of the experiment logged it and it is there, and whole."""
+def find_logged_model(experiment: Experiment, run_id: str, fingerprint: str) -> str | None:
+    """Return the address of the same model if it is there, and whole: logged by a finished run, or by this one before.
+
+    This run has logged it where what came after failed, and is tried again.
+    """
     client = experiment.client()
     query = f"tags.`{FINGERPRINT_TAG}` = '{fingerprint}' and attributes.status = '{FINISHED}'"
-    for run in client.search_runs([experiment.experiment_id], query, max_results=20):
+    for run in (client.get_run(run_id), *client.search_runs([experiment.experiment_id], query, max_results=20)):
+        if run.data.tags.get(FINGERPRINT_TAG) != fingerprint:
+            continue
         uri = run.data.tags.get(MODEL_URI_TAG, "")
         try:
             model = client.get_logged_model(uri.removeprefix("models:/"))
@@ -98,7 +103,7 @@ def log_model(experiment: Experiment, run_id: str, model_name: str, model_folder
     """
     client = experiment.client()
     fingerprint = served_fingerprint(model_folder)
-    uri = find_logged_model(experiment, fingerprint)
+    uri = find_logged_model(experiment, run_id, fingerprint)
     if uri is None:
         uri = _log_new_model(run_id, model_name, model_folder)
     client.set_tag(run_id, FINGERPRINT_TAG, fingerprint)
@@ -114,7 +119,7 @@ class _Pyfunc:
     """
 
     @staticmethod
-    def save_model(*, validate_serving_input: bool, **options: Any) -> None:
+    def save_model(*, validate_serving_input: bool = False, **options: Any) -> None:
         """Save a model; `Model.log` passes on what it was told, which `mlflow.pyfunc` does not know."""
         del validate_serving_input
         mlflow.pyfunc.save_model(**options)

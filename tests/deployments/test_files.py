@@ -34,13 +34,13 @@ def tool(name):
     return path
 
 
-def passes(*command):
+def assert_passes(*command):
     done = subprocess.run(command, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_linter_has_nothing_to_say_of_the_image():
-    passes(tool("hadolint"), "deployments/Dockerfile")
+    assert_passes(tool("hadolint"), "deployments/Dockerfile")
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_the_linter_has_nothing_to_say_of_the_image():
     [("compose.yaml", "vendor.compose-spec"), ("ci.example.yaml", "vendor.github-workflows")],
 )
 def test_files_have_the_form_of_their_specification(file, schema):
-    passes(tool("check-jsonschema"), "--builtin-schema", schema, str(DEPLOYMENTS / file))
+    assert_passes(tool("check-jsonschema"), "--builtin-schema", schema, str(DEPLOYMENTS / file))
 
 
 def test_services_are_reached_from_this_machine_only():

@@ -141,6 +141,7 @@ def test_a_model_that_was_changed_is_logged_anew(run, logged, artefact, model_fo
     assert renewed != logged.model_uri
     assert "rules.json was changed since it was stored" in caplog.text
     fetch_classifier(renewed)
+    assert log_model(run.experiment, again, "nb", model_folder) == renewed  # when what came after failed
 
 
 def test_models_of_earlier_releases_are_loaded_and_told(run, logged, caplog):
