@@ -94,13 +94,11 @@ def invent_movies() -> Callable[[dict[str, list[str]], int, int], pl.DataFrame]:
         rows = []
         for movie in range(number):
             genres = sorted(rng.choice(sorted(words), size=rng.integers(1, 3), replace=False).tolist())
-            told = [str(rng.choice(words[genre])) for genre in genres for _ in range(3)] + rng.choice(
-                FILLER, 5
-            ).tolist()
+            told = [str(rng.choice(words[genre])) for genre in genres for _ in range(3)]
+            told += rng.choice(FILLER, 5).tolist()
             rng.shuffle(told)
-            rows.append(
-                {"movie_id": f"tt{movie:07}", "movie_name": "", "description": " ".join(told), "genres": genres}
-            )
+            text = " ".join(told)
+            rows.append({"movie_id": f"tt{movie:07}", "movie_name": "", "description": text, "genres": genres})
         return pl.DataFrame(rows)
 
     return invent

@@ -22,7 +22,7 @@ RUNS = 30 if IS_FULL else 3
 EARLY = 10 if IS_FULL else 0  # the reading that the last is compared with
 # In its first runs a process still grows: libraries load what they need, matplotlib keeps 64 fonts with their files.
 # Later no objects are added, but the C library's allocator takes some more for its threads, each time less.
-MEMORY_MB = 150  # from early to late
+MEMORY_MB = 120 if IS_FULL else 150  # from early to late
 OBJECTS = 1.03  # times as many
 FILES = 250
 STORE_MB, DATA_MB = 4.0, 0.3  # a run
