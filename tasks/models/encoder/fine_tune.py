@@ -21,7 +21,7 @@ from tasks.models.classifiers import LogisticRegression
 from tasks.models.encoder.batches import LabelledTokens
 from tasks.models.encoder.checkpoints import last_whole
 from tasks.models.encoder.losses import loss_function
-from tasks.models.encoder.network import GenreNetwork, choose_device, compute_rows, mean_pool, uses_bfloat16
+from tasks.models.encoder.network import GenreNetwork, choose_device, compute_rows, mean_pool, precision_of
 from tasks.models.encoder.plan import freeze_below, keep_plan, make_plan, planned_before
 from tasks.models.encoder.trainer import Job, new_trainer
 from tasks.models.fine_tuning import FineTuning
@@ -89,11 +89,12 @@ def train_within(
     loss = loss_function(model.loss, torch.from_numpy(train.Y.sum(axis=0)), len(train))
     budget_s = None if choices.budget_minutes is None else choices.budget_minutes * 60
     plan = planned_before(folder) or make_plan(network, train, choices, loss, budget_s)
-    logger.info("%s: %s", model.name, plan.why)
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "the processor"
+    logger.info("%s: %s; on %s, in %s", model.name, plan.why, device, precision_of(choices))
     keep_plan(plan, folder)
     if plan.first_layer is None:
         fit_head(network, train, seed)
-        done = FineTuned(network, [])
+        done = FineTuned(network, [], {"device": str(choose_device())})
     else:
         freeze_below(network, plan.first_layer)
         job = Job(*parts, loss, folder, seed)
@@ -159,7 +160,7 @@ def fine_tune(network: GenreNetwork, job: Job, choices: FineTuning) -> FineTuned
             "steps": max(entry["step"] for entry in history if "eval_jaccard" in entry),  # the last is evaluated
             "best_jaccard": None if best is None else round(best, 4),
             "device": str(trainer.args.device),
-            "precision": "bfloat16" if uses_bfloat16(choices) else "float32",
+            "precision": precision_of(choices),
             "accumulate": attempt.accumulate,
         }
         return FineTuned(network, history, result)

@@ -79,6 +79,11 @@ def uses_bfloat16(choices: FineTuning) -> bool:
     return "avx512_bf16" in flags or "amx_bf16" in flags
 
 
+def precision_of(choices: FineTuning) -> str:
+    """Return the name of the precision that training multiplies in."""
+    return "bfloat16" if uses_bfloat16(choices) else "float32"
+
+
 def compute_rows(
     what: str, compute: Callable[[Tensor, Tensor], Tensor], tokens: Tokens, pad_id: int, width: int
 ) -> NDArray[np.float32]:

@@ -81,8 +81,9 @@ def measure_epoch_s(network: GenreNetwork, train: LabelledTokens, choices: FineT
     size = min(choices.batch_size, len(order))
     n_batches = max(1, len(order) // size)
     chosen = np.linspace(0, n_batches - 1, min(TIMED_BATCHES, n_batches)).round().astype(int)
+    warm_up = chosen if device.type == "cuda" else chosen[:1]  # a GPU loads what it needs for each length
     taken_s: list[float] = []
-    for number in [chosen[0], *chosen]:  # the first is to warm up
+    for number in [*warm_up, *chosen]:
         items = [train[row] for row in order[number * size : (number + 1) * size]]
         batch = {name: value.to(device) for name, value in collate(items, 0).items()}
         start_s = time.perf_counter()
@@ -90,5 +91,7 @@ def measure_epoch_s(network: GenreNetwork, train: LabelledTokens, choices: FineT
             logits = network(batch["input_ids"], batch["attention_mask"])
         torch.autograd.backward(loss(logits, batch["labels"]))
         network.zero_grad(set_to_none=True)
+        if device.type == "cuda":
+            torch.cuda.synchronize()  # a GPU computes on while the clock is read
         taken_s.append(time.perf_counter() - start_s)
-    return float(np.mean(taken_s[1:])) * len(order) / size * 1.1  # the optimiser and the evaluations
+    return float(np.mean(taken_s[len(warm_up) :])) * len(order) / size * 1.1  # the optimiser and the evaluations

@@ -23,7 +23,7 @@ from tasks.errors import ModelError
 from tasks.models.encoder.batches import LabelledTokens, LengthBuckets, collate
 from tasks.models.encoder.losses import LossFunction
 from tasks.models.encoder.milestones import Milestones
-from tasks.models.encoder.network import GenreNetwork, layers_of, uses_bfloat16
+from tasks.models.encoder.network import GenreNetwork, choose_device, layers_of, uses_bfloat16
 from tasks.models.fine_tuning import FineTuning
 
 # accelerate keeps what a training does once a process: trainings side by side would have each other's last batch cut,
@@ -109,6 +109,7 @@ def new_trainer(network: GenreNetwork, job: Job, choices: FineTuning) -> GenreTr
     """Return a trainer of a network."""
     train, folder = job.train, job.folder
     pad_id = network.encoder.config.pad_token_id or 0
+    on_gpu = choose_device().type == "cuda"
     piece = max(1, choices.batch_size // choices.accumulate)
     steps_per_epoch = math.ceil(len(train) / (piece * choices.accumulate))
     arguments = TrainingArguments(
@@ -135,9 +136,9 @@ def new_trainer(network: GenreNetwork, job: Job, choices: FineTuning) -> GenreTr
         report_to="none",
         disable_tqdm=True,
         seed=job.seed,
-        use_cpu=not torch.cuda.is_available(),
+        use_cpu=not on_gpu,
         remove_unused_columns=False,
-        dataloader_pin_memory=torch.cuda.is_available(),
+        dataloader_pin_memory=on_gpu,
         label_names=["labels"],
     )
     trainer = GenreTrainer(

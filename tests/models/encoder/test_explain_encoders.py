@@ -10,6 +10,7 @@ from tasks.models import spec
 from tasks.models.classifiers import LogisticRegression
 from tasks.models.encoder.fine_tune import new_network
 from tasks.models.encoder.model import TransformerModel
+from tasks.models.encoder.network import choose_device
 from tasks.models.encoder.store import load_tokenizer
 from tasks.models.ensemble import EnsembleModel
 from tasks.models.explain import gradients
@@ -47,7 +48,7 @@ def test_tokens_sum_to_the_score_and_marks_add_nothing(model):
 def test_the_integral_is_what_many_small_steps_give(model, monkeypatch):
     monkeypatch.setattr(gradients, "TUNED_STEPS", (64,))
     (attributed,) = attribute_tuned(model, TEXTS[:1], [(1, 2)])
-    ids = torch.tensor([model.tokenizer.encode(TEXTS[0]).ids])
+    ids = torch.tensor([model.tokenizer.encode(TEXTS[0]).ids], device=choose_device())
     embed = model.network.encoder.get_input_embeddings()
     word, pad = embed(ids).detach(), embed(torch.zeros_like(ids)).detach()
     pad[:, [0, -1]] = word[:, [0, -1]]
@@ -57,7 +58,7 @@ def test_the_integral_is_what_many_small_steps_give(model, monkeypatch):
         hidden = model.network.encoder(inputs_embeds=path, attention_mask=torch.ones_like(ids)).last_hidden_state
         total += torch.autograd.grad(model.network.head(hidden.mean(1))[0, 1], path)[0] / 500
     expected = ((word - pad) * total).sum(-1)[0]
-    np.testing.assert_allclose(attributed.contributions[:, 0], expected.numpy(), atol=2e-3)
+    np.testing.assert_allclose(attributed.contributions[:, 0], expected.cpu().numpy(), atol=2e-3)
 
 
 def test_more_steps_are_taken_only_where_few_do_not_suffice(model, monkeypatch):

@@ -264,7 +264,7 @@ def test_other_errors_stay_what_they_are(run):
 
 def test_training_in_bfloat16_leaves_a_network_that_scores_in_float32(run, tmp_path):
     """What accelerate puts around a network would change its scores, and torch cannot export it."""
-    network = run.changed(precision="bfloat16", dropout=0.0).train().network.eval()
+    network = run.changed(precision="bfloat16", dropout=0.0).train().network.to("cpu").eval()
     ids = torch.arange(5, 25).reshape(2, 10)
     mask = torch.ones_like(ids)
     fresh = run.changed(dropout=0.0).new_network().eval()
