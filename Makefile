@@ -11,6 +11,7 @@ DEMO_PORT ?= 7860
 MODEL ?= models:/movie-genre-classifier@champion
 KIND ?= process
 STORE := $${MLFLOW_TRACKING_URI:-sqlite:///$${GENREFLOW_MLRUNS_DIR:-$(CURDIR)/mlruns}/mlflow.db}
+TWO_FILES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
 QUIET := DO_NOT_TRACK=1 MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false
 
 .PHONY: help install run test lint audit format ui serve demo deploy bench bench-quick bench-scale drill drill-full tidy screenshots lock clean
@@ -29,8 +30,8 @@ install: .venv/installed ## create .venv and install the pinned versions (reused
 run: install ## the full pipeline on the embedded sample
 	$(BIN)/python flows/full_pipeline.py
 
-test: install lint ## lint, types, layout contracts and tests
-	$(BIN)/python -m pytest
+test: install lint ## lint, types, layout contracts and tests, two files of them at a time
+	$(BIN)/python -m pytest $(TWO_FILES)
 
 lint: install ## lint, formatting, types, import directions, and bandit's search for insecure code
 	$(BIN)/ruff check .
@@ -78,10 +79,10 @@ screenshots: run ## pictures of the MLflow UI, the report and the demo for the R
 	$(BIN)/python docs/screenshots.py
 
 drill: install ## break things on purpose: kill, full disk, damaged files, stores away, wild input (the quick form)
-	$(BIN)/python -m pytest tests/drill
+	$(BIN)/python -m pytest $(TWO_FILES) tests/drill
 
 drill-full: install ## the same with 40 kills, longer locks and thousands of wild inputs each
-	GENREFLOW_DRILL=full $(BIN)/python -m pytest tests/drill
+	GENREFLOW_DRILL=full $(BIN)/python -m pytest $(TWO_FILES) tests/drill
 
 tidy: install ## remove old runs, logs and fetched copies, never a champion (flows/tidy.py --help)
 	$(BIN)/python flows/tidy.py

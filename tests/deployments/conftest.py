@@ -131,7 +131,7 @@ def service(name: str, addresses: dict[str, str], secret: dict[str, str]) -> tup
     return [str(BIN / command[0]), *command[1:]], {key: here(value) for key, value in entry["environment"].items()}
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def postgres_port() -> Iterator[tuple[int, dict[str, str]]]:
     """A PostgreSQL server with the roles and databases of databases.sh; its port and the passwords."""
     if not POSTGRESQL:
@@ -168,7 +168,7 @@ def postgres_port() -> Iterator[tuple[int, dict[str, str]]]:
         shutil.rmtree(folder)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def told() -> Iterator[tuple[str, list[bytes]]]:
     """An address that can be posted to, and the bodies that were."""
     bodies: list[bytes] = []
@@ -189,7 +189,7 @@ def told() -> Iterator[tuple[str, list[bytes]]]:
     server.server_close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(postgres_port, told, tmp_path_factory) -> Iterator[Stack]:
     """All services, with everything registered; silent runs are taken for crashed sooner than in earnest."""
     root = tmp_path_factory.mktemp("stack")

@@ -6,7 +6,7 @@ import socket
 import struct
 import time
 import tracemalloc
-from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
 
@@ -175,8 +175,14 @@ def test_a_lone_surrogate_is_taken_out(campaign):
     assert campaign.plots() == {ID: "A  cat."}
 
 
-def in_seconds(seconds: float) -> Callable[[float], str]:
-    return lambda now: format_datetime(datetime.fromtimestamp(now + seconds, UTC), usegmt=True)
+@dataclass(frozen=True)
+class InSeconds:
+    """A header with the date that comes so many seconds after now."""
+
+    seconds: float
+
+    def __call__(self, now: float) -> str:
+        return format_datetime(datetime.fromtimestamp(now + self.seconds, UTC), usegmt=True)
 
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
@@ -185,8 +191,8 @@ def in_seconds(seconds: float) -> Callable[[float], str]:
     [
         ("7", 7.0),
         ("2.5", 2.5),
-        (in_seconds(20), 20.0),
-        (in_seconds(-500), 1.0),
+        (InSeconds(20), 20.0),
+        (InSeconds(-500), 1.0),
         ("0", 1.0),
         ("-5", 1.0),
         ("nan", 1.0),
@@ -209,7 +215,7 @@ def test_a_busy_source_gets_the_pause_that_it_asks_for(campaign, status, header,
 
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
-@pytest.mark.parametrize("header", ["301", "1000000000", in_seconds(4000)], ids=str)
+@pytest.mark.parametrize("header", ["301", "1000000000", InSeconds(4000)], ids=str)
 def test_a_pause_beyond_the_cap_stops_the_run_and_is_kept_in_mind(campaign, status, header):
     campaign.lack(ID, "tt0000002")
     value = header(campaign.clock.now()) if callable(header) else header

@@ -1,5 +1,6 @@
 """A tiny BERT with random weights, in a folder like those of the hub; nothing here reaches a network."""
 
+import gc
 import shutil
 from pathlib import Path
 
@@ -41,6 +42,14 @@ def no_network(monkeypatch, tmp_path_factory):
     """The hub as a machine without a network and without a cache sees it; the library reads this once, at import."""
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path_factory.mktemp("hub")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def old_objects_left_alone():
+    """What earlier tests left in memory is not searched for garbage each time that a training frees its own."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")
