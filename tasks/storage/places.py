@@ -73,13 +73,17 @@ class Folder:
         Raises:
             DataError: the folder cannot be read.
         """
+        found: dict[str, Found] = {}
         try:
             paths = sorted(path for path in self.path.iterdir() if path.is_file() and not path.name.startswith("."))
-            return {path.name: self.find(path.name) for path in paths}
+            for path in paths:
+                with contextlib.suppress(FileNotFoundError):  # whoever puts files here took it away just now
+                    found[path.name] = self.find(path.name)
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise DataError(f"{error.filename} cannot be read: {error.strerror}; mend its permissions") from error
+        return found
 
     def find(self, name: str) -> Found:
         """See `Place.find`."""
@@ -105,8 +109,13 @@ class Folder:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.path / LOCK, timeout=0):
-                remove_unfinished(self.path)
-                yield
+            lock = FileLock(self.path / LOCK, timeout=0).acquire()
         except Timeout as error:
             raise DataError(f"another run writes to {self.path}; wait for it, or give another folder") from error
+        except OSError as error:
+            raise DataError(
+                f"{self.path} cannot be written: {error.strerror}; mend its permissions, or give another folder"
+            ) from error
+        with lock:
+            remove_unfinished(self.path)
+            yield
