@@ -36,7 +36,7 @@ def raw_files(folder: Path) -> tuple[Path, ...]:
     Raises:
         DataError: there is none.
     """
-    files = tuple(sorted(folder.glob("*.csv")))
+    files = tuple(sorted(path for path in folder.glob("*.csv") if path.is_file()))
     if not files:
         raise DataError(f"{folder}: expected per-genre listings (*.csv), found none; run the acquire stage first")
     return files
@@ -59,7 +59,7 @@ def read_listings(files: Sequence[Path]) -> Listings:
         raise DataError(f"{files[0].parent}: none of {len(files)} listings can be read; look at the warnings above")
     everything = pl.concat(frames).with_columns(_strip("movie_id"), _strip("movie_name"))
     rows = everything.filter(pl.col("movie_id").is_not_null()).with_columns(
-        pl.col("year").str.extract(r"\b(\d{4})\b").cast(pl.Int32),
+        pl.col("year").str.extract(r"\b([0-9]{4})\b").cast(pl.Int32),
         genres=pl.col("genre")
         .fill_null("")
         .str.split(",")

@@ -25,6 +25,11 @@ def test_listings_are_tidied_but_not_judged(tmp_path: Path) -> None:
     assert rows["genres"].to_list() == [["Drama", "War"], []]
 
 
+def test_a_year_in_other_digits_is_not_known(tmp_path: Path) -> None:
+    path = write(tmp_path, "war.csv", HEADER + "tt1,One,٢٠٠١,War,Text\ntt2,Two,2001,War,Text\n")
+    assert read_listings([path]).rows["year"].to_list() == [None, 2001]
+
+
 def test_unreadable_files_and_rows_without_id_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     good = write(tmp_path, "good.csv", HEADER + "tt1,One,1999,Drama,Text\n ,Two,1999,Drama,Text\n")
     empty = write(tmp_path, "empty.csv", "")
@@ -41,6 +46,7 @@ def test_odd_bytes_extra_fields_and_absent_columns_are_read(tmp_path: Path) -> N
 
 
 def test_nothing_to_read_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "folder.csv").mkdir()
     with pytest.raises(DataError, match="acquire"):
         raw_files(tmp_path)
     with pytest.raises(DataError, match="none of 1"):
