@@ -27,7 +27,8 @@ def conflict_file(key: str, value: str) -> str:
 def find_conflicts(rows: pl.DataFrame, key: str, value: str) -> pl.DataFrame:
     """Find the keys that come with more than one value.
 
-    Names are the same if they differ only in case and spaces. Placeholders and empty fields are no values.
+    As keys, names are the same whatever their case; as values, only as they are written. Spaces around them do not
+    count. Placeholders and empty fields are no values.
 
     Args:
         rows: `movie_id`, `movie_name`, `genres`, `description`, optionally `file` and `kind`.
