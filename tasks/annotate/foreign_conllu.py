@@ -133,7 +133,10 @@ def _read_comment(line: str, document: ForeignDocument) -> None:
 
 
 def _read_tokens(rows: list[list[str]]) -> list[Token]:
-    """Return the words of a sentence. Within a range (`3-4 don't`) there is no space; after it, as the range says."""
+    """Return the words of a sentence. Within a range (`3-4 don't`) there is no space; after it, as the range says.
+
+    A word of which nothing is left by `normalise_text` leaves the space after it.
+    """
     tokens: list[Token] = []
     last_of_range, misc_of_range = "", ""
     for index, (number, form, lemma, upos, xpos, feats, _, _, _, misc) in enumerate(rows):
@@ -142,16 +145,16 @@ def _read_tokens(rows: list[list[str]]) -> list[Token]:
         if "-" in number:
             last_of_range, misc_of_range = number.partition("-")[2], misc
             continue
-        word = _normalise(form)
-        if not word:
-            continue
         is_inside = bool(last_of_range) and number != last_of_range
         following = rows[index + 1][-1] if index + 1 < len(rows) else ""
         has_space = not is_inside and _has_space(misc_of_range or misc, following)
-        known_lemma = word if lemma == "_" else _normalise(lemma) or word
-        tokens.append(Token(word, known_lemma, has_space, upos or "_", xpos or "_", feats or "_"))
         if not is_inside:
             last_of_range = misc_of_range = ""
+        if word := _normalise(form):
+            known_lemma = word if lemma == "_" else _normalise(lemma) or word
+            tokens.append(Token(word, known_lemma, has_space, upos or "_", xpos or "_", feats or "_"))
+        elif tokens and has_space:
+            tokens[-1] = tokens[-1]._replace(space_after=True)
     return tokens
 
 

@@ -157,6 +157,15 @@ def test_words_without_letters_and_without_texts_are_put_up_with(corpus: Path) -
     assert (document.description, document.genres) == ("A bell", "")
 
 
+def test_a_word_without_letters_at_the_end_of_a_range_ends_it(corpus: Path) -> None:
+    rest = "_\t_\t_\t_\t_\t_\t_\t_"
+    words = (("1", "We"), ("2-3", "go\u200b"), ("2", "go"), ("3", "\u200b"), ("4", "out"), ("5", "now"))
+    lines = [f"{number}\t{form}\t{rest}" for number, form in words]
+    corpus.write_text("\n".join(["# movie_id = tt1", *lines, ""]), encoding="utf-8")
+    places, _ = find_documents(corpus)
+    assert read_document(corpus, places["tt1"]).description == "We go out now"
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [
