@@ -37,15 +37,22 @@ def show_movie(corpus: Path, movie_id: str) -> Iterator[str]:
     """Yield the lines to print: id and genres, then each sentence with a table of its tokens.
 
     Raises:
-        DataError: the corpus cannot be read or has no such movie.
+        DataError: the corpus cannot be read, has no such movie, or its sentences are damaged.
     """
     source = read_source(corpus, movie_id)
     if not source:
         raise DataError(f"{corpus} has no sentence of {movie_id!r}: is the id right, and did cleaning keep the movie?")
-    for sentence in conllu.parse(source):
+    try:
+        sentences = conllu.parse(source)
+    except conllu.exceptions.ParseException as error:
+        raise DataError(
+            f"{corpus}: the sentences of {movie_id!r} are no CoNLL-U ({error}). Run the annotation stage again to make "
+            "the file anew"
+        ) from error
+    for sentence in sentences:
         if "genre" in sentence.metadata:
             yield f"{movie_id}  {sentence.metadata['genre']}"
-        yield f"\n{sentence.metadata['text']}"
+        yield f"\n{sentence.metadata.get('text', '')}"
         width = max(len(token["form"]) for token in sentence)
         for token in sentence:
             tags = "  ".join(token[column] for column in ("upos", "xpos") if token[column] not in (None, "_"))

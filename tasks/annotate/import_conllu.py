@@ -116,7 +116,7 @@ def _build(paths: DataPaths, corpus: Path, folder: Path) -> Mapping[str, int]:
             progress.advance(len(batch))
     progress.finish()
     if counts["empty_documents"]:
-        logger.warning("annotate: the corpus lacks %d of the movies", counts["empty_documents"])
+        logger.warning("annotate: the corpus has no word of %d movies", counts["empty_documents"])
     return counts
 
 

@@ -47,6 +47,15 @@ def test_a_missing_corpus_is_an_error(paths: DataPaths, capsys: pytest.CaptureFi
     assert "run the annotation stage" in capsys.readouterr().err
 
 
+def test_a_damaged_corpus_is_an_error(paths: DataPaths, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = paths.conllu.read_text(encoding="utf-8")
+    paths.conllu.write_text(corpus.replace("1\tTwo", "one\tTwo").replace("# text = Why?\n", ""), encoding="utf-8")
+    assert main(["show", "tt7"]) == 1
+    assert "the sentences of 'tt7' are no CoNLL-U" in capsys.readouterr().err
+    paths.conllu.write_text(corpus.replace("# text = Why?\n", ""), encoding="utf-8")
+    assert main(["show", "tt7"]) == 0
+
+
 def test_another_corpus_can_be_named(paths: DataPaths, capsys: pytest.CaptureFixture[str]) -> None:
     other = paths.conllu.rename(paths.conllu.with_name("other.conllu"))
     assert main(["show", "tt7", "--corpus", str(other)]) == 0
