@@ -67,7 +67,8 @@ def build_own_movies(source: Path, table: TableConfig, profile: Profile, ledger:
     movies = apply_rules(movies, (*profile.movie_rules, *profile.table_rules, *profile.prune_rules), ledger)
     movies = drop_rare_labels(movies, table, source, ledger)
     movies, unparsed = fields.parse_fields(movies)
-    ledger.counts.update({f"unparsed/{name}": count for name, count in unparsed.items() if name in table.fields})
+    read_as_listed = {name for name, raw in fields.SIDE_FIELDS.items() if raw in LISTING_FIELDS and raw in table.fields}
+    ledger.counts.update({f"unparsed/{name}": count for name, count in unparsed.items() if name in read_as_listed})
     people = [side_fields.people(pl.col(name)) for name in fields.LIST_FIELDS]
     movies = as_movies(note_text_groups(movies.with_columns(people), ledger))
     ledger.counts["movies_kept"] = movies.height

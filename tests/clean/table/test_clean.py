@@ -48,6 +48,14 @@ def test_a_table_becomes_movies(clean_frame, adds_up):
     assert adds_up(ledger.counts)
 
 
+def test_fields_that_cannot_be_read_are_counted_as_in_listings(clean_frame):
+    frame = FRAME.with_columns(runtime=pl.lit("long"), rating=pl.lit("good"))
+    _, ledger = clean_frame(frame, fields=["runtime", "rating"])
+    assert {key: count for key, count in ledger.counts.items() if key.startswith("unparsed/")} == {
+        "unparsed/runtime_min": 3
+    }
+
+
 def test_parquet_and_csv_give_the_same_movies(clean_frame):
     from_csv, _ = clean_frame(FRAME, "csv", **MAPPING)
     from_parquet, _ = clean_frame(FRAME, "parquet", **MAPPING)
