@@ -19,6 +19,7 @@ from tasks.acquire.crawl.clock import Clock
 from tasks.acquire.crawl.export import STAGE, adopt_foreign_plots, export_plots
 from tasks.acquire.crawl.journal import Journal, open_journal
 from tasks.acquire.crawl.missing import find_missing
+from tasks.acquire.crawl.sources.published import PublishedSource
 from tasks.acquire.crawl.sources.source import Means, PlotSource
 from tasks.acquire.crawl.watched import run_watched
 from tasks.paths import DataPaths
@@ -127,11 +128,13 @@ def run_crawl(
         DataError: the journal is damaged, or a file of the user would be overwritten.
     """
     missing = find_missing(paths.raw)
-    adopt_foreign_plots(paths)
+    if PublishedSource in configured_sources(config):
+        adopt_foreign_plots(paths)  # now: whether that source can be used depends on it
     means = Means(config, settings(), paths)
     usable = _usable_sources(means)
     if not usable:
         return CrawlResult("done", (), StageResult(STAGE, paths.crawl_csv.parent, "", True, dict(missing.counts)))
+    adopt_foreign_plots(paths)
     with open_journal(paths.crawl_journal) as journal:
         crawl = _Crawl(means, journal, clock or Clock())
         run_watched(crawl.ask_all(usable, missing.ids), lambda: watch(crawl.progress))

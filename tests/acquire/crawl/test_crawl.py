@@ -132,6 +132,14 @@ def test_a_file_of_the_user_becomes_the_published_source(campaign):
     assert campaign.paths.published_crawl_csv.read_bytes() == before
 
 
+def test_a_file_of_the_user_stays_where_no_source_can_be_used(campaign):
+    campaign.lack(A)
+    campaign.paths.crawl_csv.parent.mkdir(parents=True)
+    campaign.paths.crawl_csv.write_text(f"movie_id,description\n{A},A plot.\n", encoding="utf-8")
+    assert campaign.run("omdb", online=False).outcome == "done"
+    assert [path.name for path in campaign.paths.crawl_csv.parent.iterdir()] == [campaign.paths.crawl_csv.name]
+
+
 def test_two_files_of_the_user_are_not_chosen_among(campaign):
     campaign.lack(A)
     publish(campaign, **{A: "One."})
