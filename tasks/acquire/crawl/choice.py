@@ -19,10 +19,11 @@ def configured_sources(config: CrawlConfig) -> list[type[PlotSource]]:
     """Return the sources that a config names, in its order, each once.
 
     Raises:
-        ConfigError: one does not exist.
+        ConfigError: one does not exist, nor does one for which it sets a quota or an address.
     """
-    if unknown := sorted(set(config.sources).difference(SOURCES)):
-        raise ConfigError(f"crawl.sources: there is no {', '.join(unknown)}; choose among {', '.join(SOURCES)}")
+    for option in ("sources", "daily_requests", "base_urls"):
+        if unknown := sorted(set(getattr(config, option)).difference(SOURCES)):
+            raise ConfigError(f"crawl.{option}: there is no {', '.join(unknown)}; choose among {', '.join(SOURCES)}")
     return [SOURCES[name] for name in dict.fromkeys(config.sources)]
 
 
