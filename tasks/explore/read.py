@@ -11,7 +11,6 @@ from pathlib import Path
 
 import polars as pl
 
-from tasks import schema
 from tasks.errors import DataError
 from tasks.explore.descriptions import is_text, kind_of_description, without_tail
 
@@ -98,13 +97,15 @@ def read_movies(path: Path) -> pl.DataFrame:
     """Read the cleaned table.
 
     Raises:
-        DataError: the file is no parquet file, lacks a column of `schema.MOVIES`, or is empty.
+        DataError: the file is no parquet file, lacks a column of `MOVIE_COLUMNS`, or is empty.
     """
     try:
         movies = pl.read_parquet(path, columns=list(MOVIE_COLUMNS))
     except pl.exceptions.PolarsError as error:
-        columns = ", ".join(schema.MOVIES.names())
-        raise DataError(f"{path}: expected parquet with {columns} ({error}); run the clean stage again") from error
+        reason = str(error).partition("\n")[0]
+        raise DataError(
+            f"{path}: expected parquet with {', '.join(MOVIE_COLUMNS)} ({reason}); run the clean stage again"
+        ) from error
     if movies.is_empty():
         raise DataError(f"{path}: no movies in it; look at what the clean stage dropped, then run it again")
     return movies

@@ -46,14 +46,18 @@ def _read_parquet(path: Path, table: TableConfig) -> pl.DataFrame:
             raise SourceError(f"{path}: no column {' or '.join(missing)} among {names}. Correct `table`.")
         rows = pl.read_parquet(path, columns=list(table.columns), glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise SourceError(f"{path} cannot be read as parquet ({error}). Check the file.") from error
+        raise SourceError(f"{path} cannot be read as parquet ({_first_line(error)}). Check the file.") from error
     lists = [name for name in rows.columns if isinstance(rows.schema[name], pl.List | pl.Array)]
     if odd := [name for name in lists if (name,) != table.labels]:
         raise SourceError(f"{path}: the column {odd[0]} holds lists, as the one column of labels alone may. Join them.")
     try:
         return rows.select(_as_text(rows, name) for name in table.columns)
     except pl.exceptions.PolarsError as error:
-        raise SourceError(f"{path}: a column cannot be written as text ({error}). Convert it.") from error
+        raise SourceError(f"{path}: a column cannot be written as text ({_first_line(error)}). Convert it.") from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]  # polars adds the whole query
 
 
 def _as_text(rows: pl.DataFrame, name: str) -> pl.Expr:
