@@ -9,6 +9,7 @@ Genre = NewType("Genre", str)
 ModelName = NewType("ModelName", str)
 
 DEFAULT_SEED: Final = 42069
+MOVIE_ID_PATTERN: Final = r"^[A-Za-z0-9_.:-]+$"  # a sentence id of CoNLL-U, which begins with it, has no space or slash
 
 # The 14 columns of the Kaggle set `rajugc/imdb-movies-dataset-based-on-genre`, in its order.
 RAW_COLUMNS: Final = (

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
 
 import polars as pl
 
@@ -23,8 +22,6 @@ from tasks.stage import Stage, StageResult, run_stage
 logger = logging.getLogger(__name__)
 
 MapShards = Callable[[Callable[[Shard], Counter[str]], Sequence[Shard]], Iterator[Counter[str]]]
-
-MOVIE_ID_PATTERN: Final = r"^[A-Za-z0-9_.:-]+$"  # a CoNLL-U sentence id has no space and no slash
 
 
 def annotate_movies(
@@ -117,7 +114,7 @@ def check_movies(path: Path) -> int:
 
 
 def _check_ids(path: Path, ids: pl.Series) -> None:
-    unusable = ids.filter(~ids.str.contains(MOVIE_ID_PATTERN).fill_null(value=False))
+    unusable = ids.filter(~ids.str.contains(schema.MOVIE_ID_PATTERN).fill_null(value=False))
     if not unusable.is_empty():
         raise DataError(
             f"{path}: {len(unusable)} movie ids are not made of letters, digits and _.:- only, the first is "

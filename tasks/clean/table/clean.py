@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from tasks import side_fields
+from tasks import schema, side_fields
 from tasks.clean import fields
 from tasks.clean.config import CleanConfig
 from tasks.clean.ledger import Ledger, apply_rules
@@ -27,8 +27,7 @@ from tasks.stage import Stage, StageResult, config_dict, run_stage
 
 logger = logging.getLogger(__name__)
 
-OTHERS: Final = set(";|/\\+&\t")  # what some separate labels by
-ID_PATTERN: Final = r"^[A-Za-z0-9_.:-]+$"  # what a sentence id of CoNLL-U can hold
+SEPARATORS: Final = set(";|/\\+&\t")  # what people put between labels
 
 
 def clean_own_table(paths: DataPaths, source: Path, table: TableConfig, config: CleanConfig) -> StageResult:
@@ -65,6 +64,7 @@ def build_own_movies(source: Path, table: TableConfig, profile: Profile, ledger:
     rows = apply_rules(_named(rows, table), profile.row_rules, ledger).drop("is_short")
     movies = _merge_rows(rows, source, ledger).sort("movie_id")
     movies = apply_rules(movies, (*profile.movie_rules, *profile.table_rules, *profile.prune_rules), ledger)
+    _check_some_are_left(movies, source, ledger)
     movies = drop_rare_labels(movies, table, source, ledger)
     movies, unparsed = fields.parse_fields(movies)
     read_as_listed = {name for name, raw in fields.SIDE_FIELDS.items() if raw in LISTING_FIELDS and raw in table.fields}
@@ -84,7 +84,7 @@ def _build(paths: DataPaths, source: Path, how: tuple[TableConfig, Profile], fol
         logger.warning(
             "clean: left out %d labels of fewer than %d rows, and %d rows that had no others: %s%s",
             *(len(rare), table.min_rows, ledger.counts["dropped/only_rare_labels"], _some(rare)),
-            f". Is {table.separator!r} what separates labels?" if any(set(label) & OTHERS for label in rare) else "",
+            f". Is {table.separator!r} what separates labels?" if SEPARATORS.intersection("".join(rare)) else "",
         )
     return dict(ledger.counts)
 
@@ -113,10 +113,8 @@ def _merge_rows(rows: pl.DataFrame, source: Path, ledger: Ledger) -> pl.DataFram
     Raises:
         DataError: an id is unusable, or has several texts; or there is no row.
     """
-    if rows.is_empty():
-        dropped = ", ".join(f"{key} {count}" for key, count in ledger.counts.items() if count) or "it is empty"
-        raise DataError(f"{source}: no row is left ({dropped}). Check the file and the columns that `table` names.")
-    unusable = rows.filter(~pl.col("movie_id").str.contains(ID_PATTERN))["movie_id"]
+    _check_some_are_left(rows, source, ledger)
+    unusable = rows.filter(~pl.col("movie_id").str.contains(schema.MOVIE_ID_PATTERN))["movie_id"]
     if unusable.len():
         raise DataError(
             f"{source}: {unusable.len()} ids are not made of letters, digits and _.:- alone, the first is "
@@ -133,6 +131,15 @@ def _merge_rows(rows: pl.DataFrame, source: Path, ledger: Ledger) -> pl.DataFram
     merged = by_id.agg(pl.col("genres").explode().unique().sort(), pl.col(others).first())
     ledger.counts["merged/same_movie"] = rows.height - merged.height
     return merged
+
+
+def _check_some_are_left(rows: pl.DataFrame, source: Path, ledger: Ledger) -> None:
+    if rows.is_empty():
+        dropped = ", ".join(f"{key} {count}" for key, count in ledger.counts.items() if count) or "it is empty"
+        raise DataError(
+            f"{source}: no row is left ({dropped}). Check the file, the columns that `table` names, and what "
+            "clean.prune leaves out."
+        )
 
 
 def _some(names: list[str]) -> str:

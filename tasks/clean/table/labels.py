@@ -11,7 +11,7 @@ from tasks.errors import DataError
 
 MAX_LABELS: Final = 200  # beyond, neither pictures nor decision rules say anything
 MAX_CHARACTERS: Final = 100  # of a label, which is in the names of metrics
-_SEPARATES: Final = ",=\n"  # labels in outputs and decision rules
+_SEPARATES: Final = ",="  # labels in outputs and decision rules
 _YES: Final = ("1", "1.0", "true")
 _NO: Final = ("0", "0.0", "false", "")
 

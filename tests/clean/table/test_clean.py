@@ -56,6 +56,16 @@ def test_fields_that_cannot_be_read_are_counted_as_in_listings(clean_frame):
     }
 
 
+def test_what_cannot_be_written_as_text_is_told_in_a_line(clean_frame):
+    with pytest.raises(SourceError, match=r"a column cannot be written as text \(.*\)\. Convert it\.$"):
+        clean_frame(FRAME.with_columns(mood=pl.lit(b"\xff")), "parquet", **MAPPING)
+
+
+def test_a_table_of_which_rules_leave_nothing_is_an_error(clean_frame):
+    with pytest.raises(DataError, match=r"no row is left \(rows_read 4, .*dropped/too_few_words 3.*what clean\.prune"):
+        clean_frame(FRAME, clean={"prune": {"min_words": 50}})
+
+
 def test_parquet_and_csv_give_the_same_movies(clean_frame):
     from_csv, _ = clean_frame(FRAME, "csv", **MAPPING)
     from_parquet, _ = clean_frame(FRAME, "parquet", **MAPPING)
