@@ -4,6 +4,8 @@ from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from tasks.schema import EXCLUDED_GENRES
+
 
 class PruneConfig(BaseModel):
     """Which whole movies to leave out because their descriptions teach little; nothing is left out by default."""
@@ -35,8 +37,5 @@ class CleanConfig(BaseModel):
         description="Rules to apply: 'original' repeats the earlier system exactly, 'default' mends its faults.",
     )
     disable: tuple[str, ...] = Field((), description="Names of rules to leave out, such as 'author_signature'.")
-    excluded_genres: tuple[str, ...] = Field(
-        ("Reality-TV", "News", "Adult", "Talk-Show", "Game-Show", "Short"),
-        description="Genres whose rows are dropped.",
-    )
+    excluded_genres: tuple[str, ...] = Field(EXCLUDED_GENRES, description="Genres whose rows are dropped.")
     prune: PruneConfig = Field(PruneConfig(), description="Movies to leave out for their descriptions.")

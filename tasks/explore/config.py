@@ -4,6 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.schema import DEFAULT_SEED
+
 Part = Literal["raw", "clean"]
 
 
@@ -17,7 +19,7 @@ class ExploreConfig(BaseModel):
     combinations: int = Field(25, ge=1, le=60, description="Genre combinations shown, the most frequent ones.")
     cloud_words: int = Field(24, ge=1, le=80, description="Words in the cloud of one genre.")
     cloud_movies: int = Field(50_000, ge=1, description="Movies whose words are counted, drawn at random if more.")
-    seed: int = Field(42069, description="Seed of the drawing and of the words' places.")  # schema.DEFAULT_SEED
+    seed: int = Field(DEFAULT_SEED, description="Seed of the drawing and of the words' places.")
 
     @property
     def parts(self) -> tuple[Part, ...]:

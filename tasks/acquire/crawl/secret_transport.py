@@ -1,12 +1,11 @@
 """Keys and headers that no log, message or file may show. Owns putting them on, below all that logs or raises."""
 
 from dataclasses import dataclass, field
-from typing import Final
 
 import httpx
 from pydantic import SecretStr
 
-MIN_CHARS: Final = 6  # a shorter secret is none, and its letters are part of every text
+from tasks.redaction import HIDDEN, MIN_CHARS
 
 
 @dataclass(frozen=True)
@@ -17,10 +16,10 @@ class Secrets:
     headers: dict[str, SecretStr] = field(default_factory=dict)
 
     def scrub(self, body: bytes) -> bytes:
-        """Return what a server said without them, in case it repeats what it was sent."""
+        """Return what a server said without them, from `MIN_CHARS` on, in case it repeats what it was sent."""
         for secret in (*self.params.values(), *self.headers.values()):
             value = secret.get_secret_value().encode()
-            body = body.replace(value, b"***") if len(value) >= MIN_CHARS else body
+            body = body.replace(value, HIDDEN.encode()) if len(value) >= MIN_CHARS else body
         return body
 
 
