@@ -48,6 +48,7 @@ def fetch_drive_files(paths: DataPaths, names: Sequence[DriveFile], config: Down
     Raises:
         ConfigError: there is no file of that name.
         DownloadError: Drive refuses, the transfer failed, the file is not the one on record, or was never published.
+        SourceError: the record of downloads is damaged.
     """
     lock = Lock(paths.download_lock)
     remove_unfinished(paths.download)

@@ -32,7 +32,7 @@ def fetch_archive(paths: DataPaths, downloader: Downloader) -> Fetched:
 
     Raises:
         DownloadError: Kaggle refuses, the transfer failed, or the file is not the one on record.
-        SourceError: it is no archive of listings.
+        SourceError: it is no archive of listings, or the record of downloads is damaged.
     """
     entry = find_entry(ENTRY, "kaggle")
     target = paths.download / entry.file

@@ -118,6 +118,7 @@ def obtain(
 
     Raises:
         DownloadError: what is there, or what comes, is not the file on record.
+        SourceError: the record is damaged, or `check` says so.
     """
     expected = lock.expected(entry)
     if target.is_file():

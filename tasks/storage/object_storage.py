@@ -69,7 +69,12 @@ class Bucket:
         return _found(head["ContentLength"], head["ETag"])
 
     def fetch(self, name: str, target: Path) -> Found:
-        """Write an object to a file, which appears whole or not at all; errors as those of `find`."""
+        """Write an object to a file, which appears whole or not at all.
+
+        Raises:
+            DataError: the object is not there, or the file cannot be written.
+            StorageError, ConfigError: as `files`.
+        """
         with _mistakes_told(self.address + name), unfinished_file(target) as path:
             answer = _client().get_object(Bucket=self.bucket, Key=self.prefix + name)
             found = _found(answer["ContentLength"], answer["ETag"])
@@ -83,7 +88,7 @@ class Bucket:
 
     @contextlib.contextmanager
     def reading(self, name: str) -> Iterator[Path]:
-        """See `Place.reading`: a copy among the temporary files. Errors as those of `find`."""
+        """See `Place.reading`: a copy among the temporary files. Errors as those of `fetch`."""
         with self._copies() as folder:
             self.fetch(name, folder / name)
             yield folder / name

@@ -19,7 +19,7 @@ NEGATIVE: Final = ("truncated", "no_plot", "not_found", "bad_payload")  # settle
 
 MAX_CHARS: Final = 30_000  # more than any plot; four times as many bytes still fit a CSV field
 MAX_DETAIL_CHARS: Final = 200
-# Controls but for tab and line feed, and surrogates, which have no UTF-8.
+# Controls but for tab, line feed and next line, and surrogates, which have no UTF-8.
 _UNFIT: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 
 

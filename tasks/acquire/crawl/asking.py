@@ -1,7 +1,7 @@
 """Asking one source about many ids, by several workers. Owns batches, their splitting, and when to stop.
 
-An answer is in the journal before the next question of its worker. What ends the use of a source ends only that: ids
-that were not answered stay due.
+The answers of a batch, whole or split, are in the journal before its worker takes the next one. What ends the use of a
+source ends only that: ids that were not answered stay due.
 """
 
 import asyncio

@@ -90,7 +90,7 @@ class ApiClient:
 
         Raises:
             GaveUpError: all retries failed.
-            GarbledError: two answers in a row made no sense.
+            GarbledError: two answers made no sense, or one and no retry was left.
             RejectedError: the source refuses this question.
             StopError: the source must be left alone for longer than we wait.
             BlockedError: the source does not want us.
