@@ -104,13 +104,13 @@ def _attribute_one(network: Any, encoding: Encoding, columns: list[int], steps: 
     contributions = np.zeros((ids.shape[1], len(columns)))
     open_columns = np.arange(len(columns))
     for n_steps in steps:
+        if not open_columns.size:
+            break
         contributions[:, open_columns] = _integrate(
             network, (ids, baseline, mask), [columns[place] for place in open_columns], n_steps
         )
         differences = np.abs(contributions.sum(axis=0) - (value - base))
         open_columns = np.flatnonzero(differences > TOLERANCE)
-        if not open_columns.size:
-            break
     return Attributed(offsets, contributions, base, value)
 
 

@@ -109,3 +109,10 @@ def test_an_ensemble_of_all_kinds_adds_up(model, frozen, movies):
     for row, explanation in enumerate(explanations):
         np.testing.assert_allclose(explanation.value, logits[row], atol=1e-3)
         np.testing.assert_allclose(explanation.rest, 0, atol=2 * TOLERANCE)
+
+
+def test_a_movie_without_a_genre_has_nothing_to_explain(model, frozen, movies):
+    words = GenreModel(spec.ModelSpec(name="w", classifier=LogisticRegression(C=10)), GENRES).fit(movies, seed=1)
+    for each in (words, frozen, model, EnsembleModel("e", {"t": model, "f": frozen, "w": words}, (0.5, 0.2, 0.3))):
+        _, (first, second) = explain(each, movies.head(2), [(), (1,)])
+        assert (first.value.shape, first.contributions.shape[1], second.value.shape) == ((0,), 0, (1,))
