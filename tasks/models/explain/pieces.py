@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tasks.models.inputs import read_fields, read_template
 from tasks.models.own_fields import read_own
+from tasks.models.representation.terms import lines_of
 from tasks.models.representations import FieldName
 from tasks.models.spec import InputSpec
 
@@ -112,7 +113,7 @@ def _words(source: str, text: str) -> list[Piece]:
 
 
 def _fields(lines: str, runtime: str) -> list[Piece]:
-    pieces = [Piece(field, value) for field, _, value in (line.partition("=") for line in lines.splitlines())]
+    pieces = [Piece(field, value) for field, _, value in (line.partition("=") for line in lines_of(lines))]
     pieces += [Piece("runtime", f"{runtime} min")] if runtime else []
     names: Sequence[str] = FIELDS
     return sorted(pieces, key=lambda piece: names.index(piece.source))

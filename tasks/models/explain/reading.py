@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tasks.language import annotator
 from tasks.models.explain.pieces import AS_IS, SEVERAL, TEXTS, Piece
 from tasks.models.inputs import read_documents, read_fields, read_template
+from tasks.models.representation.terms import lines_of
 from tasks.models.representations import SideFields
 from tasks.models.spec import InputSpec
 from tasks.models.template import PLACEHOLDERS, fill_template, placeholders
@@ -75,7 +76,7 @@ def trace_fields(
     for lines, of_movie in zip(read_fields(movies, representation.fields), pieces, strict=True):
         number_of = {(piece.source, piece.text): number for number, piece in enumerate(of_movie)}
         only = {piece.source: number for number, piece in enumerate(of_movie)}  # there is but one year and one runtime
-        traced.append([(line, _piece_of_line(line, number_of, only)) for line in lines.splitlines()])
+        traced.append([(line, _piece_of_line(line, number_of, only)) for line in lines_of(lines)])
     return traced
 
 

@@ -149,7 +149,12 @@ def terms_of(document: str, spec: TermSpec) -> Iterator[str]:
         case CharacterNgrams():
             return _character_ngrams(document, spec.min_n, spec.max_n)
         case SideFields():
-            return iter(document.splitlines())
+            return iter(lines_of(document))
+
+
+def lines_of(fields: str) -> list[str]:
+    r"""Return the side fields of a movie. Only "\n" parts them: `str.splitlines` would also part values at "\x1c"."""
+    return fields.split("\n") if fields else []
 
 
 def _word_ngrams(document: str, max_n: int) -> Iterator[str]:

@@ -45,3 +45,10 @@ def test_only_what_is_gone_is_cut_out():
     assert [piece.text for piece in pieces] == ["No", "It's", "a", "dog's", "life", "."]
     (row,) = rows_with(texts, pieces, np.array([[True, True, False, False, True, True]]))
     assert (row["movie_name"], row["description"]) == ("No", "It's      life.")
+
+
+def test_what_only_some_take_for_a_line_break_is_part_of_a_value(listed, fit, explain_all):
+    movie = listed[[5]].with_columns(stars=pl.lit(["Ann\x1cOther"]))
+    (pieces,), (explanation,) = explain_all(fit("words-and-fields"), movie)
+    assert Piece("star", "Ann\x1cOther") in pieces
+    np.testing.assert_allclose(explanation.rest, 0, atol=1e-9)
