@@ -95,7 +95,7 @@ class TwoClassProblem:
         """
         ratio = self.imbalance.smote_ratio
         positives = int(self.y.sum())
-        if ratio is None or positives >= ratio * (len(self.y) - positives):
+        if ratio is None or ratio * (len(self.y) - positives) - positives < 1:  # SMOTE refuses to make none
             return self
         if positives < 2:
             logger.warning("%s: one train movie has it; no synthetic movies go between it and another", self.genre)

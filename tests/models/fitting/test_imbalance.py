@@ -59,6 +59,12 @@ def test_genre_that_has_the_ratio_already_is_left_alone(marked):
     assert problem.resampled() is problem
 
 
+@pytest.mark.parametrize("positives", range(2, 8))
+def test_less_than_one_synthetic_movie_is_none(marked, positives):
+    training = replace(marked, X=marked.X[:19], Y=np.arange(19)[:, None] < positives, genres=("A",))
+    assert problems(training)[0].resampled().y.sum() == max(positives, (19 - positives) // 2)
+
+
 def test_only_the_asked_genres_are_treated(marked):
     asked = replace(marked, imbalance=Imbalance(smote_ratio=1, balanced=True, genres=("B",)))
     treated, untreated = problems(asked)[1], problems(asked)[0]
