@@ -60,6 +60,8 @@ def choose_models(
     if strangers := sorted(set(params) - {model.name for model in chosen}):
         raise ConfigError(f"model_params names {', '.join(strangers)}, which is not among the chosen models")
     changed = {model.name: with_params(model, params.get(model.name, {})) for model in chosen}
+    if twice := _repeated([model.name for model in changed.values()]):
+        raise ConfigError(f"with model_params two chosen models are called {', '.join(twice)}; leave one of them out")
     return tuple(
         model.model_copy(update={"members": tuple(changed[name].name for name in model.members)})
         if isinstance(model, EnsembleSpec)
@@ -84,14 +86,17 @@ def _is_wanted(name: str, patterns: Sequence[str]) -> bool:
 
 
 def _check_names(models: Sequence[AnyModel]) -> None:
-    names = [model.name for model in models]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := _repeated([model.name for model in models]):
         raise ConfigError(f"the name {', '.join(twice)} is taken; give the model another one")
     single = {model.name for model in models if not isinstance(model, EnsembleSpec)}
     for model in models:
         if isinstance(model, EnsembleSpec) and not single.issuperset(model.members):
             strangers = ", ".join(sorted(set(model.members) - single))
             raise ConfigError(f"the ensemble {model.name} has no single model named {strangers} to be made of")
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    return sorted({name for name in names if names.count(name) > 1})
 
 
 def with_params(model: AnyModel, params: Mapping[str, Any]) -> AnyModel:

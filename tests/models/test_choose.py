@@ -76,6 +76,13 @@ def test_treating_imbalance_shows_in_the_name():
     assert model.imbalance.smote_ratio == 0.75
 
 
+def test_a_model_that_a_treatment_gives_the_name_of_another_one_is_refused():
+    params = {"logreg-fields": {"balanced": True}}
+    with pytest.raises(ConfigError, match="two chosen models are called logreg-fields-balanced; leave one"):
+        choose_models(["logreg-fields*"], params)
+    assert [model.name for model in choose_models(["logreg-fields"], params)] == ["logreg-fields-balanced"]
+
+
 def test_own_models_stand_beside_those_of_the_registry():
     own = ModelSpec(name="mine", classifier=LogisticRegression(C=3))
     both = EnsembleSpec(name="both", members=("mine", "nb-counts"))
