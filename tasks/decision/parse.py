@@ -25,7 +25,8 @@ def parse_rule(text: str, stored: Mapping[str, Rule], genres: Sequence[str]) -> 
     - `fallback=none` beside any of these that have thresholds: what a movie gets none of whose scores reaches its
       threshold; `highest-score`, `none` or the name of a genre.
 
-    Thresholds are in [0, 1]. Spaces around names and numbers and the case of genres make no difference.
+    Thresholds are in [0, 1]. Spaces around names and numbers make no difference, nor does the case of genres, unless
+    two of them differ in nothing else.
 
     Args:
         text: as above.
@@ -55,13 +56,14 @@ def parse_rule(text: str, stored: Mapping[str, Rule], genres: Sequence[str]) -> 
 
 def _read_settings(items: Sequence[str], genres: Sequence[str]) -> dict[str, str]:
     """Return the values by `threshold`, `top`, `fallback` or genre, each given once."""
-    names = {name.casefold(): name for name in ("threshold", "top", "fallback", *genres)}
+    known = ("threshold", "top", "fallback", *genres)
+    names = {name.casefold(): name for name in known} | {name: name for name in known}
     settings: dict[str, str] = {}
     for item in items:
         key, equals, value = (part.strip() for part in item.partition("="))
         if not equals:
             raise ConfigError(f"rule: {item!r} is not NAME=VALUE; give {_forms(genres)}")
-        name = names.get(key.casefold())
+        name = names.get(key, names.get(key.casefold()))
         if name is None:
             raise ConfigError(
                 f"rule: {_no_genre(key, genres)}; besides genres, threshold, top and fallback have values"
@@ -112,10 +114,12 @@ def _read_count(text: str, n_genres: int) -> int:
 
 def _read_fallback(text: str, genres: Sequence[str]) -> Fallback:
     fallbacks: dict[str, Fallback] = {genre.casefold(): column for column, genre in enumerate(genres)}
+    fallbacks |= {genre: column for column, genre in enumerate(genres)}
     fallbacks |= {"highest-score": "highest-score", "none": "none"}
-    if text.casefold() not in fallbacks:
+    fallback = fallbacks.get(text, fallbacks.get(text.casefold()))
+    if fallback is None:
         raise ConfigError(f"rule: fallback must be highest-score, none or a genre; {_no_genre(text, genres)}")
-    return fallbacks[text.casefold()]
+    return fallback
 
 
 def _no_genre(name: str, genres: Sequence[str]) -> str:

@@ -43,6 +43,14 @@ def test_each_form_is_understood(text: str, expected: Rule) -> None:
     assert parse_rule(text, STORED, GENRES) == expected
 
 
+def test_genres_that_differ_in_case_alone_are_told_apart() -> None:
+    genres = ("Go", "go", "Top")
+    assert parse_rule("Go=0.9,go=0.8", STORED, genres) == PerGenreThresholds((0.9, 0.8, 0.3))
+    assert parse_rule("threshold=0.5,fallback=Go", STORED, genres) == GlobalThreshold(0.5, 0)
+    assert parse_rule("top=2", STORED, genres) == TopGenres(2)
+    assert parse_rule("Top=0.7", STORED, genres) == PerGenreThresholds((0.1, 0.2, 0.7))
+
+
 @pytest.mark.parametrize(
     ("text", "complaint"),
     [
