@@ -55,12 +55,14 @@ def outline_tree(paths: DataPaths, model_folder: Path, levels: int = LEVELS) -> 
 
     Raises:
         ModelError: the model is missing or damaged.
+        DataError: its train stage left no record, or the splits do not belong to the clean table.
     """
     model_file = model_folder / MODEL_FOLDER / MODEL_FILE
-    if not model_file.is_file():
-        raise ModelError(f"{model_file} is not there; train the model again")
-    stored = json.loads(model_file.read_text(encoding="utf-8"))
-    if stored.get("classifier", {}).get("kind") != "decision-tree":
+    try:
+        kind = json.loads(model_file.read_text(encoding="utf-8")).get("classifier", {}).get("kind")
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(f"{model_file} is missing or damaged ({error!r}); train the model again") from error
+    if kind != "decision-tree":
         return None
     files = sorted(path for path in (model_folder / MODEL_FOLDER).rglob("*") if path.is_file())
     train_on = recorded_config(model_folder, "train")["train_on"]

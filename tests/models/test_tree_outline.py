@@ -51,8 +51,14 @@ def test_deep_enough_the_leaves_are_what_the_model_scores(prepared, folder, movi
 def test_other_models_have_no_outline(prepared) -> None:
     bayes = spec.ModelSpec(name="bayes", classifier=classifiers.NaiveBayes())
     assert outline_tree(prepared, train_in(prepared.root, bayes, TrainChoices(seed=1)).folder) is None
-    with pytest.raises(ModelError, match=r"model\.json is not there"):
-        outline_tree(prepared, prepared.models / "nothing")
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", '{"classifier": '])
+def test_a_missing_or_damaged_model_is_told(prepared, folder, content) -> None:
+    file = folder / "model" / "model.json"
+    file.unlink() if content is None else file.write_text(content, encoding="utf-8")
+    with pytest.raises(ModelError, match=r"model\.json is missing or damaged"):
+        outline_tree(prepared, folder)
 
 
 def test_a_tree_that_asks_nothing_is_one_leaf(prepared) -> None:
