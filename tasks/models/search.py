@@ -8,7 +8,9 @@ uninterrupted one would have found. One trial runs at a time.
 import json
 import logging
 import shutil
+import sqlite3
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +20,7 @@ import optuna
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, DataError
 from tasks.models.choose import with_params
 from tasks.models.search_space import OneOf, Range, Real, Whole, current_values
 from tasks.models.spec import ModelSpec
@@ -142,7 +144,10 @@ def open_search(
 
     Raises:
         ConfigError: the search in the file was on other terms.
+        DataError: the file is damaged.
     """
+    if file.exists():
+        _check_file(file)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     file.parent.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
@@ -167,6 +172,16 @@ def open_search(
     if search.n_ended or interrupted:
         logger.info("%s: %s trials found, %s interrupted", file, search.n_ended, interrupted)
     return search
+
+
+def _check_file(file: Path) -> None:
+    try:
+        with closing(sqlite3.connect(file)) as database:
+            (said,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    except sqlite3.DatabaseError as error:
+        said = str(error)
+    if said != "ok":
+        raise DataError(f"the search in {file} cannot be read ({said}); remove the file to begin anew")
 
 
 def _suggest(trial: optuna.Trial, name: str, range_: Range) -> Any:

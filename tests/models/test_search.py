@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, DataError
 from tasks.models import classifiers, spec
 from tasks.models.features import build_features
 from tasks.models.search import open_search
@@ -94,6 +94,15 @@ def test_other_terms_are_refused(tmp_path, change, said):
     begin(tmp_path)
     with pytest.raises(ConfigError, match=rf"other terms \({said}\); search on the same, or remove"):
         begin(tmp_path, **change)
+
+
+@pytest.mark.parametrize("damage", [lambda _: b"no search" * 200, lambda whole: whole[: len(whole) // 2]])
+def test_a_damaged_file_is_told(tmp_path, damage):
+    try_some(begin(tmp_path), tmp_path, 1)
+    file = tmp_path / "search" / "study.sqlite"
+    file.write_bytes(damage(file.read_bytes()))
+    with pytest.raises(DataError, match=r"study\.sqlite cannot be read \(.+\); remove the file to begin anew"):
+        begin(tmp_path)
 
 
 def test_only_the_best_trials_own_features_stay(tmp_path):
