@@ -64,7 +64,7 @@ def train_model(
 
     Raises:
         ModelError: the classifier cannot be fitted, or its scores are not finite.
-        ConfigError: a chosen genre does not exist.
+        ConfigError: a chosen genre, or one whose imbalance is to be treated, does not exist.
     """
     stage = Stage(
         name="train",
@@ -120,6 +120,7 @@ def fit_on_features(
     X = side_by_side([read_matrix(result.folder) for result in features])
     train = train_rows(movies, choices.train_on)
     genres = chosen_genres(read_genres(paths), choices)
+    _require_known(model.imbalance.genres, read_genres(paths))
     Y = truth_matrix(movies.get_column("genres").to_list(), genres, ignored=read_genres(paths))[train]
     fitted = GenreModel(model, genres)
     fitted.learn_own_fields(movies)
@@ -151,13 +152,16 @@ def chosen_genres(all_genres: Sequence[str], choices: TrainChoices) -> tuple[str
     Raises:
         ConfigError: one does not exist, or none is left.
     """
-    named = {*choices.genres, *choices.without_genres}
-    if strangers := sorted(named.difference(all_genres)):
-        raise ConfigError(f"no movie has the genre {', '.join(strangers)}; there are: {', '.join(all_genres)}")
+    _require_known((*choices.genres, *choices.without_genres), all_genres)
     wanted = set(choices.genres or all_genres).difference(choices.without_genres)
     if not wanted:
         raise ConfigError("no genre is left to tell; change --genres or --without-genres")
     return tuple(genre for genre in all_genres if genre in wanted)
+
+
+def _require_known(named: Sequence[str], all_genres: Sequence[str]) -> None:
+    if strangers := sorted(set(named).difference(all_genres)):
+        raise ConfigError(f"no movie has the genre {', '.join(strangers)}; there are: {', '.join(all_genres)}")
 
 
 def save_scores(fitted: FittedModel, rows: NDArray[np.bool_], path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.errors import DataError, ModelError
+from tasks.errors import ConfigError, DataError, ModelError
 from tasks.models import classifiers, genre_model, spec
 from tasks.models.features import build_features, read_movies, train_rows
 from tasks.models.genre_model import GenreModel
@@ -80,6 +80,14 @@ def test_genre_absent_from_train_is_named(prepared, caplog):
     result = fit(prepared)
     assert result.counts["constant_genres"] == ["Zombie"]
     assert "every or no train movie is Zombie" in caplog.text
+
+
+def test_a_treatment_of_a_genre_that_no_movie_has_is_refused(prepared):
+    treated = classifiers.Imbalance(balanced=True, genres=("Westen",))
+    with pytest.raises(ConfigError, match="no movie has the genre Westen; there are: Drama"):
+        fit(prepared, MODEL.model_copy(update={"imbalance": treated}))
+    known = treated.model_copy(update={"genres": ("Western",)})
+    assert fit(prepared, MODEL.model_copy(update={"imbalance": known}), genres=("Drama", "Horror")).counts
 
 
 def test_splits_of_other_movies_are_refused(prepared):
