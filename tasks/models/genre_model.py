@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Final, Self
+from zipfile import BadZipFile
 
 import numpy as np
 import polars as pl
@@ -123,7 +124,7 @@ class GenreModel:
                 for number, representation in enumerate(stored.representations)
             ]
             model.scorer = load_scorer(stored.classifier, folder)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             raise ModelError(f"the model in {folder} is incomplete or damaged ({error}); train it again") from error
         return model
 
