@@ -30,9 +30,9 @@ def read_pieces(source: Path, own_fields: tuple[str, ...] = ()) -> Iterator[pl.D
     """Yield the rows of a CSV or parquet file in pieces, with those of its columns that a model may read.
 
     A CSV is in UTF-8, with or without a BOM, has a header and may have line breaks in quotes; all its columns are
-    texts, and blank lines do not count. Columns of a parquet file become texts as well, null an empty one in the
-    required columns; several directors, stars or own fields may be lists of texts. Of a file without rows there is no
-    piece.
+    texts, none of more than 131,072 characters, and blank lines do not count. Columns of a parquet file become texts as
+    well, null an empty one in the required columns; several directors, stars or own fields may be lists of texts. Of a
+    file without rows there is no piece.
 
     Args:
         source: a name in `.parquet` is of a parquet file, any other of a CSV.
@@ -52,7 +52,7 @@ def read_pieces(source: Path, own_fields: tuple[str, ...] = ()) -> Iterator[pl.D
 
 
 def read_first_rows(source: Path, n_rows: int, own_fields: tuple[str, ...] = ()) -> pl.DataFrame:
-    """Return the first rows of a file as `read_pieces` reads them, at least one column and possibly no row.
+    """Return the first rows of a file as `read_pieces` reads them; of a file without rows, the required columns.
 
     Raises:
         DataError: as `read_pieces`, as far as the file was read.
@@ -86,7 +86,8 @@ def _csv_pieces(source: Path, wanted: tuple[str, ...]) -> Iterator[pl.DataFrame]
                     piece, n_characters = [], 0
         except (UnicodeDecodeError, csv.Error) as error:
             raise DataError(
-                f"{source}, line {rows.line_num} or soon after: not a CSV in UTF-8 ({error}); save it as one"
+                f"{source}, line {rows.line_num} or soon after: not a CSV in UTF-8 ({error}); save it as one, or as a "
+                "parquet file"
             ) from error
     if piece:
         yield _frame(piece, column_of)

@@ -75,6 +75,7 @@ def test_columns_of_parquet_become_texts(tmp_path):
         (b"movie_id,description\na,\xff\n", "not a CSV in UTF-8"),
         (b"\xff\xfem\x00", "line 0 or soon after: not a CSV in UTF-8"),
         ('movie_id,description\na,"never closed\n', "line 2 or soon after: not a CSV in UTF-8"),
+        (f"movie_id,description\na,{'x' * 200_000}\n", "field limit.*; save it as one, or as a parquet file"),
         ('movie_id,description\na,b\na,"b"c\n', "line 3 or soon after: not a CSV in UTF-8"),
     ],
 )
