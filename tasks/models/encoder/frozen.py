@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -12,10 +12,8 @@ from scipy import sparse
 from tasks.models.encoder import store
 from tasks.models.encoder.network import check_length, choose_device, compute_rows, mean_pool
 from tasks.models.encoder.tokens import tokenise
+from tasks.models.representation.kinds import REPRESENTATION_FILE
 from tasks.models.representations import FrozenEncoder
-
-SPEC_FILE: Final = "representation.json"
-FILES: Final = (SPEC_FILE, *store.FILES)
 
 
 class FrozenVectors:
@@ -66,13 +64,13 @@ class FrozenVectors:
         return sparse.csr_array(vectors)
 
     def save(self, folder: Path) -> None:
-        """Write the files named in `FILES` into a folder that exists."""
-        (folder / SPEC_FILE).write_text(self.spec.model_dump_json() + "\n", encoding="utf-8")
+        """Write the files that `representation.kinds.vector_files` names into a folder that exists."""
+        (folder / REPRESENTATION_FILE).write_text(self.spec.model_dump_json() + "\n", encoding="utf-8")
         store.save_encoder(self.network, self.tokenizer, folder)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote."""
-        loaded = cls(FrozenEncoder.model_validate_json((folder / SPEC_FILE).read_text(encoding="utf-8")))
+        loaded = cls(FrozenEncoder.model_validate_json((folder / REPRESENTATION_FILE).read_text(encoding="utf-8")))
         loaded.network, loaded.tokenizer = store.load_network(folder), store.load_tokenizer(folder)
         return loaded

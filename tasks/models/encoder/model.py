@@ -105,6 +105,3 @@ class TransformerModel:
         model = cls(spec, stored.genres, network, store.load_tokenizer(folder))
         model.quantised_file = folder / QUANTISED_FILE
         return model
-
-
-MODEL_FILES: Final = (MODEL_FILE, *store.FILES, HEAD_FILE, QUANTISED_FILE)
