@@ -100,7 +100,11 @@ def _repeated(names: Sequence[str]) -> list[str]:
 
 
 def with_params(model: AnyModel, params: Mapping[str, Any]) -> AnyModel:
-    """Return a model with some values replaced, wherever in it they are; every representation that has it gets it."""
+    """Return a model with some values replaced, wherever in it they are; every representation that has it gets it.
+
+    Raises:
+        ConfigError: the model has no such parameter, or is an ensemble, or a value is none that the parameter takes.
+    """
     if isinstance(model, EnsembleSpec):
         if params:
             raise ConfigError(f"{model.name} is an ensemble and has no parameters; replace those of its members")

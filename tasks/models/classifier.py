@@ -45,13 +45,15 @@ class GenreClassifier:
         `genres` is an empty text where the rule decides none.
 
         Args:
-            movies: column `description`, and optionally `movie_name`; null counts as empty. Other columns are ignored.
+            movies: column `description`, and optionally `movie_name` and what `tasks.models.inputs.read_fields` takes;
+                null counts as empty. Other columns are ignored.
             rule: the name of a stored rule, or a rule of one's own as `tasks.decision.parse.parse_rule` reads it, such
                 as `threshold=0.3`, `top=2` or `Drama=0.6,Horror=0.3`; None is the stored rule that was chosen.
 
         Raises:
             ConfigError: there is no such rule.
             DataError: there is no column `description`.
+            ModelError: the network in eight bits is asked for, and missing or damaged.
         """
         chosen = parse_rule(rule or self.rule, self.rules, self.genres)
         pieces = [

@@ -61,10 +61,10 @@ def train_transformer(paths: DataPaths, model: TransformerSpec, choices: TrainCh
             the other: threads of one training wait for each other in every layer.
 
     Raises:
-        ModelError: the encoder cannot be had or reads fewer tokens than it should, the loss is not finite, or memory
-            does not suffice.
+        ModelError: the encoder cannot be had or reads fewer tokens than it should, no movie is in validation, the loss
+            is not finite, or memory does not suffice.
         ConfigError: a chosen genre does not exist.
-        DataError: no movie is in validation.
+        DataError: no movie is in train, or the splits do not belong to the clean table.
     """
     stage = Stage(
         name="train",
@@ -102,7 +102,10 @@ def _build(
     part = movies.get_column("part").cast(pl.String)
     train, validation = train_rows(movies, choices.train_on), (part == "validation").to_numpy()
     if not validation.any():
-        raise ModelError("fine-tuning chooses its best epoch on validation, and no movie is in it")
+        raise ModelError(
+            "fine-tuning chooses its best epoch on validation, and no movie is in it; run flows/prepare.py with a "
+            "larger share for it"
+        )
     texts = np.array(read_template(movies, model.input, model.template), dtype=object)
     parts = (
         LabelledTokens(tokenise(texts[train].tolist(), tokenizer, model.max_tokens), Y[train]),

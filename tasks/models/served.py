@@ -36,14 +36,14 @@ class ServedClassifier:
         Args:
             model_input: column `description`, optionally the others of `TEXTS` and `FIELDS` and the model's own fields;
                 further columns are ignored. Values are texts, and null counts as empty; `FIELDS` may be whole numbers,
-                own fields any.
+                own fields any finite ones.
             params: `rule`, a stored decision rule's name or a rule such as `threshold=0.3`, `top=2` or `Drama=0.6`, see
                 `tasks.decision.parse.parse_rule`; empty or absent is the chosen one. `precision`, float32 or int8, see
                 `tasks.models.precision`; empty or absent is float32.
 
         Raises:
-            MlflowException: INVALID_PARAMETER_VALUE; a value is neither text nor null, there is no column
-                `description`, or no such rule or precision.
+            MlflowException: INVALID_PARAMETER_VALUE; a value is none of these, there is no column `description`, or no
+                such rule or precision.
         """
         given = params or {}
         try:

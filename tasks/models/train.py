@@ -65,6 +65,7 @@ def train_model(
     Raises:
         ModelError: the classifier cannot be fitted, or its scores are not finite.
         ConfigError: a chosen genre, or one whose imbalance is to be treated, does not exist.
+        DataError: no movie is in `train_on`, or the splits do not belong to the clean table.
     """
     stage = Stage(
         name="train",

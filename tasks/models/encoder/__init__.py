@@ -1,1 +1,4 @@
-"""Transformer encoders: loading, tokenising, fine-tuning, scoring. Only here torch is imported."""
+"""Transformer encoders: loading, tokenising, fine-tuning, scoring.
+
+Only here and in `tasks.models.explain.gradients` torch is imported.
+"""

@@ -13,7 +13,7 @@ from tasks.errors import DataError, ModelError
 from tasks.hashes import hash_files
 from tasks.models.classifier import RULES_FILE, GenreClassifier
 from tasks.models.explain.importance import measure_importance
-from tasks.models.explain.table import explain_decided
+from tasks.models.explain.table import REST, explain_decided
 from tasks.models.features import read_movies
 from tasks.models.genre_model import MODEL_FILE
 from tasks.models.train import MODEL_FOLDER
@@ -53,7 +53,7 @@ def explain_movies(
         classifier = GenreClassifier.load(model_folder)
         table = explain_decided(classifier, _movies_named(paths, ids), seed=seed)
         table.write_parquet(folder / EXPLANATIONS_FILE, compression="zstd")
-        rest = table.filter(pl.col("source") == "rest").get_column("contribution").abs()
+        rest = table.filter(pl.col("source") == REST).get_column("contribution").abs()
         explained = table.get_column("movie_id").n_unique()
         return {"movies": explained, "nothing_decided": len(ids) - explained, "largest_rest": rest.max()}
 
