@@ -90,7 +90,7 @@ PREDICTIONS: Final = pl.Schema(
     {
         "movie_id": pl.String(),
         "true_genres": pl.List(pl.String()),  # sorted
-        "predicted_genres": pl.List(pl.String()),  # by the chosen decision rule, in genre order, never empty
+        "predicted_genres": pl.List(pl.String()),  # by the chosen decision rule, in genre order
         "jaccard": pl.Float64(),  # null for a movie without a true genre
     }
 )

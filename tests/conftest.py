@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import numpy as np
 import polars as pl
 import pytest
@@ -15,6 +16,10 @@ import pytest
 from tasks.paths import DataPaths, data_paths
 from tasks.settings import PROJECT_ROOT, settings
 from tasks.storage import object_storage
+
+# A busy machine is slow, which is no failure.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 REAL_LISTINGS = Path(
     os.environ.get("GENREFLOW_REAL_LISTINGS", PROJECT_ROOT.parent / "shared" / "data" / "imdb-by-genre" / "raw")

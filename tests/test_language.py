@@ -42,7 +42,6 @@ def test_awkward_input_is_normalised(awkward: tuple[str, str]) -> None:
     assert normalise_text(text) == normalised
 
 
-@settings(deadline=None)  # the first example loads the language data
 @given(ANY_TEXT)
 def test_normalised_text_is_clean_and_stays_as_it_is(text: str) -> None:
     normalised = normalise_text(text)
@@ -59,13 +58,11 @@ def test_docstring_example_holds() -> None:
     assert result.failed == 0
 
 
-@settings(deadline=None)  # the first example loads the language data
 @given(st.lists(ANY_TEXT, max_size=3))
 def test_tokens_give_the_normalised_text_back(texts: list[str]) -> None:
     assert [rejoin(tokens) for tokens in annotator().tokens(texts)] == [normalise_text(text) for text in texts]
 
 
-@settings(deadline=None)  # the first example loads the language data
 @given(ANY_TEXT)
 def test_tokens_are_never_empty_nor_contain_spaces(text: str) -> None:
     (sentences,) = annotator().sentences([text])
@@ -98,7 +95,7 @@ def test_tokens_and_sentences_are_those_of_spacy_on_real_descriptions(real_listi
     assert our_sentences(texts) == spacy_sentences(texts)
 
 
-@settings(max_examples=500, deadline=None)  # the first example loads the language data
+@settings(max_examples=500)  # the first example loads the language data
 @given(st.from_regex(r"[A-Za-z]{1,12}[.,]?", fullmatch=True))
 def test_words_that_need_no_rules_are_split_as_spacy_splits_them(word: str) -> None:
     assert annotator()._split_chunk(word) == [token.text for token in spacy_tokenizer()(word)]

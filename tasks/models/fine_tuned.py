@@ -42,6 +42,7 @@ HISTORY_FILE: Final = "history.csv"
 HISTORY_COLUMNS: Final = ("step", "epoch", "train_loss", "validation_loss", "validation_jaccard", "learning_rate")
 CODE: Final = (
     ROOM / "encoder",
+    ROOM.parent / "decision",  # it tells which checkpoint is best
     *(ROOM / f"{name}.py" for name in ("fine_tuned", "fine_tuning", "inputs", "losses", "template")),
 )
 TRANSFORMER_FILES: Final = (MODEL_FILE, *FILES, "head.safetensors", "network-int8.onnx")

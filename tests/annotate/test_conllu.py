@@ -90,7 +90,7 @@ def test_an_awkward_text_makes_a_valid_file_and_comes_back_normalised(
 
 
 # Each example writes the file anew; the first one loads the language data.
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(texts=st.lists(st.text(st.characters(exclude_categories=()), max_size=60), max_size=4))
 def test_any_text_makes_a_valid_file_and_comes_back(texts: list[str], tmp_path: Path, validate: Validate) -> None:
     content = annotate(texts)

@@ -163,7 +163,7 @@ FRAGMENT = st.sampled_from(
 FIELD = st.lists(FRAGMENT, max_size=4).map("".join)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(rows=st.lists(st.tuples(st.sampled_from(["tt1", "tt2", "tt3", ""]), FIELD, FIELD, FIELD), max_size=20))
 def test_whatever_comes_in_what_goes_out_is_clean(
     tmp_path_factory: pytest.TempPathFactory,

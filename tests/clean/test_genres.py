@@ -1,5 +1,5 @@
 import polars as pl
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.clean.genres import GenreCoder
@@ -21,7 +21,6 @@ def test_no_genre_is_an_empty_list() -> None:
     assert united([" , ,", ""]) == []
 
 
-@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(0, 200).map("g{:03d}".format), max_size=80), min_size=1, max_size=5))
 def test_any_number_of_genres(rows: list[list[str]]) -> None:
     assert united([", ".join(names) for names in rows]) == sorted({name for names in rows for name in names})

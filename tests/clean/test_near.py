@@ -107,7 +107,7 @@ def test_groups_are_counted() -> None:
     assert count_groups(movies.head(2)) == {"groups": 0, "movies": 0, "largest": 0}
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32), step=st.sampled_from([1, 3, 10_000]))
 def test_groups_are_those_of_all_pairs(seed: int, step: int) -> None:
     chance = random.Random(seed)

@@ -125,7 +125,7 @@ GENRE = st.sampled_from(
 ROW = st.tuples(st.sampled_from(["None", "", *(f"tt{number}" for number in range(8, 14))]), NAME, GENRE, DESCRIPTION)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     files=st.lists(st.lists(ROW, max_size=25), min_size=1, max_size=3),
     crawl=st.none() | st.lists(st.tuples(st.sampled_from(["tt8", "tt9", "tt99"]), DESCRIPTION), max_size=3),

@@ -43,7 +43,7 @@ def cuts(scores: NDArray[np.float32]) -> list[float]:
     seed=st.integers(0, 1000),
     levels=st.sampled_from([0, 1, 4]),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_global_threshold_is_better(n_movies: int, n_genres: int, seed: int, levels: int) -> None:
     scores, truth = draw(n_movies, n_genres, seed, levels)
     found = jaccard(truth, GlobalThreshold(tune_global_threshold(scores, truth)).decide(scores))
@@ -57,7 +57,7 @@ def test_no_global_threshold_is_better(n_movies: int, n_genres: int, seed: int, 
     seed=st.integers(0, 1000),
     levels=st.sampled_from([0, 1, 4]),
 )
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_no_change_of_one_genre_s_threshold_is_better(n_movies: int, n_genres: int, seed: int, levels: int) -> None:
     scores, truth = draw(n_movies, n_genres, seed, levels)
     start = tune_global_threshold(scores, truth)
@@ -72,7 +72,7 @@ def test_no_change_of_one_genre_s_threshold_is_better(n_movies: int, n_genres: i
 
 
 @given(n_movies=st.integers(1, 12), n_genres=st.integers(1, 5), seed=st.integers(0, 1000))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_no_other_number_of_genres_is_better(n_movies: int, n_genres: int, seed: int) -> None:
     scores, truth = draw(n_movies, n_genres, seed)
     by_count = [jaccard(truth, TopGenres(count).decide(scores)) for count in range(1, n_genres + 1)]
@@ -91,7 +91,7 @@ def f1(weights: NDArray[np.float64], decided: NDArray[np.bool_]) -> float:
     levels=st.sampled_from([0, 1, 4]),
     by_probabilities=st.booleans(),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_no_threshold_gives_a_genre_a_better_f1(n_movies: int, seed: int, levels: int, by_probabilities: bool) -> None:
     scores, truth = draw(n_movies, 3, seed, levels)
     weights = scores.astype(np.float64) ** 2 if by_probabilities else truth.astype(np.float64)

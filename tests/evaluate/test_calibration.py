@@ -4,7 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -37,7 +37,6 @@ def slow_error(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> float:
 
 
 @given(n=st.integers(1, 60), seed=st.integers(0, 1000), levels=st.sampled_from([0, 1, 5]))
-@settings(deadline=None)
 def test_the_error_equals_the_slow_reference(n: int, seed: int, levels: int) -> None:
     scores, truth = draw(n, seed, levels)
     assert expected_calibration_error(scores, truth) == pytest.approx(slow_error(scores, truth))

@@ -11,7 +11,7 @@ from tasks.evaluate.ranking import average_precision, ranking_metrics
 
 
 @given(n_movies=st.integers(1, 30), seed=st.integers(0, 10_000), levels=st.sampled_from([1, 3, 100]))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_average_precision_equals_scikit_learn_s(n_movies: int, seed: int, levels: int) -> None:
     random = np.random.default_rng(seed)
     truth = random.random((n_movies, 3)) < 0.3

@@ -126,7 +126,7 @@ def test_a_group_that_is_found_to_span_parts_stays_divided_and_is_counted(
     assert "1 groups of equal texts are divided" in caplog.text
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(first=st.sets(st.integers(0, 120), min_size=10), second=st.sets(st.integers(0, 120), min_size=10))
 def test_whatever_comes_or_goes_no_id_moves_and_no_group_is_divided(first: set[int], second: set[int]) -> None:
     earlier = assign_parts(some_movies(sorted(first), groups_of=3), SplitConfig(), 1)

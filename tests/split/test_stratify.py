@@ -106,7 +106,7 @@ def test_groups_of_one_row_are_the_rows_themselves() -> None:
     shares=st.sampled_from([(0.8, 0.1, 0.1), (1 / 3, 1 / 3, 1 / 3), (0.02, 0.9, 0.08)]),
     seed=st.integers(0, 3),
 )
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_any_labels_give_parts_of_the_due_sizes(
     Y: NDArray[np.bool_], shares: tuple[float, float, float], seed: int
 ) -> None:
@@ -115,7 +115,6 @@ def test_any_labels_give_parts_of_the_due_sizes(
     assert min(np.bincount(parts, minlength=3)) >= 1
 
 
-@settings(deadline=None)
 @given(n_rows=st.integers(0, 500), weights=st.lists(st.floats(0.01, 1), min_size=1, max_size=6))
 def test_part_sizes_are_whole_and_near_the_shares(n_rows: int, weights: list[float]) -> None:
     shares = [weight / sum(weights) for weight in weights]

@@ -7,7 +7,10 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 # Columns with these names are read as those of a listing: years as decades too, runtimes as ranges, people as lists.
 LISTING_FIELDS: Final = ("year", "certificate", "runtime", "director", "star")
 # What the pipeline calls something else by.
-RESERVED: Final = frozenset({"movie_id", "movie_name", "title", "description", "genres", "decade", "own", "rest"})
+RESERVED: Final = frozenset(
+    {"movie_id", "movie_name", "title", "description", "genres", "lemmas"}
+    | {"decade", "runtime_min", "directors", "stars", "own", "own_fields", "rest"}
+)
 
 
 class TableConfig(BaseModel):

@@ -53,7 +53,7 @@ def busiest_second(turns: list[float]) -> int:
     late_s=st.lists(st.floats(0, 0.005) | st.floats(0, 0.5), max_size=150),
     idle_after=st.integers(0, 100),
 )
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_no_second_has_more_turns_than_the_rate(rate_hz, late_s, idle_after):
     clock = RoughClock(late_s)
     pacer = Pacer(rate_hz, clock)

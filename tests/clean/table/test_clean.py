@@ -117,7 +117,7 @@ def test_a_column_that_is_not_there(clean_frame, form, part):
     ("changes", "message"),
     [
         ({"title": "body"}, "the column body has two parts"),
-        ({"fields": ["decade"]}, "a field cannot be called decade"),
+        ({"fields": ["decade", "lemmas"]}, "a field cannot be called decade, lemmas"),
         ({"fields": ["a=b"]}, "has an = or odd spaces"),
         ({"labels": []}, "at least 1 item"),
         ({"colour": "x"}, "Extra inputs"),
