@@ -6,6 +6,7 @@ other processes has an importable home.
 """
 
 import atexit
+import contextlib
 import importlib
 import logging
 import os
@@ -17,7 +18,7 @@ from types import TracebackType
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, Field, ValidationError
-from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict, SettingsError
 
 from flows.config import FlowConfig
 from flows.presets import merged, read_options
@@ -64,9 +65,10 @@ def run_command(config_type: type[Config], run: str | Callable[[Config], int]) -
             os.environ.setdefault(key, value)
         log_to_console(config.verbose)
         stop_on_signals()
-        if callable(run):
-            return run(config)
-        run_flow(run, config)
+        with told_in_a_line():
+            if callable(run):
+                return run(config)
+            run_flow(run, config)
     except GenreflowError as error:
         _say(f"error: {hide_secrets(str(error))}")
         return EXIT_FAILED
@@ -88,15 +90,22 @@ def run_flow(flow: str, config: FlowConfig) -> None:
 
     module, name = flow.split(":")
     with prefect_server(lambda: importlib.import_module(module)) as loaded:
-        try:
-            getattr(loaded, name)(config)
-        except Exception as error:
-            from flows.outside import told_plainly  # noqa: PLC0415
+        getattr(loaded, name)(config)
 
-            told = told_plainly(error)
-            if told is None or told is error:
-                raise
-            raise told from error
+
+@contextlib.contextmanager
+def told_in_a_line() -> Iterator[None]:
+    """Raise what fails outside of the program, such as a store that is away, as an error that is told in a line."""
+    try:
+        yield
+    except GenreflowError:
+        raise
+    except Exception as error:
+        from flows.outside import told_plainly  # noqa: PLC0415 - it imports MLflow
+
+        if (told := told_plainly(error)) is None:
+            raise
+        raise told from error
 
 
 def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config:
@@ -105,26 +114,15 @@ def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config
     Options come first, then `--config FILE.yaml`, then the preset, then the defaults. Words in option names are joined
     by "-" or "_". A switch is `--report`, `--no-report`, or as in a YAML file `--report true`, `--report false`.
     """
-    namespace = {
-        "__doc__": config_type.__doc__,
-        "__module__": config_type.__module__,
-        "__annotations__": {"config": Path | None},
-        "config": Field(None, description="YAML file with options, read below those given here."),
-        "model_config": SettingsConfigDict(extra="forbid", cli_prog_name=Path(sys.argv[0]).name),
-    }
-    command = type(config_type.__name__, (config_type, BaseSettings), namespace)
-    options: CliSettingsSource[Any] = CliSettingsSource(
-        command,
-        cli_parse_args=_as_switches([_with_hyphens(argument) for argument in arguments], set(_switches(config_type))),
-        cli_implicit_flags=True,
-        cli_kebab_case=True,
-        cli_hide_none_type=True,
-        cli_parse_none_str="none",
-    )
-    given = options()
     try:
+        given = _given_options(config_type, arguments)
         file = given.pop("config", None)
         return config_type.model_validate(merged(read_options(Path(file)) if file else {}, given))
+    except SettingsError as error:
+        said, cause = str(error), str(error.__cause__ or "")
+        told = said if cause in said else f"{said}: {cause}"
+        _say(f"error: {hide_secrets(told)}; give what has several parts as JSON, in single quotes")
+        sys.exit(EXIT_USAGE)
     except ValidationError as error:
         for mistake in map(hide_secrets, mistakes(error)):
             option, colon, message = mistake.partition(": ")
@@ -178,6 +176,31 @@ def is_for_people(record: logging.LogRecord) -> bool:
 def _say(line: str) -> None:
     """Print a line to standard error; characters that no file can hold, as halves of a pair, are escaped."""
     sys.stderr.write(line.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
+
+
+def _given_options(config_type: type[BaseModel], arguments: Sequence[str]) -> dict[str, Any]:
+    """Return the options that a command line gives, nested as the configuration is; exit after `--help`.
+
+    Raises:
+        SettingsError: a value is no JSON where it has to be.
+    """
+    namespace = {
+        "__doc__": config_type.__doc__,
+        "__module__": config_type.__module__,
+        "__annotations__": {"config": Path | None},
+        "config": Field(None, description="YAML file with options, read below those given here."),
+        "model_config": SettingsConfigDict(extra="forbid", cli_prog_name=Path(sys.argv[0]).name),
+    }
+    command = type(config_type.__name__, (config_type, BaseSettings), namespace)
+    options: CliSettingsSource[Any] = CliSettingsSource(
+        command,
+        cli_parse_args=_as_switches([_with_hyphens(argument) for argument in arguments], set(_switches(config_type))),
+        cli_implicit_flags=True,
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+        cli_parse_none_str="none",
+    )
+    return dict(options())
 
 
 def _switches(config_type: type[BaseModel], prefix: str = "--") -> Iterator[str]:

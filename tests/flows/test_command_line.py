@@ -1,6 +1,7 @@
 import logging
 
 import pytest
+from mlflow.exceptions import MlflowException
 
 from flows import command_line
 from flows.command_line import parse_command, run_command
@@ -74,6 +75,8 @@ def test_values_keep_their_underscores():
         (["--workers", "0"], "--workers: "),
         (["--models", "logreg-tfdf"], "did you mean logreg-tfidf"),
         (["--model-params", '{"nope": {"C": 1}}'], "not among the chosen models"),
+        (["--model-params", "{nb"], "model_params: Missing end delimiter"),
+        (["--evaluate", "{nb"], 'field "evaluate"'),
         (["--config", "missing.yaml"], "missing.yaml"),
     ],
 )
@@ -133,6 +136,17 @@ def test_users_errors_are_one_line(capsys):
 
     assert run_command(FlowConfig, fail) == 1
     assert capsys.readouterr().err == "error: movies.csv, line 3: no title; add one\n"
+
+
+@pytest.mark.usefixtures("quiet_root")
+def test_a_store_that_is_away_is_one_line_for_commands_without_a_flow_too(capsys):
+    def ask(_config: FlowConfig) -> int:
+        raise MlflowException("API request to http://127.0.0.1:9/x failed with exception Max retries exceeded")
+
+    assert run_command(FlowConfig, ask) == 1
+    error, *others = capsys.readouterr().err.splitlines()
+    assert error.startswith("error: MLflow at ")
+    assert not others
 
 
 @pytest.mark.usefixtures("quiet_root")
