@@ -22,6 +22,7 @@ def answer(config: PredictConfig) -> int:
     if not (config.text or "").strip():
         logger.warning("there is no text: the genres are those of a movie that nothing is known of")
     classifier = GenreClassifier.load(fetch_classifier(config.model))
+    classifier.model.precision = config.precision
     movies = pl.DataFrame({"movie_id": ["this"], "movie_name": [config.title or ""], "description": [config.text]})
     row = classifier.predict(movies, config.rule).row(0, named=True)
     lines = [row["genres"] or "none of the genres", ""]
