@@ -24,7 +24,7 @@ from tasks.models.spec import AnyModel, ModelSpec, TransformerSpec
 from tasks.promotion import PromotionConfig
 from tasks.schema import DEFAULT_SEED
 from tasks.split.config import SplitConfig
-from tasks.storage.addresses import is_place
+from tasks.storage.addresses import in_storage, is_place
 
 Config = TypeVar("Config", bound="FlowConfig")
 
@@ -140,6 +140,8 @@ class PrepareConfig(PresetConfig, RunnerConfig):
                 f"table says what the columns of a file are, and source is {self.source or 'not given'}: give --source "
                 "FILE.csv or FILE.parquet"
             )
+        if in_storage(self.source or ""):
+            raise ConfigError(f"a table of your own is read from a path: copy {self.source} to this machine first")
         if self.start_from != "listings" or self.drive or self.crawl.online:
             raise ConfigError("start_from, drive and crawl.online complete listings; a table of your own has no use")
         return self
@@ -357,12 +359,16 @@ class PredictConfig(RunnerConfig):
             raise ValueError("give either --text, or --input and --output")
         if (self.input is None) != (self.output is None):
             raise ValueError("--input and --output go together")
+        if self.title is not None and self.text is None:
+            raise ValueError("--title goes with --text; a file has its titles in the column movie_name")
         if self.output is not None and self.output == self.input:
             raise ValueError("--input and --output are the same; give another file or folder to write to")
         if self.output is not None and not self.reads_folder and not self.output.lower().endswith(TABLE_FILES):
             raise ValueError(f"--output {self.output}: give a name that ends in {' or '.join(TABLE_FILES)}")
         if self.explained is not None and not self.explain:
             raise ValueError("--explained is where --explain writes; give both")
+        if self.explained is not None and self.explained.parts[:1] == ("s3:",):
+            raise ValueError("--explained takes a path; left out, the page is beside --output, also at s3://")
         if self.explain and self.reads_folder:
             raise ValueError("--explain explains --text or the first rows of a file, not a folder")
         return self

@@ -1,13 +1,16 @@
 import logging
+from types import SimpleNamespace
 
+import polars as pl
 import pytest
 from mlflow.exceptions import MlflowException
 
 from flows import command_line
 from flows.command_line import parse_command, run_command
 from flows.config import CompareConfig, FlowConfig, PipelineConfig, PredictConfig, TrainConfig
-from flows.predict import predict_or_answer
+from flows.predict import answer, predict_or_answer
 from tasks.errors import ConfigError, DataError
+from tasks.models.classifier import GenreClassifier
 
 
 def test_options_come_before_config_file_before_preset_before_default(tmp_path):
@@ -92,6 +95,34 @@ def test_predict_wants_one_kind_of_input(arguments, capsys):
     with pytest.raises(SystemExit):
         parse_command(PredictConfig, arguments)
     assert "error: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--input", "a.csv", "--output", "b.csv", "--title", "Fog"], "--title goes with --text"),
+        (["--text", "x", "--explain", "--explained", "s3://b/page.html"], "--explained takes a path"),
+    ],
+)
+def test_options_of_a_prediction_that_would_not_be_heeded_are_told(arguments, message, capsys):
+    with pytest.raises(SystemExit):
+        parse_command(PredictConfig, arguments)
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_one_text_is_answered_in_the_precision_that_was_asked_for(monkeypatch, precision):
+    used = []
+
+    def predict(*_):
+        used.append(classifier.model.precision)
+        return pl.DataFrame({"genres": ["Drama"], "score_Drama": [0.9]})
+
+    classifier = SimpleNamespace(model=SimpleNamespace(precision="float32"), genres=("Drama",), predict=predict)
+    monkeypatch.setattr(GenreClassifier, "load", lambda _folder: classifier)
+    monkeypatch.setattr("tasks.tracking.stored_model.fetch_classifier", lambda model: model)
+    assert answer(PredictConfig(text="x", precision=precision)) == 0
+    assert used == [precision]
 
 
 @pytest.mark.parametrize(

@@ -117,6 +117,7 @@ def test_mistakes_stop_the_pipeline_before_anything_is_trained(own_run, tmp_path
     [
         ({"source": "sample"}, "source is sample: give --source FILE.csv or FILE.parquet"),
         ({"source": "tickets.zip"}, r"source is tickets\.zip"),
+        ({"source": "s3://bucket/tickets.csv"}, "copy s3://bucket/tickets.csv to this machine first"),
         ({"start_from": "clean_data"}, "a table of your own has no use"),
         (
             {"table": {"fields": ()}, "models": ["svm-fields", "nb-counts"]},
