@@ -38,12 +38,16 @@ def serve_page(config: DemoConfig) -> int:
         raise ConfigError(f"the page needs Gradio ({error}); install it: pip install 'gradio>=6'") from error
     app = page_app()
     try:
-        listener = socket.create_server((config.host, config.port))
+        family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+        listener = socket.create_server((config.host, config.port), family=family)
     except OSError as error:
-        raise ConfigError(f"--port: cannot listen on {config.host}:{config.port} ({error.strerror})") from error
+        raise ConfigError(
+            f"cannot listen on {config.host}, port {config.port} ({error.strerror}); give another --host or --port"
+        ) from error
     if config.host not in LOOPBACK:
         logger.warning("other machines can reach this page, and it asks for no password")
-    logger.info("try the models on http://%s:%s; Ctrl-C ends it", config.host, config.port)
+    host = f"[{config.host}]" if ":" in config.host else config.host
+    logger.info("try the models on http://%s:%s; Ctrl-C ends it", host, config.port)
     try:
         uvicorn.Server(uvicorn.Config(app, log_level="warning")).run(sockets=[listener])
     except KeyboardInterrupt:

@@ -102,12 +102,19 @@ def test_an_address_of_a_model_that_is_gone_says_so_and_offers_the_champion(regi
     assert "models:/m-gone" in answer
 
 
-def test_a_port_that_is_taken_is_one_line(registry):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        command = [sys.executable, str(PROJECT_ROOT / "flows/demo.py"), "--port", str(taken.getsockname()[1])]
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_port_that_is_taken_is_one_line(registry, host):
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        taken = socket.create_server((host, 0), family=family)
+    except OSError:
+        pytest.skip(f"this machine has no {host}")
+    with taken:
+        port = str(taken.getsockname()[1])
+        command = [sys.executable, str(PROJECT_ROOT / "flows/demo.py"), "--host", host, "--port", port]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: --port: cannot listen on 127.0.0.1:")
+    assert done.stderr.splitlines()[-1].startswith(f"error: cannot listen on {host}, port {port} (Address already in")
     assert "Traceback" not in done.stderr
 
 
