@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import joblib
 from filelock import FileLock, Timeout
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
@@ -92,8 +93,8 @@ def log_file(paths: DataPaths) -> Iterator[Path]:
 
 
 def core_count() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Return how many cores this process may use, by its affinity and, in a container, by the limit on its time."""
+    return int(joblib.cpu_count())
 
 
 @contextlib.contextmanager

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from joblib.externals.loky.backend import context
 
-from flows.runtime import LOGGED, DataFolderBusyError, exclusive
+from flows.runtime import LOGGED, DataFolderBusyError, core_count, exclusive
 from tasks.errors import DataError
 from tasks.paths import DataPaths
 
@@ -25,6 +26,12 @@ def test_a_data_folder_is_one_pipelines_at_a_time(tmp_path: Path) -> None:
         pass
     with FileLock(paths.lock), pytest.raises(DataFolderBusyError, match="another pipeline works in"):
         exclusive(paths).__enter__()
+
+
+def test_a_container_that_may_use_one_core_has_one(monkeypatch) -> None:
+    assert core_count() >= 1
+    monkeypatch.setattr(context, "_cpu_count_cgroup", lambda _n_cores: 1)  # what a limit of Docker or Kubernetes sets
+    assert core_count() == 1
 
 
 def test_steps_are_logged_where_no_command_line_saw_to_it(tmp_path: Path, monkeypatch) -> None:
