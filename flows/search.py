@@ -91,11 +91,11 @@ def try_one(config: SearchConfig, found: Search, run: PipelineRun) -> None:
     try:
         metrics = score(config, found, trial)
     except ModelError as error:
+        record_failure(run, run_id, f"{type(error).__name__}: {error}", traceback.format_exc())
         if trial.number == 1:
             raise
         found.tell(None)
         logger.warning("trial %s: %s", trial.number, error)
-        record_failure(run, run_id, f"{type(error).__name__}: {error}", traceback.format_exc())
         found.drop_features(data_paths().features)
         return
     value = metrics[config.metric]
@@ -103,7 +103,8 @@ def try_one(config: SearchConfig, found: Search, run: PipelineRun) -> None:
     found.drop_features(data_paths().features)
     log_trial(run, run_id, metrics)
     write_atomically(best_file(config), yaml.safe_dump(best_config(config, found), sort_keys=False))
-    best = found.best_value or value
+    best = found.best_value
+    assert best is not None  # a trial has ended
     logger.info(
         "trial %s: %s %.4f, best %.4f, %.1f s; %s",
         *(trial.number, config.metric, value, best, time.monotonic() - start_s),
@@ -127,7 +128,8 @@ def best_file(config: SearchConfig) -> Path:
 
 def best_config(config: SearchConfig, found: Search) -> dict[str, Any]:
     """Return the configuration of `flows/train.py` that trains the best model so far."""
-    chosen = config.model_dump(mode="json", exclude_defaults=True, include={"own_models", "genres", "without_genres"})
+    taken = {"own_models", "genres", "without_genres", "seed"}
+    chosen = config.model_dump(mode="json", exclude_defaults=True, include=taken)
     params = {**config.model_params.get(config.model, {}), **found.best_params}
     return {"models": [config.model], **chosen, "model_params": {config.model: params}}
 

@@ -1,6 +1,7 @@
 """Cross-validation and search on the data of the finished pipeline: what they print, write and leave in MLflow."""
 
 import json
+from types import SimpleNamespace
 
 import mlflow
 import optuna
@@ -11,9 +12,10 @@ import yaml
 from flows.command_line import parse_command
 from flows.config import CrossValidateConfig, SearchConfig, TrainConfig
 from flows.cross_validate import cross_validate
-from flows.search import search
+from flows.search import best_config, search, try_one
 from flows.train import ModelsFailedError
-from tasks.errors import ConfigError
+from tasks.errors import ConfigError, ModelError
+from tasks.models.search import Trial
 from tasks.models.search_space import Whole
 
 # Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.
@@ -108,3 +110,24 @@ def test_a_trial_that_cannot_be_fitted_does_not_end_the_search(finished, monkeyp
     assert statuses == ["FINISHED", "FAILED"]
     states = optuna.load_study(study_name=None, storage=f"sqlite:///{finished.paths.search}/svm-title.sqlite")
     assert [trial.state.name for trial in states.trials] == ["COMPLETE", "PRUNED"]
+
+
+def test_a_model_that_cannot_be_fitted_as_it_is_ends_the_search_and_is_recorded(monkeypatch):
+    def fail(*_):
+        raise ModelError("no word is left; lower min_movies")
+
+    recorded = []
+    monkeypatch.setattr("flows.search.start_trial_run", lambda *_: "trial-run")
+    monkeypatch.setattr("flows.search.score", fail)
+    monkeypatch.setattr("flows.search.record_failure", lambda _run, *told: recorded.append(told[:2]))
+    config = SearchConfig(model="nb-counts")
+    first = SimpleNamespace(ask=lambda: Trial(1, {}, config.chosen_model))
+    with pytest.raises(ModelError, match="lower min_movies"):
+        try_one(config, first, None)
+    assert recorded == [("trial-run", "ModelError: no word is left; lower min_movies")]
+
+
+def test_the_best_is_trained_with_the_seed_of_its_search():
+    found = SimpleNamespace(best_params={"alpha": 0.5})
+    assert best_config(SearchConfig(model="nb-counts", seed=7), found)["seed"] == 7
+    assert "seed" not in best_config(SearchConfig(model="nb-counts"), found)
