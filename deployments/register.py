@@ -7,19 +7,23 @@ keeps it as a secret.
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
+import httpx
 import yaml
 from prefect.blocks.webhook import Webhook
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import WorkPoolCreate, WorkPoolUpdate
 from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound
+from prefect.settings import PREFECT_API_URL
 
+from tasks.redaction import without_password
 from tasks.settings import PROJECT_ROOT, settings
 
 HERE = Path(__file__).resolve().parent
@@ -34,11 +38,19 @@ def main() -> None:
     parser.add_argument("--kind", choices=KINDS, default="process", help="where runs take place (default: process)")
     parser.add_argument("--automations", type=Path, default=HERE / "automations.yaml", help="another file of them")
     options = parser.parse_args()
-    with get_client(sync_client=True) as client:
-        register_pool(client, options.kind)
-        deploy = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
-        subprocess.run(deploy, cwd=PROJECT_ROOT, check=True)  # noqa: S603 - fixed words
-        register_automations(client, options.automations)
+    if not PREFECT_API_URL.value():  # Prefect would start a server for this command alone, which nobody asks later
+        sys.exit("error: set PREFECT_API_URL to the address of a Prefect server (make ui starts one)")
+    try:
+        with get_client(sync_client=True) as client:
+            register_pool(client, options.kind)
+            deploy = [sys.executable, "-m", "prefect", "--no-prompt", "deploy", "--all"]
+            # prefect.yaml takes the folder of the code from PWD, wherever this command is called.
+            environment = {**os.environ, "PWD": str(PROJECT_ROOT)}
+            subprocess.run(deploy, cwd=PROJECT_ROOT, env=environment, check=True)  # noqa: S603 - fixed words
+            register_automations(client, options.automations)
+    except httpx.TransportError as error:
+        address = without_password(PREFECT_API_URL.value())
+        sys.exit(f"error: no Prefect server answers at {address} ({error}); start it, or correct PREFECT_API_URL")
 
 
 def register_pool(client: SyncPrefectClient, kind: str) -> None:

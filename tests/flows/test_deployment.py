@@ -19,6 +19,7 @@ from tasks.settings import PROJECT_ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
+REGISTER = str(PROJECT_ROOT / "deployments" / "register.py")
 PREFECT = str(Path(sys.executable).with_name("prefect"))
 SMALL = '{"sample": {"n_movies": 600}, "models": ["logreg-tfidf"], "skip": ["annotate", "explore"]}'
 
@@ -49,8 +50,8 @@ def environment(root: Path) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def server(environment: dict[str, str]) -> Iterator[dict[str, str]]:
-    """A Prefect server on that port, with a work pool and all deployments."""
+def server(environment: dict[str, str], root: Path) -> Iterator[dict[str, str]]:
+    """A Prefect server on that port, with a work pool and all deployments, registered from another folder."""
     port = environment["PREFECT_API_URL"].split(":")[2].split("/")[0]
     command = [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", port]
     with running(command, environment) as process:
@@ -62,8 +63,8 @@ def server(environment: dict[str, str]) -> Iterator[dict[str, str]]:
                     break
             except httpx.TransportError:
                 time.sleep(0.5)
-        register = [sys.executable, "deployments/register.py"]
-        subprocess.run(register, env=environment, cwd=PROJECT_ROOT, capture_output=True, check=True)
+        elsewhere = {"env": {**environment, "PWD": str(root)}, "cwd": root}
+        subprocess.run([sys.executable, REGISTER], **elsewhere, capture_output=True, check=True)
         yield environment
 
 
@@ -105,6 +106,21 @@ def test_deployed_pipeline_runs_and_is_in_mlflow(server, root):
     assert client.get_model_version_by_alias("movie-genre-classifier", "champion").run_id in {
         run.info.run_id for run in runs
     }
+
+
+@pytest.mark.parametrize(
+    ("address", "message"),
+    [
+        ("", "error: set PREFECT_API_URL"),
+        ("http://127.0.0.1:9/api", "no Prefect server answers at http://127.0.0.1:9/"),
+    ],
+)
+def test_a_server_that_is_not_named_or_away_is_told(environment, address, message):
+    command, own = [sys.executable, REGISTER], {**environment, "PREFECT_API_URL": address}
+    done = subprocess.run(command, env=own, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_bad_parameters_are_refused_before_the_run(server):
