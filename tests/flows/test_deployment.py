@@ -55,7 +55,7 @@ def server(environment: dict[str, str], root: Path) -> Iterator[dict[str, str]]:
     port = environment["PREFECT_API_URL"].split(":")[2].split("/")[0]
     command = [PREFECT, "server", "start", "--host", "127.0.0.1", "--port", port]
     with running(command, environment) as process:
-        deadline_s = time.monotonic() + 120
+        deadline_s = time.monotonic() + 600
         while time.monotonic() < deadline_s:
             assert process.poll() is None, "the server ended"
             try:
@@ -87,7 +87,7 @@ def running(command: list[str], environment: dict[str, str]) -> Iterator[subproc
 def call(environment: dict[str, str], *words: str) -> str:
     done = subprocess.run(
         [PREFECT, "--no-prompt", *words],
-        env=environment, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=300,
+        env=environment, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -4,13 +4,13 @@ Weights are integers of eight bits, and so are inputs of products while they are
 """
 
 import logging
-import os
 import tempfile
 import threading
 import warnings
 from pathlib import Path
 from typing import Any, Final
 
+import joblib
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -64,7 +64,7 @@ class QuantisedNetwork:
         import onnxruntime  # noqa: PLC0415 - only needed where it is chosen
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
+        options.intra_op_num_threads = joblib.cpu_count()  # what a container may use, not what its machine has
         try:
             self.session: Any = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the library's own, of no common kind
