@@ -11,12 +11,13 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from tasks.errors import DataError, ModelError
+from tasks.errors import ModelError
 from tasks.paths import DataPaths
 from tasks.promotion import REGISTERED_NAME, Champion, Verdict
 from tasks.tracking.last_run import LoggedModel
-from tasks.tracking.results import fetch_results
+from tasks.tracking.results import MissingResultsError, fetch_results
 from tasks.tracking.store import open_client
+from tasks.tracking.trouble import is_missing
 
 CHAMPION: Final = "champion"
 MODEL_TAG: Final = "genreflow.model"
@@ -42,6 +43,10 @@ def find_champion(
         challenger: the model that would replace it.
         paths: the data folder, where the results are kept.
         registered: the registered model that it is the champion of.
+
+    Raises:
+        DataError: the champion's results are there and cannot be fetched.
+        MlflowException: the store is away or busy, which must not pass for a store without a champion.
     """
     current = champion_version(client, registered)
     if current is None:
@@ -50,12 +55,14 @@ def find_champion(
     try:
         run = client.get_run(run_id)
         tags, is_deleted = run.data.tags, run.info.lifecycle_stage != "active"
-    except MlflowException:
+    except MlflowException as error:
+        if not is_missing(error):
+            raise
         tags, is_deleted = {}, True  # purged
     model = tags.get(MODEL_TAG) or current.tags.get(MODEL_TAG) or f"version {current.version}"
     try:
         folder = None if is_deleted else fetch_results(client, run_id, model, paths)
-    except DataError:
+    except MissingResultsError:
         folder = None  # the verdict says so
     return Champion(
         version=int(current.version),
@@ -123,6 +130,8 @@ def roll_back(registered: str = REGISTERED_NAME) -> str:
         earlier = client.get_model_version(registered, before)
         client.get_logged_model(str(earlier.source).removeprefix("models:/"))
     except MlflowException as error:
+        if not is_missing(error):
+            raise
         raise ModelError(
             f"version {before}, which version {current.version} replaced, or its model was deleted, so it cannot "
             f"return; give another version of {registered} the alias {CHAMPION} in MLflow's UI, or train again"
@@ -139,10 +148,16 @@ def roll_back(registered: str = REGISTERED_NAME) -> str:
 
 
 def champion_version(client: mlflow.MlflowClient, registered: str = REGISTERED_NAME) -> ModelVersion | None:
-    """Return the version with the alias `champion`; None if there is none."""
+    """Return the version with the alias `champion`; None if there is none.
+
+    Raises:
+        MlflowException: the store is away or busy.
+    """
     try:
         return client.get_model_version_by_alias(registered, CHAMPION)
-    except MlflowException:
+    except MlflowException as error:
+        if not is_missing(error):
+            raise
         return None  # no registered model yet, or no champion
 
 

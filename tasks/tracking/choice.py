@@ -15,6 +15,7 @@ from tasks.tracking.last_run import LoggedModel, load_last_run
 from tasks.tracking.results import fetch_results
 from tasks.tracking.runs import FINISHED, PARENT_TAG, PipelineRun
 from tasks.tracking.store import open_client
+from tasks.tracking.trouble import is_missing
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +92,9 @@ def last_models(paths: DataPaths) -> tuple[PipelineRun, list[LoggedModel]]:
 def _is_deleted(client: mlflow.MlflowClient, run_id: str) -> bool:
     try:
         return bool(client.get_run(run_id).info.lifecycle_stage != "active")
-    except MlflowException:
+    except MlflowException as error:
+        if not is_missing(error):
+            raise
         return True  # for good
 
 
@@ -101,6 +104,8 @@ def _runs_by_id(client: mlflow.MlflowClient, ids: Sequence[str]) -> list[Run]:
         try:
             run = client.get_run(run_id)
         except MlflowException as error:
+            if not is_missing(error):
+                raise
             hint = "" if len(run_id) == ID_LENGTH else f"; give the whole id, {ID_LENGTH} characters"
             raise ConfigError(f"--runs: the MLflow store has no run {run_id}{hint}") from error
         children = [] if run.data.tags.get(KIND_TAG) == "model" else _children(client, run)
@@ -129,6 +134,8 @@ def _runs_by_query(client: mlflow.MlflowClient, experiment: str, query: str | No
                 [found.experiment_id], asked, ViewType.ALL, order_by=["start_time DESC"], page_token=token
             )
         except MlflowException as error:
+            if query is None or not is_missing(error):
+                raise
             raise ConfigError(f"--filter: MLflow cannot read {query!r} ({error})") from error
         runs += page
         token = page.token

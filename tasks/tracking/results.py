@@ -18,11 +18,16 @@ SIDECAR_SUFFIX: Final = ".stage.json"  # vouches for files that are not fetched
 TRAINING_SIDECAR: Final = "train.stage.json"  # but this one says what kind of model it is
 
 
+class MissingResultsError(DataError):
+    """A model's run has no predictions, or not all that goes with them."""
+
+
 def fetch_results(client: mlflow.MlflowClient, run_id: str, name: str, paths: DataPaths) -> Path:
     """Fetch the tables of a model's run into the data folder, once; return their folder, named as the model is.
 
     Raises:
-        DataError: the run has no predictions, or they cannot be fetched.
+        MissingResultsError: the run has no predictions, or not all that goes with them.
+        DataError: they cannot be fetched.
     """
     folder = paths.compared / run_id / _file_name(name)
     if folder.is_dir():
@@ -37,7 +42,7 @@ def fetch_results(client: mlflow.MlflowClient, run_id: str, name: str, paths: Da
                 mlflow.artifacts.download_artifacts(f"{address}/{file.path}", dst_path=str(unfinished))
         missing = [name for name in NEEDED if not (unfinished / name).is_file()]
         if missing:
-            raise DataError(f"its MLflow run {run_id} has no {', '.join(missing)}")
+            raise MissingResultsError(f"its MLflow run {run_id} has no {', '.join(missing)}")
         unfinished.replace(folder)
     except (MlflowException, OSError) as error:
         raise DataError(f"the files of its MLflow run {run_id} cannot be fetched ({error})") from error

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final, ParamSpec, TypeVar
 
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, ErrorCode
 
 from tasks.errors import TrackingError
 from tasks.settings import settings
@@ -21,6 +22,8 @@ logger = logging.getLogger(__name__)
 WAITS_S: Final = (1.0, 5.0, 20.0)  # beside the 20 s that MLflow lets a locked SQLite database have each time
 AWAY: Final = re.compile(r"API request to .* failed with (exception|(error )?code 50[234])|Max retries exceeded")
 BUSY: Final = re.compile(r"database is locked|database table is locked|server closed the connection")
+# What MLflow answers for a run or model that is not there, and for an alias or for what cannot be an id.
+MISSING: Final = tuple(map(ErrorCode.Name, (RESOURCE_DOES_NOT_EXIST, INVALID_PARAMETER_VALUE)))
 
 
 def tracking_error(error: BaseException) -> TrackingError | None:
@@ -46,6 +49,11 @@ def is_away(error: BaseException) -> bool:
 def is_busy(error: BaseException) -> bool:
     """Return whether the store's database could not be had."""
     return _is_of_store(error) and bool(BUSY.search(str(error))) and not is_away(error)
+
+
+def is_missing(error: MlflowException) -> bool:
+    """Return whether a store answered that there is no such thing; any other error tells nothing of what it has."""
+    return error.error_code in MISSING
 
 
 def patiently(function: Callable[P, R]) -> Callable[P, R]:

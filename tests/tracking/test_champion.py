@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+import mlflow
 import polars as pl
 import pytest
+from mlflow.exceptions import MlflowException
 
-from tasks.errors import ModelError
+from tasks.errors import DataError, ModelError
 from tasks.promotion import Verdict
 from tasks.schema import PREDICTIONS
 from tasks.tracking import runs
@@ -38,6 +40,10 @@ def log(run, name: str, folder: Path) -> LoggedModel:
     return LoggedModel(name, folder, run_id, f"models:/{model.model_id}", "abc")
 
 
+def no_answer(*_arguments, **_options):
+    raise MlflowException("API request to http://127.0.0.1/api failed with exception: no answer")
+
+
 def crown(run, model: LoggedModel, paths, difference: str = "") -> int:
     client = run.experiment.client()
     return promote(client, model, find_champion(client, model, paths), Verdict(True, "because", difference))
@@ -67,6 +73,34 @@ def test_a_champion_whose_run_was_deleted_has_no_results(run, paths, tmp_path):
     run.experiment.client().delete_run(first.run_id)
     found = find_champion(run.experiment.client(), second, paths)
     assert (found.version, found.model, found.folder) == (1, "a", None)
+
+
+@pytest.mark.parametrize("question", ["get_model_version_by_alias", "get_run"])
+def test_a_store_that_does_not_answer_has_a_champion_all_the_same(run, paths, tmp_path, monkeypatch, question):
+    """Or else any model would take over from a champion that nobody could look at."""
+    first, second = (log(run, name, tmp_path) for name in "ab")
+    crown(run, first, paths)
+    client = run.experiment.client()
+    monkeypatch.setattr(client, question, no_answer)
+    with pytest.raises(MlflowException, match="API request"):
+        find_champion(client, second, paths)
+
+
+def test_results_that_cannot_be_fetched_are_not_gone(run, paths, tmp_path, monkeypatch):
+    first, second = (log(run, name, tmp_path) for name in "ab")
+    crown(run, first, paths)
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", no_answer)
+    with pytest.raises(DataError, match=f"the files of its MLflow run {first.run_id} cannot be fetched"):
+        find_champion(run.experiment.client(), second, paths)
+
+
+def test_a_rollback_calls_nothing_deleted_that_cannot_be_asked_for(run, paths, tmp_path, monkeypatch):
+    for name in "ab":
+        crown(run, log(run, name, tmp_path), paths)
+    monkeypatch.setattr(mlflow.MlflowClient, "get_logged_model", no_answer)
+    with pytest.raises(MlflowException, match="API request"):
+        roll_back()
+    assert int(champion_version(run.experiment.client()).version) == 2
 
 
 def test_a_promotion_is_recorded_and_a_rollback_follows_the_record(run, paths, tmp_path):

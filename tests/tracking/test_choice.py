@@ -2,7 +2,9 @@
 
 import logging
 
+import mlflow
 import pytest
+from mlflow.exceptions import MlflowException
 
 from tasks.errors import ConfigError, DataError
 from tasks.tracking import runs
@@ -111,6 +113,23 @@ def test_of_the_last_run_what_was_deleted_is_told(run, paths, tmp_path, caplog):
     client.delete_run(run.run_id)
     with pytest.raises(DataError, match=f"mlflow runs restore --run-id {run.run_id}"):
         last_models(paths)
+
+
+def test_a_store_that_does_not_answer_is_not_said_to_lack_runs(run, paths, tmp_path, monkeypatch):
+    def no_answer(*_arguments, **_options):
+        raise MlflowException("API request to http://127.0.0.1/api failed with exception: no answer")
+
+    save_last_run(paths, run, [LoggedModel("a", tmp_path, start(run, "a", tmp_path), "")])
+    monkeypatch.setattr(mlflow.MlflowClient, "get_run", no_answer)
+    monkeypatch.setattr(mlflow.MlflowClient, "search_runs", no_answer)
+    for choose in (
+        lambda: last_models(paths),
+        lambda: choose_models(paths, [run.run_id]),
+        lambda: choose_models(paths, experiment="test"),
+        lambda: choose_models(paths, experiment="test", query="metrics.x > 3"),
+    ):
+        with pytest.raises(MlflowException, match="API request"):
+            choose()
 
 
 def test_no_name_in_the_store_leads_out_of_the_folder(run, paths, tmp_path):
