@@ -1,5 +1,6 @@
 """What the disk refuses, told so that it can be mended. Owns how it is recognised and worded; writes nothing."""
 
+import contextlib
 import errno
 import os
 import shutil
@@ -46,8 +47,10 @@ def disk_error(error: BaseException, folder: Path, what: str) -> DiskError | Non
 
 def _is_full(folder: Path) -> bool:
     """Return whether no file fits any more: not every library says what stopped it."""
-    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    return shutil.disk_usage(existing).free < NO_ROOM_BYTES
+    for path in (folder, *folder.absolute().parents):
+        with contextlib.suppress(OSError):  # it is not there, or in a folder that may not be entered
+            return shutil.disk_usage(path).free < NO_ROOM_BYTES
+    return False
 
 
 def _is_one_of(error: BaseException, numbers: tuple[int, ...]) -> bool:

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from tasks.disk import DiskError
+from tasks.disk import DiskError, disk_error
 from tasks.errors import DataError
 from tasks.stage import Stage, recorded_config, run_stage, write_atomically
 
@@ -167,6 +167,20 @@ def test_a_folder_that_may_not_be_written_is_told(stage):
 
     with pytest.raises(DiskError, match=r"cannot be written \(Permission denied\); mend its permissions"):
         run_stage(stage, fail)
+
+
+def test_a_folder_that_may_not_even_be_looked_at_is_told(tmp_path, monkeypatch):
+    def refuse(path: str | Path) -> SimpleNamespace:
+        if Path(path).is_relative_to(tmp_path / "closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return SimpleNamespace(free=1 << 30)
+
+    monkeypatch.setattr("tasks.disk.shutil.disk_usage", refuse)
+    monkeypatch.setattr(Path, "exists", refuse)  # as of Python 3.11 it raises this error
+    folder = tmp_path / "closed" / "data"
+    told = disk_error(PermissionError(errno.EACCES, "Permission denied", str(folder)), folder, "copy")
+    assert isinstance(told, DiskError)
+    assert f"{folder} cannot be written (Permission denied)" in str(told)
 
 
 def test_an_error_of_the_work_itself_is_not_taken_for_the_disk(stage):
