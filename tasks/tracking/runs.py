@@ -32,6 +32,7 @@ KILLED: Final = RunStatus.to_string(RunStatus.KILLED)
 RUNNING: Final = RunStatus.to_string(RunStatus.RUNNING)
 
 PARENT_TAG: Final = "mlflow.parentRunId"
+DATA_DIR_TAG: Final = "genreflow.data_dir"
 LONGEST_VALUE: Final = 5000  # MLflow refuses params and tags above 6,000 and 8,000 characters
 
 
@@ -67,13 +68,13 @@ def start_pipeline_run(
     client = experiment.client()
     _end_orphans(experiment, paths)
     shared = {
-        "genreflow.data_dir": str(paths.root),
+        DATA_DIR_TAG: str(paths.root),
         "genreflow.git_revision": git_revision(),
         **{f"genreflow.{key}": hide_secrets(value) for key, value in tags.items()},
     }
     params = flat_params(config)
     what = " ".join([tags.get("flow", "pipeline"), *filter(None, [tags.get("source"), tags.get("model")])])
-    name = f"{what} {time.strftime('%Y-%m-%d %H:%M:%S')}"
+    name = f"{hide_secrets(what)} {time.strftime('%Y-%m-%d %H:%M:%S')}"
     run = client.create_run(experiment.experiment_id, run_name=name, tags={"genreflow.kind": "pipeline", **shared})
     client.log_batch(run.info.run_id, params=[Param(key, value) for key, value in params.items()])
     return PipelineRun(experiment, run.info.run_id, name, params, shared)
@@ -239,8 +240,10 @@ def git_revision() -> str:
 
 def _end_orphans(experiment: Experiment, paths: DataPaths) -> None:
     client = experiment.client()
-    query = f"attributes.status = '{RUNNING}' and tags.`genreflow.data_dir` = '{paths.root}'"
-    for orphan in client.search_runs([experiment.experiment_id], query):
+    running = client.search_runs([experiment.experiment_id], f"attributes.status = '{RUNNING}'")
+    for orphan in running:
+        if orphan.data.tags.get(DATA_DIR_TAG) != str(paths.root):  # MLflow's filters cannot hold every folder's name
+            continue
         logger.warning("MLflow run %r was left running by a process that is gone: marked KILLED", orphan.info.run_name)
         client.set_terminated(orphan.info.run_id, KILLED)
 

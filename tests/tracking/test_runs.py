@@ -10,6 +10,7 @@ import polars as pl
 import pytest
 
 from tasks.errors import ConfigError, DataError
+from tasks.paths import DataPaths
 from tasks.settings import settings
 from tasks.stage import StageResult
 from tasks.tracking import runs
@@ -107,6 +108,15 @@ def test_a_run_is_named_after_what_it_does(paths, tags, name):
     assert runs.start_pipeline_run("test", {}, paths, tags).name.startswith(name)
 
 
+@pytest.mark.parametrize("name", ["o'neill", 'the "new" one', "o'neill's \"new\" one"])
+def test_a_folder_whose_name_has_quotes_is_a_folder_like_others(run, tmp_path, name):
+    quoted = DataPaths(tmp_path / name)
+    first = runs.start_pipeline_run("test", {}, quoted, {})
+    runs.start_pipeline_run("test", {}, quoted, {})
+    client = run.experiment.client()
+    assert [client.get_run(each.run_id).info.status for each in (first, run)] == ["KILLED", "RUNNING"]
+
+
 def test_what_a_dead_process_left_running_is_marked_killed(run, paths):
     child_id = runs.start_model_run(run, "nb", {})
     again = runs.start_pipeline_run("test", {}, paths, {})
@@ -180,6 +190,13 @@ def test_missing_git_is_no_error(monkeypatch):
 
     monkeypatch.setattr(subprocess, "run", absent)
     assert runs.git_revision() == "unknown"
+
+
+def test_no_secret_of_a_source_reaches_the_store(run, paths):
+    source = "https://me:other-secret@host/x.csv"
+    named = runs.start_pipeline_run("test", {}, paths, {"source": source})
+    stored = run.experiment.client().get_run(named.run_id)
+    assert "other-secret" not in f"{named} {stored.info} {stored.data.tags}"
 
 
 def test_no_secret_of_a_failure_or_a_param_reaches_the_store(run, monkeypatch):
