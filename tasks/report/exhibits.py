@@ -54,6 +54,7 @@ def choose_exhibits(sources: Sources) -> pl.DataFrame:
     - doubtful: the first of the label audit that are test movies.
     """
     ids = sources.best.predictions["movie_id"].to_list()
+    row_of = {movie: row for row, movie in enumerate(ids)}
     audit = sources.audit
     doubted = [] if audit is None else audit["movie_id"].unique(maintain_order=True).to_list()
     rows = {
@@ -61,7 +62,7 @@ def choose_exhibits(sources: Sources) -> pl.DataFrame:
         "bad": _bad(sources.best),
         "disagreement": _disagreements(sources.best, sources.rival) if sources.rival else [],
         "impossible": impossible_movies(sources.models)[:EACH],
-        "doubtful": [ids.index(movie) for movie in doubted if movie in set(ids)][:EACH],
+        "doubtful": [row_of[movie] for movie in doubted if movie in row_of][:EACH],
     }
     chosen = [(ids[row], role, rank) for role, found in rows.items() for rank, row in enumerate(found, start=1)]
     return pl.DataFrame(chosen, schema=EXHIBITS, orient="row")

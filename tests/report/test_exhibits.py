@@ -51,7 +51,7 @@ def test_one_model_has_no_rival(paths: DataPaths, write_run: WriteRun) -> None:
 def test_doubted_movies_are_those_of_the_test_in_the_audits_order(paths: DataPaths, write_run: WriteRun) -> None:
     folders = write_run(paths, {"tree": BEST})
     audit = {"movie_id": ["tt9", "tt0003", "tt0002"], "movie_name": "", "given_genres": "", "doubted": "", "reason": ""}
-    pl.DataFrame({**audit, "quality": [0.0, 0.2, 0.1]}).write_csv(paths.results / "label_audit.csv")
+    pl.DataFrame({**audit, "quality": [0.0, 0.2, 0.1]}).write_parquet(paths.results / "label_audit.parquet")
     write_exhibits(folders, paths)
     assert chosen(paths, "doubtful") == ["tt0002", "tt0003"]
 

@@ -17,7 +17,8 @@ from tasks.schema import PREDICTIONS
 from tasks.scores import Scores, read_scores, truth_matrix
 
 LEADERBOARD_FILE: Final = "leaderboard.csv"
-LABEL_AUDIT_FILE: Final = "label_audit.csv"
+LABEL_AUDIT_FILE: Final = "label_audit.parquet"  # not the CSV, whose cells are changed for spreadsheets
+LABEL_AUDIT_EFFECT_FILE: Final = "label_audit_effect.csv"
 _MODEL_FILES: Final = ("metrics.json", "per_genre.csv", "predictions_test.parquet", "scores_test.parquet")
 _OPTIONAL_MODEL_FILES: Final = ("fit.json", "history.csv", "calibration.csv", "reliability.csv", "train.stage.json",
                                 "explanations.parquet", "importance.parquet")  # fmt: skip
@@ -85,13 +86,7 @@ class Model:
 
     def optional_table(self, name: str) -> pl.DataFrame | None:
         """Return a table that not every model has, or None."""
-        path = self.folder / name
-        if not path.is_file():
-            return None
-        try:
-            return pl.read_csv(path) if path.suffix == ".csv" else read_parquet(path)
-        except pl.exceptions.PolarsError as error:
-            raise DataError(f"{path} is damaged ({error}); delete it and run the stage that makes it again") from error
+        return optional_table(self.folder / name)
 
 
 @dataclass(frozen=True)
@@ -124,11 +119,8 @@ class Sources:
     @property
     def audit(self) -> pl.DataFrame | None:
         """The label audit, most doubtful first, if there is one."""
-        path = self.paths.results / LABEL_AUDIT_FILE
-        if not path.is_file():
-            return None
-        texts = ("movie_id", "movie_name", "given_genres", "doubted", "reason")
-        return pl.read_csv(path, schema_overrides=dict.fromkeys(texts, pl.String)).sort("quality", maintain_order=True)
+        audit = optional_table(self.paths.results / LABEL_AUDIT_FILE)
+        return None if audit is None else audit.sort("quality", maintain_order=True)
 
     def inputs(self) -> tuple[Path, ...]:
         """Return every file that the page may show something of, as far as it is there."""
@@ -136,7 +128,7 @@ class Sources:
         results = self.paths.results
         optional = [
             *(model.folder / name for model in self.models for name in _OPTIONAL_MODEL_FILES),
-            *(results / name for name in (LABEL_AUDIT_FILE, "label_audit_effect.csv")),
+            *(results / name for name in (LABEL_AUDIT_FILE, LABEL_AUDIT_EFFECT_FILE)),
             *sidecars(self.paths),
             self.paths.dropped,
         ]
@@ -184,6 +176,20 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text(encoding="utf-8")))
     except (ValueError, TypeError) as error:
+        raise DataError(f"{path} is damaged ({error}); delete it and run the stage that makes it again") from error
+
+
+def optional_table(path: Path) -> pl.DataFrame | None:
+    """Return a table in CSV or parquet, None where there is no file.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return pl.read_csv(path) if path.suffix == ".csv" else read_parquet(path)
+    except pl.exceptions.PolarsError as error:
         raise DataError(f"{path} is damaged ({error}); delete it and run the stage that makes it again") from error
 
 

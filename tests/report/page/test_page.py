@@ -13,8 +13,10 @@ from tasks.errors import DataError
 from tasks.paths import DataPaths
 from tasks.report.exhibits import EXHIBITS_FILE
 from tasks.report.page.blocks import Picture
-from tasks.report.page.sources import RunFacts
+from tasks.report.page.sections.labels import labels_section
+from tasks.report.page.sources import RunFacts, read_sources
 from tasks.report.page.stages import REPORT_FILE, write_report
+from tasks.spreadsheet import write_safe_csv
 
 WriteRun = Callable[..., list[Path]]
 
@@ -94,7 +96,7 @@ def write_everything(paths: DataPaths, write_run: WriteRun) -> list[Path]:
     pl.DataFrame({**history, "validation_jaccard": [0.1, 0.2]}).write_csv(best / "history.csv")
     audit = {"movie_id": ["tt0001"], "movie_name": [ATTACK], "given_genres": ["Drama"], "doubted": ["lacks War"]}
     audit |= {"quality": [0.01], "reason": [ATTACK], "scores_from": ["tree-a, test"]}
-    pl.DataFrame(audit).write_csv(paths.results / "label_audit.csv")
+    pl.DataFrame(audit).write_parquet(paths.results / "label_audit.parquet")
     counts = {"rows_read": 90, "movies_kept": 60, "dropped/tba": 30, "merged/same_movie": 0}
     paths.dropped.write_text(json.dumps({"counts": counts, "rules": [{"name": "tba", "reason": ATTACK}]}))
     return folders
@@ -190,6 +192,21 @@ def test_one_model_whose_answers_are_all_the_same(tmp_path: Path, write_run: Wri
     assert "table-published" in page.ids
     assert "1 of 1 published Jaccard is exceeded here" in text
     assert not stale.exists()
+
+
+def test_the_audit_is_shown_without_what_spreadsheets_want(tmp_path: Path, write_run: WriteRun) -> None:
+    paths = DataPaths(tmp_path)
+    folders = write_run(paths, {"tree": [[0.0, 0.9, 0.0]] * 6})
+    texts = {"movie_id": "tt0001", "movie_name": "-30-", "given_genres": "Drama", "doubted": "lacks War"}
+    audit = pl.DataFrame({**texts, "quality": 0.01, "reason": "tree gives War 0.90", "scores_from": "tree, test"})
+    write_safe_csv(audit, paths.results / "label_audit.csv")
+    audit.write_parquet(paths.results / "label_audit.parquet")
+    section = labels_section(read_sources(folders, paths))
+    assert section is not None
+    assert [row[0].text for row in section.blocks[1].rows] == ["-30-"]
+    (paths.results / "label_audit.parquet").write_text("no table")
+    with pytest.raises(DataError, match=r"label_audit\.parquet is missing or damaged"):
+        labels_section(read_sources(folders, paths))
 
 
 def test_a_report_without_exhibits_says_what_is_missing(tmp_path: Path, write_run: WriteRun) -> None:

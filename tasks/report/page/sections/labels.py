@@ -7,7 +7,7 @@ import polars as pl
 from tasks.hashes import hash_file
 from tasks.paths import DataPaths
 from tasks.report.page.blocks import Cell, Column, Section, Table, Words
-from tasks.report.page.sources import Sources, read_json
+from tasks.report.page.sources import LABEL_AUDIT_EFFECT_FILE, Sources, optional_table, read_json
 from tasks.report.page.wording import counted, figure, listed, percent
 
 SHOWN: Final = 20
@@ -32,8 +32,9 @@ def labels_section(sources: Sources) -> Section | None:
         rows = [[_cell(row[name]) for name in columns] for row in audit.head(SHOWN).iter_rows(named=True)]
         caption = "Labels most in doubt" if audit.height <= SHOWN else f"The {SHOWN} labels most in doubt"
         blocks.append(Table("doubted", caption, heads, rows, is_sortable=True))
-    if _is_of_these_movies(sources.paths):
-        blocks.append(_effect_table(pl.read_csv(sources.paths.results / "label_audit_effect.csv")))
+    effect = optional_table(sources.paths.results / LABEL_AUDIT_EFFECT_FILE)
+    if effect is not None and _is_of_these_movies(sources.paths):
+        blocks.append(_effect_table(effect))
     return Section("labels", "Labels in doubt", blocks)
 
 
