@@ -10,7 +10,10 @@ from tasks.errors import DataError
 from tasks.schema import GENRES
 
 _QUOTED: Final = re.compile(r"'([^']*)'|\"([^\"]*)\"")
-_ENCODED: Final = re.compile(r"[\[(]?[\s,]*(?:[01]\.?0?[\s,]*)+[\])]?")
+_BEGINS_QUOTED: Final = re.compile(r"[\[({\s]*['\"]")  # apostrophes elsewhere are parts of names
+_CONSTRUCTOR: Final = re.compile(r"^(?:array|frozenset|set)(?=\()")
+_BIT: Final = r"[01](?:\.0?)?"
+_ENCODED: Final = re.compile(rf"[\[(\s,]*(?:{_BIT}[\s,]*)+[\])]*")
 
 
 def parse_genres(text: str, names: Sequence[str]) -> tuple[str, ...]:
@@ -31,14 +34,14 @@ def parse_genres(text: str, names: Sequence[str]) -> tuple[str, ...]:
     >>> parse_genres("[0 1 1]", ("Crime", "Drama", "War"))
     ('Drama', 'War')
     """
-    text = text.strip()
+    text = _CONSTRUCTOR.sub("", text.strip())
     if _ENCODED.fullmatch(text):
-        bits = [float(number) for number in re.findall(r"[01]\.?0?", text)]
+        bits = [float(number) for number in re.findall(_BIT, text)]
         if len(bits) != len(names):
             raise ValueError(f"{len(bits)} numbers encode {len(bits)} genres, and {len(names)} are known")
         found = [name for name, bit in zip(names, bits, strict=True) if bit]
-    elif quoted := _QUOTED.findall(text):
-        found = [first or second for first, second in quoted]
+    elif _BEGINS_QUOTED.match(text):
+        found = [first or second for first, second in _QUOTED.findall(text)]
     else:
         found = text.strip("[](){} ").split(",")
     return tuple(sorted({name.strip() for name in found} - {""}))
