@@ -19,6 +19,7 @@ from tasks.decision.calibration import Calibration
 from tasks.decision.fit import fit_rules
 from tasks.decision.rules import Rule
 from tasks.decision.stored import rules_to_json
+from tasks.decisions import PREDICTIONS_FILE, RULES_FILE
 from tasks.errors import DataError
 from tasks.evaluate.calibration import calibration_table, expected_calibration_error, reliability_table
 from tasks.evaluate.config import EvaluateConfig
@@ -34,10 +35,8 @@ logger = logging.getLogger(__name__)
 TASKS: Final = Path(__file__).parents[1]
 FOLDS: Final = 5
 DEFAULT: Final = EvaluateConfig()
-RULES_FILE: Final = "rules.json"
 METRICS_FILE: Final = "metrics.json"
 PER_GENRE_FILE: Final = "per_genre.csv"
-PREDICTIONS_FILE: Final = "predictions_test.parquet"
 CALIBRATION_FILE: Final = "calibration.csv"
 RELIABILITY_FILE: Final = "reliability.csv"
 
@@ -45,7 +44,7 @@ RELIABILITY_FILE: Final = "reliability.csv"
 def evaluate_model(model_folder: Path, paths: DataPaths, config: EvaluateConfig = DEFAULT) -> StageResult:
     """Fit every decision rule to a model's scores, choose one, and write what it does beside the scores.
 
-    - `rules.json`: `chosen`, `genres`, and `rules`, all fitted ones by name (`tasks.decision.rules.rules_from_json`).
+    - `rules.json`: `chosen`, `genres`, and `rules`, all fitted ones by name (`tasks.decision.stored.rules_from_json`).
     - `metrics.json`: `chosen_rule`, `chosen_by`, and `rules`, for each rule the metrics of
       `tasks.evaluate.metrics.evaluate` under `val/<metric>` (cross-fitted) and `test/<metric>`, and the expected
       calibration error of all scores as they are (`test/ece_raw`) and after the calibration that was fitted on

@@ -7,6 +7,8 @@ from typing import Any, Final
 
 import polars as pl
 
+import tasks.bootstrap
+import tasks.decisions
 import tasks.metrics
 import tasks.picture
 from tasks.decisions import PREDICTIONS_FILE, RULES_FILE
@@ -29,6 +31,7 @@ PER_GENRE_FILE, CALIBRATION_FILE, RELIABILITY_FILE = "per_genre.csv", "calibrati
 MODEL_PICTURES: Final = ("confusion", "calibration", "predicted_instead", "per_genre")
 
 _CODE: Final = (Path(__file__).parent, Path(tasks.picture.__file__), Path(tasks.metrics.__file__))
+_COMPARING: Final = (Path(tasks.bootstrap.__file__), Path(tasks.decisions.__file__))
 _COLUMNS: Final = {
     PER_GENRE_FILE: ("genre", "support", "tp", "fp", "fn", "tn", "precision", "recall", "f1"),
     PREDICTIONS_FILE: ("true_genres", "predicted_genres"),
@@ -63,8 +66,9 @@ def write_leaderboard(
         outputs += (PUBLISHED_MARKDOWN,)
     else:
         (results_folder / PUBLISHED_MARKDOWN).unlink(missing_ok=True)  # an earlier run's
+    code = (*_CODE, *_COMPARING)
     stage = Stage(
-        "leaderboard", results_folder, outputs, (PUBLISHED,), {"models": contents}, _CODE, ("matplotlib", "polars")
+        "leaderboard", results_folder, outputs, (PUBLISHED,), {"models": contents}, code, ("matplotlib", "polars")
     )
 
     def build(folder: Path) -> Mapping[str, Any]:

@@ -14,6 +14,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+import tasks.bootstrap
+import tasks.decisions
 import tasks.metrics
 import tasks.picture
 from tasks.bootstrap import Interval, Resampled, interval, resample
@@ -35,7 +37,8 @@ GENRES_FILE, MOVIES_FILE, TEXT_FILE = "versus.csv", "versus_movies.csv", "versus
 PICTURE: Final = "versus"
 OUTPUTS: Final = (GENRES_FILE, MOVIES_FILE, TEXT_FILE, *picture_files([PICTURE]))
 TRAINING_SIDECAR: Final = "train.stage.json"
-_CODE: Final = (Path(__file__).parent, Path(tasks.picture.__file__), Path(tasks.metrics.__file__))
+_MODULES: Final = (tasks.bootstrap, tasks.decisions, tasks.metrics, tasks.picture)
+_CODE: Final = (Path(__file__).parent, *(Path(str(module.__file__)) for module in _MODULES))
 
 
 def write_versus(ranked: Sequence[Path], pair: Sequence[str], paths: DataPaths) -> StageResult | None:
@@ -176,7 +179,7 @@ def _kind(folder: Path) -> str:
     """Return what kind of classifier a model is, by what its training noted; its name where nothing is known."""
     try:
         config = json.loads((folder / TRAINING_SIDECAR).read_text(encoding="utf-8"))["config"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return folder.name
     if "ensemble" in config:
         return "ensemble"
