@@ -61,7 +61,7 @@ def tell_tree(outline: Mapping[str, Any], genre: str) -> str:
     overall = _share(root, column)
     if not root["asks"]:
         return f"The tree asks nothing: {overall:.0%} of all train movies are {genre}, and so it says of every movie."
-    shares = [(_share(node, column), place) for place, node in enumerate(nodes) if node["movies"]]
+    shares = [(_share(node, column), place) for place, node in enumerate(nodes) if place and node["movies"]]
     share, place = max(shares, key=lambda each: (abs(each[0] - overall), -each[1]))
     way = ", ".join(node["condition"] for node in _way_to(nodes, place)[1:])
     return (

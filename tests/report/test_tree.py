@@ -33,6 +33,7 @@ def test_the_first_question_and_the_farthest_node_are_told() -> None:
         "farthest from that of all shown."
     )
     assert "45% of the" not in tell_tree(OUTLINE, "Drama")
+    assert "0% of all 100 train movies and 0% of the 20 with “ghost”" in tell_tree(OUTLINE, "War")
     leaf = {"genres": ["Drama"], "nodes": [{**OUTLINE["nodes"][0], "asks": "", "genres": [60]}]}
     assert tell_tree(leaf, "Drama").startswith("The tree asks nothing: 60% of all train movies are Drama")
 

@@ -264,6 +264,8 @@ def test_training_is_best_at_its_end_or_before() -> None:
         "The Jaccard on validation is highest after 2 epochs, at 0.500; until the end, after 3 epochs, it fell to "
         "0.400."
     )
+    level = pl.DataFrame({"epoch": [1.0, 2.0, 3.0], "validation_jaccard": [0.3, 0.5, 0.5]})
+    assert say_training(level).endswith("after 2 epochs, at 0.500, and the same at the end, after 3 epochs.")
     assert "still rising, by 0.200" in say_training(history.head(2))
     assert "the only time" in say_training(history.head(1))
 

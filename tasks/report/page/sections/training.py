@@ -37,6 +37,8 @@ def say_training(history: pl.DataFrame) -> str:
     if last["epoch"] == best["epoch"]:
         gain = last["validation_jaccard"] - known["validation_jaccard"][-2]
         return f"{say}, the last point: it was still rising, by {figure(gain)} since the point before."
+    if last["validation_jaccard"] == best["validation_jaccard"]:
+        return f"{say}, and the same at the end, after {_epochs(last['epoch'])}."
     return f"{say}; until the end, after {_epochs(last['epoch'])}, it fell to {figure(last['validation_jaccard'])}."
 
 
