@@ -1,6 +1,6 @@
 """What fine-tuning costs beside transformers' Trainer as it comes, and what eight bits give and take.
 
-    python benchmarks/encoders.py [FOLDER_OR_ZIP] [--movies 2000] [--data DATA_FOLDER --model NAME]
+    python benchmarks/encoders.py [FOLDER] [--movies 2000] [--data DATA_FOLDER --model NAME]
 
 Without listings it takes the embedded sample; the pipeline's own stage cleans them. Every way runs in a fresh process,
 on one thread, on the same movies' titles and descriptions, with MiniLM. Times depend on the machine and on what else

@@ -45,6 +45,7 @@ from peers.judge import OURS, Judgement, compare, draw, judge, print_table
 from tasks.models.choose import choose_models
 from tasks.models.spec import ModelSpec
 from tasks.paths import DataPaths
+from tasks.tracking.runs import git_revision
 
 HERE = Path(__file__).parent
 SAME = ("logreg-title", "svm-title")  # what LIBLINEAR also fits, on the same vectors
@@ -171,15 +172,13 @@ def linear_models() -> list[ModelSpec]:
 
 def describe_run(source: str, counts: dict[str, int]) -> dict[str, Any]:
     """Return what the figures depend on."""
-    git = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--exclude=*"]
-    revision = subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip()
     packages = ("numpy", "scipy", "scikit-learn")
     return {
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "load_average": round(os.getloadavg()[0], 1),
         "python": platform.python_version(),
         "versions": {package: version(package) for package in packages},
-        "revision": revision or "unknown",
+        "revision": git_revision(),
         "data": "embedded sample" if source == "sample" else Path(source).name,
         "movies": counts,
     }

@@ -70,7 +70,6 @@ def write_models(paths: DataPaths, truth: NDArray[np.bool_], genres: Sequence[st
         scores = (1 / (1 + np.exp(-logits))).astype(np.float32)
         for start, part in enumerate(("test", "validation")):
             write_scores(folder / f"scores_{part}.parquet", ids[start::2].tolist(), scores[start::2], genres)
-        (folder / "rules.json").write_text(json.dumps({"genres": list(GENRES)}))
         (folder / "fit.json").write_text(json.dumps({"fit_s": 1.0 + number, "predict_docs_per_s": 9e4 / (1 + number)}))
         kind = "linear-svm" if number % 2 else "random-forest"
         (folder / "train.stage.json").write_text(json.dumps({"config": {"model": {"classifier": {"kind": kind}}}}))

@@ -1,6 +1,6 @@
 """All benchmarks in one go: each script of this folder, one after another, as one JSON file, one table and one picture.
 
-    python benchmarks/suite.py [FOLDER_OR_ZIP] [--size quick|usual|scale] [--only NAME ...] [--output FOLDER]
+    python benchmarks/suite.py [FOLDER] [--size quick|usual|scale] [--only NAME ...] [--output FOLDER]
 
 Without listings every script takes the embedded sample, and the table says so. `results.json` holds the machine, the
 versions, a hash of the listings, the revision, and of each script what it was asked, its exit code, wall time, CPU time
@@ -93,7 +93,7 @@ def last_json(file: Path) -> Any:
 
 def facts(source: Path | None, size: str) -> dict[str, Any]:
     """Return what the figures depend on."""
-    files = [] if source is None else sorted(source.glob("*.csv")) if source.is_dir() else [source]
+    files = [] if source is None else sorted(source.glob("*.csv"))
     return {
         "size": size,
         "data": source.name if source else "embedded sample",
@@ -160,11 +160,13 @@ def draw(report: Mapping[str, Any], folder: Path) -> None:
 def main() -> int:
     """Run the chosen scripts; return 0 if all of them succeeded."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("source", nargs="?", type=Path, help="real listings; without: the embedded sample")
+    parser.add_argument("source", nargs="?", type=Path, metavar="FOLDER", help="real listings; without: the sample")
     parser.add_argument("--size", choices=("quick", "usual", "scale"), default="usual")
     parser.add_argument("--only", nargs="+", help="names of scripts")
     parser.add_argument("--output", type=Path, default=HERE / "results", help="folder to write to")
     options = parser.parse_args()
+    if options.source and not any(options.source.glob("*.csv")):
+        parser.error(f"{options.source} is no folder with CSVs; unpack a zip before")
     options.output.mkdir(parents=True, exist_ok=True)
     report: dict[str, Any] = {"facts": facts(options.source, options.size), "scripts": {}}
     for name, asked in scripts(options.size).items():
