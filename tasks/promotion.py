@@ -30,7 +30,7 @@ class PromotionConfig(BaseModel):
     min_f1_macro: float = Field(0.1, ge=0, le=1, description="Macro F1 on test that a champion has at least.")
     registered_model: str = Field(
         REGISTERED_NAME,
-        pattern="^[^/:@]+$",
+        pattern="^[^/:@'\"]+$",  # MLflow's filters cannot hold every name
         description="MLflow registered model whose champion is challenged; another kind of data wants one of its own.",
     )
     replace_other_data: Literal["sample", "always", "never"] = Field(

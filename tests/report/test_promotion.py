@@ -3,6 +3,7 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from pydantic import ValidationError
 
 from tasks.promotion import Champion, PromotionConfig
 from tasks.report.promotion import judge_challenger
@@ -100,3 +101,9 @@ def test_what_the_store_knows_of_the_champion_decides_first(good):
     back = judge_challenger(good, champion(good, challenger_was_rolled_back="2026-01-02 (version 3)"), config)
     assert not back.takes_over
     assert "taken back on 2026-01-02 (version 3)" in back.reason
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a:b", "a@b", "o'neill's", 'the "new" one'])
+def test_names_that_mlflow_cannot_look_up_are_refused(name):
+    with pytest.raises(ValidationError, match="registered_model"):
+        PromotionConfig(registered_model=name)
