@@ -38,11 +38,6 @@ class Interval:
     low: float
     high: float
 
-    @property
-    def is_certain(self) -> bool:
-        """Whether the interval lies on one side of zero."""
-        return self.low > 0 or self.high < 0
-
 
 @dataclass(frozen=True)
 class Resampled:

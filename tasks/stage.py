@@ -155,7 +155,7 @@ def _fingerprint(stage: Stage) -> tuple[str, dict[str, Any]]:
         "inputs": {f"{path.parent.name}/{path.name}": content for path, content in inputs.items()},
         "config": dict(stage.config),
         "code": hash_files([path for path in code if path.name != "task.py"]),
-        "versions": {package: _version(package) for package in sorted(stage.packages)},
+        "versions": {package: installed_version(package) for package in sorted(stage.packages)},
     }
     text = json.dumps(description, sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest(), description
@@ -179,7 +179,8 @@ def _check_origin(path: Path, content: str) -> None:
         )
 
 
-def _version(package: str) -> str:
+def installed_version(package: str) -> str:
+    """Return a package's version, "not installed" where there is none."""
     try:
         return version(package)
     except PackageNotFoundError:

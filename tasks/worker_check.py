@@ -8,7 +8,6 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,7 +15,7 @@ from tasks.cluster import PATIENCE_S, joined
 from tasks.errors import ConfigError
 from tasks.hashes import hash_files
 from tasks.paths import data_paths
-from tasks.stage import write_atomically
+from tasks.stage import installed_version, write_atomically
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -86,15 +85,8 @@ def worker_facts(token: Path) -> dict[str, str]:
         "code of the project": code_hash(),
         "data folder": str(data_paths().root),
         "file in the data folder": token.read_text(encoding="utf-8") if token.is_file() else "not there",
-        **{package: _version(package) for package in PACKAGES},
+        **{package: installed_version(package) for package in PACKAGES},
     }
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 @contextlib.contextmanager

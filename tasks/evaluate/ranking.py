@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-Labels = NDArray[np.bool_]
+from tasks.metrics import Labels, mean_of_defined
+
 Scores = NDArray[np.float32]
 
 ROWS_AT_ONCE: Final = 10_000  # bounds the memory of the comparison of all pairs of genres
@@ -33,11 +34,10 @@ def ranking_metrics(truth: Labels, scores: Scores) -> dict[str, float]:
     truth_kept, scores_kept = truth[with_genre], scores[with_genre]
     lowest_true = np.where(truth_kept, scores_kept, np.inf).min(axis=1, initial=np.inf)
     coverage = (scores_kept >= lowest_true[:, None]).sum(axis=1)
-    precisions = average_precision(truth, scores)
     return {
-        "mean_average_precision": _mean(precisions[np.isfinite(precisions)]),
-        "coverage_error": _mean(coverage),
-        "label_ranking_loss": _mean(_misordered_shares(truth_kept, scores_kept)),
+        "mean_average_precision": mean_of_defined(average_precision(truth, scores)),
+        "coverage_error": mean_of_defined(coverage.astype(np.float64)),
+        "label_ranking_loss": mean_of_defined(_misordered_shares(truth_kept, scores_kept)),
     }
 
 
@@ -67,7 +67,3 @@ def _misordered_shares(truth: Labels, scores: Scores) -> NDArray[np.float64]:
         misordered = (pairs & (s[:, :, None] <= s[:, None, :])).sum(axis=(1, 2))
         shares[start : start + ROWS_AT_ONCE] = misordered / np.maximum(pairs.sum(axis=(1, 2)), 1)
     return shares
-
-
-def _mean(values: NDArray[np.float64]) -> float:
-    return float(values.mean()) if len(values) else float("nan")

@@ -16,14 +16,11 @@ import tasks.picture
 import tasks.word_cloud
 from tasks.errors import DataError
 from tasks.picture import BLUE, INK, VERMILION, drawable, picture_files, write_picture
-from tasks.schema import DEFAULT_SEED
+from tasks.schema import DEFAULT_SEED, IMPORTANCE
 from tasks.stage import Stage, StageResult, run_stage
 from tasks.word_cloud import PlacedWord, draw_clouds, place_words
 
 IMPORTANCE_FILE: Final = "importance.parquet"
-IMPORTANCE: Final = {
-    "genre": pl.String, "kind": pl.String, "feature": pl.String, "weight": pl.Float64, "movies": pl.Int64,
-}  # fmt: skip
 WORD_BARS, WORD_CLOUDS, FIELD_BARS = "importance_words", "importance_clouds", "importance_fields"
 UNREADABLE: Final = ("characters", "rest")  # kinds of features that say nothing to people
 FIELD: Final = "field"
@@ -81,7 +78,7 @@ def read_importance(path: Path) -> pl.DataFrame:
         DataError: the file is missing or damaged, or holds something else.
     """
     try:
-        table = pl.read_parquet(path, columns=list(IMPORTANCE)).cast(IMPORTANCE)  # type: ignore[arg-type]
+        table = pl.read_parquet(path, columns=list(IMPORTANCE)).cast(IMPORTANCE)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path} is missing or damaged ({error}); explain the model again") from error
     if table.is_empty():

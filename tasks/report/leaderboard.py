@@ -159,5 +159,4 @@ def _read_json(path: Path) -> Mapping[str, Any]:
 
 def _number(values: Mapping[str, Any], key: str) -> float | None:
     value = values.get(key)
-    is_number = isinstance(value, int | float) and value == value  # noqa: PLR0124  NaN is undefined
-    return float(value) if is_number and value is not None else None
+    return defined(value) if isinstance(value, int | float) else None

@@ -56,7 +56,7 @@ def find_old_runs(experiment_name: str, keep: int, paths: DataPaths) -> OldRuns:
     needed = {str(version.run_id) for version in versions} | _last_run_ids(paths)
     old = [id_ for id_ in newest_first[keep:] if not _stays(families[id_], needed)]
     removed = [run for id_ in old for run in families[id_]]
-    kept = [run for id_ in families if id_ not in set(old) for run in families[id_]]
+    kept = [run for id_ in families.keys() - set(old) for run in families[id_]]
     used = {_uri(run) for run in kept} | {version.source for version in versions} | {""}
     uris = {_uri(run) for run in removed} - used
     return OldRuns(

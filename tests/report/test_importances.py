@@ -9,7 +9,6 @@ from tasks.errors import DataError
 from tasks.paths import DataPaths
 from tasks.report import task
 from tasks.report.importances import (
-    IMPORTANCE,
     choose_strongest,
     draw_importances,
     place_clouds,
@@ -17,6 +16,7 @@ from tasks.report.importances import (
     tell_importances,
     write_importance_pictures,
 )
+from tasks.schema import IMPORTANCE
 
 ROWS = [
     ("Horror", "word", "ghost", 2.0, 9),

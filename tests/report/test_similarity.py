@@ -7,7 +7,6 @@ import pytest
 from tasks.errors import DataError
 from tasks.paths import DataPaths
 from tasks.report import task
-from tasks.report.importances import IMPORTANCE
 from tasks.report.similarity import (
     MEASURES,
     SIMILARITY,
@@ -18,6 +17,7 @@ from tasks.report.similarity import (
     tell_nearest,
     write_genre_similarity,
 )
+from tasks.schema import IMPORTANCE
 
 GENRES = ("Drama", "Horror", "War")
 PROFILES = pl.DataFrame(

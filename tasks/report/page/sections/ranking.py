@@ -11,7 +11,7 @@ from tasks.report.page.sources import Sources
 from tasks.report.page.wording import METRICS, counted, figure, listed, metric_title
 from tasks.report.published import beside_published
 
-COSTS: Final = re.compile(r"(_s|_mb|_per_s|_bytes)$")
+COSTS: Final = re.compile(r"(_s|_mb)$")
 _MAIN: Final = ("rank", "model", "val_jaccard", "test_jaccard", "behind", "test_f1_samples", "test_f1_macro",
                 "test_at_least_one")  # fmt: skip
 _BOUNDS: Final = ("_low", "_high")
