@@ -26,6 +26,7 @@ from flows.stopping import MESSAGE, stop_on_signals
 from tasks import progress
 from tasks.errors import GenreflowError
 from tasks.mistakes import mistakes
+from tasks.paths import data_paths
 from tasks.redaction import SafeFormatter, hide_secrets
 
 Config = TypeVar("Config", bound=FlowConfig)
@@ -85,6 +86,7 @@ def show_exception(kind: type[BaseException], error: BaseException, trace: Trace
 
 def run_flow(flow: str, config: FlowConfig) -> None:
     """Run a flow, given as "module:name", on the Prefect server at hand or on a temporary one."""
+    data_paths()  # a folder that will not do is told before Prefect starts
     logging.getLogger(__name__).info("starting Prefect and MLflow, which takes some seconds")
     from flows.server import prefect_server  # noqa: PLC0415 - Prefect is imported only where a flow runs
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tasks.errors import ConfigError
 from tasks.settings import settings
 
 
@@ -164,5 +165,12 @@ class DataPaths:
 
 
 def data_paths() -> DataPaths:
-    """Return the layout under the data folder that `settings()` names."""
-    return DataPaths(settings().data_dir.resolve())
+    """Return the layout under the data folder that `settings()` names.
+
+    Raises:
+        ConfigError: its path has a sign that polars takes for a pattern.
+    """
+    root = settings().data_dir.resolve()
+    if odd := sorted(set(str(root)).intersection("*?[")):
+        raise ConfigError(f"the data folder {root} has a {odd[0]} in its path; set GENREFLOW_DATA_DIR to one without")
+    return DataPaths(root)
