@@ -25,7 +25,7 @@ _WEB: Final = re.compile(r"(?P<before>https?://[^\s:/@]*):(?P<password>[^\s/?#]*
 _OTHER: Final = re.compile(r"(?P<before>(?:[a-z][\w+.-]*://)?[^\s:/@]*):(?!//)(?P<password>\S*)@", re.IGNORECASE)
 _IN_TEXT: Final = re.compile(r"(?P<before>[a-z][\w+.-]*://[^\s:/@]*):[^\s/@'\"<>]+@", re.IGNORECASE)
 _QUERY: Final = re.compile(r"(?P<before>[?&][\w.-]*(?:pass|token|secret|key|signature)[\w.-]*=)[^\s&]+", re.IGNORECASE)
-_ONLY_TOKEN: Final = re.compile(r"^(?P<scheme>https?://)[^\s:/@]+@", re.IGNORECASE)
+_ONLY_TOKEN: Final = re.compile(r"(?P<scheme>https?://)[^\s:/@'\"<>]+@", re.IGNORECASE)
 
 
 def without_password(address: str) -> str:
@@ -45,7 +45,7 @@ def without_password(address: str) -> str:
 
 
 def hide_secrets(text: str, environment: Mapping[str, str] = os.environ) -> str:
-    """Return a text without the secrets of the environment and without passwords in addresses.
+    """Return a text without the secrets of the environment and without passwords and tokens in addresses.
 
     Secrets are the values of variables whose names say so (`..._KEY`, `..._TOKEN`, `..._PASSWORD`, `..._SECRET`,
     `..._AUTH_STRING`, `..._NOTIFY_URL`, and JSON in `..._HEADERS`) and passwords in addresses that any variable holds,
@@ -53,7 +53,8 @@ def hide_secrets(text: str, environment: Mapping[str, str] = os.environ) -> str:
     """
     for secret in sorted(set(_secrets(environment)), key=len, reverse=True):  # one may be part of another
         text = text.replace(secret, HIDDEN)
-    return _IN_TEXT.sub(rf"\g<before>:{HIDDEN}@", text)
+    text = _IN_TEXT.sub(rf"\g<before>:{HIDDEN}@", text)
+    return _ONLY_TOKEN.sub(rf"\g<scheme>{HIDDEN}@", text)
 
 
 class SafeFormatter(logging.Formatter):

@@ -58,8 +58,8 @@ def test_what_is_no_secret_stays():
 
 
 def test_passwords_in_addresses_of_a_text_are_hidden_though_nobody_knows_them():
-    text = "asked 'http://me:unknown@host/x' and https://a:b@c"
-    assert hide_secrets(text, {}) == "asked 'http://me:***@host/x' and https://a:***@c"
+    text = "asked 'http://me:unknown@host/x' and https://a:b@c, then 'https://token@host/x'"
+    assert hide_secrets(text, {}) == "asked 'http://me:***@host/x' and https://a:***@c, then 'https://***@host/x'"
 
 
 def test_logged_tracebacks_have_none(monkeypatch):

@@ -21,6 +21,7 @@ from tasks.tracking.champion import HASHES_TAG
 from tasks.tracking.runs import FINISHED, metric_name
 from tasks.tracking.store import Experiment
 from tasks.tracking.stored_model import DATA_FOLDER, LOADER_MODULE, is_as_logged
+from tasks.tracking.trouble import is_missing
 
 FINGERPRINT_TAG: Final = "genreflow.model_fingerprint"
 MODEL_URI_TAG: Final = "genreflow.model_uri"
@@ -89,7 +90,9 @@ def find_logged_model(experiment: Experiment, run_id: str, fingerprint: str) -> 
         uri = run.data.tags.get(MODEL_URI_TAG, "")
         try:
             model = client.get_logged_model(uri.removeprefix("models:/"))
-        except MlflowException:
+        except MlflowException as error:
+            if not is_missing(error):
+                raise
             continue  # deleted since
         if is_as_logged(model):
             return uri

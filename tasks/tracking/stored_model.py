@@ -1,7 +1,10 @@
 """A logged model back from MLflow, and only what was logged. Owns addresses of models and the check of what comes."""
 
+import atexit
 import logging
 import re
+import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -58,7 +61,7 @@ def fetch_classifier(model: str) -> Path:
     client = open_client()
     try:
         found = _find(client, uri)
-        folder = Path(mlflow.artifacts.download_artifacts(f"models:/{found.model_id}"))
+        folder = _fetch(client, found.model_id)
     except (MlflowException, OSError) as error:
         if is_away(error):
             raise TrackingError(
@@ -109,6 +112,22 @@ def _find(client: mlflow.MlflowClient, uri: str) -> _Found:
         raise ModelError(f"{uri} was not logged by this project (its source is no logged model of the store)")
     on_record = client.get_logged_model(source["name"]).tags.get(HASHES_TAG, "")
     return _Found(source["name"], registered.tags.get(HASHES_TAG) or on_record, str(registered.version))
+
+
+def _fetch(client: mlflow.MlflowClient, model_id: str) -> Path:
+    """Return the folder of a model's files: where they lie, or a copy that goes when the process ends."""
+    copy = None if _is_local(client.get_logged_model(model_id).artifact_location) else _new_copy()
+    return Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=copy))
+
+
+def _is_local(location: str) -> bool:
+    return urlsplit(location).scheme in {"", "file"}
+
+
+def _new_copy() -> str:
+    folder = tempfile.mkdtemp(prefix="genreflow-model-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _check_origin(uri: str, folder: Path) -> str:

@@ -14,7 +14,15 @@ from tasks.settings import PROJECT_ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
-OPTIONS = ("--sample.n-movies", "3000", "--models", "logreg-counts,svm-title", "--skip", "explore,annotate")
+OPTIONS = (
+    "--sample.n-movies",
+    "1000",
+    "--models",
+    "logreg-counts,svm-title",
+    "--skip",
+    "explore,annotate",
+    "--no-report",
+)
 
 
 def start(root: Path) -> subprocess.Popen[str]:
@@ -54,18 +62,18 @@ def test_the_same_command_goes_on(stop, tmp_path):
     wait_for(process, "models run in")
     if stop == signal.SIGINT:
         os.kill(process.pid, stop)
-        _, rest = process.communicate(timeout=60)
+        _, rest = process.communicate(timeout=600)
         assert process.returncode == 130, rest
         assert "run the same command again" in rest
         assert "RUNNING" not in statuses(tmp_path)
         assert "KILLED" in statuses(tmp_path)
     else:
         os.killpg(process.pid, stop)
-        process.communicate(timeout=60)
+        process.communicate(timeout=600)
         time.sleep(0.5)
     again = start(tmp_path)
     seen = wait_for(again, "champion: ")
-    again.communicate(timeout=120)
+    again.communicate(timeout=600)
     assert again.returncode == 0
     assert "clean/clean: unchanged, skipped" in seen
     assert sorted(set(statuses(tmp_path))) == ["FINISHED", "KILLED"]

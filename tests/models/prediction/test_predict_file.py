@@ -159,7 +159,7 @@ def test_ctrl_c_leaves_neither_a_file_nor_a_process(folder, tmp_path):
     while process.poll() is None and not any(path.stat().st_size > 100 for path in tmp_path.glob(".unfinished-*")):
         time.sleep(0.05)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=600)
     assert process.returncode == -signal.SIGINT, said
     assert said.rstrip().endswith("KeyboardInterrupt")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.csv", "stored"]
