@@ -1,7 +1,7 @@
 """Asking one source about many ids, by several workers. Owns batches, their splitting, and when to stop.
 
-The answers of a batch, whole or split, are in the journal before its worker takes the next one. What ends the use of a
-source ends only that: ids that were not answered stay due.
+An answer is in the journal before the next question of its worker. What ends the use of a source ends only that: ids
+that were not answered stay due.
 """
 
 import asyncio
@@ -97,38 +97,39 @@ class Inquiry:
             if self.ending is not None:
                 return
             try:
-                answers = await self._ask_batch(source, batch)
+                await self._ask_batch(source, batch, progress)
             except QuotaSpentError as fault:  # nothing was sent: the other workers may finish what they have
                 self._stop(fault)
                 return
-            # In a thread: waiting for the disk would delay the requests of the other workers.
-            await asyncio.to_thread(self.journal.record, self.name, answers, self.clock.now())
-            self.states.update(answer.state for answer in answers.values())
-            progress.advance(len(answers))
             if self.breaker.is_open:
                 raise StopError(f"{self.breaker.failures} requests in a row failed; it seems to be down")
 
-    async def _ask_batch(self, source: PlotSource, batch: Sequence[MovieId]) -> dict[MovieId, Answer]:
-        """Return the answers for a batch; one that the source cannot answer as a whole is split to find the culprit."""
+    async def _ask_batch(self, source: PlotSource, batch: Sequence[MovieId], progress: Progress) -> None:
+        """Ask for a batch and keep the answers; one that the source cannot answer as a whole is split."""
         if self.breaker.is_open:
-            return {}
+            return
         try:
             answers = await source.fetch(batch)
         except (GarbledError, RejectedError) as fault:
-            if len(batch) > 1:
+            if len(batch) > 1:  # one of them is the culprit
                 middle = len(batch) // 2
-                first = await self._ask_batch(source, batch[:middle])
-                return first | await self._ask_batch(source, batch[middle:])
+                await self._ask_batch(source, batch[:middle], progress)
+                await self._ask_batch(source, batch[middle:], progress)
+                return
             self.breaker.note(success=False)
             state: State = "bad_payload" if isinstance(fault, GarbledError) else "not_found"
             logger.info("crawl: %s: %s is %s: %s", self.name, batch[0], state, fault)
-            return {batch[0]: Answer(state, detail=str(fault))}
+            answers = {batch[0]: Answer(state, detail=str(fault))}
         except GaveUpError as fault:
             self.breaker.note(success=False)
             logger.warning("crawl: %s: gave up on %d ids, from %s: %s", self.name, len(batch), batch[0], fault)
-            return dict.fromkeys(batch, Answer("failed", detail=str(fault)))
-        self.breaker.note(success=True)
-        return answers
+            answers = dict.fromkeys(batch, Answer("failed", detail=str(fault)))
+        else:
+            self.breaker.note(success=True)
+        # In a thread: waiting for the disk would delay the requests of the other workers.
+        await asyncio.to_thread(self.journal.record, self.name, answers, self.clock.now())
+        self.states.update(answer.state for answer in answers.values())
+        progress.advance(len(answers))
 
     def _stop(self, fault: Exception) -> None:
         if isinstance(fault, StopError) and fault.until is not None and not isinstance(fault, QuotaSpentError):

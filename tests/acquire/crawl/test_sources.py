@@ -85,6 +85,18 @@ def test_a_malformed_id_inside_a_batch_is_found_by_halves(campaign):
     assert len(campaign.server.requests) <= 12
 
 
+def test_answers_for_one_half_are_kept_when_the_other_ends_the_crawl(campaign):
+    campaign.lack(*IDS)
+    server = campaign.server
+    server.script += [
+        server.json({"message": "bad"}, "400 Bad Request"),
+        server.json(graphql(title(IDS[0]))),
+        server.json({"message": "who are you?"}, "403 Forbidden"),
+    ]
+    assert campaign.run("imdb_graphql", retries=0).outcome == "blocked"
+    assert campaign.states("imdb_graphql") == {IDS[0]: "ok"}
+
+
 @pytest.mark.parametrize(
     ("words", "state"), [("Invalid id", "not_found"), ("bad value", "failed")]
 )  # fmt: skip
