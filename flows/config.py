@@ -132,6 +132,14 @@ class PrepareConfig(PresetConfig, RunnerConfig):
     )
 
     @model_validator(mode="after")
+    def _crawl_is_for_listings(self) -> Self:
+        if self.start_from != "listings" and self.crawl.online:
+            raise ConfigError(
+                f"crawl.online completes listings, and start_from {self.start_from} reads none: leave out one of them"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _table_is_a_file(self) -> Self:
         if self.table is None:
             return self

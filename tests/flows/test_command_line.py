@@ -7,7 +7,7 @@ from mlflow.exceptions import MlflowException
 
 from flows import command_line
 from flows.command_line import parse_command, run_command
-from flows.config import CompareConfig, FlowConfig, PipelineConfig, PredictConfig, TrainConfig
+from flows.config import CompareConfig, FlowConfig, PipelineConfig, PredictConfig, PrepareConfig, TrainConfig
 from flows.predict import answer, predict_or_answer
 from tasks.errors import ConfigError, DataError
 from tasks.models.classifier import GenreClassifier
@@ -88,6 +88,12 @@ def test_mistakes_exit_with_2_and_name_the_option(arguments, message, capsys):
         parse_command(TrainConfig, arguments)
     assert end.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_crawl_for_what_has_no_listings_is_refused(capsys):
+    with pytest.raises(SystemExit):
+        parse_command(PrepareConfig, ["--start-from", "clean_data", "--crawl.online"])
+    assert "start_from clean_data reads none" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["--text", "x", "--input", "a.csv"], ["--input", "a.csv"]])
