@@ -271,8 +271,8 @@ def test_scores_do_not_depend_on_the_runner(finished):
     assert len(scores) == 2 * len(TRAINED)
     for folder in {path.parent for path in scores}:
         (folder / "train.stage.json").unlink()
-    config = finished.config.model_copy(update={"runner": "process", "models": TRAINED, "model_params": {}})
-    full_pipeline(config)
+    changed = {"runner": "process", "models": TRAINED, "model_params": {}, "report": False}
+    full_pipeline(finished.config.model_copy(update=changed))
     assert {path: path.read_bytes() for path in scores} == scores
     assert Path(finished.paths.last_run).is_file()
 
