@@ -88,8 +88,13 @@ def run_flow(flow: str, config: FlowConfig) -> None:
     """Run a flow, given as "module:name", on the Prefect server at hand or on a temporary one."""
     data_paths()  # a folder that will not do is told before Prefect starts
     logging.getLogger(__name__).info("starting Prefect and MLflow, which takes some seconds")
-    from flows.server import prefect_server  # noqa: PLC0415 - Prefect is imported only where a flow runs
+    from prefect import flow_engine  # noqa: PLC0415 - only where a flow runs
 
+    from flows.server import prefect_server  # noqa: PLC0415 - as above
+
+    # SIGTERM stops a command as Ctrl-C does. Prefect would take it for itself, and then ask a server for minutes that
+    # the same signal has ended, where it goes to all processes of a service.
+    flow_engine.capture_sigterm = contextlib.nullcontext
     module, name = flow.split(":")
     with prefect_server(lambda: importlib.import_module(module)) as loaded:
         getattr(loaded, name)(config)

@@ -1,10 +1,9 @@
-"""Ctrl-C and SIGKILL in the middle: the store is left in order, and the same command goes on."""
+"""Ctrl-C and SIGTERM in the middle: the store is left in order, and the same command goes on."""
 
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import mlflow
@@ -56,21 +55,20 @@ def statuses(root: Path) -> list[str]:
     return [run.info.status for run in client.search_runs([experiment.experiment_id])]
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGKILL], ids=["ctrl-c", "kill -9"])
-def test_the_same_command_goes_on(stop, tmp_path):
+@pytest.mark.parametrize(
+    ("stop", "to", "code"),
+    [(signal.SIGINT, os.kill, 130), (signal.SIGTERM, os.killpg, 143)],
+    ids=["ctrl-c", "SIGTERM to Prefect's server, too"],
+)
+def test_the_same_command_goes_on(stop, to, code, tmp_path):
     process = start(tmp_path)
     wait_for(process, "models run in")
-    if stop == signal.SIGINT:
-        os.kill(process.pid, stop)
-        _, rest = process.communicate(timeout=600)
-        assert process.returncode == 130, rest
-        assert "run the same command again" in rest
-        assert "RUNNING" not in statuses(tmp_path)
-        assert "KILLED" in statuses(tmp_path)
-    else:
-        os.killpg(process.pid, stop)
-        process.communicate(timeout=600)
-        time.sleep(0.5)
+    to(process.pid, stop)
+    _, rest = process.communicate(timeout=600)
+    assert process.returncode == code, rest
+    assert "run the same command again" in rest
+    assert "RUNNING" not in statuses(tmp_path)
+    assert "KILLED" in statuses(tmp_path)
     again = start(tmp_path)
     seen = wait_for(again, "champion: ")
     again.communicate(timeout=600)
