@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
+from zipfile import is_zipfile
 
 from tasks.acquire.archive import list_archive, unpack_archive
 from tasks.acquire.bucket import fetch_objects
@@ -123,12 +124,15 @@ def _find_source(source: str, raw: Path) -> Source:
             f"{path} is a single file. Pass its folder: `--source {path.parent}`; or, if it is a table of your own, "
             "say what its columns are, as docs/own-data.md tells."
         )
-    if path.is_file():
+    if path.is_file() and (path.suffix.lower() == ".zip" or is_zipfile(path)):
         return _zip("zip", path)
-    raise SourceError(
-        f"There is no source {source!r}. Expected is `sample`, `kaggle`, a folder of per-genre CSVs, or a zip of "
-        f"them (from {DATASET_PAGE}), both also as s3://.... Relative paths start from {Path.cwd()}."
+    expected = (
+        f"Expected is `sample`, `kaggle`, a folder of per-genre CSVs, or a zip of them (from {DATASET_PAGE}), both "
+        "also as s3://...; or a table of your own in .csv or .parquet, see docs/own-data.md."
     )
+    if path.is_file():
+        raise SourceError(f"{path} is no folder, zip or table. {expected}")
+    raise SourceError(f"There is no source {source!r}. {expected} Relative paths start from {Path.cwd()}.")
 
 
 def _kaggle(paths: DataPaths, config: DownloadConfig) -> Source:

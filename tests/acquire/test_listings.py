@@ -191,6 +191,7 @@ def test_the_record_names_what_is_there(paths: DataPaths, make_folder: Any) -> N
         ("bad", r"bad/war\.csv, line 1: no column genre or description"),
         ("bad/war.csv", r"war\.csv is a single file\. Pass its folder"),
         ("only_zip/set.zip", r"set\.zip is no zip"),
+        ("notes.txt", r"notes\.txt is no folder, zip or table\. Expected is `sample`"),
         ("twice", r"would be taken as war\.csv"),
     ],
 )
@@ -201,6 +202,7 @@ def test_a_source_that_cannot_be_used_is_refused(
     for name in ("empty", "only_zip", "bad", "twice"):
         Path(name).mkdir()
     Path("only_zip/set.zip").write_text("nothing")
+    Path("notes.txt").write_text("nothing")
     Path("bad/war.csv").write_text("movie_id,movie_name\n")
     Path("twice/war.csv").write_text(LISTING)
     Path("twice/war.CSV").write_text(LISTING)

@@ -231,6 +231,9 @@ def test_preset_with_an_unknown_option_is_refused(tmp_path):
 
 
 def test_preset_that_is_no_mapping_is_refused(tmp_path):
+    (tmp_path / "broken.yaml").write_text("models: [a\nseed: 1\n", encoding="utf-8")
+    with pytest.raises(ConfigError, match=r"broken\.yaml, line 2: no YAML"):
+        TrainConfig(preset=str(tmp_path / "broken.yaml"))
     (tmp_path / "list.yaml").write_text("- a\n", encoding="utf-8")
     with pytest.raises(ConfigError, match="holds no mapping"):
         TrainConfig(preset=str(tmp_path / "list.yaml"))
