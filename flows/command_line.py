@@ -94,7 +94,7 @@ def run_flow(flow: str, config: FlowConfig) -> None:
 
     # SIGTERM stops a command as Ctrl-C does. Prefect would take it for itself, and then ask a server for minutes that
     # the same signal has ended, where it goes to all processes of a service.
-    flow_engine.capture_sigterm = contextlib.nullcontext
+    vars(flow_engine)["capture_sigterm"] = contextlib.nullcontext
     module, name = flow.split(":")
     with prefect_server(lambda: importlib.import_module(module)) as loaded:
         getattr(loaded, name)(config)
