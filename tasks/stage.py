@@ -75,6 +75,8 @@ def run_stage(stage: Stage, build: Callable[[Path], Mapping[str, Any]]) -> Stage
     fingerprint, description = _fingerprint(stage)
     recorded = _read_sidecar(stage)
     if recorded is not None and recorded["fingerprint"] == fingerprint and _outputs_are_intact(stage, recorded):
+        for left in stage.folder.glob(f"{TEMPORARY_PREFIX}{stage.name}-[0-9]*"):  # of a run killed in its last moment
+            shutil.rmtree(left, ignore_errors=True)
         logger.info("%s/%s: unchanged, skipped", stage.folder.name, stage.name)
         return StageResult(stage.name, stage.folder, fingerprint, True, recorded["counts"])
     start_s = time.perf_counter()

@@ -99,6 +99,9 @@ def test_what_a_killed_run_left_is_removed(stage, build):
     (left / "a.txt").write_text("half", encoding="utf-8")
     run_stage(stage, build)
     assert not left.exists()
+    left.mkdir()  # as by one that was killed when all was written
+    assert run_stage(stage, build).skipped
+    assert not left.exists()
 
 
 def test_missing_input_is_named(stage, build):
