@@ -86,10 +86,9 @@ def is_as_logged(model: LoggedModel) -> bool:
     Files in a remote store are believed: to fetch them would take as long as to log them, and who loads them checks.
     """
     digest = model.tags.get(HASHES_TAG)
-    location = urlsplit(model.artifact_location)
-    if digest and location.scheme in ("", "file"):
+    if digest and _is_local(model.artifact_location):
         try:
-            check_hashes(Path(url2pathname(location.path)) / DATA_FOLDER, digest)
+            check_hashes(Path(url2pathname(urlsplit(model.artifact_location).path)) / DATA_FOLDER, digest)
         except ModelError as error:
             logger.warning("%s; it is logged anew", error)
             return False

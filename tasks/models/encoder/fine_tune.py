@@ -21,7 +21,14 @@ from tasks.models.classifiers import LogisticRegression
 from tasks.models.encoder.batches import LabelledTokens
 from tasks.models.encoder.checkpoints import last_whole
 from tasks.models.encoder.losses import loss_function
-from tasks.models.encoder.network import GenreNetwork, choose_device, compute_rows, mean_pool, precision_of
+from tasks.models.encoder.network import (
+    GenreNetwork,
+    choose_device,
+    compute_rows,
+    device_name,
+    mean_pool,
+    precision_of,
+)
 from tasks.models.encoder.plan import freeze_below, keep_plan, make_plan, planned_before
 from tasks.models.encoder.trainer import Job, new_trainer
 from tasks.models.fine_tuning import FineTuning
@@ -89,8 +96,7 @@ def train_within(
     loss = loss_function(model.loss, torch.from_numpy(train.Y.sum(axis=0)), len(train))
     budget_s = None if choices.budget_minutes is None else choices.budget_minutes * 60
     plan = planned_before(folder) or make_plan(network, train, choices, loss, budget_s)
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "the processor"
-    logger.info("%s: %s; on %s, in %s", model.name, plan.why, device, precision_of(choices))
+    logger.info("%s: %s; on %s, in %s", model.name, plan.why, device_name(), precision_of(choices))
     keep_plan(plan, folder)
     if plan.first_layer is None:
         fit_head(network, train, seed)

@@ -66,6 +66,11 @@ def choose_device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+def device_name() -> str:
+    """Return what to call the device that is chosen."""
+    return torch.cuda.get_device_name() if choose_device().type == "cuda" else "the processor"
+
+
 def uses_bfloat16(choices: FineTuning) -> bool:
     """Tell whether training multiplies in bfloat16: as chosen, or where the device does so in hardware."""
     if choices.precision != "auto":
