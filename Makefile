@@ -11,27 +11,34 @@ DEMO_PORT ?= 7860
 MODEL ?= models:/movie-genre-classifier@champion
 KIND ?= process
 STORE := $${MLFLOW_TRACKING_URI:-sqlite:///$${GENREFLOW_MLRUNS_DIR:-$(CURDIR)/mlruns}/mlflow.db}
-TWO_FILES := --numprocesses 2 --dist loadfile --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_OPTIONS)
 QUIET := DO_NOT_TRACK=1 MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false
 
-.PHONY: help install run test lint audit format ui serve demo deploy bench bench-quick bench-scale drill drill-full tidy screenshots lock clean
+.PHONY: help install run test test-services lint audit format ui serve demo deploy bench bench-quick bench-scale drill drill-full tidy screenshots lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1|\2/' | column -t -s '|'
 
-install: .venv/installed ## create .venv and install the pinned versions (reused until they change)
-
-.venv/installed: pyproject.toml constraints.txt
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "error: $(PYTHON) is older than 3.11; use make PYTHON=python3.12"; exit 1; }
-	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
-	@touch $@
-
-run: install ## the full pipeline on the embedded sample
+run: .venv/core ## the full pipeline on the embedded sample; installs what that needs, without torch
 	$(BIN)/python flows/full_pipeline.py
 
-test: install lint ## lint, types, layout contracts and tests, two files of them at a time
-	$(BIN)/python -m pytest $(TWO_FILES)
+install: .venv/all ## everything into .venv: encoders, word vectors, label audit, demo, tools (TORCH=cu130 for another torch)
+
+PINS := pyproject.toml constraints.txt deployments/install.py
+
+.venv/core: $(PINS)
+	@$(PYTHON) deployments/install.py
+	@touch $@
+
+.venv/all: $(PINS)
+	@TORCH=$(TORCH) $(PYTHON) deployments/install.py all dev
+	@touch .venv/core $@
+
+test: install lint ## lint, types, layout and the tests that a change must pass, in two processes
+	$(PYTEST) --ignore tests/drill -m "not services"
+
+test-services: install ## tests with databases, servers, workers, Dask and a browser
+	$(PYTEST) --ignore tests/drill -m services
 
 lint: install ## lint, formatting, types, import directions, and bandit's search for insecure code
 	$(BIN)/ruff check .
@@ -47,12 +54,12 @@ format: install ## format the code and mend what the linter can
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-ui: install ## MLflow on http://127.0.0.1:5000 and Prefect on http://127.0.0.1:4200, until Ctrl-C
+ui: .venv/core ## MLflow on http://127.0.0.1:5000 and Prefect on http://127.0.0.1:4200, until Ctrl-C
 	@echo "MLflow: http://127.0.0.1:$(PORT)   Prefect: http://127.0.0.1:$(PREFECT_PORT)"
 	@trap 'kill 0' EXIT; $(QUIET) $(BIN)/prefect server start --host 127.0.0.1 --port $(PREFECT_PORT) & \
 	$(QUIET) MLFLOW_BACKEND_STORE_URI="$(STORE)" $(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1
 
-serve: install ## the champion (or MODEL=models:/...) over HTTP on http://127.0.0.1:8000, until Ctrl-C
+serve: .venv/core ## the champion (or MODEL=models:/...) over HTTP on http://127.0.0.1:8000, until Ctrl-C
 	@MLFLOW_TRACKING_URI="$(STORE)" $(BIN)/python flows/predict.py --model "$(MODEL)" --text "is it there, and whole?" >/dev/null
 	@$(QUIET) MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false MLFLOW_TRACKING_URI="$(STORE)" PATH="$(abspath $(BIN)):$$PATH" \
 	$(BIN)/mlflow models serve --model-uri "$(MODEL)" --env-manager local --host 127.0.0.1 --port $(SERVE_PORT)
@@ -79,21 +86,21 @@ screenshots: run ## pictures of the MLflow UI, the report and the demo for the R
 	$(BIN)/python docs/screenshots.py
 
 drill: install ## break things on purpose: kill, full disk, damaged files, stores away, wild input (the quick form)
-	$(BIN)/python -m pytest $(TWO_FILES) tests/drill
+	$(PYTEST) tests/drill
 
 drill-full: install ## the same with 40 kills, longer locks and thousands of wild inputs each
-	GENREFLOW_DRILL=full $(BIN)/python -m pytest $(TWO_FILES) tests/drill
+	GENREFLOW_DRILL=full $(PYTEST) tests/drill
 
-tidy: install ## remove old runs, logs and fetched copies, never a champion (flows/tidy.py --help)
+tidy: .venv/core ## remove old runs, logs and fetched copies, never a champion (flows/tidy.py --help)
 	$(BIN)/python flows/tidy.py
 
-lock: ## resolve pyproject.toml afresh and write constraints.txt
-	rm -rf .venv-lock && $(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install --quiet --disable-pip-version-check --upgrade pip
-	.venv-lock/bin/python -m pip install --quiet --editable '.[dev]'
-	{ echo "# The exact versions that CI runs; made by \`make lock\` on Python $$(.venv-lock/bin/python -c 'import sys; print("%d.%d" % sys.version_info[:2])')."; \
-	  .venv-lock/bin/python -m pip freeze --exclude-editable; } > constraints.txt
-	rm -rf .venv-lock
+lock: install ## resolve pyproject.toml afresh for Python 3.11 to 3.13 and write constraints.txt with hashes
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11.5 --all-extras --generate-hashes --no-annotate \
+	  --no-header --upgrade pyproject.toml --output-file .venv/locked.txt
+	{ echo "# The versions and hashes that \`make install\` takes, for Python 3.11 to 3.13; made by \`make lock\`."; \
+	  echo "# The build of torch differs by machine: it is pinned by its version alone, and what it brings not at all."; \
+	  awk '/^[^ ]/ {skip = /^(cuda-|nvidia-|triton=)/; torch = /^torch==/} skip || (torch && /^ /) {next} \
+	    torch {print $$1; next} {print}' .venv/locked.txt; } > constraints.txt
 
 clean: ## remove all outputs (data/, mlruns/) and caches; the environment stays
 	find data mlruns -mindepth 1 -not -name README.md -delete

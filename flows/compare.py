@@ -12,9 +12,9 @@ import sys
 from prefect import flow
 
 from flows.reporting import write_run_report
-from flows.runtime import exclusive, pipeline_run
+from flows.runtime import core_count, exclusive, pipeline_run
 from tasks.paths import data_paths
-from tasks.report.task import compare_pair, draw_champion, judge_challenger, leaderboard
+from tasks.report.task import compare_pair, draw_models, judge_challenger, leaderboard
 from tasks.report.versus import check_pair
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
@@ -23,6 +23,7 @@ from tasks.tracking.task import (
     find_champion,
     last_models,
     log_comparison,
+    log_pictures,
     log_report,
     promote,
     roll_back,
@@ -60,16 +61,18 @@ def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedM
     check_pair(config.pair, list(by_name))
     results = data_paths().results
     folders = [model.folder for model in models]
-    ranked = leaderboard(folders, {model.name: model.data_hash for model in models if model.data_hash})
+    ranked = leaderboard(folders, {model.name: model.data_hash for model in models if model.data_hash}, config.forms)
     sys.stdout.write((results / "leaderboard.txt").read_text(encoding="utf-8"))
     best, *others = (by_name[name] for name in ranked.counts["order"])
-    compare_pair([model.folder for model in (best, *others)], config.pair)
-    draw_champion(best.folder)
+    compare_pair([model.folder for model in (best, *others)], config.pair, draws=config.draws_all)
+    draw_models(folders, core_count(), wanted=config.draws_all)
+    if config.draws_all and not config.chooses_runs:  # models of other runs are only fetched
+        log_pictures(run, models)
     log_comparison(run, best, sorted(file for pattern in RESULTS for file in results.glob(pattern)))
     told = challenge(config, run, best)
     logger.info("%s", told)
     if config.report and not config.chooses_runs:  # of chosen runs only tables are at hand
-        log_report(run, write_run_report(run, [model.folder for model in (best, *others)], told))
+        log_report(run, write_run_report(run, [model.folder for model in (best, *others)], told, config.forms))
         logger.info("report: %s", results / "report.html")
     elif (results / "report.html").is_file():
         logger.info("report: %s is of an earlier comparison; only tables and pictures are new", results / "report.html")

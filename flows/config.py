@@ -17,7 +17,8 @@ from tasks.clean.table.config import TableConfig
 from tasks.errors import ConfigError
 from tasks.evaluate.config import ChoiceMetric, EvaluateConfig, RuleName
 from tasks.explore.config import ExploreConfig
-from tasks.models.choose import choose_models
+from tasks.extras import require
+from tasks.models.choose import check_installed, choose_models
 from tasks.models.precision import Precision
 from tasks.models.search_space import space_of
 from tasks.models.spec import AnyModel, ModelSpec, TransformerSpec
@@ -127,8 +128,8 @@ class PrepareConfig(PresetConfig, RunnerConfig):
     clean: CleanConfig = Field(CleanConfig(), description="Cleaning.")
     annotate: AnnotateConfig = Field(AnnotateConfig(), description="Tokens, lemmas and CoNLL-U.")
     split: SplitConfig = Field(SplitConfig(), description="Train, validation and test.")
-    skip: tuple[Literal["annotate", "explore"], ...] = Field(
-        (), description="Stages to leave out: annotate (models on lemmas need it), explore (pictures of the data)."
+    skip: tuple[Literal["annotate"], ...] = Field(
+        (), description="Stages to leave out: annotate (models on lemmas need it)."
     )
 
     @model_validator(mode="after")
@@ -155,7 +156,27 @@ class PrepareConfig(PresetConfig, RunnerConfig):
         return self
 
 
-class ExploreFlowConfig(FlowConfig):
+class PicturesConfig(FlowConfig):
+    """A flow that draws."""
+
+    pictures: Literal["shown", "all"] = Field(
+        "shown",
+        description="shown: what the pages show, as SVG; all: also each model's own pictures and, in the full "
+        "pipeline, the pages about the data; as SVG and PNG.",
+    )
+
+    @property
+    def draws_all(self) -> bool:
+        """Whether pictures that no page of the run shows are drawn too."""
+        return self.pictures == "all"
+
+    @property
+    def forms(self) -> tuple[Literal["svg", "png"], ...]:
+        """The forms of pictures."""
+        return ("svg", "png") if self.draws_all else ("svg",)
+
+
+class ExploreFlowConfig(PicturesConfig):
     """Draw and tabulate the raw and the clean data."""
 
     explore: ExploreConfig = Field(ExploreConfig(), description="What to draw.")
@@ -176,7 +197,8 @@ class ModelsConfig(PresetConfig, RunnerConfig):
 
     @model_validator(mode="after")
     def _models_exist(self) -> Self:
-        choose_models(self.models, self.model_params, self.own_models)  # a typo is told before any work is done
+        # A typo, or a package that is not installed, is told before any work is done.
+        check_installed(choose_models(self.models, self.model_params, self.own_models))
         return self
 
 
@@ -224,6 +246,7 @@ class SearchConfig(SeededConfig):
 
     @model_validator(mode="after")
     def _can_be_searched(self) -> Self:
+        check_installed([self.chosen_model])
         space_of(self.chosen_model, self.vary)  # a typo is told before any work is done
         return self
 
@@ -254,7 +277,8 @@ class AuditConfig(SeededConfig):
 
     @model_validator(mode="after")
     def _can_be_fitted_many_times(self) -> Self:
-        assert self.chosen_model  # a typo is told before any work is done
+        check_installed([self.chosen_model])  # a typo is told before any work is done
+        require(["audit"], "an audit of labels")
         return self
 
     @property
@@ -263,7 +287,7 @@ class AuditConfig(SeededConfig):
         return _single_model(self, "an audit is", "fitted eight times")
 
 
-class ChampionConfig(FlowConfig):
+class ChampionConfig(PicturesConfig):
     """What is compared closely, and when the best becomes the champion."""
 
     pair: tuple[str, ...] = Field(

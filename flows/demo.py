@@ -9,6 +9,7 @@ from pydantic import Field
 from flows.command_line import run_command
 from flows.config import FlowConfig
 from tasks.errors import ConfigError
+from tasks.extras import how_to_install
 
 logger = logging.getLogger("flows.demo")  # and not __main__, whose lines are not shown
 
@@ -35,7 +36,7 @@ def serve_page(config: DemoConfig) -> int:
 
         from flows.demo_page import page_app  # noqa: PLC0415
     except ImportError as error:
-        raise ConfigError(f"the page needs Gradio ({error}); install it: pip install 'gradio>=6'") from error
+        raise ConfigError(f"the page needs Gradio ({error}); {how_to_install(['demo'])}") from error
     app = page_app()
     try:
         family = socket.AF_INET6 if ":" in config.host else socket.AF_INET

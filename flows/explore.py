@@ -18,4 +18,4 @@ from tasks.stage import StageResult
 def explore(config: ExploreFlowConfig) -> list[StageResult]:
     """Draw and tabulate what is in data/raw and data/clean."""
     with exclusive(data_paths()):
-        return explore_data(config.explore, core_count())
+        return explore_data(config.explore, core_count(), config.forms)

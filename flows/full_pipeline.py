@@ -38,7 +38,7 @@ def full_pipeline(config: PipelineConfig) -> None:
     check_cluster(config)
     with exclusive(data_paths()), pipeline_run(config, data_paths(), tags) as run:
         log_stages(run, prepare(part(config, PrepareConfig)))
-        if "explore" not in config.skip:
+        if config.draws_all:
             explored = explore(what_to_explore(config))
             log_stages(run, explored, [file for result in explored for file in result.folder.rglob("*.*")])
         failures = train_models(config, run)

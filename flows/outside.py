@@ -9,6 +9,7 @@ import httpx
 
 from tasks.disk import disk_error
 from tasks.errors import GenreflowError
+from tasks.extras import missing_extra
 from tasks.paths import data_paths
 from tasks.tracking.trouble import tracking_error
 
@@ -27,7 +28,8 @@ def told_plainly(error: BaseException) -> GenreflowError | None:
         if isinstance(each, GenreflowError):
             return each
         found = (
-            _memory_error(each)
+            (missing_extra(each) if isinstance(each, ModuleNotFoundError) else None)
+            or _memory_error(each)
             or tracking_error(each)
             or _prefect_error(each)
             or disk_error(each, data_paths().root, "the run")

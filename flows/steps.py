@@ -16,7 +16,6 @@ from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, TransformerSpec
 from tasks.models.task import train_ensemble, train_model, train_transformer
 from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
-from tasks.report.task import draw_model
 from tasks.tracking.runs import PipelineRun
 from tasks.tracking.task import log_model
 
@@ -45,8 +44,7 @@ class ModelChain:
 def submit_staggered(group: Sequence[ModelChain], steps: Sequence[Callable[[ModelChain], None]]) -> None:
     """Submit every step of every model, each step some models behind the one before it.
 
-    A worker that takes a task waits for what the task needs; some models later that is there. And pictures, which are
-    drawn one at a time, are drawn while other models are fitted.
+    A worker that takes a task waits for what the task needs; some models later that is there.
     """
     for turn in range(len(group) + BEHIND * (len(steps) - 1)):
         for number, submit in enumerate(steps):
@@ -81,10 +79,6 @@ class Steps:
     def evaluate(self, chain: ModelChain) -> None:
         """Choose a model's decision rule and score it."""
         chain.submit(evaluate, model_folder=chain.folder, config=self.config.evaluate)
-
-    def draw(self, chain: ModelChain) -> None:
-        """Draw a model's pictures."""
-        chain.submit(draw_model, model_folder=chain.folder)
 
     def log(self, chain: ModelChain) -> None:
         """Log a model to MLflow."""

@@ -75,7 +75,7 @@ def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
     ordered = sorted(chains.values(), key=lambda chain: isinstance(chain.model, EnsembleSpec))  # members come first
     for is_late in (False, True):
         group = [chain for chain in ordered if (chain.model.name in late) == is_late]
-        submit_staggered(group, (steps.fit, steps.evaluate, steps.draw, steps.log))
+        submit_staggered(group, (steps.fit, steps.evaluate, steps.log))
     return collect(run, list(chains.values()))
 
 

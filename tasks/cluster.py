@@ -15,6 +15,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from tasks.errors import ConfigError, WorkerError
+from tasks.extras import how_to_install
 from tasks.processes import AHEAD, map_in_order
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def joined(address: str) -> Iterator["Client"]:
         from distributed import Client  # noqa: PLC0415 - takes a second, and only who has a cluster wants it
         from distributed.comm.addressing import get_address_host_port  # noqa: PLC0415
     except ImportError as error:
-        raise ConfigError("--runner dask needs prefect-dask: pip install 'genreflow[dask]'") from error
+        raise ConfigError(f"--runner dask needs prefect-dask; {how_to_install(['dask'])}") from error
     logging.getLogger("distributed").setLevel(logging.ERROR)  # its warnings tell what is told here, at length
     try:
         socket.create_connection(get_address_host_port(address), PATIENCE_S).close()  # a client tries for longer

@@ -1,4 +1,4 @@
-"""Pictures as files: one look, SVG and PNG, the same bytes each time. Owns style and writing; knows no stage's data.
+"""Pictures as files: one look, SVG or PNG, the same bytes each time. Owns style and writing; knows no stage's data.
 
 Matplotlib keeps its style and its fonts in global state, so pictures are drawn one at a time under a lock; no use is
 made of pyplot. Colours are told apart by colour-blind eyes and in grey print.
@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from threading import Lock
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import matplotlib as mpl
 import numpy as np
@@ -30,6 +30,10 @@ PURPLE: Final = "#CC79A7"
 GREY: Final = "#BFBFBF"
 INK: Final = "#222222"
 PAPER_TINT: Final = "#EEEEEE"
+
+Form = Literal["svg", "png"]
+SVG_ONLY: Final[tuple[Form, ...]] = ("svg",)  # what the pages show
+ALL_FORMS: Final[tuple[Form, ...]] = ("svg", "png")
 
 COLOUR_SCALE: Final = "Blues"  # one hue from white to dark, so that lightness alone tells the value
 DOTS_PER_INCH: Final = 150
@@ -57,8 +61,8 @@ _STYLE: Final[dict[Any, Any]] = {
 _drawing = Lock()
 
 
-def write_picture(folder: Path, name: str, draw: Callable[[], Figure]) -> None:
-    """Call `draw` in the project's style and write its figure as `<name>.svg` and `<name>.png`.
+def write_picture(folder: Path, name: str, draw: Callable[[], Figure], forms: Sequence[Form] = SVG_ONLY) -> None:
+    """Call `draw` in the project's style and write its figure as `<name>.<form>` in each form.
 
     Safe to call from several threads; `draw` must not call it again.
     """
@@ -68,21 +72,23 @@ def write_picture(folder: Path, name: str, draw: Callable[[], Figure]) -> None:
         figure = draw()
         # Straight from the canvases: `savefig` draws everything twice, to measure first what is not cropped anyway.
         # (Both methods are public, but matplotlib has left them without types.)
-        svg_facts: dict[str, None] = {"Date": None, "Creator": None}
-        FigureCanvasSVG(figure).print_svg(folder / f"{name}.svg", metadata=svg_facts)  # type: ignore[no-untyped-call]
-        figure.set_layout_engine("none")  # the layout is found; finding it again takes as long as drawing
-        figure.dpi = DOTS_PER_INCH
-        png_facts: dict[str, None] = {"Software": None}
-        FigureCanvasAgg(figure).print_png(folder / f"{name}.png", metadata=png_facts)  # type: ignore[no-untyped-call]
+        if "svg" in forms:
+            svg_facts: dict[str, None] = {"Date": None, "Creator": None}
+            FigureCanvasSVG(figure).print_svg(folder / f"{name}.svg", metadata=svg_facts)  # type: ignore[no-untyped-call]
+            figure.set_layout_engine("none")  # the layout is found; finding it again takes as long as drawing
+        if "png" in forms:
+            figure.dpi = DOTS_PER_INCH
+            png_facts: dict[str, None] = {"Software": None}
+            FigureCanvasAgg(figure).print_png(folder / f"{name}.png", metadata=png_facts)  # type: ignore[no-untyped-call]
 
 
-def picture_files(names: Sequence[str]) -> tuple[str, ...]:
+def picture_files(names: Sequence[str], forms: Sequence[Form] = SVG_ONLY) -> tuple[str, ...]:
     """Return the file names that `write_picture` makes for each name, in order.
 
-    >>> picture_files(["genres"])
+    >>> picture_files(["genres"], ALL_FORMS)
     ('genres.svg', 'genres.png')
     """
-    return tuple(f"{name}.{form}" for name in names for form in ("svg", "png"))
+    return tuple(f"{name}.{form}" for name in names for form in forms)
 
 
 def drawable(text: str, longest: int = LONGEST_LABEL) -> str:

@@ -85,7 +85,9 @@ def run_stage(stage: Stage, build: Callable[[Path], Mapping[str, Any]]) -> Stage
         remove_unfinished(stage.folder)
         unfinished.mkdir(parents=True)
         counts = dict(build(unfinished))
+        earlier = {} if recorded is None else recorded["outputs"]
         _publish(stage, unfinished, {**description, "fingerprint": fingerprint, "counts": counts})
+        _remove(stage, {name: content for name, content in earlier.items() if name not in stage.outputs})
     except Exception as error:
         told = disk_error(error, stage.folder, stage.name)
         if told is None:
@@ -95,6 +97,14 @@ def run_stage(stage: Stage, build: Callable[[Path], Mapping[str, Any]]) -> Stage
         shutil.rmtree(unfinished, ignore_errors=True)
     logger.info("%s/%s: done in %.1f s", stage.folder.name, stage.name, time.perf_counter() - start_s)
     return StageResult(stage.name, stage.folder, fingerprint, False, counts)
+
+
+def remove_outdated(stage: Stage) -> None:
+    """Remove what a stage wrote earlier from other inputs, where it is not to be run now."""
+    recorded = _read_sidecar(stage)
+    if recorded is not None and recorded["fingerprint"] != _fingerprint(stage)[0]:
+        stage.sidecar.unlink()
+        _remove(stage, recorded["outputs"])
 
 
 def recorded_config(folder: Path, stage_name: str) -> dict[str, Any]:
@@ -206,11 +216,13 @@ def _read_sidecar(stage: Stage) -> dict[str, Any] | None:
 
 def _outputs_are_intact(stage: Stage, recorded: dict[str, Any]) -> bool:
     for name in stage.outputs:
+        if name not in recorded["outputs"]:  # not asked for until now
+            return False
         path = stage.folder / name
         if not path.is_file():
             logger.warning("%s: %s is gone; the stage runs again", stage.name, path)
             return False
-        if hash_file(path) != recorded["outputs"].get(name):
+        if hash_file(path) != recorded["outputs"][name]:
             logger.warning("%s: %s is not what the stage wrote; the stage runs again", stage.name, path)
             return False
     return True
@@ -227,6 +239,14 @@ def _publish(stage: Stage, unfinished: Path, record: dict[str, Any]) -> None:
     _sync(stage.folder)
     text = json.dumps({**record, "outputs": hashes}, sort_keys=True, ensure_ascii=False, indent=1)
     write_atomically(stage.sidecar, text + "\n")
+
+
+def _remove(stage: Stage, outputs: Mapping[str, str]) -> None:
+    """Remove files that the stage wrote and nobody changed since."""
+    for name, content in outputs.items():
+        path = stage.folder / name
+        if path.is_file() and hash_file(path) == content:
+            path.unlink()
 
 
 def _sync(path: Path) -> None:

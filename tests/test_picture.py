@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.image import imread
 
 from tasks.picture import (
+    ALL_FORMS,
     COLOUR_SCALE,
     LONGEST_LABEL,
     draw_bars,
@@ -39,11 +40,11 @@ def test_pictures_are_the_same_from_any_thread_and_under_any_style(
     alone.mkdir()
     together.mkdir()
     for rows in range(1, 5):
-        write_picture(alone, str(rows), partial(draw, rows))
+        write_picture(alone, str(rows), partial(draw, rows), ALL_FORMS)
     monkeypatch.setitem(mpl.rcParams, "font.size", 30)
     monkeypatch.setitem(mpl.rcParams, "svg.hashsalt", "other")
     with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda rows: write_picture(together, str(rows), partial(draw, rows)), range(1, 5)))
+        list(pool.map(lambda rows: write_picture(together, str(rows), partial(draw, rows), ALL_FORMS), range(1, 5)))
     written = {path.name: path.read_bytes() for path in alone.iterdir()}
     assert len(written) == 8
     assert written == {path.name: path.read_bytes() for path in together.iterdir()}
@@ -58,7 +59,7 @@ def test_the_longest_bar_leaves_room_for_its_note(tmp_path: Path, note: str) -> 
         draw_bars(figure.add_subplot(), ["Adventure + Animation + Comedy"] * 3, [1698, 1379, 183], [note] * 3)
         return figure
 
-    write_picture(tmp_path, "bars", draw_noted)
+    write_picture(tmp_path, "bars", draw_noted, ["png"])
     margin = imread(tmp_path / "bars.png")[:, -4:, :3]
     assert (margin == 1).all(), "ink at the right edge"
 

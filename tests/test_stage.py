@@ -1,5 +1,6 @@
 import errno
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -8,7 +9,7 @@ import pytest
 
 from tasks.disk import DiskError, disk_error
 from tasks.errors import DataError
-from tasks.stage import Stage, recorded_config, run_stage, write_atomically
+from tasks.stage import Stage, recorded_config, remove_outdated, run_stage, write_atomically
 
 
 @pytest.fixture
@@ -69,6 +70,30 @@ def test_whatever_changed_makes_it_run_again(stage, build, change):
     change(stage)
     assert not run_stage(stage, build).skipped
     assert run_stage(stage, build).skipped
+
+
+def test_what_it_wrote_earlier_and_writes_no_more_is_removed_unless_somebody_changed_it(stage, build):
+    run_stage(stage, build)
+    smaller = replace(stage, outputs=("a.txt",))
+    assert run_stage(smaller, build).skipped
+    smaller.inputs[0].write_text("two", encoding="utf-8")
+    run_stage(smaller, build)
+    assert not (stage.folder / "deep" / "b.txt").exists()
+    assert not run_stage(stage, build).skipped
+    (stage.folder / "deep" / "b.txt").write_text("mine", encoding="utf-8")
+    smaller.inputs[0].write_text("three", encoding="utf-8")
+    run_stage(smaller, build)
+    assert (stage.folder / "deep" / "b.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_what_it_is_not_to_make_now_stays_only_where_it_is_up_to_date(stage, build):
+    run_stage(stage, build)
+    remove_outdated(stage)
+    assert (stage.folder / "a.txt").is_file()
+    stage.inputs[0].write_text("two", encoding="utf-8")
+    remove_outdated(stage)
+    assert not [path for path in stage.folder.rglob("*") if path.is_file()]
+    remove_outdated(stage)
 
 
 def test_same_inputs_same_bytes(stage, build):

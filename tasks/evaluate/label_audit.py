@@ -18,9 +18,10 @@ from tasks.errors import DataError
 from tasks.evaluate.doubts import Doubt, explain_doubts, find_doubts
 from tasks.evaluate.evaluation import TASKS
 from tasks.evaluate.held_out import HeldOut, held_out_files, read_held_out
+from tasks.extras import how_to_install, is_installed
 from tasks.paths import DataPaths
 from tasks.spreadsheet import write_safe_csv
-from tasks.stage import Stage, StageResult, run_stage
+from tasks.stage import Stage, StageResult, remove_outdated, run_stage
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ AUDIT: Final = pl.Schema(
 )
 
 
-def audit_labels(model_folders: Sequence[Path], paths: DataPaths) -> StageResult:
+def audit_labels(model_folders: Sequence[Path], paths: DataPaths) -> StageResult | None:
     """Write the movies of which the first model doubts a genre, those with the least label quality first.
 
     Both files hold `AUDIT`: `label_audit.csv` for people, its formulas neutralised, `label_audit.parquet` for programs.
@@ -52,7 +53,8 @@ def audit_labels(model_folders: Sequence[Path], paths: DataPaths) -> StageResult
         paths: the data folder; the files go to its results.
 
     Returns:
-        The stage's result. Counts: `movies`, `doubted_movies`, `doubts`, and `asked`, the models.
+        The stage's result, with the counts `movies`, `doubted_movies`, `doubts`, and `asked`, the models. None where
+        cleanlab is not installed; an outdated audit is removed then.
 
     Raises:
         DataError: no model is given, or the scores of the first are missing, damaged or of other movies.
@@ -70,6 +72,11 @@ def audit_labels(model_folders: Sequence[Path], paths: DataPaths) -> StageResult
         code=(TASKS / "evaluate", TASKS / "decision", TASKS / "scores.py", Path(tasks.spreadsheet.__file__)),
         packages=("cleanlab", "numpy", "polars"),
     )
+
+    if not is_installed("audit"):
+        logger.warning("label audit: left out, as cleanlab is not installed; %s", how_to_install(["audit"]))
+        remove_outdated(stage)
+        return None
 
     def build(folder: Path) -> Mapping[str, Any]:
         asked = [read_held_out(*each, paths) for each in zip(model_folders, sources, strict=True)]

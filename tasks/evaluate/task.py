@@ -43,9 +43,11 @@ def measure(folder: Path, rule: str, metric: str) -> dict[str, float]:
 
 
 @task(name="audit labels", task_run_name="audit labels", cache_policy=NO_CACHE, persist_result=False)
-def audit(model_folders: Sequence[Path], root: Path | None = None) -> StageResult:
+def audit(model_folders: Sequence[Path], root: Path | None = None) -> StageResult | None:
     """Write which movies' genres the first model doubts most and what the others say, of our or another data folder."""
     result = audit_labels(model_folders, DataPaths(root) if root else data_paths())
+    if result is None:
+        return None
     counts = result.counts
     logger.info(
         "label audit: %s doubts a genre of %s of %s movies",

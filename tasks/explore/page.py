@@ -89,7 +89,8 @@ def _render_picture(picture: PictureFinding, part: str, folder: Path) -> str:
     image = base64.b64encode((folder / f"{picture.name}.svg").read_bytes()).decode("ascii")
     title, sentence = escape(picture.title), escape(picture.sentence)
     address = f"{part}/{escape(picture.name)}"
-    files = ", ".join(f'<a href="{address}.{form}">{form.upper()}</a>' for form in ("svg", "png", "csv"))
+    forms = [form for form in ("svg", "png", "csv") if (folder / f"{picture.name}.{form}").is_file()]
+    files = ", ".join(f'<a href="{address}.{form}">{form.upper()}</a>' for form in forms)
     # A part that scrolls must be within reach of the keyboard.
     box = f'class="wide" tabindex="0" role="region" aria-label="{title}, scrolls sideways"' if picture.is_wide else ""
     return f"""<figure>

@@ -1,6 +1,6 @@
 """The stages of the exploration: raw data, clean data, and the page about them. Owns their files and their inputs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from tasks.explore.findings import ConflictFinding, Findings, PictureFinding
 from tasks.explore.page import render_page
 from tasks.explore.read import movies_of_listings, raw_files, read_listings, read_movies
 from tasks.paths import DataPaths
-from tasks.picture import picture_files, write_picture
+from tasks.picture import SVG_ONLY, Form, picture_files, write_picture
 from tasks.spreadsheet import write_safe_csv
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
@@ -33,16 +33,16 @@ _CODE: Final = (
 _PACKAGES: Final = ("matplotlib", "polars", "wordcloud")
 
 
-def explore_part(paths: DataPaths, config: ExploreConfig, part: Part) -> StageResult:
+def explore_part(paths: DataPaths, config: ExploreConfig, forms: Sequence[Form], part: Part) -> StageResult:
     """Write pictures and tables about the raw or the clean data.
 
     Raises:
         DataError: there is no such data, or nothing in it can be read.
     """
-    return explore_raw(paths, config) if part == "raw" else explore_clean(paths, config)
+    return (explore_raw if part == "raw" else explore_clean)(paths, config, forms)
 
 
-def explore_raw(paths: DataPaths, config: ExploreConfig) -> StageResult:
+def explore_raw(paths: DataPaths, config: ExploreConfig, forms: Sequence[Form] = SVG_ONLY) -> StageResult:
     """Write pictures and tables about the raw listings to `explore/raw`.
 
     Raises:
@@ -62,7 +62,7 @@ def explore_raw(paths: DataPaths, config: ExploreConfig) -> StageResult:
             summary += f" Not readable: {', '.join(listings.unreadable_files)}."
         exhibits = [exhibit_placeholders(listings.rows), *exhibit_movies(movies, config)]
         conflicts = _write_conflicts(folder, listings.rows)
-        _write_exhibits(folder, exhibits)
+        _write_exhibits(folder, exhibits, forms)
         _write_findings(
             folder,
             Findings(
@@ -81,10 +81,10 @@ def explore_raw(paths: DataPaths, config: ExploreConfig) -> StageResult:
             **_count_conflicts(conflicts),
         }
 
-    return run_stage(_stage("raw", paths, config, files), build)
+    return run_stage(_stage("raw", paths, config, files, forms), build)
 
 
-def explore_clean(paths: DataPaths, config: ExploreConfig) -> StageResult:
+def explore_clean(paths: DataPaths, config: ExploreConfig, forms: Sequence[Form] = SVG_ONLY) -> StageResult:
     """Write pictures and tables about the cleaned movies to `explore/clean`.
 
     Raises:
@@ -99,7 +99,7 @@ def explore_clean(paths: DataPaths, config: ExploreConfig) -> StageResult:
         )
         exhibits = exhibit_movies(movies, config)
         conflicts = _write_conflicts(folder, movies)
-        _write_exhibits(folder, exhibits)
+        _write_exhibits(folder, exhibits, forms)
         _write_findings(
             folder,
             Findings(
@@ -112,7 +112,7 @@ def explore_clean(paths: DataPaths, config: ExploreConfig) -> StageResult:
         )
         return {"movies": movies.height, **_count_conflicts(conflicts)}
 
-    return run_stage(_stage("clean", paths, config, (paths.movies,)), build)
+    return run_stage(_stage("clean", paths, config, (paths.movies,), forms), build)
 
 
 def write_page(paths: DataPaths, config: ExploreConfig) -> StageResult:
@@ -131,17 +131,19 @@ def write_page(paths: DataPaths, config: ExploreConfig) -> StageResult:
     return run_stage(stage, build)
 
 
-def _stage(part: Part, paths: DataPaths, config: ExploreConfig, inputs: tuple[Path, ...]) -> Stage:
+def _stage(
+    part: Part, paths: DataPaths, config: ExploreConfig, inputs: tuple[Path, ...], forms: Sequence[Form] = SVG_ONLY
+) -> Stage:
     names = (PLACEHOLDERS, *EXHIBITS) if part == "raw" else EXHIBITS
     tables = (*(f"{name}.csv" for name in names), *(conflict_file(*conflict) for conflict in CONFLICTS))
-    outputs = (*picture_files(names), *tables, FINDINGS_FILE)
+    outputs = (*picture_files(names, forms), *tables, FINDINGS_FILE)
     choices = {name: value for name, value in config_dict(config).items() if name != "of"}
     return Stage(f"explore_{part}", paths.explore / part, outputs, inputs, choices, _CODE, _PACKAGES)
 
 
-def _write_exhibits(folder: Path, exhibits: list[Exhibit]) -> None:
+def _write_exhibits(folder: Path, exhibits: list[Exhibit], forms: Sequence[Form]) -> None:
     for exhibit in exhibits:
-        write_picture(folder, exhibit.name, exhibit.draw)
+        write_picture(folder, exhibit.name, exhibit.draw, forms)
         write_safe_csv(exhibit.table, folder / f"{exhibit.name}.csv")
 
 

@@ -1,6 +1,7 @@
 """The exploration's face towards the flows."""
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 
 from prefect import task
@@ -9,6 +10,7 @@ from prefect.cache_policies import NO_CACHE
 from tasks.explore.config import ExploreConfig
 from tasks.explore.stages import explore_part, write_page
 from tasks.paths import data_paths
+from tasks.picture import Form
 from tasks.processes import map_in_order
 from tasks.stage import StageResult
 
@@ -16,11 +18,11 @@ logger = logging.getLogger(__name__)
 
 
 @task(name="explore", task_run_name="explore {config.of}", cache_policy=NO_CACHE, persist_result=False)
-def explore(config: ExploreConfig, workers: int) -> list[StageResult]:
+def explore(config: ExploreConfig, workers: int, forms: Sequence[Form]) -> list[StageResult]:
     """Draw the raw data, the clean data or both, and gather them on `explore/index.html`."""
     paths = data_paths()
     logger.info("explore: drawing the %s data", " and the ".join(config.parts))
-    results = list(map_in_order(partial(explore_part, paths, config), config.parts, workers))
+    results = list(map_in_order(partial(explore_part, paths, config, forms), config.parts, workers))
     page = write_page(paths, config)
     logger.info("explore: open %s", page.folder / "index.html")
     return [*results, page]

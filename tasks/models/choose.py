@@ -8,9 +8,10 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from tasks.errors import ConfigError
+from tasks.extras import is_installed, require
 from tasks.mistakes import mistakes
 from tasks.models.registry import MODELS
-from tasks.models.representations import FrozenEncoder
+from tasks.models.representations import FrozenEncoder, WordVectors
 from tasks.models.spec import AnyModel, EnsembleSpec, FeaturesSpec, ModelSpec, TransformerSpec, features_of
 
 EXCEPT: Final = "!"
@@ -68,6 +69,30 @@ def choose_models(
         else model
         for model in changed.values()
     )
+
+
+def check_installed(models: Sequence[AnyModel]) -> None:
+    """Refuse models that need packages which are not installed.
+
+    Raises:
+        ConfigError: names the models, and how to add the packages.
+    """
+    extras = {model.name: extra for model in models if (extra := _extra_of(model)) and not is_installed(extra)}
+    if extras:
+        require(set(extras.values()), ", ".join(extras))
+
+
+def _extra_of(model: AnyModel) -> str | None:
+    if isinstance(model, TransformerSpec):
+        return "encoders"
+    if isinstance(model, EnsembleSpec):
+        return None  # its members are chosen with it
+    for representation in model.representations:
+        if isinstance(representation, FrozenEncoder):
+            return "encoders"
+        if isinstance(representation, WordVectors):
+            return "vectors"
+    return None
 
 
 def say_models(chosen: Sequence[AnyModel], patterns: Sequence[str]) -> str:

@@ -15,7 +15,7 @@ from tasks.errors import DataError
 from tasks.models.encoder.store import encoder_files, find_encoder
 from tasks.models.inputs import read_input
 from tasks.models.representation.kinds import new_vectors, vector_files
-from tasks.models.representations import FrozenEncoder, PretrainedVectors, SideFields
+from tasks.models.representations import FrozenEncoder, PretrainedVectors, SideFields, WordVectors
 from tasks.models.spec import FeaturesSpec
 from tasks.paths import DataPaths
 from tasks.scores import truth_matrix
@@ -51,7 +51,9 @@ def build_features(paths: DataPaths, features: FeaturesSpec, seed: int) -> Stage
     if isinstance(features.representation, PretrainedVectors):
         inputs.append(features.representation.file)
     code: tuple[Path, ...] = CODE
-    packages = ["gensim", "numpy", "scipy"]
+    packages = ["numpy", "scipy"]
+    if isinstance(features.representation, WordVectors):
+        packages.append("gensim")
     if isinstance(features.representation, FrozenEncoder):
         inputs.extend(encoder_files(find_encoder(features.representation.encoder)))
         code, packages = (*CODE, *ENCODER_CODE), [*packages, "torch", "transformers"]

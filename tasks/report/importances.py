@@ -1,6 +1,6 @@
 """What speaks for and against each genre, as pictures. Owns their form and their stage; explains no movie itself."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -15,7 +15,7 @@ from wordcloud import STOPWORDS
 import tasks.picture
 import tasks.word_cloud
 from tasks.errors import DataError
-from tasks.picture import BLUE, INK, VERMILION, drawable, picture_files, write_picture
+from tasks.picture import BLUE, INK, SVG_ONLY, VERMILION, Form, drawable, picture_files, write_picture
 from tasks.schema import DEFAULT_SEED, IMPORTANCE
 from tasks.stage import Stage, StageResult, run_stage
 from tasks.word_cloud import PlacedWord, draw_clouds, place_words
@@ -33,7 +33,7 @@ _CELL_IN, _ROW_IN = 3.3, 0.185
 _ROWS: Final = 2 * BARS_SHOWN + 2.2  # of a genre, with its title
 
 
-def write_importance_pictures(model_folder: Path) -> StageResult | None:
+def write_importance_pictures(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> StageResult | None:
     """Draw what speaks for and against each genre: words as bars and as clouds, fields as bars of their own.
 
     The counts name the pictures, each with its finding: a sentence about the strongest. A model without fields has no
@@ -52,7 +52,7 @@ def write_importance_pictures(model_folder: Path) -> StageResult | None:
     stage = Stage(
         "draw-importances",
         model_folder,
-        picture_files([*tables, WORD_CLOUDS]),
+        picture_files([*tables, WORD_CLOUDS], forms),
         (path,),
         {},
         (Path(__file__), *map(Path, modules)),
@@ -63,9 +63,9 @@ def write_importance_pictures(model_folder: Path) -> StageResult | None:
         findings = {}
         for name, table in tables.items():
             strongest = choose_strongest(table, BARS_SHOWN)
-            write_picture(folder, name, partial(draw_importances, strongest))
+            write_picture(folder, name, partial(draw_importances, strongest), forms)
             findings[name] = tell_importances(strongest)
-        write_picture(folder, WORD_CLOUDS, lambda: draw_clouds(place_clouds(words)))
+        write_picture(folder, WORD_CLOUDS, lambda: draw_clouds(place_clouds(words)), forms)
         return {"findings": findings | {WORD_CLOUDS: tell_clouds(words)}}
 
     return run_stage(stage, build)

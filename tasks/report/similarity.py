@@ -3,7 +3,8 @@
 The earlier system published such tables for Drama against each other genre; here they are for every genre.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import permutations
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 import tasks.picture
 from tasks.errors import DataError
 from tasks.paths import DataPaths
-from tasks.picture import draw_heat_map, new_figure, picture_files, write_picture
+from tasks.picture import SVG_ONLY, Form, draw_heat_map, new_figure, picture_files, write_picture
 from tasks.report.importances import IMPORTANCE_FILE, read_importance
 from tasks.stage import Stage, StageResult, run_stage
 
@@ -32,7 +33,7 @@ PROFILE_MEASURES: Final = ("tfidf_cosine", "tfidf_excess_cosine")
 SIMILARITY: Final = pl.Schema({"genre": pl.String, "other": pl.String, **dict.fromkeys(MEASURES, pl.Float64)})
 
 
-def write_genre_similarity(model_folder: Path, paths: DataPaths) -> StageResult:
+def write_genre_similarity(model_folder: Path, paths: DataPaths, forms: Sequence[Form] = SVG_ONLY) -> StageResult:
     """Write how alike every two genres are, `genre_similarity.csv` (`SIMILARITY`), and a heat map of each measure.
 
     - `importance_overlap`: of the features with the greatest positive weights, the share that two genres share.
@@ -49,7 +50,7 @@ def write_genre_similarity(model_folder: Path, paths: DataPaths) -> StageResult:
     stage = Stage(
         "genre_similarity",
         paths.results,
-        (SIMILARITY_CSV, *picture_files([picture_name(measure) for measure in MEASURES])),
+        (SIMILARITY_CSV, *picture_files([picture_name(measure) for measure in MEASURES], forms)),
         (importance_file, paths.genre_profiles),
         {"model": model_folder.name},
         (Path(__file__), Path(__file__).with_name("importances.py"), Path(tasks.picture.__file__)),
@@ -60,7 +61,7 @@ def write_genre_similarity(model_folder: Path, paths: DataPaths) -> StageResult:
         table = compare_genres(read_importance(importance_file), _read_profiles(paths.genre_profiles))
         table.write_csv(folder / SIMILARITY_CSV, float_precision=6)
         for measure in MEASURES:
-            write_picture(folder, picture_name(measure), lambda measure=measure: draw_similarity(table, measure))  # type: ignore[misc]
+            write_picture(folder, picture_name(measure), partial(draw_similarity, table, measure), forms)
         return {"genres": table["genre"].n_unique(), **{measure: tell_nearest(table, measure) for measure in MEASURES}}
 
     return run_stage(stage, build)

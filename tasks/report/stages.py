@@ -14,7 +14,7 @@ import tasks.picture
 from tasks.decisions import PREDICTIONS_FILE, RULES_FILE
 from tasks.errors import DataError
 from tasks.hashes import hash_file
-from tasks.picture import picture_files, write_picture
+from tasks.picture import ALL_FORMS, SVG_ONLY, Form, picture_files, write_picture
 from tasks.report.calibration import draw_calibration
 from tasks.report.confusion import count_instead, draw_confusion, draw_instead
 from tasks.report.leaderboard import FIT_FILE, METRICS_FILE, rank_models
@@ -22,8 +22,9 @@ from tasks.report.leaderboard_text import render_markdown, render_terminal
 from tasks.report.pareto import draw_pareto
 from tasks.report.pictures import draw_genres, draw_leaderboard
 from tasks.report.published import PUBLISHED, beside_published, render_published
+from tasks.report.training import write_training_curves
 from tasks.spreadsheet import write_safe_csv
-from tasks.stage import Stage, StageResult, run_stage
+from tasks.stage import Stage, StageResult, remove_outdated, run_stage
 
 LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT = "leaderboard.csv", "leaderboard.md", "leaderboard.txt"
 PUBLISHED_MARKDOWN: Final = "published.md"
@@ -41,7 +42,10 @@ _COLUMNS: Final = {
 
 
 def write_leaderboard(
-    model_folders: Sequence[Path], results_folder: Path, data_hashes: Mapping[str, str] | None = None
+    model_folders: Sequence[Path],
+    results_folder: Path,
+    data_hashes: Mapping[str, str] | None = None,
+    forms: Sequence[Form] = SVG_ONLY,
 ) -> StageResult:
     """Write the leaderboard of the given models as CSV, Markdown, text and pictures; the counts have their order.
 
@@ -51,6 +55,7 @@ def write_leaderboard(
         model_folders: of evaluated models, which they name.
         results_folder: where to write.
         data_hashes: of the models' data by model name, where known, for messages.
+        forms: of the pictures.
 
     Raises:
         DataError: no model is given, what one left cannot be read, or they were not tested on the same movies.
@@ -61,11 +66,10 @@ def write_leaderboard(
     # Inputs are told apart by their file name, which is the same in every folder: so their contents go into the config.
     contents = {f"{path.parent.name}/{path.name}": hash_file(path) for path in files}
     published = beside_published(model_folders)
-    outputs = (LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT, *picture_files(["leaderboard", "pareto"]))
+    pictures = picture_files(["leaderboard", "pareto"], forms)
+    outputs = (LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT, *pictures)
     if published.height:
         outputs += (PUBLISHED_MARKDOWN,)
-    else:
-        (results_folder / PUBLISHED_MARKDOWN).unlink(missing_ok=True)  # an earlier run's
     code = (*_CODE, *_COMPARING)
     stage = Stage(
         "leaderboard", results_folder, outputs, (PUBLISHED,), {"models": contents}, code, ("matplotlib", "polars")
@@ -75,8 +79,8 @@ def write_leaderboard(
         write_safe_csv(leaderboard, folder / LEADERBOARD_CSV)
         (folder / LEADERBOARD_MARKDOWN).write_text(render_markdown(leaderboard), encoding="utf-8")
         (folder / LEADERBOARD_TEXT).write_text(render_terminal(leaderboard) + "\n", encoding="utf-8")
-        write_picture(folder, "leaderboard", partial(draw_leaderboard, leaderboard))
-        write_picture(folder, "pareto", partial(draw_pareto, leaderboard))
+        write_picture(folder, "leaderboard", partial(draw_leaderboard, leaderboard), forms)
+        write_picture(folder, "pareto", partial(draw_pareto, leaderboard), forms)
         if published.height:
             (folder / PUBLISHED_MARKDOWN).write_text(render_published(published), encoding="utf-8")
         return {"models": leaderboard.height, "order": leaderboard["model"].to_list()}
@@ -84,10 +88,16 @@ def write_leaderboard(
     return run_stage(stage, build)
 
 
-def write_model_pictures(model_folder: Path, pictures: Sequence[str] = MODEL_PICTURES) -> StageResult:
+def draw_model(model_folder: Path, *, wanted: bool = True) -> None:
+    """Draw all pictures of one model into its folder, or remove those of an earlier run that are outdated."""
+    write_model_pictures(model_folder, wanted=wanted)
+    write_training_curves(model_folder, wanted=wanted)
+
+
+def write_model_pictures(model_folder: Path, *, wanted: bool = True) -> StageResult | None:
     """Draw a model's confusion matrices, its calibration, what it predicts instead of what it misses, its genres' F1.
 
-    Each choice of pictures is a stage of its own, so that drawing more later keeps what is drawn.
+    Where they are not wanted, pictures of an earlier run that no longer show this model are removed.
 
     Raises:
         DataError: the model's predictions, or its tables per genre or of its calibration, are missing, damaged or
@@ -97,15 +107,11 @@ def write_model_pictures(model_folder: Path, pictures: Sequence[str] = MODEL_PIC
     for path in inputs:
         if not path.is_file():
             raise DataError(f"{path}: not there; evaluate the model first")
-    stage = Stage(
-        "-".join(["draw", *pictures]),
-        model_folder,
-        picture_files(pictures),
-        inputs,
-        {},
-        _CODE,
-        ("matplotlib", "polars"),
-    )
+    outputs = picture_files(MODEL_PICTURES, ALL_FORMS)
+    stage = Stage("draw", model_folder, outputs, inputs, {}, _CODE, ("matplotlib", "polars"))
+    if not wanted:
+        remove_outdated(stage)
+        return None
 
     def build(folder: Path) -> Mapping[str, Any]:
         per_genre, predictions, calibration, reliability = (_read(path) for path in inputs)
@@ -117,8 +123,8 @@ def write_model_pictures(model_folder: Path, pictures: Sequence[str] = MODEL_PIC
             "predicted_instead": partial(draw_instead, instead, genres),
             "per_genre": partial(draw_genres, per_genre),
         }
-        for name in pictures:
-            write_picture(folder, name, draws[name])
+        for name in MODEL_PICTURES:
+            write_picture(folder, name, draws[name], ALL_FORMS)
         return {"genres": len(genres), "movies": predictions.height, "missed": int(instead[:, -1].sum())}
 
     return run_stage(stage, build)

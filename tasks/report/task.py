@@ -1,5 +1,7 @@
 """The report's face towards the flows."""
 
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from prefect import task
@@ -7,6 +9,8 @@ from prefect.artifacts import create_link_artifact
 from prefect.cache_policies import NO_CACHE
 
 from tasks.paths import data_paths
+from tasks.picture import SVG_ONLY, Form
+from tasks.processes import map_in_order
 from tasks.promotion import Champion, PromotionConfig, Verdict
 from tasks.report import promotion
 from tasks.report.cross_validation import render_cross_validation
@@ -16,36 +20,34 @@ from tasks.report.page.blocks import Picture
 from tasks.report.page.sources import RunFacts
 from tasks.report.page.stages import REPORT_FILE, write_report
 from tasks.report.similarity import write_genre_similarity
-from tasks.report.stages import write_leaderboard, write_model_pictures
-from tasks.report.training import write_training_curves
+from tasks.report.stages import draw_model, write_leaderboard
 from tasks.report.tree import write_tree_picture
 from tasks.report.versus import write_versus
 from tasks.stage import StageResult
 
 
-@task(name="draw model", task_run_name="draw {model_folder.name}", cache_policy=NO_CACHE, persist_result=False)
-def draw_model(model_folder: Path) -> StageResult:
-    """Draw one evaluated model's confusion matrices, its calibration and its training, if any, into its folder."""
-    write_training_curves(model_folder)
-    return write_model_pictures(model_folder, ["confusion", "calibration"])
+@task(name="draw models", task_run_name="draw models", cache_policy=NO_CACHE, persist_result=False)
+def draw_models(model_folders: Sequence[Path], workers: int, *, wanted: bool) -> None:
+    """Draw each evaluated model's confusion matrices, calibration, genres and training, if any, into its folder.
 
-
-@task(name="draw champion", task_run_name="draw {model_folder.name}", cache_policy=NO_CACHE, persist_result=False)
-def draw_champion(model_folder: Path) -> StageResult:
-    """Draw the further pictures of the best model into its folder; for every model they would take too long."""
-    return write_model_pictures(model_folder, ["predicted_instead", "per_genre"])
+    Where they are not wanted, those of earlier runs that no longer show the models are removed.
+    """
+    for _ in map_in_order(partial(draw_model, wanted=wanted), model_folders, workers if wanted else 1):
+        pass
 
 
 @task(name="leaderboard", task_run_name="leaderboard", cache_policy=NO_CACHE, persist_result=False)
-def leaderboard(model_folders: list[Path], data_hashes: dict[str, str] | None = None) -> StageResult:
+def leaderboard(
+    model_folders: list[Path], data_hashes: dict[str, str] | None = None, forms: Sequence[Form] = SVG_ONLY
+) -> StageResult:
     """Rank the evaluated models and write the leaderboard to the results folder."""
-    return write_leaderboard(model_folders, data_paths().results, data_hashes)
+    return write_leaderboard(model_folders, data_paths().results, data_hashes, forms)
 
 
 @task(name="compare pair", task_run_name="compare pair", cache_policy=NO_CACHE, persist_result=False)
-def compare_pair(model_folders: list[Path], pair: tuple[str, ...]) -> StageResult | None:
+def compare_pair(model_folders: list[Path], pair: tuple[str, ...], *, draws: bool) -> StageResult | None:
     """Set two of the models side by side and write that to the results folder; None where there is only one."""
-    return write_versus(model_folders, pair, data_paths())
+    return write_versus(model_folders, pair, data_paths(), draws=draws)
 
 
 @task(name="judge challenger", task_run_name="judge {challenger.name}", cache_policy=NO_CACHE, persist_result=False)
@@ -67,9 +69,11 @@ def choose_exhibits(model_folders: list[Path]) -> StageResult:
 
 
 @task(name="report", task_run_name="report", cache_policy=NO_CACHE, persist_result=False)
-def report(model_folders: list[Path], facts: RunFacts, further: tuple[Picture, ...] = ()) -> StageResult:
+def report(
+    model_folders: list[Path], facts: RunFacts, further: tuple[Picture, ...] = (), forms: Sequence[Form] = SVG_ONLY
+) -> StageResult:
     """Write the report of a run to the results folder and link it from the run in Prefect."""
-    result = write_report(model_folders, data_paths(), facts, further)
+    result = write_report(model_folders, data_paths(), facts, further, forms)
     page = result.folder / REPORT_FILE
     create_link_artifact(page.as_uri(), link_text=str(page), key="report", description="The report of this run")
     return result
@@ -81,18 +85,18 @@ def report(model_folders: list[Path], facts: RunFacts, further: tuple[Picture, .
     cache_policy=NO_CACHE,
     persist_result=False,
 )
-def draw_importances(model_folder: Path) -> StageResult | None:
+def draw_importances(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> StageResult | None:
     """Draw what speaks for and against each genre in a model that was explained; None for others."""
-    return write_importance_pictures(model_folder)
+    return write_importance_pictures(model_folder, forms)
 
 
 @task(name="genre similarity", cache_policy=NO_CACHE, persist_result=False)
-def genre_similarity(model_folder: Path) -> StageResult:
+def genre_similarity(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> StageResult:
     """Write how alike every two genres are to a model that was explained, and in their descriptions."""
-    return write_genre_similarity(model_folder, data_paths())
+    return write_genre_similarity(model_folder, data_paths(), forms)
 
 
 @task(name="draw tree", task_run_name="draw tree {model_folder.name}", cache_policy=NO_CACHE, persist_result=False)
-def draw_tree(model_folder: Path, genre: str | None = None) -> StageResult | None:
+def draw_tree(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> StageResult | None:
     """Draw the first questions of a decision tree and what they tell of a genre; None for other models."""
-    return write_tree_picture(model_folder, genre)
+    return write_tree_picture(model_folder, forms=forms)

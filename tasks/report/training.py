@@ -10,16 +10,18 @@ from matplotlib.figure import Figure
 
 import tasks.picture
 from tasks.errors import DataError
-from tasks.picture import BLUE, ORANGE, new_figure, picture_files, write_picture
-from tasks.stage import Stage, StageResult, run_stage
+from tasks.picture import ALL_FORMS, BLUE, ORANGE, new_figure, picture_files, write_picture
+from tasks.stage import Stage, StageResult, remove_outdated, run_stage
 
 HISTORY_FILE: Final = "history.csv"
 PICTURE: Final = "training"
 COLUMNS: Final = ("epoch", "train_loss", "validation_loss", "validation_jaccard")
 
 
-def write_training_curves(model_folder: Path) -> StageResult | None:
+def write_training_curves(model_folder: Path, *, wanted: bool = True) -> StageResult | None:
     """Draw how a fine-tuned model's loss and Jaccard went; None for models that are not trained step by step.
+
+    Where it is not wanted, an earlier run's picture that no longer shows this model is removed.
 
     Raises:
         DataError: `history.csv` is damaged.
@@ -28,7 +30,11 @@ def write_training_curves(model_folder: Path) -> StageResult | None:
     if not path.is_file():
         return None
     code = (Path(__file__), Path(tasks.picture.__file__))
-    stage = Stage(f"draw-{PICTURE}", model_folder, picture_files([PICTURE]), (path,), {}, code, ("matplotlib",))
+    outputs = picture_files([PICTURE], ALL_FORMS)
+    stage = Stage(f"draw-{PICTURE}", model_folder, outputs, (path,), {}, code, ("matplotlib",))
+    if not wanted:
+        remove_outdated(stage)
+        return None
 
     def build(folder: Path) -> Mapping[str, Any]:
         try:
@@ -36,7 +42,7 @@ def write_training_curves(model_folder: Path) -> StageResult | None:
         except pl.exceptions.PolarsError as error:
             reason = str(error).partition("\n")[0]
             raise DataError(f"{path} is damaged ({reason}); delete {model_folder} and train the model again") from error
-        write_picture(folder, PICTURE, lambda: draw_training(history))
+        write_picture(folder, PICTURE, lambda: draw_training(history), ALL_FORMS)
         return {"evaluations": history.height}
 
     return run_stage(stage, build)

@@ -1,7 +1,7 @@
 """The first questions of a decision tree as a picture. Owns its form and its stage; the outline is made elsewhere."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 import tasks.picture
 from tasks.errors import ConfigError, DataError
-from tasks.picture import BLUE, GREY, INK, PAPER_TINT, drawable, picture_files, write_picture
+from tasks.picture import BLUE, GREY, INK, PAPER_TINT, SVG_ONLY, Form, drawable, picture_files, write_picture
 from tasks.stage import Stage, StageResult, run_stage
 
 TREE_FILE: Final = "tree.json"
@@ -22,7 +22,9 @@ _ROW_IN, _WIDTH_IN = 0.27, 9.6
 _INDENT, _MOVIES, _BAR, _BAR_WIDTH, _OTHERS = 0.035, 0.53, 0.56, 0.12, 0.74  # in widths of the picture
 
 
-def write_tree_picture(model_folder: Path, genre: str | None = None) -> StageResult | None:
+def write_tree_picture(
+    model_folder: Path, genre: str | None = None, forms: Sequence[Form] = SVG_ONLY
+) -> StageResult | None:
     """Draw a decision tree's outline with the shares of one genre; None for a model that left no outline.
 
     The counts name the genre, the first question, and the finding: what it tells of the genre, in words.
@@ -30,6 +32,7 @@ def write_tree_picture(model_folder: Path, genre: str | None = None) -> StageRes
     Args:
         model_folder: holds `tree.json`.
         genre: whose shares are drawn as bars; none: the one that most train movies have, of equals the first.
+        forms: of the picture.
 
     Raises:
         DataError: the outline is damaged.
@@ -39,16 +42,15 @@ def write_tree_picture(model_folder: Path, genre: str | None = None) -> StageRes
     if not path.is_file():
         return None
     code = (Path(__file__), Path(tasks.picture.__file__))
-    stage = Stage(
-        f"draw-{PICTURE}", model_folder, picture_files([PICTURE]), (path,), {"genre": genre}, code, ("matplotlib",)
-    )
+    outputs = picture_files([PICTURE], forms)
+    stage = Stage(f"draw-{PICTURE}", model_folder, outputs, (path,), {"genre": genre}, code, ("matplotlib",))
 
     def build(folder: Path) -> Mapping[str, Any]:
         outline = _read(path)
         shown = genre or _most_frequent(outline)
         if shown not in outline["genres"]:
             raise ConfigError(f"{path}: no genre is named {shown!r}; there are: {', '.join(outline['genres'])}")
-        write_picture(folder, PICTURE, lambda: draw_tree(outline, shown))
+        write_picture(folder, PICTURE, lambda: draw_tree(outline, shown), forms)
         return {"genre": shown, "asks_first": outline["nodes"][0]["asks"], "finding": tell_tree(outline, shown)}
 
     return run_stage(stage, build)

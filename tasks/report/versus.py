@@ -24,7 +24,7 @@ from tasks.errors import ConfigError
 from tasks.hashes import hash_file
 from tasks.metrics import Floats, movie_metrics
 from tasks.paths import DataPaths
-from tasks.picture import picture_files, write_picture
+from tasks.picture import ALL_FORMS, picture_files, write_picture
 from tasks.report.leaderboard import defined
 from tasks.report.versus_picture import draw_versus
 from tasks.report.versus_text import OVERALL, render_versus
@@ -35,19 +35,23 @@ logger = logging.getLogger(__name__)
 
 GENRES_FILE, MOVIES_FILE, TEXT_FILE = "versus.csv", "versus_movies.csv", "versus.md"
 PICTURE: Final = "versus"
-OUTPUTS: Final = (GENRES_FILE, MOVIES_FILE, TEXT_FILE, *picture_files([PICTURE]))
+TABLES: Final = (GENRES_FILE, MOVIES_FILE, TEXT_FILE)
+PICTURES: Final = picture_files([PICTURE], ALL_FORMS)
 TRAINING_SIDECAR: Final = "train.stage.json"
 _MODULES: Final = (tasks.bootstrap, tasks.decisions, tasks.metrics, tasks.picture)
 _CODE: Final = (Path(__file__).parent, *(Path(str(module.__file__)) for module in _MODULES))
 
 
-def write_versus(ranked: Sequence[Path], pair: Sequence[str], paths: DataPaths) -> StageResult | None:
-    """Write `versus.csv` (genres), `versus_movies.csv`, `versus.md` and a picture; None where there is one model only.
+def write_versus(
+    ranked: Sequence[Path], pair: Sequence[str], paths: DataPaths, *, draws: bool = True
+) -> StageResult | None:
+    """Write `versus.csv` (genres), `versus_movies.csv` and `versus.md`; None where there is one model only.
 
     Args:
         ranked: folders of evaluated models, the best first.
         pair: names of two of them; empty: the best, and the best of another kind.
         paths: the data folder, for the names of movies.
+        draws: whether to write a picture too.
 
     Raises:
         ConfigError: a named model is not among them.
@@ -55,7 +59,7 @@ def write_versus(ranked: Sequence[Path], pair: Sequence[str], paths: DataPaths) 
     """
     if len(ranked) < 2 and not pair:
         logger.info("one model only: there is no other to set it beside")
-        for name in OUTPUTS:
+        for name in (*TABLES, *PICTURES):
             (paths.results / name).unlink(missing_ok=True)  # an earlier run's
         return None
     first, second = choose_pair(ranked, pair)
@@ -63,7 +67,8 @@ def write_versus(ranked: Sequence[Path], pair: Sequence[str], paths: DataPaths) 
     # Inputs are told apart by their file name, which is the same in both folders: so their contents go into the config.
     config = {f"{path.parent.name}/{path.name}": hash_file(path) for path in left if path.is_file()}
     inputs = (paths.movies,) if paths.movies.is_file() else ()
-    stage = Stage("versus", paths.results, OUTPUTS, inputs, {"pair": config}, _CODE, ("matplotlib", "numpy", "polars"))
+    outputs = (*TABLES, *PICTURES) if draws else TABLES
+    stage = Stage("versus", paths.results, outputs, inputs, {"pair": config}, _CODE, ("matplotlib", "numpy", "polars"))
 
     def build(folder: Path) -> Mapping[str, Any]:
         decisions = read_decisions([first, second])
@@ -74,7 +79,8 @@ def write_versus(ranked: Sequence[Path], pair: Sequence[str], paths: DataPaths) 
         overall = {name: _three(resampled.metrics[name]) for name in OVERALL}
         text = render_versus(decisions.models, overall, genres, movies)
         (folder / TEXT_FILE).write_text(text, encoding="utf-8")
-        write_picture(folder, PICTURE, partial(draw_versus, genres))
+        if draws:
+            write_picture(folder, PICTURE, partial(draw_versus, genres), ALL_FORMS)
         by_model = movies["right"].value_counts().rows()
         return {"pair": list(decisions.models), "only_one_right": dict(sorted(by_model))}
 

@@ -8,11 +8,11 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 from tasks.errors import ConfigError, DataError, GenreflowError, StorageError
+from tasks.extras import require
 from tasks.progress import Progress
 from tasks.stage import unfinished_file
 from tasks.storage.places import Found
@@ -23,7 +23,6 @@ CONNECT_S: Final = 10
 READ_S: Final = 60
 ATTEMPTS: Final = 4
 MISSING: Final = {"404", "NoSuchKey", "NotFound"}
-INSTALL: Final = "pip install 'genreflow[s3]'"
 
 
 @dataclass(frozen=True)
@@ -131,8 +130,7 @@ def _client() -> Any:
 @contextlib.contextmanager
 def _mistakes_told(address: str) -> Iterator[None]:
     """Turn what boto3 raises into errors that say what to do. Of its own texts, which may quote keys, none is used."""
-    if find_spec("boto3") is None:
-        raise ConfigError(f"{address}: addresses s3://... need boto3, which is not installed: {INSTALL}")
+    require(["s3"], address)
     from boto3.exceptions import Boto3Error  # noqa: PLC0415 - optional, and it takes a second
     from botocore import exceptions as refused  # noqa: PLC0415
 

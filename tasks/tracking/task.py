@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, Final, ParamSpec, TypeVar
 
 from prefect import Task, task
 from prefect.cache_policies import NO_CACHE
@@ -16,6 +16,8 @@ from tasks.tracking import champion, choice, cross_validation, label_audit, mode
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
 from tasks.tracking.trouble import is_away
+
+PICTURES: Final = (".svg", ".png")
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -61,7 +63,8 @@ def log_model(run: PipelineRun, name: str, run_id: str, folder: Path) -> LoggedM
         runs.log_metrics(run.experiment, run_id, metrics, step)
     run.experiment.client().set_tag(run_id, "genreflow.rule", summary["rule"])
     runs.log_dataset(run.experiment, run_id, data_paths(), run.tags["genreflow.data_hash"])
-    runs.log_files(run.experiment, run_id, sorted(folder.iterdir()))
+    files = [file for file in sorted(folder.iterdir()) if file.suffix not in PICTURES]  # which may be an earlier run's
+    runs.log_files(run.experiment, run_id, files)
     runs.end_run(run.experiment, run_id, runs.FINISHED)
     return LoggedModel(name, folder, run_id, uri, run.tags["genreflow.data_hash"])
 
@@ -142,8 +145,14 @@ def log_comparison(run: PipelineRun, best: LoggedModel, files: Sequence[Path]) -
     runs.log_metrics(run.experiment, run.run_id, models.model_summary(best.folder)["metrics"])
     runs.log_files(run.experiment, run.run_id, files)
     runs.log_table(run.experiment, run.run_id, data_paths().results / "leaderboard.csv")
-    if best.folder.parent == data_paths().models:  # and not fetched from where it is
-        runs.log_files(run.experiment, best.run_id, sorted(best.folder.iterdir()))  # its pictures came last
+
+
+@tracked_task("log pictures")
+def log_pictures(run: PipelineRun, trained: Sequence[LoggedModel]) -> None:
+    """Log the pictures of models to their runs."""
+    for model in trained:
+        pictures = [file for file in sorted(model.folder.iterdir()) if file.suffix in PICTURES]
+        runs.log_files(run.experiment, model.run_id, pictures)
 
 
 @tracked_task("find champion")

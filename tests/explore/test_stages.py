@@ -88,7 +88,7 @@ def test_the_page_is_self_contained_and_escapes_what_comes_from_data(explored: D
     assert len(collector.sources) == 15
     assert all(source.startswith("data:image/svg+xml;base64,") for source in collector.sources)
     linked = re.findall(r'href="((?:raw|clean)/[^"]+)"', page)
-    assert len(linked) == 15 * 3 + 2 * 6
+    assert len(linked) == 15 * 2 + 2 * 6
     assert all((explored.explore / path).is_file() for path in linked)
 
 
@@ -148,7 +148,6 @@ def test_pyplot_is_not_used(explored: DataPaths) -> None:
     assert not list(explored.root.rglob(".unfinished-*"))
 
 
-@pytest.mark.slow
 def test_real_listings_are_explored(real_listings: Path, paths: DataPaths) -> None:
     paths.root.mkdir(parents=True)
     paths.raw.symlink_to(real_listings, target_is_directory=True)

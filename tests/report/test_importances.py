@@ -78,7 +78,7 @@ def test_pictures_are_the_same_each_time_and_those_of_fields_come_with_fields(tm
     result = write_importance_pictures(tmp_path)
     assert set(result.counts["findings"]) == {"importance_words", "importance_fields", "importance_clouds"}
     before = {path.name: path.read_bytes() for path in tmp_path.glob("*.[sp][vn]g")}
-    assert len(before) == 6
+    assert len(before) == 3
     assert write_importance_pictures(tmp_path).skipped
     (tmp_path / "draw-importances.stage.json").unlink()
     table(ROWS[::-1]).write_parquet(tmp_path / "importance.parquet")
@@ -86,6 +86,7 @@ def test_pictures_are_the_same_each_time_and_those_of_fields_come_with_fields(tm
     assert before == {path.name: path.read_bytes() for path in tmp_path.glob("*.[sp][vn]g")}
     table(ROWS[:2]).write_parquet(tmp_path / "importance.parquet")
     assert "importance_fields" not in write_importance_pictures(tmp_path).counts["findings"]
+    assert not (tmp_path / "importance_fields.svg").exists()
 
 
 def test_a_model_that_is_not_explained_has_no_pictures_and_a_damaged_file_is_an_error(paths: DataPaths) -> None:

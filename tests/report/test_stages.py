@@ -68,7 +68,7 @@ def test_a_models_pictures_are_written_the_same_each_time(tmp_path: Path, genres
     before = [(model / name).read_bytes() for name in names]
     assert result.counts["genres"] == len(genres)
     assert write_model_pictures(model).skipped
-    (model / "draw-confusion-calibration-predicted_instead-per_genre.stage.json").unlink()
+    (model / "draw.stage.json").unlink()
     assert not write_model_pictures(model).skipped
     assert [(model / name).read_bytes() for name in names] == before
 
@@ -101,7 +101,7 @@ def test_the_leaderboard_follows_what_any_model_left(tmp_path: Path) -> None:
     assert write_leaderboard(folders, results).counts == {"models": 2, "order": ["b", "a"]}
     assert write_leaderboard(folders, results).skipped
     assert pl.read_csv(results / "leaderboard.csv")["model"].to_list() == ["b", "a"]
-    assert {path.suffix for path in results.glob("leaderboard.*")} == {".csv", ".md", ".txt", ".svg", ".png", ".json"}
+    assert {path.suffix for path in results.glob("leaderboard.*")} == {".csv", ".md", ".txt", ".svg", ".json"}
     better = (folders[0] / "metrics.json").read_text().replace("0.3", "0.5")
     (folders[0] / "metrics.json").write_text(better)
     assert write_leaderboard(folders, results).counts["order"][0] == "a"
@@ -109,10 +109,16 @@ def test_the_leaderboard_follows_what_any_model_left(tmp_path: Path) -> None:
 
 def test_the_tasks_do_both(paths: DataPaths) -> None:
     model = write_model(paths.models / "model", ["Drama", "War"])
-    assert task.draw_model.fn(model).folder == model
-    assert not (model / "per_genre.png").exists()
-    assert task.draw_champion.fn(model).folder == model
+    task.draw_models.fn([model], 1, wanted=False)
+    assert not list(model.glob("*.svg"))
+    task.draw_models.fn([model], 1, wanted=True)
     assert {path.stem for path in model.glob("*.png")} == set(MODEL_PICTURES)
+    task.draw_models.fn([model], 1, wanted=False)
+    assert {path.stem for path in model.glob("*.svg")} == set(MODEL_PICTURES)  # of the model as it is
+    table = model / "per_genre.csv"
+    table.write_text(table.read_text().replace("5,5,0", "4,4,0"))
+    task.draw_models.fn([model], 1, wanted=False)
+    assert not list(model.glob("*.[sp][vn]g"))  # of the model as it was
     assert task.leaderboard.fn([model]).folder == paths.results
     assert "★" in (paths.results / "leaderboard.txt").read_text(encoding="utf-8")
 

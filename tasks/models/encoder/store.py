@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.errors import ModelError
+from tasks.extras import how_to_install
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def find_encoder(name: str) -> Path:
     if name == EMBEDDED:
         spec = find_spec(EMBEDDED_PACKAGE)
         if spec is None or not spec.submodule_search_locations:
-            raise ModelError("the encoder minilm is not installed; run pip install 'genreflow[minilm]'")
+            raise ModelError(f"the encoder minilm is not installed; {how_to_install(['encoders'])}")
         folder = Path(spec.submodule_search_locations[0]) / "model"
     elif Path(name).expanduser().is_dir():
         folder = Path(name).expanduser().resolve()

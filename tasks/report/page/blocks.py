@@ -18,7 +18,7 @@ class Picture:
     title: str
     sentence: str
     draw: Callable[[], Figure] | None = None
-    file: Path | None = None  # SVG, with a PNG of the same name beside it
+    file: Path | None = None  # SVG
     is_wide: bool = False  # with smaller text than the others, so that it shrinks less before it scrolls sideways
 
 

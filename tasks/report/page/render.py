@@ -19,7 +19,6 @@ TEMPLATE: Final = Path(__file__).with_name("page.html")
 BLOCKS: Final = Path(__file__).with_name("blocks.html")  # which the template includes
 STYLE: Final = Path(__file__).with_name("page.css")
 SCRIPT: Final = Path(__file__).with_name("page.js")
-LARGEST_SVG: Final = 150_000  # bytes; above, the PNG is taken if it is smaller
 _SIZE: Final = re.compile(rb'<svg [^>]*?height="([\d.]+)pt"[^>]*?width="([\d.]+)pt"|'
                           rb'<svg [^>]*?width="([\d.]+)pt"[^>]*?height="([\d.]+)pt"')  # fmt: skip
 _PX_PER_PT: Final = 96 / 72
@@ -73,10 +72,7 @@ def _image(svg: Path) -> Image:
     if size is None:
         raise DataError(f"{svg}: no SVG with a size in points; run the stage that draws it again")
     height, width = (float(size[1]), float(size[2])) if size[1] else (float(size[4]), float(size[3]))
-    kind, png = "svg+xml", svg.with_suffix(".png")
-    if len(content) > LARGEST_SVG and png.is_file() and png.stat().st_size < len(content):
-        kind, content = "png", png.read_bytes()
-    address = f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+    address = f"data:image/svg+xml;base64,{base64.b64encode(content).decode('ascii')}"
     return Image(address, round(width * _PX_PER_PT), round(height * _PX_PER_PT))
 
 

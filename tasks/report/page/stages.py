@@ -1,4 +1,4 @@
-"""The stage of the page. Owns its files and inputs, and the order of its sections."""
+"""The stages of the page and of its pictures. Owns their files and inputs, and the order of its sections."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -8,7 +8,7 @@ from typing import Any, Final
 import tasks.coloured
 import tasks.picture
 from tasks.paths import DataPaths
-from tasks.picture import picture_files, write_picture
+from tasks.picture import SVG_ONLY, Form, picture_files, write_picture
 from tasks.report.exhibits import EXHIBITS_FILE
 from tasks.report.page.blocks import Picture, Section
 from tasks.report.page.render import BLOCKS, SCRIPT, STYLE, TEMPLATE, pictures_of, render_page
@@ -30,54 +30,63 @@ from tasks.stage import Stage, StageResult, run_stage
 REPORT_FILE: Final = "report.html"
 PICTURES_FOLDER: Final = "pictures"
 TITLE: Final = "Movie genres from descriptions"
-_BORROWED: Final = ("leaderboard", "pareto")  # pictures of other stages that lie in the results
+_CODE: Final = (Path(__file__).parents[1], Path(tasks.picture.__file__))
+_BORROWED: Final = ("leaderboard.svg", "pareto.svg")  # pictures of other stages that lie in the results
 
 
 def write_report(
-    model_folders: Sequence[Path], paths: DataPaths, facts: RunFacts, further: Sequence[Picture] = ()
+    model_folders: Sequence[Path],
+    paths: DataPaths,
+    facts: RunFacts,
+    further: Sequence[Picture] = (),
+    forms: Sequence[Form] = SVG_ONLY,
 ) -> StageResult:
-    """Write `report.html` and its pictures, `pictures/*.{svg,png}`, to the results folder.
+    """Write `report.html` and its pictures, `pictures/*`, to the results folder.
+
+    The pictures are a stage of their own: they stay where only the run's name and time are new.
 
     Args:
         model_folders: of the models of the leaderboard.
         paths: the data folder with leaderboard, exhibits and, where they were made, explanations and label audit.
         facts: what tracking knows of the run.
         further: pictures of other stages about what speaks for a genre, with their `file`.
+        forms: of the pictures.
 
     Raises:
         DataError: leaderboard or exhibits are missing, or what a stage left cannot be read.
     """
     sources = read_sources(model_folders, paths)
     exhibits = paths.results / EXHIBITS_FILE
-    borrowed = [paths.results / f"{name}.{form}" for name in _BORROWED for form in ("svg", "png")]
+    borrowed = [path for path in (paths.results / name for name in _BORROWED) if path.is_file()]
     given = [picture.file for picture in further if picture.file is not None]
-    inputs = (*sources.inputs(), exhibits, *given, *(path for path in borrowed if path.is_file()))
     sections = _sections(sources, facts, exhibits, further)
-    pictures = pictures_of(sections)
-    files = tuple(f"{PICTURES_FOLDER}/{name}" for name in picture_files([picture.name for picture in pictures]))
+    drawn = _draw(paths.results, pictures_of(sections), (*sources.inputs(), exhibits), forms)
+    inputs = (*sources.inputs(), exhibits, *given, *borrowed, drawn.folder / f"{drawn.name}.stage.json")
     config = {**asdict(facts), "further": [[picture.name, picture.title, picture.sentence] for picture in further]}
-    code = (
-        Path(__file__).parents[1],
-        Path(tasks.coloured.__file__),
-        Path(tasks.picture.__file__),
-        *(TEMPLATE, BLOCKS, STYLE, SCRIPT),
-    )
-    stage = Stage(
-        "report", paths.results, (REPORT_FILE, *files), inputs, config, code, ("jinja2", "matplotlib", "polars")
-    )
+    code = (*_CODE, Path(tasks.coloured.__file__), TEMPLATE, BLOCKS, STYLE, SCRIPT)
+    stage = Stage("report", paths.results, (REPORT_FILE,), inputs, config, code, ("jinja2", "polars"))
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        page = render_page(sections, paths.results / PICTURES_FOLDER, TITLE, _subtitle(sources, facts))
+        (folder / REPORT_FILE).write_text(page, encoding="utf-8")
+        return {"sections": len(sections), "pictures": drawn.counts["pictures"], "bytes": len(page.encode())}
+
+    return run_stage(stage, build)
+
+
+def _draw(results: Path, pictures: Sequence[Picture], inputs: tuple[Path, ...], forms: Sequence[Form]) -> StageResult:
+    names = picture_files([picture.name for picture in pictures], forms)
+    outputs = tuple(f"{PICTURES_FOLDER}/{name}" for name in names)
+    stage = Stage("report_pictures", results, outputs, inputs, {}, _CODE, ("matplotlib", "polars"))
 
     def build(folder: Path) -> Mapping[str, Any]:
         (folder / PICTURES_FOLDER).mkdir()
         for picture in pictures:
-            if picture.draw is not None:
-                write_picture(folder / PICTURES_FOLDER, picture.name, picture.draw)
-        page = render_page(sections, folder / PICTURES_FOLDER, TITLE, _subtitle(sources, facts))
-        (folder / REPORT_FILE).write_text(page, encoding="utf-8")
-        return {"sections": len(sections), "pictures": len(pictures), "bytes": len(page.encode())}
+            assert picture.draw is not None  # the others are files of other stages
+            write_picture(folder / PICTURES_FOLDER, picture.name, picture.draw, forms)
+        return {"pictures": len(pictures)}
 
-    result = run_stage(stage, build)
-    _remove_pictures_except(files, paths.results)
-    return result
+    return run_stage(stage, build)
 
 
 def _sections(sources: Sources, facts: RunFacts, exhibits: Path, further: Sequence[Picture]) -> list[Section]:
@@ -104,10 +113,3 @@ def _subtitle(sources: Sources, facts: RunFacts) -> str:
         f"Report of {name}: {counted(sources.best.predictions.height, 'test movie')}, "
         f"{counted(len(sources.best.scores.genres), 'genre')}."
     )
-
-
-def _remove_pictures_except(files: Sequence[str], results: Path) -> None:
-    """Remove what an earlier report drew and this one does not."""
-    for path in (results / PICTURES_FOLDER).glob("*"):
-        if f"{PICTURES_FOLDER}/{path.name}" not in files:
-            path.unlink()

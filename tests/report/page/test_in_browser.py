@@ -17,7 +17,6 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-p
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 pytestmark = [
-    pytest.mark.browser,
     pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: `apt-get install chromium`"),
 ]
 

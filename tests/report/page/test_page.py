@@ -11,7 +11,9 @@ import pytest
 
 from tasks.errors import DataError
 from tasks.paths import DataPaths
+from tasks.picture import ALL_FORMS
 from tasks.report.exhibits import EXHIBITS_FILE
+from tasks.report.page import stages
 from tasks.report.page.blocks import Picture
 from tasks.report.page.sections.labels import labels_section
 from tasks.report.page.sources import RunFacts, read_sources
@@ -160,12 +162,27 @@ def test_a_genre_without_a_test_movie_is_undefined_and_not_zero(text: str) -> No
     assert row[0].count("undefined") >= 3
 
 
-def test_pictures_lie_beside_the_page_in_both_forms(paths: DataPaths, text: str) -> None:
-    del text
-    names = Counter(path.stem for path in (paths.results / "pictures").iterdir())
-    assert names["support"] == 2
-    assert set(names.values()) == {2}
-    assert len(names) > 10
+def test_pictures_lie_beside_the_page_in_the_forms_asked_for(tmp_path: Path, write_run: WriteRun) -> None:
+    paths = DataPaths(tmp_path)
+    folders = write_everything(paths, write_run)
+
+    def drawn() -> dict[str, set[str]]:
+        names = [path.name.split(".") for path in sorted((paths.results / "pictures").iterdir())]
+        return {stem: {form for other, form in names if other == stem} for stem, _ in names}
+
+    write_report(folders, paths, RunFacts())
+    assert len(drawn()) > 10
+    assert all(forms == {"svg"} for forms in drawn().values())
+    write_report(folders, paths, RunFacts(), forms=ALL_FORMS)
+    assert all(forms == {"svg", "png"} for forms in drawn().values())
+
+
+def test_pictures_stay_where_only_the_runs_name_is_new(tmp_path: Path, write_run: WriteRun, monkeypatch) -> None:
+    paths = DataPaths(tmp_path)
+    folders = write_everything(paths, write_run)
+    write_report(folders, paths, RunFacts("first"))
+    monkeypatch.setattr(stages, "write_picture", None)  # and so drawing would fail
+    assert not write_report(folders, paths, RunFacts("second")).skipped
 
 
 def test_the_page_is_small_and_its_bytes_are_the_same_each_time(text: str, tmp_path: Path, write_run: WriteRun) -> None:
@@ -179,9 +196,6 @@ def test_one_model_whose_answers_are_all_the_same(tmp_path: Path, write_run: Wri
     paths = DataPaths(tmp_path)
     folders = write_run(paths, {"original-logreg-tfidf": [[0.0, 0.9, 0.0]] * 60}, TRUE)
     (folders[0] / "fit.json").write_text("{}")
-    stale = paths.results / "pictures" / "old.svg"
-    stale.parent.mkdir()
-    stale.touch()
     text = (write_report(folders, paths, RunFacts()).folder / REPORT_FILE).read_text(encoding="utf-8")
     page = Page(text)
     assert "original-logreg-tfidf is the only model of this run" in text
@@ -191,7 +205,6 @@ def test_one_model_whose_answers_are_all_the_same(tmp_path: Path, write_run: Wri
     assert "disagree" not in text
     assert "table-published" in page.ids
     assert "1 of 1 published Jaccard is exceeded here" in text
-    assert not stale.exists()
 
 
 def test_the_audit_is_shown_without_what_spreadsheets_want(tmp_path: Path, write_run: WriteRun) -> None:

@@ -1,0 +1,66 @@
+import tomllib
+
+import pytest
+
+from flows.config import AuditConfig, PipelineConfig
+from flows.outside import told_plainly
+from tasks import extras
+from tasks.errors import ConfigError
+from tasks.models.choose import check_installed, choose_models
+from tasks.settings import PROJECT_ROOT
+
+ALL = tuple(extras.EXTRAS)
+
+
+@pytest.fixture
+def without(monkeypatch):
+    """Have the modules of extras pass for not installed."""
+
+    def leave_out(*names):
+        missing = {module for name in names for module in extras.EXTRAS[name]}
+        find = extras.find_spec
+        monkeypatch.setattr(extras, "find_spec", lambda module: None if module in missing else find(module))
+
+    return leave_out
+
+
+def test_every_extra_is_one_of_the_project():
+    project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert set(extras.EXTRAS) <= set(project["optional-dependencies"])
+    (everything,) = project["optional-dependencies"]["all"]
+    assert set(extras.EXTRAS) <= set(everything.partition("[")[2].rstrip("]").split(","))
+
+
+def test_the_quick_preset_needs_no_extra(without):
+    without(*ALL)
+    assert PipelineConfig(preset="quick").models
+
+
+def test_a_preset_that_needs_packages_says_which_models_want_them_and_how_to_get_them(without):
+    without(*ALL)
+    with pytest.raises(ConfigError) as refused:
+        PipelineConfig(preset="full")
+    assert str(refused.value) == (
+        "logreg-word2vec, logreg-fasttext, minilm-title, minilm-fields, minilm-tuned, minilm-tuned-fields: needs "
+        "packages that are not installed; run `make install`, or pip install 'genreflow[encoders,vectors]'"
+    )
+
+
+def test_models_that_need_none_can_be_chosen(without):
+    without("encoders")
+    check_installed(choose_models(["logreg-word2vec"]) if extras.is_installed("vectors") else [])
+    check_installed(choose_models(["svm-*"]))
+    with pytest.raises(ConfigError, match=r"genreflow\[encoders\]"):
+        check_installed(choose_models(["minilm-title"]))
+
+
+def test_an_audit_needs_cleanlab(without):
+    without("audit")
+    with pytest.raises(ConfigError, match=r"an audit of labels: needs packages.*genreflow\[audit\]"):
+        AuditConfig(model="svm-title")
+
+
+def test_an_import_that_fails_for_want_of_an_extra_is_told_and_another_keeps_its_traceback():
+    told = told_plainly(ModuleNotFoundError("No module named 'torch'", name="torch.nn"))
+    assert str(told) == "torch is not installed; run `make install`, or pip install 'genreflow[encoders]'"
+    assert told_plainly(ModuleNotFoundError("No module named 'tasks.nothing'", name="tasks.nothing")) is None
