@@ -58,6 +58,7 @@ _STYLE: Final[dict[Any, Any]] = {
     "figure.facecolor": "white",
     "legend.frameon": False,
 }
+_CELL: Final[dict[str, Any]] = {"ha": "center", "va": "center", "fontsize": 7, "in_layout": False}
 _drawing = Lock()
 
 
@@ -155,10 +156,11 @@ def draw_heat_map(
     shown = np.ma.masked_invalid(np.maximum(values, 0.8) if logarithmic else values)
     axes.pcolormesh(shown, cmap=COLOUR_SCALE, norm=norm, edgecolors=PAPER_TINT, linewidth=0.6)
     axes.set_facecolor("#DDDDDD")
+    lights = relative_luminance(mpl.colormaps[COLOUR_SCALE](norm(np.nan_to_num(values))))
     for (row, column), value in np.ndenumerate(values):
         if value > 0:
-            text = axes.text(column + 0.5, row + 0.5, short_number(float(value)), ha="center", va="center")
-            text.set(color=text_colour(norm(value)), fontsize=7, in_layout=False)
+            colour = _contrasting(float(lights[row, column]))
+            axes.text(column + 0.5, row + 0.5, short_number(float(value)), color=colour, **_CELL)
     axes.set_xticks(
         np.arange(len(columns)) + 0.5, [drawable(name, LONGEST_CELL_LABEL) for name in columns], rotation=90
     )
@@ -176,15 +178,18 @@ def text_colour(share: float) -> str:
 
     Source: "Contrast ratio" and "Relative luminance" of WCAG 2.2. By these the contrast is 4.5 or more everywhere.
     """
-    light = relative_luminance(mpl.colormaps[COLOUR_SCALE](float(share)))
-    return "white" if (1 + 0.05) / (light + 0.05) > (light + 0.05) / 0.05 else "black"
+    return _contrasting(float(relative_luminance(mpl.colormaps[COLOUR_SCALE](float(share)))))
 
 
-def relative_luminance(colour: Any) -> float:
-    """Return how light a colour is to the eye, from 0 (black) to 1 (white)."""
-    parts = np.array(to_rgb(colour))
+def relative_luminance(colours: Any) -> NDArray[np.float64]:
+    """Return how light colours are to the eye, each from 0 (black) to 1 (white), in the shape of the colours."""
+    parts = np.asarray(to_rgb(colours) if isinstance(colours, str) else colours, dtype=np.float64)[..., :3]
     linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-    return float(linear @ (0.2126, 0.7152, 0.0722))
+    return np.asarray(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def _contrasting(light: float) -> str:
+    return "white" if (1 + 0.05) / (light + 0.05) > (light + 0.05) / 0.05 else "black"
 
 
 def short_number(value: float) -> str:
