@@ -78,7 +78,7 @@ def test_short_numbers_are_short(value: float) -> None:
 
 
 def test_numbers_in_cells_can_be_read_on_every_colour_of_the_scale() -> None:
-    assert (relative_luminance("black"), round(relative_luminance("white"), 6)) == (0, 1)
+    assert (relative_luminance("black"), round(float(relative_luminance("white")), 6)) == (0, 1)
     assert (text_colour(0), text_colour(1)) == ("black", "white")
     for share in np.linspace(0, 1, 256):
         pair = [relative_luminance(colour) for colour in (mpl.colormaps[COLOUR_SCALE](share), text_colour(share))]
