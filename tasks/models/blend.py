@@ -10,7 +10,6 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from scipy.optimize import minimize
 
 from tasks.decision.calibration import log_odds, logistic
 from tasks.models.ensemble import CLIP, MEMBERS, EnsembleModel, Weights, blend, load_single
@@ -112,8 +111,7 @@ def fit_weights(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_])
         return float((np.logaddexp(0, z) - truth * z).mean()), slopes
 
     start = np.full(len(logits), 1 / len(logits))
-    found = minimize(loss, start, jac=True, bounds=[(0, None)] * len(logits), method="L-BFGS-B")
-    return tuple(float(weight) for weight in found.x)
+    return tuple(float(weight) for weight in _minimise(loss, start, [(0, None)] * len(logits)))
 
 
 def fit_stack(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_]) -> Weights:
@@ -134,10 +132,21 @@ def fit_stack(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_]) -
             return float((np.logaddexp(0, total) - y * total).mean() + strength / 2 * away @ away), slopes
 
         bounds = [*[(0, None)] * len(z), (None, None)]
-        return np.asarray(minimize(loss, common, jac=True, bounds=bounds, method="L-BFGS-B").x)
+        return _minimise(loss, common, bounds)
 
     fitted = [fit_genre(logits[:, :, genre], truth[:, genre]) for genre in range(truth.shape[1])]
     return tuple(tuple(float(weight) for weight in row) for row in np.array(fitted).T)
+
+
+def _minimise(
+    loss: Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]],
+    start: NDArray[np.float64],
+    bounds: Sequence[tuple[float | None, float | None]],
+) -> NDArray[np.float64]:
+    """Return where a loss, given with its gradient, is least."""
+    from scipy.optimize import minimize  # noqa: PLC0415 - half a second that runs without ensembles need not pay
+
+    return np.asarray(minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x)
 
 
 FITS: Final[dict[str, Callable[[Sequence[NDArray[np.float32]], NDArray[np.bool_]], Weights]]] = {
