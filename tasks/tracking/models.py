@@ -30,6 +30,7 @@ MODEL_URI_TAG: Final = "genreflow.model_uri"
 SERVED_CODE: Final = (
     "__init__.py",
     "errors.py",
+    "extras.py",
     "hashes.py",
     "language.py",
     "progress.py",
