@@ -8,6 +8,8 @@ A command prints the message alone; anything that is not a `GenreflowError` is a
 class GenreflowError(Exception):
     """The root of all errors whose message is meant for the user."""
 
+    can_heal = False  # whether the same work may succeed when it is simply tried again
+
 
 class SourceError(GenreflowError):
     """The raw input is missing, unreadable or not in the expected form."""
@@ -28,9 +30,17 @@ class ModelError(GenreflowError):
 class WorkerError(GenreflowError):
     """A worker process died before its work was done."""
 
+    can_heal = True
+
 
 class StorageError(GenreflowError):
     """Object storage refuses, does not answer, or lacks what was asked for."""
+
+
+class StorageAwayError(StorageError):
+    """Object storage cannot be reached, or is too busy to answer."""
+
+    can_heal = True
 
 
 class TrackingError(GenreflowError):

@@ -6,9 +6,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import httpx
-from prefect import task
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
 from prefect.exceptions import PrefectException
@@ -26,11 +24,12 @@ from tasks.errors import CrawlBlockedError
 from tasks.paths import data_paths
 from tasks.progress import Progress
 from tasks.stage import StageResult
+from tasks.stage_task import stage_task
 
 logger = logging.getLogger(__name__)
 
 
-@task(name="acquire", task_run_name="acquire", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("acquire")
 def acquire(source: str, sample: SampleConfig, seed: int, download: DownloadConfig | None = None) -> StageResult:
     """Bring `data/raw` up to date from `sample`, `kaggle`, a folder of CSVs or a zip; see `acquire_listings`."""
     result = acquire_listings(data_paths(), source, sample, seed, download)
@@ -40,7 +39,7 @@ def acquire(source: str, sample: SampleConfig, seed: int, download: DownloadConf
     return result
 
 
-@task(name="fetch drive files", task_run_name="fetch drive files", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("fetch drive files")
 def fetch_files(names: tuple[DriveFile, ...], config: DownloadConfig) -> list[Fetched]:
     """Bring the named files of the earlier system to their places; see `fetch_drive_files`."""
     files = fetch_drive_files(data_paths(), names, config)
@@ -48,7 +47,7 @@ def fetch_files(names: tuple[DriveFile, ...], config: DownloadConfig) -> list[Fe
     return files
 
 
-@task(name="crawl", task_run_name="crawl", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("crawl")
 def crawl(config: CrawlConfig) -> CrawlResult:
     """Bring `data/crawl` up to date with the plots that the listings lack, as far as sources allow; see `run_crawl`.
 
@@ -70,7 +69,7 @@ def _end_state(result: CrawlResult) -> CrawlResult | State[Any]:
     return result if result.outcome == "done" else Completed(name="Stopped", message=said, data=result)
 
 
-@task(name="plan crawl", task_run_name="plan crawl", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("plan crawl")
 def plan(config: CrawlConfig) -> CrawlPlan:
     """Say what a crawl would ask of whom, and for how long; see `plan_crawl`."""
     return plan_crawl(data_paths(), config)

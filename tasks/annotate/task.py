@@ -3,19 +3,17 @@
 import logging
 from pathlib import Path
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from tasks.annotate.config import AnnotateConfig
 from tasks.annotate.corpus import annotate_movies
 from tasks.annotate.import_conllu import extract_movies, import_conllu
 from tasks.paths import data_paths
 from tasks.stage import StageResult
+from tasks.stage_task import stage_task
 
 logger = logging.getLogger(__name__)
 
 
-@task(name="annotate", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("annotate")
 def annotate(config: AnnotateConfig, workers: int, dask_address: str | None = None) -> StageResult:
     """Bring `data/conllu/` up to date with the cleaned movies, in processes here or on the workers of a scheduler."""
     paths = data_paths()
@@ -24,7 +22,7 @@ def annotate(config: AnnotateConfig, workers: int, dask_address: str | None = No
     return annotate_movies(paths, config, workers, dask_address)
 
 
-@task(name="extract movies", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("extract movies")
 def extract(corpus: Path) -> StageResult:
     """Write the movies of a corpus that was annotated elsewhere as a CSV; see `extract_movies`."""
     result = extract_movies(data_paths(), corpus)
@@ -32,7 +30,7 @@ def extract(corpus: Path) -> StageResult:
     return result
 
 
-@task(name="import corpus", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("import corpus")
 def import_corpus(corpus: Path) -> StageResult:
     """Make a corpus that was annotated elsewhere that of the cleaned movies; see `import_conllu`."""
     result = import_conllu(data_paths(), corpus)

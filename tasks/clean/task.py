@@ -3,9 +3,6 @@
 import logging
 from pathlib import Path
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from tasks.clean.config import CleanConfig
 from tasks.clean.import_clean import import_clean_data
 from tasks.clean.movies import clean_movies
@@ -13,11 +10,12 @@ from tasks.clean.table.clean import clean_own_table
 from tasks.clean.table.config import TableConfig
 from tasks.paths import data_paths
 from tasks.stage import StageResult
+from tasks.stage_task import stage_task
 
 logger = logging.getLogger(__name__)
 
 
-@task(name="clean", task_run_name="clean", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("clean")
 def clean(config: CleanConfig) -> StageResult:
     """Bring the cleaned table up to date with the raw listings; see `clean_movies`."""
     result = clean_movies(data_paths(), config)
@@ -26,7 +24,7 @@ def clean(config: CleanConfig) -> StageResult:
     return result
 
 
-@task(name="clean table", task_run_name="clean table", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("clean table")
 def clean_table(source: Path, table: TableConfig, config: CleanConfig) -> StageResult:
     """Bring the cleaned table up to date with a table of the user's own; see `clean_own_table`."""
     result = clean_own_table(data_paths(), source, table, config)
@@ -35,7 +33,7 @@ def clean_table(source: Path, table: TableConfig, config: CleanConfig) -> StageR
     return result
 
 
-@task(name="import clean data", task_run_name="import clean data", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("import clean data")
 def import_clean(csv_path: Path) -> StageResult:
     """Make a CSV that was cleaned elsewhere the cleaned table; see `import_clean_data`."""
     result = import_clean_data(data_paths(), csv_path)

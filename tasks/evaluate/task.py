@@ -4,9 +4,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from tasks.evaluate.config import EvaluateConfig
 from tasks.evaluate.evaluation import DEFAULT, evaluate_model
 from tasks.evaluate.label_audit import audit_labels
@@ -15,11 +12,12 @@ from tasks.evaluate.out_of_fold import evaluate_out_of_fold
 from tasks.evaluate.validation import measure_validation
 from tasks.paths import DataPaths, data_paths
 from tasks.stage import StageResult
+from tasks.stage_task import stage_task
 
 logger = logging.getLogger(__name__)
 
 
-@task(task_run_name="evaluate {model_folder.name}", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("evaluate", "evaluate {model_folder.name}")
 def evaluate(model_folder: Path, config: EvaluateConfig = DEFAULT) -> StageResult:
     """Fit the decision rules of one trained model on validation, choose one, and score it on test."""
     result = evaluate_model(model_folder, data_paths(), config)
@@ -28,7 +26,7 @@ def evaluate(model_folder: Path, config: EvaluateConfig = DEFAULT) -> StageResul
     return result
 
 
-@task(name="evaluate folds", task_run_name="evaluate folds {folder.name}", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("evaluate folds", "evaluate folds {folder.name}")
 def evaluate_folds(folder: Path, config: EvaluateConfig = DEFAULT) -> StageResult:
     """Decide every movie by rules of the other folds, and score the decisions fold by fold."""
     result = evaluate_out_of_fold(folder, data_paths(), config)
@@ -36,13 +34,13 @@ def evaluate_folds(folder: Path, config: EvaluateConfig = DEFAULT) -> StageResul
     return result
 
 
-@task(name="measure", task_run_name="measure {folder.name}", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("measure", "measure {folder.name}")
 def measure(folder: Path, rule: str, metric: str) -> dict[str, float]:
     """Return the metrics of a model on validation under one rule, one of which has to be among them."""
     return measure_validation(folder, rule, metric, data_paths())
 
 
-@task(name="audit labels", task_run_name="audit labels", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("audit labels")
 def audit(model_folders: Sequence[Path], root: Path | None = None) -> StageResult | None:
     """Write which movies' genres the first model doubts most and what the others say, of our or another data folder."""
     result = audit_labels(model_folders, DataPaths(root) if root else data_paths())
@@ -56,19 +54,19 @@ def audit(model_folders: Sequence[Path], root: Path | None = None) -> StageResul
     return result
 
 
-@task(name="choose dropped", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("choose dropped")
 def choose_what_to_drop(root: Path, share: float | None, seed: int) -> StageResult:
     """Write which movies of an audited data folder to drop, and as many random ones."""
     return choose_dropped(DataPaths(root), share, seed)
 
 
-@task(name="evaluate in", task_run_name="evaluate in {root.name}", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("evaluate in", "evaluate in {root.name}")
 def evaluate_in(root: Path, model_folder: Path, config: EvaluateConfig = DEFAULT) -> StageResult:
     """Evaluate a model that was trained in another data folder."""
     return evaluate_model(model_folder, DataPaths(root), config)
 
 
-@task(name="measure effect", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("measure effect")
 def effect_of_dropping(with_all: Path, without: Mapping[str, Path], root: Path) -> StageResult:
     """Write how much better or worse a model is without the movies that were dropped from train."""
     return measure_effect(with_all, without, DataPaths(root), data_paths())

@@ -4,20 +4,18 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from tasks.explore.config import ExploreConfig
 from tasks.explore.stages import explore_part, write_page
 from tasks.paths import data_paths
 from tasks.picture import Form
 from tasks.processes import map_in_order
 from tasks.stage import StageResult
+from tasks.stage_task import stage_task
 
 logger = logging.getLogger(__name__)
 
 
-@task(name="explore", task_run_name="explore {config.of}", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("explore", "explore {config.of}")
 def explore(config: ExploreConfig, workers: int, forms: Sequence[Form]) -> list[StageResult]:
     """Draw the raw data, the clean data or both, and gather them on `explore/index.html`."""
     paths = data_paths()

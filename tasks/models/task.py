@@ -3,9 +3,6 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from tasks.errors import DataError
 from tasks.log_file import log_of_thread
 from tasks.models import blend, cross_validation, elsewhere, fine_tuned, genre_profiles, tree_outline
@@ -22,30 +19,31 @@ from tasks.models.spec import EnsembleSpec, FeaturesSpec, ModelSpec, SingleModel
 from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
 from tasks.stage import StageResult
+from tasks.stage_task import stage_task
 from tasks.storage.addresses import open_place, split_address
 
 
-@task(name="build features", task_run_name="features {features.name}", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("build features", "features {features.name}")
 def build_features(features: FeaturesSpec, seed: int) -> StageResult:
     """Fit one representation on train and write the vectors of all movies."""
     return feature_stage.build_features(data_paths(), features, seed)
 
 
-@task(name="train model", task_run_name="train {model.name}", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("train model", "train {model.name}")
 def train_model(model: ModelSpec, features: Sequence[StageResult], choices: TrainChoices) -> StageResult:
     """Fit one model on shared features and write its scores."""
     with log_of_thread(data_paths().models / model.name / "train.log"):
         return train_stage.train_model(data_paths(), model, features, choices)
 
 
-@task(name="fine-tune", task_run_name="fine-tune {model.name}", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("fine-tune", "fine-tune {model.name}")
 def train_transformer(model: TransformerSpec, choices: TrainChoices, n_threads: int) -> StageResult:
     """Fine-tune an encoder and write its scores."""
     with log_of_thread(data_paths().models / model.name / "train.log"):
         return fine_tuned.train_transformer(data_paths(), model, choices, n_threads)
 
 
-@task(name="train ensemble", task_run_name="train {ensemble.name}", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("train ensemble", "train {ensemble.name}")
 def train_ensemble(
     ensemble: EnsembleSpec, members: Sequence[SingleModel], trained: Sequence[StageResult]
 ) -> StageResult:
@@ -54,60 +52,58 @@ def train_ensemble(
         return blend.train_ensemble(data_paths(), ensemble, members, trained)
 
 
-@task(name="train fold", task_run_name="train {model.name} fold {fold}", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("train fold", "train {model.name} fold {fold}")
 def train_fold(model: ModelSpec, features: Sequence[StageResult], fold: int, choices: TrainChoices) -> StageResult:
     """Fit one model on all movies outside a fold and score those inside."""
     with log_of_thread(data_paths().cross_validation / model.name / f"fold-{fold}" / "train.log"):
         return cross_validation.train_fold(data_paths(), model, features, fold, choices)
 
 
-@task(name="gather folds", task_run_name="gather folds {model.name}", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("gather folds", "gather folds {model.name}")
 def gather_folds(model: ModelSpec, folds: Sequence[StageResult]) -> StageResult:
     """Put the scores of all folds together."""
     return cross_validation.gather_folds(data_paths(), model, folds)
 
 
-@task(name="blend folds", task_run_name="blend folds {ensemble.name}", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("blend folds", "blend folds {ensemble.name}")
 def blend_folds(ensemble: EnsembleSpec, gathered: Sequence[StageResult]) -> StageResult:
     """Blend the out-of-fold scores of an ensemble's members."""
     return cross_validation.blend_folds(data_paths(), ensemble, gathered)
 
 
-@task(name="train in", task_run_name="train {model.name} in {root.name}", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("train in", "train {model.name} in {root.name}")
 def train_in(root: Path, model: ModelSpec, choices: TrainChoices) -> StageResult:
     """Fit one model on the train movies of another data folder and write its scores there."""
     with log_of_thread(root / "train.log"):
         return elsewhere.train_in(root, model, choices)
 
 
-@task(name="score folds in", task_run_name="score folds in {root.name}", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("score folds in", "score folds in {root.name}")
 def score_folds_in(root: Path, model: ModelSpec, choices: TrainChoices) -> StageResult:
     """Score every movie of another data folder by models that did not see it."""
     with log_of_thread(root / "train.log"):
         return elsewhere.score_folds_in(root, model, choices)
 
 
-@task(name="score trial", task_run_name="score {model.name}", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("score trial", "score {model.name}")
 def score_trial(model: ModelSpec, features: Sequence[StageResult], choices: TrainChoices) -> Path:
     """Fit a trial's model and score it on validation; return the folder of the scores."""
     return trial_stage.score_trial(data_paths(), model, features, choices)
 
 
-@task(name="genre profiles", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("genre profiles")
 def profile_genres(seed: int) -> StageResult:
     """Write how alike every two genres' descriptions are."""
     return genre_profiles.write_genre_profiles(data_paths(), seed)
 
 
-@task(
-    name="outline tree", task_run_name="outline tree {model_folder.name}", cache_policy=NO_CACHE, persist_result=False
-)
+@stage_task("outline tree", "outline tree {model_folder.name}")
 def outline_tree(model_folder: Path) -> StageResult | None:
     """Write the first levels of a decision tree in words; None for other models."""
     return tree_outline.outline_tree(data_paths(), model_folder)
 
 
-@task(name="predict file", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("predict file")
 def predict_file(model_folder: Path, source: str, target: str, choices: Choices) -> int:
     """Score a file, given by its address as is the one to write; return the number of rows."""
     (place, name), (target_place, target_name) = split_address(source), split_address(target)
@@ -117,13 +113,13 @@ def predict_file(model_folder: Path, source: str, target: str, choices: Choices)
         return prediction.predict_file(model_folder, read, written, choices)
 
 
-@task(name="predict folder", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("predict folder")
 def predict_folder(model_folder: Path, source: str, target: str, choices: Choices) -> FolderResult:
     """Score what is new in a folder, given by its address as is the one to write to."""
     return prediction_of_folder.predict_folder(model_folder, open_place(source), open_place(target), choices)
 
 
-@task(name="explain file", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("explain file")
 def explain_file(model_folder: Path, source: str, target: str, rule: str | None, n_rows: int) -> None:
     """Write a page that explains the genres of a file's first rows; both are given by their addresses."""
     (place, name), (target_place, target_name) = split_address(source), split_address(target)
@@ -131,18 +127,13 @@ def explain_file(model_folder: Path, source: str, target: str, rule: str | None,
         explain_rows(model_folder, read, written, rule, n_rows)
 
 
-@task(name="explain movies", task_run_name="explain {model_folder.name}", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("explain movies", "explain {model_folder.name}")
 def explain_movies(model_folder: Path, exhibits: Path, role: str | None = None) -> StageResult:
     """Explain a model's decisions on the movies that were chosen to be shown, all or those of one role."""
     return explaining.explain_movies(data_paths(), model_folder, explaining.read_exhibits(exhibits, role))
 
 
-@task(
-    name="measure importance",
-    task_run_name="measure importance",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@stage_task("measure importance")
 def write_importance(model_folders: Sequence[Path]) -> StageResult:
     """Measure what features do to each genre in the eyes of the first model that its weights explain."""
     return explaining.write_importance(data_paths(), explaining.most_readable(model_folders))

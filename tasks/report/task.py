@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from prefect import task
 from prefect.artifacts import create_link_artifact
-from prefect.cache_policies import NO_CACHE
 
 from tasks.paths import data_paths
 from tasks.picture import SVG_ONLY, Form
@@ -24,9 +22,10 @@ from tasks.report.stages import draw_model, write_leaderboard
 from tasks.report.tree import write_tree_picture
 from tasks.report.versus import write_versus
 from tasks.stage import StageResult
+from tasks.stage_task import stage_task
 
 
-@task(name="draw models", task_run_name="draw models", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("draw models")
 def draw_models(model_folders: Sequence[Path], workers: int, *, wanted: bool) -> None:
     """Draw each evaluated model's confusion matrices, calibration, genres and training, if any, into its folder.
 
@@ -36,7 +35,7 @@ def draw_models(model_folders: Sequence[Path], workers: int, *, wanted: bool) ->
         pass
 
 
-@task(name="leaderboard", task_run_name="leaderboard", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("leaderboard")
 def leaderboard(
     model_folders: list[Path], data_hashes: dict[str, str] | None = None, forms: Sequence[Form] = SVG_ONLY
 ) -> StageResult:
@@ -44,31 +43,31 @@ def leaderboard(
     return write_leaderboard(model_folders, data_paths().results, data_hashes, forms)
 
 
-@task(name="compare pair", task_run_name="compare pair", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("compare pair")
 def compare_pair(model_folders: list[Path], pair: tuple[str, ...], *, draws: bool) -> StageResult | None:
     """Set two of the models side by side and write that to the results folder; None where there is only one."""
     return write_versus(model_folders, pair, data_paths(), draws=draws)
 
 
-@task(name="judge challenger", task_run_name="judge {challenger.name}", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("judge challenger", "judge {challenger.name}")
 def judge_challenger(challenger: Path, champion: Champion | None, config: PromotionConfig) -> Verdict:
     """Return whether the best model is to take the champion's place."""
     return promotion.judge_challenger(challenger, champion, config)
 
 
-@task(name="tabulate folds", task_run_name="tabulate folds", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("tabulate folds")
 def tabulate_folds(folders: list[Path]) -> str:
     """Return the table of the cross-validated models, the best first."""
     return render_cross_validation(folders)
 
 
-@task(name="choose exhibits", task_run_name="choose exhibits", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("choose exhibits")
 def choose_exhibits(model_folders: list[Path]) -> StageResult:
     """Choose the test movies that the report shows, so that models can explain them."""
     return write_exhibits(model_folders, data_paths())
 
 
-@task(name="report", task_run_name="report", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("report")
 def report(
     model_folders: list[Path], facts: RunFacts, further: tuple[Picture, ...] = (), forms: Sequence[Form] = SVG_ONLY
 ) -> StageResult:
@@ -79,24 +78,19 @@ def report(
     return result
 
 
-@task(
-    name="draw importances",
-    task_run_name="draw importances {model_folder.name}",
-    cache_policy=NO_CACHE,
-    persist_result=False,
-)
+@stage_task("draw importances", "draw importances {model_folder.name}")
 def draw_importances(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> StageResult | None:
     """Draw what speaks for and against each genre in a model that was explained; None for others."""
     return write_importance_pictures(model_folder, forms)
 
 
-@task(name="genre similarity", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("genre similarity")
 def genre_similarity(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> StageResult:
     """Write how alike every two genres are to a model that was explained, and in their descriptions."""
     return write_genre_similarity(model_folder, data_paths(), forms)
 
 
-@task(name="draw tree", task_run_name="draw tree {model_folder.name}", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("draw tree", "draw tree {model_folder.name}")
 def draw_tree(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> StageResult | None:
     """Draw the first questions of a decision tree and what they tell of a genre; None for other models."""
     return write_tree_picture(model_folder, forms=forms)

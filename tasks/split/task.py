@@ -3,27 +3,25 @@
 import logging
 from pathlib import Path
 
-from prefect import task
-from prefect.cache_policies import NO_CACHE
-
 from tasks.paths import data_paths
 from tasks.schema import DEFAULT_SEED
 from tasks.split.config import SplitConfig
 from tasks.split.movies import split_movies
 from tasks.split.subset import write_subset
 from tasks.stage import StageResult
+from tasks.stage_task import stage_task
 
 logger = logging.getLogger(__name__)
 
 
-@task(task_run_name="split", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("split")
 def split(config: SplitConfig, seed: int = DEFAULT_SEED) -> StageResult:
     """Divide the cleaned movies into train, validation and test, with folds and a development subset of train."""
     logger.info("split: test %g, validation %g of all movies", config.test_share, config.validation_share)
     return split_movies(data_paths(), config, seed)
 
 
-@task(name="subset", task_run_name="subset {root.name}", cache_policy=NO_CACHE, persist_result=False)
+@stage_task("subset", "subset {root.name}")
 def subset(root: Path, part: str | None = None, without: Path | None = None) -> StageResult:
     """Write a data folder with the movies of one part, or with all but some train movies."""
     return write_subset(data_paths(), root, part, without)

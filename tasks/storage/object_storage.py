@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from tasks.errors import ConfigError, DataError, GenreflowError, StorageError
+from tasks.errors import ConfigError, DataError, GenreflowError, StorageAwayError, StorageError
 from tasks.extras import require
 from tasks.progress import Progress
 from tasks.stage import unfinished_file
@@ -144,7 +144,7 @@ def _mistakes_told(address: str) -> Iterator[None]:
     except (refused.ClientError, Boto3Error) as error:
         raise _refusal(address, error if isinstance(error, refused.ClientError) else error.__context__) from None
     except (refused.BotoCoreError, ValueError) as error:  # many are OSErrors, too; a ValueError: no address
-        raise StorageError(
+        raise StorageAwayError(
             f"{address}: the storage cannot be reached ({type(error).__name__}); check AWS_ENDPOINT_URL, the name of "
             "the bucket and the network, and try again"
         ) from None
@@ -168,4 +168,4 @@ def _refusal(address: str, error: BaseException | None) -> GenreflowError:
         return StorageError(
             f"{address}: the storage refuses ({status} {code}); check the credentials and what they are allowed to do"
         )
-    return StorageError(f"{address}: the storage answers {status} {code}; try again later")
+    return StorageAwayError(f"{address}: the storage answers {status} {code}; try again later")

@@ -1,49 +1,22 @@
 """The tracking room's face towards the flows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Final
 
-from prefect import Task, task
-from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
-
-from tasks.errors import GenreflowError
 from tasks.paths import data_paths
 from tasks.promotion import Champion, Verdict
 from tasks.stage import StageResult
+from tasks.stage_task import stage_task
 from tasks.tracking import champion, choice, cross_validation, label_audit, models, runs, stored_model
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
 from tasks.tracking.trouble import is_away
 
 PICTURES: Final = (".svg", ".png")
-
-P = ParamSpec("P")
-R = TypeVar("R")
-
-
-def can_heal(task: Any, task_run: Any, state: State[Any]) -> bool:
-    """Return whether trying again may help: a store can be locked for a moment; a user's mistake stays one.
-
-    MLflow itself has tried again and again where a server is away.
-    """
-    del task, task_run
-    error = state.result(raise_on_failure=False)
-    return not isinstance(error, GenreflowError) and not is_away(error)
-
-
-def tracked_task(name: str, run_name: str | None = None) -> Callable[[Callable[P, R]], Task[P, R]]:
-    """Return the decorator of tasks that talk to the MLflow store, with their retries."""
-    return task(
-        name=name,
-        task_run_name=run_name or name,
-        cache_policy=NO_CACHE,
-        persist_result=False,
-        retries=3,
-        retry_delay_seconds=[1.0, 5.0, 20.0],
-        retry_condition_fn=can_heal,
-    )
+LONGEST_S: Final = 1800.0  # for a large model on its way to a slow store
+tracked_task: Final = partial(stage_task, timeout_s=LONGEST_S, unless=is_away)  # MLflow waits for a server by itself
 
 
 @tracked_task("log stages")

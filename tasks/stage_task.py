@@ -1,0 +1,117 @@
+"""A task of the pipeline: a Prefect task that tries again what can heal, and ends as `Cached` where nothing was to do.
+
+Apart from `tasks.stage`, which workers and served models use without Prefect. `docs/retries.md` lists every task.
+"""
+
+import errno
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.context import TaskRunContext
+from prefect.states import Completed
+from prefect.tasks import Task, exponential_backoff
+
+from tasks.errors import GenreflowError
+from tasks.stage import StageResult
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+RETRIES: Final = 3
+FIRST_DELAY_S: Final = 2  # doubled with each retry
+JITTER: Final = 0.5  # a delay is longer by up to this share of it
+
+CACHED: Final = "Cached"
+
+PASSING: Final = (errno.EIO, errno.EAGAIN, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNREFUSED)
+PASSING_TYPES: Final = ("TransportError", "ConnectionError", "Timeout", "TimeoutError", "BrokenProcessPool")
+PASSING_TEXTS: Final = ("database is locked", "database table is locked", "server closed the connection")
+
+
+class StageTask(Task[P, R]):
+    """A task whose call returns its result also where it ends in a state of its own name."""
+
+    if not TYPE_CHECKING:  # the types are those of every task
+
+        def __call__(self, *args, **options):
+            """Run the task; return its result, or its state if `return_state` is set."""
+            ended = super().__call__(*args, **options)
+            return ended.result() if isinstance(ended, State) and not options.get("return_state") else ended
+
+
+def stage_task(
+    name: str,
+    run_name: str | None = None,
+    *,
+    retries: int = RETRIES,
+    timeout_s: float | None = None,
+    unless: Callable[[BaseException], bool] | None = None,
+) -> Callable[[Callable[P, R]], StageTask[P, R]]:
+    """Declare a function as a task of the pipeline, with its room as its tag.
+
+    It is tried again after errors that can heal (`can_heal`), after 2, 4 and 8 s and some jitter. A run whose stages
+    were all up to date ends in the state `Cached`, else in `Completed`.
+
+    Args:
+        name: of the task.
+        run_name: of a run, with the task's arguments in braces; none: the name.
+        retries: how often it is tried again.
+        timeout_s: after which a run fails; none: never.
+        unless: which errors, of those that can heal, were tried long enough already.
+    """
+
+    def is_worth_a_retry(_task: Any, _run: Any, state: State[Any]) -> bool:
+        error = state.result(raise_on_failure=False)
+        return can_heal(error) and not (unless is not None and unless(error))
+
+    def declare(function: Callable[P, R]) -> StageTask[P, R]:
+        @functools.wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> Any:
+            result = function(*args, **kwargs)
+            if TaskRunContext.get() is None or not _was_up_to_date(result):
+                return result
+            return Completed(name=CACHED, message="nothing has changed since it was made", data=result)
+
+        return StageTask(
+            fn=run,
+            name=name,
+            task_run_name=run_name or name,
+            tags={function.__module__.split(".")[1]},
+            cache_policy=NO_CACHE,
+            persist_result=False,
+            retries=retries,
+            retry_delay_seconds=exponential_backoff(FIRST_DELAY_S),
+            retry_jitter_factor=JITTER,
+            retry_condition_fn=is_worth_a_retry,
+            timeout_seconds=timeout_s,
+        )
+
+    return declare
+
+
+def can_heal(error: Any) -> bool:
+    """Return whether trying again may help: the network, a store, a lost worker, a file system that hesitates.
+
+    A user's mistake, bad data, a full disk and a defect do not heal.
+    """
+    seen = error if isinstance(error, BaseException) else None
+    while seen is not None:
+        if isinstance(seen, GenreflowError):
+            return seen.can_heal
+        if isinstance(seen, OSError) and seen.errno is not None:
+            return seen.errno in PASSING
+        if any(kind.__name__ in PASSING_TYPES for kind in type(seen).__mro__):
+            return True
+        if any(text in str(seen) for text in PASSING_TEXTS):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def _was_up_to_date(result: Any) -> bool:
+    """Return whether a task's result is that of stages which all had nothing to do."""
+    results = list(result) if isinstance(result, list | tuple) else [result]
+    return bool(results) and all(isinstance(each, StageResult) and each.skipped for each in results)
