@@ -41,6 +41,7 @@ class Stage:
     config: Mapping[str, Any]
     code: tuple[Path, ...]  # files and folders whose *.py make the result
     packages: tuple[str, ...] = ()
+    removes_old: bool = False  # remove what it wrote earlier and no longer writes; for pictures alone
 
     @property
     def sidecar(self) -> Path:
@@ -85,9 +86,10 @@ def run_stage(stage: Stage, build: Callable[[Path], Mapping[str, Any]]) -> Stage
         remove_unfinished(stage.folder)
         unfinished.mkdir(parents=True)
         counts = dict(build(unfinished))
-        earlier = {} if recorded is None else recorded["outputs"]
         _publish(stage, unfinished, {**description, "fingerprint": fingerprint, "counts": counts})
-        _remove(stage, {name: content for name, content in earlier.items() if name not in stage.outputs})
+        if stage.removes_old and recorded is not None:
+            old = recorded["outputs"].items()
+            _remove(stage, {name: content for name, content in old if name not in stage.outputs})
     except Exception as error:
         told = disk_error(error, stage.folder, stage.name)
         if told is None:

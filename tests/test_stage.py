@@ -74,7 +74,7 @@ def test_whatever_changed_makes_it_run_again(stage, build, change):
 
 def test_what_it_wrote_earlier_and_writes_no_more_is_removed_unless_somebody_changed_it(stage, build):
     run_stage(stage, build)
-    smaller = replace(stage, outputs=("a.txt",))
+    smaller = replace(stage, outputs=("a.txt",), removes_old=True)
     assert run_stage(smaller, build).skipped
     smaller.inputs[0].write_text("two", encoding="utf-8")
     run_stage(smaller, build)
@@ -84,6 +84,13 @@ def test_what_it_wrote_earlier_and_writes_no_more_is_removed_unless_somebody_cha
     smaller.inputs[0].write_text("three", encoding="utf-8")
     run_stage(smaller, build)
     assert (stage.folder / "deep" / "b.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_other_stages_remove_nothing(stage, build):
+    run_stage(stage, build)
+    stage.inputs[0].write_text("two", encoding="utf-8")
+    run_stage(replace(stage, outputs=("a.txt",)), build)
+    assert (stage.folder / "deep" / "b.txt").is_file()
 
 
 def test_what_it_is_not_to_make_now_stays_only_where_it_is_up_to_date(stage, build):

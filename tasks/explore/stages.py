@@ -138,7 +138,8 @@ def _stage(
     tables = (*(f"{name}.csv" for name in names), *(conflict_file(*conflict) for conflict in CONFLICTS))
     outputs = (*picture_files(names, forms), *tables, FINDINGS_FILE)
     choices = {name: value for name, value in config_dict(config).items() if name != "of"}
-    return Stage(f"explore_{part}", paths.explore / part, outputs, inputs, choices, _CODE, _PACKAGES)
+    folder = paths.explore / part
+    return Stage(f"explore_{part}", folder, outputs, inputs, choices, _CODE, _PACKAGES, removes_old=True)
 
 
 def _write_exhibits(folder: Path, exhibits: list[Exhibit], forms: Sequence[Form]) -> None:

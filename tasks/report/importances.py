@@ -57,6 +57,7 @@ def write_importance_pictures(model_folder: Path, forms: Sequence[Form] = SVG_ON
         {},
         (Path(__file__), *map(Path, modules)),
         ("matplotlib", "polars", "wordcloud"),
+        removes_old=True,
     )
 
     def build(folder: Path) -> Mapping[str, Any]:

@@ -55,6 +55,7 @@ def write_genre_similarity(model_folder: Path, paths: DataPaths, forms: Sequence
         {"model": model_folder.name},
         (Path(__file__), Path(__file__).with_name("importances.py"), Path(tasks.picture.__file__)),
         ("matplotlib", "numpy", "polars"),
+        removes_old=True,
     )
 
     def build(folder: Path) -> Mapping[str, Any]:

@@ -72,7 +72,14 @@ def write_leaderboard(
         outputs += (PUBLISHED_MARKDOWN,)
     code = (*_CODE, *_COMPARING)
     stage = Stage(
-        "leaderboard", results_folder, outputs, (PUBLISHED,), {"models": contents}, code, ("matplotlib", "polars")
+        "leaderboard",
+        results_folder,
+        outputs,
+        (PUBLISHED,),
+        {"models": contents},
+        code,
+        ("matplotlib", "polars"),
+        removes_old=True,
     )
 
     def build(folder: Path) -> Mapping[str, Any]:

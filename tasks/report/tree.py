@@ -43,7 +43,8 @@ def write_tree_picture(
         return None
     code = (Path(__file__), Path(tasks.picture.__file__))
     outputs = picture_files([PICTURE], forms)
-    stage = Stage(f"draw-{PICTURE}", model_folder, outputs, (path,), {"genre": genre}, code, ("matplotlib",))
+    config = {"genre": genre}
+    stage = Stage(f"draw-{PICTURE}", model_folder, outputs, (path,), config, code, ("matplotlib",), removes_old=True)
 
     def build(folder: Path) -> Mapping[str, Any]:
         outline = _read(path)

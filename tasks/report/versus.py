@@ -68,7 +68,8 @@ def write_versus(
     config = {f"{path.parent.name}/{path.name}": hash_file(path) for path in left if path.is_file()}
     inputs = (paths.movies,) if paths.movies.is_file() else ()
     outputs = (*TABLES, *PICTURES) if draws else TABLES
-    stage = Stage("versus", paths.results, outputs, inputs, {"pair": config}, _CODE, ("matplotlib", "numpy", "polars"))
+    packages = ("matplotlib", "numpy", "polars")
+    stage = Stage("versus", paths.results, outputs, inputs, {"pair": config}, _CODE, packages, removes_old=True)
 
     def build(folder: Path) -> Mapping[str, Any]:
         decisions = read_decisions([first, second])

@@ -77,7 +77,8 @@ def write_report(
 def _draw(results: Path, pictures: Sequence[Picture], inputs: tuple[Path, ...], forms: Sequence[Form]) -> StageResult:
     names = picture_files([picture.name for picture in pictures], forms)
     outputs = tuple(f"{PICTURES_FOLDER}/{name}" for name in names)
-    stage = Stage("report_pictures", results, outputs, inputs, {}, _CODE, ("matplotlib", "polars"))
+    packages = ("matplotlib", "polars")
+    stage = Stage("report_pictures", results, outputs, inputs, {}, _CODE, packages, removes_old=True)
 
     def build(folder: Path) -> Mapping[str, Any]:
         (folder / PICTURES_FOLDER).mkdir()
