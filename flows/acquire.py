@@ -11,6 +11,7 @@ import sys
 from prefect import flow
 
 from flows.config import AcquireConfig, AcquireFlowConfig, PrepareConfig, part
+from flows.in_prefect import run_name
 from flows.runtime import exclusive
 from tasks.acquire.task import acquire as acquire_listings
 from tasks.acquire.task import check_crawl, crawl, fetch_files, plan
@@ -19,7 +20,7 @@ from tasks.paths import data_paths
 from tasks.stage import StageResult
 
 
-@flow(name="acquire", flow_run_name="acquire {config.source}", persist_result=False)
+@flow(name="acquire", flow_run_name=run_name("acquire"), persist_result=False)
 def acquire(config: AcquireConfig) -> list[StageResult]:
     """Bring data/raw up to date with the source, and data/crawl with the plots that the listings lack.
 
@@ -46,7 +47,7 @@ def complete(config: AcquireConfig | PrepareConfig) -> list[StageResult]:
     return []
 
 
-@flow(name="acquire or plan", persist_result=False)
+@flow(name="acquire or plan", flow_run_name=run_name("acquire or plan"), persist_result=False)
 def acquire_or_plan(config: AcquireFlowConfig) -> None:
     """Acquire, or with `plan` print what a crawl of the listings in data/raw would ask, and fetch nothing.
 

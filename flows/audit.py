@@ -13,6 +13,7 @@ from pathlib import Path
 
 from prefect import flow
 
+from flows.in_prefect import run_name
 from flows.runtime import exclusive, pipeline_run
 from tasks.evaluate.label_audit import AUDIT_CSV
 from tasks.evaluate.label_audit_effect import DROP_FILES, EFFECT_FILE
@@ -31,7 +32,7 @@ logger = logging.getLogger("flows.audit")  # Prefect loads it by its file, under
 ALL = "with-all"
 
 
-@flow(name="audit", flow_run_name="audit {config.model}", persist_result=False)
+@flow(name="audit", flow_run_name=run_name("audit"), persist_result=False)
 def audit(config: AuditConfig) -> None:
     """Train a model without the train movies that it doubts most, without random ones and with all; compare on test.
 

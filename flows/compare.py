@@ -8,9 +8,12 @@ if __name__ == "__main__":
 
 import logging
 import sys
+from typing import Any
 
 from prefect import flow
+from prefect.client.schemas.objects import State
 
+from flows.in_prefect import completed, run_name, show_leaderboard, show_report, show_verdict
 from flows.reporting import write_run_report
 from flows.runtime import core_count, exclusive, pipeline_run
 from tasks.paths import data_paths
@@ -34,8 +37,8 @@ logger = logging.getLogger("flows.compare")  # Prefect loads it by its file, und
 RESULTS = ("leaderboard.*", "pareto.*", "versus*", "published.*")
 
 
-@flow(name="compare", persist_result=False)
-def compare(config: CompareConfig) -> None:
+@flow(name="compare", flow_run_name=run_name("compare"), persist_result=False)
+def compare(config: CompareConfig) -> State[Any]:
     """Rank the models of the last run, or of chosen MLflow runs, by their validation scores; promote the best.
 
     Raises:
@@ -46,17 +49,18 @@ def compare(config: CompareConfig) -> None:
     paths = data_paths()
     with exclusive(paths):
         if config.rollback:
-            logger.info("%s", roll_back(config.promotion.registered_model))
-        elif config.chooses_runs:
+            told = roll_back(config.promotion.registered_model)
+            logger.info("%s", told)
+            return completed(told)
+        if config.chooses_runs:
             models = choose_models(config.runs, config.experiment, config.filter)
             with pipeline_run(config, paths, {"flow": "compare", "kind": "comparison"}) as run:
-                compare_models(config, run, models)
-        else:
-            compare_models(config, *last_models())
+                return completed(compare_models(config, run, models))
+        return completed(compare_models(config, *last_models()))
 
 
-def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedModel]) -> None:
-    """Write and log what compares the models, and let the best of them challenge the champion."""
+def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedModel]) -> str:
+    """Write and log what compares the models, let the best challenge the champion, and return what came of it."""
     by_name = {model.name: model for model in models}
     check_pair(config.pair, list(by_name))
     results = data_paths().results
@@ -71,13 +75,17 @@ def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedM
     log_comparison(run, best, sorted(file for pattern in RESULTS for file in results.glob(pattern)))
     told = challenge(config, run, best)
     logger.info("%s", told)
+    show_leaderboard(results / "leaderboard.csv", run)
+    show_verdict(told, run)
     if config.report and not config.chooses_runs:  # of chosen runs only tables are at hand
         log_report(run, write_run_report(run, [model.folder for model in (best, *others)], told, config.forms))
         logger.info("report: %s", results / "report.html")
+        show_report(results / "report.html", run)
     elif (results / "report.html").is_file():
         logger.info("report: %s is of an earlier comparison; only tables and pictures are new", results / "report.html")
     logger.info("results: %s", results)
     logger.info("look at the runs: %s", ui_command(run.experiment.tracking_uri))
+    return f"{best.name} is the best of {len(models)}; {told}"
 
 
 def challenge(config: CompareConfig, run: PipelineRun, best: LoggedModel) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from prefect import flow
 from prefect.futures import PrefectFuture, as_completed
 
+from flows.in_prefect import run_name
 from flows.runtime import check_cluster, exclusive, pipeline_run, task_runner
 from flows.steps import ModelChain
 from flows.train import raise_failures, recorded_failure
@@ -47,7 +48,7 @@ class FoldsChain(ModelChain):
         return data_paths().cross_validation / self.model.name
 
 
-@flow(name="cross-validate", persist_result=False)
+@flow(name="cross-validate", flow_run_name=run_name("cross-validate"), persist_result=False)
 def cross_validate(config: CrossValidateConfig) -> None:
     """Cross-validate the chosen models on the prepared data, and print how they did.
 
@@ -65,7 +66,7 @@ def cross_validate(config: CrossValidateConfig) -> None:
         raise_failures({name: failure for name, failure in failures.items() if failure is not None})
 
 
-@flow(name="fit folds", persist_result=False)
+@flow(name="fit folds", flow_run_name=run_name("fit folds"), persist_result=False)
 def fit_folds(config: CrossValidateConfig, run: PipelineRun) -> dict[str, str | None]:
     """Submit every model's folds stage by stage; return each model's error, None where it succeeded."""
     chosen = choose_models(config.models, config.model_params, config.own_models)

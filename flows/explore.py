@@ -8,13 +8,14 @@ if __name__ == "__main__":
 
 from prefect import flow
 
+from flows.in_prefect import run_name
 from flows.runtime import core_count, exclusive
 from tasks.explore.task import explore as explore_data
 from tasks.paths import data_paths
 from tasks.stage import StageResult
 
 
-@flow(name="explore", persist_result=False)
+@flow(name="explore", flow_run_name=run_name("explore"), persist_result=False)
 def explore(config: ExploreFlowConfig) -> list[StageResult]:
     """Draw and tabulate what is in data/raw and data/clean."""
     with exclusive(data_paths()):

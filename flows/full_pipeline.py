@@ -6,11 +6,15 @@ from flows.config import PipelineConfig
 if __name__ == "__main__":
     raise SystemExit(run_command(PipelineConfig, "flows.full_pipeline:full_pipeline"))
 
+from typing import Any
+
 from prefect import flow
+from prefect.client.schemas.objects import State
 
 from flows.compare import compare
 from flows.config import ChampionConfig, CompareConfig, ExploreFlowConfig, PrepareConfig, part
 from flows.explore import explore
+from flows.in_prefect import completed, run_name
 from flows.prepare import prepare
 from flows.runtime import check_cluster, exclusive, pipeline_run
 from flows.train import raise_failures, train_models
@@ -26,8 +30,8 @@ def what_to_explore(config: PipelineConfig) -> ExploreFlowConfig:
     return chosen.model_copy(update={"explore": chosen.explore.model_copy(update={"of": "clean"})})
 
 
-@flow(name="full-pipeline", flow_run_name="full pipeline {config.preset}", persist_result=False)
-def full_pipeline(config: PipelineConfig) -> None:
+@flow(name="full-pipeline", flow_run_name=run_name("full pipeline"), persist_result=False)
+def full_pipeline(config: PipelineConfig) -> State[Any]:
     """Acquire, clean, annotate, split, explore, train, evaluate, compare and promote.
 
     Raises:
@@ -42,5 +46,6 @@ def full_pipeline(config: PipelineConfig) -> None:
             explored = explore(what_to_explore(config))
             log_stages(run, explored, [file for result in explored for file in result.folder.rglob("*.*")])
         failures = train_models(config, run)
-        compare(CompareConfig(**dict(part(config, ChampionConfig))))
+        compared = compare(CompareConfig(**dict(part(config, ChampionConfig))))
         raise_failures(failures)
+        return completed(compared.message or "")

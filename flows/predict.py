@@ -53,6 +53,7 @@ if __name__ == "__main__":
 
 from prefect import flow
 
+from flows.in_prefect import run_name
 from flows.runtime import check_cluster, core_count, log_steps
 from tasks.models.prediction.predict_file import Choices
 from tasks.models.task import explain_file, predict_file, predict_folder
@@ -63,7 +64,7 @@ class FilesFailedError(GenreflowError):
     """Some files could not be predicted; the others were."""
 
 
-@flow(name="predict", persist_result=False)
+@flow(name="predict", flow_run_name=run_name("predict"), persist_result=False)
 def predict(config: PredictConfig) -> int:
     """Score a file, or what is new in a folder, with the champion or another model; return the number of rows.
 

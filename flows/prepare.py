@@ -13,6 +13,7 @@ from prefect import flow
 
 from flows.acquire import acquire, complete
 from flows.config import AcquireConfig, part
+from flows.in_prefect import run_name, show_cleaning
 from flows.runtime import check_cluster, core_count, exclusive
 from tasks.acquire.task import fetch_files
 from tasks.annotate.task import annotate, extract, import_corpus
@@ -22,13 +23,14 @@ from tasks.split.task import split
 from tasks.stage import StageResult
 
 
-@flow(name="prepare", persist_result=False)
+@flow(name="prepare", flow_run_name=run_name("prepare"), persist_result=False)
 def prepare(config: PrepareConfig) -> list[StageResult]:
     """Bring the clean table, the annotated corpus and the splits up to date with data/raw, or a table of one's own."""
     check_cluster(config)
     with exclusive(data_paths()):
         start = config.start_from
         results = from_listings(config) if start == "listings" else from_earlier_system(config, start)
+        show_cleaning(results)
         return [*results, split(config.split, config.seed)]
 
 

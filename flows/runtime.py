@@ -17,6 +17,7 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTa
 
 from flows.command_line import ENVIRONMENT
 from flows.config import FlowConfig, RunnerConfig
+from flows.in_prefect import watch_progress
 from flows.outside import told_plainly
 from flows.stopping import at_stop
 from tasks import cluster
@@ -39,7 +40,8 @@ class DataFolderBusyError(GenreflowError):
 
 
 def log_steps() -> None:
-    """Have what flows and stages say of their steps handled, also where no command line saw to it, as on a worker."""
+    """Have what flows and stages say handled, and progress shown, also where no command line saw to it."""
+    watch_progress()
     for name in LOGGED:
         ours = logging.getLogger(name)
         ours.setLevel(min(ours.level or logging.INFO, logging.INFO))

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 from prefect import flow
 
+from flows.in_prefect import run_name
 from flows.runtime import exclusive, pipeline_run
 from tasks.errors import ModelError
 from tasks.evaluate.task import measure
@@ -34,7 +35,7 @@ from tasks.tracking.task import log_search, log_trial, record_failure
 logger = logging.getLogger("flows.search")  # Prefect loads it by its file, under another name
 
 
-@flow(name="search", flow_run_name="search {config.model}", persist_result=False)
+@flow(name="search", flow_run_name=run_name("search"), persist_result=False)
 def search(config: SearchConfig) -> None:
     """Try parameters of a model until the trials or the time are used up; write and print the best.
 

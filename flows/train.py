@@ -15,6 +15,7 @@ from typing import Any
 from prefect import flow
 from prefect.futures import PrefectFuture
 
+from flows.in_prefect import run_name
 from flows.outside import told_plainly
 from flows.runtime import check_cluster, exclusive, pipeline_run, task_runner
 from flows.steps import ModelChain, Steps, submit_staggered, train_choices
@@ -38,7 +39,7 @@ class ModelsFailedError(ModelError):
     """Some models failed; the others are trained, scored and logged."""
 
 
-@flow(name="train", persist_result=False)
+@flow(name="train", flow_run_name=run_name("train"), persist_result=False)
 def train(config: TrainConfig) -> None:
     """Train, score and log the chosen models on the prepared data, as a pipeline run of their own."""
     check_cluster(config)
@@ -52,7 +53,7 @@ def train_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
         return fit_models.with_options(task_runner=runner)(config, run)
 
 
-@flow(name="fit models", persist_result=False)
+@flow(name="fit models", flow_run_name=run_name("fit models"), persist_result=False)
 def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
     """Submit every model's tasks, what waits longest last, so that no worker waits for another while there is work."""
     chosen = within_budget(choose_models(config.models, config.model_params, config.own_models), config.budget_minutes)

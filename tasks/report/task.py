@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from prefect.artifacts import create_link_artifact
-
 from tasks.paths import data_paths
 from tasks.picture import SVG_ONLY, Form
 from tasks.processes import map_in_order
@@ -16,7 +14,7 @@ from tasks.report.exhibits import write_exhibits
 from tasks.report.importances import write_importance_pictures
 from tasks.report.page.blocks import Picture
 from tasks.report.page.sources import RunFacts
-from tasks.report.page.stages import REPORT_FILE, write_report
+from tasks.report.page.stages import write_report
 from tasks.report.similarity import write_genre_similarity
 from tasks.report.stages import draw_model, write_leaderboard
 from tasks.report.tree import write_tree_picture
@@ -71,11 +69,8 @@ def choose_exhibits(model_folders: list[Path]) -> StageResult:
 def report(
     model_folders: list[Path], facts: RunFacts, further: tuple[Picture, ...] = (), forms: Sequence[Form] = SVG_ONLY
 ) -> StageResult:
-    """Write the report of a run to the results folder and link it from the run in Prefect."""
-    result = write_report(model_folders, data_paths(), facts, further, forms)
-    page = result.folder / REPORT_FILE
-    create_link_artifact(page.as_uri(), link_text=str(page), key="report", description="The report of this run")
-    return result
+    """Write the report of a run to the results folder."""
+    return write_report(model_folders, data_paths(), facts, further, forms)
 
 
 @stage_task("draw importances", "draw importances {model_folder.name}")

@@ -1,4 +1,5 @@
 import errno
+import importlib.util
 import sqlite3
 
 import httpx
@@ -12,6 +13,7 @@ from tasks import stage_task as declared
 from tasks.disk import DiskError
 from tasks.errors import ConfigError, DataError, StorageAwayError, StorageError, WorkerError
 from tasks.models.task import train_model
+from tasks.settings import PROJECT_ROOT
 from tasks.stage import StageResult
 from tasks.stage_task import can_heal, stage_task
 
@@ -137,6 +139,14 @@ def test_a_task_with_nothing_to_do_ends_as_cached_and_still_returns_its_result(
     assert found == [expected] * 3
     assert work.fn() == expected
     assert name == ends_as
+
+
+def test_the_page_about_retries_is_what_the_tasks_declare():
+    spec = importlib.util.spec_from_file_location("retries", PROJECT_ROOT / "docs" / "retries.py")
+    page = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(page)
+    assert (PROJECT_ROOT / "docs" / "retries.md").read_text(encoding="utf-8") == page.table()
+    assert all(task.retries == declared.RETRIES for _, task in page.tasks())
 
 
 def test_every_task_of_the_pipeline_is_one_with_its_room_as_tag():

@@ -1,0 +1,148 @@
+"""What a run shows in Prefect's UI: its name, its artifacts, the progress of long work. Owns their keys and wording.
+
+Keys stay the same from run to run, so that Prefect shows their history. An artifact that cannot be stored is a warning:
+the files hold the same.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+import httpx
+import polars as pl
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext, TaskRunContext
+from prefect.exceptions import PrefectException
+from prefect.runtime import flow_run
+from prefect.states import Completed
+
+from tasks import progress
+from tasks.progress import Progress
+from tasks.redaction import hide_secrets
+from tasks.stage import StageResult
+from tasks.tracking.runs import PipelineRun
+
+logger = logging.getLogger(__name__)
+
+LEADERBOARD_COLUMNS: Final = ("rank", "model", "rule", "val_jaccard", "test_jaccard", "f1_samples", "f1_macro", "fit_s")
+NAMED: Final = ("source", "preset", "model", "input")  # options that tell runs of a flow apart
+LONGEST_NAME: Final = 200
+SHORT_S: Final = 5.0  # work that takes less shows no progress
+EVERY_PERCENT: Final = 5
+
+
+def run_name(flow: str) -> Callable[[], str]:
+    """Return what names a run of a flow: the flow, and on what."""
+
+    def name() -> str:
+        config = flow_run.parameters.get("config")
+        values = config if isinstance(config, dict) else vars(config) if config is not None else {}
+        words = [str(values[option]) for option in NAMED if values.get(option)]
+        return hide_secrets(f"{flow}: {', '.join(words)}" if words else flow)[:LONGEST_NAME]
+
+    return name
+
+
+def completed(message: str) -> State[Any]:
+    """Return the final state of a run that did its work, saying what came of it."""
+    return Completed(message=hide_secrets(message))
+
+
+def show_leaderboard(csv: Path, run: PipelineRun) -> None:
+    """Show the leaderboard as a table, with the way to the runs in MLflow."""
+    table = pl.read_csv(csv)
+    shown = table.select(column for column in LEADERBOARD_COLUMNS if column in table.columns)
+    rows = shown.with_columns(pl.col(pl.Float64).round(4)).to_dicts()
+    _store(create_table_artifact, table=rows, key="leaderboard", description=_where(run))
+
+
+def show_verdict(told: str, run: PipelineRun) -> None:
+    """Show what became of the champion, with its interval."""
+    _store(create_markdown_artifact, markdown=f"**{told}**\n\n{_where(run)}", key="champion", description=told)
+
+
+def show_cleaning(results: list[StageResult]) -> None:
+    """Show how many rows cleaning dropped, merged and changed, by reason."""
+    for result in results:
+        if result.name == "clean":
+            counts = {key: value for key, value in result.counts.items() if isinstance(value, int) and value}
+            rows = [{"what": key.replace("/", ": ").replace("_", " "), "rows": value} for key, value in counts.items()]
+            _store(create_table_artifact, table=rows, key="cleaning", description="Rows by what cleaning did")
+
+
+def show_report(page: Path, run: PipelineRun) -> None:
+    """Show where the report is: browsers open no link from a page to a file."""
+    _store(create_markdown_artifact, markdown=f"`{page}`\n\n{_where(run)}", key="report", description="The report")
+
+
+def watch_progress() -> None:
+    """Show the progress of long work in the task run that does it."""
+    if _show_progress not in progress.watchers:
+        progress.watchers.append(_show_progress)
+
+
+def _where(run: PipelineRun) -> str:
+    uri = run.experiment.tracking_uri
+    if uri.startswith(("http:", "https:")):
+        address = f"{uri}/#/experiments/{run.experiment.experiment_id}/runs/{run.run_id}"
+        return f"MLflow: [{run.name}]({address})"
+    return f"MLflow: run `{run.name}`, id `{run.run_id}`, in `{uri}`"
+
+
+def _store(create: Callable[..., Any], **content: Any) -> Any:
+    if FlowRunContext.get() is None and TaskRunContext.get() is None:
+        return None
+    try:
+        return create(**json.loads(hide_secrets(json.dumps(content))))
+    except (PrefectException, httpx.HTTPError) as error:
+        logger.warning("Prefect shows no %s (%s)", content.get("key"), error)
+        return None
+
+
+class _Shown:
+    """The artifact of one piece of work, and the last share that it shows."""
+
+    artifact: UUID | None = None
+    percent = 0
+
+
+_shown: "WeakKeyDictionary[Progress, _Shown]" = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def _show_progress(work: Progress) -> None:
+    if not work.total or TaskRunContext.get() is None or work.clock() - work.start_s < SHORT_S:
+        return
+    with contextlib.suppress(RuntimeError):
+        asyncio.get_running_loop()
+        return  # a crawl, which shows its progress by itself
+    percent = min(round(100 * work.done / work.total), 100)
+    with _lock:
+        shown = _shown.setdefault(work, _Shown())
+        if percent - shown.percent < EVERY_PERCENT and not work.is_finished:
+            return
+        shown.percent = percent
+    description = work.line()
+    if shown.artifact is None:
+        key = re.sub("[^a-z0-9]+", "-", work.what.lower()).strip("-") or "work"
+        made = _store(create_progress_artifact, progress=percent, key=key, description=description)
+        shown.artifact = made if isinstance(made, UUID) else None
+        return
+    try:
+        update_progress_artifact(shown.artifact, percent, description=description)
+    except (PrefectException, httpx.HTTPError) as error:  # a crawl of days outlives a server's restart
+        logger.warning("%s: its progress cannot be shown (%s)", work.what, error)
