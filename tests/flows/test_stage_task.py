@@ -40,7 +40,7 @@ STAYS = [
 ]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def no_waiting(monkeypatch):
     monkeypatch.setattr(declared, "FIRST_DELAY_S", 0.01)
 
@@ -77,7 +77,7 @@ def test_what_cannot_heal(error):
     assert not can_heal(error)
 
 
-def test_what_can_heal_is_tried_again(prefect_harness):
+def test_what_can_heal_is_tried_again(prefect_harness, no_waiting):
     left = [HEALS[0], HEALS[3]]
 
     def work():
@@ -99,7 +99,7 @@ def test_what_cannot_heal_fails_at_once(prefect_harness):
     assert states == ["Pending", "Running", "Failed"]
 
 
-def test_trying_again_ends(prefect_harness):
+def test_trying_again_ends(prefect_harness, no_waiting):
     def work():
         raise OSError(errno.EIO, "Input/output error")
 
