@@ -1,7 +1,7 @@
 """A stage of the pipeline as files in, files out. Owns skipping, atomic writing and the sidecar; knows no stage's work.
 
-A stage is skipped when its inputs' contents, its config and its room's code are what they were, and its outputs are
-still what it wrote. Outputs appear all at once under their final names, after they were written and synced elsewhere;
+A stage is skipped when its inputs' contents, its config and the code that it rests on are what they were, and its
+outputs are still what it wrote. Outputs appear all at once under their final names, after they were written and synced elsewhere;
 the sidecar that vouches for them comes last. A killed run therefore leaves either the old outputs or ones that the
 next run writes again, never a half.
 """
@@ -23,7 +23,8 @@ from pydantic import BaseModel
 
 from tasks.disk import disk_error
 from tasks.errors import DataError
-from tasks.hashes import hash_file, hash_files
+from tasks.hashes import hash_file
+from tasks.source_code import hash_code
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Stage:
     outputs: tuple[str, ...]  # file names relative to `folder`
     inputs: tuple[Path, ...]
     config: Mapping[str, Any]
-    code: tuple[Path, ...]  # files and folders whose *.py make the result
+    code: tuple[Path, ...]  # the modules at which its work begins, and other files that make the result
     packages: tuple[str, ...] = ()
     removes_old: bool = False  # remove what it wrote earlier and no longer writes; for pictures alone
 
@@ -163,12 +164,11 @@ def _fingerprint(stage: Stage) -> tuple[str, dict[str, Any]]:
     inputs = {path: hash_file(path) for path in sorted(stage.inputs)}
     for path, content in inputs.items():
         _check_origin(path, content)
-    code = sorted(path for entry in stage.code for path in (entry.rglob("*.py") if entry.is_dir() else [entry]))
     description = {
         "stage": stage.name,
         "inputs": {f"{path.parent.name}/{path.name}": content for path, content in inputs.items()},
         "config": dict(stage.config),
-        "code": hash_files([path for path in code if path.name != "task.py"]),
+        "code": hash_code(stage.code),
         "versions": {package: installed_version(package) for package in sorted(stage.packages)},
     }
     text = json.dumps(description, sort_keys=True, ensure_ascii=False)

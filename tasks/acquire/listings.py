@@ -76,14 +76,13 @@ def acquire_listings(
     else:
         origin = _find_source(source, paths.raw)
     _protect_files_of_user(paths.raw, in_place=not origin.names)
-    room = Path(__file__).parent
     stage = Stage(
         name=STAGE,
         folder=paths.raw,
         outputs=origin.names,
         inputs=origin.inputs,
         config={"source": origin.kind, "label": origin.label, **origin.config},
-        code=(*room.glob("sample*.py"), room / "listings.py", room / "archive.py", room / "csv_header.py"),
+        code=(Path(__file__),),
         packages=("numpy",) if source == "sample" else (),
     )
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from tasks import language, schema
+from tasks import schema
 from tasks.annotate.companion import CompanionWriter
 from tasks.annotate.config import AnnotateConfig
 from tasks.annotate.shard import READ_COLUMNS, Shard, annotate_shard, read_companion
@@ -57,7 +57,7 @@ def annotate_movies(
         outputs=(paths.conllu.name, paths.tokens.name),
         inputs=(paths.movies,),
         config={"pipeline": config.pipeline},
-        code=(Path(__file__).parent, Path(language.__file__), Path(schema.__file__)),
+        code=(Path(__file__),),
         packages=("spacy", config.pipeline, "pyarrow"),  # a pipeline bears the name of its package
     )
     return run_stage(stage, partial(_build, paths, config, partial(spread, workers=workers, address=dask_address)))

@@ -12,7 +12,6 @@ from typing import Final
 import polars as pl
 import pyarrow as pa
 
-from tasks import genre_lists, language, schema
 from tasks.annotate.companion import CompanionWriter, companion_schema
 from tasks.annotate.conllu import format_document
 from tasks.annotate.corpus import check_movies
@@ -82,14 +81,13 @@ def _stage(paths: DataPaths, name: str, outputs: tuple[str, ...], corpus: Path, 
         raise DataError(f"{corpus} does not exist. Download it first, or correct the path.")
     if not more and paths.downloaded_genres.is_file():
         more = (paths.downloaded_genres,)
-    modules = (language, schema, genre_lists)
     return Stage(
         name=name,
         folder=paths.conllu.parent,
         outputs=outputs,
         inputs=(corpus, *more),
         config={"pipeline": IMPORTED},
-        code=(Path(__file__).parent, *(Path(str(module.__file__)) for module in modules)),
+        code=(Path(__file__),),
         packages=("pyarrow",),
     )
 

@@ -11,10 +11,10 @@ from typing import Final
 
 import polars as pl
 
-from tasks import genre_lists, placeholders, side_fields
+from tasks import placeholders, side_fields
 from tasks.clean import fields
 from tasks.clean.ledger import Ledger
-from tasks.clean.movies import CODE, as_movies, note_text_groups, note_unknown_genres, write_json, write_movies
+from tasks.clean.movies import as_movies, note_text_groups, note_unknown_genres, write_json, write_movies
 from tasks.clean.read import read_table
 from tasks.errors import DataError, SourceError
 from tasks.genre_lists import parse_genres, read_genre_names
@@ -52,7 +52,7 @@ def import_clean_data(paths: DataPaths, csv_path: Path) -> StageResult:
         outputs=(paths.movies.name, paths.clean_csv.name, paths.genres_json.name, paths.dropped.name),
         inputs=(csv_path, names_file) if names_file.is_file() else (csv_path,),
         config={"imported": csv_path.name},
-        code=(*CODE, Path(genre_lists.__file__)),
+        code=(Path(__file__),),
         packages=("numpy", "polars"),
     )
     return run_stage(stage, partial(_build, paths, csv_path))

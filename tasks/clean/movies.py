@@ -10,7 +10,7 @@ from typing import Final
 import polars as pl
 import polars.selectors as cs
 
-from tasks import placeholders, schema, side_fields
+from tasks import schema, side_fields
 from tasks.clean import fields
 from tasks.clean.config import CleanConfig
 from tasks.clean.ledger import Ledger, apply_rules
@@ -28,10 +28,6 @@ logger = logging.getLogger(__name__)
 ROW_GROUP_SIZE: Final = 65_536  # of the parquet file
 SLICE_ROWS: Final = 500_000
 # What makes the result: this room and the foundations that it rests on.
-CODE: Final = (
-    Path(__file__).parent,
-    *(Path(file) for file in (schema.__file__, placeholders.__file__, side_fields.__file__)),
-)
 
 
 def clean_movies(paths: DataPaths, config: CleanConfig) -> StageResult:
@@ -60,7 +56,7 @@ def clean_movies(paths: DataPaths, config: CleanConfig) -> StageResult:
         outputs=(paths.movies.name, paths.clean_csv.name, paths.genres_json.name, paths.dropped.name),
         inputs=(*listings, crawl) if crawl else tuple(listings),
         config=config_dict(config),
-        code=CODE,
+        code=(Path(__file__),),
         packages=("numpy", "polars", "simplemma"),
     )
     return run_stage(stage, partial(_build, paths, listings, crawl, profile))

@@ -75,7 +75,7 @@ def evaluate_model(model_folder: Path, paths: DataPaths, config: EvaluateConfig 
         outputs=(RULES_FILE, METRICS_FILE, PER_GENRE_FILE, PREDICTIONS_FILE, CALIBRATION_FILE, RELIABILITY_FILE),
         inputs=(*(scores_path(model_folder, part) for part in ("validation", "test")), paths.movies, paths.splits),
         config={"folds": FOLDS, **config_dict(config)},
-        code=(TASKS / "evaluate", TASKS / "decision", TASKS / "metrics.py", TASKS / "scores.py"),
+        code=(Path(__file__),),
         packages=("numpy", "polars"),
     )
 

@@ -13,10 +13,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-import tasks.spreadsheet
 from tasks.errors import DataError
 from tasks.evaluate.doubts import Doubt, explain_doubts, find_doubts
-from tasks.evaluate.evaluation import TASKS
 from tasks.evaluate.held_out import HeldOut, held_out_files, read_held_out
 from tasks.extras import how_to_install, is_installed
 from tasks.paths import DataPaths
@@ -69,7 +67,7 @@ def audit_labels(model_folders: Sequence[Path], paths: DataPaths) -> StageResult
         outputs=(AUDIT_CSV, AUDIT_FILE),
         inputs=(paths.movies, paths.splits, *(path for files in sources for path in files.values())),
         config={"models": [folder.name for folder in model_folders]},
-        code=(TASKS / "evaluate", TASKS / "decision", TASKS / "scores.py", Path(tasks.spreadsheet.__file__)),
+        code=(Path(__file__),),
         packages=("cleanlab", "numpy", "polars"),
     )
 

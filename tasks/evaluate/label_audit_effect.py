@@ -13,7 +13,6 @@ import polars as pl
 
 from tasks.decisions import PREDICTIONS_FILE
 from tasks.errors import DataError
-from tasks.evaluate.evaluation import TASKS
 from tasks.evaluate.label_audit import AUDIT_FILE, read_audit
 from tasks.evaluate.paired import measure_changes
 from tasks.hashes import hash_file
@@ -99,7 +98,7 @@ def measure_effect(with_all: Path, without: Mapping[str, Path], train: DataPaths
         outputs=(EFFECT_FILE,),
         inputs=(train.splits, *(train.results / DROP_FILES[name] for name in without)),
         config={"model": with_all.name, "predictions": predictions, "splits": splits},
-        code=(TASKS / "evaluate", *(TASKS / f"{name}.py" for name in ("bootstrap", "decisions", "metrics", "scores"))),
+        code=(Path(__file__),),
         packages=("numpy", "polars"),
     )
 

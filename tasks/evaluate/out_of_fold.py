@@ -14,7 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks.evaluate.config import EvaluateConfig
-from tasks.evaluate.evaluation import DEFAULT, METRICS_FILE, PER_GENRE_FILE, TASKS, choose_rule, cross_fit, write_json
+from tasks.evaluate.evaluation import DEFAULT, METRICS_FILE, PER_GENRE_FILE, choose_rule, cross_fit, write_json
 from tasks.evaluate.parts import OUT_OF_FOLD, ScoredPart, predictions_table, read_part
 from tasks.evaluate.per_genre import per_genre_table
 from tasks.evaluate.ranking import ranking_metrics
@@ -56,7 +56,7 @@ def evaluate_out_of_fold(folder: Path, paths: DataPaths, config: EvaluateConfig 
         outputs=(METRICS_FILE, PER_GENRE_FILE, PREDICTIONS_FILE),
         inputs=(scores, paths.movies, paths.splits),
         config=config_dict(config),
-        code=(TASKS / "evaluate", TASKS / "decision", TASKS / "metrics.py", TASKS / "scores.py"),
+        code=(Path(__file__),),
         packages=("numpy", "polars"),
     )
 

@@ -6,9 +6,6 @@ from typing import Any, Final
 
 import polars as pl
 
-import tasks.picture
-import tasks.spreadsheet
-import tasks.word_cloud
 from tasks.explore.config import ExploreConfig, Part
 from tasks.explore.conflicts import BETWEEN, CONFLICTS, conflict_file, find_conflicts
 from tasks.explore.descriptions import say_text_groups
@@ -26,10 +23,6 @@ PAGE_FILE: Final = "index.html"
 EXAMPLES: Final = 3
 LONGEST_EXAMPLE: Final = 90  # characters
 
-_CODE: Final = (
-    Path(__file__).parent,
-    *(Path(str(module.__file__)) for module in (tasks.picture, tasks.spreadsheet, tasks.word_cloud)),
-)
 _PACKAGES: Final = ("matplotlib", "polars", "wordcloud")
 
 
@@ -119,7 +112,7 @@ def write_page(paths: DataPaths, config: ExploreConfig) -> StageResult:
     """Write `explore/index.html` about the parts that `config.of` names; they must have been explored before."""
     # A part's sidecar holds the hashes of all its files, so it stands for them.
     sidecars = tuple(_stage(part, paths, config, ()).sidecar for part in config.parts)
-    stage = Stage("explore", paths.explore, (PAGE_FILE,), sidecars, {"of": config.of}, _CODE)
+    stage = Stage("explore", paths.explore, (PAGE_FILE,), sidecars, {"of": config.of}, (Path(__file__),))
 
     def build(folder: Path) -> Mapping[str, Any]:
         texts = [(paths.explore / part / FINDINGS_FILE).read_text(encoding="utf-8") for part in config.parts]
@@ -139,7 +132,7 @@ def _stage(
     outputs = (*picture_files(names, forms), *tables, FINDINGS_FILE)
     choices = {name: value for name, value in config_dict(config).items() if name != "of"}
     folder = paths.explore / part
-    return Stage(f"explore_{part}", folder, outputs, inputs, choices, _CODE, _PACKAGES, removes_old=True)
+    return Stage(f"explore_{part}", folder, outputs, inputs, choices, (Path(__file__),), _PACKAGES, removes_old=True)
 
 
 def _write_exhibits(folder: Path, exhibits: list[Exhibit], forms: Sequence[Form]) -> None:

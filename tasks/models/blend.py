@@ -17,7 +17,7 @@ from tasks.models.features import read_genres
 from tasks.models.fine_tuned import TRANSFORMER_FILES
 from tasks.models.genre_model import model_files
 from tasks.models.spec import EnsembleSpec, SingleModel, TransformerSpec
-from tasks.models.train import FIT_FILE, MODEL_FOLDER, RATE_SAMPLE, SCORED_PARTS, fitting_code, save_model
+from tasks.models.train import FIT_FILE, MODEL_FOLDER, RATE_SAMPLE, SCORED_PARTS, save_model
 from tasks.paths import DataPaths
 from tasks.scores import Scores, read_scores, truth_matrix, write_scores
 from tasks.stage import Stage, StageResult, config_dict, run_stage
@@ -56,7 +56,7 @@ def train_ensemble(
         ),
         inputs=(paths.movies, paths.splits, paths.genres_json),
         config={"ensemble": config_dict(ensemble), "trained": [result.fingerprint for result in trained]},
-        code=(*fitting_code(), DECISION),
+        code=(Path(__file__),),
         packages=("numpy", "scipy"),
     )
 

@@ -4,11 +4,13 @@ To add one: a class here with a `kind` of its own, how to fit it in `tasks.model
 `tasks.models.scoring.kinds`.
 """
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from tasks.models.choice import Choice
+
+IS_A_TABLE: Final = True  # see tasks.source_code
 
 
 class Imbalance(Choice):

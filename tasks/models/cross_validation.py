@@ -64,7 +64,7 @@ def train_fold(
             "features": [result.fingerprint for result in features],
             **asdict(choices),
         },
-        code=fitting_code(),
+        code=fitting_code(model),
         packages=("imbalanced-learn", "numpy", "scipy", "scikit-learn"),
     )
 
@@ -92,7 +92,7 @@ def gather_folds(paths: DataPaths, model: ModelSpec, folds: Sequence[StageResult
         outputs=(OUT_OF_FOLD, FIT_FILE),
         inputs=(paths.splits, *(fold.folder / FOLD_SCORES for fold in folds)),
         config={"folds": [fold.fingerprint for fold in folds]},
-        code=(ROOM / "cross_validation.py",),
+        code=(Path(__file__),),
     )
 
     def build(folder: Path) -> Mapping[str, Any]:
@@ -124,7 +124,7 @@ def blend_folds(paths: DataPaths, ensemble: EnsembleSpec, gathered: Sequence[Sta
         outputs=(OUT_OF_FOLD, FIT_FILE),
         inputs=(paths.movies, paths.splits, paths.genres_json),
         config={"ensemble": config_dict(ensemble), "gathered": [result.fingerprint for result in gathered]},
-        code=(*fitting_code(), ROOM.parent / "decision"),
+        code=(Path(__file__),),
         packages=("numpy", "scipy"),
     )
 

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tasks.errors import DataError
-from tasks.models.encoder.store import encoder_files, find_encoder
 from tasks.models.inputs import read_input
-from tasks.models.representation.kinds import new_vectors, vector_files
-from tasks.models.representations import FrozenEncoder, PretrainedVectors, SideFields, WordVectors
+from tasks.models.representation.kinds import code_file, files_read, new_vectors, packages_of, vector_files
+from tasks.models.representations import SideFields
 from tasks.models.spec import FeaturesSpec
 from tasks.paths import DataPaths
 from tasks.scores import truth_matrix
@@ -26,15 +25,6 @@ logger = logging.getLogger(__name__)
 MATRIX_FILE: Final = "vectors.npz"
 ALL_BUT_FOLD: Final = "all-but-fold-"
 ROOM: Final = Path(__file__).parent
-CODE: Final = (
-    ROOM / "features.py",
-    ROOM / "inputs.py",
-    ROOM / "own_fields.py",
-    ROOM / "representations.py",
-    ROOM / "representation",
-    ROOM.parent / "side_fields.py",
-)
-ENCODER_CODE: Final = tuple(ROOM / "encoder" / f"{name}.py" for name in ("frozen", "network", "store", "tokens"))
 
 
 def build_features(paths: DataPaths, features: FeaturesSpec, seed: int) -> StageResult:
@@ -48,23 +38,15 @@ def build_features(paths: DataPaths, features: FeaturesSpec, seed: int) -> Stage
     inputs = [paths.movies, paths.splits, paths.genres_json]
     if reads_lemmas:
         inputs.append(paths.tokens)
-    if isinstance(features.representation, PretrainedVectors):
-        inputs.append(features.representation.file)
-    code: tuple[Path, ...] = CODE
-    packages = ["numpy", "scipy"]
-    if isinstance(features.representation, WordVectors):
-        packages.append("gensim")
-    if isinstance(features.representation, FrozenEncoder):
-        inputs.extend(encoder_files(find_encoder(features.representation.encoder)))
-        code, packages = (*CODE, *ENCODER_CODE), [*packages, "torch", "transformers"]
+    inputs.extend(files_read(features.representation))
     stage = Stage(
         name="features",
         folder=paths.features / features.name,
         outputs=(MATRIX_FILE, *vector_files(features.representation)),
         inputs=tuple(inputs),
         config={**config_dict(features), "seed": seed},
-        code=code,
-        packages=tuple(packages),
+        code=(Path(__file__), code_file(features.representation)),
+        packages=("numpy", "scipy", *packages_of(features.representation)),
     )
 
     def build(folder: Path) -> Mapping[str, Any]:

@@ -40,11 +40,6 @@ logger = logging.getLogger(__name__)
 ROOM: Final = Path(__file__).parent
 HISTORY_FILE: Final = "history.csv"
 HISTORY_COLUMNS: Final = ("step", "epoch", "train_loss", "validation_loss", "validation_jaccard", "learning_rate")
-CODE: Final = (
-    ROOM / "encoder",
-    ROOM.parent / "decision",  # it tells which checkpoint is best
-    *(ROOM / f"{name}.py" for name in ("fine_tuned", "fine_tuning", "inputs", "losses", "template")),
-)
 TRANSFORMER_FILES: Final = (MODEL_FILE, *FILES, "head.safetensors", "network-int8.onnx")
 
 
@@ -78,7 +73,7 @@ def train_transformer(paths: DataPaths, model: TransformerSpec, choices: TrainCh
         ),
         inputs=(paths.movies, paths.splits, paths.genres_json, *encoder_files(find_encoder(model.encoder))),
         config={"model": config_dict(model), **asdict(choices)},
-        code=CODE,
+        code=(Path(__file__),),
         packages=("accelerate", "numpy", "tokenizers", "torch", "transformers"),
     )
     return run_stage(stage, partial(_build, paths, model, choices, n_threads))

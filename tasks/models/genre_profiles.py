@@ -45,7 +45,7 @@ def write_genre_profiles(paths: DataPaths, seed: int) -> StageResult:
         outputs=(paths.genre_profiles.name,),
         inputs=(paths.movies, paths.splits, paths.genres_json),
         config={"features": features.fingerprint},
-        code=(Path(__file__), ROOM / "features.py"),
+        code=(Path(__file__),),
         packages=("numpy", "polars", "scipy"),
     )
 

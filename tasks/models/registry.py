@@ -24,6 +24,8 @@ from tasks.models.fine_tuning import FineTuning
 from tasks.models.representations import BagOfWords, CharacterNgrams, FrozenEncoder, SideFields, WordVectors
 from tasks.models.spec import AnyModel, EnsembleSpec, InputSpec, ModelSpec, TransformerSpec
 
+IS_A_TABLE: Final = True  # see tasks.source_code
+
 DESCRIPTION: Final = InputSpec()
 LEMMAS: Final = InputSpec(text="lemmas")
 TITLE: Final = InputSpec(title=True)

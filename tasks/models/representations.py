@@ -4,11 +4,13 @@ To add one: a class here with a `kind` of its own, and a line in `tasks.models.r
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
 from tasks.models.choice import Choice
+
+IS_A_TABLE: Final = True  # see tasks.source_code
 
 # "own" are the further columns that a table of one's own names.
 FieldName = Literal["decade", "year", "certificate", "runtime", "director", "star", "own"]

@@ -1,7 +1,7 @@
 """What a named model is made of, as plain configuration. Owns the choices; imports nothing heavy."""
 
 import hashlib
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
@@ -11,6 +11,8 @@ from tasks.models.fine_tuning import FineTuning
 from tasks.models.losses import BinaryCrossEntropy, Loss
 from tasks.models.representations import BagOfWords, Representation, SideFields
 from tasks.models.template import check_template
+
+IS_A_TABLE: Final = True  # see tasks.source_code
 
 # Which movies a fit may see. "all-but-fold-k" is cross-validation: all movies, of any part, that are not in fold k.
 TrainOn = Annotated[str, Field(pattern=r"^(train|development|all-but-fold-[0-4])$")]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import polars as pl
@@ -15,21 +15,22 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from tasks.errors import ConfigError, ModelError
-from tasks.models.ensemble import EnsembleModel, SingleModel
 from tasks.models.features import MATRIX_FILE, read_genres, read_movies, train_rows
 from tasks.models.genre_model import GenreModel, model_files, side_by_side
 from tasks.models.memory import held_bytes
-from tasks.models.representation.kinds import load_vectors
+from tasks.models.representation.kinds import code_file, load_vectors
+from tasks.models.scoring import kinds
 from tasks.models.spec import ModelSpec
 from tasks.paths import DataPaths
 from tasks.schema import DEFAULT_SEED
 from tasks.scores import truth_matrix, write_scores
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
+if TYPE_CHECKING:
+    from tasks.models.ensemble import EnsembleModel, SingleModel
+
 logger = logging.getLogger(__name__)
 
-ROOM: Final = Path(__file__).parent
-NOT_FITTING: Final = ("explain", "prediction")  # what works on models that are fitted
 MODEL_FOLDER: Final = "model"
 FIT_FILE: Final = "fit.json"
 SCORED_PARTS: Final = ("validation", "test")
@@ -81,7 +82,7 @@ def train_model(
             "features": [result.fingerprint for result in features],
             **asdict(choices),
         },
-        code=fitting_code(),
+        code=fitting_code(model),
         packages=("imbalanced-learn", "numpy", "scipy", "scikit-learn"),
     )
 
@@ -96,10 +97,12 @@ def train_model(
     return run_stage(stage, build)
 
 
-def fitting_code() -> tuple[Path, ...]:
-    """Return the code that makes fitted models and their scores; a change of it fits them anew."""
-    others = [ROOM / name for name in NOT_FITTING]
-    return tuple(path for path in sorted(ROOM.rglob("*.py")) if not any(path.is_relative_to(other) for other in others))
+def fitting_code(model: ModelSpec) -> tuple[Path, ...]:
+    """Return the modules that fit a model and score with it; a change of what they import fits it anew."""
+    from tasks.models.fitting import fit  # noqa: PLC0415 - scikit-learn, which a served model does without
+
+    vectors = [code_file(representation) for representation in model.representations]
+    return (Path(__file__), fit.code_file(model.classifier), kinds.code_file(model.classifier), *vectors)
 
 
 @dataclass(frozen=True)
@@ -178,7 +181,7 @@ def save_scores(fitted: FittedModel, rows: NDArray[np.bool_], path: Path) -> Non
     write_scores(path, fitted.movies.filter(rows).get_column("movie_id").to_list(), scores, model.genres)
 
 
-def save_model(model: SingleModel | EnsembleModel, rate_sample: pl.DataFrame, fit_s: float, folder: Path) -> None:
+def save_model(model: "SingleModel | EnsembleModel", rate_sample: pl.DataFrame, fit_s: float, folder: Path) -> None:
     """Write the fitted model to `model/` in a folder, and what it costs to `fit.json`."""
     model_folder = folder / MODEL_FOLDER
     model_folder.mkdir()
@@ -192,7 +195,7 @@ def save_model(model: SingleModel | EnsembleModel, rate_sample: pl.DataFrame, fi
     (folder / FIT_FILE).write_text(json.dumps(cost, indent=1) + "\n", encoding="utf-8")
 
 
-def _measure_rate(model: SingleModel | EnsembleModel, movies: pl.DataFrame) -> float:
+def _measure_rate(model: "SingleModel | EnsembleModel", movies: pl.DataFrame) -> float:
     """Return how many movies a second the model scores, text to scores, in this process now."""
     for sample in (movies.head(SLOW_SAMPLE), movies):
         start_s = time.perf_counter()

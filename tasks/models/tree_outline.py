@@ -72,7 +72,7 @@ def outline_tree(paths: DataPaths, model_folder: Path, levels: int = LEVELS) -> 
         outputs=(TREE_FILE,),
         inputs=(paths.movies, paths.splits, paths.genres_json, *files),
         config={"levels": levels, "train_on": train_on},
-        code=(ROOM,),
+        code=(Path(__file__),),
         packages=("numpy", "scipy"),
     )
 

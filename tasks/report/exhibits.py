@@ -32,8 +32,7 @@ def write_exhibits(model_folders: Sequence[Path], paths: DataPaths) -> StageResu
     kinds = [model.folder / "train.stage.json" for model in sources.models]
     audit = paths.results / LABEL_AUDIT_FILE
     inputs = (paths.results / LEADERBOARD_FILE, *files, *(path for path in (*kinds, audit) if path.is_file()))
-    code = (Path(__file__), Path(__file__).parent / "page" / "sources.py")
-    stage = Stage("exhibits", paths.results, (EXHIBITS_FILE,), inputs, {}, code, ("numpy", "polars"))
+    stage = Stage("exhibits", paths.results, (EXHIBITS_FILE,), inputs, {}, (Path(__file__),), ("numpy", "polars"))
 
     def build(folder: Path) -> Mapping[str, Any]:
         exhibits = choose_exhibits(sources)

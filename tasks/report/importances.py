@@ -12,8 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from wordcloud import STOPWORDS
 
-import tasks.picture
-import tasks.word_cloud
 from tasks.errors import DataError
 from tasks.picture import BLUE, INK, SVG_ONLY, VERMILION, Form, drawable, picture_files, write_picture
 from tasks.schema import DEFAULT_SEED, IMPORTANCE
@@ -48,14 +46,13 @@ def write_importance_pictures(model_folder: Path, forms: Sequence[Form] = SVG_ON
     importance = read_importance(path)
     words, fields = importance.filter(pl.col("kind") != FIELD), importance.filter(pl.col("kind") == FIELD)
     tables = {WORD_BARS: words, **({FIELD_BARS: fields} if fields.height else {})}
-    modules = (tasks.picture.__file__, tasks.word_cloud.__file__)
     stage = Stage(
         "draw-importances",
         model_folder,
         picture_files([*tables, WORD_CLOUDS], forms),
         (path,),
         {},
-        (Path(__file__), *map(Path, modules)),
+        (Path(__file__),),
         ("matplotlib", "polars", "wordcloud"),
         removes_old=True,
     )

@@ -14,7 +14,6 @@ import polars as pl
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-import tasks.picture
 from tasks.errors import DataError
 from tasks.paths import DataPaths
 from tasks.picture import SVG_ONLY, Form, draw_heat_map, new_figure, picture_files, write_picture
@@ -53,7 +52,7 @@ def write_genre_similarity(model_folder: Path, paths: DataPaths, forms: Sequence
         (SIMILARITY_CSV, *picture_files([picture_name(measure) for measure in MEASURES], forms)),
         (importance_file, paths.genre_profiles),
         {"model": model_folder.name},
-        (Path(__file__), Path(__file__).with_name("importances.py"), Path(tasks.picture.__file__)),
+        (Path(__file__),),
         ("matplotlib", "numpy", "polars"),
         removes_old=True,
     )

@@ -7,10 +7,6 @@ from typing import Any, Final
 
 import polars as pl
 
-import tasks.bootstrap
-import tasks.decisions
-import tasks.metrics
-import tasks.picture
 from tasks.decisions import PREDICTIONS_FILE, RULES_FILE
 from tasks.errors import DataError
 from tasks.hashes import hash_file
@@ -31,8 +27,6 @@ PUBLISHED_MARKDOWN: Final = "published.md"
 PER_GENRE_FILE, CALIBRATION_FILE, RELIABILITY_FILE = "per_genre.csv", "calibration.csv", "reliability.csv"
 MODEL_PICTURES: Final = ("confusion", "calibration", "predicted_instead", "per_genre")
 
-_CODE: Final = (Path(__file__).parent, Path(tasks.picture.__file__), Path(tasks.metrics.__file__))
-_COMPARING: Final = (Path(tasks.bootstrap.__file__), Path(tasks.decisions.__file__))
 _COLUMNS: Final = {
     PER_GENRE_FILE: ("genre", "support", "tp", "fp", "fn", "tn", "precision", "recall", "f1"),
     PREDICTIONS_FILE: ("true_genres", "predicted_genres"),
@@ -70,14 +64,13 @@ def write_leaderboard(
     outputs = (LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT, *pictures)
     if published.height:
         outputs += (PUBLISHED_MARKDOWN,)
-    code = (*_CODE, *_COMPARING)
     stage = Stage(
         "leaderboard",
         results_folder,
         outputs,
         (PUBLISHED,),
         {"models": contents},
-        code,
+        (Path(__file__),),
         ("matplotlib", "polars"),
         removes_old=True,
     )
@@ -115,7 +108,7 @@ def write_model_pictures(model_folder: Path, *, wanted: bool = True) -> StageRes
         if not path.is_file():
             raise DataError(f"{path}: not there; evaluate the model first")
     outputs = picture_files(MODEL_PICTURES, ALL_FORMS)
-    stage = Stage("draw", model_folder, outputs, inputs, {}, _CODE, ("matplotlib", "polars"))
+    stage = Stage("draw", model_folder, outputs, inputs, {}, (Path(__file__),), ("matplotlib", "polars"))
     if not wanted:
         remove_outdated(stage)
         return None

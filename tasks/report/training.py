@@ -8,7 +8,6 @@ import polars as pl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-import tasks.picture
 from tasks.errors import DataError
 from tasks.picture import ALL_FORMS, BLUE, ORANGE, new_figure, picture_files, write_picture
 from tasks.stage import Stage, StageResult, remove_outdated, run_stage
@@ -29,9 +28,8 @@ def write_training_curves(model_folder: Path, *, wanted: bool = True) -> StageRe
     path = model_folder / HISTORY_FILE
     if not path.is_file():
         return None
-    code = (Path(__file__), Path(tasks.picture.__file__))
     outputs = picture_files([PICTURE], ALL_FORMS)
-    stage = Stage(f"draw-{PICTURE}", model_folder, outputs, (path,), {}, code, ("matplotlib",))
+    stage = Stage(f"draw-{PICTURE}", model_folder, outputs, (path,), {}, (Path(__file__),), ("matplotlib",))
     if not wanted:
         remove_outdated(stage)
         return None

@@ -9,7 +9,6 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-import tasks.picture
 from tasks.errors import ConfigError, DataError
 from tasks.picture import BLUE, GREY, INK, PAPER_TINT, SVG_ONLY, Form, drawable, picture_files, write_picture
 from tasks.stage import Stage, StageResult, run_stage
@@ -41,10 +40,11 @@ def write_tree_picture(
     path = model_folder / TREE_FILE
     if not path.is_file():
         return None
-    code = (Path(__file__), Path(tasks.picture.__file__))
     outputs = picture_files([PICTURE], forms)
     config = {"genre": genre}
-    stage = Stage(f"draw-{PICTURE}", model_folder, outputs, (path,), config, code, ("matplotlib",), removes_old=True)
+    stage = Stage(
+        f"draw-{PICTURE}", model_folder, outputs, (path,), config, (Path(__file__),), ("matplotlib",), removes_old=True
+    )
 
     def build(folder: Path) -> Mapping[str, Any]:
         outline = _read(path)

@@ -14,10 +14,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-import tasks.bootstrap
-import tasks.decisions
-import tasks.metrics
-import tasks.picture
 from tasks.bootstrap import Interval, Resampled, interval, resample
 from tasks.decisions import PREDICTIONS_FILE, RULES_FILE, Decisions, read_decisions
 from tasks.errors import ConfigError
@@ -38,8 +34,6 @@ PICTURE: Final = "versus"
 TABLES: Final = (GENRES_FILE, MOVIES_FILE, TEXT_FILE)
 PICTURES: Final = picture_files([PICTURE], ALL_FORMS)
 TRAINING_SIDECAR: Final = "train.stage.json"
-_MODULES: Final = (tasks.bootstrap, tasks.decisions, tasks.metrics, tasks.picture)
-_CODE: Final = (Path(__file__).parent, *(Path(str(module.__file__)) for module in _MODULES))
 
 
 def write_versus(
@@ -68,8 +62,8 @@ def write_versus(
     config = {f"{path.parent.name}/{path.name}": hash_file(path) for path in left if path.is_file()}
     inputs = (paths.movies,) if paths.movies.is_file() else ()
     outputs = (*TABLES, *PICTURES) if draws else TABLES
-    packages = ("matplotlib", "numpy", "polars")
-    stage = Stage("versus", paths.results, outputs, inputs, {"pair": config}, _CODE, packages, removes_old=True)
+    code, packages = (Path(__file__),), ("matplotlib", "numpy", "polars")
+    stage = Stage("versus", paths.results, outputs, inputs, {"pair": config}, code, packages, removes_old=True)
 
     def build(folder: Path) -> Mapping[str, Any]:
         decisions = read_decisions([first, second])

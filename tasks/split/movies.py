@@ -9,7 +9,6 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tasks import schema
 from tasks.errors import DataError
 from tasks.paths import DataPaths
 from tasks.schema import N_FOLDS, PARTS, SPLITS
@@ -47,7 +46,7 @@ def split_movies(paths: DataPaths, config: SplitConfig, seed: int) -> StageResul
         outputs=(paths.splits.name,),
         inputs=(paths.movies,),
         config={**config_dict(config), "seed": seed},
-        code=(Path(__file__).parent, Path(schema.__file__)),
+        code=(Path(__file__),),
         packages=("numpy", "polars"),
     )
 

@@ -15,7 +15,7 @@ from tasks import schema, side_fields
 from tasks.clean import fields
 from tasks.clean.config import CleanConfig
 from tasks.clean.ledger import Ledger, apply_rules
-from tasks.clean.movies import CODE, as_movies, note_text_groups, write_json, write_movies
+from tasks.clean.movies import as_movies, note_text_groups, write_json, write_movies
 from tasks.clean.rules import Profile
 from tasks.clean.table.config import LISTING_FIELDS, TableConfig
 from tasks.clean.table.labels import add_labels, drop_rare_labels
@@ -52,7 +52,7 @@ def clean_own_table(paths: DataPaths, source: Path, table: TableConfig, config: 
         outputs=(paths.movies.name, paths.clean_csv.name, paths.genres_json.name, paths.dropped.name),
         inputs=(source,) if source.is_file() else (),
         config={"table": config_dict(table), **config_dict(config)},
-        code=CODE,
+        code=(Path(__file__),),
         packages=("numpy", "polars", "simplemma"),
     )
     return run_stage(stage, partial(_build, paths, source, (table, profile)))

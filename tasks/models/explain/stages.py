@@ -109,7 +109,7 @@ def _stage(name: str, paths: DataPaths, model_folder: Path, output: str, config:
         outputs=(output,),
         inputs=(paths.movies, paths.splits, model_folder / RULES_FILE),
         config={**config, "model": hash_files(files)},
-        code=(ROOM,),
+        code=(Path(__file__),),
         packages=PACKAGES,
     )
 

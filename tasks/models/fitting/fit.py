@@ -1,6 +1,8 @@
 """From a classifier's configuration to its fitted form. Owns which function fits which kind."""
 
+import inspect
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 from tasks.models.classifiers import Classifier, NearestNeighbours
@@ -27,10 +29,16 @@ def fit_scorer(classifier: Classifier, training: Training) -> Scorer:
     return _FIT[classifier.kind](classifier, training.in_order_of_content())
 
 
+def code_file(classifier: Classifier) -> Path:
+    """Return the module that fits a classifier."""
+    return Path(inspect.getfile(_FIT[classifier.kind]))
+
+
 def _keep_neighbours(config: NearestNeighbours, training: Training) -> NeighbourScorer:
     return NeighbourScorer(training.X, training.Y, config.k)
 
 
+IS_A_TABLE: Final = True  # see tasks.source_code
 # Each takes the configuration of its kind.
 _FIT: Final[dict[str, Callable[[Any, Training], Scorer]]] = {
     "logistic-regression": fit_logistic_regression,

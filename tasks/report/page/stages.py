@@ -5,8 +5,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-import tasks.coloured
-import tasks.picture
 from tasks.paths import DataPaths
 from tasks.picture import SVG_ONLY, Form, picture_files, write_picture
 from tasks.report.exhibits import EXHIBITS_FILE
@@ -30,7 +28,6 @@ from tasks.stage import Stage, StageResult, run_stage
 REPORT_FILE: Final = "report.html"
 PICTURES_FOLDER: Final = "pictures"
 TITLE: Final = "Movie genres from descriptions"
-_CODE: Final = (Path(__file__).parents[1], Path(tasks.picture.__file__))
 _BORROWED: Final = ("leaderboard.svg", "pareto.svg")  # pictures of other stages that lie in the results
 
 
@@ -63,7 +60,7 @@ def write_report(
     drawn = _draw(paths.results, pictures_of(sections), (*sources.inputs(), exhibits), forms)
     inputs = (*sources.inputs(), exhibits, *given, *borrowed, drawn.folder / f"{drawn.name}.stage.json")
     config = {**asdict(facts), "further": [[picture.name, picture.title, picture.sentence] for picture in further]}
-    code = (*_CODE, Path(tasks.coloured.__file__), TEMPLATE, BLOCKS, STYLE, SCRIPT)
+    code = (Path(__file__), TEMPLATE, BLOCKS, STYLE, SCRIPT)
     stage = Stage("report", paths.results, (REPORT_FILE,), inputs, config, code, ("jinja2", "polars"))
 
     def build(folder: Path) -> Mapping[str, Any]:
@@ -78,7 +75,7 @@ def _draw(results: Path, pictures: Sequence[Picture], inputs: tuple[Path, ...], 
     names = picture_files([picture.name for picture in pictures], forms)
     outputs = tuple(f"{PICTURES_FOLDER}/{name}" for name in names)
     packages = ("matplotlib", "polars")
-    stage = Stage("report_pictures", results, outputs, inputs, {}, _CODE, packages, removes_old=True)
+    stage = Stage("report_pictures", results, outputs, inputs, {}, (Path(__file__),), packages, removes_old=True)
 
     def build(folder: Path) -> Mapping[str, Any]:
         (folder / PICTURES_FOLDER).mkdir()

@@ -1,0 +1,95 @@
+"""Which stages run again after a change of which file."""
+
+from pathlib import Path
+
+import pytest
+
+from tasks import source_code
+from tasks.models.features import code_file as vectors_code
+from tasks.models.registry import MODELS
+from tasks.models.spec import ModelSpec
+from tasks.models.train import fitting_code
+from tasks.source_code import code_of, essence, hash_code, imports_of, is_table
+
+TASKS = Path(source_code.__file__).parent
+
+
+def stages() -> dict[str, tuple[Path, ...]]:
+    """The code at which the work of some stages begins."""
+    singles = {model.name: model for model in MODELS if isinstance(model, ModelSpec)}
+    vectors = {
+        "features, words": vectors_code(singles["svm-title"].representations[0]),
+        "features, word2vec": vectors_code(singles["logreg-word2vec"].representations[0]),
+        "features, encoder": vectors_code(singles["minilm-title"].representations[0]),
+    }
+    names = ("svm-title", "nb-counts", "tree-title", "knn-title", "logreg-word2vec")
+    return {
+        "clean": (TASKS / "clean" / "movies.py",),
+        "annotate": (TASKS / "annotate" / "corpus.py",),
+        "split": (TASKS / "split" / "movies.py",),
+        **{name: (TASKS / "models" / "features.py", file) for name, file in vectors.items()},
+        **{f"train {name}": fitting_code(singles[name]) for name in names},
+        "fine-tune": (TASKS / "models" / "fine_tuned.py",),
+        "evaluate": (TASKS / "evaluate" / "evaluation.py",),
+        "report": (TASKS / "report" / "page" / "stages.py",),
+    }
+
+
+FEATURES = {"features, words", "features, word2vec", "features, encoder"}
+TRAININGS = {f"train {name}" for name in ("svm-title", "nb-counts", "tree-title", "knn-title", "logreg-word2vec")}
+
+
+@pytest.mark.parametrize(
+    ("file", "again"),
+    [
+        ("models/registry.py", set()),
+        ("models/search.py", set()),
+        ("models/classifiers.py", set()),
+        ("errors.py", set()),
+        ("report/page/sections/cost.py", {"report"}),
+        ("clean/default.py", {"clean"}),
+        ("split/stratify.py", {"split"}),
+        ("evaluate/calibration.py", {"evaluate"}),
+        ("models/fitting/trees.py", {"train tree-title"}),
+        ("models/scoring/neighbours.py", {"train knn-title"}),
+        ("models/fitting/naive_bayes.py", {"train nb-counts"}),
+        ("models/encoder/trainer.py", {"fine-tune"}),
+        ("models/encoder/frozen.py", {"features, encoder"}),
+        ("models/representation/word_vectors.py", {"features, word2vec", "train logreg-word2vec"}),
+        ("models/train.py", TRAININGS | {"fine-tune"}),
+    ],
+)
+def test_a_change_of_a_file_runs_the_stages_that_rest_on_it_and_no_others(monkeypatch, file, again):
+    before = {name: hash_code(code) for name, code in stages().items()}
+    read, changed = source_code._read, TASKS / file
+    monkeypatch.setattr(
+        source_code, "_read", lambda path: read(path) + ("\nCHANGED = True\n" if path == changed else "")
+    )
+    assert {name for name, code in stages().items() if hash_code(code) != before[name]} == again
+
+
+def test_comments_docstrings_and_blank_lines_are_no_code():
+    one = (
+        '"""What it does."""\n\nx = 1  # one\n\n\ndef f():\n    """Say it."""\n    return f"{x!r:>{5}} # no comment"\n'
+    )
+    other = 'x = 1\ndef f():\n    # says nothing\n    return f"{x!r:>{5}} # no comment"\n'
+    assert essence(one) == essence(other) == 'x = 1\ndef f():\n    return f"{x!r:>{5}} # no comment"'
+    assert essence(one) != essence(one.replace("1", "2"))
+
+
+def test_imports_are_found_in_functions_and_not_those_for_types_alone():
+    found = {path.relative_to(TASKS).as_posix() for path in imports_of(TASKS / "models" / "genre_model.py")}
+    assert "models/fitting/training.py" in found
+    trained = {path.relative_to(TASKS).as_posix() for path in imports_of(TASKS / "models" / "train.py")}
+    assert "models/ensemble.py" not in trained
+
+
+def test_tables_and_the_frame_are_left_out_and_other_files_taken_as_they_are(tmp_path):
+    assert is_table(TASKS / "models" / "registry.py")
+    style = tmp_path / "page.css"
+    style.write_text("body {}", encoding="utf-8")
+    names = {path.name for path in code_of([TASKS / "models" / "registry.py", TASKS / "errors.py", style])}
+    assert names == {"page.css"}
+    before = hash_code([style])
+    style.write_text("body { }", encoding="utf-8")
+    assert hash_code([style]) != before
