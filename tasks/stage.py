@@ -1,9 +1,9 @@
 """A stage of the pipeline as files in, files out. Owns skipping, atomic writing and the sidecar; knows no stage's work.
 
 A stage is skipped when its inputs' contents, its config and the code that it rests on are what they were, and its
-outputs are still what it wrote. Outputs appear all at once under their final names, after they were written and synced elsewhere;
-the sidecar that vouches for them comes last. A killed run therefore leaves either the old outputs or ones that the
-next run writes again, never a half.
+outputs are still what it wrote. Outputs appear all at once under their final names, after they were
+written and synced elsewhere; the sidecar that vouches for them comes last. A killed run therefore leaves either the old
+outputs or ones that the next run writes again, never a half.
 """
 
 import contextlib

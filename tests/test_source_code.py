@@ -31,6 +31,8 @@ def stages() -> dict[str, tuple[Path, ...]]:
         **{f"train {name}": fitting_code(singles[name]) for name in names},
         "fine-tune": (TASKS / "models" / "fine_tuned.py",),
         "evaluate": (TASKS / "evaluate" / "evaluation.py",),
+        "leaderboard": (TASKS / "report" / "stages.py",),
+        "versus": (TASKS / "report" / "versus.py",),
         "report": (TASKS / "report" / "page" / "stages.py",),
     }
 
@@ -56,6 +58,7 @@ TRAININGS = {f"train {name}" for name in ("svm-title", "nb-counts", "tree-title"
         ("models/encoder/trainer.py", {"fine-tune"}),
         ("models/encoder/frozen.py", {"features, encoder"}),
         ("models/representation/word_vectors.py", {"features, word2vec", "train logreg-word2vec"}),
+        ("bootstrap.py", {"leaderboard", "versus"}),
         ("models/train.py", TRAININGS | {"fine-tune"}),
     ],
 )
@@ -69,9 +72,7 @@ def test_a_change_of_a_file_runs_the_stages_that_rest_on_it_and_no_others(monkey
 
 
 def test_comments_docstrings_and_blank_lines_are_no_code():
-    one = (
-        '"""What it does."""\n\nx = 1  # one\n\n\ndef f():\n    """Say it."""\n    return f"{x!r:>{5}} # no comment"\n'
-    )
+    one = '"""What it does."""\n\nx = 1  # one\n\n\ndef f():\n    """Say."""\n    return f"{x!r:>{5}} # no comment"\n'
     other = 'x = 1\ndef f():\n    # says nothing\n    return f"{x!r:>{5}} # no comment"\n'
     assert essence(one) == essence(other) == 'x = 1\ndef f():\n    return f"{x!r:>{5}} # no comment"'
     assert essence(one) != essence(one.replace("1", "2"))

@@ -7,10 +7,9 @@ import pytest
 from tasks import schema
 from tasks.errors import DataError
 from tasks.paths import DataPaths
-from tasks.report import stages, task, versus
+from tasks.report import task
 from tasks.report.calibration import draw_calibration
 from tasks.report.stages import MODEL_PICTURES, write_leaderboard, write_model_pictures
-from tasks.stage import Stage
 
 
 def write_model(folder: Path, genres: list[str], jaccard: float = 0.4) -> Path:
@@ -121,17 +120,3 @@ def test_the_tasks_do_both(paths: DataPaths) -> None:
     assert not list(model.glob("*.[sp][vn]g"))  # of the model as it was
     assert task.leaderboard.fn([model]).folder == paths.results
     assert "★" in (paths.results / "leaderboard.txt").read_text(encoding="utf-8")
-
-
-def test_comparisons_are_made_again_when_what_computes_their_intervals_changes(
-    tmp_path: Path, paths: DataPaths, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    folders = [write_model(tmp_path / name, ["Drama", "Horror", "War"]) for name in "ab"]
-    seen: list[Stage] = []
-    for module in (stages, versus):
-        monkeypatch.setattr(module, "run_stage", lambda stage, _build: seen.append(stage))
-    write_leaderboard(folders, paths.results)
-    versus.write_versus(folders, (), paths)
-    for stage in seen:
-        assert {path.name for path in stage.code} >= {"bootstrap.py", "decisions.py", "metrics.py"}
-    assert [stage.name for stage in seen] == ["leaderboard", "versus"]
