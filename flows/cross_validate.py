@@ -9,43 +9,32 @@ if __name__ == "__main__":
 import itertools
 import logging
 import sys
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from prefect import flow
-from prefect.futures import PrefectFuture, as_completed
+from prefect.futures import as_completed
 
 from flows.in_prefect import run_name
 from flows.runtime import check_cluster, exclusive, pipeline_run, task_runner
-from flows.steps import ModelChain
+from flows.steps import ModelRun, finish_folds
 from flows.train import raise_failures, recorded_failure
-from tasks.evaluate.task import evaluate_folds
 from tasks.models.choose import choose_models
 from tasks.models.cross_validation import all_but
 from tasks.models.spec import EnsembleSpec, ModelSpec, features_of
-from tasks.models.task import blend_folds, build_features, gather_folds, train_fold
+from tasks.models.task import build_features, train_fold
 from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
 from tasks.report.task import tabulate_folds
 from tasks.schema import N_FOLDS
 from tasks.stage import config_dict
 from tasks.tracking.runs import PipelineRun, log_data, start_model_run
-from tasks.tracking.task import log_folds
 
 logger = logging.getLogger("flows.cross_validate")  # Prefect loads it by its file, under another name
 
-Futures = list[PrefectFuture[Any]]
-
-
-@dataclass
-class FoldsChain(ModelChain):
-    """The tasks of one cross-validated model, and its MLflow run."""
-
-    @property
-    def folder(self) -> Path:
-        """Where the model's out-of-fold scores are."""
-        return data_paths().cross_validation / self.model.name
+Futures = list[Any]  # whose results Prefect gives to tasks
+Fits = dict[str, Futures]  # of each model
 
 
 @flow(name="cross-validate", flow_run_name=run_name("cross-validate"), persist_result=False)
@@ -68,46 +57,38 @@ def cross_validate(config: CrossValidateConfig) -> None:
 
 @flow(name="fit folds", flow_run_name=run_name("fit folds"), persist_result=False)
 def fit_folds(config: CrossValidateConfig, run: PipelineRun) -> dict[str, str | None]:
-    """Submit every model's folds stage by stage; return each model's error, None where it succeeded."""
+    """Submit the folds of every model and what becomes of them; return each model's error, None where it succeeded."""
     chosen = choose_models(config.models, config.model_params, config.own_models)
     run = replace(run, tags=run.tags | log_data(run, data_paths()))
-    chains = {
-        model.name: FoldsChain(model, start_model_run(run, model.name, config_dict(model), "cross-validation"), [])
-        for model in chosen
-    }
-    fits = submit_fits(config, chains)
-    for name, folds in fits.items():
-        chains[name].submit(gather_folds, model=chains[name].model, folds=folds)
-    for chain in chains.values():
-        if isinstance(chain.model, EnsembleSpec):
-            members = [chains[name].futures[-1] for name in chain.model.members]
-            chain.futures += members
-            chain.submit(blend_folds, ensemble=chain.model, gathered=members)
-    for chain in chains.values():
-        chain.submit(evaluate_folds, folder=chain.folder, config=config.evaluate)
-    for chain in chains.values():
-        chain.submit(log_folds, run=run, run_id=chain.run_id, folder=chain.folder)
-    tell_progress(list(itertools.chain(*fits.values())))
-    return {name: recorded_failure(run, chain) for name, chain in chains.items()}
-
-
-def submit_fits(config: CrossValidateConfig, chains: dict[str, FoldsChain]) -> dict[str, Futures]:
-    """Submit the features and then the fits of all folds; return each model's fits, which its chain ends with."""
     choices = TrainChoices(genres=config.genres, without_genres=config.without_genres, seed=config.seed)
-    singles = [chain.model for chain in chains.values() if isinstance(chain.model, ModelSpec)]
-    wanted = {(model.name, fold): features_of(model, all_but(fold)) for fold in range(N_FOLDS) for model in singles}
+    works = {}
+    for model in chosen:
+        run_id = start_model_run(run, model.name, config_dict(model), "cross-validation")
+        works[model.name] = ModelRun(model, run, run_id, config.evaluate, choices)
+    needs, fits = submit_fits([model for model in chosen if isinstance(model, ModelSpec)], choices)
+    ended = {name: finish_folds.submit(works[name], folds) for name, folds in fits.items()}
+    for model in chosen:
+        if isinstance(model, EnsembleSpec):
+            needs[model.name] = [ended[name] for name in model.members]
+            ended[model.name] = finish_folds.submit(works[model.name], needs[model.name])
+    tell_progress(list(itertools.chain(*fits.values())))
+    return {name: recorded_failure(work, [*needs[name], ended[name]]) for name, work in works.items()}
+
+
+def submit_fits(models: Sequence[ModelSpec], choices: TrainChoices) -> tuple[Fits, Fits]:
+    """Submit the features and then the fits of all folds; return of each model all of these, and its fits alone."""
+    wanted = {(model.name, fold): features_of(model, all_but(fold)) for fold in range(N_FOLDS) for model in models}
     features = {
-        spec: build_features.submit(spec, config.seed) for spec in dict.fromkeys(itertools.chain(*wanted.values()))
+        spec: build_features.submit(spec, choices.seed) for spec in dict.fromkeys(itertools.chain(*wanted.values()))
     }
-    fits: dict[str, Futures] = {model.name: [] for model in singles}
-    for fold, model in itertools.product(range(N_FOLDS), singles):
+    needs: Fits = {model.name: [] for model in models}
+    fits: Fits = {model.name: [] for model in models}
+    for fold, model in itertools.product(range(N_FOLDS), models):
         own: Futures = [features[spec] for spec in wanted[model.name, fold]]
-        chains[model.name].futures += own
         arguments: dict[str, Any] = {"model": model, "features": own, "fold": fold, "choices": choices}
         fits[model.name].append(train_fold.submit(**arguments))
-    for name, futures in fits.items():
-        chains[name].futures += futures
-    return fits
+        needs[model.name] += own
+    return {name: [*own, *fits[name]] for name, own in needs.items()}, fits
 
 
 def tell_progress(fits: Futures) -> None:

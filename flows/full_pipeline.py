@@ -46,6 +46,7 @@ def full_pipeline(config: PipelineConfig) -> State[Any]:
             explored = explore(what_to_explore(config))
             log_stages(run, explored, [file for result in explored for file in result.folder.rglob("*.*")])
         failures = train_models(config, run)
-        compared = compare(CompareConfig(**dict(part(config, ChampionConfig))))
+        compared = compare(CompareConfig(**dict(part(config, ChampionConfig))), return_state=True)
+        compared.result()  # raises what went wrong
         raise_failures(failures)
         return completed(compared.message or "")

@@ -1,94 +1,96 @@
-"""What is done with each model of a run, step by step, and in which order. Owns no flow: `flows.train` runs it."""
+"""What is done with each model of a run: one task a model, with its fit, evaluation and logging as tasks within it."""
 
-import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from prefect import Task
 from prefect.futures import PrefectFuture
 
 from flows.config import TrainConfig
-from flows.runtime import core_count
-from tasks.evaluate.task import evaluate
+from tasks import cluster
+from tasks.errors import ModelError
+from tasks.evaluate.config import EvaluateConfig
+from tasks.evaluate.task import evaluate, evaluate_folds
 from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, TransformerSpec
-from tasks.models.task import train_ensemble, train_model, train_transformer
+from tasks.models.task import blend_folds, gather_folds, train_ensemble, train_model, train_transformer
 from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
+from tasks.stage import StageResult
+from tasks.stage_task import stage_task
+from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
-from tasks.tracking.task import log_model
-
-BEHIND: Final = 3  # models between two steps of one model
-
-
-@dataclass
-class ModelChain:
-    """The tasks of one model, in their order, and its MLflow run."""
-
-    model: AnyModel
-    run_id: str
-    futures: list[PrefectFuture[Any]]
-    until_fitted: tuple[PrefectFuture[Any], ...] = ()  # those of them that end with the fit
-
-    @property
-    def folder(self) -> Path:
-        """Where the model's files are."""
-        return data_paths().models / self.model.name
-
-    def submit(self, task: Task[..., Any], **arguments: Any) -> None:
-        """Submit a task that starts when the one before it succeeded."""
-        self.futures.append(task.submit(**arguments, wait_for=self.futures[-1:], return_state=False))
-
-
-def submit_staggered(group: Sequence[ModelChain], steps: Sequence[Callable[[ModelChain], None]]) -> None:
-    """Submit every step of every model, each step some models behind the one before it.
-
-    A worker that takes a task waits for what the task needs; some models later that is there.
-    """
-    for turn in range(len(group) + BEHIND * (len(steps) - 1)):
-        for number, submit in enumerate(steps):
-            if 0 <= (place := turn - number * BEHIND) < len(group):
-                submit(group[place])
+from tasks.tracking.task import log_folds, log_model
 
 
 @dataclass(frozen=True)
-class Steps:
-    """What is done with each model of a run, step by step."""
+class ModelRun:
+    """A model of a pipeline run and what is chosen for all of its models: a small value that tasks can be given."""
 
-    config: TrainConfig
+    model: AnyModel
     run: PipelineRun
-    chains: Mapping[str, ModelChain]  # of all models
+    run_id: str  # of the model in MLflow
+    evaluate: EvaluateConfig
+    choices: TrainChoices
+    n_threads: int = 1  # of a fine-tuned encoder
 
-    def fit(self, chain: ModelChain) -> None:
-        """Fit a model on its features, an encoder on texts, an ensemble on its members' scores."""
-        model, choices = chain.model, train_choices(self.config)
-        match model:
-            case ModelSpec():
-                chain.submit(train_model, model=model, features=list(chain.futures), choices=choices)
-            case TransformerSpec():
-                chain.submit(train_transformer, model=model, choices=choices, n_threads=self._threads_of_encoders())
-            case EnsembleSpec():
-                members = [self.chains[name] for name in model.members]
-                fits = [member.until_fitted for member in members]
-                chain.futures += itertools.chain(*fits)  # whose errors are its own
-                specs, trained = [member.model for member in members], [fit[-1] for fit in fits]
-                chain.submit(train_ensemble, ensemble=model, members=specs, trained=trained)
-        chain.until_fitted = tuple(chain.futures)
 
-    def evaluate(self, chain: ModelChain) -> None:
-        """Choose a model's decision rule and score it."""
-        chain.submit(evaluate, model_folder=chain.folder, config=self.config.evaluate)
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model that was fitted, evaluated and logged."""
 
-    def log(self, chain: ModelChain) -> None:
-        """Log a model to MLflow."""
-        chain.submit(log_model, run=self.run, name=chain.model.name, run_id=chain.run_id, folder=chain.folder)
+    model: AnyModel
+    trained: StageResult
+    logged: LoggedModel
 
-    def _threads_of_encoders(self) -> int:
-        if self.config.runner == "dask":
-            return 1  # how many work at a time on a machine is for who starts its workers to say
-        n_encoders = sum(isinstance(chain.model, TransformerSpec) for chain in self.chains.values())
-        return max(1, core_count() // min(self.config.workers or core_count(), n_encoders))
+
+@stage_task("run model", "run {work.model.name}", retries=0)  # the tasks within it are tried again
+def run_model(work: ModelRun, features: Sequence[StageResult], members: Sequence[TrainedModel]) -> TrainedModel:
+    """Fit a model, on its features or its members' scores, choose its decision rule, score it and log it."""
+    match work.model:
+        case ModelSpec():
+            trained = train_model(work.model, features, work.choices)
+        case TransformerSpec():
+            trained = train_transformer(work.model, work.choices, work.n_threads)
+        case EnsembleSpec():
+            specs, fits = [member.model for member in members], [member.trained for member in members]
+            trained = train_ensemble(work.model, specs, fits)  # type: ignore[arg-type]
+    evaluate(trained.folder, work.evaluate)
+    return TrainedModel(work.model, trained, log_model(work.run, work.model.name, work.run_id, trained.folder))
+
+
+@stage_task("finish folds", "finish folds {work.model.name}", retries=0)
+def finish_folds(work: ModelRun, parts: Sequence[StageResult]) -> StageResult:
+    """Gather a model's folds, or blend its members', score the decisions and log them; return the gathered scores."""
+    if isinstance(work.model, EnsembleSpec):
+        gathered = blend_folds(work.model, parts)
+    else:
+        assert isinstance(work.model, ModelSpec)  # encoders are not cross-validated
+        gathered = gather_folds(work.model, parts)
+    folder = data_paths().cross_validation / work.model.name
+    evaluate_folds(folder, work.evaluate)
+    log_folds(work.run, work.run_id, folder)
+    return gathered
+
+
+def first_error(futures: Sequence[PrefectFuture[Any]]) -> BaseException | None:
+    """Wait for tasks, each of which needs those before it; return what the first failed one raised, if one did."""
+    for future in futures:
+        future.wait()
+        if not future.state.is_completed():
+            if (lost := _lost_by_runner(future)) is not None:
+                return lost
+            if future.state.is_pending():
+                return ModelError("not started, because something that it needs failed")
+            result = future.state.result(raise_on_failure=False)
+            return result if isinstance(result, BaseException) else ModelError(str(future.state))
+    return None
+
+
+def _lost_by_runner(future: PrefectFuture[Any]) -> BaseException | None:
+    """Return why a task has not come to an end of its own: its workers died, or could not read what they got."""
+    wrapped = getattr(future, "wrapped_future", None)
+    error = None if wrapped is None or future.state.is_final() else wrapped.exception()
+    return None if error is None else cluster.loss(error)
 
 
 def train_choices(config: TrainConfig) -> TrainChoices:

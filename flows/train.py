@@ -9,6 +9,7 @@ if __name__ == "__main__":
 import itertools
 import logging
 import traceback
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,13 +18,12 @@ from prefect.futures import PrefectFuture
 
 from flows.in_prefect import run_name
 from flows.outside import told_plainly
-from flows.runtime import check_cluster, exclusive, pipeline_run, task_runner
-from flows.steps import ModelChain, Steps, submit_staggered, train_choices
-from tasks import cluster
+from flows.runtime import check_cluster, core_count, exclusive, pipeline_run, task_runner
+from flows.steps import ModelRun, first_error, run_model, train_choices
 from tasks.errors import ModelError, TrackingError
 from tasks.models.choose import choose_models, is_encoded, names_of_late, say_models, within_budget
 from tasks.models.features import read_genres
-from tasks.models.spec import EnsembleSpec, ModelSpec, features_of
+from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, TransformerSpec, features_of
 from tasks.models.task import build_features
 from tasks.models.train import chosen_genres
 from tasks.paths import data_paths
@@ -55,82 +55,70 @@ def train_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
 
 @flow(name="fit models", flow_run_name=run_name("fit models"), persist_result=False)
 def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
-    """Submit every model's tasks, what waits longest last, so that no worker waits for another while there is work."""
+    """Run every model, what waits longest last, so that no worker waits for another while there is work."""
     chosen = within_budget(choose_models(config.models, config.model_params, config.own_models), config.budget_minutes)
     logger.info("train: %s", say_models(chosen, config.models))
     chosen_genres(read_genres(data_paths()), train_choices(config))  # a typo is told before anything is fitted
     run = replace(run, tags=run.tags | log_data(run, data_paths()))
-    singles = [model for model in chosen if isinstance(model, ModelSpec)]
-    wanted = {model.name: features_of(model, config.train_on) for model in singles}
+    wanted = {model.name: features_of(model, config.train_on) for model in chosen if isinstance(model, ModelSpec)}
     needed = sorted(dict.fromkeys(itertools.chain(*wanted.values())), key=lambda spec: not is_encoded(spec))
     features = {spec: build_features.submit(spec, config.seed) for spec in needed}  # those that take longest first
-    chains = {
-        model.name: ModelChain(
-            model,
-            start_model_run(run, model.name, config_dict(model)),
-            [features[spec] for spec in wanted.get(model.name, ())],
-        )
-        for model in chosen
-    }
-    late, steps = names_of_late(chosen), Steps(config, run, chains)
-    ordered = sorted(chains.values(), key=lambda chain: isinstance(chain.model, EnsembleSpec))  # members come first
-    for is_late in (False, True):
-        group = [chain for chain in ordered if (chain.model.name in late) == is_late]
-        submit_staggered(group, (steps.fit, steps.evaluate, steps.log))
-    return collect(run, list(chains.values()))
+    n_threads = threads_of_encoders(config, chosen)
+    works = {}
+    for model in chosen:
+        run_id = start_model_run(run, model.name, config_dict(model))
+        works[model.name] = ModelRun(model, run, run_id, config.evaluate, train_choices(config), n_threads)
+    late = names_of_late(chosen)
+    futures: dict[str, list[PrefectFuture[Any]]] = {}
+    for model in sorted(chosen, key=lambda model: (model.name in late, isinstance(model, EnsembleSpec))):
+        own: list[Any] = [features[spec] for spec in wanted.get(model.name, ())]  # Prefect gives the tasks' results
+        members: list[Any] = [futures[name][-1] for name in model.members] if isinstance(model, EnsembleSpec) else []
+        futures[model.name] = [*own, *members, run_model.submit(works[model.name], own, members)]
+    return collect(list(works.values()), futures)
 
 
-def collect(run: PipelineRun, chains: list[ModelChain]) -> dict[str, str]:
+def threads_of_encoders(config: TrainConfig, chosen: Sequence[AnyModel]) -> int:
+    """Return how many threads each fine-tuned encoder computes with, so that all at work share the cores."""
+    if config.runner == "dask":
+        return 1  # how many work at a time on a machine is for who starts its workers to say
+    n_encoders = sum(isinstance(model, TransformerSpec) for model in chosen)
+    return max(1, core_count() // min(config.workers or core_count(), max(n_encoders, 1)))
+
+
+def collect(works: Sequence[ModelRun], futures: Mapping[str, Sequence[PrefectFuture[Any]]]) -> dict[str, str]:
     """Wait for all models; record each failure in MLflow and return it; note the finished ones as the last run.
+
+    Args:
+        works: the models.
+        futures: of each model its task, the last, and those that it needs.
 
     Raises:
         ModelsFailedError: no model is left.
     """
     logged: list[LoggedModel] = []
     failures: dict[str, str] = {}
-    for chain in chains:
-        failure = recorded_failure(run, chain)
+    for work in works:
+        failure = recorded_failure(work, futures[work.model.name])
         if failure is None:
-            logged.append(chain.futures[-1].result())
+            logged.append(futures[work.model.name][-1].result().logged)
         else:
-            failures[chain.model.name] = failure
-    save_last_run(data_paths(), run, logged)
+            failures[work.model.name] = failure
+    save_last_run(data_paths(), works[0].run, logged)
     if not logged:
         raise_failures(failures)
     return failures
 
 
-def recorded_failure(run: PipelineRun, chain: ModelChain) -> str | None:
+def recorded_failure(work: ModelRun, futures: Sequence[PrefectFuture[Any]]) -> str | None:
     """Wait for a model; if it failed, record that in MLflow, where it can be had, and return the error in one line."""
-    error = first_error(chain)
+    error = first_error(futures)
     if error is None:
         return None
     told = told_plainly(error) or error
     line = f"{type(told).__name__}: {told}"
     if not isinstance(told, TrackingError):  # to a store that is away nothing can be recorded
-        record_failure(run, chain.run_id, line, "".join(traceback.format_exception(error)))
+        record_failure(work.run, work.run_id, line, "".join(traceback.format_exception(error)))
     return line
-
-
-def first_error(chain: ModelChain) -> BaseException | None:
-    """Return what the first failed task of a model raised, None if all succeeded."""
-    for future in chain.futures:
-        future.wait()
-        if not future.state.is_completed():
-            if (lost := lost_by_runner(future)) is not None:
-                return lost
-            if future.state.is_pending():
-                return ModelError("not started, because something that it needs failed")
-            result = future.state.result(raise_on_failure=False)
-            return result if isinstance(result, BaseException) else ModelError(str(future.state))
-    return None
-
-
-def lost_by_runner(future: PrefectFuture[Any]) -> BaseException | None:
-    """Return why a task has not come to an end of its own: its workers died, or could not read what they got."""
-    wrapped = getattr(future, "wrapped_future", None)
-    error = None if wrapped is None or future.state.is_final() else wrapped.exception()
-    return None if error is None else cluster.loss(error)
 
 
 def raise_failures(failures: dict[str, str]) -> None:

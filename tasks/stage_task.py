@@ -79,7 +79,7 @@ def stage_task(
             fn=run,
             name=name,
             task_run_name=run_name or name,
-            tags={function.__module__.split(".")[1]},
+            tags={room_of(function.__module__)},
             cache_policy=NO_CACHE,
             persist_result=False,
             retries=retries,
@@ -90,6 +90,16 @@ def stage_task(
         )
 
     return declare
+
+
+def room_of(module: str) -> str:
+    """Return the room that a module belongs to.
+
+    >>> room_of("tasks.models.task"), room_of("flows.steps")
+    ('models', 'flows')
+    """
+    package, *rest = module.split(".")
+    return rest[0] if package == "tasks" else package
 
 
 def can_heal(error: Any) -> bool:
