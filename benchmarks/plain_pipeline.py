@@ -36,14 +36,13 @@ def plain_pipeline(config: PipelineConfig) -> int:
 
 
 def train(config: PipelineConfig, workers: int) -> list[Path]:
-    """Fit, evaluate and draw the chosen models in threads; return their folders."""
+    """Fit and evaluate the chosen models in threads; return their folders."""
     from flows.steps import train_choices  # noqa: PLC0415
     from tasks.evaluate.task import evaluate  # noqa: PLC0415
     from tasks.models.choose import choose_models, is_encoded  # noqa: PLC0415
     from tasks.models.spec import EnsembleSpec, ModelSpec, features_of  # noqa: PLC0415
     from tasks.models.task import build_features, train_ensemble, train_model, train_transformer  # noqa: PLC0415
     from tasks.paths import data_paths  # noqa: PLC0415
-    from tasks.report.task import draw_model  # noqa: PLC0415
 
     chosen = choose_models(config.models, config.model_params, config.own_models)
     wanted = {model.name: features_of(model, config.train_on) for model in chosen if isinstance(model, ModelSpec)}
@@ -63,7 +62,6 @@ def train(config: PipelineConfig, workers: int) -> list[Path]:
     def score(folder: Path) -> Path:
         fitted[folder.name].result()
         evaluate.fn(folder, config.evaluate)
-        draw_model.fn(folder)
         return folder
 
     specs = dict.fromkeys(spec for needed in wanted.values() for spec in needed)
@@ -89,8 +87,7 @@ def compare(folders: list[Path]) -> None:
 
     order = tell.leaderboard.fn(folders).counts["order"]
     ranked = sorted(folders, key=lambda folder: order.index(folder.name))
-    tell.compare_pair.fn(ranked, ())
-    tell.draw_champion.fn(ranked[0])
+    tell.compare_pair.fn(ranked, (), draws=False)
     audit.fn(ranked)
     chosen = tell.choose_exhibits.fn(ranked)
     exhibits = chosen.folder / "exhibits.parquet"

@@ -2,17 +2,19 @@
 
 import contextlib
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hypothesis
 import numpy as np
 import polars as pl
 import pytest
 
+from tasks.extras import is_installed
 from tasks.paths import DataPaths, data_paths
 from tasks.settings import PROJECT_ROOT, settings
 from tasks.storage import object_storage
@@ -21,9 +23,32 @@ from tasks.storage import object_storage
 hypothesis.settings.register_profile("untimed", deadline=None)
 hypothesis.settings.load_profile("untimed")
 
+TESTS = Path(__file__).parent
 REAL_LISTINGS = Path(
     os.environ.get("GENREFLOW_REAL_LISTINGS", PROJECT_ROOT.parent / "shared" / "data" / "imdb-by-genre" / "raw")
 )
+
+# Fixtures that start what takes seconds; whoever asks for one is in the set of `make test-services`.
+SERVICES = {"s3_server", "browser"}
+
+# Test files and folders that need an extra of pyproject.toml; without it they are skipped before they are imported.
+NEEDS = {
+    "models/encoder": "encoders",
+    "models/representation/test_vector_file.py": "vectors",
+    "models/representation/test_word_vectors.py": "vectors",
+    "evaluate/test_doubts.py": "audit",
+    "evaluate/test_label_audit.py": "audit",
+    "flows/test_audit.py": "audit",
+    "flows/test_on_dask.py": "dask",
+    "serve/test_demo.py": "demo",
+}
+
+# Tests and their cases, by patterns of their ids, that need an extra.
+NEEDS_OF_CASES = {
+    r"models/.*\[[^]]*(word2vec|fasttext|-means)": "vectors",
+    r"models/test_memory\.py::test_weights_of_a_network_count": "encoders",
+    r"flows/test_command_line\.py::test_every_preset_is_a_valid_configuration": "encoders",
+}
 
 FILLER = ["young", "story", "finds", "town", "returns", "night", "people", "old"]  # tells no genre
 
@@ -57,6 +82,41 @@ AWKWARD = {
     "only invisible characters": ("\u200b\ufeff\x00\ud800", ""),
     "nothing to mend": ("Ça va, 東京 — 😀 & 1?", "Ça va, 東京 — 😀 & 1?"),
 }
+
+
+class Skipped(pytest.File):
+    """A test file, or a folder of them, of which nothing is imported."""
+
+    def collect(self) -> NoReturn:
+        """Skip it."""
+        pytest.skip(f"needs genreflow[{NEEDS[str(self.path.relative_to(TESTS))]}]", allow_module_level=True)
+
+
+def skipped(path: Path, parent: pytest.Collector) -> Skipped | None:
+    """Return what stands for a test file or folder whose packages are not installed, None for others."""
+    extra = NEEDS.get(str(path.relative_to(TESTS))) if path.is_relative_to(TESTS) else None
+    return Skipped.from_parent(parent, path=path) if extra and not is_installed(extra) else None
+
+
+def pytest_collect_directory(path: Path, parent: pytest.Collector) -> Skipped | None:
+    """Skip a folder whose packages are not installed."""
+    return skipped(path, parent)
+
+
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> Skipped | None:
+    """Skip a test file whose packages are not installed."""
+    return skipped(module_path, parent)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that use a service, and those whose packages are not installed."""
+    missing = {pattern: extra for pattern, extra in NEEDS_OF_CASES.items() if not is_installed(extra)}
+    for item in items:
+        for extra in (extra for pattern, extra in missing.items() if re.search(pattern, item.nodeid)):
+            item.add_marker(pytest.mark.skip(reason=f"needs genreflow[{extra}]"))
+        if SERVICES & set(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.services)
 
 
 @pytest.fixture(params=AWKWARD.values(), ids=AWKWARD)

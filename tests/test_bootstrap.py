@@ -76,7 +76,6 @@ def test_one_movie_has_an_interval_without_width():
     assert interval(resample(truth, [truth]).metrics["jaccard"][0]) == Interval(1, 1, 1)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("metric", ["jaccard", "f1_micro", "f1_macro"])
 def test_intervals_hold_the_truth_about_as_often_as_they_say(metric):
     """Of 200 samples of 200 movies from 20,000: within three standard errors of 95 %, and a little below, as known."""

@@ -88,7 +88,6 @@ def test_two_entries_of_the_very_same_name_are_refused(tmp_path: Path) -> None:
         list_archive(tmp_path / "twice.zip")
 
 
-@pytest.mark.slow
 def test_an_archive_of_a_hundred_thousand_entries_is_refused(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "many.zip", "w") as file:
         for number in range(100_000):

@@ -1,4 +1,7 @@
+import contextlib
+import os
 import random
+import signal
 import subprocess
 import sys
 import threading
@@ -11,18 +14,26 @@ import pytest
 from tasks.acquire.config import DownloadConfig
 from tasks.acquire.download import Downloader, Request
 
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+
 CONTENT = random.Random(11).randbytes(6_000_000)
 PIECE = 65_536
+# Imports once, then forks a process that downloads for each line that it reads.
 PROGRAM = """
-import sys
+import os, sys
 from pathlib import Path
 from tasks.acquire.config import DownloadConfig
 from tasks.acquire.download import Downloader, Request
-Downloader(DownloadConfig()).fetch(Request(sys.argv[1], "set.zip"), Path(sys.argv[2]))
+for _ in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        Downloader(DownloadConfig()).fetch(Request(sys.argv[1], "set.zip"), Path(sys.argv[2]))
+        os._exit(0)
+    print(child, flush=True)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
-@pytest.mark.slow
 def test_killed_25_times_at_random_moments_the_file_is_the_same(server: Any, whole: Any, tmp_path: Path) -> None:
     """Each process is killed when the server has sent it some random number of bytes, which may be all of them."""
     dice = random.Random(42)
@@ -46,17 +57,25 @@ def test_killed_25_times_at_random_moments_the_file_is_the_same(server: Any, who
     server.answers = [answer]
     target = tmp_path / "set.zip"
     killed = 0
-    while killed < 25:
-        limit = dice.randrange(len(CONTENT) // 6)
-        reached.clear()
-        process = subprocess.Popen([sys.executable, "-c", PROGRAM, f"{server.address}/set", str(target)])
-        assert reached.wait(30)
-        time.sleep(dice.random() * 0.03)
-        process.kill()
-        killed += process.wait() == -9
-        if target.exists():
-            assert target.read_bytes() == CONTENT
-            target.unlink()
+    command = [sys.executable, "-c", PROGRAM, f"{server.address}/set", str(target)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as nursery:
+        assert nursery.stdin is not None
+        assert nursery.stdout is not None
+        while killed < 25:
+            limit = dice.randrange(len(CONTENT) // 6)
+            reached.clear()
+            nursery.stdin.write("\n")
+            nursery.stdin.flush()
+            child = int(nursery.stdout.readline())
+            assert reached.wait(30)
+            time.sleep(dice.random() * 0.03)
+            with contextlib.suppress(ProcessLookupError):  # it was done
+                os.kill(child, signal.SIGKILL)
+            killed += int(nursery.stdout.readline()) == -signal.SIGKILL
+            if target.exists():
+                assert target.read_bytes() == CONTENT
+                target.unlink()
+        nursery.stdin.close()
     assert any("range" in asked.headers for asked in server.asked)
     limit = len(CONTENT)
     Downloader(DownloadConfig()).fetch(Request(f"{server.address}/set", "set.zip"), target)

@@ -92,7 +92,6 @@ def test_bytes_do_not_depend_on_the_number_of_shards(
     assert outputs(paths) == expected
 
 
-@pytest.mark.slow
 def test_bytes_do_not_depend_on_the_number_of_workers(paths: DataPaths) -> None:
     write_movies(paths, DESCRIPTIONS * 20)
     annotate_movies(paths, AnnotateConfig(), 1)

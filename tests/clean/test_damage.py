@@ -72,7 +72,6 @@ def listing_bytes(encode: Encode) -> bytes:
     return encode([list(schema.RAW_COLUMNS), *rows])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(10))
 def test_a_thousand_mutated_files_are_accounted_for_or_refused(
     tmp_path: Path, csv_bytes: Encode, cleaned: Cleaned, adds_up: AddsUp, seed: int
@@ -129,7 +128,6 @@ print(table.rows.height, table.n_records, grown // (2**20 if sys.platform == "da
 """
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("filling", "end"), [(b"x", b'"\n'), ("é".encode(), b"\n"), (b"x", b"")])
 def test_a_field_of_100_megabytes_costs_its_row_and_little_memory(tmp_path: Path, end: bytes, filling: bytes) -> None:
     path = tmp_path / "a.csv"

@@ -124,7 +124,6 @@ def test_groups_are_those_of_all_pairs(seed: int, step: int) -> None:
         assert groups(*texts) == groups_by_hand(texts, combinations(range(len(texts)), 2))
 
 
-@pytest.mark.slow
 def test_no_pair_of_the_real_texts_is_missed(real_listings: Path, cleaned: Callable[..., tuple]) -> None:
     movies = cleaned(real_listings)[0].with_columns(movie_id=pl.format("tt{}", pl.int_range(pl.len())))
     texts = movies["description"].to_list()

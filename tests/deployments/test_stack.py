@@ -2,19 +2,22 @@
 
 import itertools
 import json
+import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 import mlflow
 import pytest
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.services, pytest.mark.filterwarnings("default")]
 
 OVER = {"Completed", "Failed", "Cancelled"}  # a crashed run may go on
 
 
 def small(n_movies):
-    return {"config": {"sample": {"n_movies": n_movies}, "models": ["logreg-tfidf"], "skip": ["annotate", "explore"]}}
+    config = {"sample": {"n_movies": n_movies}, "models": ["logreg-title"], "skip": ["annotate"], "report": False}
+    return {"config": config}
 
 
 def pipeline(stack):
@@ -50,23 +53,26 @@ def running_span(stack, run_id):
 
 @pytest.fixture(scope="module")
 def first_runs(stack):
-    """Two runs that were asked for at once and one by a schedule, on one worker."""
+    """Two runs that were asked for, by the API and by the command line, and one by a schedule, on one worker."""
     deployment = pipeline(stack)
-    every_minute = {"schedule": {"cron": "* * * * *", "timezone": "UTC"}, "active": True, "parameters": small(500)}
-    (schedule,) = stack.api(f"/deployments/{deployment}/schedules", [every_minute])
-    asked_for = [start(stack, 500), start(stack, 500)]
+    soon = {"interval": 3600, "anchor_date": (datetime.now(UTC) + timedelta(seconds=15)).isoformat(), "timezone": "UTC"}
+    stack.api(f"/deployments/{deployment}/schedules", [{"schedule": soon, "active": True, "parameters": small(200)}])
 
     def begun_by_schedule():
         wanted = {"deployment_id": {"any_": [deployment]}, "state": {"type": {"any_": ["RUNNING", "COMPLETED"]}}}
         runs = stack.api("/flow_runs/filter", {"flow_runs": wanted})
         return [run["id"] for run in runs if run["auto_scheduled"]]
 
+    asked_for = start(stack, 200)
     with stack.worker("first"):
+        command = ("prefect", "--no-prompt", "deployment", "run", "full-pipeline/local", "--watch", "--param")
+        watched = stack.call(*command, f"config={json.dumps(small(200)['config'])}")
+        assert "Completed" in watched
+        ids = re.findall(r"UUID: (\S+)", watched)
         (scheduled, *_) = stack.wait_for(begun_by_schedule)
-        stack.call("prefect", "deployment", "schedule", "pause", "full-pipeline/local", schedule["id"])
-        for run in (*asked_for, scheduled):
+        for run in (asked_for, *ids, scheduled):
             stack.wait_for(lambda run=run: is_over(stack, run))
-    return *asked_for, scheduled
+    return asked_for, *ids, scheduled
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +80,14 @@ def survivor(stack, first_runs):
     """A run whose worker was killed with everything that it had started, and that another worker took up."""
     movies = Path(stack.environment["GENREFLOW_DATA_DIR"]) / "clean" / "clean.stage.json"
     before = movies.stat().st_mtime_ns
-    run = start(stack, 2500)
+    run = start(stack, 1500)
     with stack.worker("doomed") as worker:
         stack.wait_for(lambda: movies.stat().st_mtime_ns != before)
         for process in (worker, *worker.children(recursive=True)):
             process.kill()
     assert names(stack, run)[-1] == "Running"
+    with stack.taken_for_crashed(run):
+        stack.wait_for(lambda: names(stack, run)[-1] == "AwaitingRetry")
     with stack.worker("heir"):
         stack.wait_for(lambda: is_over(stack, run))
     return run
@@ -91,6 +99,21 @@ def test_scheduled_runs_and_others_keep_to_the_limit(stack, first_runs):
     spans = sorted(running_span(stack, run) for run in first_runs)
     assert all(one[1] <= other[0] for one, other in itertools.pairwise(spans))
     assert "AwaitingConcurrencySlot" in {state["name"] for run in first_runs for state in stack.states(run)}
+
+
+def test_runs_give_signs_of_life(stack, first_runs):
+    """Which the automation waits for; every 30 seconds, and the first at once."""
+    wanted = {"event": {"name": ["prefect.flow-run.heartbeat"]}, "occurred": {"since": "2026-01-01T00:00:00Z"}}
+    events = stack.api("/events/filter", {"filter": wanted, "limit": 50})["events"]
+    labels = {each["resource"]["prefect.resource.id"]: str(each["related"]) for each in events}
+    for run in first_runs:
+        assert "prefect.tag.genreflow" in labels[f"prefect.flow-run.{run}"]
+
+
+def test_bad_parameters_are_refused_before_the_run(stack):
+    done = stack.ask("prefect", "deployment", "run", "train/local", "--param", 'config={"runner": "rocket"}')
+    assert done.returncode != 0
+    assert "rocket" in done.stdout + done.stderr
 
 
 def test_run_of_a_dead_worker_goes_on_from_what_was_done(stack, survivor):

@@ -1,4 +1,4 @@
-"""What all commands of the drill share: a Prefect server, a process that forks them, an undisturbed run."""
+"""What the drill shares: processes that fork its commands, a Prefect server, an undisturbed pipeline run."""
 
 import socket
 import subprocess
@@ -14,7 +14,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # beside the tests, as these are no package
 
-from harness import Home, Nursery, new_home, quiet_environment
+from harness import STORE_MODULES, Home, Nursery, new_home, quiet_environment
+
+ENOUGH_MB = 1500  # of memory for a run on the small sample
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ def prefect_api(drill_root: Path) -> Iterator[str]:
         while not _answers(address):
             assert server.poll() is None, "the Prefect server ended"
             assert time.monotonic() < deadline_s, "the Prefect server does not start"
-            time.sleep(0.5)
+            time.sleep(0.2)
         yield address
         server.kill()
 
@@ -67,8 +69,9 @@ def _answers(address: str) -> bool:
 
 @pytest.fixture(scope="session")
 def nursery(drill_root: Path, prefect_api: str) -> Iterator[Nursery]:
-    """The process that forks the commands."""
-    nursery = Nursery(drill_root, prefect_api)
+    """The process that forks whole pipelines."""
+    modules = ("flows.full_pipeline", "flows.server", "small_flow", *STORE_MODULES)
+    nursery = Nursery(drill_root, modules, prefect_api)
     yield nursery
     nursery.close()
 
@@ -81,10 +84,11 @@ def home(tmp_path: Path, empty_store: Path) -> Home:
 
 @pytest.fixture(scope="session")
 def undisturbed(drill_root: Path, empty_store: Path, nursery: Nursery) -> Undisturbed:
-    """What the command leaves when nothing goes wrong."""
+    """What the pipeline leaves when nothing goes wrong, with no more memory than docs/failures.md says it needs."""
     home = new_home(drill_root / "undisturbed", empty_store)
     counted = drill_root / "events"
-    ended = nursery.run(home, {"do": "count", "at": 0, "to": str(counted)})
+    limit = {"do": "limit_memory", "at": 1, "to": ENOUGH_MB}
+    ended = nursery.run(home, {"do": "count", "at": 0, "to": str(counted)}, limit)
     assert ended.code == 0, ended.output
     return Undisturbed(home, int(counted.read_text(encoding="ascii")))
 

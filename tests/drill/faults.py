@@ -18,16 +18,14 @@ from typing import Any
 WATCHED = ("open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "sqlite3.connect")
 
 
-def install(fault: dict[str, Any] | None, root: Path) -> None:
+def install(fault: dict[str, Any], root: Path) -> None:
     """Have a fault happen in this process.
 
     Args:
         fault: `do` is one of the functions below and `to` its argument; `at` is the number of an event, or a pattern
-            that its path has to match; `after_s` delays it. None: nothing happens.
+            that its path has to match; `after_s` delays it.
         root: events of files elsewhere do not count.
     """
-    if fault is None:
-        return
     watch = _Watch(fault, str(root))
     sys.addaudithook(watch.see)
 
@@ -39,7 +37,7 @@ class _Watch:
     def see(self, event: str, arguments: tuple[Any, ...]) -> None:
         if event not in WATCHED or getattr(self.is_busy, "now", False):
             return
-        path = str(arguments[-2] if event == "os.rename" else arguments[0])
+        path = str(arguments[1] if event == "os.rename" else arguments[0])
         if not path.startswith(self.root) or (event == "open" and not _is_for_writing(arguments)):
             return
         self.is_busy.now = True
@@ -76,9 +74,14 @@ def kill_self(_: None) -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def kill(pid: int) -> None:
-    """Kill another process."""
-    os.kill(pid, signal.SIGKILL)
+def interrupt(number: int) -> None:
+    """Send this process a signal, as Ctrl-C and a service that stops do."""
+    os.kill(os.getpid(), number)
+
+
+def become_nobody(_: None) -> None:
+    """Go on as a user who owns nothing."""
+    os.seteuid(65_534)
 
 
 def fill(folder: str) -> None:
@@ -105,4 +108,4 @@ def limit_memory(megabytes: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (megabytes * 1_000_000,) * 2)
 
 
-ACTIONS = {each.__name__: each for each in (count, kill_self, kill, fill, move_clock, limit_memory)}
+ACTIONS = {each.__name__: each for each in (count, kill_self, interrupt, become_nobody, fill, move_clock, limit_memory)}

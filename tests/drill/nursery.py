@@ -1,29 +1,42 @@
-"""A process that imports the pipeline once and forks a child for each command that the drill runs and harms.
+"""A process that imports what commands need once, and forks a child for each command that the drill runs and harms.
 
-    python nursery.py        (reads one JSON request a line, answers each with one JSON line)
+    python nursery.py MODULE ...        (reads one JSON request a line, answers each with one JSON line)
 
 Starting a command costs seconds of imports; a forked child has them already and is otherwise the command itself: its
 own environment, output, signals and end. The nursery has one thread and uses nothing that it imports.
 """
 
 import contextlib
+import importlib
 import json
 import logging
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from faults import install
+from soak import log_many_runs
+from victims import log_a_run, run_stages
 
 from flows.command_line import ENVIRONMENT, log_to_console, run_command
-from flows.config import PipelineConfig
+from flows.config import FlowConfig, PipelineConfig
+
+# What a child can be: a command's configuration, and its flow or function.
+COMMANDS: dict[str, tuple[type[FlowConfig], str | Callable[[FlowConfig], int]]] = {
+    "pipeline": (PipelineConfig, "flows.full_pipeline:full_pipeline"),
+    "small flow": (FlowConfig, "small_flow:small_flow"),
+    "stages": (FlowConfig, run_stages),
+    "run": (FlowConfig, log_a_run),
+    "many runs": (FlowConfig, log_many_runs),
+}
 
 
 def start(request: dict[str, Any]) -> int:
-    """Fork a child that runs a flow's command line, and return its process id."""
+    """Fork a child that runs a command, and return its process id."""
     child = os.fork()
     if child:
         return child
@@ -35,11 +48,12 @@ def start(request: dict[str, Any]) -> int:
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         os.dup2(output, 1)
         os.dup2(output, 2)
-        sys.argv = ["full_pipeline.py", *request["arguments"]]
-        install(request.get("fault"), Path(request["root"]))
+        sys.argv = ["drill.py", *request["arguments"]]
+        for fault in request["faults"]:
+            install(fault, Path(request["root"]))
         logging.getLogger().handlers.clear()  # the command adds its own
         with prefect_settings(request["environment"]):
-            code = run_command(PipelineConfig, "flows.full_pipeline:full_pipeline")
+            code = run_command(*COMMANDS[request["command"]])
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else 1
     except BaseException:  # noqa: BLE001 - what the interpreter does with it
@@ -53,10 +67,12 @@ def start(request: dict[str, Any]) -> int:
 
 def prefect_settings(environment: dict[str, str]) -> contextlib.AbstractContextManager[Any]:
     """Give Prefect what an environment says to it, which it read when it was imported."""
-    from prefect import settings  # noqa: PLC0415 - as in `main`
+    own = {key: value for key, value in environment.items() if key.startswith("PREFECT_")}
+    if not own:
+        return contextlib.nullcontext()
+    from prefect import settings  # noqa: PLC0415 - which stages do without
 
-    own = {getattr(settings, key): value for key, value in environment.items() if key.startswith("PREFECT_")}
-    return settings.temporary_settings(own)
+    return settings.temporary_settings({getattr(settings, key): value for key, value in own.items()})
 
 
 def main() -> None:
@@ -64,9 +80,8 @@ def main() -> None:
     for key, value in ENVIRONMENT.items():
         os.environ.setdefault(key, value)
     log_to_console(verbose=False)  # before Prefect is imported, as in a command: it then leaves logging alone
-    import flows.full_pipeline  # noqa: PLC0415 - what all children need
-    import flows.server  # noqa: F401, PLC0415
-
+    for module in sys.argv[1:]:
+        importlib.import_module(module)
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     for line in sys.stdin:
         request = json.loads(line)

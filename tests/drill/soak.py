@@ -1,6 +1,6 @@
 """Runs the pipeline again and again in one process, and tells after each run what the process holds.
 
-    python soak.py RUNS ARGUMENT ...        (prints one line of JSON a run)
+    DRILL_RUNS=30 python soak.py ARGUMENT ...        (prints one line of JSON a run)
 
 Each run has a seed of its own, so that it trains anew; the first makes the champion, whom none challenges.
 """
@@ -12,9 +12,10 @@ import sys
 import threading
 
 import psutil
+from victims import log_a_run
 
 from flows.command_line import ENVIRONMENT, log_to_console, parse_command
-from flows.config import PipelineConfig
+from flows.config import FlowConfig, PipelineConfig
 
 
 def holds() -> dict[str, float]:
@@ -29,6 +30,20 @@ def holds() -> dict[str, float]:
     }
 
 
+def tell() -> None:
+    """Print what this process holds."""
+    sys.stdout.write(json.dumps(holds()) + "\n")
+    sys.stdout.flush()
+
+
+def log_many_runs(config: FlowConfig) -> int:
+    """Log a run again and again, and tell after each; a command of the nursery."""
+    for _ in range(int(os.environ["DRILL_RUNS"])):
+        log_a_run(config)
+        tell()
+    return 0
+
+
 def main() -> None:
     """Run and tell."""
     for key, value in ENVIRONMENT.items():
@@ -36,11 +51,10 @@ def main() -> None:
     log_to_console(verbose=False)
     from flows.full_pipeline import full_pipeline  # noqa: PLC0415 - what is set above is read when it is imported
 
-    for number in range(int(sys.argv[1])):
+    for number in range(int(os.environ["DRILL_RUNS"])):
         own = ["--seed", str(number), "--promotion.enabled", "false" if number else "true"]
-        full_pipeline(parse_command(PipelineConfig, [*sys.argv[2:], *own]))
-        sys.stdout.write(json.dumps(holds()) + "\n")
-        sys.stdout.flush()
+        full_pipeline(parse_command(PipelineConfig, [*sys.argv[1:], *own]))
+        tell()
 
 
 if __name__ == "__main__":

@@ -48,12 +48,12 @@ def own_folders(settings_in, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 @pytest.fixture(scope="session")
 def finished(prefect_harness: None, own_folders: Path) -> FinishedPipeline:
-    """The pipeline's own flow on 900 invented movies; the naive Bayes model is asked for the impossible."""
+    """The pipeline's own flow on 300 invented movies; the naive Bayes model is asked for the impossible."""
     from flows.full_pipeline import full_pipeline  # noqa: PLC0415 - takes seconds, and only these tests want it
     from flows.train import ModelsFailedError  # noqa: PLC0415
 
     config = PipelineConfig(
-        sample={"n_movies": 900},
+        sample={"n_movies": 300},
         models=MODELS,
         model_params={BROKEN: {"min_movies": 100_000}},
         explore={"of": "clean"},

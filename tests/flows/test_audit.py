@@ -12,7 +12,7 @@ from tasks.errors import ConfigError
 from tasks.paths import DataPaths
 
 # Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = pytest.mark.filterwarnings("default")
 
 
 def ids_by_part(paths):

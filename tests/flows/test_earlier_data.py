@@ -22,7 +22,7 @@ from tasks.schema import GENRES
 from tasks.settings import settings
 
 # Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = pytest.mark.filterwarnings("default")
 
 NAMES = sorted(GENRES)  # the order of the earlier system's encoding
 
@@ -110,7 +110,7 @@ def paths(
 
 
 @pytest.mark.parametrize("start", WRITE)
-def test_data_of_the_earlier_system_is_fetched_once_and_trained_on(
+def test_data_of_the_earlier_system_is_fetched_once_and_prepared(
     paths: DataPaths, asked: list[str], start: str
 ) -> None:
     paths.download.mkdir(parents=True)
@@ -125,12 +125,17 @@ def test_data_of_the_earlier_system_is_fetched_once_and_trained_on(
     assert not paths.raw.exists()
     assert json.loads(paths.download_lock.read_text(encoding="utf-8")).keys() == {start, "genres"}
 
-    train(TrainConfig(models=("nb-counts",), experiment=start))
+    assert all(stage.skipped for stage in prepare(config))
+    assert asked == [start]
+
+
+def test_data_of_the_earlier_system_is_trained_on(paths: DataPaths, asked: list[str]) -> None:
+    paths.download.mkdir(parents=True)
+    paths.downloaded_genres.write_text(json.dumps(NAMES), encoding="utf-8")
+    prepare(PrepareConfig(start_from="clean_data", drive=("genres",), skip=("annotate",)))
+    train(TrainConfig(models=("nb-counts",), experiment="earlier"))
     client = mlflow.MlflowClient(settings().tracking_uri)
-    experiment = client.get_experiment_by_name(start)
+    experiment = client.get_experiment_by_name("earlier")
     (run,) = client.search_runs([experiment.experiment_id], "tags.`genreflow.kind` = 'model'")
     assert run.info.status == "FINISHED"
     assert run.data.metrics["test/f1_macro"] > 0.3
-
-    assert all(stage.skipped for stage in prepare(config))
-    assert asked == [start]

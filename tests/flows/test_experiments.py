@@ -19,7 +19,7 @@ from tasks.models.search import Trial
 from tasks.models.search_space import Whole
 
 # Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = pytest.mark.filterwarnings("default")
 
 OWN = [
     {"name": "both", "members": ["nb-counts", "nb-complement"]},

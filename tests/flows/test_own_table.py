@@ -21,7 +21,7 @@ from tasks.paths import DataPaths, data_paths
 from tasks.settings import PROJECT_ROOT, settings
 
 # Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = pytest.mark.filterwarnings("default")
 
 TICKETS = PROJECT_ROOT / "deployments" / "examples" / "tickets.csv"
 TOPICS = ["account", "app", "billing", "defect", "delivery", "privacy", "refund"]
@@ -40,7 +40,7 @@ class OwnRun:
 @pytest.fixture(scope="module")
 def own_run(prefect_harness: None, settings_in, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnRun]:
     with settings_in(tmp_path_factory.mktemp("own-table")):
-        full_pipeline(PipelineConfig(preset="own-table", models=MODELS))
+        full_pipeline(PipelineConfig(preset="own-table", models=MODELS, pictures="all"))
         logging.getLogger("alembic").setLevel(logging.WARNING)
         yield OwnRun(data_paths(), settings().tracking_uri)
 
@@ -59,6 +59,14 @@ def test_the_labels_of_the_table_are_told(own_run):
     assert (own_run.paths.explore / "clean" / "findings.json").is_file()
     assert not (own_run.paths.explore / "raw").exists()
     assert not own_run.paths.raw.exists()
+
+
+def test_the_pictures_of_models_are_in_their_runs_if_all_are_wanted(own_run):
+    client = mlflow.MlflowClient(own_run.tracking_uri)
+    experiment = client.get_experiment_by_name("own-table")
+    for run in client.search_runs([experiment.experiment_id], "tags.`genreflow.kind` = 'model'"):
+        names = {file.path for file in client.list_artifacts(run.info.run_id)}
+        assert names >= {"confusion.svg", "confusion.png", "calibration.svg", "calibration.png"}
 
 
 def test_it_has_a_champion_of_its_own(own_run):

@@ -12,7 +12,7 @@ from flows.full_pipeline import full_pipeline
 from flows.train import ModelsFailedError
 from tasks.settings import PROJECT_ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.services, pytest.mark.filterwarnings("default")]
 
 
 @pytest.mark.skipif(not shutil.which("chromium"), reason="no Chromium on the PATH: apt install chromium")

@@ -21,8 +21,6 @@ from prefect.settings import PREFECT_API_URL, get_current_settings
 
 from tasks.settings import PROJECT_ROOT
 
-pytestmark = pytest.mark.slow
-
 PATIENCE_S = 1800  # with a busy machine
 USER = "planted-user"
 SECRETS = {
@@ -140,10 +138,11 @@ def leaks(root: Path, *said: str) -> list[str]:
     ]
 
 
+@pytest.mark.services
 def test_no_secret_is_said_or_kept(tmp_path, environment, refusing):
     trained = run(
-        environment, "full_pipeline", "--sample.n-movies", "400", "--models", "nb-counts,logreg-title",
-        "--model-params", '{"nb-counts": {"min_movies": 100000}}', "--skip", "annotate,explore", "--verbose",
+        environment, "full_pipeline", "--sample.n-movies", "200", "--models", "nb-counts,logreg-title",
+        "--model-params", '{"nb-counts": {"min_movies": 100000}}', "--skip", "annotate", "--verbose",
     )  # fmt: skip
     assert "1 model(s) failed" in trained.stderr, trained.stderr
     assert "logreg-title" in trained.stdout

@@ -10,7 +10,7 @@ from flows.tidy import tidy
 from tasks.settings import settings
 from tasks.tracking import runs
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]  # MLflow warns in depths that are not ours
+pytestmark = pytest.mark.filterwarnings("default")  # MLflow warns in depths that are not ours
 
 
 @pytest.fixture

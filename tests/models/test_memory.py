@@ -34,7 +34,6 @@ def test_what_refers_to_itself_ends():
     assert 0 < held_bytes(model) < SMALL
 
 
-@pytest.mark.slow
 def test_weights_of_a_network_count():
     import torch  # noqa: PLC0415 - takes seconds
 

@@ -2,13 +2,14 @@
 
 import shutil
 import socket
-import subprocess
 import sys
 from urllib.parse import urlencode
 
 import pytest
 
+from flows.demo import DemoConfig, serve_page
 from flows.demo_page import Asked, answer_html, open_address
+from tasks.errors import ConfigError
 from tasks.models.classifier import GenreClassifier
 from tasks.models.explain.answer import render_answer
 from tasks.paths import DataPaths, data_paths
@@ -22,7 +23,7 @@ PATIENCE_MS = 120_000
 PLOT = "A mother finds ghosts in a haunted house"
 HOSTILE = "ghosts </textarea><img src=x onerror=alert(1)> ${alert(2)} {{value}} `haunted` <script>alert(3)</script>"
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = pytest.mark.filterwarnings("default")
 
 
 @pytest.fixture(scope="module")
@@ -103,30 +104,23 @@ def test_an_address_of_a_model_that_is_gone_says_so_and_offers_the_champion(regi
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_a_port_that_is_taken_is_one_line(registry, host):
+def test_a_port_that_is_taken_is_told(registry, host, monkeypatch):
+    monkeypatch.setattr("flows.demo_page.page_app", lambda: None)  # Gradio leaves event loops open
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         taken = socket.create_server((host, 0), family=family)
     except OSError:
         pytest.skip(f"this machine has no {host}")
     with taken:
-        port = str(taken.getsockname()[1])
-        command = [sys.executable, str(PROJECT_ROOT / "flows/demo.py"), "--host", host, "--port", port]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith(f"error: cannot listen on {host}, port {port} (Address already in")
-    assert "Traceback" not in done.stderr
+        port = taken.getsockname()[1]
+        with pytest.raises(ConfigError, match=rf"cannot listen on {host}, port {port} \(Address already in"):
+            serve_page(DemoConfig(host=host, port=port))
 
 
-def test_without_gradio_one_line_says_what_to_install(registry, tmp_path):
-    (tmp_path / "gradio.py").write_text("raise ImportError('no gradio here')\n", encoding="utf-8")
-    probe = (
-        f"import sys, runpy; sys.path.insert(0, {str(tmp_path)!r}); sys.argv = ['demo.py']; "
-        f"runpy.run_path({str(PROJECT_ROOT / 'flows/demo.py')!r}, run_name='__main__')"
-    )
-    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 1
-    assert done.stderr == "error: the page needs Gradio (no gradio here); install it: pip install 'gradio>=6'\n"
+def test_without_gradio_it_is_told_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "flows.demo_page", None)  # which stands for an import that fails
+    with pytest.raises(ConfigError, match=r"the page needs Gradio .*pip install 'genreflow\[demo\]'"):
+        serve_page(DemoConfig())
 
 
 @pytest.fixture(scope="module")
@@ -157,7 +151,6 @@ def page(browser, address):
     page.close()
 
 
-@pytest.mark.browser
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: `apt-get install chromium`")
 class TestInBrowser:
     def test_the_keyboard_finds_genres_and_the_address_brings_them_back(self, page, address):

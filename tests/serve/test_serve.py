@@ -13,7 +13,7 @@ import pytest
 from tasks.models.classifier import GenreClassifier
 from tasks.settings import PROJECT_ROOT
 
-pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
+pytestmark = [pytest.mark.services, pytest.mark.filterwarnings("default")]
 
 PLOT = "ghosts in a haunted house, terrified people"
 

@@ -1,10 +1,7 @@
 """Models in a real MLflow store of the test's own: only what was logged comes back, and only from there."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,8 +18,7 @@ from tasks.models.classifier import GenreClassifier
 from tasks.models.genre_model import GenreModel
 from tasks.paths import DataPaths
 from tasks.promotion import Verdict
-from tasks.settings import PROJECT_ROOT, settings
-from tasks.tracking import runs
+from tasks.tracking import runs, stored_model
 from tasks.tracking.champion import promote
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.models import log_model
@@ -98,18 +94,19 @@ def test_the_same_comes_back_by_each_address(logged):
         assert GenreClassifier.load(fetch_classifier(uri)).predict(GHOSTS)["genres"].to_list() == ["Horror"]
 
 
-def test_a_copy_of_what_lies_elsewhere_goes_with_the_process(logged):
+def test_a_copy_of_what_lies_elsewhere_goes_with_the_process(logged, monkeypatch):
     """As of a server, which is made believe here; what lies on this machine is read where it lies."""
-    code = (
-        "from tasks.tracking import stored_model; before = stored_model.fetch_classifier('champion');"
-        "stored_model._is_local = lambda _: False; copy = stored_model.fetch_classifier('champion');"
-        "assert copy != before; assert (copy / 'rules.json').is_file(); print(copy)"
-    )
-    own = {"MLFLOW_TRACKING_URI": settings().tracking_uri}
-    command, environment = [sys.executable, "-c", code], {**os.environ, **own}
-    done = subprocess.run(command, env=environment, cwd=PROJECT_ROOT, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert not Path(done.stdout.splitlines()[-1]).exists()
+    at_exit = []
+    monkeypatch.setattr(stored_model.atexit, "register", lambda do, *words, **named: at_exit.append((do, words, named)))
+    before = fetch_classifier("champion")
+    assert not at_exit
+    monkeypatch.setattr(stored_model, "_is_local", lambda _: False)
+    copy = fetch_classifier("champion")
+    assert copy != before
+    assert (copy / "rules.json").is_file()
+    for do, words, named in at_exit:
+        do(*words, **named)
+    assert not copy.exists()
 
 
 def test_every_changed_file_is_refused_by_every_door(logged, artefact):

@@ -16,7 +16,7 @@ from tasks.acquire.crawl.export import is_foreign
 from tasks.paths import DataPaths
 from tasks.stage import TEMPORARY_PREFIX
 
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")]
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 
 N_KILLS = 25
 IDS = [f"tt{number:07}" for number in range(1, 5001)]

@@ -68,7 +68,6 @@ def test_order_of_documents_does_not_matter_and_the_seed_does(spec):
     assert not np.array_equal(MeanVectors(spec).fit(DOCUMENTS, Y, seed=2).vectors, vectors.vectors)
 
 
-@pytest.mark.slow
 def test_every_process_trains_the_same_bytes():
     # Python's own hash of a string differs between these processes
     program = (
