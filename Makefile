@@ -82,7 +82,8 @@ bench-quick: install ## start-up, the pipeline, cleaning and splitting in small
 bench-scale: install ## cleaning, annotating, splitting and predicting up to millions of rows
 	$(BIN)/python benchmarks/suite.py $(LISTINGS) --size scale
 
-screenshots: run ## pictures of the MLflow UI, the report and the demo for the README, of the embedded sample (needs Chromium)
+screenshots: install ## pictures of the MLflow UI, the report and the demo for the README, of the embedded sample (needs Chromium)
+	$(BIN)/python flows/full_pipeline.py --pictures all
 	$(BIN)/python docs/screenshots.py
 
 drill: install ## break things on purpose: kill, full disk, damaged files, stores away, wild input (the quick form)

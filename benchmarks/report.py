@@ -3,9 +3,8 @@
     python benchmarks/report.py [--models 16] [--movies 2600] [--genres 21] [--folder FOLDER]
 
 Makes a finished run of that size: movies with invented descriptions, and for each model scores that are the truth and
-noise, more of it from model to model, evaluated as the pipeline does. Only what comes after is measured: the pictures
-of each model and the further ones of the best, the leaderboard, the choice of exhibits, and the page with all pictures
-of its own. CPU seconds are of this process; the page is logged nowhere. FOLDER keeps the run, to look at the page.
+noise, more of it from model to model, evaluated as the pipeline does. Only what comes after is measured: the
+leaderboard, the choice of exhibits, the page with its pictures, and those of each model, which `--pictures all` draws. CPU seconds are of this process; the page is logged nowhere. FOLDER keeps the run, to look at the page.
 Times depend on the machine.
 """
 
@@ -33,8 +32,6 @@ from tasks.schema import DEFAULT_SEED, GENRES, MOVIES, SPLITS
 from tasks.scores import write_scores
 
 WORDS = ("a", "the", "of", "in", "on", "farm", "sheriff", "ghost", "love", "war", "train", "city", "robot", "family")
-
-EACH_MODEL, BEST_MODEL = ("confusion", "calibration"), ("predicted_instead", "per_genre")  # as the pipeline draws
 
 
 def write_movies(paths: DataPaths, movies: int, genres: Sequence[str]) -> NDArray[np.bool_]:
@@ -101,18 +98,17 @@ def main() -> None:
         truth = write_movies(paths, options.movies, genres)
         folders = write_models(paths, truth, genres, options.models)
         steps: dict[str, Callable[[], object]] = {
-            "pictures of each model": lambda: [write_model_pictures(model, EACH_MODEL) for model in folders],
-            "pictures of the best": lambda: write_model_pictures(folders[0], BEST_MODEL),
             "leaderboard": lambda: write_leaderboard(folders, paths.results),
             "exhibits": lambda: write_exhibits(folders, paths),
             "report": lambda: write_report(folders, paths, RunFacts()),
+            "each model, with --pictures all": lambda: [write_model_pictures(model) for model in folders],
         }
         results = {name: measure(step) for name, step in steps.items()}
         page_bytes = (paths.results / "report.html").stat().st_size
     total = {kind: round(sum(result[kind] for result in results.values()), 2) for kind in ("wall_s", "cpu_s")}
-    print(f"{'step':26}{'wall s':>8}{'CPU s':>8}")
+    print(f"{'step':32}{'wall s':>8}{'CPU s':>8}")
     for name, result in {**results, "all": total}.items():
-        print(f"{name:26}{result['wall_s']:8.2f}{result['cpu_s']:8.2f}")
+        print(f"{name:32}{result['wall_s']:8.2f}{result['cpu_s']:8.2f}")
     print(f"report.html: {page_bytes / 1e6:.1f} MB")
     sizes = {name: getattr(options, name) for name in ("models", "movies", "genres")}
     print(json.dumps({"machine": platform.machine(), **sizes, "page_bytes": page_bytes, "results": results}))
