@@ -83,7 +83,7 @@ bench-scale: install ## cleaning, annotating, splitting and predicting up to mil
 	$(BIN)/python benchmarks/suite.py $(LISTINGS) --size scale
 
 screenshots: install ## pictures of the MLflow UI, the report and the demo for the README, of the embedded sample (needs Chromium)
-	$(BIN)/python flows/full_pipeline.py --pictures all
+	$(BIN)/python flows/full_pipeline.py
 	$(BIN)/python docs/screenshots.py
 
 drill: install ## break things on purpose: kill, full disk, damaged files, stores away, wild input (the quick form)

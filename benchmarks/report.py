@@ -4,7 +4,8 @@
 
 Makes a finished run of that size: movies with invented descriptions, and for each model scores that are the truth and
 noise, more of it from model to model, evaluated as the pipeline does. Only what comes after is measured: the
-leaderboard, the choice of exhibits, the page with its pictures, and those of each model, which `--pictures all` draws. CPU seconds are of this process; the page is logged nowhere. FOLDER keeps the run, to look at the page.
+leaderboard, the choice of exhibits, the page with its pictures, and those of each model, which `--pictures all` draws.
+CPU seconds are of this process; the page is logged nowhere. FOLDER keeps the run, to look at the page.
 Times depend on the machine.
 """
 

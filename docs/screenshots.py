@@ -55,7 +55,7 @@ def take_screenshots(folder: Path) -> None:
         take(page, folder / "mlflow-genres.png")
         compare_runs(page, address, run.experiment.experiment_id, ids[:COMPARED])
         take(page, folder / "mlflow-compare.png")
-        open_artifact(page, f"{experiment}/runs/{ids[0]}/artifacts/calibration.png")
+        open_artifact(page, f"{experiment}/runs/{run.run_id}/artifacts/leaderboard.svg")
         report = data_paths().results / "report.html"
         page.goto(report.as_uri())
         expect(page.get_by_role("heading", level=1)).to_be_visible()
@@ -103,7 +103,7 @@ def compare_runs(page: Page, address: str, experiment_id: str, run_ids: list[str
 def open_artifact(page: Page, address: str) -> None:
     """Open a picture that a run has logged."""
     page.goto(address)
-    expect(page.get_by_text("calibration.png").first).to_be_visible()
+    expect(page.get_by_text("leaderboard.svg").first).to_be_visible()
     expect(page.locator("img[src^='blob:'], .image-outer-container, canvas").first).to_be_attached()
 
 
