@@ -54,7 +54,9 @@ def main(extras):
             quiet = ["--quiet", "--disable-pip-version-check"]
             subprocess.run([*pip, "install", *quiet, "--require-hashes", "--requirement", str(requirement)], check=True)
         environment = uv_environment(subprocess.check_output([*pip, "config", "list"]).decode(), dict(os.environ))
-        uv = [str(python), "-m", "uv", "pip", "install", "--python", str(python), "--constraint", str(CONSTRAINTS)]
+        # Compiled at once on all cores, and not one by one at the first import, or at each where Python may not write.
+        uv = [str(python), "-m", "uv", "pip", "install", "--python", str(python), "--compile-bytecode"]
+        uv += ["--constraint", str(CONSTRAINTS)]
         subprocess.run([*uv, *torch_options(environment), "--editable", project], check=True, cwd=ROOT, env=environment)
     except subprocess.CalledProcessError as error:
         sys.stderr.write(f"error: {' '.join(map(str, error.cmd[:5]))} ... failed, see above\n")

@@ -14,6 +14,7 @@ from typing import Final, TypeVar
 import httpx
 from prefect.settings import (
     PREFECT_API_URL,
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_HOME,
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     get_current_settings,
@@ -57,7 +58,8 @@ def prefect_server(meanwhile: Callable[[], Result]) -> Iterator[Result]:
     at_stop.append(server.stop)
     try:
         result = meanwhile()
-        with temporary_settings({PREFECT_API_URL: server.wait()}):
+        # Nobody looks for signs of life there, and their threads take up to a second to end with each flow.
+        with temporary_settings({PREFECT_API_URL: server.wait(), PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield result
     finally:
         at_stop.remove(server.stop)

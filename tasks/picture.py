@@ -4,12 +4,13 @@ Matplotlib keeps its style and its fonts in global state, so pictures are drawn 
 made of pyplot. Colours are told apart by colour-blind eyes and in grey print.
 """
 
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Literal
 
+import joblib
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
@@ -19,6 +20,8 @@ from matplotlib.colors import LogNorm, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font
 from numpy.typing import NDArray
+
+from tasks.processes import map_in_order
 
 # Source: Okabe and Ito, "Color Universal Design" (2008), https://jfly.uni-koeln.de/color/
 BLUE: Final = "#0072B2"
@@ -60,6 +63,21 @@ _STYLE: Final[dict[Any, Any]] = {
 }
 _CELL: Final[dict[str, Any]] = {"ha": "center", "va": "center", "fontsize": 7, "in_layout": False}
 _drawing = Lock()
+
+
+def write_pictures(folder: Path, draws: Mapping[str, Callable[[], Figure]], forms: Sequence[Form] = SVG_ONLY) -> None:
+    """Write several pictures as `write_picture` does, side by side in processes on all cores.
+
+    Raises:
+        WorkerError: a process died.
+    """
+    for _ in map_in_order(partial(_write_named, folder, forms), list(draws.items()), joblib.cpu_count()):
+        pass
+
+
+def _write_named(folder: Path, forms: Sequence[Form], named: tuple[str, Callable[[], Figure]]) -> None:
+    name, draw = named
+    write_picture(folder, name, draw, forms)
 
 
 def write_picture(folder: Path, name: str, draw: Callable[[], Figure], forms: Sequence[Form] = SVG_ONLY) -> None:

@@ -50,10 +50,11 @@ def stage_task(
     timeout_s: float | None = None,
     unless: Callable[[BaseException], bool] | None = None,
 ) -> Callable[[Callable[P, R]], StageTask[P, R]]:
-    """Declare a function as a task of the pipeline, with its room as its tag.
+    """Declare a function as a task of the pipeline.
 
     It is tried again after errors that can heal (`can_heal`), after 2, 4 and 8 s and some jitter. A run whose stages
-    were all up to date ends in the state `Cached`, else in `Completed`.
+    were all up to date ends in the state `Cached`, else in `Completed`. It has no tags: for each task
+    with one Prefect asks its server for a concurrency slot, which made a fresh run of 30 s one of 55.
 
     Args:
         name: of the task.
@@ -79,7 +80,6 @@ def stage_task(
             fn=run,
             name=name,
             task_run_name=run_name or name,
-            tags={room_of(function.__module__)},
             cache_policy=NO_CACHE,
             persist_result=False,
             retries=retries,
@@ -90,16 +90,6 @@ def stage_task(
         )
 
     return declare
-
-
-def room_of(module: str) -> str:
-    """Return the room that a module belongs to.
-
-    >>> room_of("tasks.models.task"), room_of("flows.steps")
-    ('models', 'flows')
-    """
-    package, *rest = module.split(".")
-    return rest[0] if package == "tasks" else package
 
 
 def can_heal(error: Any) -> bool:

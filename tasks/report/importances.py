@@ -1,6 +1,6 @@
 """What speaks for and against each genre, as pictures. Owns their form and their stage; explains no movie itself."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from wordcloud import STOPWORDS
 
 from tasks.errors import DataError
-from tasks.picture import BLUE, INK, SVG_ONLY, VERMILION, Form, drawable, picture_files, write_picture
+from tasks.picture import BLUE, INK, SVG_ONLY, VERMILION, Form, drawable, picture_files, write_pictures
 from tasks.schema import DEFAULT_SEED, IMPORTANCE
 from tasks.stage import Stage, StageResult, run_stage
 from tasks.word_cloud import PlacedWord, draw_clouds, place_words
@@ -58,15 +58,21 @@ def write_importance_pictures(model_folder: Path, forms: Sequence[Form] = SVG_ON
     )
 
     def build(folder: Path) -> Mapping[str, Any]:
-        findings = {}
-        for name, table in tables.items():
-            strongest = choose_strongest(table, BARS_SHOWN)
-            write_picture(folder, name, partial(draw_importances, strongest), forms)
-            findings[name] = tell_importances(strongest)
-        write_picture(folder, WORD_CLOUDS, lambda: draw_clouds(place_clouds(words)), forms)
+        strongest = {name: choose_strongest(table, BARS_SHOWN) for name, table in tables.items()}
+        draws: dict[str, Callable[[], Figure]] = {
+            **{name: partial(draw_importances, table) for name, table in strongest.items()},
+            WORD_CLOUDS: partial(draw_word_clouds, words),
+        }
+        write_pictures(folder, draws, forms)
+        findings = {name: tell_importances(table) for name, table in strongest.items()}
         return {"findings": findings | {WORD_CLOUDS: tell_clouds(words)}}
 
     return run_stage(stage, build)
+
+
+def draw_word_clouds(words: pl.DataFrame) -> Figure:
+    """Draw a cloud of each genre's words."""
+    return draw_clouds(place_clouds(words))
 
 
 def read_importance(path: Path) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tasks.errors import DataError
 from tasks.paths import DataPaths
-from tasks.picture import SVG_ONLY, Form, draw_heat_map, new_figure, picture_files, write_picture
+from tasks.picture import SVG_ONLY, Form, draw_heat_map, new_figure, picture_files, write_pictures
 from tasks.report.importances import IMPORTANCE_FILE, read_importance
 from tasks.stage import Stage, StageResult, run_stage
 
@@ -60,8 +60,8 @@ def write_genre_similarity(model_folder: Path, paths: DataPaths, forms: Sequence
     def build(folder: Path) -> Mapping[str, Any]:
         table = compare_genres(read_importance(importance_file), _read_profiles(paths.genre_profiles))
         table.write_csv(folder / SIMILARITY_CSV, float_precision=6)
-        for measure in MEASURES:
-            write_picture(folder, picture_name(measure), partial(draw_similarity, table, measure), forms)
+        draws = {picture_name(measure): partial(draw_similarity, table, measure) for measure in MEASURES}
+        write_pictures(folder, draws, forms)
         return {"genres": table["genre"].n_unique(), **{measure: tell_nearest(table, measure) for measure in MEASURES}}
 
     return run_stage(stage, build)

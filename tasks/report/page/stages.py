@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tasks.paths import DataPaths
-from tasks.picture import SVG_ONLY, Form, picture_files, write_picture
+from tasks.picture import SVG_ONLY, Form, picture_files, write_pictures
 from tasks.report.exhibits import EXHIBITS_FILE
 from tasks.report.page.blocks import Picture, Section
 from tasks.report.page.render import BLOCKS, SCRIPT, STYLE, TEMPLATE, pictures_of, render_page
@@ -79,9 +79,8 @@ def _draw(results: Path, pictures: Sequence[Picture], inputs: tuple[Path, ...], 
 
     def build(folder: Path) -> Mapping[str, Any]:
         (folder / PICTURES_FOLDER).mkdir()
-        for picture in pictures:
-            assert picture.draw is not None  # the others are files of other stages
-            write_picture(folder / PICTURES_FOLDER, picture.name, picture.draw, forms)
+        draws = {picture.name: picture.draw for picture in pictures if picture.draw is not None}
+        write_pictures(folder / PICTURES_FOLDER, draws, forms)
         return {"pictures": len(pictures)}
 
     return run_stage(stage, build)

@@ -181,7 +181,7 @@ def test_pictures_stay_where_only_the_runs_name_is_new(tmp_path: Path, write_run
     paths = DataPaths(tmp_path)
     folders = write_everything(paths, write_run)
     write_report(folders, paths, RunFacts("first"))
-    monkeypatch.setattr(stages, "write_picture", None)  # and so drawing would fail
+    monkeypatch.setattr(stages, "write_pictures", None)  # and so drawing would fail
     assert not write_report(folders, paths, RunFacts("second")).skipped
 
 
