@@ -12,7 +12,7 @@ MODEL ?= models:/movie-genre-classifier@champion
 KIND ?= process
 STORE := $${MLFLOW_TRACKING_URI:-sqlite:///$${GENREFLOW_MLRUNS_DIR:-$(CURDIR)/mlruns}/mlflow.db}
 PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_OPTIONS)
-QUIET := DO_NOT_TRACK=1 MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false
+QUIET := MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false DO_NOT_TRACK=1 MLFLOW_DISABLE_TELEMETRY=true PREFECT_SERVER_ANALYTICS_ENABLED=false
 
 .PHONY: help install run test test-services lint audit format ui serve demo deploy bench bench-quick bench-scale drill drill-full tidy screenshots lock clean
 

@@ -7,6 +7,7 @@ that only list or declare what there is to choose from. A stage adds what it use
 import ast
 import hashlib
 import io
+import threading
 import tokenize
 from collections.abc import Iterable, Iterator
 from functools import cache
@@ -19,6 +20,7 @@ FRAME: Final = frozenset(
     for name in ("disk", "errors", "extras", "hashes", "log_file", "mistakes", "paths", "processes", "progress")
 ) | frozenset(f"tasks/{name}.py" for name in ("redaction", "settings", "source_code", "stage", "cluster"))
 DOCUMENTED: Final = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_parsing = threading.Lock()  # Python 3.11 counts the depth of a tree for all threads together
 TABLE_MARK: Final = "IS_A_TABLE"  # a module that assigns this name is a table
 
 
@@ -100,7 +102,11 @@ def _is_frame(path: Path) -> bool:
 
 @cache
 def _tree(source: str) -> ast.Module:
-    return ast.parse(source)
+    with _parsing:
+        try:
+            return ast.parse(source)
+        except SystemError:  # another package parsed at the same time
+            return ast.parse(source)
 
 
 def _read(path: Path) -> str:
