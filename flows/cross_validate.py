@@ -69,8 +69,8 @@ def fit_folds(config: CrossValidateConfig, run: PipelineRun) -> dict[str, str | 
     ended = {name: finish_folds.submit(works[name], folds) for name, folds in fits.items()}
     for model in chosen:
         if isinstance(model, EnsembleSpec):
-            needs[model.name] = [ended[name] for name in model.members]
-            ended[model.name] = finish_folds.submit(works[model.name], needs[model.name])
+            needs[model.name] = [*itertools.chain(*([*needs[name], ended[name]] for name in model.members))]
+            ended[model.name] = finish_folds.submit(works[model.name], [ended[name] for name in model.members])
     tell_progress(list(itertools.chain(*fits.values())))
     return {name: recorded_failure(work, [*needs[name], ended[name]]) for name, work in works.items()}
 

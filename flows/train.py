@@ -72,8 +72,10 @@ def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
     futures: dict[str, list[PrefectFuture[Any]]] = {}
     for model in sorted(chosen, key=lambda model: (model.name in late, isinstance(model, EnsembleSpec))):
         own: list[Any] = [features[spec] for spec in wanted.get(model.name, ())]  # Prefect gives the tasks' results
-        members: list[Any] = [futures[name][-1] for name in model.members] if isinstance(model, EnsembleSpec) else []
-        futures[model.name] = [*own, *members, run_model.submit(works[model.name], own, members)]
+        needed_models = [futures[name] for name in model.members] if isinstance(model, EnsembleSpec) else []
+        members: list[Any] = [needs[-1] for needs in needed_models]
+        submitted = run_model.submit(works[model.name], own, members)
+        futures[model.name] = [*own, *itertools.chain(*needed_models), submitted]  # whose errors are its own
     return collect(list(works.values()), futures)
 
 
