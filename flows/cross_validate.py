@@ -66,7 +66,7 @@ def fit_folds(config: CrossValidateConfig, run: PipelineRun) -> dict[str, str | 
         run_id = start_model_run(run, model.name, config_dict(model), "cross-validation")
         works[model.name] = ModelRun(model, run, run_id, config.evaluate, choices)
     needs, fits = submit_fits([model for model in chosen if isinstance(model, ModelSpec)], choices)
-    ended = {name: finish_folds.submit(works[name], folds) for name, folds in fits.items()}
+    ended: dict[str, Any] = {name: finish_folds.submit(works[name], folds) for name, folds in fits.items()}
     for model in chosen:
         if isinstance(model, EnsembleSpec):
             needs[model.name] = [*itertools.chain(*([*needs[name], ended[name]] for name in model.members))]
