@@ -22,7 +22,7 @@ from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDic
 
 from flows.config import FlowConfig
 from flows.presets import merged, read_options
-from flows.stopping import MESSAGE, stop_on_signals
+from flows.stopping import EXIT_CODES, MESSAGE, stop_on_signals
 from tasks import progress
 from tasks.errors import GenreflowError
 from tasks.mistakes import mistakes
@@ -76,6 +76,10 @@ def run_command(config_type: type[Config], run: str | Callable[[Config], int]) -
     except KeyboardInterrupt:
         sys.stderr.write(f"{MESSAGE}\n")
         return EXIT_INTERRUPTED
+    except SystemExit as ended:
+        if ended.code in EXIT_CODES.values():  # by a signal; the flow unwound before the patience was over
+            sys.stderr.write(f"{MESSAGE}\n")
+        raise
     return EXIT_OK
 
 
