@@ -72,7 +72,10 @@ def wrong_python(version):
     if lowest <= tuple(version) < beyond:
         return None
     found, least, under = (".".join(map(str, numbers)) for numbers in (version, lowest, beyond))
-    return f"this is Python {found}, and genreflow runs on {least} or newer, under {under}: make PYTHON=python3.12"
+    return (
+        f"this is Python {found}, and genreflow runs on {least} or newer, under {under}; name another, as in "
+        "`make run PYTHON=python3.12`"
+    )
 
 
 def uv_environment(pip_config, environment):

@@ -41,9 +41,9 @@ def how_to_install(extras: Iterable[str]) -> str:
     """Return the commands that add extras.
 
     >>> how_to_install(["s3"])
-    "run `make install`, or pip install 'genreflow[s3]'"
+    'run `make install`, or for this alone `python3 deployments/install.py s3`'
     """
-    return f"run `make install`, or pip install 'genreflow[{','.join(extras)}]'"
+    return f"run `make install`, or for this alone `python3 deployments/install.py {','.join(extras)}`"
 
 
 def missing_extra(error: ModuleNotFoundError) -> ConfigError | None:

@@ -42,7 +42,8 @@ def test_a_preset_that_needs_packages_says_which_models_want_them_and_how_to_get
         PipelineConfig(preset="full")
     assert str(refused.value) == (
         "logreg-word2vec, logreg-fasttext, minilm-title, minilm-fields, minilm-tuned, minilm-tuned-fields: needs "
-        "packages that are not installed; run `make install`, or pip install 'genreflow[encoders,vectors]'"
+        "packages that are not installed; run `make install`, or for this alone "
+        "`python3 deployments/install.py encoders,vectors`"
     )
 
 
@@ -50,17 +51,18 @@ def test_models_that_need_none_can_be_chosen(without):
     without("encoders")
     check_installed(choose_models(["logreg-word2vec"]) if extras.is_installed("vectors") else [])
     check_installed(choose_models(["svm-*"]))
-    with pytest.raises(ConfigError, match=r"genreflow\[encoders\]"):
+    with pytest.raises(ConfigError, match=r"install\.py encoders"):
         check_installed(choose_models(["minilm-title"]))
 
 
 def test_an_audit_needs_cleanlab(without):
     without("audit")
-    with pytest.raises(ConfigError, match=r"an audit of labels: needs packages.*genreflow\[audit\]"):
+    with pytest.raises(ConfigError, match=r"an audit of labels: needs packages.*install\.py audit"):
         AuditConfig(model="svm-title")
 
 
 def test_an_import_that_fails_for_want_of_an_extra_is_told_and_another_keeps_its_traceback():
     told = told_plainly(ModuleNotFoundError("No module named 'torch'", name="torch.nn"))
-    assert str(told) == "torch is not installed; run `make install`, or pip install 'genreflow[encoders]'"
+    remedy = "run `make install`, or for this alone `python3 deployments/install.py encoders`"
+    assert str(told) == f"torch is not installed; {remedy}"
     assert told_plainly(ModuleNotFoundError("No module named 'tasks.nothing'", name="tasks.nothing")) is None

@@ -17,7 +17,8 @@ def test_versions_that_the_pins_allow(version):
 def test_other_versions_are_refused_with_the_remedy(version):
     found = ".".join(map(str, version))
     assert install.wrong_python(version) == (
-        f"this is Python {found}, and genreflow runs on 3.11.5 or newer, under 3.14: make PYTHON=python3.12"
+        f"this is Python {found}, and genreflow runs on 3.11.5 or newer, under 3.14; name another, as in "
+        "`make run PYTHON=python3.12`"
     )
 
 

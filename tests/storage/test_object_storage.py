@@ -124,5 +124,5 @@ def test_a_full_disk_is_told(bucket, tmp_path):
 
 def test_without_boto3_it_says_how_to_install_it(monkeypatch):
     monkeypatch.setattr("tasks.extras.find_spec", lambda _: None)
-    with pytest.raises(ConfigError, match=r"s3://movies/new/: needs packages .* pip install 'genreflow\[s3\]'"):
+    with pytest.raises(ConfigError, match=r"s3://movies/new/: needs packages .*install\.py s3"):
         PLACE.files()

