@@ -1,7 +1,6 @@
 """Linear classifiers that are fitted one genre at a time: logistic regression and the linear SVM."""
 
 import logging
-import threading
 from typing import Final
 
 import numpy as np
@@ -11,7 +10,7 @@ from sklearn import svm
 from sklearn.model_selection import StratifiedKFold
 
 from tasks.models import classifiers
-from tasks.models.fitting.one_vs_rest import TOLERANCE, Weights, logistic_weights, one_vs_rest
+from tasks.models.fitting.one_vs_rest import LIBLINEAR, TOLERANCE, Weights, logistic_weights, one_vs_rest
 from tasks.models.fitting.training import Training, TwoClassProblem
 from tasks.models.scoring.linear import LinearScorer
 
@@ -20,10 +19,6 @@ logger = logging.getLogger(__name__)
 STRENGTHS: Final = (0.25, 1.0, 4.0, 16.0)  # of the penalty, inverse: what each genre may choose its C among
 STRENGTH_FOLDS: Final = 3
 USUAL_STRENGTH: Final = 4.0
-
-# LIBLINEAR's dual solver draws from one generator a process, so that fits side by side would change each other.
-# Its primal solver draws nothing, but takes three times as long on wide vectors.
-_DUAL_SOLVER: Final = threading.Lock()
 
 
 def fit_logistic_regression(config: classifiers.LogisticRegression, training: Training) -> LinearScorer:
@@ -71,7 +66,7 @@ def fit_linear_svm(config: classifiers.LinearSVM, training: Training) -> LinearS
         model = svm.LinearSVC(
             C=config.C, tol=TOLERANCE, random_state=problem.seed, max_iter=5000, class_weight=problem.class_weight
         )
-        with _DUAL_SOLVER:
+        with LIBLINEAR.drawn_from():  # its primal solver takes three times as long on wide vectors
             model.fit(problem.X, problem.y)
         return model.coef_[0], float(model.intercept_[0])
 

@@ -3,6 +3,7 @@
 A genre that no train movie has, or every one, has nothing to separate: its weights are zero and its score is 0 or 1.
 """
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,47 @@ FitGenre = Callable[[TwoClassProblem], Weights]
 # validation Jaccard is the same to 0.001.
 TOLERANCE: Final = 0.01
 CERTAIN_LOGIT: Final = 200.0  # its logistic is exactly 0 or 1 in float32
+
+
+class LiblinearGenerator:
+    """LIBLINEAR's generator of random numbers: one a process, which every fit sets to its seed when it begins.
+
+    The dual solver draws from it, so that no other fit may begin meanwhile. Primal solvers draw nothing: they are
+    fitted side by side, while no dual one is.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._n_setting, self._is_drawn_from = 0, False
+
+    @contextmanager
+    def set(self) -> Iterator[None]:
+        """Wait until no fit draws, then keep those that draw from beginning."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_drawn_from)
+            self._n_setting += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._n_setting -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def drawn_from(self) -> Iterator[None]:
+        """Wait until no other fit goes on, then keep all from beginning."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._is_drawn_from and not self._n_setting)
+            self._is_drawn_from = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._is_drawn_from = False
+                self._changed.notify_all()
+
+
+LIBLINEAR: Final = LiblinearGenerator()
 
 
 def one_vs_rest(training: Training, fit_genre: FitGenre) -> LinearScorer:
@@ -69,5 +111,6 @@ def logistic_weights(problem: TwoClassProblem, C: float) -> Weights:
         max_iter=1000,
         class_weight=problem.class_weight,
     )
-    model.fit(problem.X, problem.y)
+    with LIBLINEAR.set():
+        model.fit(problem.X, problem.y)
     return model.coef_[0], float(model.intercept_[0])
