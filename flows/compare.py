@@ -49,9 +49,9 @@ def compare(config: CompareConfig) -> State[Any]:
     paths = data_paths()
     with exclusive(paths):
         if config.rollback:
-            told = roll_back(config.promotion.registered_model)
-            logger.info("%s", told)
-            return completed(told)
+            outcome = roll_back(config.promotion.registered_model)
+            logger.info("%s", outcome)
+            return completed(outcome)
         if config.chooses_runs:
             models = choose_models(config.runs, config.experiment, config.filter)
             with pipeline_run(config, paths, {"flow": "compare", "kind": "comparison"}) as run:
@@ -73,23 +73,23 @@ def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedM
     if config.draws_all and not config.chooses_runs:  # models of other runs are only fetched
         log_pictures(run, models)
     log_comparison(run, best, sorted(file for pattern in RESULTS for file in results.glob(pattern)))
-    told = challenge(config, run, best)
-    logger.info("%s", told)
+    outcome = challenge(config, run, best)
+    logger.info("%s", outcome)
     show_leaderboard(results / "leaderboard.csv", run)
-    show_verdict(told, run)
+    show_verdict(outcome, run)
     if config.report and not config.chooses_runs:  # of chosen runs only tables are at hand
-        log_report(run, write_run_report(run, [model.folder for model in (best, *others)], told, config.forms))
+        log_report(run, write_run_report(run, [model.folder for model in (best, *others)], outcome, config.forms))
         logger.info("report: %s", results / "report.html")
         show_report(results / "report.html", run)
     elif (results / "report.html").is_file():
         logger.info("report: %s is of an earlier comparison; only tables and pictures are new", results / "report.html")
     logger.info("results: %s", results)
     logger.info("look at the runs: %s", ui_command(run.experiment.tracking_uri))
-    return f"{best.name} is the best of {len(models)}; {told}"
+    return f"{best.name} is the best of {len(models)}; {outcome}"
 
 
 def challenge(config: CompareConfig, run: PipelineRun, best: LoggedModel) -> str:
-    """Let the best model challenge the champion, unless told otherwise; return what came of it in words."""
+    """Let the best model challenge the champion, unless the configuration says otherwise; return what came of it."""
     if not config.promotes:
         return f"the champion is not challenged; --promotion.enabled true lets {best.name} do so"
     registered = config.promotion.registered_model

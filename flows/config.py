@@ -197,7 +197,7 @@ class ModelsConfig(PresetConfig, RunnerConfig):
 
     @model_validator(mode="after")
     def _models_exist(self) -> Self:
-        # A typo, or a package that is not installed, is told before any work is done.
+        # Report a typo, or a package that is not installed, before any work is done.
         check_installed(choose_models(self.models, self.model_params, self.own_models))
         return self
 
@@ -247,7 +247,7 @@ class SearchConfig(SeededConfig):
     @model_validator(mode="after")
     def _can_be_searched(self) -> Self:
         check_installed([self.chosen_model])
-        space_of(self.chosen_model, self.vary)  # a typo is told before any work is done
+        space_of(self.chosen_model, self.vary)  # report a typo before any work is done
         return self
 
     @property
@@ -277,7 +277,7 @@ class AuditConfig(SeededConfig):
 
     @model_validator(mode="after")
     def _can_be_fitted_many_times(self) -> Self:
-        check_installed([self.chosen_model])  # a typo is told before any work is done
+        check_installed([self.chosen_model])  # report a typo before any work is done
         require(["audit"], "an audit of labels")
         return self
 

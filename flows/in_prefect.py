@@ -39,7 +39,7 @@ from tasks.tracking.runs import PipelineRun
 logger = logging.getLogger(__name__)
 
 LEADERBOARD_COLUMNS: Final = ("rank", "model", "rule", "val_jaccard", "test_jaccard", "f1_samples", "f1_macro", "fit_s")
-NAMED: Final = ("source", "preset", "model", "input")  # options that tell runs of a flow apart
+NAMED: Final = ("source", "preset", "model", "input")  # options that distinguish the runs of a flow
 LONGEST_NAME: Final = 200
 SHORT_S: Final = 5.0  # work that takes less shows no progress
 EVERY_PERCENT: Final = 5
@@ -70,9 +70,9 @@ def show_leaderboard(csv: Path, run: PipelineRun) -> None:
     _store(create_table_artifact, table=rows, key="leaderboard", description=_where(run))
 
 
-def show_verdict(told: str, run: PipelineRun) -> None:
+def show_verdict(outcome: str, run: PipelineRun) -> None:
     """Show what became of the champion, with its interval."""
-    _store(create_markdown_artifact, markdown=f"**{told}**\n\n{_where(run)}", key="champion", description=told)
+    _store(create_markdown_artifact, markdown=f"**{outcome}**\n\n{_where(run)}", key="champion", description=outcome)
 
 
 def show_cleaning(results: list[StageResult]) -> None:
