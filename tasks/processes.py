@@ -1,17 +1,15 @@
 """Work in other processes, so that several cores share what Python does on one. Owns the processes; knows no work."""
 
-import contextlib
-import queue
 import signal
-import warnings
+import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Final, TypeVar
 
-from joblib import Parallel, delayed
-from joblib.externals.loky import ProcessPoolExecutor  # unlike Python's own, it does not import the running program
+# unlike Python's own, they do not import the running program
+from joblib.externals.loky import ProcessPoolExecutor, get_reusable_executor
 
 from tasks.errors import WorkerError
 
@@ -19,7 +17,7 @@ Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
 IDLE_S: Final = 10  # how long a process without work waits for more before it ends and gives its memory back
-AHEAD: Final = 3  # arguments a worker: one at work, one waiting, one on its way out
+AHEAD: Final = 2  # arguments a worker: one at work, one waiting; what loky puts in its queue at once
 ONE_THREAD: Final = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
 
 _function: Callable[[Any], Any]
@@ -39,25 +37,15 @@ def map_in_order(
     if workers <= 1 or len(arguments) <= 1:
         yield from map(function, arguments)
         return
-    parallel = Parallel(
-        n_jobs=min(workers, len(arguments)),
-        backend="loky",
-        return_as="generator",
-        batch_size=1,
-        idle_worker_timeout=IDLE_S,
-    )
-    results = parallel(delayed(function)(argument) for argument in arguments)
+    workers = min(workers, len(arguments))
+    executor = get_reusable_executor(max_workers=workers, timeout=IDLE_S, env=ONE_THREAD)
     try:
-        for result in results:  # noqa: UP028 - `yield from` would close `results` too early to silence its warning
-            yield result
+        yield from _in_order(executor, function, arguments, workers)
     except BrokenProcessPool as error:
         raise WorkerError(
             f"one of {workers} worker processes died, most often because memory ran out: "
             "try again with fewer workers or smaller shards"
         ) from error
-    finally:
-        with warnings.catch_warnings(action="ignore", category=UserWarning):  # that the caller stopped early
-            results.close()
 
 
 def stream_in_order(
@@ -73,28 +61,33 @@ def stream_in_order(
         WorkerError: a process died, as it does when memory runs out.
     """
     executor = ProcessPoolExecutor(workers, timeout=IDLE_S, initializer=_begin, initargs=(prepare,), env=ONE_THREAD)
-    waiting: deque[Future[Result]] = deque()
     try:
-        for argument in arguments:
-            waiting.append(executor.submit(_call, argument))
-            if len(waiting) == AHEAD * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from _in_order(executor, _call, arguments, workers)
     except BrokenProcessPool as error:
         raise WorkerError(
             f"one of {workers} worker processes died, most often because memory ran out: try again with fewer workers"
         ) from error
     finally:
-        _end(executor)
+        executor.shutdown(kill_workers=True)
 
 
-def _end(executor: ProcessPoolExecutor) -> None:
-    """End the processes at once, and forget what waits for them: loky would look for it after it threw it away."""
-    with contextlib.suppress(queue.Empty):
-        while True:
-            executor._work_ids.get(block=False)  # noqa: SLF001 - it has no way of its own to do so
-    executor.shutdown(kill_workers=True)
+def _in_order(
+    executor: ProcessPoolExecutor, function: Callable[[Argument], Result], arguments: Iterable[Argument], workers: int
+) -> Generator[Result, None, None]:
+    """Yield the results of a few arguments at a time; where that ends early, end the processes at once."""
+    waiting: deque[Future[Result]] = deque()
+    try:
+        for argument in arguments:
+            waiting.append(executor.submit(function, argument))
+            if len(waiting) == AHEAD * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        if waiting:
+            while not all(future.running() or future.done() for future in waiting):
+                time.sleep(0.001)  # loky's thread would look for what it has not taken yet after it threw it away
+            executor.shutdown(kill_workers=True)
 
 
 def _begin(prepare: Callable[[], Callable[[Any], Any]]) -> None:

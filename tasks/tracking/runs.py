@@ -13,7 +13,7 @@ import pandas as pd
 import polars as pl
 from mlflow.data.dataset_source_registry import get_registered_sources
 from mlflow.data.polars_dataset import from_polars
-from mlflow.entities import DatasetInput, InputTag, Metric, Param, RunStatus, RunTag
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunStatus, RunTag
 
 from tasks.errors import DataError
 from tasks.hashes import hash_files
@@ -134,7 +134,7 @@ def log_dataset(experiment: Experiment, run_id: str, paths: DataPaths, digest: s
     kinds = {getattr(kind, "__name__", ""): kind for kind in get_registered_sources()}
     source = kinds["LocalArtifactDatasetSource"].from_dict({"uri": str(paths.movies)})
     dataset = from_polars(frame, source=source, name="movies", digest=digest)
-    entity = dataset._to_mlflow_entity()  # noqa: SLF001 - what mlflow.log_input does for the active run
+    entity = Dataset(**dataset.to_dict())
     inputs = [DatasetInput(dataset=entity, tags=[InputTag("mlflow.data.context", "training")])]
     experiment.client().log_inputs(run_id, inputs)
 

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from accelerate.state import AcceleratorState
 from scipy import sparse
 from torch import nn
 
@@ -30,7 +29,7 @@ from tasks.models.encoder.network import (
     precision_of,
 )
 from tasks.models.encoder.plan import freeze_below, keep_plan, make_plan, planned_before
-from tasks.models.encoder.trainer import Job, new_trainer
+from tasks.models.encoder.trainer import Job, forget_precision, new_trainer
 from tasks.models.fine_tuning import FineTuning
 from tasks.models.fitting.linear import fit_logistic_regression
 from tasks.models.fitting.training import Training
@@ -139,7 +138,7 @@ def fine_tune(network: GenreNetwork, job: Job, choices: FineTuning) -> FineTuned
     """
     start = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
     for attempt in (choices, _halved(choices)):
-        AcceleratorState._reset_state()  # noqa: SLF001 - else precisions of one process cannot differ
+        forget_precision()
         before = last_whole(job.folder)
         if before:
             logger.info("%s: goes on from %s", job.folder.name, before.name)

@@ -26,12 +26,17 @@ from tasks.models.encoder.milestones import Milestones
 from tasks.models.encoder.network import GenreNetwork, choose_device, layers_of, uses_bfloat16
 from tasks.models.fine_tuning import FineTuning
 
+NEVER: Final = 10**9  # steps; what happens when is said by `Milestones`
+
 # accelerate keeps what a training does once a process: trainings side by side would have each other's last batch cut,
 # and each other's steps left out. With a state a thread, as accelerate has it on TPUs, they do not know each other.
 for _state in (AcceleratorState, GradientState, PartialState):
     _state._shared_state = ThreadLocalSharedDict()  # noqa: SLF001 - no public way
 
-NEVER: Final = 10**9  # steps; what happens when is said by `Milestones`
+
+def forget_precision() -> None:
+    """Let the next training choose its precision, which accelerate otherwise keeps as long as the process lives."""
+    AcceleratorState._reset_state()  # noqa: SLF001 - no public way
 
 
 @dataclass(frozen=True)
