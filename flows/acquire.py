@@ -7,11 +7,13 @@ if __name__ == "__main__":
     raise SystemExit(run_command(AcquireFlowConfig, "flows.acquire:acquire_or_plan"))
 
 import sys
+from collections.abc import Sequence
+from typing import cast
 
 from prefect import flow
 
-from flows.config import AcquireConfig, AcquireFlowConfig, PrepareConfig, part
-from flows.in_prefect import run_name
+from flows.config import AcquireConfig, AcquireFlowConfig, PrepareConfig, part, with_leading
+from flows.in_prefect import completed, run_name
 from flows.runtime import exclusive
 from tasks.acquire.task import acquire as acquire_listings
 from tasks.acquire.task import check_crawl, crawl, fetch_files, plan
@@ -29,11 +31,14 @@ def acquire(config: AcquireConfig) -> list[StageResult]:
     """
     check_crawl(config.crawl)
     with exclusive(data_paths()):
-        acquired = acquire_listings(config.source, config.sample, config.seed, config.download)
-        return [acquired, *complete(config)]
+        acquired = [acquire_listings(config.source, config.sample, config.seed, config.download)]
+        results = [*acquired, *complete(config, acquired)]
+        crawled = [f"{result.counts.get('plots', 0):,} plots crawled" for result in results[1:]]
+        said = "; ".join([f"{acquired[0].counts['files']} files from {config.source}", *crawled])
+        return cast("list[StageResult]", completed(said, results))
 
 
-def complete(config: AcquireConfig | PrepareConfig) -> list[StageResult]:
+def complete(config: AcquireConfig | PrepareConfig, acquired: Sequence[StageResult] = ()) -> list[StageResult]:
     """Fetch files of the earlier system and crawl, as far as that is asked for; to stop for today is no failure.
 
     Raises:
@@ -42,18 +47,23 @@ def complete(config: AcquireConfig | PrepareConfig) -> list[StageResult]:
     if config.drive:
         fetch_files(config.drive, config.download)
     if config.crawl.online or data_paths().published_crawl_csv.is_file():
-        ended = crawl(config.crawl, return_state=True)
+        ended = crawl(config.crawl, return_state=True, wait_for=list(acquired))
         return [ended.result().stage]
     return []
 
 
 @flow(name="acquire or plan", flow_run_name=run_name("acquire or plan"), persist_result=False)
-def acquire_or_plan(config: AcquireFlowConfig) -> None:
+def acquire_or_plan(source: str | None = None, config: AcquireFlowConfig | None = None) -> None:
     """Acquire, or with `plan` print what a crawl of the listings in data/raw would ask, and fetch nothing.
+
+    Args:
+        source: sample, kaggle, or the path of listings; none: the configuration's, else sample.
+        config: all other options.
 
     Raises:
         ConfigError: a plan for a source is wanted.
     """
+    config = with_leading(AcquireFlowConfig, config, source=source)
     if not config.plan:
         acquire(part(config, AcquireConfig))
         return

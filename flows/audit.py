@@ -10,10 +10,11 @@ import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 from prefect import flow
 
-from flows.in_prefect import run_name
+from flows.in_prefect import completed, run_name
 from flows.runtime import exclusive, pipeline_run
 from tasks.evaluate.label_audit import AUDIT_CSV
 from tasks.evaluate.label_audit_effect import DROP_FILES, EFFECT_FILE
@@ -51,15 +52,16 @@ def audit(config: AuditConfig) -> None:
         log_effect(run, [paths.results / EFFECT_FILE, doubts.results / AUDIT_CSV])
         sys.stdout.write("\n".join(effect.counts["findings"]) + "\n")
         logger.info("the doubted movies: %s; the effect: %s", doubts.results / AUDIT_CSV, paths.results / EFFECT_FILE)
+        return cast("None", completed(" ".join(effect.counts["findings"])))
 
 
 def find_doubts(config: AuditConfig) -> DataPaths:
     """Audit the labels of the train movies; return their data folder, which names those to drop."""
     train = DataPaths(home(config) / "train")
-    subset(train.root, part="train")
-    scored = score_folds_in(train.root, config.chosen_model, TrainChoices(seed=config.seed))
-    audit_labels([scored.folder], train.root)
-    chosen = choose_what_to_drop(train.root, config.share, config.seed)
+    written = subset(train.root, part="train")
+    scored = score_folds_in(train.root, config.chosen_model, TrainChoices(seed=config.seed), wait_for=[written])
+    audited = audit_labels([scored.folder], train.root, wait_for=[scored])
+    chosen = choose_what_to_drop(train.root, config.share, config.seed, wait_for=[audited])
     logger.info("dropping %s of %s train movies", chosen.counts["dropped_movies"], chosen.counts["train_movies"])
     return train
 
@@ -69,10 +71,10 @@ def train_variant(config: AuditConfig, run: PipelineRun, name: str, without: Pat
     model = config.chosen_model
     root = home(config) / name
     run_id = start_variant_run(run, name, config_dict(model))
-    subset(root, without=without)
-    trained = train_in(root, model, TrainChoices(seed=config.seed))
-    evaluate_in(root, trained.folder, config.evaluate)
-    log_variant(run, run_id, trained.folder)
+    written = subset(root, without=without)
+    trained = train_in(root, model, TrainChoices(seed=config.seed), wait_for=[written])
+    evaluated = evaluate_in(root, trained.folder, config.evaluate, wait_for=[trained])
+    log_variant(run, run_id, trained.folder, wait_for=[evaluated])
     return trained.folder
 
 

@@ -101,7 +101,9 @@ def run_flow(flow: str, config: FlowConfig) -> None:
     vars(flow_engine)["capture_sigterm"] = contextlib.nullcontext
     module, name = flow.split(":")
     with prefect_server(lambda: importlib.import_module(module)) as loaded:
-        getattr(loaded, name)(config)
+        called = getattr(loaded, name)
+        leading = {option: value for option, value in config.given.items() if option in called.parameters.properties}
+        called(**leading, config=config)
 
 
 @contextlib.contextmanager

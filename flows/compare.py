@@ -8,10 +8,9 @@ if __name__ == "__main__":
 
 import logging
 import sys
-from typing import Any
+from typing import cast
 
 from prefect import flow
-from prefect.client.schemas.objects import State
 
 from flows.in_prefect import completed, run_name, show_leaderboard, show_report, show_verdict
 from flows.reporting import write_run_report
@@ -19,6 +18,7 @@ from flows.runtime import core_count, exclusive, pipeline_run
 from tasks.paths import data_paths
 from tasks.report.task import compare_pair, draw_models, judge_challenger, leaderboard
 from tasks.report.versus import check_pair
+from tasks.stage import StageResult
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
 from tasks.tracking.task import (
@@ -38,8 +38,11 @@ RESULTS = ("leaderboard.*", "pareto.*", "versus*", "published.*")
 
 
 @flow(name="compare", flow_run_name=run_name("compare"), persist_result=False)
-def compare(config: CompareConfig) -> State[Any]:
+def compare(config: CompareConfig) -> str:
     """Rank the models of the last run, or of chosen MLflow runs, by their validation scores; promote the best.
+
+    Returns:
+        What came of it, in a line.
 
     Raises:
         ConfigError: a chosen run, experiment or model does not exist, or one of the pair is not compared.
@@ -51,12 +54,13 @@ def compare(config: CompareConfig) -> State[Any]:
         if config.rollback:
             outcome = roll_back(config.promotion.registered_model)
             logger.info("%s", outcome)
-            return completed(outcome)
-        if config.chooses_runs:
+        elif config.chooses_runs:
             models = choose_models(config.runs, config.experiment, config.filter)
             with pipeline_run(config, paths, {"flow": "compare", "kind": "comparison"}) as run:
-                return completed(compare_models(config, run, models))
-        return completed(compare_models(config, *last_models()))
+                outcome = compare_models(config, run, models)
+        else:
+            outcome = compare_models(config, *last_models())
+        return cast("str", completed(outcome, outcome))
 
 
 def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedModel]) -> str:
@@ -65,20 +69,25 @@ def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedM
     check_pair(config.pair, list(by_name))
     results = data_paths().results
     folders = [model.folder for model in models]
-    ranked = leaderboard(folders, {model.name: model.data_hash for model in models if model.data_hash}, config.forms)
+    hashes = {model.name: model.data_hash for model in models if model.data_hash}
+    ranked = leaderboard(folders, hashes, config.forms, wait_for=[run, *models])
     sys.stdout.write((results / "leaderboard.txt").read_text(encoding="utf-8"))
     best, *others = (by_name[name] for name in ranked.counts["order"])
-    compare_pair([model.folder for model in (best, *others)], config.pair, draws=config.draws_all)
-    draw_models(folders, core_count(), wanted=config.draws_all)
+    by_rank = [model.folder for model in (best, *others)]
+    pair = compare_pair(by_rank, config.pair, draws=config.draws_all, wait_for=[ranked])
+    drawn = draw_models(folders, core_count(), wanted=config.draws_all, wait_for=[ranked])
     if config.draws_all and not config.chooses_runs:  # models of other runs are only fetched
-        log_pictures(run, models)
-    log_comparison(run, best, sorted(file for pattern in RESULTS for file in results.glob(pattern)))
-    outcome = challenge(config, run, best)
+        log_pictures(run, models, wait_for=[drawn])
+    files = sorted(file for pattern in RESULTS for file in results.glob(pattern))
+    log_comparison(run, best, files, wait_for=[ranked, pair])
+    outcome = challenge(config, run, best, ranked)
     logger.info("%s", outcome)
     show_leaderboard(results / "leaderboard.csv", run)
     show_verdict(outcome, run)
     if config.report and not config.chooses_runs:  # of chosen runs only tables are at hand
-        log_report(run, write_run_report(run, [model.folder for model in (best, *others)], outcome, config.forms))
+        written = write_run_report(run, by_rank, outcome, config.forms, ranked)
+        files = [written.folder / "report.html", *sorted((written.folder / "pictures").iterdir())]
+        log_report(run, files, wait_for=[written])
         logger.info("report: %s", results / "report.html")
         show_report(results / "report.html", run)
     elif (results / "report.html").is_file():
@@ -88,13 +97,14 @@ def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedM
     return f"{best.name} is the best of {len(models)}; {outcome}"
 
 
-def challenge(config: CompareConfig, run: PipelineRun, best: LoggedModel) -> str:
+def challenge(config: CompareConfig, run: PipelineRun, best: LoggedModel, ranked: StageResult) -> str:
     """Let the best model challenge the champion, unless the configuration says otherwise; return what came of it."""
     if not config.promotes:
         return f"the champion is not challenged; --promotion.enabled true lets {best.name} do so"
     registered = config.promotion.registered_model
     champion = find_champion(run, best, registered)
-    return promote(run, best, champion, judge_challenger(best.folder, champion, config.promotion), registered)
+    verdict = judge_challenger(best.folder, champion, config.promotion, wait_for=[ranked])
+    return promote(run, best, champion, verdict, registered)
 
 
 def ui_command(uri: str) -> str:

@@ -7,7 +7,16 @@ in `deployments/presets/` and what MLflow logs. Precedence: given explicitly, th
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ModelWrapValidatorHandler,
+    PositiveFloat,
+    PositiveInt,
+    PrivateAttr,
+    model_validator,
+)
 
 from flows.presets import load_preset, merged
 from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
@@ -40,6 +49,11 @@ class FlowConfig(BaseModel):
 
     verbose: bool = Field(False, description="Log everything, not only the progress of the stages and warnings.")
 
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options that were given, without what defaults filled in."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
 
 class SeededConfig(FlowConfig):
     """A flow that draws numbers."""
@@ -52,14 +66,23 @@ class PresetConfig(SeededConfig):
 
     preset: str = Field("quick", description="Name of a preset in deployments/presets/, or the path of a YAML file.")
 
-    @model_validator(mode="before")
+    _given: dict[str, Any] = PrivateAttr(default_factory=dict)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """The options that were given, without what defaults, and the preset, filled in."""
+        return self._given
+
+    @model_validator(mode="wrap")
     @classmethod
-    def _fill_in_preset(cls, given: Any) -> Any:
+    def _fill_in_preset(cls, given: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(given, dict):
-            return given
+            return validate(given)
         preset = load_preset(str(given.get("preset", cls.model_fields["preset"].default)), PipelineConfig.model_fields)
         known = {key: value for key, value in preset.items() if key in cls.model_fields}
-        return merged(known, given)
+        filled = validate(merged(known, given))
+        filled._given = given  # noqa: SLF001 - its own
+        return filled
 
 
 class RunnerConfig(FlowConfig):
@@ -421,6 +444,14 @@ class TidyConfig(FlowConfig):
         False, description="Empty MLflow's trash as well: all that was ever deleted in the store goes for good."
     )
     plan: bool = Field(False, description="Only say what would go.")
+
+
+def with_leading(config_type: type[Config], config: Config | None, **leading: Any) -> Config:
+    """Return a flow's configuration with the options that it has as arguments of their own, which win where given."""
+    given = {name: value for name, value in leading.items() if value not in (None, "", (), [])}
+    if config is not None and not given:
+        return config
+    return config_type.model_validate({**(config.given if config else {}), **given})
 
 
 def part(config: FlowConfig, config_type: type[Config]) -> Config:

@@ -1,7 +1,7 @@
 """The chosen models on five folds, every movie scored by models that never saw it: `python flows/cross_validate.py`."""
 
 from flows.command_line import run_command
-from flows.config import CrossValidateConfig
+from flows.config import CrossValidateConfig, with_leading
 
 if __name__ == "__main__":
     raise SystemExit(run_command(CrossValidateConfig, "flows.cross_validate:cross_validate"))
@@ -11,15 +11,15 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow
 from prefect.futures import as_completed
 
-from flows.in_prefect import run_name
+from flows.in_prefect import completed, result_of, run_name
 from flows.runtime import check_cluster, exclusive, pipeline_run, task_runner
-from flows.steps import ModelRun, finish_folds
-from flows.train import raise_failures, recorded_failure
+from flows.steps import Fitted, ModelRun, finish_folds
+from flows.train import recorded_failure
 from tasks.models.choose import choose_models
 from tasks.models.cross_validation import all_but
 from tasks.models.spec import EnsembleSpec, ModelSpec, features_of
@@ -38,26 +38,36 @@ Fits = dict[str, Futures]  # of each model
 
 
 @flow(name="cross-validate", flow_run_name=run_name("cross-validate"), persist_result=False)
-def cross_validate(config: CrossValidateConfig) -> None:
+def cross_validate(
+    preset: str | None = None, models: tuple[str, ...] = (), config: CrossValidateConfig | None = None
+) -> None:
     """Cross-validate the chosen models on the prepared data, and print how they did.
+
+    Args:
+        preset: quick, standard, full, or the path of a YAML file; none: the configuration's, else quick.
+        models: names or globs; none: the configuration's, else the preset's.
+        config: all other options.
 
     Raises:
         ModelsFailedError: some models failed; the others are scored and logged.
     """
+    config = with_leading(CrossValidateConfig, config, preset=preset, models=models)
     tags = {"flow": "cross-validation", "preset": config.preset}
     check_cluster(config)
     with exclusive(data_paths()), pipeline_run(config, data_paths(), tags) as run:
         with task_runner(config) as runner:
-            failures = fit_folds.with_options(task_runner=runner)(config, run)
-        finished = [name for name, failure in failures.items() if failure is None]
+            fitted = result_of(fit_folds.with_options(task_runner=runner)(config, run, return_state=True))
+        finished = [name for name, failure in fitted.errors.items() if failure is None]
         if finished:
-            sys.stdout.write(tabulate_folds([data_paths().cross_validation / name for name in finished]))
-        raise_failures({name: failure for name, failure in failures.items() if failure is not None})
+            folders = [data_paths().cross_validation / name for name in finished]
+            sys.stdout.write(tabulate_folds(folders, wait_for=[fitted]))
+        fitted.raise_failures()
+        return cast("None", completed(str(fitted)))
 
 
 @flow(name="fit folds", flow_run_name=run_name("fit folds"), persist_result=False)
-def fit_folds(config: CrossValidateConfig, run: PipelineRun) -> dict[str, str | None]:
-    """Submit the folds of every model and what becomes of them; return each model's error, None where it succeeded."""
+def fit_folds(config: CrossValidateConfig, run: PipelineRun) -> Fitted:
+    """Submit the folds of every model and what becomes of them."""
     chosen = choose_models(config.models, config.model_params, config.own_models)
     run = replace(run, tags=run.tags | log_data(run, data_paths()))
     choices = TrainChoices(genres=config.genres, without_genres=config.without_genres, seed=config.seed)
@@ -72,7 +82,8 @@ def fit_folds(config: CrossValidateConfig, run: PipelineRun) -> dict[str, str | 
             needs[model.name] = [*itertools.chain(*([*needs[name], ended[name]] for name in model.members))]
             ended[model.name] = finish_folds.submit(works[model.name], [ended[name] for name in model.members])
     tell_progress(list(itertools.chain(*fits.values())))
-    return {name: recorded_failure(work, [*needs[name], ended[name]]) for name, work in works.items()}
+    fitted = Fitted({name: recorded_failure(work, [*needs[name], ended[name]]) for name, work in works.items()})
+    return cast("Fitted", completed(str(fitted), fitted))
 
 
 def submit_fits(models: Sequence[ModelSpec], choices: TrainChoices) -> tuple[Fits, Fits]:

@@ -6,9 +6,11 @@ from flows.config import ExploreFlowConfig
 if __name__ == "__main__":
     raise SystemExit(run_command(ExploreFlowConfig, "flows.explore:explore"))
 
+from typing import cast
+
 from prefect import flow
 
-from flows.in_prefect import run_name
+from flows.in_prefect import completed, run_name
 from flows.runtime import core_count, exclusive
 from tasks.explore.task import explore as explore_data
 from tasks.paths import data_paths
@@ -19,4 +21,6 @@ from tasks.stage import StageResult
 def explore(config: ExploreFlowConfig) -> list[StageResult]:
     """Draw and tabulate what is in data/raw and data/clean."""
     with exclusive(data_paths()):
-        return explore_data(config.explore, core_count(), config.forms)
+        results = explore_data(config.explore, core_count(), config.forms)
+        said = f"open {data_paths().explore / 'index.html'}"
+        return cast("list[StageResult]", completed(said, results))

@@ -28,12 +28,16 @@ from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run
+from prefect.settings import PREFECT_SERVER_UI_ENABLED
 from prefect.states import Completed
+from prefect.utilities.engine import link_state_to_flow_run_result
+from prefect.utilities.urls import url_for
 
 from tasks import progress
 from tasks.progress import Progress
 from tasks.redaction import hide_secrets
 from tasks.stage import StageResult
+from tasks.stage_task import CACHED, was_up_to_date
 from tasks.tracking.runs import PipelineRun
 
 logger = logging.getLogger(__name__)
@@ -50,16 +54,45 @@ def run_name(flow: str) -> Callable[[], str]:
 
     def name() -> str:
         config = flow_run.parameters.get("config")
-        values = config if isinstance(config, dict) else vars(config) if config is not None else {}
+        chosen = config if isinstance(config, dict) else vars(config) if config is not None else {}
+        leading = {option: value for option, value in flow_run.parameters.items() if value}
+        values = {**chosen, **leading}
         words = [str(values[option]) for option in NAMED if values.get(option)]
         return hide_secrets(f"{flow}: {', '.join(words)}" if words else flow)[:LONGEST_NAME]
 
     return name
 
 
-def completed(message: str) -> State[Any]:
-    """Return the final state of a run that did its work, saying what came of it."""
-    return Completed(message=hide_secrets(message))
+def completed(message: str, result: Any = None) -> Any:
+    """Return a result in a final state that says what came of a run; Prefect gives the caller the result.
+
+    The state is `Cached` where the result is that of stages which all had nothing to do.
+    """
+    return Completed(name=CACHED if was_up_to_date(result) else "Completed", message=hide_secrets(message), data=result)
+
+
+def result_of(state: State[Any]) -> Any:
+    """Return the result of a flow within a flow, so that Prefect draws an edge from it to whatever is given it."""
+    result = state.result()
+    link_state_to_flow_run_result(state, result)
+    return result
+
+
+def prefect_tags() -> dict[str, str]:
+    """Return what an MLflow run says of the flow run that it belongs to: its id, and its page where it has one."""
+    if not flow_run.id:
+        return {}
+    tags = {"prefect_flow_run": str(flow_run.id)}
+    url = url_for("flow-run", flow_run.id) if PREFECT_SERVER_UI_ENABLED.value() else None
+    return tags | ({"prefect_url": url} if url else {})
+
+
+def mlflow_page(run: PipelineRun, run_id: str) -> str:
+    """Return where to find an MLflow run: its page on a server, else its id, which browsers open no page of."""
+    uri = run.experiment.tracking_uri
+    if uri.startswith(("http:", "https:")):
+        return f"{uri}/#/experiments/{run.experiment.experiment_id}/runs/{run_id}"
+    return f"id {run_id} in {uri}"
 
 
 def show_leaderboard(csv: Path, run: PipelineRun) -> None:
@@ -96,11 +129,8 @@ def watch_progress() -> None:
 
 
 def _where(run: PipelineRun) -> str:
-    uri = run.experiment.tracking_uri
-    if uri.startswith(("http:", "https:")):
-        address = f"{uri}/#/experiments/{run.experiment.experiment_id}/runs/{run.run_id}"
-        return f"MLflow: [{run.name}]({address})"
-    return f"MLflow: run `{run.name}`, id `{run.run_id}`, in `{uri}`"
+    page = mlflow_page(run, run.run_id)
+    return f"MLflow: [{run.name}]({page})" if page.startswith("http") else f"MLflow: run `{run.name}`, `{page}`"
 
 
 def _store(create: Callable[..., Any], **content: Any) -> Any:

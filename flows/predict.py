@@ -51,11 +51,14 @@ def predict_or_answer(config: PredictConfig) -> int:
 if __name__ == "__main__":
     raise SystemExit(run_command(PredictConfig, predict_or_answer))
 
+from typing import cast
+
 from prefect import flow
 
-from flows.in_prefect import run_name
+from flows.in_prefect import completed, run_name
 from flows.runtime import check_cluster, core_count, log_steps
 from tasks.models.prediction.predict_file import Choices
+from tasks.models.prediction.predict_folder import FolderResult
 from tasks.models.task import explain_file, predict_file, predict_folder
 from tasks.tracking.task import fetch_classifier
 
@@ -78,25 +81,27 @@ def predict(config: PredictConfig) -> int:
     if config.input is None or config.output is None:
         raise ConfigError("give --input and --output: files or folders to read and to write")
     check_cluster(config)
-    model_folder = fetch_classifier(config.model)
+    fetched = fetch_classifier(config.model, return_state=True)
+    model_folder = fetched.result()
     choices = Choices(config.rule, config.precision, config.workers or core_count(), config.dask_address)
     if config.reads_folder:
-        return predict_what_is_new(model_folder, config.input, config.output, choices)
-    n_rows = predict_file(model_folder, config.input, config.output, choices)
+        result = predict_folder(model_folder, config.input, config.output, choices, wait_for=[fetched])
+        n_rows = count_rows(result)
+        return cast("int", completed(f"{n_rows:,} rows in {config.output}", n_rows))
+    n_rows = predict_file(model_folder, config.input, config.output, choices, wait_for=[fetched])
     if config.explain:
         beside = config.output.removesuffix(PurePath(config.output).suffix) + ".explained.html"
         page = str(config.explained or beside)
-        explain_file(model_folder, config.input, page, config.rule, config.explain_rows)
-    return n_rows
+        explain_file(model_folder, config.input, page, config.rule, config.explain_rows, wait_for=[fetched])
+    return cast("int", completed(f"{n_rows:,} rows in {config.output}", n_rows))
 
 
-def predict_what_is_new(model_folder: Path, source: str, target: str, choices: Choices) -> int:
-    """Score what is new in a folder and say how much that was; return the number of rows.
+def count_rows(result: FolderResult) -> int:
+    """Say how much was new in a folder; return the number of rows.
 
     Raises:
         FilesFailedError: some files could not be predicted.
     """
-    result = predict_folder(model_folder, source, target, choices)
     n_rows = sum(result.rows.values())
     logger.info(
         "predict: %d files with %s rows, %d up to date, %d left out",

@@ -6,14 +6,15 @@ from flows.config import PrepareConfig
 if __name__ == "__main__":
     raise SystemExit(run_command(PrepareConfig, "flows.prepare:prepare"))
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal, cast
 
 from prefect import flow
 
 from flows.acquire import acquire, complete
-from flows.config import AcquireConfig, part
-from flows.in_prefect import run_name, show_cleaning
+from flows.config import AcquireConfig, part, with_leading
+from flows.in_prefect import completed, result_of, run_name, show_cleaning
 from flows.runtime import check_cluster, core_count, exclusive
 from tasks.acquire.task import fetch_files
 from tasks.annotate.task import annotate, extract, import_corpus
@@ -22,16 +23,35 @@ from tasks.paths import data_paths
 from tasks.split.task import split
 from tasks.stage import StageResult
 
+USES: Final = {"train": "train on", "validation": "choose by", "test": "test on"}
+
 
 @flow(name="prepare", flow_run_name=run_name("prepare"), persist_result=False)
-def prepare(config: PrepareConfig) -> list[StageResult]:
-    """Bring the clean table, the annotated corpus and the splits up to date with data/raw, or a table of one's own."""
+def prepare(
+    source: str | None = None, preset: str | None = None, config: PrepareConfig | None = None
+) -> list[StageResult]:
+    """Bring the clean table, the annotated corpus and the splits up to date with data/raw, or a table of one's own.
+
+    Args:
+        source: to acquire first: sample, kaggle, or the path of listings or of a table; none: the configuration's.
+        preset: quick, standard, full, or the path of a YAML file; none: the configuration's, else quick.
+        config: all other options.
+    """
+    config = with_leading(PrepareConfig, config, source=source, preset=preset)
     check_cluster(config)
     with exclusive(data_paths()):
         start = config.start_from
         results = from_listings(config) if start == "listings" else from_earlier_system(config, start)
         show_cleaning(results)
-        return [*results, split(config.split, config.seed)]
+        results.append(split(config.split, config.seed, wait_for=results[-1:]))
+        return cast("list[StageResult]", completed(summary(results), results))
+
+
+def summary(results: Sequence[StageResult]) -> str:
+    """Return how many movies there are, and in which part."""
+    counts = results[-1].counts
+    parts = ", ".join(f"{counts[part]:,} to {what}" for part, what in USES.items())
+    return f"{sum(counts[part] for part in USES):,} movies: {parts}"
 
 
 def from_listings(config: PrepareConfig) -> list[StageResult]:
@@ -39,20 +59,27 @@ def from_listings(config: PrepareConfig) -> list[StageResult]:
     if config.table is not None and config.source is not None:
         cleaned = [clean_table(Path(config.source).expanduser(), config.table, config.clean)]
     else:
-        acquired = complete(config) if config.source is None else acquire(part(config, AcquireConfig))
-        cleaned = [*acquired, clean(config.clean)]
+        if config.source is None:
+            acquired = complete(config)
+        else:
+            acquired = result_of(acquire(part(config, AcquireConfig), return_state=True))
+        cleaned = [*acquired, clean(config.clean, wait_for=acquired[-1:])]
+    return [*cleaned, *annotated(config, cleaned)]
+
+
+def annotated(config: PrepareConfig, cleaned: list[StageResult]) -> list[StageResult]:
+    """Annotate what was cleaned, unless that is left out."""
     if "annotate" in config.skip:
-        return cleaned
-    return [*cleaned, annotate(config.annotate, config.workers or core_count(), config.dask_address)]
+        return []
+    return [annotate(config.annotate, config.workers or core_count(), config.dask_address, wait_for=cleaned[-1:])]
 
 
 def from_earlier_system(config: PrepareConfig, start: Literal["clean_data", "conllu_data"]) -> list[StageResult]:
     """Fetch and import the earlier system's clean table or its corpus in place of the stages before."""
     fetched, *_ = fetch_files(tuple(dict.fromkeys((start, *config.drive))), config.download)
     if start == "clean_data":
-        imported = [import_clean(fetched.path)]
-        if "annotate" in config.skip:
-            return imported
-        return [*imported, annotate(config.annotate, config.workers or core_count(), config.dask_address)]
-    extracted = extract(fetched.path)
-    return [extracted, import_clean(data_paths().corpus_csv), import_corpus(fetched.path)]
+        imported = [import_clean(fetched.path, wait_for=[fetched])]
+        return [*imported, *annotated(config, imported)]
+    extracted = extract(fetched.path, wait_for=[fetched])
+    imported = [import_clean(data_paths().corpus_csv, wait_for=[extracted])]
+    return [extracted, *imported, import_corpus(fetched.path, wait_for=imported)]

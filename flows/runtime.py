@@ -17,7 +17,7 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTa
 
 from flows.command_line import ENVIRONMENT
 from flows.config import FlowConfig, RunnerConfig
-from flows.in_prefect import watch_progress
+from flows.in_prefect import prefect_tags, watch_progress
 from flows.outside import told_plainly
 from flows.stopping import at_stop
 from tasks import cluster
@@ -137,7 +137,8 @@ def check_cluster(config: RunnerConfig) -> int:
 def pipeline_run(config: FlowConfig, paths: DataPaths, tags: Mapping[str, str]) -> Iterator[PipelineRun]:
     """Frame a pipeline run: its MLflow run and its log file, both ended and kept however the run ends."""
     with log_file(paths) as log:
-        run = start_pipeline_run(getattr(config, "experiment", None) or "genreflow", config_dict(config), paths, tags)
+        experiment = getattr(config, "experiment", None) or "genreflow"
+        run = start_pipeline_run(experiment, config_dict(config), paths, {**tags, **prefect_tags()})
         status = runs.KILLED  # what an interrupt leaves
 
         def end() -> None:

@@ -12,12 +12,12 @@ import time
 import traceback
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import yaml
 from prefect import flow
 
-from flows.in_prefect import run_name
+from flows.in_prefect import completed, run_name
 from flows.runtime import exclusive, pipeline_run
 from tasks.errors import ModelError
 from tasks.evaluate.task import measure
@@ -54,6 +54,7 @@ def search(config: SearchConfig) -> None:
                 try_one(config, found, run)
             logger.info("search of %s: %s", config.model, reason)
             sys.stdout.write(conclusion(config, found))
+            return cast("None", completed(conclusion(config, found).splitlines()[0]))
 
 
 def begin(config: SearchConfig) -> Search:
@@ -119,7 +120,8 @@ def score(config: SearchConfig, found: Search, trial: Trial) -> dict[str, float]
     specs = features_of(trial.model, config.train_on)
     found.claim_features(data_paths().features, [spec.name for spec in specs])
     features = [build_features(spec, config.seed) for spec in specs]
-    return measure(score_trial(trial.model, features, choices(config)), config.rule_for_metric, config.metric)
+    scored = score_trial(trial.model, features, choices(config), return_state=True)
+    return measure(scored.result(), config.rule_for_metric, config.metric, wait_for=[scored])
 
 
 def best_file(config: SearchConfig) -> Path:

@@ -17,6 +17,7 @@ from prefect.settings import (
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_HOME,
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+    PREFECT_SERVER_UI_ENABLED,
     get_current_settings,
     temporary_settings,
 )
@@ -59,7 +60,8 @@ def prefect_server(meanwhile: Callable[[], Result]) -> Iterator[Result]:
     try:
         result = meanwhile()
         # Nobody looks for signs of life there, and their threads take up to a second to end with each flow.
-        with temporary_settings({PREFECT_API_URL: server.wait(), PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        of_server = {PREFECT_API_URL: server.wait(), PREFECT_SERVER_UI_ENABLED: False}
+        with temporary_settings({**of_server, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield result
     finally:
         at_stop.remove(server.stop)

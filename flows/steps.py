@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from prefect.futures import PrefectFuture
 
 from flows.config import TrainConfig
+from flows.in_prefect import completed, mlflow_page
 from tasks import cluster
 from tasks.errors import ModelError
 from tasks.evaluate.config import EvaluateConfig
@@ -40,7 +41,39 @@ class TrainedModel:
 
     model: AnyModel
     trained: StageResult
+    evaluated: StageResult
     logged: LoggedModel
+
+    @property
+    def skipped(self) -> bool:
+        """Whether it was fitted and evaluated before."""
+        return self.trained.skipped and self.evaluated.skipped
+
+
+class ModelsFailedError(ModelError):
+    """Some models failed; the others are trained, scored and logged."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """How the models of a run ended."""
+
+    errors: dict[str, str | None]  # of each model, in a line; None where it succeeded
+
+    def __str__(self) -> str:
+        failed = [name for name, error in self.errors.items() if error is not None]
+        said = f"{len(self.errors) - len(failed)} of {len(self.errors)} models"
+        return f"{said}; failed: {', '.join(failed)}" if failed else said
+
+    def raise_failures(self) -> None:
+        """End a run in which models failed.
+
+        Raises:
+            ModelsFailedError: with one line a model.
+        """
+        if failed := {name: error for name, error in self.errors.items() if error is not None}:
+            lines = "\n".join(f"  {name}: {error}" for name, error in failed.items())
+            raise ModelsFailedError(f"{len(failed)} model(s) failed, see error.txt in their MLflow runs:\n{lines}")
 
 
 @stage_task("run model", "run {work.model.name}", retries=0)  # the tasks within it are tried again
@@ -54,8 +87,10 @@ def run_model(work: ModelRun, features: Sequence[StageResult], members: Sequence
         case EnsembleSpec():
             specs, fits = [member.model for member in members], [member.trained for member in members]
             trained = train_ensemble(work.model, specs, fits)  # type: ignore[arg-type]
-    evaluate(trained.folder, work.evaluate)
-    return TrainedModel(work.model, trained, log_model(work.run, work.model.name, work.run_id, trained.folder))
+    evaluated = evaluate(trained.folder, work.evaluate, wait_for=[trained])
+    logged = log_model(work.run, work.model.name, work.run_id, trained.folder, wait_for=[evaluated])
+    said = f"test Jaccard {evaluated.counts['test/jaccard']:.4f}; MLflow: {mlflow_page(work.run, work.run_id)}"
+    return cast("TrainedModel", completed(said, TrainedModel(work.model, trained, evaluated, logged)))
 
 
 @stage_task("finish folds", "finish folds {work.model.name}", retries=0)
@@ -67,8 +102,8 @@ def finish_folds(work: ModelRun, parts: Sequence[StageResult]) -> StageResult:
         assert isinstance(work.model, ModelSpec)  # encoders are not cross-validated
         gathered = gather_folds(work.model, parts)
     folder = data_paths().cross_validation / work.model.name
-    evaluate_folds(folder, work.evaluate)
-    log_folds(work.run, work.run_id, folder)
+    evaluated = evaluate_folds(folder, work.evaluate, wait_for=[gathered])
+    log_folds(work.run, work.run_id, folder, wait_for=[evaluated])
     return gathered
 
 

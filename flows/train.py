@@ -1,7 +1,7 @@
 """The chosen models, in parallel: `python flows/train.py [--models 'logreg-*'] [--runner process]`."""
 
 from flows.command_line import run_command
-from flows.config import TrainConfig
+from flows.config import TrainConfig, with_leading
 
 if __name__ == "__main__":
     raise SystemExit(run_command(TrainConfig, "flows.train:train"))
@@ -11,23 +11,23 @@ import logging
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow
 from prefect.futures import PrefectFuture
 
-from flows.in_prefect import run_name
+from flows.in_prefect import completed, result_of, run_name
 from flows.outside import told_plainly
 from flows.runtime import check_cluster, core_count, exclusive, pipeline_run, task_runner
-from flows.steps import ModelRun, first_error, run_model, train_choices
-from tasks.errors import ModelError, TrackingError
+from flows.steps import Fitted, ModelRun, first_error, run_model, train_choices
+from tasks.errors import TrackingError
 from tasks.models.choose import choose_models, is_encoded, names_of_late, say_models, within_budget
 from tasks.models.features import read_genres
 from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, TransformerSpec, features_of
 from tasks.models.task import build_features
 from tasks.models.train import chosen_genres
 from tasks.paths import data_paths
-from tasks.stage import config_dict
+from tasks.stage import StageResult, config_dict
 from tasks.tracking.last_run import LoggedModel, save_last_run
 from tasks.tracking.runs import PipelineRun, log_data, start_model_run
 from tasks.tracking.task import record_failure
@@ -35,26 +35,32 @@ from tasks.tracking.task import record_failure
 logger = logging.getLogger("flows.train")  # Prefect loads it by its file, under another name
 
 
-class ModelsFailedError(ModelError):
-    """Some models failed; the others are trained, scored and logged."""
-
-
 @flow(name="train", flow_run_name=run_name("train"), persist_result=False)
-def train(config: TrainConfig) -> None:
-    """Train, score and log the chosen models on the prepared data, as a pipeline run of their own."""
+def train(preset: str | None = None, models: tuple[str, ...] = (), config: TrainConfig | None = None) -> None:
+    """Train, score and log the chosen models on the prepared data, as a pipeline run of their own.
+
+    Args:
+        preset: quick, standard, full, or the path of a YAML file; none: the configuration's, else quick.
+        models: names or globs; none: the configuration's, else the preset's.
+        config: all other options.
+    """
+    config = with_leading(TrainConfig, config, preset=preset, models=models)
     check_cluster(config)
     with exclusive(data_paths()), pipeline_run(config, data_paths(), {"preset": config.preset}) as run:
-        raise_failures(train_models(config, run))
+        fitted = train_models(config, run, [])
+        fitted.raise_failures()
+        return cast("None", completed(str(fitted)))
 
 
-def train_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
-    """Run the models on the runner that the configuration names; return the error of each model that failed."""
+def train_models(config: TrainConfig, run: PipelineRun, prepared: Sequence[StageResult]) -> Fitted:
+    """Run the models on the runner that the configuration names."""
     with task_runner(config) as runner:
-        return fit_models.with_options(task_runner=runner)(config, run)
+        fit = fit_models.with_options(task_runner=runner)
+        return cast("Fitted", result_of(fit(config, run, return_state=True, wait_for=prepared)))
 
 
 @flow(name="fit models", flow_run_name=run_name("fit models"), persist_result=False)
-def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
+def fit_models(config: TrainConfig, run: PipelineRun) -> Fitted:
     """Run every model, what waits longest last, so that no worker waits for another while there is work."""
     chosen = within_budget(choose_models(config.models, config.model_params, config.own_models), config.budget_minutes)
     logger.info("train: %s", say_models(chosen, config.models))
@@ -76,7 +82,8 @@ def fit_models(config: TrainConfig, run: PipelineRun) -> dict[str, str]:
         members: list[Any] = [needs[-1] for needs in needed_models]
         submitted = run_model.submit(works[model.name], own, members)
         futures[model.name] = [*own, *itertools.chain(*needed_models), submitted]  # whose errors are its own
-    return collect(list(works.values()), futures)
+    fitted = collect(list(works.values()), futures)
+    return cast("Fitted", completed(str(fitted), fitted))
 
 
 def threads_of_encoders(config: TrainConfig, chosen: Sequence[AnyModel]) -> int:
@@ -87,8 +94,8 @@ def threads_of_encoders(config: TrainConfig, chosen: Sequence[AnyModel]) -> int:
     return max(1, core_count() // min(config.workers or core_count(), max(n_encoders, 1)))
 
 
-def collect(works: Sequence[ModelRun], futures: Mapping[str, Sequence[PrefectFuture[Any]]]) -> dict[str, str]:
-    """Wait for all models; record each failure in MLflow and return it; note the finished ones as the last run.
+def collect(works: Sequence[ModelRun], futures: Mapping[str, Sequence[PrefectFuture[Any]]]) -> Fitted:
+    """Wait for all models; record each failure in MLflow; note the finished ones as the last run.
 
     Args:
         works: the models.
@@ -98,17 +105,16 @@ def collect(works: Sequence[ModelRun], futures: Mapping[str, Sequence[PrefectFut
         ModelsFailedError: no model is left.
     """
     logged: list[LoggedModel] = []
-    failures: dict[str, str] = {}
+    errors: dict[str, str | None] = {}
     for work in works:
-        failure = recorded_failure(work, futures[work.model.name])
-        if failure is None:
+        errors[work.model.name] = recorded_failure(work, futures[work.model.name])
+        if errors[work.model.name] is None:
             logged.append(futures[work.model.name][-1].result().logged)
-        else:
-            failures[work.model.name] = failure
     save_last_run(data_paths(), works[0].run, logged)
+    fitted = Fitted(errors)
     if not logged:
-        raise_failures(failures)
-    return failures
+        fitted.raise_failures()
+    return fitted
 
 
 def recorded_failure(work: ModelRun, futures: Sequence[PrefectFuture[Any]]) -> str | None:
@@ -121,14 +127,3 @@ def recorded_failure(work: ModelRun, futures: Sequence[PrefectFuture[Any]]) -> s
     if not isinstance(told, TrackingError):  # to a store that is away nothing can be recorded
         record_failure(work.run, work.run_id, line, "".join(traceback.format_exception(error)))
     return line
-
-
-def raise_failures(failures: dict[str, str]) -> None:
-    """End a run in which models failed.
-
-    Raises:
-        ModelsFailedError: with one line a model.
-    """
-    if failures:
-        lines = "\n".join(f"  {name}: {error}" for name, error in failures.items())
-        raise ModelsFailedError(f"{len(failures)} model(s) failed, see error.txt in their MLflow runs:\n{lines}")

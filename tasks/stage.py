@@ -102,12 +102,14 @@ def run_stage(stage: Stage, build: Callable[[Path], Mapping[str, Any]]) -> Stage
     return StageResult(stage.name, stage.folder, fingerprint, False, counts)
 
 
-def remove_outdated(stage: Stage) -> None:
-    """Remove what a stage wrote earlier from other inputs, where it is not to be run now."""
+def remove_outdated(stage: Stage) -> StageResult:
+    """Remove what a stage wrote earlier from other inputs, where it is not to be run now; it counts nothing."""
     recorded = _read_sidecar(stage)
-    if recorded is not None and recorded["fingerprint"] != _fingerprint(stage)[0]:
-        stage.sidecar.unlink()
-        _remove(stage, recorded["outputs"])
+    if recorded is None or recorded["fingerprint"] == _fingerprint(stage)[0]:
+        return StageResult(stage.name, stage.folder, "", True)
+    stage.sidecar.unlink()
+    _remove(stage, recorded["outputs"])
+    return StageResult(stage.name, stage.folder, "", False)
 
 
 def recorded_config(folder: Path, stage_name: str) -> dict[str, Any]:

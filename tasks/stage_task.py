@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
-from prefect.context import TaskRunContext
+from prefect.context import FlowRunContext, TaskRunContext
 from prefect.states import Completed
 from prefect.tasks import Task, exponential_backoff
 
 from tasks.errors import GenreflowError
-from tasks.stage import StageResult
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -38,8 +37,35 @@ class StageTask(Task[P, R]):
 
         def __call__(self, *args, **options):
             """Run the task; return its result, or its state if `return_state` is set."""
+            _find_results_by_reference()
             ended = super().__call__(*args, **options)
             return ended.result() if isinstance(ended, State) and not options.get("return_state") else ended
+
+        def submit(self, *args, **options):
+            """Run the task beside others; return its future."""
+            _find_results_by_reference()
+            return super().submit(*args, **options)
+
+
+class _Results(dict[int, Any]):
+    """The results of a flow's tasks, by which Prefect finds what a task that is given one depends on.
+
+    Left out are those that Prefect knows by their `id` alone: equal strings share it and later objects get it again, so
+    that the graph had edges that are not there.
+    """
+
+    def __setitem__(self, key: int, entry: Any) -> None:
+        if entry[-1] is not None:  # a reference to the result
+            super().__setitem__(key, entry)
+
+
+def _find_results_by_reference() -> None:
+    context = FlowRunContext.get()
+    if context is not None and not isinstance(context.run_results, _Results):
+        known = context.run_results
+        context.run_results = _Results()
+        for key, entry in known.items():
+            context.run_results[key] = entry
 
 
 def stage_task(
@@ -72,9 +98,9 @@ def stage_task(
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> Any:
             result = function(*args, **kwargs)
-            if TaskRunContext.get() is None or not _was_up_to_date(result):
-                return result
-            return Completed(name=CACHED, message="nothing has changed since it was made", data=result)
+            if TaskRunContext.get() is None or not was_up_to_date(result):
+                return result  # which may be a state of its own
+            return Completed(name=CACHED, message="all of it is up to date", data=result)
 
         return StageTask(
             fn=run,
@@ -111,7 +137,7 @@ def can_heal(error: Any) -> bool:
     return False
 
 
-def _was_up_to_date(result: Any) -> bool:
-    """Return whether a task's result is that of stages which all had nothing to do."""
+def was_up_to_date(result: Any) -> bool:
+    """Return whether a result is that of stages which all had nothing to do."""
     results = list(result) if isinstance(result, list | tuple) else [result]
-    return bool(results) and all(isinstance(each, StageResult) and each.skipped for each in results)
+    return result is not None and all(getattr(each, "skipped", False) is True for each in results)

@@ -95,12 +95,12 @@ def test_other_stages_remove_nothing(stage, build):
 
 def test_what_it_is_not_to_make_now_stays_only_where_it_is_up_to_date(stage, build):
     run_stage(stage, build)
-    remove_outdated(stage)
+    assert remove_outdated(stage).skipped
     assert (stage.folder / "a.txt").is_file()
     stage.inputs[0].write_text("two", encoding="utf-8")
-    remove_outdated(stage)
+    assert not remove_outdated(stage).skipped
     assert not [path for path in stage.folder.rglob("*") if path.is_file()]
-    remove_outdated(stage)
+    assert remove_outdated(stage).skipped
 
 
 def test_same_inputs_same_bytes(stage, build):

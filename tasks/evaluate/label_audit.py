@@ -38,7 +38,7 @@ AUDIT: Final = pl.Schema(
 )
 
 
-def audit_labels(model_folders: Sequence[Path], paths: DataPaths) -> StageResult | None:
+def audit_labels(model_folders: Sequence[Path], paths: DataPaths) -> StageResult:
     """Write the movies of which the first model doubts a genre, those with the least label quality first.
 
     Both files hold `AUDIT`: `label_audit.csv` for people, its formulas neutralised, `label_audit.parquet` for programs.
@@ -51,8 +51,8 @@ def audit_labels(model_folders: Sequence[Path], paths: DataPaths) -> StageResult
         paths: the data folder; the files go to its results.
 
     Returns:
-        The stage's result, with the counts `movies`, `doubted_movies`, `doubts`, and `asked`, the models. None where
-        cleanlab is not installed; an outdated audit is removed then.
+        The stage's result, with the counts `movies`, `doubted_movies`, `doubts`, and `asked`, the models; with none
+        where cleanlab is not installed, and an outdated audit is removed.
 
     Raises:
         DataError: no model is given, or the scores of the first are missing, damaged or of other movies.
@@ -73,8 +73,7 @@ def audit_labels(model_folders: Sequence[Path], paths: DataPaths) -> StageResult
 
     if not is_installed("audit"):
         logger.warning("label audit: left out, as cleanlab is not installed; %s", how_to_install(["audit"]))
-        remove_outdated(stage)
-        return None
+        return remove_outdated(stage)
 
     def build(folder: Path) -> Mapping[str, Any]:
         asked = [read_held_out(*each, paths) for each in zip(model_folders, sources, strict=True)]

@@ -41,16 +41,14 @@ def measure(folder: Path, rule: str, metric: str) -> dict[str, float]:
 
 
 @stage_task("audit labels")
-def audit(model_folders: Sequence[Path], root: Path | None = None) -> StageResult | None:
+def audit(model_folders: Sequence[Path], root: Path | None = None) -> StageResult:
     """Write which movies' genres the first model doubts most and what the others say, of our or another data folder."""
     result = audit_labels(model_folders, DataPaths(root) if root else data_paths())
-    if result is None:
-        return None
-    counts = result.counts
-    logger.info(
-        "label audit: %s doubts a genre of %s of %s movies",
-        *(counts["asked"][0], f"{counts['doubted_movies']:,}", f"{counts['movies']:,}"),
-    )
+    if counts := result.counts:
+        logger.info(
+            "label audit: %s doubts a genre of %s of %s movies",
+            *(counts["asked"][0], f"{counts['doubted_movies']:,}", f"{counts['movies']:,}"),
+        )
     return result
 
 

@@ -97,10 +97,11 @@ def profile_genres(seed: int) -> StageResult:
     return genre_profiles.write_genre_profiles(data_paths(), seed)
 
 
-@stage_task("outline tree", "outline tree {model_folder.name}")
-def outline_tree(model_folder: Path) -> StageResult | None:
-    """Write the first levels of a decision tree in words; None for other models."""
-    return tree_outline.outline_tree(data_paths(), model_folder)
+@stage_task("outline trees")
+def outline_trees(model_folders: Sequence[Path]) -> list[StageResult]:
+    """Write the first levels of those models that are decision trees, in words."""
+    outlined = [tree_outline.outline_tree(data_paths(), folder) for folder in model_folders]
+    return [result for result in outlined if result is not None]
 
 
 @stage_task("predict file")

@@ -88,13 +88,13 @@ def write_leaderboard(
     return run_stage(stage, build)
 
 
-def draw_model(model_folder: Path, *, wanted: bool = True) -> None:
+def draw_model(model_folder: Path, *, wanted: bool = True) -> list[StageResult]:
     """Draw all pictures of one model into its folder, or remove those of an earlier run that are outdated."""
-    write_model_pictures(model_folder, wanted=wanted)
-    write_training_curves(model_folder, wanted=wanted)
+    drawn = [write_model_pictures(model_folder, wanted=wanted), write_training_curves(model_folder, wanted=wanted)]
+    return [result for result in drawn if result is not None]
 
 
-def write_model_pictures(model_folder: Path, *, wanted: bool = True) -> StageResult | None:
+def write_model_pictures(model_folder: Path, *, wanted: bool = True) -> StageResult:
     """Draw a model's confusion matrices, its calibration, what it predicts instead of what it misses, its genres' F1.
 
     Where they are not wanted, pictures of an earlier run that no longer show this model are removed.
@@ -110,8 +110,7 @@ def write_model_pictures(model_folder: Path, *, wanted: bool = True) -> StageRes
     outputs = picture_files(MODEL_PICTURES, ALL_FORMS)
     stage = Stage("draw", model_folder, outputs, inputs, {}, (Path(__file__),), ("matplotlib", "polars"))
     if not wanted:
-        remove_outdated(stage)
-        return None
+        return remove_outdated(stage)
 
     def build(folder: Path) -> Mapping[str, Any]:
         per_genre, predictions, calibration, reliability = (_read(path) for path in inputs)

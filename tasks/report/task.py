@@ -1,5 +1,6 @@
 """The report's face towards the flows."""
 
+import itertools
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -24,13 +25,13 @@ from tasks.stage_task import stage_task
 
 
 @stage_task("draw models")
-def draw_models(model_folders: Sequence[Path], workers: int, *, wanted: bool) -> None:
+def draw_models(model_folders: Sequence[Path], workers: int, *, wanted: bool) -> list[StageResult]:
     """Draw each evaluated model's confusion matrices, calibration, genres and training, if any, into its folder.
 
     Where they are not wanted, those of earlier runs that no longer show the models are removed.
     """
-    for _ in map_in_order(partial(draw_model, wanted=wanted), model_folders, workers if wanted else 1):
-        pass
+    drawn = map_in_order(partial(draw_model, wanted=wanted), model_folders, workers if wanted else 1)
+    return list(itertools.chain(*drawn))
 
 
 @stage_task("leaderboard")
@@ -42,9 +43,10 @@ def leaderboard(
 
 
 @stage_task("compare pair")
-def compare_pair(model_folders: list[Path], pair: tuple[str, ...], *, draws: bool) -> StageResult | None:
-    """Set two of the models side by side and write that to the results folder; None where there is only one."""
-    return write_versus(model_folders, pair, data_paths(), draws=draws)
+def compare_pair(model_folders: list[Path], pair: tuple[str, ...], *, draws: bool) -> list[StageResult]:
+    """Set two of the models side by side, if there are two, and write that to the results folder."""
+    result = write_versus(model_folders, pair, data_paths(), draws=draws)
+    return [] if result is None else [result]
 
 
 @stage_task("judge challenger", "judge {challenger.name}")
@@ -85,7 +87,8 @@ def genre_similarity(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> St
     return write_genre_similarity(model_folder, data_paths(), forms)
 
 
-@stage_task("draw tree", "draw tree {model_folder.name}")
-def draw_tree(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> StageResult | None:
-    """Draw the first questions of a decision tree and what they tell of a genre; None for other models."""
-    return write_tree_picture(model_folder, forms=forms)
+@stage_task("draw trees")
+def draw_trees(outlined: Sequence[StageResult], forms: Sequence[Form] = SVG_ONLY) -> list[StageResult]:
+    """Draw the first questions of decision trees and what they tell of a genre."""
+    drawn = [write_tree_picture(outline.folder, forms=forms) for outline in outlined]
+    return [result for result in drawn if result is not None]

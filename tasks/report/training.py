@@ -31,8 +31,7 @@ def write_training_curves(model_folder: Path, *, wanted: bool = True) -> StageRe
     outputs = picture_files([PICTURE], ALL_FORMS)
     stage = Stage(f"draw-{PICTURE}", model_folder, outputs, (path,), {}, (Path(__file__),), ("matplotlib",))
     if not wanted:
-        remove_outdated(stage)
-        return None
+        return remove_outdated(stage)
 
     def build(folder: Path) -> Mapping[str, Any]:
         try:

@@ -53,7 +53,7 @@ def main() -> None:
 
     for number in range(int(os.environ["DRILL_RUNS"])):
         own = ["--seed", str(number), "--promotion.enabled", "false" if number else "true"]
-        full_pipeline(parse_command(PipelineConfig, [*sys.argv[1:], *own]))
+        full_pipeline(config=parse_command(PipelineConfig, [*sys.argv[1:], *own]))
         tell()
 
 

@@ -50,7 +50,7 @@ def own_folders(settings_in, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def finished(prefect_harness: None, own_folders: Path) -> FinishedPipeline:
     """The pipeline's own flow on 300 invented movies; the naive Bayes model is asked for the impossible."""
     from flows.full_pipeline import full_pipeline  # noqa: PLC0415 - takes seconds, and only these tests want it
-    from flows.train import ModelsFailedError  # noqa: PLC0415
+    from flows.steps import ModelsFailedError  # noqa: PLC0415
 
     config = PipelineConfig(
         sample={"n_movies": 300},
@@ -60,7 +60,7 @@ def finished(prefect_harness: None, own_folders: Path) -> FinishedPipeline:
         experiment="test",
     )
     with pytest.raises(ModelsFailedError) as raised:
-        full_pipeline(config)
+        full_pipeline(config=config)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     paths = data_paths()
     last_run = paths.last_run.read_text(encoding="utf-8")

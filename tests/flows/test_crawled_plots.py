@@ -139,17 +139,17 @@ def test_a_plan_is_made_of_the_listings_at_hand_also_while_a_crawl_runs(
 ) -> None:
     write_listing(paths)
     with FileLock(paths.lock):
-        acquire_or_plan(AcquireFlowConfig(plan=True))
+        acquire_or_plan(config=AcquireFlowConfig(plan=True))
     assert capsys.readouterr().out.startswith("2 of 2 movies lack a whole plot")
     with pytest.raises(ConfigError, match="acquire those of kaggle first"):
-        acquire_or_plan(AcquireFlowConfig(plan=True, source="kaggle"))
+        acquire_or_plan(config=AcquireFlowConfig(plan=True, source="kaggle"))
 
 
 def test_crawled_plots_reach_the_cleaned_table_and_are_not_asked_for_again(
     paths: DataPaths, omdb: ThreadingHTTPServer
 ) -> None:
     config = PrepareConfig(source="sample", sample={"n_movies": 400}, crawl=polite(omdb), skip=("annotate",))
-    stages = {stage.name: stage.counts for stage in prepare(config)}
+    stages = {stage.name: stage.counts for stage in prepare(config=config)}
     asked = omdb.RequestHandlerClass.asked
     missing = find_missing(paths.raw)
     assert sorted(asked) == sorted(missing.ids)
@@ -175,5 +175,5 @@ def test_crawled_plots_reach_the_cleaned_table_and_are_not_asked_for_again(
     assert stages["clean"]["changed/crawled_text"] == len(texts)
 
     n_asked = len(asked)
-    assert all(stage.skipped for stage in prepare(config))
+    assert all(stage.skipped for stage in prepare(config=config))
     assert len(asked) == n_asked

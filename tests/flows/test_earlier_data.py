@@ -116,7 +116,7 @@ def test_data_of_the_earlier_system_is_fetched_once_and_prepared(
     paths.download.mkdir(parents=True)
     paths.downloaded_genres.write_text(json.dumps(NAMES), encoding="utf-8")  # never published: the user has it
     config = PrepareConfig(start_from=start, drive=("genres",), workers=1)
-    names = [stage.name for stage in prepare(config)]
+    names = [stage.name for stage in prepare(config=config)]
     assert names == [*(["extract_movies"] if start == "conllu_data" else []), "clean", "annotate", "split"]
     movies = pl.read_parquet(paths.movies)
     assert {row["movie_id"]: (row["genres"], row["description"]) for row in movies.iter_rows(named=True)} == MOVIES
@@ -125,15 +125,15 @@ def test_data_of_the_earlier_system_is_fetched_once_and_prepared(
     assert not paths.raw.exists()
     assert json.loads(paths.download_lock.read_text(encoding="utf-8")).keys() == {start, "genres"}
 
-    assert all(stage.skipped for stage in prepare(config))
+    assert all(stage.skipped for stage in prepare(config=config))
     assert asked == [start]
 
 
 def test_data_of_the_earlier_system_is_trained_on(paths: DataPaths, asked: list[str]) -> None:
     paths.download.mkdir(parents=True)
     paths.downloaded_genres.write_text(json.dumps(NAMES), encoding="utf-8")
-    prepare(PrepareConfig(start_from="clean_data", drive=("genres",), skip=("annotate",)))
-    train(TrainConfig(models=("nb-counts",), experiment="earlier"))
+    prepare(config=PrepareConfig(start_from="clean_data", drive=("genres",), skip=("annotate",)))
+    train(config=TrainConfig(models=("nb-counts",), experiment="earlier"))
     client = mlflow.MlflowClient(settings().tracking_uri)
     experiment = client.get_experiment_by_name("earlier")
     (run,) = client.search_runs([experiment.experiment_id], "tags.`genreflow.kind` = 'model'")

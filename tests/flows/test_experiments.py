@@ -13,7 +13,7 @@ from flows.command_line import parse_command
 from flows.config import CrossValidateConfig, SearchConfig, TrainConfig
 from flows.cross_validate import cross_validate
 from flows.search import best_config, search, try_one
-from flows.train import ModelsFailedError
+from flows.steps import ModelsFailedError
 from tasks.errors import ConfigError, ModelError
 from tasks.models.search import Trial
 from tasks.models.search_space import Whole
@@ -35,7 +35,7 @@ def runs_of(finished, experiment, kind):
 
 def test_models_and_their_blend_are_cross_validated(finished, capsys):
     config = CrossValidateConfig(models=("both",), own_models=OWN, experiment="folds")
-    cross_validate(config)
+    cross_validate(config=config)
     lines = capsys.readouterr().out.splitlines()
     assert sorted(line.split()[0] for line in lines[2:5]) == ["both", "nb-complement", "nb-counts"]
     movies = pl.read_parquet(finished.paths.movies)["movie_id"]
@@ -54,7 +54,7 @@ def test_models_and_their_blend_are_cross_validated(finished, capsys):
         assert child.data.params.items() >= parent.data.params.items()
 
     before = {path: path.stat().st_mtime_ns for path in finished.paths.root.rglob("*.stage.json")}
-    cross_validate(config)
+    cross_validate(config=config)
     assert before == {path: path.stat().st_mtime_ns for path in finished.paths.root.rglob("*.stage.json")}
 
 
@@ -66,7 +66,7 @@ def test_a_model_that_fails_is_told_and_the_others_are_scored(finished, capsys):
         experiment="folds",
     )
     with pytest.raises(ModelsFailedError, match=r"nb-counts: ModelError: .*lower min_movies"):
-        cross_validate(config)
+        cross_validate(config=config)
     assert capsys.readouterr().out.splitlines()[2].startswith("nb-complement")
     statuses = {run.info.run_name: run.info.status for run in runs_of(finished, "folds", "cross-validation")}
     assert (statuses["nb-counts"], statuses["nb-complement"]) == ("FAILED", "FINISHED")

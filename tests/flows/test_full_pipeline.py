@@ -14,7 +14,7 @@ from flows.compare import compare
 from flows.config import CompareConfig, PredictConfig
 from flows.full_pipeline import full_pipeline
 from flows.predict import FilesFailedError, answer, predict
-from flows.train import ModelsFailedError
+from flows.steps import ModelsFailedError
 from tasks.errors import ConfigError, ModelError
 from tasks.models.classifier import GenreClassifier
 from tasks.models.classifiers import LogisticRegression
@@ -204,7 +204,7 @@ def test_unchanged_rerun_skips_every_stage_and_reuses_the_models(finished):
         "movie-genre-classifier", "champion"
     )
     with pytest.raises(ModelsFailedError):
-        full_pipeline(finished.config)
+        full_pipeline(config=finished.config)
     assert sidecar_times(finished) == before
     parent = runs_of(finished, "pipeline")[-1]
     children = [run for run in runs_of(finished, "model") if run.data.tags["mlflow.parentRunId"] == parent.info.run_id]
@@ -272,7 +272,7 @@ def test_scores_do_not_depend_on_the_runner(finished):
     for folder in {path.parent for path in scores}:
         (folder / "train.stage.json").unlink()
     changed = {"runner": "process", "workers": 1, "models": TRAINED, "model_params": {}, "report": False}
-    full_pipeline(finished.config.model_copy(update=changed))
+    full_pipeline(config=finished.config.model_copy(update=changed))
     assert {path: path.read_bytes() for path in scores} == scores
     assert Path(finished.paths.last_run).is_file()
 
@@ -286,7 +286,7 @@ def test_an_ensemble_whose_member_has_no_features_fails_with_the_member_s_reason
     params = {BROKEN: {"min_movies": 100_000}}
     config = finished.config.model_copy(update={"models": ("both",), "own_models": own, "model_params": params})
     with pytest.raises(ModelsFailedError) as raised:
-        full_pipeline(config)
+        full_pipeline(config=config)
     lines = str(raised.value).splitlines()
     assert lines[0].startswith("3 model(s) failed")
     assert sorted(line.split(":")[0].strip() for line in lines[1:]) == ["both", "mine", "nb-counts"]
@@ -296,5 +296,5 @@ def test_an_ensemble_whose_member_has_no_features_fails_with_the_member_s_reason
 def test_a_genre_that_no_movie_has_is_told_before_anything_is_fitted(finished):
     n_runs = len(runs_of(finished, "model"))
     with pytest.raises(ConfigError, match="no movie has the genre Horor"):
-        full_pipeline(finished.config.model_copy(update={"genres": ("Horor",)}))
+        full_pipeline(config=finished.config.model_copy(update={"genres": ("Horor",)}))
     assert len(runs_of(finished, "model")) == n_runs

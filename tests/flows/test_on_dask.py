@@ -170,7 +170,9 @@ def test_the_pipeline_makes_the_same_bytes_on_three_workers(finished, cluster, c
         for sidecar in paths.root.glob(f"*/**/{name}.stage.json"):
             sidecar.unlink()
     update = {"models": TRAINED, "model_params": {}, "annotate": AnnotateConfig(shard_size=100), "experiment": "dask"}
-    full_pipeline(finished.config.model_copy(update={"runner": "dask", "dask_address": cluster.address, **update}))
+    full_pipeline(
+        config=finished.config.model_copy(update={"runner": "dask", "dask_address": cluster.address, **update})
+    )
     assert {path: path.read_bytes() for path in made} == before
     assert statuses(finished, "dask") == {"FINISHED"}
     fitted = {
@@ -184,12 +186,12 @@ def test_the_pipeline_makes_the_same_bytes_on_three_workers(finished, cluster, c
 
 def test_folds_are_fitted_on_workers_with_the_same_bytes(finished, cluster):
     config = CrossValidateConfig(models=("nb-counts",), experiment="dask folds")
-    cross_validate(config)
+    cross_validate(config=config)
     folder = finished.paths.cross_validation / "nb-counts"
     before = (folder / "scores_out_of_fold.parquet").read_bytes()
     for sidecar in folder.rglob("*.stage.json"):
         sidecar.unlink()
-    cross_validate(config.model_copy(update={"runner": "dask", "dask_address": cluster.address}))
+    cross_validate(config=config.model_copy(update={"runner": "dask", "dask_address": cluster.address}))
     assert (folder / "scores_out_of_fold.parquet").read_bytes() == before
     assert statuses(finished, "dask folds") == {"FINISHED"}
 
@@ -207,14 +209,14 @@ def test_files_are_predicted_on_workers_with_the_same_bytes(finished, cluster, t
 def test_a_worker_that_is_killed_costs_what_it_had_in_hand(finished, cluster, caplog):
     models = ("nb-counts", "svm-title", SLOW_MODEL)
     config = TrainConfig(models=models, experiment="killed")
-    train(config)
+    train(config=config)
     scores = {path: path.read_bytes() for name in models for path in (finished.paths.models / name).glob("scores_*")}
     for name in models:
         (finished.paths.models / name / "train.stage.json").unlink()
     caplog.clear()
     killer = threading.Thread(target=kill_who_trains, args=(cluster, finished.paths.models / SLOW_MODEL))
     killer.start()
-    train(config.model_copy(update={"runner": "dask", "dask_address": cluster.address}))
+    train(config=config.model_copy(update={"runner": "dask", "dask_address": cluster.address}))
     killer.join()
     assert len(cluster.names()) == len(cluster.workers) == 2
     assert {path: path.read_bytes() for path in scores} == scores
@@ -239,7 +241,7 @@ def test_workers_that_cannot_take_part_are_told_before_any_work(finished, cluste
     cluster.start_workers("elsewhere", GENREFLOW_DATA_DIR=str(tmp_path))
     names = cluster.names()
     with pytest.raises(ConfigError) as raised:
-        train(TrainConfig(models=("nb-counts",), runner="dask", dask_address=cluster.address))
+        train(config=TrainConfig(models=("nb-counts",), runner="dask", dask_address=cluster.address))
     cluster.stop_worker("bare")
     cluster.stop_worker("elsewhere")
     first, *lines = str(raised.value).splitlines()

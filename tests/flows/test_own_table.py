@@ -40,7 +40,7 @@ class OwnRun:
 @pytest.fixture(scope="module")
 def own_run(prefect_harness: None, settings_in, tmp_path_factory: pytest.TempPathFactory) -> Iterator[OwnRun]:
     with settings_in(tmp_path_factory.mktemp("own-table")):
-        full_pipeline(PipelineConfig(preset="own-table", models=MODELS, pictures="all"))
+        full_pipeline(config=PipelineConfig(preset="own-table", models=MODELS, pictures="all"))
         logging.getLogger("alembic").setLevel(logging.WARNING)
         yield OwnRun(data_paths(), settings().tracking_uri)
 
@@ -102,20 +102,22 @@ def test_parquet_with_lists_gives_the_same_table(own_run, tmp_path):
     tickets = pl.read_csv(TICKETS).with_columns(pl.col("topics").str.split("|"))
     tickets.write_parquet(tmp_path / "tickets.parquet")
     try:
-        prepare(PrepareConfig(preset="own-table", source=str(tmp_path / "tickets.parquet")))
+        prepare(config=PrepareConfig(preset="own-table", source=str(tmp_path / "tickets.parquet")))
         assert (own_run.paths.movies.read_bytes(), own_run.paths.splits.read_bytes()) == before
     finally:
-        prepare(PrepareConfig(preset="own-table"))
+        prepare(config=PrepareConfig(preset="own-table"))
 
 
 def test_mistakes_stop_the_pipeline_before_anything_is_trained(own_run, tmp_path):
     stamps = {path: path.stat().st_mtime_ns for path in own_run.paths.root.rglob("*.stage.json")}
     with pytest.raises(SourceError, match="no column nowhere among ticket, subject"):
-        full_pipeline(PipelineConfig(preset="own-table", models=MODELS, table={"text": "nowhere"}))
+        full_pipeline(config=PipelineConfig(preset="own-table", models=MODELS, table={"text": "nowhere"}))
     with pytest.raises(SourceError, match=r"missing\.csv does not exist"):
-        full_pipeline(PipelineConfig(preset="own-table", models=MODELS, source=str(tmp_path / "missing.csv")))
+        full_pipeline(config=PipelineConfig(preset="own-table", models=MODELS, source=str(tmp_path / "missing.csv")))
     with pytest.raises(DataError, match="several texts"):
-        full_pipeline(PipelineConfig(preset="own-table", models=["nb-counts"], table={"id": "priority", "fields": ()}))
+        full_pipeline(
+            config=PipelineConfig(preset="own-table", models=["nb-counts"], table={"id": "priority", "fields": ()})
+        )
     assert stamps == {path: path.stat().st_mtime_ns for path in own_run.paths.root.rglob("*.stage.json")}
     assert not list(own_run.paths.root.rglob(".unfinished-*"))
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from flows.full_pipeline import full_pipeline
-from flows.train import ModelsFailedError
+from flows.steps import ModelsFailedError
 from tasks.settings import PROJECT_ROOT
 
 pytestmark = [pytest.mark.services, pytest.mark.filterwarnings("default")]
@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.services, pytest.mark.filterwarnings("default")]
 def test_runs_metrics_comparison_charts_artifacts_and_report_are_seen(finished, tmp_path):
     """The command waits for each of them to be there, and fails where one is not."""
     with pytest.raises(ModelsFailedError):
-        full_pipeline(finished.config)  # other tests may have left a last run in which all models failed
+        full_pipeline(config=finished.config)  # other tests may have left a last run in which all models failed
     own = {"GENREFLOW_DATA_DIR": str(finished.paths.root), "MLFLOW_TRACKING_URI": finished.tracking_uri}
     command = [sys.executable, str(PROJECT_ROOT / "docs" / "screenshots.py"), str(tmp_path)]
     done = subprocess.run(command, env={**os.environ, **own}, capture_output=True, text=True, check=False, timeout=600)

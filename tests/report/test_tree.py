@@ -6,6 +6,7 @@ import pytest
 from tasks.errors import ConfigError, DataError
 from tasks.report import task
 from tasks.report.tree import draw_tree, tell_tree, write_tree_picture
+from tasks.stage import StageResult
 
 OUTLINE = {
     "genres": ["Drama", "Horror", "War"],
@@ -54,7 +55,8 @@ def test_the_picture_is_of_the_most_frequent_genre_or_of_the_one_asked_for(tmp_p
     before = (folder / "tree.svg").read_bytes()
     assert write_tree_picture(folder, "Horror").counts["genre"] == "Horror"
     assert (folder / "tree.svg").read_bytes() != before
-    assert task.draw_tree.fn(folder, ("svg", "png")).counts["genre"] == "Drama"
+    (drawn,) = task.draw_trees.fn([StageResult("outline_tree", folder, "", False)], ("svg", "png"))
+    assert drawn.counts["genre"] == "Drama"
     assert (folder / "tree.svg").read_bytes() == before
     assert (folder / "tree.png").is_file()
     with pytest.raises(ConfigError, match="no genre is named 'Noir'; there are: Drama, Horror, War"):

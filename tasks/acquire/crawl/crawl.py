@@ -45,6 +45,11 @@ class CrawlResult:
     reasons: tuple[str, ...]
     stage: StageResult
 
+    @property
+    def skipped(self) -> bool:
+        """Whether there was nothing to ask or to write."""
+        return self.stage.skipped
+
 
 @dataclass
 class _Crawl:

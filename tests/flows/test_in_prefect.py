@@ -1,0 +1,164 @@
+"""What a finished run looks like in Prefect: names, states, edges, artifacts and the way to MLflow."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import mlflow
+import pytest
+from prefect import flow
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId, FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import FlowRun, TaskRun
+from prefect.client.schemas.sorting import FlowRunSort
+
+from flows.config import PipelineConfig, with_leading
+from flows.full_pipeline import full_pipeline
+from flows.in_prefect import mlflow_page
+from flows.steps import ModelsFailedError
+from tasks.stage import StageResult
+from tasks.stage_task import stage_task
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+MLFLOW = ("log ", "last models", "find champion", "judge ", "promote", "run duration", "record failure")
+OF_A_RUN = ("report",)  # it names the run
+FAILING = "nb-counts"
+
+
+@dataclass
+class Seen:
+    """All runs of one flow run, those within it too."""
+
+    client: SyncPrefectClient
+    flows: dict[str, FlowRun]
+    tasks: dict[str, TaskRun]
+
+    def needed_by(self, name: str) -> set[str]:
+        """Return the names of the runs whose results a task run was given."""
+        names = {str(run.id): run.name for run in [*self.flows.values(), *self.tasks.values()]}
+        inputs = self.tasks[name].task_inputs
+        return {names[str(each.id)] for key, given in inputs.items() if key != "__parents__" for each in given}
+
+
+def last_run(client: SyncPrefectClient, name: str) -> Seen:
+    """Return what the last run of a flow did."""
+    runs = client.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1, flow_run_filter=named(name))
+    seen = Seen(client, {}, {})
+    waiting = list(runs)
+    while waiting:
+        run = waiting.pop()
+        seen.flows[run.name] = run
+        tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])))
+        seen.tasks |= {
+            task.name: task
+            for task in tasks
+            if task.state is not None and not task.state.state_details.child_flow_run_id
+        }
+        children = [task.state.state_details.child_flow_run_id for task in tasks if task.state is not None]
+        waiting += [client.read_flow_run(child) for child in children if child]
+    return seen
+
+
+def named(name: str) -> FlowRunFilter:
+    return FlowRunFilter.model_validate({"name": {"any_": [name]}})
+
+
+@pytest.fixture(scope="module")
+def rerun(finished: Any) -> Iterator[Seen]:
+    """The pipeline once more, with nothing changed."""
+    with pytest.raises(ModelsFailedError):
+        full_pipeline(source="sample", config=finished.config)
+    with get_client(sync_client=True) as client:
+        yield last_run(client, "full pipeline: sample, quick")
+
+
+def test_what_was_up_to_date_ends_as_cached_all_the_way_down(rerun: Seen) -> None:
+    states = {name: run.state_name for name, run in rerun.tasks.items() if not name.startswith((*MLFLOW, *OF_A_RUN))}
+    states = {name: state for name, state in states.items() if state != "NotReady"}  # which needs what failed
+    assert states.pop(next(name for name in states if "surface_counts" in name)) == "Failed"
+    assert set(states.values()) == {"Cached"}
+    assert {"acquire", "clean", "annotate", "split", "run svm-title", "leaderboard", "draw trees"} <= states.keys()
+    assert rerun.flows["prepare: sample, quick"].state_name == "Cached"
+
+
+def test_the_graph_is_the_pipeline(rerun: Seen) -> None:
+    assert rerun.needed_by("clean") == {"acquire: sample"}
+    assert rerun.needed_by("annotate") == {"clean"}
+    assert rerun.needed_by("split") == {"annotate"}
+    (features,) = rerun.needed_by("train svm-title")
+    assert features.startswith("features title")
+    assert rerun.needed_by("evaluate svm-title") == {"train svm-title"}
+    assert rerun.needed_by("log svm-title") == {"evaluate svm-title"}
+    assert rerun.needed_by("promote") >= {"find champion"}
+    assert "leaderboard" in rerun.needed_by("choose exhibits")
+    assert {"audit labels", "genre similarity"} <= rerun.needed_by("report")
+
+
+def test_runs_end_by_saying_what_came_of_them(rerun: Seen) -> None:
+    said = {name: run.state.message for name, run in rerun.flows.items() if run.state is not None}
+    assert said["prepare: sample, quick"] == "250 movies: 200 to train on, 25 to choose by, 25 to test on"
+    assert said["fit models: sample, quick"] == f"3 of 4 models; failed: {FAILING}"
+    assert "champion" in str(said["compare"])
+    assert "MLflow" in str(rerun.tasks["run svm-title"].state.message)
+
+
+def test_prefect_and_mlflow_know_each_other(rerun: Seen, finished: Any) -> None:
+    flow_run = rerun.flows["full pipeline: sample, quick"]
+    client = mlflow.MlflowClient(finished.tracking_uri)
+    experiment = client.get_experiment_by_name("test")
+    found = client.search_runs([experiment.experiment_id], f"tags.`genreflow.prefect_flow_run` = '{flow_run.id}'")
+    assert len(found) == 5  # of the pipeline and of its models
+    pipeline_id = next(run.info.run_id for run in found if run.data.tags["genreflow.kind"] == "pipeline")
+    compared = rerun.flows["compare"].id
+    artifacts = rerun.client.read_artifacts(
+        artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[compared]))
+    )
+    by_key = {artifact.key: artifact for artifact in artifacts}
+    assert {"leaderboard", "champion", "report"} <= by_key.keys()
+    assert pipeline_id in str(by_key["leaderboard"].description)
+    assert "file:" not in "".join(f"{artifact.data}{artifact.description}" for artifact in artifacts)
+
+
+def test_constants_that_results_share_are_no_edges(prefect_harness: None, tmp_path: Any) -> None:
+    first = stage_task("first")(lambda: StageResult("train", tmp_path, "f", False))
+    second = stage_task("second")(lambda name, folder: StageResult(name, folder, "f", False))
+    third = stage_task("third")(lambda result: result.name)
+
+    @flow(name="three tasks")
+    def three_tasks() -> None:
+        made = first()
+        second(made.name, made.folder)
+        third(made)
+
+    state = three_tasks(return_state=True)
+    with get_client(sync_client=True) as client:
+        tasks = {
+            run.name: run
+            for run in client.read_task_runs(
+                flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
+            )
+        }
+    assert not any(tasks["second"].task_inputs.values())
+    assert {each.id for each in tasks["third"].task_inputs["result"]} == {tasks["first"].id}
+
+
+def test_leading_options_win_over_the_configuration() -> None:
+    config = PipelineConfig(source="kaggle", preset="standard", seed=7)
+    assert with_leading(PipelineConfig, config, source=None, preset=None, models=()) is config
+    chosen = with_leading(PipelineConfig, config, source="sample", preset="quick", models=("nb-*",))
+    assert (chosen.source, chosen.preset, chosen.models, chosen.seed) == ("sample", "quick", ("nb-*",), 7)
+    assert with_leading(PipelineConfig, config, preset="quick").models == PipelineConfig(preset="quick").models
+    assert with_leading(PipelineConfig, None) == PipelineConfig()
+
+
+def test_a_run_in_mlflow_has_an_address_only_where_a_server_shows_it() -> None:
+    class Experiment:
+        tracking_uri, experiment_id = "https://mlflow.example.org", "3"
+
+    class Run:
+        experiment = Experiment()
+
+    assert mlflow_page(Run(), "abc") == "https://mlflow.example.org/#/experiments/3/runs/abc"
+    Experiment.tracking_uri = "sqlite:///mlflow.db"
+    assert mlflow_page(Run(), "abc") == "id abc in sqlite:///mlflow.db"
