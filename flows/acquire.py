@@ -12,7 +12,7 @@ from typing import cast
 
 from prefect import flow
 
-from flows.config import AcquireConfig, AcquireFlowConfig, PrepareConfig, part, with_leading
+from flows.config import AcquireConfig, AcquireFlowConfig, PrepareConfig, with_leading
 from flows.in_prefect import completed, run_name
 from flows.runtime import exclusive
 from tasks.acquire.task import acquire as acquire_listings
@@ -22,7 +22,6 @@ from tasks.paths import data_paths
 from tasks.stage import StageResult
 
 
-@flow(name="acquire", flow_run_name=run_name("acquire"), persist_result=False)
 def acquire(config: AcquireConfig) -> list[StageResult]:
     """Bring data/raw up to date with the source, and data/crawl with the plots that the listings lack.
 
@@ -30,12 +29,8 @@ def acquire(config: AcquireConfig) -> list[StageResult]:
         CrawlBlockedError: a source refuses us; what was crawled is kept.
     """
     check_crawl(config.crawl)
-    with exclusive(data_paths()):
-        acquired = [acquire_listings(config.source, config.sample, config.seed, config.download)]
-        results = [*acquired, *complete(config, acquired)]
-        crawled = [f"{result.counts.get('plots', 0):,} plots crawled" for result in results[1:]]
-        said = "; ".join([f"{acquired[0].counts['files']} files from {config.source}", *crawled])
-        return cast("list[StageResult]", completed(said, results))
+    acquired = acquire_listings(config.source, config.sample, config.seed, config.download)
+    return [acquired, *complete(config, [acquired])]
 
 
 def complete(config: AcquireConfig | PrepareConfig, acquired: Sequence[StageResult] = ()) -> list[StageResult]:
@@ -52,24 +47,29 @@ def complete(config: AcquireConfig | PrepareConfig, acquired: Sequence[StageResu
     return []
 
 
-@flow(name="acquire or plan", flow_run_name=run_name("acquire or plan"), persist_result=False)
-def acquire_or_plan(source: str | None = None, config: AcquireFlowConfig | None = None) -> None:
+@flow(name="acquire", flow_run_name=run_name("acquire"), persist_result=False)
+def acquire_or_plan(source: str | None = None, config: AcquireFlowConfig | None = None) -> list[StageResult]:
     """Acquire, or with `plan` print what a crawl of the listings in data/raw would ask, and fetch nothing.
 
     Args:
-        source: sample, kaggle, or the path of listings; none: the configuration's, else sample.
-        config: all other options.
+        source: sample, kaggle, or the path of listings; none: that of config, else sample.
+        config: all options, those above too; none is given in both.
 
     Raises:
         ConfigError: a plan for a source is wanted.
+        CrawlBlockedError: a source refuses us; what was crawled is kept.
     """
     config = with_leading(AcquireFlowConfig, config, source=source)
     if not config.plan:
-        acquire(part(config, AcquireConfig))
-        return
+        with exclusive(data_paths()):
+            results = acquire(config)
+        crawled = [f"{result.counts.get('plots', 0):,} plots crawled" for result in results[1:]]
+        said = "; ".join([f"{results[0].counts['files']} files from {config.source}", *crawled])
+        return cast("list[StageResult]", completed(said, results))
     if "source" in config.model_fields_set:
         raise ConfigError(
             f"a plan is made for the listings in {data_paths().raw}: acquire those of {config.source} first, without "
             "--plan and --crawl.online, then ask for the plan without --source"
         )
     sys.stdout.write(plan(config.crawl).text + "\n")  # without the lock: it writes nothing, and a crawl may be running
+    return []

@@ -8,7 +8,8 @@ if __name__ == "__main__":
 
 import logging
 import sys
-from typing import cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 from prefect import flow
 
@@ -59,8 +60,13 @@ def compare(config: CompareConfig) -> str:
             with pipeline_run(config, paths, {"flow": "compare", "kind": "comparison"}) as run:
                 outcome = compare_models(config, run, models)
         else:
-            outcome = compare_models(config, *last_models())
+            outcome = compare_last(config)
         return cast("str", completed(outcome, outcome))
+
+
+def compare_last(config: CompareConfig, trained: Sequence[Any] = ()) -> str:
+    """Compare the models of the last run, which may have just been trained; return what came of it."""
+    return compare_models(config, *last_models(wait_for=list(trained)))
 
 
 def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedModel]) -> str:

@@ -447,11 +447,19 @@ class TidyConfig(FlowConfig):
 
 
 def with_leading(config_type: type[Config], config: Config | None, **leading: Any) -> Config:
-    """Return a flow's configuration with the options that it has as arguments of their own, which win where given."""
+    """Return a flow's configuration with the options that the flow has as arguments of their own.
+
+    Raises:
+        ConfigError: an option is given in both, with different values.
+    """
     given = {name: value for name, value in leading.items() if value not in (None, "", (), [])}
-    if config is not None and not given:
-        return config
-    return config_type.model_validate({**(config.given if config else {}), **given})
+    if config is None:
+        return config_type.model_validate(given)
+    for name, value in given.items():
+        within = config.given.get(name, value)
+        if within != value and tuple(within) != tuple(value):
+            raise ConfigError(f"{name} is {value} and, in config, {within}: give it once")
+    return config_type.model_validate({**config.given, **given}) if given else config
 
 
 def part(config: FlowConfig, config_type: type[Config]) -> Config:

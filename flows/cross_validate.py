@@ -15,8 +15,9 @@ from typing import Any, cast
 
 from prefect import flow
 from prefect.futures import as_completed
+from prefect.task_runners import TaskRunner
 
-from flows.in_prefect import completed, result_of, run_name
+from flows.in_prefect import completed, run_name
 from flows.runtime import check_cluster, exclusive, pipeline_run, task_runner
 from flows.steps import Fitted, ModelRun, finish_folds
 from flows.train import recorded_failure
@@ -44,9 +45,9 @@ def cross_validate(
     """Cross-validate the chosen models on the prepared data, and print how they did.
 
     Args:
-        preset: quick, standard, full, or the path of a YAML file; none: the configuration's, else quick.
-        models: names or globs; none: the configuration's, else the preset's.
-        config: all other options.
+        preset: quick, standard, full, or the path of a YAML file; none: that of config, else quick.
+        models: names or globs; none: those of config, else the preset's.
+        config: all options, those above too; none is given in both.
 
     Raises:
         ModelsFailedError: some models failed; the others are scored and logged.
@@ -56,17 +57,16 @@ def cross_validate(
     check_cluster(config)
     with exclusive(data_paths()), pipeline_run(config, data_paths(), tags) as run:
         with task_runner(config) as runner:
-            fitted = result_of(fit_folds.with_options(task_runner=runner)(config, run, return_state=True))
+            fitted = fit_folds(config, run, runner)
         finished = [name for name, failure in fitted.errors.items() if failure is None]
         if finished:
             folders = [data_paths().cross_validation / name for name in finished]
-            sys.stdout.write(tabulate_folds(folders, wait_for=[fitted]))
+            sys.stdout.write(tabulate_folds(folders, wait_for=list(fitted.results)))
         fitted.raise_failures()
         return cast("None", completed(str(fitted)))
 
 
-@flow(name="fit folds", flow_run_name=run_name("fit folds"), persist_result=False)
-def fit_folds(config: CrossValidateConfig, run: PipelineRun) -> Fitted:
+def fit_folds(config: CrossValidateConfig, run: PipelineRun, runner: TaskRunner[Any]) -> Fitted:
     """Submit the folds of every model and what becomes of them."""
     chosen = choose_models(config.models, config.model_params, config.own_models)
     run = replace(run, tags=run.tags | log_data(run, data_paths()))
@@ -75,29 +75,32 @@ def fit_folds(config: CrossValidateConfig, run: PipelineRun) -> Fitted:
     for model in chosen:
         run_id = start_model_run(run, model.name, config_dict(model), "cross-validation")
         works[model.name] = ModelRun(model, run, run_id, config.evaluate, choices)
-    needs, fits = submit_fits([model for model in chosen if isinstance(model, ModelSpec)], choices)
-    ended: dict[str, Any] = {name: finish_folds.submit(works[name], folds) for name, folds in fits.items()}
+    needs, fits = submit_fits([model for model in chosen if isinstance(model, ModelSpec)], choices, runner)
+    ended: dict[str, Any] = {name: finish_folds.submit_to(runner, works[name], folds) for name, folds in fits.items()}
     for model in chosen:
         if isinstance(model, EnsembleSpec):
             needs[model.name] = [*itertools.chain(*([*needs[name], ended[name]] for name in model.members))]
-            ended[model.name] = finish_folds.submit(works[model.name], [ended[name] for name in model.members])
+            ended[model.name] = finish_folds.submit_to(
+                runner, works[model.name], [ended[name] for name in model.members]
+            )
     tell_progress(list(itertools.chain(*fits.values())))
-    fitted = Fitted({name: recorded_failure(work, [*needs[name], ended[name]]) for name, work in works.items()})
-    return cast("Fitted", completed(str(fitted), fitted))
+    errors = {name: recorded_failure(work, [*needs[name], ended[name]]) for name, work in works.items()}
+    return Fitted(errors, [ended[name].result() for name, error in errors.items() if error is None])
 
 
-def submit_fits(models: Sequence[ModelSpec], choices: TrainChoices) -> tuple[Fits, Fits]:
+def submit_fits(models: Sequence[ModelSpec], choices: TrainChoices, runner: TaskRunner[Any]) -> tuple[Fits, Fits]:
     """Submit the features and then the fits of all folds; return of each model all of these, and its fits alone."""
     wanted = {(model.name, fold): features_of(model, all_but(fold)) for fold in range(N_FOLDS) for model in models}
     features = {
-        spec: build_features.submit(spec, choices.seed) for spec in dict.fromkeys(itertools.chain(*wanted.values()))
+        spec: build_features.submit_to(runner, spec, choices.seed)
+        for spec in dict.fromkeys(itertools.chain(*wanted.values()))
     }
     needs: Fits = {model.name: [] for model in models}
     fits: Fits = {model.name: [] for model in models}
     for fold, model in itertools.product(range(N_FOLDS), models):
         own: Futures = [features[spec] for spec in wanted[model.name, fold]]
         arguments: dict[str, Any] = {"model": model, "features": own, "fold": fold, "choices": choices}
-        fits[model.name].append(train_fold.submit(**arguments))
+        fits[model.name].append(train_fold.submit_to(runner, **arguments))
         needs[model.name] += own
     return {name: [*own, *fits[name]] for name, own in needs.items()}, fits
 

@@ -10,28 +10,21 @@ from typing import cast
 
 from prefect import flow
 
-from flows.compare import compare
-from flows.config import ChampionConfig, CompareConfig, ExploreFlowConfig, PrepareConfig, part, with_leading
-from flows.explore import explore
-from flows.in_prefect import completed, result_of, run_name
-from flows.prepare import prepare
-from flows.runtime import check_cluster, exclusive, pipeline_run
-from flows.train import train_models
+from flows.compare import compare_last
+from flows.config import ChampionConfig, CompareConfig, PrepareConfig, part, with_leading
+from flows.in_prefect import completed, run_name
+from flows.prepare import prepare_data
+from flows.runtime import check_cluster, core_count, exclusive, pipeline_run
+from flows.train import fit_models
+from tasks.explore.config import ExploreConfig
+from tasks.explore.task import explore
 from tasks.paths import data_paths
 from tasks.tracking.task import log_stages
 
 
-def what_to_explore(config: PipelineConfig) -> ExploreFlowConfig:
+def what_to_explore(config: PipelineConfig) -> ExploreConfig:
     """Return what to explore; of a table of one's own that is the clean data, since the raw part is about listings."""
-    chosen = part(config, ExploreFlowConfig)
-    if config.table is None:
-        return chosen
-    return chosen.model_copy(update={"explore": chosen.explore.model_copy(update={"of": "clean"})})
-
-
-def comparison(config: PipelineConfig) -> CompareConfig:
-    """Return how to compare the models of the run."""
-    return CompareConfig(**dict(part(config, ChampionConfig)))
+    return config.explore if config.table is None else config.explore.model_copy(update={"of": "clean"})
 
 
 @flow(name="full-pipeline", flow_run_name=run_name("full pipeline"), persist_result=False)
@@ -44,10 +37,10 @@ def full_pipeline(
     """Acquire, clean, annotate, split, explore, train, evaluate, compare and promote; return what came of it.
 
     Args:
-        source: sample, kaggle, or the path of listings or of a table; none: the configuration's, else sample.
-        preset: quick, standard, full, or the path of a YAML file; none: the configuration's, else quick.
-        models: names or globs; none: the configuration's, else the preset's.
-        config: all other options.
+        source: sample, kaggle, or the path of listings or of a table; none: that of config, else sample.
+        preset: quick, standard, full, or the path of a YAML file; none: that of config, else quick.
+        models: names or globs; none: those of config, else the preset's.
+        config: all options, those above too; none is given in both.
 
     Raises:
         ModelsFailedError: some models failed; the others, if any, were compared.
@@ -57,12 +50,12 @@ def full_pipeline(
     tags = {"source": source, "preset": config.preset}
     check_cluster(config)
     with exclusive(data_paths()), pipeline_run(config, data_paths(), tags) as run:
-        prepared = result_of(prepare(config=part(config, PrepareConfig), return_state=True))
+        prepared = prepare_data(part(config, PrepareConfig))
         log_stages(run, prepared)
         if config.draws_all:
-            explored = result_of(explore(what_to_explore(config), return_state=True, wait_for=prepared))
+            explored = explore(what_to_explore(config), core_count(), config.forms, wait_for=prepared)
             log_stages(run, explored, [file for result in explored for file in result.folder.rglob("*.*")])
-        fitted = train_models(config, run, prepared)
-        outcome = result_of(compare(comparison(config), return_state=True, wait_for=[fitted]))
+        fitted = fit_models(config, run, prepared)
+        outcome = compare_last(CompareConfig(**dict(part(config, ChampionConfig))), fitted.results)
         fitted.raise_failures()
-        return cast("str", completed(outcome))
+        return cast("str", completed(outcome, outcome))

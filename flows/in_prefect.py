@@ -24,13 +24,11 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
-from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run
 from prefect.settings import PREFECT_SERVER_UI_ENABLED
 from prefect.states import Completed
-from prefect.utilities.engine import link_state_to_flow_run_result
 from prefect.utilities.urls import url_for
 
 from tasks import progress
@@ -69,13 +67,6 @@ def completed(message: str, result: Any = None) -> Any:
     The state is `Cached` where the result is that of stages which all had nothing to do.
     """
     return Completed(name=CACHED if was_up_to_date(result) else "Completed", message=hide_secrets(message), data=result)
-
-
-def result_of(state: State[Any]) -> Any:
-    """Return the result of a flow within a flow, so that Prefect draws an edge from it to whatever is given it."""
-    result = state.result()
-    link_state_to_flow_run_result(state, result)
-    return result
 
 
 def prefect_tags() -> dict[str, str]:

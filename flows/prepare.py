@@ -14,7 +14,7 @@ from prefect import flow
 
 from flows.acquire import acquire, complete
 from flows.config import AcquireConfig, part, with_leading
-from flows.in_prefect import completed, result_of, run_name, show_cleaning
+from flows.in_prefect import completed, run_name, show_cleaning
 from flows.runtime import check_cluster, core_count, exclusive
 from tasks.acquire.task import fetch_files
 from tasks.annotate.task import annotate, extract, import_corpus
@@ -33,18 +33,23 @@ def prepare(
     """Bring the clean table, the annotated corpus and the splits up to date with data/raw, or a table of one's own.
 
     Args:
-        source: to acquire first: sample, kaggle, or the path of listings or of a table; none: the configuration's.
-        preset: quick, standard, full, or the path of a YAML file; none: the configuration's, else quick.
-        config: all other options.
+        source: to acquire first: sample, kaggle, or a path; none: that of config, else what is in data/raw.
+        preset: quick, standard, full, or the path of a YAML file; none: that of config, else quick.
+        config: all options, those above too; none is given in both.
     """
     config = with_leading(PrepareConfig, config, source=source, preset=preset)
     check_cluster(config)
     with exclusive(data_paths()):
-        start = config.start_from
-        results = from_listings(config) if start == "listings" else from_earlier_system(config, start)
-        show_cleaning(results)
-        results.append(split(config.split, config.seed, wait_for=results[-1:]))
+        results = prepare_data(config)
         return cast("list[StageResult]", completed(summary(results), results))
+
+
+def prepare_data(config: PrepareConfig) -> list[StageResult]:
+    """Acquire, clean, annotate and split, as far as the configuration says."""
+    start = config.start_from
+    results = from_listings(config) if start == "listings" else from_earlier_system(config, start)
+    show_cleaning(results)
+    return [*results, split(config.split, config.seed, wait_for=results[-1:])]
 
 
 def summary(results: Sequence[StageResult]) -> str:
@@ -59,10 +64,7 @@ def from_listings(config: PrepareConfig) -> list[StageResult]:
     if config.table is not None and config.source is not None:
         cleaned = [clean_table(Path(config.source).expanduser(), config.table, config.clean)]
     else:
-        if config.source is None:
-            acquired = complete(config)
-        else:
-            acquired = result_of(acquire(part(config, AcquireConfig), return_state=True))
+        acquired = complete(config) if config.source is None else acquire(part(config, AcquireConfig))
         cleaned = [*acquired, clean(config.clean, wait_for=acquired[-1:])]
     return [*cleaned, *annotated(config, cleaned)]
 

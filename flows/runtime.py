@@ -111,12 +111,14 @@ def task_runner(config: RunnerConfig) -> Iterator[TaskRunner[Any]]:
         from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415 - an extra, and not needed by who has no cluster
 
         logger.info("models run on %s workers of %s", count, config.dask_address)
-        with cluster.forwarded_log(config.dask_address):
-            yield DaskTaskRunner(address=config.dask_address)
+        with cluster.forwarded_log(config.dask_address), DaskTaskRunner(address=config.dask_address) as on_dask:
+            yield on_dask
         return
     count, is_thread = config.workers or core_count(), config.runner == "thread"
     logger.info("models run in %s %s", count, "threads" if is_thread else "processes")
-    yield (ThreadPoolTaskRunner if is_thread else ProcessPoolTaskRunner)(max_workers=count)
+    runner: TaskRunner[Any] = (ThreadPoolTaskRunner if is_thread else ProcessPoolTaskRunner)(max_workers=count)
+    with runner:
+        yield runner
 
 
 def check_cluster(config: RunnerConfig) -> int:

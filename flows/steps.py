@@ -59,6 +59,7 @@ class Fitted:
     """How the models of a run ended."""
 
     errors: dict[str, str | None]  # of each model, in a line; None where it succeeded
+    results: Sequence[Any]  # of the tasks of those that succeeded
 
     def __str__(self) -> str:
         failed = [name for name, error in self.errors.items() if error is not None]

@@ -16,10 +16,10 @@ from typing import Any, cast
 from prefect import flow
 from prefect.futures import PrefectFuture
 
-from flows.in_prefect import completed, result_of, run_name
+from flows.in_prefect import completed, run_name
 from flows.outside import told_plainly
 from flows.runtime import check_cluster, core_count, exclusive, pipeline_run, task_runner
-from flows.steps import Fitted, ModelRun, first_error, run_model, train_choices
+from flows.steps import Fitted, ModelRun, TrainedModel, first_error, run_model, train_choices
 from tasks.errors import TrackingError
 from tasks.models.choose import choose_models, is_encoded, names_of_late, say_models, within_budget
 from tasks.models.features import read_genres
@@ -28,7 +28,7 @@ from tasks.models.task import build_features
 from tasks.models.train import chosen_genres
 from tasks.paths import data_paths
 from tasks.stage import StageResult, config_dict
-from tasks.tracking.last_run import LoggedModel, save_last_run
+from tasks.tracking.last_run import save_last_run
 from tasks.tracking.runs import PipelineRun, log_data, start_model_run
 from tasks.tracking.task import record_failure
 
@@ -40,35 +40,31 @@ def train(preset: str | None = None, models: tuple[str, ...] = (), config: Train
     """Train, score and log the chosen models on the prepared data, as a pipeline run of their own.
 
     Args:
-        preset: quick, standard, full, or the path of a YAML file; none: the configuration's, else quick.
-        models: names or globs; none: the configuration's, else the preset's.
-        config: all other options.
+        preset: quick, standard, full, or the path of a YAML file; none: that of config, else quick.
+        models: names or globs; none: those of config, else the preset's.
+        config: all options, those above too; none is given in both.
     """
     config = with_leading(TrainConfig, config, preset=preset, models=models)
     check_cluster(config)
     with exclusive(data_paths()), pipeline_run(config, data_paths(), {"preset": config.preset}) as run:
-        fitted = train_models(config, run, [])
+        fitted = fit_models(config, run)
         fitted.raise_failures()
         return cast("None", completed(str(fitted)))
 
 
-def train_models(config: TrainConfig, run: PipelineRun, prepared: Sequence[StageResult]) -> Fitted:
-    """Run the models on the runner that the configuration names."""
-    with task_runner(config) as runner:
-        fit = fit_models.with_options(task_runner=runner)
-        return cast("Fitted", result_of(fit(config, run, return_state=True, wait_for=prepared)))
+def fit_models(config: TrainConfig, run: PipelineRun, prepared: Sequence[StageResult] = ()) -> Fitted:
+    """Run every model on the runner that the configuration names, what waits longest last.
 
-
-@flow(name="fit models", flow_run_name=run_name("fit models"), persist_result=False)
-def fit_models(config: TrainConfig, run: PipelineRun) -> Fitted:
-    """Run every model, what waits longest last, so that no worker waits for another while there is work."""
+    So no worker waits for another while there is work.
+    """
     chosen = within_budget(choose_models(config.models, config.model_params, config.own_models), config.budget_minutes)
     logger.info("train: %s", say_models(chosen, config.models))
     chosen_genres(read_genres(data_paths()), train_choices(config))  # a typo is told before anything is fitted
     run = replace(run, tags=run.tags | log_data(run, data_paths()))
     wanted = {model.name: features_of(model, config.train_on) for model in chosen if isinstance(model, ModelSpec)}
-    needed = sorted(dict.fromkeys(itertools.chain(*wanted.values())), key=lambda spec: not is_encoded(spec))
-    features = {spec: build_features.submit(spec, config.seed) for spec in needed}  # those that take longest first
+    needed = sorted(
+        dict.fromkeys(itertools.chain(*wanted.values())), key=lambda spec: not is_encoded(spec)
+    )  # longest first
     n_threads = threads_of_encoders(config, chosen)
     works = {}
     for model in chosen:
@@ -76,14 +72,17 @@ def fit_models(config: TrainConfig, run: PipelineRun) -> Fitted:
         works[model.name] = ModelRun(model, run, run_id, config.evaluate, train_choices(config), n_threads)
     late = names_of_late(chosen)
     futures: dict[str, list[PrefectFuture[Any]]] = {}
-    for model in sorted(chosen, key=lambda model: (model.name in late, isinstance(model, EnsembleSpec))):
-        own: list[Any] = [features[spec] for spec in wanted.get(model.name, ())]  # Prefect gives the tasks' results
-        needed_models = [futures[name] for name in model.members] if isinstance(model, EnsembleSpec) else []
-        members: list[Any] = [needs[-1] for needs in needed_models]
-        submitted = run_model.submit(works[model.name], own, members)
-        futures[model.name] = [*own, *itertools.chain(*needed_models), submitted]  # whose errors are its own
-    fitted = collect(list(works.values()), futures)
-    return cast("Fitted", completed(str(fitted), fitted))
+    with task_runner(config) as runner:
+        features = {
+            spec: build_features.submit_to(runner, spec, config.seed, wait_for=prepared[-1:]) for spec in needed
+        }
+        for model in sorted(chosen, key=lambda model: (model.name in late, isinstance(model, EnsembleSpec))):
+            own: list[Any] = [features[spec] for spec in wanted.get(model.name, ())]  # Prefect gives the tasks' results
+            needed_models = [futures[name] for name in model.members] if isinstance(model, EnsembleSpec) else []
+            members: list[Any] = [needs[-1] for needs in needed_models]
+            submitted = run_model.submit_to(runner, works[model.name], own, members)
+            futures[model.name] = [*own, *itertools.chain(*needed_models), submitted]  # whose errors are its own
+        return collect(list(works.values()), futures)
 
 
 def threads_of_encoders(config: TrainConfig, chosen: Sequence[AnyModel]) -> int:
@@ -104,15 +103,15 @@ def collect(works: Sequence[ModelRun], futures: Mapping[str, Sequence[PrefectFut
     Raises:
         ModelsFailedError: no model is left.
     """
-    logged: list[LoggedModel] = []
+    trained: list[TrainedModel] = []
     errors: dict[str, str | None] = {}
     for work in works:
         errors[work.model.name] = recorded_failure(work, futures[work.model.name])
         if errors[work.model.name] is None:
-            logged.append(futures[work.model.name][-1].result().logged)
-    save_last_run(data_paths(), works[0].run, logged)
-    fitted = Fitted(errors)
-    if not logged:
+            trained.append(futures[work.model.name][-1].result())
+    save_last_run(data_paths(), works[0].run, [model.logged for model in trained])
+    fitted = Fitted(errors, trained)
+    if not trained:
         fitted.raise_failures()
     return fitted
 

@@ -5,13 +5,16 @@ Apart from `tasks.stage`, which workers and served models use without Prefect. `
 
 import errno
 import functools
+import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext, TaskRunContext
+from prefect.futures import PrefectFuture
 from prefect.states import Completed
+from prefect.task_runners import TaskRunner
 from prefect.tasks import Task, exponential_backoff
 
 from tasks.errors import GenreflowError
@@ -41,10 +44,13 @@ class StageTask(Task[P, R]):
             ended = super().__call__(*args, **options)
             return ended.result() if isinstance(ended, State) and not options.get("return_state") else ended
 
-        def submit(self, *args, **options):
-            """Run the task beside others; return its future."""
-            _find_results_by_reference()
-            return super().submit(*args, **options)
+    def submit_to(self, runner: TaskRunner[Any], *args: Any, wait_for: Any = None, **options: Any) -> PrefectFuture[R]:
+        """Run the task on a runner that the flow chose when it ran; return its future."""
+        _find_results_by_reference()
+        call = inspect.signature(self.fn).bind(*args, **options)
+        call.apply_defaults()
+        future: PrefectFuture[R] = runner.submit(self, dict(call.arguments), wait_for=wait_for)
+        return future
 
 
 class _Results(dict[int, Any]):

@@ -16,6 +16,7 @@ from flows.config import PipelineConfig, with_leading
 from flows.full_pipeline import full_pipeline
 from flows.in_prefect import mlflow_page
 from flows.steps import ModelsFailedError
+from tasks.errors import ConfigError
 from tasks.stage import StageResult
 from tasks.stage_task import stage_task
 
@@ -143,13 +144,19 @@ def test_constants_that_results_share_are_no_edges(prefect_harness: None, tmp_pa
     assert {each.id for each in tasks["third"].task_inputs["result"]} == {tasks["first"].id}
 
 
-def test_leading_options_win_over_the_configuration() -> None:
-    config = PipelineConfig(source="kaggle", preset="standard", seed=7)
+def test_leading_options_complete_the_configuration() -> None:
+    config = PipelineConfig(source="kaggle", seed=7, models=["svm-*"])
     assert with_leading(PipelineConfig, config, source=None, preset=None, models=()) is config
-    chosen = with_leading(PipelineConfig, config, source="sample", preset="quick", models=("nb-*",))
-    assert (chosen.source, chosen.preset, chosen.models, chosen.seed) == ("sample", "quick", ("nb-*",), 7)
-    assert with_leading(PipelineConfig, config, preset="quick").models == PipelineConfig(preset="quick").models
+    chosen = with_leading(PipelineConfig, config, source="kaggle", preset="standard", models=("svm-*",))
+    assert (chosen.source, chosen.preset, chosen.models, chosen.seed) == ("kaggle", "standard", ("svm-*",), 7)
+    preset = with_leading(PipelineConfig, PipelineConfig(seed=7), preset="standard")  # not what quick filled in
+    assert preset.models == PipelineConfig(preset="standard").models
     assert with_leading(PipelineConfig, None) == PipelineConfig()
+
+
+def test_an_option_that_is_given_twice_is_refused() -> None:
+    with pytest.raises(ConfigError, match="source is sample and, in config, kaggle: give it once"):
+        with_leading(PipelineConfig, PipelineConfig(source="kaggle"), source="sample")
 
 
 def test_a_run_in_mlflow_has_an_address_only_where_a_server_shows_it() -> None:
