@@ -73,9 +73,7 @@ def fit_models(config: TrainConfig, run: PipelineRun, prepared: Sequence[StageRe
     late = names_of_late(chosen)
     futures: dict[str, list[PrefectFuture[Any]]] = {}
     with task_runner(config) as runner:
-        features = {
-            spec: build_features.submit_to(runner, spec, config.seed, wait_for=prepared[-1:]) for spec in needed
-        }
+        features = {spec: build_features.submit_to(runner, spec, config.seed, prepared[-1:]) for spec in needed}
         for model in sorted(chosen, key=lambda model: (model.name in late, isinstance(model, EnsembleSpec))):
             own: list[Any] = [features[spec] for spec in wanted.get(model.name, ())]  # Prefect gives the tasks' results
             needed_models = [futures[name] for name in model.members] if isinstance(model, EnsembleSpec) else []

@@ -44,12 +44,12 @@ class StageTask(Task[P, R]):
             ended = super().__call__(*args, **options)
             return ended.result() if isinstance(ended, State) and not options.get("return_state") else ended
 
-    def submit_to(self, runner: TaskRunner[Any], *args: Any, wait_for: Any = None, **options: Any) -> PrefectFuture[R]:
+    def submit_to(self, runner: TaskRunner[Any], *args: Any, **options: Any) -> PrefectFuture[R]:
         """Run the task on a runner that the flow chose when it ran; return its future."""
         _find_results_by_reference()
         call = inspect.signature(self.fn).bind(*args, **options)
         call.apply_defaults()
-        future: PrefectFuture[R] = runner.submit(self, dict(call.arguments), wait_for=wait_for)
+        future: PrefectFuture[R] = runner.submit(self, dict(call.arguments))
         return future
 
 

@@ -24,8 +24,9 @@ from tasks.storage.addresses import open_place, split_address
 
 
 @stage_task("build features", "features {features.name}")
-def build_features(features: FeaturesSpec, seed: int) -> StageResult:
-    """Fit one representation on train and write the vectors of all movies."""
+def build_features(features: FeaturesSpec, seed: int, prepared: Sequence[StageResult] = ()) -> StageResult:
+    """Fit one representation on train and write the vectors of all movies, which come from the prepared data."""
+    del prepared  # Prefect draws an edge from it
     return feature_stage.build_features(data_paths(), features, seed)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import mlflow
@@ -12,9 +13,10 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.client.schemas.sorting import FlowRunSort
 
-from flows.config import PipelineConfig, with_leading
+from flows.config import PipelineConfig, PrepareConfig, with_leading
 from flows.full_pipeline import full_pipeline
 from flows.in_prefect import mlflow_page
+from flows.prepare import prepare
 from flows.steps import ModelsFailedError
 from tasks.errors import ConfigError
 from tasks.stage import StageResult
@@ -29,40 +31,30 @@ FAILING = "nb-counts"
 
 @dataclass
 class Seen:
-    """All runs of one flow run, those within it too."""
+    """A flow run and its task runs."""
 
     client: SyncPrefectClient
-    flows: dict[str, FlowRun]
+    flow: FlowRun
     tasks: dict[str, TaskRun]
 
     def needed_by(self, name: str) -> set[str]:
         """Return the names of the runs whose results a task run was given."""
-        names = {str(run.id): run.name for run in [*self.flows.values(), *self.tasks.values()]}
+        names = {str(run.id): run.name for run in self.tasks.values()}
         inputs = self.tasks[name].task_inputs
         return {names[str(each.id)] for key, given in inputs.items() if key != "__parents__" for each in given}
 
 
 def last_run(client: SyncPrefectClient, name: str) -> Seen:
     """Return what the last run of a flow did."""
-    runs = client.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1, flow_run_filter=named(name))
-    seen = Seen(client, {}, {})
-    waiting = list(runs)
-    while waiting:
-        run = waiting.pop()
-        seen.flows[run.name] = run
-        tasks = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[run.id])))
-        seen.tasks |= {
-            task.name: task
-            for task in tasks
-            if task.state is not None and not task.state.state_details.child_flow_run_id
-        }
-        children = [task.state.state_details.child_flow_run_id for task in tasks if task.state is not None]
-        waiting += [client.read_flow_run(child) for child in children if child]
-    return seen
+    wanted = FlowRunFilter.model_validate({"name": {"any_": [name]}})
+    (run,) = client.read_flow_runs(sort=FlowRunSort.EXPECTED_START_TIME_DESC, limit=1, flow_run_filter=wanted)
+    return Seen(client, run, tasks_of(client, run.id))
 
 
-def named(name: str) -> FlowRunFilter:
-    return FlowRunFilter.model_validate({"name": {"any_": [name]}})
+def tasks_of(client: SyncPrefectClient, flow_run_id: Any) -> dict[str, TaskRun]:
+    """Return the task runs of a flow run, by their names."""
+    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id]))
+    return {run.name: run for run in client.read_task_runs(flow_run_filter=wanted)}
 
 
 @pytest.fixture(scope="module")
@@ -80,14 +72,22 @@ def test_what_was_up_to_date_ends_as_cached_all_the_way_down(rerun: Seen) -> Non
     assert states.pop(next(name for name in states if "surface_counts" in name)) == "Failed"
     assert set(states.values()) == {"Cached"}
     assert {"acquire", "clean", "annotate", "split", "run svm-title", "leaderboard", "draw trees"} <= states.keys()
-    assert rerun.flows["prepare: sample, quick"].state_name == "Cached"
+
+
+def test_a_flow_with_nothing_to_do_ends_as_cached(finished: Any) -> None:
+    config = PrepareConfig.model_validate({name: getattr(finished.config, name) for name in PrepareConfig.model_fields})
+    state = prepare(config=config, return_state=True)
+    assert state.name == "Cached"
+    assert state.message == "250 movies: 200 to train on, 25 to choose by, 25 to test on"
+    assert all(result.skipped for result in state.result())
 
 
 def test_the_graph_is_the_pipeline(rerun: Seen) -> None:
-    assert rerun.needed_by("clean") == {"acquire: sample"}
+    assert rerun.needed_by("clean") == {"acquire"}
     assert rerun.needed_by("annotate") == {"clean"}
     assert rerun.needed_by("split") == {"annotate"}
     (features,) = rerun.needed_by("train svm-title")
+    assert rerun.needed_by(features) == {"split"}
     assert features.startswith("features title")
     assert rerun.needed_by("evaluate svm-title") == {"train svm-title"}
     assert rerun.needed_by("log svm-title") == {"evaluate svm-title"}
@@ -96,24 +96,19 @@ def test_the_graph_is_the_pipeline(rerun: Seen) -> None:
     assert {"audit labels", "genre similarity"} <= rerun.needed_by("report")
 
 
-def test_runs_end_by_saying_what_came_of_them(rerun: Seen) -> None:
-    said = {name: run.state.message for name, run in rerun.flows.items() if run.state is not None}
-    assert said["prepare: sample, quick"] == "250 movies: 200 to train on, 25 to choose by, 25 to test on"
-    assert said["fit models: sample, quick"] == f"3 of 4 models; failed: {FAILING}"
-    assert "champion" in str(said["compare"])
+def test_a_model_ends_by_saying_what_came_of_it(rerun: Seen) -> None:
     assert "MLflow" in str(rerun.tasks["run svm-title"].state.message)
 
 
 def test_prefect_and_mlflow_know_each_other(rerun: Seen, finished: Any) -> None:
-    flow_run = rerun.flows["full pipeline: sample, quick"]
+    flow_run = rerun.flow
     client = mlflow.MlflowClient(finished.tracking_uri)
     experiment = client.get_experiment_by_name("test")
     found = client.search_runs([experiment.experiment_id], f"tags.`genreflow.prefect_flow_run` = '{flow_run.id}'")
     assert len(found) == 5  # of the pipeline and of its models
     pipeline_id = next(run.info.run_id for run in found if run.data.tags["genreflow.kind"] == "pipeline")
-    compared = rerun.flows["compare"].id
     artifacts = rerun.client.read_artifacts(
-        artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[compared]))
+        artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run.id]))
     )
     by_key = {artifact.key: artifact for artifact in artifacts}
     assert {"leaderboard", "champion", "report"} <= by_key.keys()
@@ -121,7 +116,7 @@ def test_prefect_and_mlflow_know_each_other(rerun: Seen, finished: Any) -> None:
     assert "file:" not in "".join(f"{artifact.data}{artifact.description}" for artifact in artifacts)
 
 
-def test_constants_that_results_share_are_no_edges(prefect_harness: None, tmp_path: Any) -> None:
+def test_constants_that_results_share_are_no_edges(prefect_harness: None, tmp_path: Path) -> None:
     first = stage_task("first")(lambda: StageResult("train", tmp_path, "f", False))
     second = stage_task("second")(lambda name, folder: StageResult(name, folder, "f", False))
     third = stage_task("third")(lambda result: result.name)
@@ -134,23 +129,19 @@ def test_constants_that_results_share_are_no_edges(prefect_harness: None, tmp_pa
 
     state = three_tasks(return_state=True)
     with get_client(sync_client=True) as client:
-        tasks = {
-            run.name: run
-            for run in client.read_task_runs(
-                flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[state.state_details.flow_run_id]))
-            )
-        }
+        tasks = tasks_of(client, state.state_details.flow_run_id)
     assert not any(tasks["second"].task_inputs.values())
     assert {each.id for each in tasks["third"].task_inputs["result"]} == {tasks["first"].id}
 
 
-def test_leading_options_complete_the_configuration() -> None:
+def test_leading_options_complete_the_configuration(tmp_path: Path) -> None:
     config = PipelineConfig(source="kaggle", seed=7, models=["svm-*"])
     assert with_leading(PipelineConfig, config, source=None, preset=None, models=()) is config
-    chosen = with_leading(PipelineConfig, config, source="kaggle", preset="standard", models=("svm-*",))
-    assert (chosen.source, chosen.preset, chosen.models, chosen.seed) == ("kaggle", "standard", ("svm-*",), 7)
-    preset = with_leading(PipelineConfig, PipelineConfig(seed=7), preset="standard")  # not what quick filled in
-    assert preset.models == PipelineConfig(preset="standard").models
+    chosen = with_leading(PipelineConfig, config, source="kaggle", models=("svm-*",))
+    assert (chosen.source, chosen.models, chosen.seed) == ("kaggle", ("svm-*",), 7)
+    (tmp_path / "mine.yaml").write_text("models: [nb-counts]", encoding="utf-8")
+    other = with_leading(PipelineConfig, PipelineConfig(seed=7), preset=str(tmp_path / "mine.yaml"))
+    assert other.models == ("nb-counts",)  # and not those of quick
     assert with_leading(PipelineConfig, None) == PipelineConfig()
 
 
