@@ -1,4 +1,6 @@
-"""Open the MLflow UI, the report of the last run and the demo in a browser, check what they show, and take pictures.
+"""Open the UIs of Prefect and MLflow, the report of the last run and the demo in a browser, and take pictures.
+
+It checks that they show what should be seen. Prefect's page is that of a run of 1,000 invented movies.
 
 `make screenshots` makes those of the README from the sample; `python docs/screenshots.py FOLDER` works on the store and
 the data folder in force (`MLFLOW_TRACKING_URI`, `GENREFLOW_DATA_DIR`). Needs Chromium on the PATH. Ends with an error
@@ -13,9 +15,11 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from urllib.parse import quote, urlencode
 
 import httpx
@@ -60,6 +64,9 @@ def take_screenshots(folder: Path) -> None:
         page.goto(report.as_uri())
         expect(page.get_by_role("heading", level=1)).to_be_visible()
         take(page, folder / "report.png")
+        with running_prefect() as (prefect, run_id):
+            show_flow_run(page, prefect, run_id)
+            take(page, folder / "prefect-run.png")
         with running_demo() as demo:
             show_answer(page, demo)
             take(page, folder / "demo.png")
@@ -107,6 +114,15 @@ def open_artifact(page: Page, address: str) -> None:
     expect(page.locator("img[src^='blob:'], .image-outer-container, canvas").first).to_be_attached()
 
 
+def show_flow_run(page: Page, address: str, run_id: str) -> None:
+    """Open the graph of a flow run, as large as the page."""
+    page.goto(f"{address}/runs/flow-run/{run_id}")
+    page.get_by_text("Artifacts", exact=True).click()
+    for key in ("leaderboard", "champion", "cleaning", "report"):
+        expect(page.get_by_text(key, exact=True).first).to_be_visible()
+    expect(page.locator("canvas").first).to_be_visible()
+
+
 def show_answer(page: Page, address: str) -> None:
     """Ask the demo's page about a plot."""
     page.goto(f"{address}/#{urlencode({'title': 'Night Shift', 'text': PLOT, 'rule': 'top=2'})}")
@@ -134,20 +150,39 @@ def running_ui() -> contextlib.AbstractContextManager[str]:
     return running(mlflow, "/health")
 
 
+@contextlib.contextmanager
+def running_prefect() -> Iterator[tuple[str, str]]:
+    """A Prefect server of its own, on which the pipeline was run: its address, and the run's id."""
+    with tempfile.TemporaryDirectory() as home:
+        own = {
+            "PREFECT_HOME": home,
+            "GENREFLOW_DATA_DIR": f"{home}/data",
+            "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",
+        }
+        command = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--host", "127.0.0.1"]
+        with running(command, "/api/health", own) as address:
+            own["PREFECT_API_URL"] = f"{address}/api"
+            pipeline = [sys.executable, str(ROOT / "flows" / "full_pipeline.py"), "--sample.n-movies", "1000"]
+            subprocess.run(pipeline, env={**os.environ, **own}, check=True, stdout=subprocess.DEVNULL)
+            (run,) = httpx.post(f"{address}/api/flow_runs/filter", json={}, trust_env=False).json()
+            yield address, run["id"]
+
+
 def running_demo() -> contextlib.AbstractContextManager[str]:
     """Return the demo on the store in force."""
     return running([sys.executable, str(ROOT / "flows" / "demo.py")], "/")
 
 
 @contextlib.contextmanager
-def running(command: list[str], path: str) -> Iterator[str]:
+def running(command: list[str], path: str, own: Mapping[str, str] = MappingProxyType({})) -> Iterator[str]:
     """A server that is started on a free port of this machine, and ended; its address once it answers at a path."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     quiet = {"DO_NOT_TRACK": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     store = {"MLFLOW_BACKEND_STORE_URI": settings().tracking_uri}  # others see the words of a command
-    environment = {**os.environ, **quiet, **store}
+    store["PREFECT_SERVER_UI_API_URL"] = f"http://127.0.0.1:{port}/api"
+    environment = {**os.environ, **quiet, **store, **own}
     process = subprocess.Popen([*command, "--port", str(port)], env=environment, stdout=subprocess.DEVNULL)
     try:
         wait_for(f"http://127.0.0.1:{port}{path}", process)

@@ -40,7 +40,9 @@ from tasks.tracking.runs import PipelineRun
 
 logger = logging.getLogger(__name__)
 
-LEADERBOARD_COLUMNS: Final = ("rank", "model", "rule", "val_jaccard", "test_jaccard", "f1_samples", "f1_macro", "fit_s")
+LEADERBOARD_COLUMNS: Final = (
+    *("rank", "model", "rule", "val_jaccard", "test_jaccard", "behind", "test_f1_samples", "test_f1_macro", "fit_s"),
+)
 NAMED: Final = ("source", "preset", "model", "input")  # options that distinguish the runs of a flow
 LONGEST_NAME: Final = 200
 SHORT_S: Final = 5.0  # work that takes less shows no progress
@@ -88,15 +90,16 @@ def mlflow_page(run: PipelineRun, run_id: str) -> str:
 
 def show_leaderboard(csv: Path, run: PipelineRun) -> None:
     """Show the leaderboard as a table, with the way to the runs in MLflow."""
-    table = pl.read_csv(csv)
-    shown = table.select(column for column in LEADERBOARD_COLUMNS if column in table.columns)
-    rows = shown.with_columns(pl.col(pl.Float64).round(4)).to_dicts()
+    table = pl.read_csv(csv, columns=list(LEADERBOARD_COLUMNS)).select(LEADERBOARD_COLUMNS)
+    rows = table.with_columns(pl.col(pl.Float64).round(4)).to_dicts()
     _store(create_table_artifact, table=rows, key="leaderboard", description=_where(run))
 
 
 def show_verdict(outcome: str, run: PipelineRun) -> None:
     """Show what became of the champion, with its interval."""
-    _store(create_markdown_artifact, markdown=f"**{outcome}**\n\n{_where(run)}", key="champion", description=outcome)
+    _store(
+        create_markdown_artifact, markdown=f"**{outcome}**\n\n{_where(run)}", key="champion", description="The champion"
+    )
 
 
 def show_cleaning(results: list[StageResult]) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import joblib
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
+from prefect.runtime import deployment
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
 
 from flows.command_line import ENVIRONMENT
@@ -33,6 +34,7 @@ from tasks.worker_check import check_workers
 logger = logging.getLogger(__name__)
 
 LOGGED = ("flows", "tasks")
+PATIENCE_S = 600.0  # with a run of another deployment on the same data
 
 
 class DataFolderBusyError(GenreflowError):
@@ -51,15 +53,17 @@ def log_steps() -> None:
 def exclusive(paths: DataPaths) -> Iterator[None]:
     """Hold the data folder's lock, for flows that write there; flows within a flow share it.
 
+    A run of a deployment, whose start nobody watches, waits for it for a while.
+
     Raises:
         DataFolderBusyError: another process holds it.
         DataError: the folder cannot be written.
     """
     log_steps()
-    lock = FileLock(paths.lock, timeout=0, is_singleton=True, thread_local=False)
+    lock = FileLock(paths.lock, is_singleton=True, thread_local=False)
     try:
         paths.root.mkdir(parents=True, exist_ok=True)
-        lock.acquire()
+        _acquire(lock, paths)
     except Timeout as error:
         raise DataFolderBusyError(
             f"another pipeline works in {paths.root}; wait for it, or set GENREFLOW_DATA_DIR to another folder"
@@ -73,6 +77,16 @@ def exclusive(paths: DataPaths) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+def _acquire(lock: BaseFileLock, paths: DataPaths) -> None:
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if not deployment.id:
+            raise
+        logger.info("another pipeline works in %s; waiting for it", paths.root)
+        lock.acquire(timeout=PATIENCE_S)
 
 
 @contextlib.contextmanager

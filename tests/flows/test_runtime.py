@@ -1,12 +1,15 @@
 import logging
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 from filelock import FileLock
 from joblib.externals.loky.backend import context
+from prefect.runtime import deployment
 
+from flows import runtime
 from flows.runtime import LOGGED, DataFolderBusyError, core_count, exclusive
 from tasks.errors import DataError
 from tasks.paths import DataPaths
@@ -25,6 +28,20 @@ def test_a_data_folder_is_one_pipelines_at_a_time(tmp_path: Path) -> None:
     with exclusive(paths), exclusive(paths):  # a flow within a flow
         pass
     with FileLock(paths.lock), pytest.raises(DataFolderBusyError, match="another pipeline works in"):
+        exclusive(paths).__enter__()
+
+
+def test_a_run_of_a_deployment_waits_for_another_pipeline(tmp_path: Path, monkeypatch) -> None:
+    paths = DataPaths(tmp_path / "data")
+    paths.root.mkdir()
+    monkeypatch.setattr(deployment, "id", "a1", raising=False)
+    first = FileLock(paths.lock, thread_local=False)
+    first.acquire()
+    threading.Timer(0.3, first.release).start()
+    with exclusive(paths):
+        assert not first.is_locked
+    monkeypatch.setattr(runtime, "PATIENCE_S", 0.1)
+    with FileLock(paths.lock), pytest.raises(DataFolderBusyError):
         exclusive(paths).__enter__()
 
 

@@ -1,4 +1,4 @@
-"""The MLflow UI, the report and the demo in a real browser, on the store of a finished pipeline run."""
+"""The UIs of Prefect and MLflow, the report and the demo in a real browser, on the store of a finished pipeline run."""
 
 import os
 import shutil
@@ -25,6 +25,7 @@ def test_runs_metrics_comparison_charts_artifacts_and_report_are_seen(finished, 
     done = subprocess.run(command, env={**os.environ, **own}, capture_output=True, text=True, check=False, timeout=600)
     assert done.returncode == 0, done.stderr
     pictures = {path.name: Image.open(path) for path in tmp_path.iterdir()}
-    assert set(pictures) == {"mlflow-runs.png", "mlflow-genres.png", "mlflow-compare.png", "report.png", "demo.png"}
+    mlflow = {"mlflow-runs.png", "mlflow-genres.png", "mlflow-compare.png"}
+    assert set(pictures) == {*mlflow, "prefect-run.png", "report.png", "demo.png"}
     for name, picture in pictures.items():
         assert len(picture.convert("L").getcolors(1 << 20)) > 20, f"{name} is nearly blank"

@@ -5,8 +5,6 @@ import sqlite3
 import httpx
 import pytest
 from prefect import flow
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import TaskRunFilter, TaskRunFilterFlowRunId
 from prefect.tasks import Task
 
 from tasks import stage_task as declared
@@ -40,33 +38,6 @@ STAYS = [
 ]
 
 
-@pytest.fixture
-def no_waiting(monkeypatch):
-    monkeypatch.setattr(declared, "FIRST_DELAY_S", 0.01)
-
-
-def states_of(flow_run_id, name):
-    """The states of a task run of a flow run, in their order."""
-    with get_client(sync_client=True) as client:
-        runs = client.read_task_runs(
-            task_run_filter=TaskRunFilter(flow_run_id=TaskRunFilterFlowRunId(any_=[flow_run_id]))
-        )
-        (run,) = [run for run in runs if run.name == name]
-        return [state.name for state in client.read_task_run_states(run.id)]
-
-
-def run_once(work):
-    """Run a task of the pipeline in a flow; return its result or error, and the states of its run."""
-    seen = {}
-
-    @flow(name="once")
-    def once():
-        seen["state"] = stage_task("work")(work)(return_state=True)
-
-    state = once(return_state=True)
-    return seen["state"].result(raise_on_failure=False), states_of(state.state_details.flow_run_id, "work")
-
-
 @pytest.mark.parametrize("error", HEALS, ids=repr)
 def test_what_can_heal(error):
     assert can_heal(error)
@@ -75,38 +46,6 @@ def test_what_can_heal(error):
 @pytest.mark.parametrize("error", STAYS, ids=repr)
 def test_what_cannot_heal(error):
     assert not can_heal(error)
-
-
-def test_what_can_heal_is_tried_again(prefect_harness, no_waiting):
-    left = [HEALS[0], HEALS[3]]
-
-    def work():
-        if left:
-            raise left.pop()
-        return "done"
-
-    result, states = run_once(work)
-    assert result == "done"
-    assert states == ["Pending", "Running", "AwaitingRetry", "Retrying", "AwaitingRetry", "Retrying", "Completed"]
-
-
-def test_what_cannot_heal_fails_at_once(prefect_harness):
-    def work():
-        raise STAYS[0]
-
-    result, states = run_once(work)
-    assert result is STAYS[0]
-    assert states == ["Pending", "Running", "Failed"]
-
-
-def test_trying_again_ends(prefect_harness, no_waiting):
-    def work():
-        raise OSError(errno.EIO, "Input/output error")
-
-    result, states = run_once(work)
-    assert isinstance(result, OSError)
-    assert states.count("AwaitingRetry") == declared.RETRIES
-    assert states[-1] == "Failed"
 
 
 def test_an_error_heals_or_not_by_what_led_to_it():
