@@ -32,6 +32,7 @@ KILLED: Final = RunStatus.to_string(RunStatus.KILLED)
 RUNNING: Final = RunStatus.to_string(RunStatus.RUNNING)
 
 PARENT_TAG: Final = "mlflow.parentRunId"
+NOTE_TAG: Final = "mlflow.note.content"  # what MLflow shows as a run's description
 DATA_DIR_TAG: Final = "genreflow.data_dir"
 LONGEST_VALUE: Final = 5000  # MLflow refuses params and tags above 6,000 and 8,000 characters
 
@@ -72,6 +73,8 @@ def start_pipeline_run(
         "genreflow.git_revision": git_revision(),
         **{f"genreflow.{key}": hide_secrets(value) for key, value in tags.items()},
     }
+    if url := tags.get("prefect_url"):
+        shared[NOTE_TAG] = f"[Flow run in Prefect]({url})"
     params = flat_params(config)
     what = " ".join([tags.get("flow", "pipeline"), *filter(None, [tags.get("source"), tags.get("model")])])
     name = f"{hide_secrets(what)} {time.strftime('%Y-%m-%d %H:%M:%S')}"

@@ -106,6 +106,7 @@ def test_prefect_and_mlflow_know_each_other(rerun: Seen, finished: Any) -> None:
     experiment = client.get_experiment_by_name("test")
     found = client.search_runs([experiment.experiment_id], f"tags.`genreflow.prefect_flow_run` = '{flow_run.id}'")
     assert len(found) == 5  # of the pipeline and of its models
+    assert all(f"/runs/flow-run/{flow_run.id})" in run.data.tags["mlflow.note.content"] for run in found)
     pipeline_id = next(run.info.run_id for run in found if run.data.tags["genreflow.kind"] == "pipeline")
     artifacts = rerun.client.read_artifacts(
         artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run.id]))
