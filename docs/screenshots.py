@@ -28,18 +28,16 @@ from playwright.sync_api import Page, expect, sync_playwright
 from tasks.paths import data_paths
 from tasks.settings import settings
 from tasks.tracking.last_run import load_last_run
+from tasks.tracking.store import VIEW_METRICS, VIEW_PAGE
 
 WIDTH, HEIGHT = 1500, 900
 WAIT_MS = 180_000  # the UI is a large page, and machines may be slow
 COMPARED = 6  # runs
-SHOWN_METRICS = ("val/jaccard", "test/jaccard", "test/f1_macro", "time/fit_s")
-HIDDEN_COLUMNS = ("Dataset", "Source", "Models")
 ROOT = Path(__file__).resolve().parents[1]
 PLOT = (
     "A young nurse takes the night shift in an abandoned ward. When she hears the voices of the dead, she and a "
     "retired detective look for the killer who haunts the old hospital."
 )
-ONLY_MODELS = "tags.`genreflow.kind` = 'model'"
 
 
 def take_screenshots(folder: Path) -> None:
@@ -53,7 +51,7 @@ def take_screenshots(folder: Path) -> None:
         expect.set_options(timeout=WAIT_MS)
         experiment = f"{address}/#/experiments/{run.experiment.experiment_id}"
         ids = [model.run_id for model in models]
-        show_runs(page, f"{experiment}/runs", models[0].name)
+        show_runs(page, f"{address}/{VIEW_PAGE.format(run.experiment.experiment_id)}", models[0].name)
         take(page, folder / "mlflow-runs.png")
         show_genres(page)
         take(page, folder / "mlflow-genres.png")
@@ -74,21 +72,14 @@ def take_screenshots(folder: Path) -> None:
 
 
 def show_runs(page: Page, address: str, model: str) -> None:
-    """Open the table of the models' runs, the best on test first, with the columns of some metrics."""
-    order = quote("metrics.`test/jaccard`", safe="")
-    page.goto(f"{address}?searchFilter={quote(ONLY_MODELS)}&orderByKey={order}&orderByAsc=false&compareRunsMode=TABLE")
+    """Open the view of the experiment that its description names: the models, the best on test first."""
+    page.goto(address)
     expect(page.get_by_text(model, exact=True).first).to_be_visible()
+    for metric in VIEW_METRICS:
+        expect(page.get_by_role("columnheader", name=metric).first).to_be_attached()
     close = page.get_by_role("button", name="Close")  # of the assistant, which takes a third of the page
     if close.count():
         close.first.click()
-    page.get_by_role("button", name="Columns", exact=True).click()
-    for column in (*HIDDEN_COLUMNS, *SHOWN_METRICS):
-        page.get_by_placeholder("Search columns").fill(column)
-        node = page.locator(".du-bois-light-tree-treenode", has=page.get_by_text(column, exact=True)).last
-        node.locator(".du-bois-light-tree-checkbox").click()
-    for metric in SHOWN_METRICS:
-        expect(page.get_by_role("columnheader", name=metric).first).to_be_visible()
-    page.keyboard.press("Escape")
 
 
 def show_genres(page: Page) -> None:

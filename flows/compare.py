@@ -22,6 +22,7 @@ from tasks.report.versus import check_pair
 from tasks.stage import StageResult
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
+from tasks.tracking.store import VIEW_PAGE
 from tasks.tracking.task import (
     choose_models,
     find_champion,
@@ -35,6 +36,7 @@ from tasks.tracking.task import (
 
 logger = logging.getLogger("flows.compare")  # Prefect loads it by its file, under another name
 
+LOCAL_UI = "http://127.0.0.1:5000"
 RESULTS = ("leaderboard.*", "pareto.*", "versus*", "published.*")
 
 
@@ -85,7 +87,7 @@ def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedM
     if config.draws_all and not config.chooses_runs:  # models of other runs are only fetched
         log_pictures(run, models, wait_for=[drawn])
     files = sorted(file for pattern in RESULTS for file in results.glob(pattern))
-    log_comparison(run, best, files, wait_for=[ranked, pair])
+    log_comparison(run, [best, *others], files, wait_for=[ranked, pair])
     outcome = challenge(config, run, best, ranked)
     logger.info("%s", outcome)
     show_leaderboard(results / "leaderboard.csv", run)
@@ -99,7 +101,7 @@ def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedM
     elif (results / "report.html").is_file():
         logger.info("report: %s is of an earlier comparison; only tables and pictures are new", results / "report.html")
     logger.info("results: %s", results)
-    logger.info("look at the runs: %s", ui_command(run.experiment.tracking_uri))
+    logger.info("look at the runs: %s", how_to_look(run))
     return f"{best.name} is the best of {len(models)}; {outcome}"
 
 
@@ -113,10 +115,13 @@ def challenge(config: CompareConfig, run: PipelineRun, best: LoggedModel, ranked
     return promote(run, best, champion, verdict, registered)
 
 
-def ui_command(uri: str) -> str:
-    """Return the command that opens the MLflow UI on a store, given as its address is kept: without a password."""
+def how_to_look(run: PipelineRun) -> str:
+    """Return how to see the models of a run side by side in MLflow, the best first.
+
+    The store is named by its address as it is kept: without a password.
+    """
+    uri, page = run.experiment.tracking_uri, VIEW_PAGE.format(run.experiment.experiment_id)
     if uri.startswith(("http:", "https:")):
-        return f"open {uri}"
-    if not uri.startswith("sqlite:"):
-        return 'mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI" --host 127.0.0.1 (or `make ui`)'
-    return f"mlflow ui --backend-store-uri {uri} --host 127.0.0.1 (or `make ui`)"
+        return f"open {uri}/{page}"
+    store = uri if uri.startswith("sqlite:") else '"$MLFLOW_TRACKING_URI"'
+    return f"`make ui`, or mlflow ui --backend-store-uri {store} --host 127.0.0.1; then {LOCAL_UI}/{page}"

@@ -1,5 +1,6 @@
 """Runs: one parent a pipeline run, one child a model. Owns their names, params, tags, metrics and files."""
 
+import getpass
 import json
 import logging
 import subprocess
@@ -21,7 +22,7 @@ from tasks.paths import DataPaths
 from tasks.redaction import hide_secrets
 from tasks.settings import PROJECT_ROOT
 from tasks.stage import StageResult
-from tasks.tracking.store import Experiment, open_experiment
+from tasks.tracking.store import NOTE_TAG, Experiment, open_experiment
 from tasks.tracking.trouble import patiently
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,6 @@ KILLED: Final = RunStatus.to_string(RunStatus.KILLED)
 RUNNING: Final = RunStatus.to_string(RunStatus.RUNNING)
 
 PARENT_TAG: Final = "mlflow.parentRunId"
-NOTE_TAG: Final = "mlflow.note.content"  # what MLflow shows as a run's description
 DATA_DIR_TAG: Final = "genreflow.data_dir"
 LONGEST_VALUE: Final = 5000  # MLflow refuses params and tags above 6,000 and 8,000 characters
 
@@ -68,9 +68,14 @@ def start_pipeline_run(
     experiment = open_experiment(experiment_name)
     client = experiment.client()
     _end_orphans(experiment, paths)
+    revision = git_revision()
     shared = {
         DATA_DIR_TAG: str(paths.root),
-        "genreflow.git_revision": git_revision(),
+        "genreflow.git_revision": revision,
+        "mlflow.source.git.commit": revision.removesuffix("-dirty"),
+        "mlflow.source.name": f"genreflow {tags.get('flow', 'pipeline')}",
+        "mlflow.source.type": "LOCAL",
+        "mlflow.user": _user(),
         **{f"genreflow.{key}": hide_secrets(value) for key, value in tags.items()},
     }
     if url := tags.get("prefect_url"):
@@ -239,6 +244,13 @@ def git_revision() -> str:
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return done.stdout.strip()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return "unknown"
 
 
 def _end_orphans(experiment: Experiment, paths: DataPaths) -> None:

@@ -3,8 +3,10 @@
 Its address goes about without its password, which stays in the environment.
 """
 
+import json
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,6 +21,13 @@ from tasks.redaction import HIDDEN, without_password
 from tasks.settings import settings
 
 SQLITE: Final = "sqlite:///"
+KIND_TAG: Final = "mlflow.experimentKind"
+KIND: Final = "custom_model_development"  # opens on the runs, not on an overview of traces
+NOTE_TAG: Final = "mlflow.note.content"  # what MLflow shows as the description of an experiment or a run
+VIEW_TAG: Final = "mlflow.sharedViewState.{}"  # a view of the runs table that an address can name
+VIEW: Final = "compared-last"
+VIEW_PAGE: Final = "#/experiments/{}/runs?viewStateShareKey=" + VIEW + "&workflowType=machine_learning"
+VIEW_METRICS: Final = ("val/jaccard", "test/jaccard", "test/f1_samples", "test/f1_macro", "time/fit_s")
 
 
 @dataclass(frozen=True)
@@ -36,6 +45,22 @@ class Experiment:
             ConfigError: the address wants a password, and MLFLOW_TRACKING_URI does not hold it.
         """
         return _connect(_whole_address(self.tracking_uri))
+
+
+def show_first(experiment: Experiment, run_ids: Sequence[str]) -> None:
+    """Have the view of the experiment that its description names show some runs of models, the best first."""
+    listed = ", ".join(f"'{run_id}'" for run_id in run_ids)
+    view = {
+        "searchFilter": f"attributes.run_id IN ({listed})",
+        "orderByKey": "metrics.`test/jaccard`",
+        "orderByAsc": False,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "selectedColumns": [f"metrics.`{name}`" for name in VIEW_METRICS] + ["tags.`genreflow.rule`"],
+    }
+    client = experiment.client()
+    client.set_experiment_tag(experiment.experiment_id, VIEW_TAG.format(VIEW), json.dumps(view))
 
 
 def open_client() -> mlflow.MlflowClient:
@@ -78,7 +103,10 @@ def open_experiment(name: str) -> Experiment:
     found = client.get_experiment_by_name(name)
     if found is None:
         try:
-            return Experiment(uri, client.create_experiment(name, artifact_location=location), name)
+            new = client.create_experiment(name, artifact_location=location, tags={KIND_TAG: KIND})
+            note = f"[The models that were compared last]({VIEW_PAGE.format(new)}), the best on test first."
+            client.set_experiment_tag(new, NOTE_TAG, note)
+            return Experiment(uri, new, name)
         except MlflowException:
             found = client.get_experiment_by_name(name)  # another process was faster
             if found is None:
@@ -88,6 +116,8 @@ def open_experiment(name: str) -> Experiment:
             f"the MLflow experiment {name!r} is deleted: restore it with `mlflow experiments restore "
             f"--experiment-id {found.experiment_id}`, or choose another name with --experiment"
         )
+    if KIND_TAG not in found.tags:  # made by an earlier version
+        client.set_experiment_tag(found.experiment_id, KIND_TAG, KIND)
     return Experiment(uri, found.experiment_id, name)
 
 

@@ -9,7 +9,7 @@ from tasks.paths import data_paths
 from tasks.promotion import Champion, Verdict
 from tasks.stage import StageResult
 from tasks.stage_task import stage_task
-from tasks.tracking import champion, choice, cross_validation, label_audit, models, runs, stored_model
+from tasks.tracking import card, champion, choice, cross_validation, label_audit, models, runs, store, stored_model
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
 from tasks.tracking.trouble import is_away
@@ -111,10 +111,12 @@ def log_report(run: PipelineRun, files: Sequence[Path]) -> None:
 
 
 @tracked_task("log comparison")
-def log_comparison(run: PipelineRun, best: LoggedModel, files: Sequence[Path]) -> None:
+def log_comparison(run: PipelineRun, ranked: Sequence[LoggedModel], files: Sequence[Path]) -> None:
     """Log the leaderboard as a table, the best model's metrics and further files to the run that compared."""
+    best = ranked[0]
     client = run.experiment.client()
     client.set_tag(run.run_id, "genreflow.best", best.name)
+    store.show_first(run.experiment, [model.run_id for model in ranked])
     runs.log_metrics(run.experiment, run.run_id, models.model_summary(best.folder)["metrics"])
     runs.log_files(run.experiment, run.run_id, files)
     runs.log_table(run.experiment, run.run_id, data_paths().results / "leaderboard.csv")
@@ -142,6 +144,8 @@ def promote(run: PipelineRun, best: LoggedModel, current: Champion | None, verdi
     told = f"champion: {holder}, stays: {verdict.reason}" if current else f"champion: none: {verdict.reason}"
     if verdict.takes_over:
         version = champion.promote(client, best, current, verdict, registered)
+        described = card.write_card(run, best, data_paths().results / "leaderboard.csv", registered, version)
+        client.update_model_version(registered, str(version), described)
         holder = f"{best.name} (version {version})"
         told = f"champion: {best.name}, version {version} of {registered}: {verdict.reason}"
     client.set_tag(run.run_id, "genreflow.champion", holder)

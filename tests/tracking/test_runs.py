@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from tasks.stage import StageResult
 from tasks.tracking import runs
 from tasks.tracking.last_run import LoggedModel, load_last_run, save_last_run
 from tasks.tracking.runs import flat_params, metric_name
-from tasks.tracking.store import Experiment, _whole_address, kept_address, open_experiment
+from tasks.tracking.store import VIEW_PAGE, Experiment, _whole_address, kept_address, open_experiment, show_first
 from tasks.tracking.task import log_folds, log_search, log_trial
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn in depths that are not ours
@@ -56,6 +57,28 @@ def test_children_of_runs_share_params_and_tags(run):
     assert child.data.params == {"seed": "1", "split.test_share": "0.1", "model.classifier.alpha": "0.3"}
     assert child.data.tags["genreflow.source"] == "sample"
     assert child.data.tags["mlflow.parentRunId"] == run.run_id
+
+
+def test_an_experiment_s_description_leads_to_the_models_that_were_compared_last(run):
+    ids = [runs.start_model_run(run, name, {}) for name in ("first", "second", "other")]
+    show_first(run.experiment, ids[:2])
+    client = run.experiment.client()
+    tags = client.get_experiment(run.experiment.experiment_id).tags
+    assert tags["mlflow.experimentKind"] == "custom_model_development"
+    page = VIEW_PAGE.format(run.experiment.experiment_id)
+    assert f"({page})" in tags["mlflow.note.content"]
+    (key,) = re.findall("viewStateShareKey=([^&]+)", page)
+    view = json.loads(tags[f"mlflow.sharedViewState.{key}"])
+    found = client.search_runs([run.experiment.experiment_id], view["searchFilter"])
+    assert {each.info.run_id for each in found} == set(ids[:2])
+    assert "metrics.`test/jaccard`" in view["selectedColumns"]
+
+
+def test_runs_say_who_ran_what_from_which_revision(run):
+    tags = run.experiment.client().get_run(run.run_id).data.tags
+    assert tags["mlflow.user"]
+    assert tags["mlflow.source.name"] == "genreflow pipeline"
+    assert tags["genreflow.git_revision"].startswith(tags["mlflow.source.git.commit"])
 
 
 def test_folds_are_steps_and_their_mean_and_spread_metrics(run, paths, tmp_path):
