@@ -3,6 +3,7 @@
 import itertools
 import json
 import re
+import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -158,3 +159,23 @@ def test_mlflow_answers_only_to_the_names_that_it_goes_by(stack):
     url = f"{stack.mlflow_uri}/api/2.0/mlflow/experiments/search?max_results=1"
     assert httpx.get(url, trust_env=False, headers={"Host": "mlflow:5000"}).status_code == 200
     assert httpx.get(url, trust_env=False, headers={"Host": "elsewhere.example"}).status_code == 403
+
+
+def test_a_failed_run_that_is_retried_goes_on_from_what_was_done(stack, survivor):
+    """As by the button on its page."""
+    obstacle = Path(stack.environment["GENREFLOW_DATA_DIR"]) / "results" / "leaderboard.csv"
+    obstacle.unlink()
+    (obstacle / "full").mkdir(parents=True)
+    with stack.worker("patient"):
+        run = start(stack, 250)
+        stack.wait_for(lambda: is_over(stack, run))
+        assert names(stack, run)[-2:] == ["Running", "Failed"]  # at once, since that does not heal
+        shutil.rmtree(obstacle)
+        stack.api(
+            f"/flow_runs/{run}/set_state", {"state": {"type": "SCHEDULED", "name": "AwaitingRetry"}, "force": True}
+        )
+        stack.wait_for(lambda: names(stack, run)[-1] == "Completed")
+    tasks = stack.api("/task_runs/filter", {"task_runs": {"flow_run_id": {"any_": [run]}}, "limit": 200})
+    states = {name: [each["state_name"] for each in tasks if each["name"] == name] for name in ("clean", "leaderboard")}
+    assert sorted(states["clean"]) == ["Cached", "Completed"]
+    assert sorted(states["leaderboard"]) == ["Completed", "Failed"]
