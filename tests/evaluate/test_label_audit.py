@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from tasks.errors import DataError
-from tasks.evaluate import task
+from tasks.evaluate import label_audit, task
 from tasks.evaluate.label_audit import AUDIT, audit_labels, read_audit
 from tasks.schema import SPLITS
 from tasks.scores import write_scores
@@ -106,3 +106,14 @@ def test_an_audit_needs_a_model_and_its_scores(paths, folders):
     (folders[0] / "scores_test.parquet").unlink()
     with pytest.raises(DataError, match=r"scores_test\.parquet"):
         audit_labels(folders, paths)
+
+
+def test_without_cleanlab_it_is_left_out_and_an_outdated_audit_goes(paths, folders, monkeypatch, caplog):
+    audit_labels(folders, paths)
+    monkeypatch.setattr(label_audit, "is_installed", lambda extra: extra != "audit")
+    left_out = audit_labels(folders, paths)
+    assert (left_out.skipped, left_out.counts) == (True, {})
+    assert "cleanlab is not installed" in caplog.text
+    assert (paths.results / "label_audit.csv").is_file()
+    assert not audit_labels(folders[:1], paths).skipped
+    assert not (paths.results / "label_audit.csv").is_file()

@@ -13,7 +13,9 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.client.schemas.sorting import FlowRunSort
 
-from flows.config import PipelineConfig, PrepareConfig, with_leading
+from flows.acquire import acquire_or_plan
+from flows.config import AcquireFlowConfig, ExploreFlowConfig, PipelineConfig, PrepareConfig, with_leading
+from flows.explore import explore
 from flows.full_pipeline import full_pipeline
 from flows.in_prefect import mlflow_page
 from flows.prepare import prepare
@@ -80,6 +82,18 @@ def test_a_flow_with_nothing_to_do_ends_as_cached(finished: Any) -> None:
     assert state.name == "Cached"
     assert state.message == "250 movies: 200 to train on, 25 to choose by, 25 to test on"
     assert all(result.skipped for result in state.result())
+
+
+def test_acquiring_and_exploring_are_flows_of_their_own(finished: Any) -> None:
+    acquired = acquire_or_plan(
+        source="sample", config=AcquireFlowConfig(sample=finished.config.sample), return_state=True
+    )
+    assert (acquired.name, acquired.message) == ("Cached", "16 files from sample")
+    explored = explore(ExploreFlowConfig(explore={"of": "clean"}), return_state=True)
+    page = finished.paths.explore / "index.html"
+    assert explored.message == f"open {page}"
+    assert page.is_file()
+    assert [result.name for result in explored.result()] == ["explore_clean", "explore"]
 
 
 def test_the_graph_is_the_pipeline(rerun: Seen) -> None:

@@ -25,6 +25,12 @@ def test_it_is_drawn_beside_the_model_and_again_only_if_it_changed(tmp_path: Pat
     again = write_training_curves(tmp_path)
     assert again is not None
     assert again.skipped
+    unwanted = write_training_curves(tmp_path, wanted=False)
+    assert unwanted is not None
+    assert unwanted.skipped
+    (tmp_path / "history.csv").write_text(HISTORY.replace("0.3,", "0.4,"))
+    write_training_curves(tmp_path, wanted=False)
+    assert not list(tmp_path.glob("training.*"))
 
 
 def test_models_without_steps_have_none(tmp_path: Path) -> None:

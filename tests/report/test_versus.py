@@ -79,6 +79,8 @@ def test_the_best_of_another_kind_stands_beside_the_best(tmp_path):
     assert choose_pair(folders, ("d", "a")) == (folders[3], folders[0])
     with pytest.raises(ConfigError, match="e is not among the models compared: a, b, c, d"):
         choose_pair(folders, ("a", "e"))
+    (folders[1] / "train.stage.json").unlink()  # nothing is known of it, so its name stands for its kind
+    assert choose_pair(folders, ()) == (folders[0], folders[1])
 
 
 def test_one_model_alone_leaves_no_comparison_of_an_earlier_run(models, paths):
