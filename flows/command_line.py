@@ -33,6 +33,8 @@ Config = TypeVar("Config", bound=FlowConfig)
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
+UNHEARD = ("prefect.flow_runs", "prefect.task_runs", "EventsWorker", "APILogWorker")
+
 SAID = {"true": "--{}", "false": "--no-{}"}  # of a switch
 
 # Read by Prefect and MLflow when they are imported. What the user set stays.
@@ -179,11 +181,12 @@ def terminal_handler() -> logging.Handler:
 def is_for_people(record: logging.LogRecord) -> bool:
     """Return whether a log record tells a user something: ours do, and warnings of others.
 
-    Prefect's reports of failed runs are left out: they repeat, with a traceback, what the command says in one line.
+    Prefect's reports of failed runs are left out: they repeat, with a traceback, what the command says in one line. So
+    is what its services say of the events that they still send when a run has ended.
     """
     if record.name.startswith(("flows", "tasks")):
         return True
-    return record.levelno >= logging.WARNING and not record.name.startswith(("prefect.flow_runs", "prefect.task_runs"))
+    return record.levelno >= logging.WARNING and not record.name.startswith(UNHEARD)
 
 
 def _say(line: str) -> None:
