@@ -71,8 +71,15 @@ def build_features(paths: DataPaths, features: FeaturesSpec, seed: int) -> Stage
 
 
 def read_genres(paths: DataPaths) -> tuple[str, ...]:
-    """Return all genres of the clean table, sorted."""
-    return tuple(json.loads(paths.genres_json.read_text(encoding="utf-8")))
+    """Return all genres of the clean table, sorted.
+
+    Raises:
+        DataError: the data folder is not prepared.
+    """
+    try:
+        return tuple(json.loads(paths.genres_json.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise DataError(f"{paths.genres_json} is not there; run flows/prepare.py first") from error
 
 
 def read_movies(paths: DataPaths, lemmas: bool = False) -> pl.DataFrame:

@@ -8,11 +8,12 @@ import pytest
 
 from tasks.errors import ConfigError, DataError, ModelError
 from tasks.models import classifiers, genre_model, spec
-from tasks.models.features import build_features, read_movies, train_rows
+from tasks.models.features import build_features, read_genres, read_movies, train_rows
 from tasks.models.genre_model import GenreModel
 from tasks.models.representations import BagOfWords
 from tasks.models.spec import features_of
 from tasks.models.train import TrainChoices, train_model
+from tasks.paths import DataPaths
 from tasks.scores import read_scores
 
 MODEL = spec.ModelSpec(name="logreg", classifier=classifiers.LogisticRegression(C=10))
@@ -36,6 +37,11 @@ def test_a_models_folder_holds_the_model_its_scores_and_its_cost(prepared, movie
     costs = json.loads((result.folder / "fit.json").read_text())
     assert costs.keys() == {"fit_s", "predict_docs_per_s", "model_memory_mb", "model_mb"}
     assert all(cost > 0 for cost in costs.values())
+
+
+def test_a_folder_that_is_not_prepared_is_told(tmp_path):
+    with pytest.raises(DataError, match=r"genres\.json is not there; run flows/prepare\.py first"):
+        read_genres(DataPaths(tmp_path))
 
 
 def test_no_fit_sees_validation_or_test(prepared, monkeypatch):
