@@ -90,8 +90,8 @@ def show_exception(kind: type[BaseException], error: BaseException, trace: Trace
     sys.stderr.write(hide_secrets("".join(traceback.format_exception(kind, error, trace))))
 
 
-def run_flow(flow: str, config: FlowConfig) -> None:
-    """Run a flow, given as "module:name", on the Prefect server at hand or on a temporary one."""
+def run_flow(flow: str, config: FlowConfig) -> Any:
+    """Run a flow, given as "module:name", on the Prefect server at hand or on a temporary one; return its result."""
     data_paths()  # a folder that will not do is told before Prefect starts
     logging.getLogger(__name__).info("starting Prefect and MLflow, which takes some seconds")
     from prefect import flow_engine  # noqa: PLC0415 - only where a flow runs
@@ -105,7 +105,7 @@ def run_flow(flow: str, config: FlowConfig) -> None:
     with prefect_server(lambda: importlib.import_module(module)) as loaded:
         called = getattr(loaded, name)
         leading = {option: value for option, value in config.given.items() if option in called.parameters.properties}
-        called(**leading, config=config)
+        return called(**leading, config=config)
 
 
 @contextlib.contextmanager

@@ -1,0 +1,318 @@
+"""genreflow from Python: models as scikit-learn estimators, logged models, and pipeline runs.
+
+```python
+import genreflow as gf
+
+movies = gf.read_movies("data/clean/movies.parquet")
+model = gf.make_model("svm-fields", C=0.2).fit(movies, movies["genres"])
+model.predict(["A nurse hears voices in an abandoned ward."])
+```
+"""
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+
+from tasks.decision.parse import parse_rule
+from tasks.decision.rules import ExpectedJaccardSet, Rule
+from tasks.errors import ConfigError, DataError
+from tasks.metrics import decision_metrics
+from tasks.models.choose import choose_models, with_params
+from tasks.models.classifier import GenreClassifier
+from tasks.models.genre_model import GenreModel
+from tasks.models.registry import MODELS
+from tasks.models.spec import ModelSpec
+from tasks.schema import DEFAULT_SEED
+from tasks.scores import truth_matrix
+
+__all__ = ["GenreEstimator", "LoadedModel", "Run", "load", "make_model", "model_names", "read_movies", "run"]
+
+EXPECTED_JACCARD: Final = "expected-jaccard"
+Rows = Any  # a polars or pandas frame, or a list, array or series of texts
+
+
+def model_names() -> list[str]:
+    """Return the names that `make_model` takes: the registry without fine-tuned models and ensembles."""
+    return [model.name for model in MODELS if isinstance(model, ModelSpec)]
+
+
+def read_movies(path: str | Path) -> pl.DataFrame:
+    """Return a clean table, such as `data/clean/movies.parquet`; `genres` holds lists of names.
+
+    Raises:
+        DataError: there is no such file, or it has no columns `description` and `genres`.
+    """
+    try:
+        movies = pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path} cannot be read as parquet ({error}); flows/prepare.py writes clean tables") from error
+    if missing := {"description", "genres"} - set(movies.columns):
+        raise DataError(f"{path} has no column {', '.join(sorted(missing))}; it has: {', '.join(movies.columns)}")
+    return movies
+
+
+def make_model(name: str, *, seed: int = DEFAULT_SEED, rule: str = EXPECTED_JACCARD, **params: Any) -> "GenreEstimator":
+    """Return a named model as an unfitted scikit-learn estimator.
+
+    Args:
+        name: one of `model_names()`.
+        seed: of whatever it draws.
+        rule: what `predict` decides by: `expected-jaccard`, `threshold=0.3` or `top=2`. It is not fitted.
+        params: of the classifier or of the vectors, such as `C=0.2`; see `GenreEstimator.get_params`.
+
+    Raises:
+        ConfigError: there is no such model or parameter.
+    """
+    estimator = GenreEstimator(name, seed=seed, rule=rule, **params)
+    estimator.spec()  # report a typo at once
+    return estimator
+
+
+class GenreEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A named model with scikit-learn's methods, for `clone`, `cross_val_predict`, `GridSearchCV` and the like.
+
+    It reads a polars or pandas frame with `description` and what else the model reads (`movie_name`, `year`, ...), or
+    texts alone. It learns from lists of genres, or from a matrix with a column of 0 and 1 for each label.
+
+    After `fit` there are `genres_` (the labels, in the order of the columns of `predict_proba`) and `model_`.
+    """
+
+    def __init__(
+        self, name: str = "svm-title", *, seed: int = DEFAULT_SEED, rule: str = EXPECTED_JACCARD, **params: Any
+    ) -> None:
+        self.name, self.seed, self.rule, self.params = name, seed, rule, params
+
+    def spec(self) -> ModelSpec:
+        """Return the model's configuration with the parameters in force.
+
+        Raises:
+            ConfigError: there is no such model or parameter, or it cannot be fitted in one go.
+        """
+        chosen = choose_models((self.name,))
+        if len(chosen) > 1 or not isinstance(chosen[0], ModelSpec):
+            raise ConfigError(f"{self.name} is no single estimator; choose one of: {', '.join(model_names())}")
+        spec = with_params(chosen[0], self.params)
+        assert isinstance(spec, ModelSpec)  # whatever the parameters
+        return spec
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return `name`, `seed`, `rule` and the parameters that were given; with `deep` all that the model has."""
+        given = {"name": self.name, "seed": self.seed, "rule": self.rule, **self.params}
+        return {**_all_params(self.spec()), **given} if deep else given
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters.
+
+        Raises:
+            ConfigError: the model has no such parameter, or it does not take the value.
+        """
+        for key, value in params.items():
+            if key in ("name", "seed", "rule"):
+                setattr(self, key, value)
+            else:
+                self.params = {**self.params, key: value}
+        self.spec()
+        return self
+
+    def fit(self, X: Rows, y: Any) -> Self:
+        """Fit the model.
+
+        Args:
+            X: the movies.
+            y: lists of genres, or a matrix of 0 and 1, one row a movie.
+
+        Raises:
+            DataError: X and y do not fit together.
+            ModelError: the model cannot be fitted on these movies.
+        """
+        movies = _to_movies(X)
+        self.is_matrix_, genres = _to_lists(y)
+        if movies.height != len(genres):
+            raise DataError(f"{movies.height} rows and labels of {len(genres)}: give one for each")
+        names = sorted({genre for row in genres for genre in row})
+        self.genres_ = tuple(map(str, range(np.shape(y)[1]))) if self.is_matrix_ else tuple(names)
+        if not names:
+            raise DataError("no row has a label, so there is nothing to learn")
+        self.model_ = GenreModel(self.spec(), self.genres_)
+        self.model_.fit(movies.with_columns(genres=pl.Series(genres, dtype=pl.List(pl.String))), self.seed)
+        return self
+
+    def predict_proba(self, X: Rows) -> NDArray[np.float32]:
+        """Return the scores, (rows × genres), each in [0, 1]."""
+        return self._fitted().scores(_to_movies(X))
+
+    def predict(self, X: Rows) -> Any:
+        """Return an array of lists of genres by the rule, or a matrix of 0 and 1 where it was fitted on one."""
+        decided = self._decide(self.predict_proba(X))
+        return decided.astype(np.int64) if self.is_matrix_ else _names(decided, self.genres_)
+
+    def score(self, X: Rows, y: Any) -> float:
+        """Return the mean over rows of the Jaccard similarity of what is predicted and y; 1 where both are empty."""
+        is_matrix, genres = _to_lists(y)
+        del is_matrix
+        truth = truth_matrix(genres, self.genres_, ignored={genre for row in genres for genre in row})
+        return float(decision_metrics(truth, self._decide(self.predict_proba(X)))["jaccard"])
+
+    def _fitted(self) -> GenreModel:
+        if not hasattr(self, "model_"):
+            raise NotFittedError(f"{self.name} is not fitted; call fit first")
+        return self.model_
+
+    def _decide(self, scores: NDArray[np.float32]) -> NDArray[np.bool_]:
+        count = len(self.genres_)
+        as_they_are: Rule = ExpectedJaccardSet((1.0,) * count, (0.0,) * count)  # scores taken for probabilities
+        return parse_rule(self.rule, {EXPECTED_JACCARD: as_they_are}, self.genres_).decide(scores)
+
+
+@dataclass(frozen=True, repr=False)
+class Explanation:
+    """What a model says of a text and why; a notebook shows it, and `html` is the same as text."""
+
+    html: str
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
+class LoadedModel:
+    """A model of the MLflow store with its decision rules; see `load`."""
+
+    def __init__(self, classifier: GenreClassifier, address: str) -> None:
+        self.classifier, self.address = classifier, address
+
+    def __repr__(self) -> str:
+        return f"<{self.classifier.name}, {len(self.genres)} genres, rule {self.classifier.rule}, {self.address}>"
+
+    @property
+    def genres(self) -> tuple[str, ...]:
+        """The genres, in the order of the columns of `predict_proba`."""
+        return self.classifier.genres
+
+    def predict(self, X: Rows, rule: str | None = None) -> list[list[str]]:
+        """Return the genres of each row; `rule` as in `GenreClassifier.predict`, none for the model's own."""
+        decided = self.classifier.predict(_to_movies(X), rule).get_column("genres")
+        return [row.split(", ") if row else [] for row in decided]
+
+    def predict_proba(self, X: Rows) -> NDArray[np.float32]:
+        """Return the scores, (rows × genres), each in [0, 1]."""
+        return self.classifier.model.scores(_to_movies(X))
+
+    def explain(self, text: str, title: str = "", rule: str | None = None) -> Explanation:
+        """Return the genres of a text with their scores, and its words coloured by what they did to each genre."""
+        from tasks.models.explain.answer import ANSWER_CSS, render_answer  # noqa: PLC0415 - only who asks for reasons
+
+        return Explanation(f"<style>{ANSWER_CSS}</style>{render_answer(self.classifier, title, text, rule)}")
+
+
+def load(model: str = "champion") -> LoadedModel:
+    """Return a model of the MLflow store that the settings name; nothing is written there.
+
+    Args:
+        model: `champion`, `models:/<name>/<version>`, `models:/<name>@<alias>` or `models:/<id>`.
+
+    Raises:
+        ConfigError: it is an address of another form.
+        ModelError: the store has no such model, or its files are not those that were logged.
+    """
+    from tasks.tracking.stored_model import fetch_classifier  # noqa: PLC0415 - it imports MLflow, which takes seconds
+
+    return LoadedModel(GenreClassifier.load(fetch_classifier(model)), model)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a pipeline run left."""
+
+    outcome: str  # in a line
+    best: str  # name of the best model on validation
+    leaderboard: pl.DataFrame = field(repr=False)
+    report: Path
+    data_dir: Path
+
+
+def run(**options: Any) -> Run:
+    """Run the full pipeline in this process, as `flows/full_pipeline.py` does; return its results.
+
+    Args:
+        options: as `flows/full_pipeline.py --help` lists them, nested ones as mappings: `source="tickets.csv"`,
+            `table={...}`, `models=["svm-title"]`, `sample={"n_movies": 1000}`.
+
+    Raises:
+        ConfigError: an option does not exist, or does not take the value.
+        ModelsFailedError: some models failed; the others, if any, were compared.
+    """
+    from flows.command_line import ENVIRONMENT, run_flow  # noqa: PLC0415 - Prefect, only where a pipeline is run
+    from flows.config import PipelineConfig  # noqa: PLC0415
+    from tasks.paths import data_paths  # noqa: PLC0415
+
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    outcome = run_flow("flows.full_pipeline:full_pipeline", PipelineConfig(**options))
+    paths = data_paths()
+    leaderboard = pl.read_csv(paths.results / "leaderboard.csv", schema_overrides={"model": pl.String})
+    return Run(str(outcome), leaderboard["model"][0], leaderboard, paths.results / "report.html", paths.root)
+
+
+def _all_params(spec: ModelSpec) -> dict[str, Any]:
+    """Return the parameters of the classifier and, where a name is not taken, of the vectors and the input."""
+    values = spec.model_dump()
+    parts = [values["classifier"], values["imbalance"], *values["representations"], values["input"]]
+    found: dict[str, Any] = {}
+    for part in parts:
+        found |= {name: value for name, value in part.items() if name not in found and name != "kind"}
+    return found
+
+
+def _to_movies(X: Rows) -> pl.DataFrame:
+    """Return rows as a frame with `description`.
+
+    Raises:
+        DataError: they are neither a frame nor texts.
+    """
+    if isinstance(X, pl.DataFrame):
+        return X
+    if hasattr(X, "iloc") and hasattr(X, "columns"):  # pandas, which is not imported for it
+        return pl.from_pandas(X.reset_index(drop=True), nan_to_null=True)
+    if isinstance(X, str):
+        raise DataError("one text alone: give a list of texts")
+    texts = [None if text is None or text != text else text for text in X]  # noqa: PLR0124 - NaN, which pandas has
+    if strangers := [text for text in texts if text is not None and not isinstance(text, str)]:
+        raise DataError(f"expected texts or a frame with a column description, not {type(strangers[0]).__name__}")
+    return pl.DataFrame({"description": texts}, schema={"description": pl.String})
+
+
+def _to_lists(y: Any) -> tuple[bool, list[list[str]]]:
+    """Return whether labels are a matrix, and each row's names; the columns of a matrix are called 0, 1, ...
+
+    Raises:
+        DataError: they are neither lists of names nor a matrix of 0 and 1.
+    """
+    if isinstance(y, np.ndarray) and y.ndim == 2:
+        return True, _lists_of(y)
+    rows: Iterable[Any] = y.to_list() if hasattr(y, "to_list") else y
+    lists = [list(row) if row is not None else [] for row in rows]
+    if any(not isinstance(name, str) for row in lists for name in row):
+        raise DataError("labels are lists of names, or a matrix of 0 and 1")
+    return False, lists
+
+
+def _lists_of(matrix: ArrayLike) -> list[list[str]]:
+    values = np.asarray(matrix)
+    if not np.isin(values, (0, 1)).all():
+        raise DataError("a matrix of labels holds 0 and 1 alone")
+    return [[str(column) for column in np.flatnonzero(row)] for row in values]
+
+
+def _names(decided: NDArray[np.bool_], genres: tuple[str, ...]) -> NDArray[np.object_]:
+    names = np.empty(len(decided), dtype=object)
+    for number, row in enumerate(decided):
+        names[number] = [genres[column] for column in np.flatnonzero(row)]
+    return names

@@ -1,0 +1,147 @@
+"""The public face for notebooks and other programs."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
+
+import genreflow as gf
+from tasks.errors import ConfigError, DataError
+from tasks.settings import PROJECT_ROOT
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+PLOTS = {
+    "Horror": "A ghost haunts the old house and its cellar.",
+    "War": "Two soldiers hold a bridge against a whole army.",
+}
+MOVIES = pl.DataFrame(
+    {
+        "movie_name": [f"Number {number}" for number in range(40)],
+        "description": [list(PLOTS.values())[number % 2] for number in range(40)],
+        "genres": [[list(PLOTS)[number % 2]] for number in range(40)],
+    }
+)
+
+
+@pytest.fixture
+def fitted() -> gf.GenreEstimator:
+    return gf.make_model("nb-counts", alpha=0.5).fit(MOVIES, MOVIES["genres"])
+
+
+def test_a_model_is_fitted_and_predicts_genres(fitted: gf.GenreEstimator) -> None:
+    assert fitted.genres_ == ("Horror", "War")
+    assert fitted.predict(MOVIES).tolist() == MOVIES["genres"].to_list()
+    scores = fitted.predict_proba(MOVIES)
+    assert scores.shape == (40, 2)
+    assert (scores.argmax(axis=1) == np.arange(40) % 2).all()
+    assert fitted.score(MOVIES, MOVIES["genres"]) == 1.0
+    assert fitted.set_params(rule="top=2").predict(MOVIES[:1]).tolist() == [["Horror", "War"]]
+
+
+def test_frames_and_texts_of_all_kinds_give_the_same(fitted: gf.GenreEstimator) -> None:
+    expected = fitted.predict_proba(MOVIES)
+    pandas = MOVIES.to_pandas()
+    pandas.index = pandas.index[::-1]
+    texts = MOVIES["description"]
+    for rows in (pandas, texts, texts.to_list(), texts.to_numpy(), pandas["description"]):
+        np.testing.assert_array_equal(fitted.predict_proba(rows), expected)
+    assert fitted.predict_proba(["", None, float("nan")]).shape == (3, 2)
+
+
+def test_it_can_be_cloned_searched_and_cross_validated() -> None:
+    model = gf.make_model("logreg-tfidf", C=2)
+    copy = clone(model)
+    assert copy is not model
+    assert copy.get_params(deep=False) == {"name": "logreg-tfidf", "seed": 42069, "rule": "expected-jaccard", "C": 2}
+    assert repr(copy) == "GenreEstimator(C=2, name='logreg-tfidf')"
+    decided = cross_val_predict(model, MOVIES, MOVIES["genres"], cv=4)
+    assert decided.tolist() == MOVIES["genres"].to_list()
+    assert cross_val_score(model, MOVIES.to_pandas(), MOVIES["genres"].to_list(), cv=4).mean() == 1.0
+    search = GridSearchCV(model, {"C": [1, 4], "max_n": [1, 2]}, cv=2).fit(MOVIES, MOVIES["genres"])
+    assert search.best_score_ == 1.0
+    assert set(search.best_params_) == {"C", "max_n"}
+
+
+def test_a_matrix_of_labels_gives_a_matrix() -> None:
+    Y = np.eye(2, dtype=int)[np.arange(40) % 2]
+    fitted = gf.make_model("nb-counts").fit(MOVIES, Y)
+    np.testing.assert_array_equal(fitted.predict(MOVIES), Y)
+    assert fitted.score(MOVIES, Y) == 1.0
+
+
+def test_mistakes_are_told(fitted: gf.GenreEstimator) -> None:
+    with pytest.raises(ConfigError, match=r"no model is named 'svm-titel'; did you mean svm-title"):
+        gf.make_model("svm-titel")
+    with pytest.raises(ConfigError, match="model nb-counts has no parameter 'C'"):
+        gf.make_model("nb-counts", C=1)
+    with pytest.raises(ConfigError, match="blend is no single estimator; choose one of: logreg-counts"):
+        gf.make_model("blend")
+    with pytest.raises(NotFittedError, match="call fit first"):
+        gf.make_model("nb-counts").predict(["x"])
+    with pytest.raises(DataError, match="give a list of texts"):
+        fitted.predict("one text")
+    with pytest.raises(DataError, match="expected texts or a frame with a column description, not int"):
+        fitted.predict([1, 2])
+    with pytest.raises(DataError, match="40 rows and labels of 2"):
+        fitted.fit(MOVIES, [["War"], ["Horror"]])
+    with pytest.raises(DataError, match="no row has a label"):
+        fitted.fit(MOVIES[:2], [[], []])
+    with pytest.raises(DataError, match="holds 0 and 1 alone"):
+        fitted.fit(MOVIES[:2], np.array([[2, 0], [0, 1]]))
+    with pytest.raises(DataError, match="lists of names"):
+        fitted.fit(MOVIES[:2], [[1], [2]])
+
+
+def test_clean_tables_are_read_and_others_refused(tmp_path: Path) -> None:
+    MOVIES.write_parquet(tmp_path / "movies.parquet")
+    assert gf.read_movies(tmp_path / "movies.parquet").equals(MOVIES)
+    MOVIES.drop("genres").write_parquet(tmp_path / "raw.parquet")
+    with pytest.raises(DataError, match=r"raw\.parquet has no column genres; it has: movie_name, description"):
+        gf.read_movies(tmp_path / "raw.parquet")
+    with pytest.raises(DataError, match="cannot be read as parquet"):
+        gf.read_movies(tmp_path / "none.parquet")
+
+
+def test_a_logged_model_is_loaded_predicts_and_explains(finished) -> None:
+    model = gf.load()
+    assert repr(model).endswith(f"{len(model.genres)} genres, rule {model.classifier.rule}, champion>")
+    text = "A ghost haunts the old house."
+    (genres,) = model.predict([text])
+    assert set(genres) <= set(model.genres)
+    assert model.predict([text], "top=3")[0][0] in model.genres
+    assert len(model.predict([text], "top=3")[0]) == 3
+    assert model.predict_proba([text, ""]).shape == (2, len(model.genres))
+    shown = model.explain(text, title="The House", rule="top=2")._repr_html_()
+    assert "<style>" in shown
+    assert text.split()[1] in shown
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/models.md"])
+def test_the_example_runs(finished, monkeypatch, page) -> None:
+    monkeypatch.chdir(finished.paths.root.parent)  # which has `data` in it
+    (block,) = re.findall(
+        r"```python\n(import genreflow as gf\n.*?)```", (PROJECT_ROOT / page).read_text("utf-8"), re.DOTALL
+    )
+    exec(compile(block, page, "exec"), {})
+
+
+def test_a_run_gives_its_results(finished) -> None:
+    found = gf.run(
+        sample=dict(finished.config.sample),
+        models=["logreg-tfidf", "svm-title"],
+        explore={"of": "clean"},
+        experiment="test",
+    )
+    finished.is_last_again()
+    assert set(found.leaderboard["model"]) == {"logreg-tfidf", "svm-title"}
+    assert found.best == found.leaderboard["model"][0]
+    assert found.report == finished.paths.results / "report.html"
+    assert found.report.is_file()
+    assert found.best in found.outcome
+    assert "leaderboard" not in repr(found)
