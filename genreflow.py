@@ -9,8 +9,11 @@ model.predict(["A nurse hears voices in an abandoned ward."])
 ```
 """
 
+import json
 import os
-from collections.abc import Iterable
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -18,9 +21,10 @@ from typing import Any, Final, Self
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 
+from tasks.decision.calibration import logistic
 from tasks.decision.parse import parse_rule
 from tasks.decision.rules import ExpectedJaccardSet, Rule
 from tasks.errors import ConfigError, DataError
@@ -30,10 +34,11 @@ from tasks.models.classifier import GenreClassifier
 from tasks.models.genre_model import GenreModel
 from tasks.models.registry import MODELS
 from tasks.models.spec import ModelSpec
+from tasks.paths import DataPaths
 from tasks.schema import DEFAULT_SEED
 from tasks.scores import truth_matrix
 
-__all__ = ["GenreEstimator", "LoadedModel", "Run", "load", "make_model", "model_names", "read_movies", "run"]
+__all__ = ["GenreEstimator", "LoadedModel", "Run", "compare", "load", "make_model", "model_names", "read_movies", "run"]
 
 EXPECTED_JACCARD: Final = "expected-jaccard"
 Rows = Any  # a polars or pandas frame, or a list, array or series of texts
@@ -259,6 +264,95 @@ def run(**options: Any) -> Run:
     paths = data_paths()
     leaderboard = pl.read_csv(paths.results / "leaderboard.csv", schema_overrides={"model": pl.String})
     return Run(str(outcome), leaderboard["model"][0], leaderboard, paths.results / "report.html", paths.root)
+
+
+def compare(run: Run, mine: Mapping[str, Any]) -> pl.DataFrame:
+    """Fit estimators of one's own on a run's train movies, evaluate them as its models were, and rank all together.
+
+    Every decision rule is fitted on their scores of validation, and the best is scored on the same test movies, with
+    the same intervals. Nothing is written to the data folder.
+
+    Args:
+        run: whose models to compare with.
+        mine: unfitted estimators by name. Those of `make_model` read the movies; others read texts, the title before
+            the description, and learn from a matrix of 0 and 1 with a column for each genre. What counts is
+            `predict_proba`, else `decision_function`, else `predict`.
+
+    Returns:
+        A leaderboard as `Run.leaderboard`, those of the run among it.
+
+    Raises:
+        ConfigError: a name is that of a model of the run.
+        DataError: an estimator's scores have another shape, or are not finite.
+    """
+    from tasks.evaluate.config import EvaluateConfig  # noqa: PLC0415 - as all of these: only who compares wants them
+    from tasks.evaluate.evaluation import evaluate_model  # noqa: PLC0415
+    from tasks.models.features import read_movies as read_split_movies  # noqa: PLC0415
+    from tasks.report.leaderboard import rank_models  # noqa: PLC0415
+    from tasks.scores import write_scores  # noqa: PLC0415
+
+    paths, names = DataPaths(run.data_dir), run.leaderboard["model"].to_list()
+    if taken := sorted(set(mine).intersection(names)):
+        raise ConfigError(f"{', '.join(taken)}: the run has a model of that name; give yours another")
+    genres = json.loads((paths.models / run.best / "rules.json").read_text(encoding="utf-8"))["genres"]
+    how = EvaluateConfig(choose_by=run.leaderboard["chosen_by"][0])
+    movies = read_split_movies(paths)
+    parts = {part: movies.filter(pl.col("part").cast(pl.String) == part) for part in ("train", "validation", "test")}
+    with tempfile.TemporaryDirectory() as temporary:
+        folders = [paths.models / name for name in names]
+        for name, estimator in mine.items():
+            folder = Path(temporary) / name
+            folder.mkdir()
+            start_s = time.perf_counter()
+            fitted = _fit(clone(estimator), parts["train"], genres)
+            cost = {"fit_s": time.perf_counter() - start_s}
+            (folder / "fit.json").write_text(json.dumps(cost), encoding="utf-8")
+            for part in ("validation", "test"):
+                scores = _scores(name, fitted, parts[part], genres)
+                write_scores(folder / f"scores_{part}.parquet", parts[part]["movie_id"].to_list(), scores, genres)
+            evaluate_model(folder, paths, how)
+            folders.append(folder)
+        return rank_models(folders)
+
+
+def _fit(estimator: Any, movies: pl.DataFrame, genres: Sequence[str]) -> Any:
+    lists = movies["genres"].to_list()
+    if isinstance(estimator, GenreEstimator):
+        return estimator.fit(movies, [[genre for genre in row if genre in genres] for row in lists])
+    return estimator.fit(_titled(movies), truth_matrix(lists, genres, ignored=set().union(*lists)).astype(np.int64))
+
+
+def _scores(name: str, estimator: Any, movies: pl.DataFrame, genres: Sequence[str]) -> NDArray[np.float32]:
+    """Return (movies × genres) scores in [0, 1].
+
+    Raises:
+        DataError: they have another shape, or are not finite.
+    """
+    if isinstance(estimator, GenreEstimator):
+        found = np.zeros((movies.height, len(genres)), dtype=np.float32)  # of genres that no train movie has
+        found[:, [genres.index(genre) for genre in estimator.genres_]] = estimator.predict_proba(movies)
+        return found
+    texts = _titled(movies)
+    if hasattr(estimator, "predict_proba"):
+        given = estimator.predict_proba(texts)
+        if isinstance(given, list):  # one array a genre, as `MultiOutputClassifier` has it
+            given = np.column_stack([each[:, -1] for each in given])
+    elif hasattr(estimator, "decision_function"):
+        given = logistic(np.asarray(estimator.decision_function(texts), dtype=np.float64))
+    else:
+        given = estimator.predict(texts)
+    scores = np.asarray(given.toarray() if hasattr(given, "toarray") else given, dtype=np.float32)
+    if scores.shape != (movies.height, len(genres)) or not np.isfinite(scores).all():
+        raise DataError(f"{name}: expected finite scores of {movies.height} × {len(genres)}, not {scores.shape}")
+    return scores
+
+
+def _titled(movies: pl.DataFrame) -> list[str]:
+    return (
+        movies.select(pl.concat_str("movie_name", "description", separator="\n", ignore_nulls=True))
+        .to_series()
+        .to_list()
+    )
 
 
 def _all_params(spec: ModelSpec) -> dict[str, Any]:

@@ -6,15 +6,32 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from sklearn.base import clone
+from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, cross_val_predict, cross_val_score
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multioutput import MultiOutputClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.svm import LinearSVC
 
 import genreflow as gf
 from tasks.errors import ConfigError, DataError
 from tasks.settings import PROJECT_ROOT
 
 pytestmark = pytest.mark.filterwarnings("default")
+
+
+class Odd(BaseEstimator):
+    """Predicts one number a row."""
+
+    def fit(self, *_):
+        return self
+
+    def predict(self, X):
+        return np.zeros(len(X))
+
 
 PLOTS = {
     "Horror": "A ghost haunts the old house and its cellar.",
@@ -145,3 +162,22 @@ def test_a_run_gives_its_results(finished) -> None:
     assert found.report.is_file()
     assert found.best in found.outcome
     assert "leaderboard" not in repr(found)
+    before = {path: path.stat().st_mtime_ns for path in found.data_dir.rglob("*")}
+    mine = {
+        "mine": make_pipeline(TfidfVectorizer(), OneVsRestClassifier(LogisticRegression())),
+        "margins": make_pipeline(TfidfVectorizer(), OneVsRestClassifier(LinearSVC())),
+        "each": make_pipeline(TfidfVectorizer(), MultiOutputClassifier(LogisticRegression())),
+        "ours": gf.make_model("logreg-tfidf"),
+    }
+    compared = gf.compare(found, mine)
+    assert set(compared["model"]) == {*mine, "logreg-tfidf", "svm-title"}
+    assert before == {path: path.stat().st_mtime_ns for path in found.data_dir.rglob("*")}
+    by_name = {row["model"]: row for row in compared.iter_rows(named=True)}
+    assert (
+        by_name["ours"]["test_jaccard"] == by_name["logreg-tfidf"]["test_jaccard"]
+    )  # the same model on the same split
+    assert by_name["mine"]["test_jaccard_low"] < by_name["mine"]["test_jaccard"] < by_name["mine"]["test_jaccard_high"]
+    with pytest.raises(ConfigError, match="svm-title: the run has a model of that name"):
+        gf.compare(found, {"svm-title": mine["mine"]})
+    with pytest.raises(DataError, match=r"odd: expected finite scores of 25 × \d+, not \(25,\)"):
+        gf.compare(found, {"odd": Odd()})
