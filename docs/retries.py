@@ -24,8 +24,11 @@ Every task of the pipeline is tried again after an error that can heal, and afte
 
 A crawl that stopped for its quota has not failed; one that is blocked is not tried again.
 
-| room | task | retries | delays, s (and up to half of it more) | longest, s |
-|---|---|---:|---|---:|
+No task has a timeout: Prefect cannot interrupt what runs in a thread. What a task calls has its own: HTTP clients for a
+connection and for a stalled answer, object storage, MLflow for its server (120 s) and its database (20 s).
+
+| room | task | retries | delays, s (and up to half of it more) |
+|---|---|---:|---|
 """
 
 
@@ -45,8 +48,7 @@ def table() -> str:
     for room, task in tasks():
         delays = task.retry_delay_seconds
         shown = ", ".join(f"{delay:g}" for delay in (delays if isinstance(delays, list) else [delays]))
-        longest = f"{task.timeout_seconds:g}" if task.timeout_seconds else ""
-        rows.append(f"| {room} | {task.name} | {task.retries} | {shown} | {longest} |")
+        rows.append(f"| {room} | {task.name} | {task.retries} | {shown} |")
     return HEAD + "\n".join(rows) + "\n"
 
 

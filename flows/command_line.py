@@ -92,7 +92,11 @@ def show_exception(kind: type[BaseException], error: BaseException, trace: Trace
 
 def run_flow(flow: str, config: FlowConfig) -> Any:
     """Run a flow, given as "module:name", on the Prefect server at hand or on a temporary one; return its result."""
-    data_paths()  # a folder that will not do is told before Prefect starts
+    paths = data_paths()  # a folder that will not do is told before Prefect starts, and so is a source
+    if (source := getattr(config, "source", None)) and not getattr(config, "table", None):
+        from tasks.acquire.listings import check_source  # noqa: PLC0415 - only where there is a source
+
+        check_source(paths, source)
     logging.getLogger(__name__).info("starting Prefect and MLflow, which takes some seconds")
     from prefect import flow_engine  # noqa: PLC0415 - only where a flow runs
 

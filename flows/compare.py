@@ -93,7 +93,7 @@ def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedM
     show_leaderboard(results / "leaderboard.csv", run)
     show_verdict(outcome, run)
     if config.report and not config.chooses_runs:  # of chosen runs only tables are at hand
-        written = write_run_report(run, by_rank, outcome, config.forms, ranked)
+        written = write_run_report(run, by_rank, outcome, config.forms, [ranked, *pair, *drawn])
         files = [written.folder / "report.html", *sorted((written.folder / "pictures").iterdir())]
         log_report(run, files, wait_for=[written])
         logger.info("report: %s", results / "report.html")

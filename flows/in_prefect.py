@@ -35,7 +35,7 @@ from tasks import progress
 from tasks.progress import Progress
 from tasks.redaction import hide_secrets
 from tasks.stage import StageResult
-from tasks.stage_task import CACHED, was_up_to_date
+from tasks.stage_task import end_of
 from tasks.tracking.runs import PipelineRun
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ LEADERBOARD_COLUMNS: Final = (
     *("rank", "model", "rule", "val_jaccard", "test_jaccard", "behind", "test_f1_samples", "test_f1_macro", "fit_s"),
 )
 NAMED: Final = ("source", "preset", "model", "input")  # options that distinguish the runs of a flow
+ENDS_OF_CLEANING: Final = ("rows_read", "movies_kept")  # which come first
 LONGEST_NAME: Final = 200
 SHORT_S: Final = 5.0  # work that takes less shows no progress
 EVERY_PERCENT: Final = 5
@@ -68,7 +69,7 @@ def completed(message: str, result: Any = None) -> Any:
 
     The state is `Cached` where the result is that of stages which all had nothing to do.
     """
-    return Completed(name=CACHED if was_up_to_date(result) else "Completed", message=hide_secrets(message), data=result)
+    return Completed(name=end_of(result) or "Completed", message=hide_secrets(message), data=result)
 
 
 def prefect_tags() -> dict[str, str]:
@@ -107,7 +108,8 @@ def show_cleaning(results: list[StageResult]) -> None:
     for result in results:
         if result.name == "clean":
             counts = {key: value for key, value in result.counts.items() if isinstance(value, int) and value}
-            rows = [{"what": key.replace("/", ": ").replace("_", " "), "rows": value} for key, value in counts.items()]
+            order = sorted(counts, key=lambda key: (key not in ENDS_OF_CLEANING, key))
+            rows = [{"what": key.replace("/", ": ").replace("_", " "), "rows": counts[key]} for key in order]
             _store(create_table_artifact, table=rows, key="cleaning", description="Rows by what cleaning did")
 
 

@@ -22,7 +22,7 @@ from tasks.tracking.task import run_duration_s
 
 
 def write_run_report(
-    run: PipelineRun, folders: Sequence[Path], promotion: str, forms: Sequence[Form], ranked: StageResult
+    run: PipelineRun, folders: Sequence[Path], promotion: str, forms: Sequence[Form], compared: Sequence[StageResult]
 ) -> StageResult:
     """Audit the labels, explain chosen movies and the models' features, and write the report.
 
@@ -31,8 +31,9 @@ def write_run_report(
         folders: of its models, the best first.
         promotion: what became of the champion, in words.
         forms: of the pictures.
-        ranked: the leaderboard.
+        compared: the leaderboard, and what else was made of all models.
     """
+    ranked = compared[0]
     audited = audit(folders, wait_for=[ranked])
     chosen = choose_exhibits(list(folders), wait_for=[ranked])
     exhibits = chosen.folder / "exhibits.parquet"
@@ -42,7 +43,9 @@ def write_run_report(
         explained += [explain_movies(folder, exhibits, "disagreement", wait_for=[chosen]) for folder in rivals]
     facts = RunFacts(run.name, run.run_id, run.params, run.tags, run_duration_s(run), promotion)
     drawn = explain_features(folders, ranked, forms)
-    return report(list(folders), facts, pictures_of_features(drawn), forms, wait_for=[audited, *explained, *drawn])
+    return report(
+        list(folders), facts, pictures_of_features(drawn), forms, wait_for=[*compared, audited, *explained, *drawn]
+    )
 
 
 def explain_features(folders: Sequence[Path], ranked: StageResult, forms: Sequence[Form]) -> list[StageResult]:
@@ -52,4 +55,4 @@ def explain_features(folders: Sequence[Path], ranked: StageResult, forms: Sequen
     features = draw_importances(importance.folder, forms, wait_for=[importance])
     similarity = genre_similarity(importance.folder, forms, wait_for=[importance, profiles])
     outlined = outline_trees(list(folders), wait_for=[ranked])
-    return [*([features] if features else []), similarity, *draw_trees(outlined, forms, wait_for=outlined)]
+    return [*([features] if features else []), similarity, *draw_trees(outlined, forms, wait_for=[ranked, *outlined])]

@@ -27,6 +27,7 @@ FIRST_DELAY_S: Final = 2  # doubled with each retry
 JITTER: Final = 0.5  # a delay is longer by up to this share of it
 
 CACHED: Final = "Cached"
+SKIPPED: Final = "Skipped"  # where there was nothing to make, now or before
 
 PASSING: Final = (errno.EIO, errno.EAGAIN, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNREFUSED)
 PASSING_TYPES: Final = ("TransportError", "ConnectionError", "Timeout", "TimeoutError", "BrokenProcessPool")
@@ -79,20 +80,19 @@ def stage_task(
     run_name: str | None = None,
     *,
     retries: int = RETRIES,
-    timeout_s: float | None = None,
     unless: Callable[[BaseException], bool] | None = None,
 ) -> Callable[[Callable[P, R]], StageTask[P, R]]:
     """Declare a function as a task of the pipeline.
 
     It is tried again after errors that can heal (`can_heal`), after 2, 4 and 8 s and some jitter. A run whose stages
-    were all up to date ends in the state `Cached`, else in `Completed`. It has no tags: for each task
-    with one Prefect asks its server for a concurrency slot, which made a fresh run of 30 s one of 55.
+    were all up to date ends in the state `Cached`, one that had none to make in `Skipped`, else in `Completed`. It has
+    no timeout: what it calls has (HTTP, storage, MLflow), and Prefect interrupts no task in a thread. It has no tags:
+    for each task with one Prefect asks its server for a concurrency slot, which made a fresh run of 30 s one of 55.
 
     Args:
         name: of the task.
         run_name: of a run, with the task's arguments in braces; none: the name.
         retries: how often it is tried again.
-        timeout_s: after which a run fails; none: never.
         unless: which errors, of those that can heal, were tried long enough already.
     """
 
@@ -104,9 +104,11 @@ def stage_task(
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> Any:
             result = function(*args, **kwargs)
-            if TaskRunContext.get() is None or not was_up_to_date(result):
+            name = end_of(result)
+            if TaskRunContext.get() is None or name is None:
                 return result  # which may be a state of its own
-            return Completed(name=CACHED, message="all of it is up to date", data=result)
+            said = "all of it is up to date" if name == CACHED else "there was nothing to make"
+            return Completed(name=name, message=said, data=result)
 
         return StageTask(
             fn=run,
@@ -118,7 +120,6 @@ def stage_task(
             retry_delay_seconds=exponential_backoff(FIRST_DELAY_S),
             retry_jitter_factor=JITTER,
             retry_condition_fn=is_worth_a_retry,
-            timeout_seconds=timeout_s,
         )
 
     return declare
@@ -143,7 +144,13 @@ def can_heal(error: Any) -> bool:
     return False
 
 
-def was_up_to_date(result: Any) -> bool:
-    """Return whether a result is that of stages which all had nothing to do."""
+def end_of(result: Any) -> str | None:
+    """Return how a task that gave a result has ended: `CACHED`, `SKIPPED`, or None where it did something.
+
+    Cached are stages that all were up to date; skipped is what makes nothing, such as the drawing of trees of models
+    that are none.
+    """
     results = list(result) if isinstance(result, list | tuple) else [result]
-    return result is not None and all(getattr(each, "skipped", False) is True for each in results)
+    if not all(getattr(each, "skipped", False) is True for each in results):
+        return None
+    return CACHED if any(getattr(each, "fingerprint", True) for each in results) else SKIPPED

@@ -26,6 +26,7 @@ from tasks.stage import Stage, StageResult, config_dict, run_stage
 from tasks.storage.addresses import in_storage
 
 STAGE: Final = "acquire"
+FETCHED: Final = ("sample", "kaggle")  # sources that are no path
 DATASET_PAGE: Final = "https://www.kaggle.com/datasets/rajugc/imdb-movies-dataset-based-on-genre"
 
 Write = Callable[[Path], Mapping[str, Any]]  # writes all files into a folder, returns counts
@@ -98,6 +99,16 @@ def acquire_listings(
     if not origin.downloads:
         return result
     return replace(result, counts={**result.counts, "download": dict(origin.downloads)})
+
+
+def check_source(paths: DataPaths, source: str) -> None:
+    """Refuse a source on this machine that does not exist or has another form; others are seen when they are fetched.
+
+    Raises:
+        SourceError: as `acquire_listings`.
+    """
+    if source not in FETCHED and not in_storage(source):
+        _find_source(source, paths.raw)
 
 
 def _embedded_sample(sample: SampleConfig, seed: int) -> Source:

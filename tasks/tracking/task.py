@@ -15,8 +15,7 @@ from tasks.tracking.runs import PipelineRun
 from tasks.tracking.trouble import is_away
 
 PICTURES: Final = (".svg", ".png")
-LONGEST_S: Final = 1800.0  # for a large model on its way to a slow store
-tracked_task: Final = partial(stage_task, timeout_s=LONGEST_S, unless=is_away)  # MLflow waits for a server by itself
+tracked_task: Final = partial(stage_task, unless=is_away)  # MLflow waits for a server by itself
 
 
 @tracked_task("log stages")

@@ -9,6 +9,7 @@ from flows import command_line
 from flows.command_line import parse_command, run_command
 from flows.config import CompareConfig, FlowConfig, PipelineConfig, PredictConfig, PrepareConfig, TrainConfig
 from flows.predict import answer, predict_or_answer
+from tasks.acquire.listings import check_source
 from tasks.errors import ConfigError, DataError
 from tasks.models.classifier import GenreClassifier
 
@@ -192,6 +193,16 @@ def test_an_input_that_is_not_there_is_told_before_prefect_starts(tmp_path, monk
     monkeypatch.setattr("flows.predict.run_flow", lambda *_: pytest.fail("Prefect starts"))
     assert run_command(PredictConfig, predict_or_answer) == 1
     assert "none.csv is not there" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("quiet_root")
+def test_a_source_that_is_not_there_is_told_before_prefect_starts(paths, monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["full_pipeline.py", "--source", f"{paths.root}/none.zip"])
+    monkeypatch.setattr("flows.server.TemporaryServer", lambda: pytest.fail("Prefect starts"))
+    assert run_command(PipelineConfig, "flows.full_pipeline:full_pipeline") == 1
+    assert "There is no source" in capsys.readouterr().err
+    for source in ("sample", "kaggle", "s3://bucket/listings.zip"):
+        check_source(paths, source)
 
 
 @pytest.mark.usefixtures("quiet_root")

@@ -60,7 +60,7 @@ def test_an_error_heals_or_not_by_what_led_to_it():
 
 @pytest.mark.parametrize(
     ("skipped", "ends_as"),
-    [(True, "Cached"), (False, "Completed"), ([True, True], "Cached"), ([True, False], "Completed")],
+    [(True, "Cached"), (False, "Completed"), ([True, True], "Cached"), ([True, False], "Completed"), ([], "Skipped")],
 )
 def test_a_task_with_nothing_to_do_ends_as_cached_and_still_returns_its_result(
     prefect_harness, tmp_path, skipped, ends_as
