@@ -15,7 +15,7 @@ from tasks.tracking.trouble import tracking_error
 
 
 class PrefectServerError(GenreflowError):
-    """The Prefect server does not answer any more."""
+    """The Prefect server does not answer."""
 
 
 class OutOfMemoryError(GenreflowError):
@@ -53,7 +53,7 @@ def _prefect_error(error: BaseException) -> PrefectServerError | None:
     if not is_gone:
         return None
     return PrefectServerError(
-        f"the Prefect server does not answer any more ({type(error).__name__}); finished stages are kept: start it "
+        f"the Prefect server does not answer; finished stages are kept: start it "
         "where PREFECT_API_URL names one, and run the same command again, which goes on from there"
     )
 
