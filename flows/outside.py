@@ -53,7 +53,7 @@ def _prefect_error(error: BaseException) -> PrefectServerError | None:
     if not is_gone:
         return None
     return PrefectServerError(
-        f"the Prefect server does not answer; finished stages are kept: start it "
+        "the Prefect server does not answer; finished stages are kept: start it "
         "where PREFECT_API_URL names one, and run the same command again, which goes on from there"
     )
 

@@ -170,8 +170,8 @@ def _folder(folder: Path, raw: Path) -> Source:
     in_place = raw.is_dir() and folder.samefile(raw)
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv" and path.is_file())
     if not files:
-        zips = sorted(path.name for path in folder.glob("*.zip"))
-        hint = f"It holds {zips[0]}: pass that file." if zips else "Expected is one CSV per genre, such as action.csv."
+        held = [*sorted(folder.glob("*.zip")), *sorted({path.parent for path in folder.glob("*/*.csv")})]
+        hint = f"Pass what it holds: {held[0]}." if held else "Expected is one CSV per genre, such as action.csv."
         raise SourceError(f"There is no *.csv in the folder {folder}. {hint}")
     by_name = {f"{path.stem}.csv": path for path in files}
     for path in files:
