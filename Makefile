@@ -45,7 +45,7 @@ lint: install ## lint, formatting, types, import directions, and bandit's search
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive flows tasks benchmarks docs deployments
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive flows tasks benchmarks docs deployments genreflow.py
 
 audit: install ## known vulnerabilities of the pinned packages (asks the package index)
 	$(BIN)/pip-audit --requirement constraints.txt --no-deps --disable-pip --strict
