@@ -58,7 +58,7 @@ ui: .venv/core ## MLflow on http://127.0.0.1:5000 and Prefect on http://127.0.0.
 	@echo "MLflow: http://127.0.0.1:$(PORT)   Prefect: http://127.0.0.1:$(PREFECT_PORT)"
 	@trap 'kill 0' EXIT; $(QUIET) PREFECT_SERVER_UI_API_URL=http://127.0.0.1:$(PREFECT_PORT)/api $(BIN)/prefect server start --host 127.0.0.1 --port $(PREFECT_PORT) & \
 	$(QUIET) MLFLOW_BACKEND_STORE_URI="$(STORE)" $(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1 & \
-	wait -n; echo "error: one of the two servers has ended, for what it says above; where its port is taken, choose others: make ui PREFECT_PORT=4201 PORT=5001"; exit 1
+	wait -n; echo "error: one of the two servers has ended, see above; if its port is taken, choose another: make ui PREFECT_PORT=4201 PORT=5001"; exit 1
 
 serve: .venv/core ## the champion (or MODEL=models:/...) over HTTP on http://127.0.0.1:8000, until Ctrl-C
 	@MLFLOW_TRACKING_URI="$(STORE)" $(BIN)/python flows/predict.py --model "$(MODEL)" --text "is it there, and whole?" >/dev/null

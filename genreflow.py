@@ -21,6 +21,7 @@ from typing import Any, Final, Self
 import numpy as np
 import polars as pl
 from numpy.typing import ArrayLike, NDArray
+from pydantic import ValidationError
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 
@@ -29,6 +30,7 @@ from tasks.decision.parse import parse_rule
 from tasks.decision.rules import ExpectedJaccardSet, Rule
 from tasks.errors import ConfigError, DataError
 from tasks.metrics import decision_metrics
+from tasks.mistakes import mistakes
 from tasks.models.choose import choose_models, with_params
 from tasks.models.classifier import GenreClassifier
 from tasks.models.genre_model import GenreModel
@@ -161,8 +163,7 @@ class GenreEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
 
     def score(self, X: Rows, y: Any) -> float:
         """Return the mean over rows of the Jaccard similarity of what is predicted and y; 1 where both are empty."""
-        is_matrix, genres = _to_lists(y)
-        del is_matrix
+        _, genres = _to_lists(y)
         truth = truth_matrix(genres, self.genres_, ignored={genre for row in genres for genre in row})
         return float(decision_metrics(truth, self._decide(self.predict_proba(X)))["jaccard"])
 
@@ -254,13 +255,18 @@ def run(**options: Any) -> Run:
         ConfigError: an option does not exist, or does not take the value.
         ModelsFailedError: some models failed; the others, if any, were compared.
     """
-    from flows.command_line import ENVIRONMENT, run_flow  # noqa: PLC0415 - Prefect, only where a pipeline is run
+    from flows.command_line import ENVIRONMENT, run_flow, told_in_a_line  # noqa: PLC0415 - only who runs a pipeline
     from flows.config import PipelineConfig  # noqa: PLC0415
     from tasks.paths import data_paths  # noqa: PLC0415
 
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    outcome = run_flow("flows.full_pipeline:full_pipeline", PipelineConfig(**options))
+    try:
+        config = PipelineConfig(**options)
+    except ValidationError as error:
+        raise ConfigError("; ".join(mistakes(error))) from error
+    with told_in_a_line():
+        outcome = run_flow("flows.full_pipeline:full_pipeline", config)
     paths = data_paths()
     leaderboard = pl.read_csv(paths.results / "leaderboard.csv", schema_overrides={"model": pl.String})
     return Run(str(outcome), leaderboard["model"][0], leaderboard, paths.results / "report.html", paths.root)
@@ -378,8 +384,8 @@ def _to_movies(X: Rows) -> pl.DataFrame:
     if isinstance(X, str):
         raise DataError("one text alone: give a list of texts")
     texts = [None if text is None or text != text else text for text in X]  # noqa: PLR0124 - NaN, which pandas has
-    if strangers := [text for text in texts if text is not None and not isinstance(text, str)]:
-        raise DataError(f"expected texts or a frame with a column description, not {type(strangers[0]).__name__}")
+    if wrong := [text for text in texts if text is not None and not isinstance(text, str)]:
+        raise DataError(f"expected texts or a frame with a column description, not {type(wrong[0]).__name__}")
     return pl.DataFrame({"description": texts}, schema={"description": pl.String})
 
 

@@ -8,7 +8,6 @@ if __name__ == "__main__":
 
 import sys
 from collections.abc import Sequence
-from typing import cast
 
 from prefect import flow
 
@@ -65,7 +64,7 @@ def acquire_or_plan(source: str | None = None, config: AcquireFlowConfig | None 
             results = acquire(config)
         crawled = [f"{result.counts.get('plots', 0):,} plots crawled" for result in results[1:]]
         said = "; ".join([f"{results[0].counts['files']} files from {config.source}", *crawled])
-        return cast("list[StageResult]", completed(said, results))
+        return completed(said, results)
     if "source" in config.model_fields_set:
         raise ConfigError(
             f"a plan is made for the listings in {data_paths().raw}: acquire those of {config.source} first, without "

@@ -10,7 +10,6 @@ import logging
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import cast
 
 from prefect import flow
 
@@ -52,7 +51,7 @@ def audit(config: AuditConfig) -> None:
         log_effect(run, [paths.results / EFFECT_FILE, doubts.results / AUDIT_CSV])
         sys.stdout.write("\n".join(effect.counts["findings"]) + "\n")
         logger.info("the doubted movies: %s; the effect: %s", doubts.results / AUDIT_CSV, paths.results / EFFECT_FILE)
-        return cast("None", completed(" ".join(effect.counts["findings"])))
+        return completed(" ".join(effect.counts["findings"]), None)
 
 
 def find_doubts(config: AuditConfig) -> DataPaths:

@@ -33,6 +33,7 @@ Config = TypeVar("Config", bound=FlowConfig)
 
 EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 
+# Loggers whose warnings are not shown
 UNHEARD = ("prefect.flow_runs", "prefect.task_runs", "EventsWorker", "APILogWorker")
 
 SAID = {"true": "--{}", "false": "--no-{}"}  # of a switch
@@ -92,7 +93,7 @@ def show_exception(kind: type[BaseException], error: BaseException, trace: Trace
 
 def run_flow(flow: str, config: FlowConfig) -> Any:
     """Run a flow, given as "module:name", on the Prefect server at hand or on a temporary one; return its result."""
-    paths = data_paths()  # a folder that will not do is told before Prefect starts, and so is a source
+    paths = data_paths()  # before Prefect starts: an unusable data folder or source is refused at once
     if (source := getattr(config, "source", None)) and not getattr(config, "table", None):
         from tasks.acquire.listings import check_source  # noqa: PLC0415 - only where there is a source
 

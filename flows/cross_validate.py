@@ -11,7 +11,7 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from prefect import flow
 from prefect.futures import as_completed
@@ -63,7 +63,7 @@ def cross_validate(
             folders = [data_paths().cross_validation / name for name in finished]
             sys.stdout.write(tabulate_folds(folders, wait_for=list(fitted.results)))
         fitted.raise_failures()
-        return cast("None", completed(str(fitted)))
+        return completed(str(fitted), None)
 
 
 def fit_folds(config: CrossValidateConfig, run: PipelineRun, runner: TaskRunner[Any]) -> Fitted:

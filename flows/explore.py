@@ -6,7 +6,6 @@ from flows.config import ExploreFlowConfig
 if __name__ == "__main__":
     raise SystemExit(run_command(ExploreFlowConfig, "flows.explore:explore"))
 
-from typing import cast
 
 from prefect import flow
 
@@ -23,4 +22,4 @@ def explore(config: ExploreFlowConfig) -> list[StageResult]:
     with exclusive(data_paths()):
         results = explore_data(config.explore, core_count(), config.forms)
         said = f"open {data_paths().explore / 'index.html'}"
-        return cast("list[StageResult]", completed(said, results))
+        return completed(said, results)

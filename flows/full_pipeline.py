@@ -6,7 +6,6 @@ from flows.config import PipelineConfig
 if __name__ == "__main__":
     raise SystemExit(run_command(PipelineConfig, "flows.full_pipeline:full_pipeline"))
 
-from typing import cast
 
 from prefect import flow
 
@@ -58,4 +57,4 @@ def full_pipeline(
         fitted = fit_models(config, run, prepared)
         outcome = compare_last(CompareConfig(**dict(part(config, ChampionConfig))), fitted.results)
         fitted.raise_failures()
-        return cast("str", completed(outcome, outcome))
+        return completed(outcome, outcome)

@@ -12,7 +12,7 @@ import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 from weakref import WeakKeyDictionary
 
@@ -37,6 +37,8 @@ from tasks.redaction import hide_secrets
 from tasks.stage import StageResult
 from tasks.stage_task import end_of
 from tasks.tracking.runs import PipelineRun
+
+R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
@@ -64,12 +66,12 @@ def run_name(flow: str) -> Callable[[], str]:
     return name
 
 
-def completed(message: str, result: Any = None) -> Any:
-    """Return a result in a final state that says what came of a run; Prefect gives the caller the result.
+def completed(message: str, result: R) -> R:
+    """Return a result in a final state that says what came of a run: `Cached` where all was up to date.
 
-    The state is `Cached` where the result is that of stages which all had nothing to do.
+    It is typed as the result, which is what Prefect gives the caller of the flow or task.
     """
-    return Completed(name=end_of(result) or "Completed", message=hide_secrets(message), data=result)
+    return cast("R", Completed(name=end_of(result) or "Completed", message=hide_secrets(message), data=result))
 
 
 def prefect_tags() -> dict[str, str]:

@@ -51,7 +51,6 @@ def predict_or_answer(config: PredictConfig) -> int:
 if __name__ == "__main__":
     raise SystemExit(run_command(PredictConfig, predict_or_answer))
 
-from typing import cast
 
 from prefect import flow
 
@@ -86,18 +85,18 @@ def predict(config: PredictConfig) -> int:
     choices = Choices(config.rule, config.precision, config.workers or core_count(), config.dask_address)
     if config.reads_folder:
         result = predict_folder(model_folder, config.input, config.output, choices, wait_for=[fetched])
-        n_rows = count_rows(result)
-        return cast("int", completed(f"{n_rows:,} rows in {config.output}", n_rows))
+        n_rows = log_folder(result)
+        return completed(f"{n_rows:,} rows in {config.output}", n_rows)
     n_rows = predict_file(model_folder, config.input, config.output, choices, wait_for=[fetched])
     if config.explain:
         beside = config.output.removesuffix(PurePath(config.output).suffix) + ".explained.html"
         page = str(config.explained or beside)
         explain_file(model_folder, config.input, page, config.rule, config.explain_rows, wait_for=[fetched])
-    return cast("int", completed(f"{n_rows:,} rows in {config.output}", n_rows))
+    return completed(f"{n_rows:,} rows in {config.output}", n_rows)
 
 
-def count_rows(result: FolderResult) -> int:
-    """Say how much was new in a folder; return the number of rows.
+def log_folder(result: FolderResult) -> int:
+    """Log how much of a folder was predicted; return the number of rows.
 
     Raises:
         FilesFailedError: some files could not be predicted.

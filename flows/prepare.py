@@ -8,7 +8,7 @@ if __name__ == "__main__":
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final, Literal, cast
+from typing import Final, Literal
 
 from prefect import flow
 
@@ -41,7 +41,7 @@ def prepare(
     check_cluster(config)
     with exclusive(data_paths()):
         results = prepare_data(config)
-        return cast("list[StageResult]", completed(summary(results), results))
+        return completed(summary(results), results)
 
 
 def prepare_data(config: PrepareConfig) -> list[StageResult]:

@@ -12,7 +12,7 @@ import time
 import traceback
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import yaml
 from prefect import flow
@@ -54,7 +54,7 @@ def search(config: SearchConfig) -> None:
                 try_one(config, found, run)
             logger.info("search of %s: %s", config.model, reason)
             sys.stdout.write(conclusion(config, found))
-            return cast("None", completed(conclusion(config, found).splitlines()[0]))
+            return completed(conclusion(config, found).splitlines()[0], None)
 
 
 def begin(config: SearchConfig) -> Search:

@@ -33,6 +33,7 @@ logger = logging.getLogger(__name__)
 COMMAND: Final = (sys.executable, "-m", "prefect", "server", "start", "--no-ui", "--no-scheduler", "--no-late-runs")
 ATTEMPTS: Final = 3  # another process may take the free port before the server does
 END_S: Final = 5
+_own: "list[TemporaryServer]" = []  # of this process, at most one
 
 
 class ServerNotStartedError(GenreflowError):
@@ -45,7 +46,7 @@ def prefect_server(meanwhile: Callable[[], Result]) -> Iterator[Result]:
 
     Left to itself, Prefect would start one more in every worker process. It takes seconds to start, in which
     `meanwhile` is called; its result is what the context gives. The server ends with this process, after the last log
-    lines were sent to it.
+    lines were sent to it; later flows of the process use it too.
 
     Raises:
         ServerNotStartedError: the temporary server did not answer in time.
@@ -54,8 +55,10 @@ def prefect_server(meanwhile: Callable[[], Result]) -> Iterator[Result]:
         logger.info("Prefect server: %s", without_password(PREFECT_API_URL.value()))
         yield meanwhile()
         return
-    server = TemporaryServer()
-    atexit.register(server.stop)
+    if not _own:
+        _own.append(TemporaryServer())
+        atexit.register(_own[0].stop)
+    server = _own[0]
     at_stop.append(server.stop)
     try:
         result = meanwhile()

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 from prefect.futures import PrefectFuture
 
@@ -91,7 +91,7 @@ def run_model(work: ModelRun, features: Sequence[StageResult], members: Sequence
     evaluated = evaluate(trained.folder, work.evaluate, wait_for=[trained])
     logged = log_model(work.run, work.model.name, work.run_id, trained.folder, wait_for=[evaluated])
     said = f"test Jaccard {evaluated.counts['test/jaccard']:.4f}; MLflow: {mlflow_page(work.run, work.run_id)}"
-    return cast("TrainedModel", completed(said, TrainedModel(work.model, trained, evaluated, logged)))
+    return completed(said, TrainedModel(work.model, trained, evaluated, logged))
 
 
 @stage_task("finish folds", "finish folds {work.model.name}", retries=0)

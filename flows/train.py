@@ -11,7 +11,7 @@ import logging
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from prefect import flow
 from prefect.futures import PrefectFuture
@@ -49,7 +49,7 @@ def train(preset: str | None = None, models: tuple[str, ...] = (), config: Train
     with exclusive(data_paths()), pipeline_run(config, data_paths(), {"preset": config.preset}) as run:
         fitted = fit_models(config, run)
         fitted.raise_failures()
-        return cast("None", completed(str(fitted)))
+        return completed(str(fitted), None)
 
 
 def fit_models(config: TrainConfig, run: PipelineRun, prepared: Sequence[StageResult] = ()) -> Fitted:
@@ -62,9 +62,8 @@ def fit_models(config: TrainConfig, run: PipelineRun, prepared: Sequence[StageRe
     chosen_genres(read_genres(data_paths()), train_choices(config))  # a typo is told before anything is fitted
     run = replace(run, tags=run.tags | log_data(run, data_paths()))
     wanted = {model.name: features_of(model, config.train_on) for model in chosen if isinstance(model, ModelSpec)}
-    needed = sorted(
-        dict.fromkeys(itertools.chain(*wanted.values())), key=lambda spec: not is_encoded(spec)
-    )  # longest first
+    # what takes longest first
+    needed = sorted(dict.fromkeys(itertools.chain(*wanted.values())), key=lambda spec: not is_encoded(spec))
     n_threads = threads_of_encoders(config, chosen)
     works = {}
     for model in chosen:

@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from tasks.markdown import escape, table
 from tasks.report.leaderboard import DECIMALS, INTERVALS
-from tasks.report.markdown import escape, table
 
 BEST_MARK: Final = "★"
 NOTHING: Final = "\N{EN DASH}"

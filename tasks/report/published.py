@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from tasks.report.markdown import escape, table
+from tasks.markdown import escape, table
 
 PUBLISHED: Final = Path(__file__).with_name("published.csv")
 TITLES: Final = {

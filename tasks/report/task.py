@@ -89,6 +89,6 @@ def genre_similarity(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> St
 
 @stage_task("draw trees")
 def draw_trees(outlined: Sequence[StageResult], forms: Sequence[Form] = SVG_ONLY) -> list[StageResult]:
-    """Draw the first questions of decision trees and what they tell of a genre."""
+    """Draw the first splits of decision trees and how often a genre occurs in each branch."""
     drawn = [write_tree_picture(outline.folder, forms=forms) for outline in outlined]
     return [result for result in drawn if result is not None]

@@ -6,7 +6,7 @@ from typing import Final
 import polars as pl
 
 from tasks.bootstrap import Interval
-from tasks.report.markdown import escape, table
+from tasks.markdown import escape, table
 
 OVERALL: Final = ("jaccard", "f1_samples", "f1_micro", "f1_macro", "exact_match", "hamming_loss")
 SHOWN_MOVIES: Final = 10

@@ -1,16 +1,18 @@
 """The card of a registered model version, as the description that MLflow shows. Owns its wording."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
+from tasks.markdown import escape, table
 from tasks.tracking.last_run import LoggedModel
-from tasks.tracking.runs import PipelineRun
 
 LONGEST: Final = 4900  # MLflow keeps 5,000 characters of a version's description
 FEW: Final = 10  # rows of test; an F1 on fewer says little
+HEADER: Final = ("label", "test rows", "precision", "recall", "F1")
 FIGURES: Final = {
     "jaccard": "Jaccard (mean over rows)",
     "f1_samples": "F1 (mean over rows)",
@@ -21,11 +23,11 @@ FIGURES: Final = {
 }
 
 
-def write_card(run: PipelineRun, model: LoggedModel, leaderboard: Path, registered: str, version: int) -> str:
+def write_card(tags: Mapping[str, str], model: LoggedModel, leaderboard: Path, registered: str, version: int) -> str:
     """Return a version's card in Markdown: data, figures with intervals, each label, limits, how to call it.
 
     Args:
-        run: the pipeline run that promotes the model.
+        tags: of the MLflow run that trained the model.
         model: which was evaluated, so that its folder has `metrics.json` and `per_genre.csv`.
         leaderboard: `leaderboard.csv`, which has the intervals.
         registered: name of the registered model.
@@ -37,44 +39,41 @@ def write_card(run: PipelineRun, model: LoggedModel, leaderboard: Path, register
     ranked = pl.read_csv(leaderboard, schema_overrides={"model": pl.String}).filter(pl.col("model") == model.name)
     row = ranked.row(0, named=True) if ranked.height else {}
     origin = (
-        f"**{model.name}**, trained by `{run.name}` on source `{run.tags.get('genreflow.source', 'unknown')}`, data "
-        f"`{model.data_hash}`, code `{run.tags.get('genreflow.git_revision', 'unknown')[:12]}`. Decision rule: "
-        f"`{evaluated['chosen_rule']}`, chosen on validation by {evaluated['chosen_by']}."
+        f"**{escape(model.name)}**, trained on source {escape(tags.get('genreflow.source', 'unknown'))}, data "
+        f"{model.data_hash}, code {tags.get('genreflow.git_revision', 'unknown')[:12]}. Decision rule: "
+        f"{evaluated['chosen_rule']}, chosen on validation by {evaluated['chosen_by']}."
     )
-    figures = "On test, which no choice has seen:\n\n| metric | value | 95 % interval |\n|---|---:|---|\n" + "\n".join(
-        _figure(name, title, values, row) for name, title in FIGURES.items() if f"test/{name}" in values
-    )
+    figures = [_figure(name, title, values, row) for name, title in FIGURES.items() if f"test/{name}" in values]
+    shown = "On test, which no choice has seen:\n\n" + table(("metric", "value", "95 % interval"), figures)
     uri = f"models:/{registered}/{version}"
     call = (
         f'```python\nimport mlflow, pandas as pd\n\nmodel = mlflow.pyfunc.load_model("{uri}")\n'
         'model.predict(pd.DataFrame({"description": ["A nurse hears voices in an abandoned ward."]}))\n```'
     )
-    described = "\n\n".join([origin, figures, _limits(labels), call])
+    described = "\n\n".join([origin, shown, _limits(labels), call])
     return f"{described}\n\n{_labels(labels, LONGEST - len(described) - 200)}"
 
 
-def _figure(name: str, title: str, values: dict[str, float], row: dict[str, Any]) -> str:
+def _figure(name: str, title: str, values: dict[str, float], row: dict[str, Any]) -> tuple[str, str, str]:
     low, high = row.get(f"test_{name}_low"), row.get(f"test_{name}_high")
     interval = f"{low:.3f} to {high:.3f}" if low is not None and high is not None else ""
-    return f"| {title} | {values[f'test/{name}']:.3f} | {interval} |"
+    return title, f"{values[f'test/{name}']:.3f}", interval
 
 
 def _limits(labels: pl.DataFrame) -> str:
-    few = labels.filter(pl.col("support") < FEW).get_column("genre").to_list()
+    few = [escape(str(label)) for label in labels.filter(pl.col("support") < FEW).get_column("genre")]
     named = f"{', '.join(few[:FEW])} and {len(few) - FEW} more" if len(few) > FEW else ", ".join(few)
     said = f" Fewer than {FEW} test rows, so little is known of them: {named}." if few else ""
     return f"Limits: the figures hold for rows of the same source; a model that reads fields does worse without.{said}"
 
 
 def _labels(labels: pl.DataFrame, room: int) -> str:
-    lines = ["| label | test rows | precision | recall | F1 |", "|---|---:|---:|---:|---:|"]
-    length = sum(len(line) + 1 for line in lines)
-    by_support = labels.sort("support", "genre", descending=[True, False])
-    for number, (label, support, precision, recall, f1) in enumerate(by_support.iter_rows()):
-        shown = [f"{value:.2f}" if value is not None else "–" for value in (precision, recall, f1)]
-        line = f"| {str(label).replace('|', '/')} | {support} | {' | '.join(shown)} |"
-        length += len(line) + 1
-        if length > room:
-            return "\n".join(lines) + f"\n\n{labels.height - number} more labels in the run's `per_genre.csv`."
-        lines.append(line)
-    return "\n".join(lines)
+    """Return the table of the labels, those with most test rows first, as many as there is room for."""
+    rows: list[tuple[str, ...]] = []
+    for label, support, *metrics in labels.sort("support", "genre", descending=[True, False]).iter_rows():
+        shown = [f"{value:.2f}" if value is not None else "–" for value in metrics]
+        row = (escape(str(label)), str(support), *shown)
+        if len(table(HEADER, [*rows, row])) > room:
+            return table(HEADER, rows) + f"\n{labels.height - len(rows)} more labels in the run's `per_genre.csv`."
+        rows.append(row)
+    return table(HEADER, rows)

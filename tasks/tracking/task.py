@@ -143,7 +143,8 @@ def promote(run: PipelineRun, best: LoggedModel, current: Champion | None, verdi
     told = f"champion: {holder}, stays: {verdict.reason}" if current else f"champion: none: {verdict.reason}"
     if verdict.takes_over:
         version = champion.promote(client, best, current, verdict, registered)
-        described = card.write_card(run, best, data_paths().results / "leaderboard.csv", registered, version)
+        tags = client.get_run(best.run_id).data.tags
+        described = card.write_card(tags, best, data_paths().results / "leaderboard.csv", registered, version)
         client.update_model_version(registered, str(version), described)
         holder = f"{best.name} (version {version})"
         told = f"champion: {best.name}, version {version} of {registered}: {verdict.reason}"

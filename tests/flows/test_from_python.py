@@ -145,7 +145,13 @@ def test_the_example_runs(finished, monkeypatch, page) -> None:
     (block,) = re.findall(
         r"```python\n(import genreflow as gf\n.*?)```", (PROJECT_ROOT / page).read_text("utf-8"), re.DOTALL
     )
-    exec(compile(block, page, "exec"), {})
+    made = {}
+    exec(compile(block, page, "exec"), made)
+    if page == "README.md":
+        assert len(made["out_of_fold"]) == made["movies"].height
+        assert made["champion"].genres == made["model"].genres_
+    else:
+        assert set(made["search"].best_params_) == {"C", "max_n"}
 
 
 def test_a_run_gives_its_results(finished) -> None:
@@ -177,6 +183,8 @@ def test_a_run_gives_its_results(finished) -> None:
         by_name["ours"]["test_jaccard"] == by_name["logreg-tfidf"]["test_jaccard"]
     )  # the same model on the same split
     assert by_name["mine"]["test_jaccard_low"] < by_name["mine"]["test_jaccard"] < by_name["mine"]["test_jaccard_high"]
+    with pytest.raises(ConfigError, match=r"^modles: .*"):
+        gf.run(modles=["svm-title"])
     with pytest.raises(ConfigError, match="svm-title: the run has a model of that name"):
         gf.compare(found, {"svm-title": mine["mine"]})
     with pytest.raises(DataError, match=r"odd: expected finite scores of 25 × \d+, not \(25,\)"):

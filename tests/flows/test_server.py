@@ -14,7 +14,8 @@ from flows.server import ServerNotStartedError, prefect_server
 
 
 @pytest.fixture
-def no_server_is_named(tmp_path):
+def no_server_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(server, "_own", [])
     with temporary_settings(
         {PREFECT_HOME: tmp_path, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 2},
         restore_defaults={PREFECT_API_URL},
@@ -38,7 +39,10 @@ def test_a_server_that_does_not_start_is_told_with_the_remedy(no_server_is_named
 def test_a_temporary_server_answers_while_it_is_wanted(no_server_is_named):
     with temporary_settings({PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 300}), prefect_server(lambda: 1) as made:
         assert made == 1
-        assert httpx.get(f"{PREFECT_API_URL.value()}/health", trust_env=False).json() is True
+        address = PREFECT_API_URL.value()
+        assert httpx.get(f"{address}/health", trust_env=False).json() is True
+    with prefect_server(lambda: None):
+        assert PREFECT_API_URL.value() == address  # of the same server, not of one more
     assert PREFECT_API_URL.value() is None
 
 

@@ -2,18 +2,11 @@ import json
 from pathlib import Path
 
 import polars as pl
-import pytest
 
 from tasks.tracking.card import LONGEST, write_card
 from tasks.tracking.last_run import LoggedModel
-from tasks.tracking.runs import PipelineRun
-from tasks.tracking.store import Experiment
 
-
-@pytest.fixture
-def run() -> PipelineRun:
-    tags = {"genreflow.source": "kaggle", "genreflow.git_revision": "0123456789abcdef"}
-    return PipelineRun(Experiment("sqlite:///mlflow.db", "1", "genreflow"), "abc", "pipeline kaggle today", {}, tags)
+TAGS = {"genreflow.source": "kaggle", "genreflow.git_revision": "0123456789abcdef"}
 
 
 def write(folder: Path, labels: list[str]) -> tuple[LoggedModel, Path]:
@@ -29,19 +22,20 @@ def write(folder: Path, labels: list[str]) -> tuple[LoggedModel, Path]:
     return LoggedModel("7", folder, "abc", "models:/m-1", "d1"), folder / "leaderboard.csv"
 
 
-def test_a_card_says_what_the_model_is_how_good_and_how_to_call_it(tmp_path: Path, run: PipelineRun) -> None:
-    model, board = write(tmp_path, ["Drama", "War"])
-    card = write_card(run, model, board, "movie-genre-classifier", 3)
-    assert "source `kaggle`, data `d1`, code `0123456789ab`" in card
+def test_a_card_says_what_the_model_is_how_good_and_how_to_call_it(tmp_path: Path) -> None:
+    model, board = write(tmp_path, ["Drama", "War", "<b>[x](y)|"])
+    card = write_card(TAGS, model, board, "movie-genre-classifier", 3)
+    assert "source kaggle, data d1, code 0123456789ab" in card
     assert "| Jaccard (mean over rows) | 0.500 | 0.450 to 0.550 |" in card
     assert "| Exact match | 0.250 |  |" in card
     assert "Fewer than 10 test rows, so little is known of them: Drama." in card
     assert "| War | 100 | 0.50 | – | 0.40 |" in card
+    assert "| &lt;b&gt;\\[x\\](y)\\| | 100 |" in card
     assert 'load_model("models:/movie-genre-classifier/3")' in card
 
 
-def test_a_card_of_many_labels_fits_into_mlflow(tmp_path: Path, run: PipelineRun) -> None:
+def test_a_card_of_many_labels_fits_into_mlflow(tmp_path: Path) -> None:
     model, board = write(tmp_path, [f"{number:02} {'a long name ' * 3}" for number in range(200)])
-    card = write_card(run, model, board, "tickets", 1)
+    card = write_card(TAGS, model, board, "tickets", 1)
     assert len(card) <= LONGEST
     assert "more labels in the run's `per_genre.csv`" in card

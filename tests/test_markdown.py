@@ -1,4 +1,4 @@
-from tasks.report.markdown import escape, table
+from tasks.markdown import escape, table
 
 
 def test_no_name_is_markup():
