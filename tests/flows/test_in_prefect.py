@@ -17,11 +17,12 @@ from flows.acquire import acquire_or_plan
 from flows.config import AcquireFlowConfig, ExploreFlowConfig, PipelineConfig, PrepareConfig, with_leading
 from flows.explore import explore
 from flows.full_pipeline import full_pipeline
-from flows.in_prefect import mlflow_page
+from flows.in_prefect import mlflow_page, watch_progress
 from flows.prepare import prepare
 from flows.steps import ModelsFailedError
 from tasks.errors import ConfigError
 from tasks.extras import is_installed
+from tasks.progress import Progress
 from tasks.stage import StageResult
 from tasks.stage_task import stage_task
 
@@ -156,6 +157,28 @@ def test_constants_that_results_share_are_no_edges(prefect_harness: None, tmp_pa
         tasks = tasks_of(client, state.state_details.flow_run_id)
     assert not any(tasks["second"].task_inputs.values())
     assert {each.id for each in tasks["third"].task_inputs["result"]} == {tasks["first"].id}
+
+
+def test_long_work_shows_its_progress(prefect_harness: None) -> None:
+    watch_progress()
+    seconds = iter(range(0, 1000, 3))
+
+    @flow(name="long work")
+    def long_work() -> None:
+        stage_task("long")(count_to)(10, seconds)
+
+    def count_to(total: int, clock: Iterator[int]) -> None:
+        work = Progress("predict new.csv", total, clock=lambda: next(clock))
+        for _ in range(total):
+            work.advance()
+        work.finish()
+
+    state = long_work(return_state=True)
+    wanted = ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[state.state_details.flow_run_id]))
+    with get_client(sync_client=True) as client:
+        (artifact,) = client.read_artifacts(artifact_filter=wanted)
+    assert (artifact.key, artifact.type, artifact.data) == ("predict-new-csv", "progress", 100)
+    assert "10 of 10 (100%)" in str(artifact.description)
 
 
 def test_leading_options_complete_the_configuration(tmp_path: Path) -> None:

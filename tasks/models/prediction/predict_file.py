@@ -15,7 +15,7 @@ from tasks.cluster import stream_on_workers
 from tasks.errors import DataError
 from tasks.models.classifier import GenreClassifier
 from tasks.models.precision import Precision
-from tasks.models.prediction.read import REQUIRED, read_pieces
+from tasks.models.prediction.read import REQUIRED, count_rows, read_pieces
 from tasks.models.prediction.write import Form, open_table
 from tasks.processes import stream_in_order
 from tasks.progress import Progress
@@ -73,7 +73,7 @@ class Predictor:
         """
         if target.exists() and source.exists() and target.samefile(source):
             raise DataError(f"{source} is both what to read and what to write; give another file to write")
-        progress = Progress(f"predict {source.name}", None)
+        progress = Progress(f"predict {source.name}", count_rows(source))
         try:
             with unfinished_file(target) as path:
                 form, table = open_table(path, target, self.empty)

@@ -51,6 +51,15 @@ def read_pieces(source: Path, own_fields: tuple[str, ...] = ()) -> Iterator[pl.D
         raise DataError(f"{source} cannot be read: {said}; check the file and its permissions") from error
 
 
+def count_rows(source: Path) -> int | None:
+    """Return about how many rows a file has, to show progress by; None of a file that `read_pieces` would refuse."""
+    scan = pl.scan_parquet(source) if source.suffix.lower() == ".parquet" else pl.scan_csv(source, infer_schema=False)
+    try:
+        return int(scan.select(pl.len()).collect(engine="streaming").item())
+    except (OSError, pl.exceptions.PolarsError):
+        return None
+
+
 def read_first_rows(source: Path, n_rows: int, own_fields: tuple[str, ...] = ()) -> pl.DataFrame:
     """Return the first rows of a file as `read_pieces` reads them; of a file without rows, the required columns.
 

@@ -3,7 +3,7 @@ import pytest
 
 from tasks.errors import DataError
 from tasks.models.prediction import read
-from tasks.models.prediction.read import read_first_rows, read_pieces
+from tasks.models.prediction.read import count_rows, read_first_rows, read_pieces
 
 
 def write(tmp_path, content: str | bytes):
@@ -108,3 +108,12 @@ def test_own_fields_of_a_model_are_read(tmp_path):
     assert of_parquet["price"].to_list() == ["1.5", "2", None]
     assert of_csv["price"].to_list() == ["1.5", "2.0", ""]
     assert of_csv.columns == of_parquet.columns == ["movie_id", "description", "price"]
+
+
+def test_rows_are_counted_to_show_progress_by(tmp_path):
+    movies = pl.DataFrame({"movie_id": ["a", "b"], "description": ["one\nline and another", "x"]})
+    movies.write_csv(tmp_path / "two.csv")
+    movies.write_parquet(tmp_path / "two.parquet")
+    (tmp_path / "damaged.parquet").write_text("nothing")
+    counts = [count_rows(tmp_path / name) for name in ("two.csv", "two.parquet", "damaged.parquet", "none.csv")]
+    assert counts == [2, 2, None, None]
