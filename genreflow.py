@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import ValidationError
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import Pipeline
 
 from tasks.decision.calibration import logistic
 from tasks.decision.parse import parse_rule
@@ -33,7 +34,9 @@ from tasks.metrics import decision_metrics
 from tasks.mistakes import mistakes
 from tasks.models.choose import choose_models, with_params
 from tasks.models.classifier import GenreClassifier
+from tasks.models.estimators import SET_BY_THE_MODEL
 from tasks.models.genre_model import GenreModel
+from tasks.models.inputs import as_movies
 from tasks.models.registry import MODELS
 from tasks.models.spec import ModelSpec
 from tasks.paths import DataPaths
@@ -89,7 +92,8 @@ class GenreEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
     It reads a polars or pandas frame with `description` and what else the model reads (`movie_name`, `year`, ...), or
     texts alone. It learns from lists of genres, or from a matrix with a column of 0 and 1 for each label.
 
-    After `fit` there are `genres_` (the labels, in the order of the columns of `predict_proba`) and `model_`.
+    After `fit` there are `genres_` (the labels, in the order of the columns of `predict_proba`), and `pipeline_`, a
+    scikit-learn pipeline of `vectors` and `classifier`.
     """
 
     def __init__(
@@ -140,7 +144,7 @@ class GenreEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
             DataError: X and y do not fit together.
             ModelError: the model cannot be fitted on these movies.
         """
-        movies = _to_movies(X)
+        movies = as_movies(X)
         self.is_matrix_, genres = _to_lists(y)
         if movies.height != len(genres):
             raise DataError(f"{movies.height} rows and labels of {len(genres)}: give one for each")
@@ -148,13 +152,18 @@ class GenreEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         self.genres_ = tuple(map(str, range(np.shape(y)[1]))) if self.is_matrix_ else tuple(names)
         if not names:
             raise DataError("no row has a label, so there is nothing to learn")
-        self.model_ = GenreModel(self.spec(), self.genres_)
-        self.model_.fit(movies.with_columns(genres=pl.Series(genres, dtype=pl.List(pl.String))), self.seed)
+        self.model_ = GenreModel(self.spec(), self.genres_, self.seed)
+        self.model_.fit(movies.with_columns(genres=pl.Series(genres, dtype=pl.List(pl.String))))
         return self
+
+    @property
+    def pipeline_(self) -> Pipeline:
+        """The fitted pipeline, from movies to scores."""
+        return self._fitted().pipeline
 
     def predict_proba(self, X: Rows) -> NDArray[np.float32]:
         """Return the scores, (rows × genres), each in [0, 1]."""
-        return self._fitted().scores(_to_movies(X))
+        return self._fitted().scores(as_movies(X))
 
     def predict(self, X: Rows) -> Any:
         """Return an array of lists of genres by the rule, or a matrix of 0 and 1 where it was fitted on one."""
@@ -204,12 +213,12 @@ class LoadedModel:
 
     def predict(self, X: Rows, rule: str | None = None) -> list[list[str]]:
         """Return the genres of each row; `rule` as in `GenreClassifier.predict`, none for the model's own."""
-        decided = self.classifier.predict(_to_movies(X), rule).get_column("genres")
+        decided = self.classifier.predict(as_movies(X), rule).get_column("genres")
         return [row.split(", ") if row else [] for row in decided]
 
     def predict_proba(self, X: Rows) -> NDArray[np.float32]:
         """Return the scores, (rows × genres), each in [0, 1]."""
-        return self.classifier.model.scores(_to_movies(X))
+        return self.classifier.model.scores(as_movies(X))
 
     def explain(self, text: str, title: str = "", rule: str | None = None) -> Explanation:
         """Return the genres of a text with their scores, and its words coloured by what they did to each genre."""
@@ -363,30 +372,14 @@ def _titled(movies: pl.DataFrame) -> list[str]:
 
 def _all_params(spec: ModelSpec) -> dict[str, Any]:
     """Return the parameters of the classifier and, where a name is not taken, of the vectors and the input."""
-    values = spec.model_dump()
-    parts = [values["classifier"], values["imbalance"], *values["representations"], values["input"]]
-    found: dict[str, Any] = {}
-    for part in parts:
-        found |= {name: value for name, value in part.items() if name not in found and name != "kind"}
-    return found
-
-
-def _to_movies(X: Rows) -> pl.DataFrame:
-    """Return rows as a frame with `description`.
-
-    Raises:
-        DataError: they are neither a frame nor texts.
-    """
-    if isinstance(X, pl.DataFrame):
-        return X
-    if hasattr(X, "iloc") and hasattr(X, "columns"):  # pandas, which is not imported for it
-        return pl.from_pandas(X.reset_index(drop=True), nan_to_null=True)
-    if isinstance(X, str):
-        raise DataError("one text alone: give a list of texts")
-    texts = [None if text is None or text != text else text for text in X]  # noqa: PLR0124 - NaN, which pandas has
-    if wrong := [text for text in texts if text is not None and not isinstance(text, str)]:
-        raise DataError(f"expected texts or a frame with a column description, not {type(wrong[0]).__name__}")
-    return pl.DataFrame({"description": texts}, schema={"description": pl.String})
+    found = {**spec.classifier.make().get_params(deep=False), **spec.imbalance.model_dump()}
+    for part in (*[each.make().get_params(deep=False) for each in spec.representations], spec.input.model_dump()):
+        found = {**part, **found}
+    return {
+        name: value
+        for name, value in found.items()
+        if name not in SET_BY_THE_MODEL or name in spec.imbalance.model_dump()
+    }
 
 
 def _to_lists(y: Any) -> tuple[bool, list[list[str]]]:

@@ -86,12 +86,12 @@ def systems_on_vectors() -> list[System]:
     unscaled = svm.model_copy(update={"classifier": svm.classifier.model_copy(update={"calibration_folds": 10**9})})
     ours = {"regression: ours": regression, "SVM: ours": unscaled, "SVM: ours, and its folds": svm}
     theirs = {
-        "regression: LIBLINEAR": f"-s 0 -c {regression.classifier.C}",
-        "regression: LIBLINEAR, 1e-4": f"-s 0 -c {regression.classifier.C} -e 1e-4",
-        "regression: LIBLINEAR, dual": f"-s 7 -c {regression.classifier.C}",
-        "SVM: LIBLINEAR": f"-s 1 -c {svm.classifier.C}",
-        "SVM: LIBLINEAR, 1e-4": f"-s 1 -c {svm.classifier.C} -e 1e-4",
-        "SVM: LibMultiLabel thresholding": f"-s 1 -c {svm.classifier.C}",
+        "regression: LIBLINEAR": f"-s 0 -c {regression.classifier.params['C']}",
+        "regression: LIBLINEAR, 1e-4": f"-s 0 -c {regression.classifier.params['C']} -e 1e-4",
+        "regression: LIBLINEAR, dual": f"-s 7 -c {regression.classifier.params['C']}",
+        "SVM: LIBLINEAR": f"-s 1 -c {svm.classifier.params['C']}",
+        "SVM: LIBLINEAR, 1e-4": f"-s 1 -c {svm.classifier.params['C']} -e 1e-4",
+        "SVM: LibMultiLabel thresholding": f"-s 1 -c {svm.classifier.params['C']}",
     }
     found = [System(name, OURS, model.model_dump(mode="json"), True) for name, model in ours.items()]
     for name, options in theirs.items():

@@ -98,7 +98,7 @@ def compare(folders: list[Path]) -> None:
     importance = explain.write_importance.fn(ranked)
     explain.profile_genres.fn(DEFAULT_SEED)
     drawn = [tell.draw_importances.fn(importance.folder), tell.genre_similarity.fn(importance.folder)]
-    drawn += tell.draw_trees.fn(explain.outline_trees.fn(ranked))
+    drawn += explain.draw_trees.fn(ranked)
     write_report(ranked, data_paths(), RunFacts(), pictures_of_features([each for each in drawn if each is not None]))
 
 

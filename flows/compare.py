@@ -17,7 +17,7 @@ from prefect import flow
 from flows.in_prefect import completed, run_name, show_leaderboard, show_report, show_verdict
 from flows.runtime import core_count, exclusive, pipeline_run
 from tasks.evaluate.task import audit
-from tasks.models.task import explain_movies, outline_trees, profile_genres, write_importance
+from tasks.models.task import draw_trees, explain_movies, profile_genres, write_importance
 from tasks.paths import data_paths
 from tasks.picture import Form
 from tasks.report.page.further import pictures_of_features
@@ -27,7 +27,6 @@ from tasks.report.task import (
     compare_pair,
     draw_importances,
     draw_models,
-    draw_trees,
     genre_similarity,
     judge_challenger,
     leaderboard,
@@ -165,8 +164,7 @@ def explain_features(folders: Sequence[Path], ranked: StageResult, forms: Sequen
     profiles = profile_genres(DEFAULT_SEED, wait_for=[ranked])
     features = draw_importances(importance.folder, forms, wait_for=[importance])
     similarity = genre_similarity(importance.folder, forms, wait_for=[importance, profiles])
-    outlined = outline_trees(list(folders), wait_for=[ranked])
-    return [*([features] if features else []), similarity, *draw_trees(outlined, forms, wait_for=[ranked, *outlined])]
+    return [*([features] if features else []), similarity, *draw_trees(list(folders), forms, wait_for=[ranked])]
 
 
 def how_to_look(run: PipelineRun) -> str:

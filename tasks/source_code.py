@@ -40,6 +40,16 @@ def code_of(entries: Iterable[Path]) -> list[Path]:
     return sorted(found)
 
 
+def import_closure(entry: Path) -> set[Path]:
+    """Return a module of this project and all that it imports, directly or not, frame and tables among them."""
+    found, waiting = {entry}, [entry]
+    while waiting:
+        new = set(imports_of(waiting.pop())) - found
+        found |= new
+        waiting += new
+    return found
+
+
 def hash_code(entries: Iterable[Path]) -> str:
     """Return one SHA-256 over the code of entries, comments, docstrings and blank lines aside."""
     digest = hashlib.sha256()

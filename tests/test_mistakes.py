@@ -14,7 +14,7 @@ from tasks.models.spec import AnyModel
     [
         (
             {"name": "mine", "classifier": {"kind": "logistic-regression", "C": -1}},
-            "classifier.logistic-regression.C: input should be greater than 0 or input should be 'per-genre', not -1",
+            "classifier: parameter C: input should be greater than 0 or input should be 'per-genre', not -1",
         ),
         ({"name": "mine"}, "classifier: has to be given"),
         ({"name": "both", "members": ["one"]}, "members: tuple should have at least 2 items after validation, not 1"),

@@ -11,7 +11,6 @@ ROOT = Path(__file__).parents[1]
 USES = {  # of names that begin with an underscore
     "flows/config.py": 1,  # our own
     "tasks/models/encoder/trainer.py": 2,  # accelerate's shared state
-    "tasks/models/fitting/boosting.py": 2,  # scikit-learn's trees; test_boosting compares the scores with its own
 }
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tasks import source_code
-from tasks.models.features import code_file as vectors_code
+from tasks.models.features import code_files
 from tasks.models.registry import MODELS
 from tasks.models.spec import ModelSpec
 from tasks.models.train import fitting_code
@@ -18,16 +18,16 @@ def stages() -> dict[str, tuple[Path, ...]]:
     """The code at which the work of some stages begins."""
     singles = {model.name: model for model in MODELS if isinstance(model, ModelSpec)}
     vectors = {
-        "features, words": vectors_code(singles["svm-title"].representations[0]),
-        "features, word2vec": vectors_code(singles["logreg-word2vec"].representations[0]),
-        "features, encoder": vectors_code(singles["minilm-title"].representations[0]),
+        "features, words": code_files(singles["svm-title"].representations[0]),
+        "features, word2vec": code_files(singles["logreg-word2vec"].representations[0]),
+        "features, encoder": code_files(singles["minilm-title"].representations[0]),
     }
     names = ("svm-title", "nb-counts", "tree-title", "knn-title", "logreg-word2vec")
     return {
         "clean": (TASKS / "clean" / "movies.py",),
         "annotate": (TASKS / "annotate" / "corpus.py",),
         "split": (TASKS / "split" / "movies.py",),
-        **{name: (TASKS / "models" / "features.py", file) for name, file in vectors.items()},
+        **{name: (TASKS / "models" / "features.py", *files) for name, files in vectors.items()},
         **{f"train {name}": fitting_code(singles[name]) for name in names},
         "fine-tune": (TASKS / "models" / "fine_tuned.py",),
         "evaluate": (TASKS / "evaluate" / "evaluation.py",),
@@ -46,18 +46,16 @@ TRAININGS = {f"train {name}" for name in ("svm-title", "nb-counts", "tree-title"
     [
         ("models/registry.py", set()),
         ("models/search.py", set()),
-        ("models/classifiers.py", set()),
         ("errors.py", set()),
         ("report/page/sections/cost.py", {"report"}),
         ("clean/default.py", {"clean"}),
         ("split/stratify.py", {"split"}),
         ("evaluate/calibration.py", {"evaluate"}),
-        ("models/fitting/trees.py", {"train tree-title"}),
-        ("models/scoring/neighbours.py", {"train knn-title"}),
-        ("models/fitting/naive_bayes.py", {"train nb-counts"}),
+        ("models/classifiers.py", TRAININGS | {"fine-tune"}),
+        ("models/linear_classifiers.py", TRAININGS - {"train tree-title", "train knn-title"} | {"fine-tune"}),
         ("models/encoder/trainer.py", {"fine-tune"}),
         ("models/encoder/frozen.py", {"features, encoder"}),
-        ("models/representation/word_vectors.py", {"features, word2vec", "train logreg-word2vec"}),
+        ("models/word_vectors.py", {"features, word2vec", "train logreg-word2vec"}),
         ("bootstrap.py", {"leaderboard", "versus"}),
         ("models/train.py", TRAININGS | {"fine-tune"}),
     ],
@@ -80,7 +78,7 @@ def test_comments_docstrings_and_blank_lines_are_no_code():
 
 def test_imports_are_found_in_functions_and_not_those_for_types_alone():
     found = {path.relative_to(TASKS).as_posix() for path in imports_of(TASKS / "models" / "genre_model.py")}
-    assert "models/fitting/training.py" in found
+    assert "models/inputs.py" in found
     trained = {path.relative_to(TASKS).as_posix() for path in imports_of(TASKS / "models" / "train.py")}
     assert "models/ensemble.py" not in trained
 

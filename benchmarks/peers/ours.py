@@ -13,8 +13,6 @@ import polars as pl
 from measure import measure
 from scipy import sparse
 
-from tasks.models.fitting.fit import fit_scorer  # also imports scikit-learn before anything is measured
-from tasks.models.fitting.training import Training
 from tasks.models.genre_model import GenreModel
 from tasks.models.spec import ModelSpec
 from tasks.schema import DEFAULT_SEED
@@ -34,13 +32,13 @@ def fit_on_text(model: ModelSpec, folder: Path) -> tuple[dict[str, Any], dict[st
     """Fit representations and classifier."""
     train = pl.read_parquet(folder / "movies_train.parquet")
     genres = tuple(json.loads((folder / "genres.json").read_text(encoding="utf-8")))
-    fitted, cost = measure(lambda: GenreModel(model, genres).fit(train, DEFAULT_SEED))
+    fitted, cost = measure(lambda: GenreModel(model, genres, DEFAULT_SEED).fit(train))
     files = {part: folder / f"movies_{part}.parquet" for part in ("validation", "test")}
     scores = {part: fitted.scores(pl.read_parquet(file)) for part, file in files.items() if file.exists()}
     return {
         **cost,
         "rows": train.height,
-        "columns": sum(len(vectors.feature_names) for vectors in fitted.vectors),
+        "columns": sum(len(each.get_feature_names_out()) for each in fitted.vectorizers),
     }, scores
 
 
@@ -49,9 +47,9 @@ def fit_on_vectors(model: ModelSpec, folder: Path) -> tuple[dict[str, Any], dict
     X = {part: sparse.load_npz(folder / f"vectors_{part}.npz") for part in ("train", "validation", "test")}
     Y = np.load(folder / "labels_train.npy")
     names = tuple(map(str, range(Y.shape[1])))
-    training = Training(sparse.csr_array(X["train"]), Y, names, DEFAULT_SEED)
-    scorer, cost = measure(lambda: fit_scorer(model.classifier, training))
-    return cost, {part: scorer.scores(sparse.csr_array(X[part])) for part in ("validation", "test")}
+    classifier = model.new_classifier(names, DEFAULT_SEED)
+    fitted, cost = measure(lambda: classifier.fit(sparse.csr_array(X["train"]), Y))
+    return cost, {part: fitted.predict_proba(sparse.csr_array(X[part])) for part in ("validation", "test")}
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Probabilities from scores: a line through each genre's log-odds. Owns the fit (Platt scaling); knows no rule."""
+"""Probabilities from scores and margins: a line through each genre's log-odds (Platt scaling)."""
 
 from dataclasses import dataclass
 from typing import Any, Final, Self
@@ -13,8 +13,9 @@ Vector = NDArray[np.float64]
 # where 1e-6 and 10 give 0.453. The neighbour model, whose scores are often 0, gains most (0.421 instead of 0.407).
 CLIP: Final = 1e-3
 PRIOR_STRENGTH: Final = 1.0
-MAX_STEPS: Final = 50
-TOLERANCE: Final = 1e-6
+IDENTITY: Final = np.array([1.0, 0.0])  # the line that leaves log-odds as they are
+MAX_STEPS: Final = 100
+TOLERANCE: Final = 1e-8
 
 
 @dataclass(frozen=True)
@@ -40,10 +41,10 @@ class Calibration:
             Platt 1999, Probabilistic Outputs for Support Vector Machines.
         """
         x = log_odds(scores, CLIP)
-        pooled = _fit_line(x.ravel(), truth.ravel(), np.array([1.0, 0.0]))
+        pooled = fit_line(x.ravel(), truth.ravel(), IDENTITY)
         if pooled[0] <= 0:
-            pooled = np.array([1.0, 0.0])
-        lines = [_fit_line(x[:, genre], truth[:, genre], pooled) for genre in range(x.shape[1])]
+            pooled = IDENTITY
+        lines = [fit_line(x[:, genre], truth[:, genre], pooled) for genre in range(x.shape[1])]
         kept = [line if line[0] > 0 else pooled for line in lines]
         return cls(tuple(float(line[0]) for line in kept), tuple(float(line[1]) for line in kept))
 
@@ -59,20 +60,29 @@ def logistic(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(0.5 * (1 + np.tanh(x / 2)))
 
 
-def _fit_line(x: Vector, y: NDArray[np.bool_], prior: Vector) -> Vector:
-    """Return slope and intercept of the penalised logistic regression of y on x (Newton's method, steps halved)."""
+def fit_line(
+    x: Vector, y: NDArray[np.bool_] | Vector, prior: Vector = IDENTITY, strength: float = PRIOR_STRENGTH
+) -> Vector:
+    """Return slope and intercept of the penalised logistic regression of y on x (Newton's method, steps halved).
+
+    Args:
+        x: (rows,), such as log-odds or margins.
+        y: (rows,), what is true, or how likely it is.
+        prior: the line that the penalty draws to.
+        strength: of the penalty, strength / 2 times the squared distance from the prior.
+    """
 
     def loss(line: Vector) -> float:
         z = line[0] * x + line[1]
-        return float((np.logaddexp(0, z) - y * z).sum() + PRIOR_STRENGTH / 2 * ((line - prior) ** 2).sum())
+        return float((np.logaddexp(0, z) - y * z).sum() + strength / 2 * ((line - prior) ** 2).sum())
 
     line = prior
     for _ in range(MAX_STEPS):
         p = logistic(line[0] * x + line[1])
         rest, weight = p - y, p * (1 - p)
-        gradient = np.array([(rest * x).sum(), rest.sum()]) + PRIOR_STRENGTH * (line - prior)
+        gradient = np.array([(rest * x).sum(), rest.sum()]) + strength * (line - prior)
         mixed = (weight * x).sum()
-        curvature = np.array([[(weight * x * x).sum(), mixed], [mixed, weight.sum()]]) + PRIOR_STRENGTH * np.eye(2)
+        curvature = np.array([[(weight * x * x).sum(), mixed], [mixed, weight.sum()]]) + strength * np.eye(2)
         step = np.linalg.solve(curvature, gradient)
         while np.abs(step).max() > TOLERANCE and loss(line - step) > loss(line):
             step = step / 2

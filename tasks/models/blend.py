@@ -15,7 +15,7 @@ from tasks.decision.calibration import log_odds, logistic
 from tasks.models.ensemble import CLIP, MEMBERS, EnsembleModel, Weights, blend, load_single
 from tasks.models.features import read_genres
 from tasks.models.fine_tuned import TRANSFORMER_FILES
-from tasks.models.genre_model import model_files
+from tasks.models.genre_model import FILES
 from tasks.models.spec import EnsembleSpec, SingleModel, TransformerSpec
 from tasks.models.train import FIT_FILE, MODEL_FOLDER, RATE_SAMPLE, SCORED_PARTS, save_model
 from tasks.paths import DataPaths
@@ -93,7 +93,7 @@ def _fit_s_of(folder: Path) -> float:
 
 def files_of(member: SingleModel) -> tuple[str, ...]:
     """Return the names of the files of a stored model."""
-    return TRANSFORMER_FILES if isinstance(member, TransformerSpec) else model_files(member)
+    return TRANSFORMER_FILES if isinstance(member, TransformerSpec) else FILES
 
 
 def fit_weights(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_]) -> tuple[float, ...]:

@@ -1,6 +1,7 @@
 """Choosing models by name and changing their parameters. Owns patterns, overrides and their mistakes."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -10,13 +11,12 @@ from pydantic import ValidationError
 from tasks.errors import ConfigError
 from tasks.extras import is_installed, require
 from tasks.mistakes import mistakes
-from tasks.models.registry import MODELS
-from tasks.models.representations import FrozenEncoder, WordVectors
 from tasks.models.spec import AnyModel, EnsembleSpec, FeaturesSpec, ModelSpec, TransformerSpec, features_of
 
 EXCEPT: Final = "!"
 # Fields of a model that are no parameters, or hold the parameters.
 STRUCTURE: Final = frozenset({"kind", "name", "training", "loss", "input"})
+_EXTRA_OF: Final = {"frozen-encoder": "encoders", "word-vectors": "vectors"}
 
 
 def choose_models(
@@ -40,6 +40,8 @@ def choose_models(
         ConfigError: there is no pattern, one matches no model, a parameter names no chosen model or no field of it, a
             name is taken, or an ensemble has a member that is no single model.
     """
+    from tasks.models.registry import MODELS  # noqa: PLC0415 - imports scikit-learn
+
     models = (*MODELS, *own_models)
     names = [model.name for model in models]
     _check_names(models)
@@ -88,10 +90,8 @@ def _extra_of(model: AnyModel) -> str | None:
     if isinstance(model, EnsembleSpec):
         return None  # its members are chosen with it
     for representation in model.representations:
-        if isinstance(representation, FrozenEncoder):
-            return "encoders"
-        if isinstance(representation, WordVectors):
-            return "vectors"
+        if extra := _EXTRA_OF.get(representation.kind):
+            return extra
     return None
 
 
@@ -135,19 +135,15 @@ def with_params(model: AnyModel, params: Mapping[str, Any]) -> AnyModel:
             raise ConfigError(f"{model.name} is an ensemble and has no parameters; replace those of its members")
         return model
     values = model.model_dump()
-    if isinstance(model, TransformerSpec):
-        homes = [values["training"], values["loss"], values["input"], values]
-    else:
-        homes = [values["classifier"], values["imbalance"], *values["representations"], values["input"]]
+    homes = _homes_of(model, values)
     for key, value in params.items():
         kind, _, field = key.rpartition(".")
-        found = [home for home in homes if field in home and field not in STRUCTURE and kind in ("", home.get("kind"))]
+        found = [home for home in homes if field in home.fields and kind in ("", home.kind)]
         if not found:
-            names = sorted({name for home in homes for name in home} - STRUCTURE)
+            names = sorted({name for home in homes for name in home.fields})
             raise ConfigError(f"model {model.name} has no parameter {key!r}; it has: {', '.join(names)}")
-        is_of_representation = found[0] in values.get("representations", ())
-        for home in found if is_of_representation else found[:1]:
-            home[field] = value
+        for home in found if found[0].is_representation else found[:1]:
+            home.values[field] = value
     try:
         changed = type(model).model_validate(values)
     except ValidationError as error:
@@ -158,6 +154,34 @@ def with_params(model: AnyModel, params: Mapping[str, Any]) -> AnyModel:
         return changed
     base = model.name.removesuffix(model.imbalance.suffix)
     return changed.model_copy(update={"name": base + changed.imbalance.suffix})
+
+
+@dataclass(frozen=True)
+class _Home:
+    """A part of a model's values that holds parameters."""
+
+    values: dict[str, Any]  # changed in place
+    fields: frozenset[str]  # what may be set in it
+    kind: str = ""
+    is_representation: bool = False
+
+
+def _homes_of(model: ModelSpec | TransformerSpec, values: dict[str, Any]) -> list[_Home]:
+    """Return where a model's values hold parameters, in the order in which they are looked for."""
+    plain = ("training", "loss", "input") if isinstance(model, TransformerSpec) else ("imbalance", "input")
+    homes = {
+        name: _Home(values[name], frozenset(values[name]) - STRUCTURE, values[name].get("kind", "")) for name in plain
+    }
+    if isinstance(model, TransformerSpec):
+        return [*homes.values(), _Home(values, frozenset(values) - STRUCTURE)]
+    parts = (model.classifier, *model.representations)
+    values["classifier"], *values["representations"] = [{"kind": p.kind, "params": dict(p.params)} for p in parts]
+    chosen = (values["classifier"], *values["representations"])
+    classifier, *representations = [
+        _Home(value["params"], part.parameters, part.kind, part is not model.classifier)
+        for value, part in zip(chosen, parts, strict=True)
+    ]
+    return [classifier, homes["imbalance"], *representations, homes["input"]]
 
 
 def within_budget(models: Sequence[AnyModel], budget_minutes: float | None) -> tuple[AnyModel, ...]:
@@ -171,7 +195,7 @@ def within_budget(models: Sequence[AnyModel], budget_minutes: float | None) -> t
 
 def is_encoded(features: FeaturesSpec) -> bool:
     """Return whether features are the output of an encoder, which takes longer than all others together."""
-    return isinstance(features.representation, FrozenEncoder)
+    return features.representation.kind == "frozen-encoder"
 
 
 def names_of_late(models: Sequence[AnyModel]) -> frozenset[str]:

@@ -1,160 +1,365 @@
-"""The classifiers and the treatments of imbalance, as plain configuration. Owns the choices; fits nothing.
+"""Multi-label classifiers as scikit-learn estimators: what they share, and those that are not one linear model a genre.
 
-To add one: a class here with a `kind` of its own, how to fit it in `tasks.models.fitting.fit`, and how it scores in
-`tasks.models.scoring.kinds`.
+All learn from `fit(X, Y)`, X (rows × columns) dense or sparse and Y (rows × genres) of 0 and 1, and answer
+`predict_proba(X)`, (rows × genres) float32 in [0, 1]. They also take one column of classes, as scikit-learn's own
+do. The linear ones are in `tasks.models.linear_classifiers`.
+
+A genre that no train row has, or every one, has nothing to separate: its score is 0 or 1.
 """
 
-from typing import Annotated, ClassVar, Final, Literal
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any, Final, Self, TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, PositiveInt
+from scipy import sparse
+from scipy.special import expit
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.decomposition import TruncatedSVD
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import KFold
+from sklearn.multiclass import OneVsRestClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.utils import get_tags
+from sklearn.utils.multiclass import type_of_target
+from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
-from tasks.models.choice import Choice
+from tasks.decision.calibration import fit_line, logistic
+from tasks.errors import ModelError
+from tasks.schema import DEFAULT_SEED
 
-IS_A_TABLE: Final = True  # see tasks.source_code
+HELD_OUT_SHARE: Final = 0.1
+PATIENCE: Final = 3  # epochs without a better held-out loss, after which fitting stops
+ROWS_AT_ONCE: Final = 256  # bounds the dense similarities in memory: 256 × 240,000 train movies are 250 MB
+CALIBRATION_FOLDS: Final = 3
 
+AS_ROWS: Final = {"accept_sparse": "csr", "accept_large_sparse": False, "dtype": (np.float32, np.float64)}
 
-class Imbalance(Choice):
-    """What a classifier does about genres that few movies have, in each genre's own two-class problem."""
-
-    balanced: bool = Field(False, description="Weight both classes of a genre by the inverse of their frequency.")
-    smote_ratio: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None, description="Add synthetic movies to a genre until it has this share of the movies without it (SMOTE)."
-    )
-    genres: tuple[str, ...] = Field((), description="Genres to treat; empty: all.")
-
-    @property
-    def is_none(self) -> bool:
-        """Whether nothing is done."""
-        return not self.balanced and self.smote_ratio is None
-
-    @property
-    def suffix(self) -> str:
-        """What it adds to a model's name: "-balanced", "-smote50"."""
-        smote = f"-smote{self.smote_ratio * 100:g}".replace(".", "p") if self.smote_ratio is not None else ""
-        return smote + ("-balanced" if self.balanced else "")
-
-
-class LogisticRegression(Choice):
-    """One logistic regression per genre (LIBLINEAR, L2)."""
-
-    kind: Literal["logistic-regression"] = "logistic-regression"
-    treats_imbalance: ClassVar[bool] = True
-    C: PositiveFloat | Literal["per-genre"] = Field(
-        1.0, description="Inverse strength of the L2 penalty; per-genre: each genre's own, chosen by cross-validation."
-    )
+Matrix: TypeAlias = sparse.csr_array
+Labels: TypeAlias = NDArray[np.bool_]  # (rows × genres)
+Scores: TypeAlias = NDArray[np.float32]  # (rows × genres)
 
 
-class LinearSVM(Choice):
-    """One linear SVM per genre (LIBLINEAR, squared hinge), its margins turned into probabilities by Platt scaling."""
+class MultilabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """What all classifiers here share; subclasses fit and score labels that vary, on sparse rows.
 
-    kind: Literal["linear-svm"] = "linear-svm"
-    treats_imbalance: ClassVar[bool] = True
-    C: PositiveFloat = Field(0.2, description="Inverse strength of the L2 penalty.")
-    calibration_folds: Annotated[int, Field(ge=2)] = Field(3, description="Folds whose held-out margins are scaled.")
+    The order of the rows does not matter: what is drawn by position (folds, bootstrap samples, batches) is drawn for
+    the same rows, in whatever order they come.
 
+    Attributes:
+        classes_: the classes of a single column, or the names of the columns of Y, 0, 1, ... where it has none.
+        constant_: (genres,) whether each genre that all train rows have, or none, is there; meaningless for others.
+        varying_: columns of the genres that some train rows have and some have not.
+    """
 
-class NaiveBayes(Choice):
-    """One multinomial naive Bayes per genre: movies with the genre against movies without."""
+    random_state: int
+    classes_: NDArray[Any]
 
-    kind: Literal["naive-bayes"] = "naive-bayes"
-    treats_imbalance: ClassVar[bool] = False
-    variant: Literal["multinomial", "complement"] = Field(
-        "multinomial", description="complement (Rennie et al. 2003) normalises the weights of each class."
-    )
-    alpha: PositiveFloat = Field(0.3, description="Additive smoothing of the word counts.")
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.classifier_tags.multi_label = True
+        return tags
 
+    def fit(self, X: Any, y: Any) -> Self:
+        """Fit on X (rows × columns) and y, (rows × genres) of 0 and 1 or one column of classes.
 
-class NaiveBayesSVM(Choice):
-    """One logistic regression per genre on words scaled by their naive Bayes log-count ratio (NB-SVM)."""
+        Raises:
+            ModelError: it does not converge.
+        """
+        names = getattr(y, "columns", None)
+        X, y = validate_data(self, X, y, multi_output=True, **AS_ROWS)
+        Y = self._labels(np.asarray(y.toarray() if sparse.issparse(y) else y))
+        if self.is_multilabel_ and names is not None:
+            self.classes_ = np.array(names, dtype=np.str_)
+        X = sparse.csr_array(X)
+        order = np.lexsort((*Y.T, X @ np.random.default_rng(0).standard_normal(X.shape[1])))
+        varying = np.flatnonzero(Y.any(axis=0) & ~Y.all(axis=0))
+        # What is drawn by position is drawn for the same genre, in whatever order they come.
+        self.varying_ = varying[np.argsort(self.classes_[varying])] if self.is_multilabel_ else varying
+        self.constant_ = Y.all(axis=0)
+        self._fit(X[order], Y[order])
+        return self
 
-    kind: Literal["naive-bayes-svm"] = "naive-bayes-svm"
-    treats_imbalance: ClassVar[bool] = True
-    C: PositiveFloat = Field(1.0, description="Inverse strength of the L2 penalty.")
-    alpha: PositiveFloat = Field(1.0, description="Additive smoothing of the word counts.")
+    def predict_proba(self, X: Any) -> Scores:
+        """Return the scores, (rows × genres) float32 in [0, 1]; of one column, (rows × classes) that sum to 1."""
+        scores = self._scores(self._validated(X))
+        if self.is_multilabel_:
+            return scores
+        if scores.shape[1] == 1:
+            return np.column_stack([1 - scores, scores])[:, -len(self.classes_) :]
+        totals = scores.sum(axis=1, keepdims=True)
+        return np.where(totals > 0, scores / np.where(totals > 0, totals, 1), np.float32(1 / scores.shape[1]))
 
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return 1 where the score is above a half, else 0, (rows × genres); of one column, the likeliest class."""
+        scores = self.predict_proba(X)
+        return (scores > 0.5).astype(np.int64) if self.is_multilabel_ else self.classes_[scores.argmax(axis=1)]
 
-class NearestNeighbours(Choice):
-    """Similarity-weighted vote of the most similar train movies (cosine), for all genres at once."""
+    def _fit(self, X: Matrix, Y: Labels) -> None:
+        raise NotImplementedError
 
-    kind: Literal["nearest-neighbours"] = "nearest-neighbours"
-    treats_imbalance: ClassVar[bool] = False
-    k: PositiveInt = Field(200, description="Number of neighbours that vote.")
+    def _scores(self, X: Matrix) -> Scores:
+        raise NotImplementedError
 
+    def _validated(self, X: Any) -> Matrix:
+        check_is_fitted(self)
+        return sparse.csr_array(validate_data(self, X, reset=False, ensure_min_samples=0, **AS_ROWS))
 
-class DecisionTree(Choice):
-    """One decision tree for all genres at once, on the sparse vectors."""
+    def _labels(self, y: NDArray[Any]) -> Labels:
+        kind = type_of_target(y, raise_unknown=True)
+        self.is_multilabel_ = y.ndim == 2 and (y.shape[1] > 1 or set(np.unique(y)) <= {0, 1})
+        if self.is_multilabel_:
+            self.classes_ = np.arange(y.shape[1])
+            return np.asarray(y, dtype=np.bool_)
+        if kind not in ("binary", "multiclass"):
+            raise ValueError(f"Unknown label type: {kind}; expected rows of 0 and 1, or one column of classes")
+        y = column_or_1d(y, warn=True)
+        self.classes_ = np.unique(y)
+        if len(self.classes_) <= 2:
+            return np.asarray(y == self.classes_[-1])[:, None]
+        return np.asarray(y[:, None] == self.classes_)
 
-    kind: Literal["decision-tree"] = "decision-tree"
-    treats_imbalance: ClassVar[bool] = False
-    max_depth: PositiveInt = Field(20, description="Longest path to a leaf.")
-    min_leaf: PositiveInt = Field(30, description="Train movies that a leaf must have.")
-
-
-class RandomForest(Choice):
-    """A random forest for all genres at once, on the sparse vectors."""
-
-    kind: Literal["random-forest"] = "random-forest"
-    treats_imbalance: ClassVar[bool] = False
-    n_trees: PositiveInt = Field(100, description="Number of trees.")
-    max_depth: PositiveInt = Field(100, description="Longest path to a leaf.")
-    min_leaf: PositiveInt = Field(2, description="Train movies that a leaf must have.")
-
-
-class GradientBoosting(Choice):
-    """Histogram gradient boosting, one ensemble per genre, on vectors reduced by a truncated SVD."""
-
-    kind: Literal["gradient-boosting"] = "gradient-boosting"
-    treats_imbalance: ClassVar[bool] = False
-    components: PositiveInt = Field(100, description="Dimensions that the SVD leaves.")
-    n_trees: PositiveInt = Field(80, description="Boosting rounds.")
-    learning_rate: PositiveFloat = Field(0.1, description="Shrinkage of each round.")
-    max_leaves: Annotated[int, Field(ge=2)] = Field(15, description="Leaves of each tree.")
-
-
-class MultilayerPerceptron(Choice):
-    """A network with one hidden layer and one logistic output a genre, on the sparse vectors."""
-
-    kind: Literal["multilayer-perceptron"] = "multilayer-perceptron"
-    treats_imbalance: ClassVar[bool] = False
-    hidden: PositiveInt = Field(128, description="Units of the hidden layer.")
-    alpha: PositiveFloat = Field(1e-3, description="Strength of the L2 penalty.")
-    learning_rate: PositiveFloat = Field(1e-3, description="Step size of Adam.")
-    max_epochs: PositiveInt = Field(
-        40, description="Passes over train; it stops earlier when a held-out tenth says so."
-    )
-
-
-class ClassifierChains(Choice):
-    """Chains of logistic regressions, each genre also reading the genres before it; the mean over random orders."""
-
-    kind: Literal["classifier-chains"] = "classifier-chains"
-    treats_imbalance: ClassVar[bool] = True
-    C: PositiveFloat = Field(4.0, description="Inverse strength of the L2 penalty.")
-    n_chains: PositiveInt = Field(3, description="Number of random orders.")
-    folds: Annotated[int, Field(ge=2)] = Field(3, description="Folds whose held-out probabilities a genre learns from.")
+    def _with_constants(self, scores: Scores) -> Scores:
+        """Return the scores of all genres, given those of the varying ones."""
+        found = np.tile(self.constant_.astype(np.float32), (len(scores), 1))
+        if scores.size:
+            found[:, self.varying_] = scores
+        return found
 
 
-class StackedLogisticRegression(Choice):
-    """Two levels of logistic regressions: the second reads the out-of-fold log-odds of all genres of the first."""
+@contextmanager
+def converging(label: str) -> Iterator[None]:
+    """Make an error, which names the label, of scikit-learn's warning that a solver did not converge."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            yield
+        except ConvergenceWarning as warning:
+            raise ModelError(f"{label}: {warning}; choose a smaller C") from warning
 
-    kind: Literal["stacked-logistic-regression"] = "stacked-logistic-regression"
-    treats_imbalance: ClassVar[bool] = True
-    C: PositiveFloat = Field(4.0, description="Inverse strength of the first level's L2 penalty.")
-    C2: PositiveFloat = Field(0.3, description="Inverse strength of the second level's L2 penalty.")
-    folds: Annotated[int, Field(ge=2)] = Field(5, description="Folds whose held-out log-odds the second level reads.")
+
+class AnyClassifier(MultilabelClassifier):
+    """Any scikit-learn classifier for several labels at once.
+
+    One that takes rows of labels is fitted once; any other once a label (`OneVsRestClassifier`). Where it has no
+    `predict_proba`, its margins on held-out folds are scaled to probabilities (Platt scaling).
+
+    Attributes:
+        estimator_: as fitted on the labels that vary; None where none does.
+        lines_: (varying genres × 2), slope and intercept of the log-odds by the margin; None with `predict_proba`.
+    """
+
+    def __init__(self, estimator: Any = None, random_state: int = DEFAULT_SEED) -> None:
+        self.estimator = estimator
+        self.random_state = random_state
+
+    def _fit(self, X: Matrix, Y: Labels) -> None:
+        self.estimator_, self.lines_ = None, None
+        if not len(self.varying_):
+            return
+        Y = Y[:, self.varying_]
+        self.estimator_ = self._fitted(X, Y)
+        if not hasattr(self.estimator_, "predict_proba"):
+            held_out = np.empty(Y.shape)
+            folds = KFold(min(CALIBRATION_FOLDS, len(Y)), shuffle=True, random_state=self.random_state)
+            for inside, outside in folds.split(Y):
+                held_out[outside] = self._margins(self._fitted(X[inside], Y[inside]), X[outside])
+            lines = [fit_line(held_out[:, column], Y[:, column]) for column in range(Y.shape[1])]
+            self.lines_ = np.array(lines)
+
+    def _fitted(self, X: Matrix, Y: Labels) -> Any:
+        estimator = with_random_state(clone(self.estimator), self.random_state)
+        if not get_tags(estimator).classifier_tags.multi_label:
+            estimator = OneVsRestClassifier(estimator)
+        elif Y.shape[1] == 1:
+            Y = Y[:, 0]
+        return estimator.fit(X, Y.astype(np.int64))
+
+    def _margins(self, fitted: Any, X: Matrix) -> NDArray[np.float64]:
+        answer = fitted.decision_function if hasattr(fitted, "decision_function") else fitted.predict
+        return np.asarray(answer(X), dtype=np.float64).reshape(X.shape[0], -1)
+
+    def _scores(self, X: Matrix) -> Scores:
+        if self.estimator_ is None or not X.shape[0]:  # of which most estimators take none
+            return self._with_constants(np.empty((X.shape[0], 0), dtype=np.float32))
+        if self.lines_ is not None:
+            margins = self._margins(self.estimator_, X)
+            scores = logistic(margins * self.lines_[:, 0] + self.lines_[:, 1])
+        else:
+            given = self.estimator_.predict_proba(X)
+            if isinstance(given, list):  # one array a label
+                scores = np.column_stack([of_label[:, 1] for of_label in given])
+            else:
+                scores = given[:, 1:] if len(self.varying_) == 1 and given.shape[1] == 2 else given
+        return self._with_constants(np.asarray(scores, dtype=np.float32))
 
 
-Classifier = Annotated[
-    LogisticRegression
-    | LinearSVM
-    | NaiveBayes
-    | NaiveBayesSVM
-    | NearestNeighbours
-    | DecisionTree
-    | RandomForest
-    | GradientBoosting
-    | MultilayerPerceptron
-    | ClassifierChains
-    | StackedLogisticRegression,
-    Field(discriminator="kind"),
-]
+def with_random_state(estimator: Any, random_state: int) -> Any:
+    """Return an estimator, whose every part that draws has this seed."""
+    names = [name for name in estimator.get_params() if name.split("__")[-1] == "random_state"]
+    return estimator.set_params(**dict.fromkeys(names, random_state))
+
+
+class NearestNeighbours(MultilabelClassifier):
+    """Similarity-weighted vote of the k most similar train movies (cosine), for all genres at once.
+
+    A movie that shares no word with any train movie gets the genres' shares in train.
+    """
+
+    def __init__(self, k: Annotated[PositiveInt, Field(description="Number of neighbours that vote.")] = 200) -> None:
+        self.k = k
+
+    def _fit(self, X: Matrix, Y: Labels) -> None:
+        self.X_, self.Y_ = X, Y
+
+    def _scores(self, X: Matrix) -> Scores:
+        k = min(self.k, self.X_.shape[0])
+        train, queries = _unit_rows(self.X_).T.tocsr(), _unit_rows(X)
+        labels, shares = self.Y_.astype(np.float32), self.Y_.mean(axis=0, dtype=np.float32)
+        found = np.empty((X.shape[0], self.Y_.shape[1]), dtype=np.float32)
+        for start in range(0, X.shape[0], ROWS_AT_ONCE):
+            similar = (queries[start : start + ROWS_AT_ONCE] @ train).toarray()
+            nearest = np.argpartition(-similar, k - 1, axis=1)[:, :k]
+            weights = np.take_along_axis(similar, nearest, axis=1)
+            totals = weights.sum(axis=1, keepdims=True)
+            votes = np.einsum("rk,rkg->rg", weights, labels[nearest])
+            voted = votes / np.where(totals > 0, totals, 1)
+            found[start : start + len(similar)] = np.where(totals > 0, voted, shares)
+        return np.clip(found, 0, 1)
+
+
+def _unit_rows(X: Matrix) -> Matrix:
+    lengths = np.sqrt(np.asarray(X.multiply(X).sum(axis=1)).ravel())
+    lengths[lengths == 0] = 1
+    unit = X.copy()
+    unit.data = X.data / np.repeat(lengths, np.diff(X.indptr)).astype(X.dtype)
+    return unit
+
+
+class GradientBoosting(MultilabelClassifier):
+    """Histogram gradient boosting, one ensemble of trees per genre, on vectors reduced by a truncated SVD.
+
+    There are at most as many dimensions as there are train rows or columns.
+
+    Source: Friedman 2001, Greedy Function Approximation: A Gradient Boosting Machine; Ke et al. 2017, LightGBM, on
+    histograms; Halko, Martinsson and Tropp 2011, Finding structure with randomness, on the reduction.
+    """
+
+    def __init__(
+        self,
+        components: Annotated[PositiveInt, Field(description="Dimensions that the SVD leaves.")] = 100,
+        n_trees: Annotated[PositiveInt, Field(description="Boosting rounds.")] = 80,
+        learning_rate: Annotated[PositiveFloat, Field(description="Shrinkage of each round.")] = 0.1,
+        max_leaves: Annotated[int, Field(ge=2, description="Leaves of each tree.")] = 15,
+        random_state: int = DEFAULT_SEED,
+    ) -> None:
+        self.components = components
+        self.n_trees = n_trees
+        self.learning_rate = learning_rate
+        self.max_leaves = max_leaves
+        self.random_state = random_state
+
+    def _fit(self, X: Matrix, Y: Labels) -> None:
+        svd = TruncatedSVD(min(self.components, *X.shape), random_state=self.random_state).fit(X)
+        kept = svd.singular_values_ > 1e-6 * svd.singular_values_[0]
+        lengths = svd.singular_values_[kept] / np.sqrt(X.shape[0])  # so that no dimension is too small for float32
+        self.reduction_ = np.ascontiguousarray((svd.components_[kept].T / lengths).astype(np.float32))
+        Z = self._reduced(X)
+        self.estimators_ = [
+            HistGradientBoostingClassifier(
+                max_iter=self.n_trees,
+                learning_rate=self.learning_rate,
+                max_leaf_nodes=self.max_leaves,
+                early_stopping=False,
+                random_state=self.random_state,
+            ).fit(Z, Y[:, column])
+            for column in self.varying_
+        ]
+
+    def _reduced(self, X: Matrix) -> NDArray[np.float32]:
+        return np.asarray(X @ self.reduction_, dtype=np.float32)
+
+    def _scores(self, X: Matrix) -> Scores:
+        Z = self._reduced(X)
+        scores = [estimator.predict_proba(Z)[:, 1].astype(np.float32) for estimator in self.estimators_]
+        return self._with_constants(np.array(scores, dtype=np.float32).reshape(len(scores), X.shape[0]).T)
+
+
+class MultilayerPerceptron(MultilabelClassifier):
+    """A network with one hidden layer and one logistic output a genre; the epoch with the best held-out loss is kept.
+
+    scikit-learn's own early stopping would watch how many movies have all their genres right at 0.5, which is few.
+
+    Source: Kingma and Ba 2015, Adam: A Method for Stochastic Optimization; Prechelt 1998, Early Stopping - But When?
+
+    Attributes:
+        layers_: hidden weights (columns × units), hidden bias, weights (units × varying genres) and bias, float32.
+    """
+
+    def __init__(
+        self,
+        hidden: Annotated[PositiveInt, Field(description="Units of the hidden layer.")] = 128,
+        alpha: Annotated[PositiveFloat, Field(description="Strength of the L2 penalty.")] = 1e-3,
+        learning_rate: Annotated[PositiveFloat, Field(description="Step size of Adam.")] = 1e-3,
+        max_epochs: Annotated[
+            PositiveInt, Field(description="Passes over train; it stops earlier when a held-out tenth says so.")
+        ] = 40,
+        random_state: int = DEFAULT_SEED,
+    ) -> None:
+        self.hidden = hidden
+        self.alpha = alpha
+        self.learning_rate = learning_rate
+        self.max_epochs = max_epochs
+        self.random_state = random_state
+
+    def _fit(self, X: Matrix, Y: Labels) -> None:
+        if not len(self.varying_):
+            self.layers_ = [np.zeros(shape, np.float32) for shape in ((X.shape[1], 1), 1, (1, 0), 0)]
+            return
+        rows = np.random.default_rng(self.random_state).permutation(len(Y))
+        held_out, inside = np.split(rows, [max(1, round(HELD_OUT_SHARE * len(rows)))])
+        network = MLPClassifier(
+            (self.hidden,),
+            alpha=self.alpha,
+            learning_rate_init=self.learning_rate,
+            random_state=self.random_state,
+        )
+        Y = Y[:, self.varying_]
+        targets, classes = (Y, np.arange(Y.shape[1])) if Y.shape[1] > 1 else (Y[:, 0], np.array([False, True]))
+        best_loss, best_epoch = np.inf, 0
+        for epoch in range(self.max_epochs):
+            network.partial_fit(X[inside], targets[inside], classes=classes)
+            layers = [
+                layer.astype(np.float32)
+                for pair in zip(network.coefs_, network.intercepts_, strict=True)
+                for layer in pair
+            ]
+            logits = _logits(layers, X[held_out])
+            loss = float(np.logaddexp(0, np.where(Y[held_out], -logits, logits)).mean())
+            if epoch == 0 or loss < best_loss:
+                self.layers_, best_loss, best_epoch = layers, loss, epoch
+            if epoch - best_epoch >= PATIENCE:
+                break
+
+    def _scores(self, X: Matrix) -> Scores:
+        return self._with_constants(expit(_logits(self.layers_, X)))
+
+
+def _logits(layers: list[Scores], X: Matrix) -> Scores:
+    """Return `max(0, X H + h) W + b` of the layers H, h, W and b."""
+    hidden_weights, hidden_bias, weights, bias = layers
+    return np.asarray(np.maximum(X @ hidden_weights + hidden_bias, 0) @ weights + bias, dtype=np.float32)
+
+
+def hstack(matrices: list[Matrix]) -> Matrix:
+    """Return matrices of the same rows as one, with the 32-bit indices that LIBLINEAR wants."""
+    if len(matrices) == 1:
+        return matrices[0]
+    joined = sparse.csr_array(sparse.hstack(matrices, format="csr"))
+    joined.indices, joined.indptr = joined.indices.astype(np.int32, copy=False), joined.indptr.astype(np.int32)
+    return joined

@@ -27,7 +27,11 @@ class SingleModel(Protocol):
 
     genres: tuple[str, ...]
     precision: Precision
-    own_fields: tuple[str, ...]
+
+    @property
+    def own_fields(self) -> tuple[str, ...]:
+        """The further columns that it reads, of a table of one's own."""
+        ...
 
     @property
     def spec(self) -> ModelSpec | TransformerSpec:

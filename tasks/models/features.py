@@ -1,5 +1,6 @@
 """The feature stage: one representation, fitted on train, applied to every movie, shared by all models that use it."""
 
+import inspect
 import json
 import logging
 from collections.abc import Mapping
@@ -10,12 +11,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
+from sklearn.pipeline import Pipeline
 
 from tasks.errors import DataError
-from tasks.models.inputs import read_input
-from tasks.models.representation.kinds import code_file, files_read, new_vectors, packages_of, vector_files
-from tasks.models.representations import SideFields
-from tasks.models.spec import FeaturesSpec
+from tasks.models.encoder.store import encoder_files, find_encoder
+from tasks.models.estimators import EstimatorSpec
+from tasks.models.genre_model import VECTORS_FILE, as_frame, read_representation, save_estimator
+from tasks.models.spec import FeaturesSpec, reads_movies
 from tasks.paths import DataPaths
 from tasks.scores import truth_matrix
 from tasks.stage import Stage, StageResult, config_dict, recorded_config, run_stage
@@ -34,40 +36,64 @@ def build_features(paths: DataPaths, features: FeaturesSpec, seed: int) -> Stage
         DataError: the splits do not belong to the clean table, or nothing is in train.
         ModelError: no word is frequent enough.
     """
-    reads_lemmas = features.input.text == "lemmas" and not isinstance(features.representation, SideFields)
+    reads_lemmas = features.input.text == "lemmas" and not reads_movies(features.representation)
     inputs = [paths.movies, paths.splits, paths.genres_json]
     if reads_lemmas:
         inputs.append(paths.tokens)
-    inputs.extend(files_read(features.representation))
+    inputs.extend(_files_read(features.representation))
     stage = Stage(
         name="features",
         folder=paths.features / features.name,
-        outputs=(MATRIX_FILE, *vector_files(features.representation)),
+        outputs=(MATRIX_FILE, VECTORS_FILE),
         inputs=tuple(inputs),
         config={**config_dict(features), "seed": seed},
-        code=(Path(__file__), code_file(features.representation)),
-        packages=("numpy", "scipy", *packages_of(features.representation)),
+        code=(Path(__file__), *code_files(features.representation)),
+        packages=("numpy", "scipy", "scikit-learn", *_packages_of(features.representation)),
     )
 
     def build(folder: Path) -> Mapping[str, Any]:
         movies = read_movies(paths, reads_lemmas and _is_made_by(paths, features.input.pipeline))
-        documents = read_input(movies, features.input, features.representation)
-        train = train_rows(movies, features.train_on)
-        Y = truth_matrix(movies.get_column("genres").to_list(), read_genres(paths))
-        vectors = new_vectors(features.representation)
-        vectors.fit([documents[row] for row in np.flatnonzero(train)], Y[train], seed)
-        X = vectors.transform(documents)
+        train = np.flatnonzero(train_rows(movies, features.train_on))
+        genres = read_genres(paths)
+        Y = truth_matrix(movies.get_column("genres").to_list(), genres)
+        vectors = read_representation(features.input, features.representation, seed)
+        if isinstance(vectors, Pipeline):  # the text is read once, for both
+            documents = vectors[0].transform(movies)
+            vectors[-1].fit([documents[row] for row in train], as_frame(Y[train], genres))
+            X = vectors[-1].transform(documents)
+        else:
+            X = vectors.fit(movies[train], as_frame(Y[train], genres)).transform(movies)
+        X = sparse.csr_array(X, dtype=np.float32)
         sparse.save_npz(folder / MATRIX_FILE, X, compressed=False)
-        vectors.save(folder)
+        save_estimator(vectors, folder / VECTORS_FILE, [features.representation])
         logger.info("features %s: %s movies × %s columns", features.name, *(f"{size:,}" for size in X.shape))
         return {
             "movies": X.shape[0],
             "columns": X.shape[1],
-            "train_movies": int(train.sum()),
+            "train_movies": len(train),
             "empty_rows": int((np.diff(X.indptr) == 0).sum()),
         }
 
     return run_stage(stage, build)
+
+
+def code_files(estimator: EstimatorSpec) -> tuple[Path, ...]:
+    """Return the module of an estimator's class, unless it is an installed package's, of which the version counts."""
+    path = Path(inspect.getfile(estimator.estimator_class))
+    return () if "site-packages" in path.parts else (path,)
+
+
+def _files_read(representation: EstimatorSpec) -> tuple[Path, ...]:
+    """Return the files, beside the movies, that fitting a representation reads."""
+    if representation.kind == "frozen-encoder":
+        return encoder_files(find_encoder(representation.params["encoder"]))
+    return (Path(representation.params["file"]),) if representation.kind == "pretrained-vectors" else ()
+
+
+def _packages_of(representation: EstimatorSpec) -> tuple[str, ...]:
+    if representation.kind == "frozen-encoder":
+        return ("torch", "transformers")
+    return ("gensim",) if representation.kind == "word-vectors" else ()
 
 
 def read_genres(paths: DataPaths) -> tuple[str, ...]:

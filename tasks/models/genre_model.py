@@ -1,153 +1,288 @@
-"""A model from movies to scores. Owns the composition of input, representations and classifier, and its folder."""
+"""A model from movies to scores: a scikit-learn pipeline with the genres that it knows, and its folder.
 
+The pipeline is stored by skops, which runs no code of a file and makes no object but of types that are known here.
+"""
+
+import importlib
+import json
+import logging
+import sys
+import warnings
 from collections.abc import Sequence
+from functools import cache
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
-from typing import Final, Self
-from zipfile import BadZipFile
+from typing import Any, Final, Self
+from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 import polars as pl
+import sklearn
 from numpy.typing import NDArray
 from scipy import sparse
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.pipeline import FeatureUnion, Pipeline
+from sklearn.utils.validation import check_is_fitted
 
 from tasks.errors import ModelError
-from tasks.models import own_fields, spec
-from tasks.models.inputs import read_input
+from tasks.models.estimators import EstimatorSpec
+from tasks.models.inputs import MovieText
 from tasks.models.precision import Precision
-from tasks.models.representation.kinds import load_vectors, new_vectors, vector_files
-from tasks.models.representations import SideFields
-from tasks.models.scoring.kinds import load_scorer, scorer_files
-from tasks.models.scoring.scorer import Scorer
+from tasks.models.spec import InputSpec, ModelSpec, reads_movies
 from tasks.scores import truth_matrix
 
+logger = logging.getLogger(__name__)
+
 MODEL_FILE: Final = "model.json"
+PIPELINE_FILE: Final = "model.skops"
+FILES: Final = (MODEL_FILE, PIPELINE_FILE)
+VECTORS_FILE: Final = "vectorizer.skops"
+SCHEMA: Final = "schema.json"  # of skops
+
+# What a stored file may hold beside what skops trusts by itself (NumPy, SciPy and scikit-learn's own estimators).
+TRUSTED: Final = (
+    *(f"tasks.models.classifiers.{name}" for name in ("AnyClassifier", "GradientBoosting", "MultilayerPerceptron")),
+    "tasks.models.classifiers.NearestNeighbours",
+    "tasks.models.encoder.frozen.FrozenEncoder",
+    "tasks.models.inputs.MovieText",
+    *(f"tasks.models.linear_classifiers.{name}" for name in ("ClassifierChains", "LinearSVM", "LogisticRegression")),
+    *(f"tasks.models.linear_classifiers.{name}" for name in ("NaiveBayes", "NaiveBayesSVM")),
+    "tasks.models.linear_classifiers.StackedLogisticRegression",
+    *(f"tasks.models.mean_vectors.{name}" for name in ("PretrainedVectors", "WordVectors")),
+    *(f"tasks.models.vectorizers.{name}" for name in ("BagOfWords", "CharacterNgrams", "SideFields")),
+    "scipy.sparse._csr.csr_array",
+    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.multiclass._ConstantPredictor",
+    "sklearn.tree._tree.Tree",
+)
 
 
-class StoredModel(spec.ModelSpec):
+class StoredModel(ModelSpec):
     """The content of `model.json`: the specification with the genres, in the order of the scores' columns."""
 
     genres: tuple[str, ...]
     own_fields: tuple[str, ...] = ()  # further columns that it reads, of a table of one's own
+    scikit_learn: str = sklearn.__version__  # that it was stored with
 
 
 class GenreModel:
     """A named model: `fit(movies)`, then `scores(movies)`. It never sees a threshold."""
 
-    def __init__(self, model: spec.ModelSpec, genres: tuple[str, ...]) -> None:
-        self.spec, self.genres = model, genres
-        self.vectors = [new_vectors(representation) for representation in model.representations]
-        self.scorer: Scorer | None = None
-        self.own_fields: tuple[str, ...] = ()  # names of further columns to read, beside those that listings have
+    def __init__(self, spec: ModelSpec, genres: Sequence[str], seed: int, pipeline: Pipeline | None = None) -> None:
+        self.spec, self.genres = spec, tuple(genres)
+        self.pipeline = pipeline or new_pipeline(spec, genres, seed)
         self.precision: Precision = "float32"  # whatever it is: only fine-tuned encoders have a choice
 
-    def fit(self, movies: pl.DataFrame, seed: int) -> Self:
+    @property
+    def vectorizers(self) -> list[Any]:
+        """The transformers to vectors, in the order of `spec.representations`, without what reads the text."""
+        parts = [part for _, part in self.pipeline["vectors"].transformer_list]
+        return [part[-1] if isinstance(part, Pipeline) else part for part in parts]
+
+    @property
+    def classifier(self) -> Any:
+        """The last step of the pipeline."""
+        return self.pipeline[-1]
+
+    @property
+    def own_fields(self) -> tuple[str, ...]:
+        """The further columns that it reads, of a table of one's own."""
+        found = [getattr(vectorizer, "own_fields_", ()) for vectorizer in self.vectorizers]
+        return tuple(sorted(set(chain.from_iterable(found))))
+
+    def fit(self, movies: pl.DataFrame) -> Self:
         """Fit on all rows.
 
         Args:
             movies: the columns that the model's input reads, and `genres` (lists of names; those that are not among
                 the model's genres do not count).
-            seed: of whatever the representations and the classifier draw.
 
         Raises:
             ModelError: no word is frequent enough, or the classifier does not converge.
         """
         movie_genres = movies.get_column("genres").to_list()
         Y = truth_matrix(movie_genres, self.genres, ignored=chain.from_iterable(movie_genres))
-        self.learn_own_fields(movies)
-        for vectors, representation in zip(self.vectors, self.spec.representations, strict=True):
-            vectors.fit(read_input(movies, self.spec.input, representation), Y, seed)
-        return self.fit_vectors(self._transform(movies), Y, seed)
+        self.pipeline.fit(movies, as_frame(Y, self.genres))
+        return self
 
-    def learn_own_fields(self, movies: pl.DataFrame) -> None:
-        """Note which further columns the movies have, if the model reads such, to find them in what it is to score."""
-        sides = [each for each in self.spec.representations if isinstance(each, SideFields)]
-        self.own_fields = own_fields.names_of(movies) if any("own" in side.fields for side in sides) else ()
-
-    def fit_vectors(self, X: sparse.csr_array, Y: NDArray[np.bool_], seed: int) -> Self:
-        """Fit the classifier on vectors that `self.vectors` made before: (movies × features) and (movies × genres)."""
-        # scikit-learn takes seconds to import; only fitting needs it
-        from tasks.models.fitting.fit import fit_scorer  # noqa: PLC0415
-        from tasks.models.fitting.training import Training  # noqa: PLC0415
-
-        self.scorer = fit_scorer(self.spec.classifier, Training(X, Y, self.genres, seed, self.spec.imbalance))
+    def fit_vectors(self, X: sparse.csr_array, Y: NDArray[np.bool_]) -> Self:
+        """Fit the classifier alone, on (movies × columns) that fitted vectorizers made and (movies × genres)."""
+        self.classifier.fit(X, as_frame(Y, self.genres))
         return self
 
     def scores(self, movies: pl.DataFrame) -> NDArray[np.float32]:
         """Return (movies × genres) scores in [0, 1], in the order of the rows and of `self.genres`."""
-        return self.score_vectors(self._transform(movies))
+        return self.score_vectors(self.pipeline["vectors"].transform(movies))
 
     def score_vectors(self, X: sparse.csr_array) -> NDArray[np.float32]:
-        """Return the scores of rows that are vectors already.
-
-        Raises:
-            ModelError: the model is not fitted.
-        """
-        if self.scorer is None:
-            raise ModelError(f"model {self.spec.name} is not fitted")
-        return self.scorer.scores(X)
-
-    def _transform(self, movies: pl.DataFrame) -> sparse.csr_array:
-        movies = own_fields.gather(movies, self.own_fields)
-        return side_by_side(
-            [
-                vectors.transform(read_input(movies, self.spec.input, representation))
-                for vectors, representation in zip(self.vectors, self.spec.representations, strict=True)
-            ]
-        )
+        """Return the scores of rows that are vectors already."""
+        return np.asarray(self.classifier.predict_proba(X), dtype=np.float32)
 
     def save(self, folder: Path) -> None:
-        """Write the fitted model into a folder that exists: JSON and arrays, no pickle."""
-        if self.scorer is None:
-            raise ModelError(f"model {self.spec.name} is not fitted")
+        """Write the fitted model into a folder that exists.
+
+        Raises:
+            ModelError: it holds something of a type that is not known to be safe.
+        """
+        check_is_fitted(self.classifier)
         stored = StoredModel(**dict(self.spec), genres=self.genres, own_fields=self.own_fields)
         (folder / MODEL_FILE).write_text(stored.model_dump_json() + "\n", encoding="utf-8")
-        for number, vectors in enumerate(self.vectors):
-            vectors_folder(folder, number).mkdir()
-            vectors.save(vectors_folder(folder, number))
-        self.scorer.save(folder)
+        save_estimator(self.pipeline, folder / PIPELINE_FILE, [self.spec.classifier, *self.spec.representations])
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Read what `save` wrote.
 
         Raises:
-            ModelError: a file is missing or damaged.
+            ModelError: a file is missing or damaged, holds a type that is not known to be safe, or was stored by a
+                version of scikit-learn that this one cannot read.
         """
         try:
             stored = StoredModel.model_validate_json((folder / MODEL_FILE).read_text(encoding="utf-8"))
-            choices = {key: value for key, value in stored if key in spec.ModelSpec.model_fields}
-            model = cls(spec.ModelSpec(**choices), stored.genres)
-            model.own_fields = stored.own_fields
-            model.vectors = [
-                load_vectors(representation, vectors_folder(folder, number))
-                for number, representation in enumerate(stored.representations)
-            ]
-            model.scorer = load_scorer(stored.classifier, folder)
-        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
+            parts = [stored.classifier, *stored.representations]
+            pipeline = load_estimator(folder / PIPELINE_FILE, parts, stored.scikit_learn)
+            pipeline["vectors"], pipeline["classifier"]
+        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             raise ModelError(f"the model in {folder} is incomplete or damaged ({error}); train it again") from error
-        return model
+        choices = {key: value for key, value in stored if key in ModelSpec.model_fields}
+        return cls(ModelSpec(**choices), stored.genres, 0, pipeline)
 
 
-def side_by_side(matrices: Sequence[sparse.csr_array]) -> sparse.csr_array:
-    """Return matrices of the same rows as one, with 32-bit indices: scikit-learn's solvers take no others."""
-    if len(matrices) == 1:
-        return matrices[0]
-    X = sparse.csr_array(sparse.hstack(matrices, format="csr"))
-    X.indices, X.indptr = X.indices.astype(np.int32, copy=False), X.indptr.astype(np.int32, copy=False)
-    return X
+def new_pipeline(spec: ModelSpec, genres: Sequence[str], seed: int, vectors: Sequence[Any] = ()) -> Pipeline:
+    """Return a model's pipeline, unfitted: `vectors` from movies to columns, and `classifier`.
 
-
-def vectors_folder(folder: Path, number: int) -> Path:
-    """Return where a model's folder keeps its first, second, ... representation."""
-    return folder / f"vectors-{number + 1}"
-
-
-def model_files(model: spec.ModelSpec) -> tuple[str, ...]:
-    """Return the names of the files that `GenreModel.save` writes, relative to the folder."""
-    vectors = [
-        f"{vectors_folder(Path(), number)}/{name}"
-        for number, representation in enumerate(model.representations)
-        for name in vector_files(representation)
+    Args:
+        spec: what it is made of.
+        genres: the columns of the labels.
+        seed: of whatever its parts draw.
+        vectors: fitted transformers in place of new ones, as `read_representation` makes them.
+    """
+    parts = vectors or [read_representation(spec.input, each, seed) for each in spec.representations]
+    names = [
+        f"{representation.kind.split('.')[-1]}-{number}"
+        for number, representation in enumerate(spec.representations, 1)
     ]
-    return (MODEL_FILE, *vectors, *scorer_files(model.classifier))
+    union = FeatureUnion(list(zip(names, parts, strict=True)))
+    return Pipeline([("vectors", union), ("classifier", spec.new_classifier(genres, seed))])
+
+
+def read_representation(spec: InputSpec, representation: EstimatorSpec, seed: int) -> Any:
+    """Return a transformer from movies to vectors, unfitted: the representation, after what reads the text for it."""
+    transformer = representation.make(random_state=seed)
+    if reads_movies(representation):
+        return transformer
+    return Pipeline([("text", MovieText(**spec.model_dump())), ("vectors", transformer)])
+
+
+def as_frame(Y: NDArray[np.bool_], genres: Sequence[str]) -> Any:
+    """Return labels as a table whose columns are the genres, for classifiers to name them."""
+    return pl.DataFrame(Y.astype(np.int64), schema=list(genres))
+
+
+def save_estimator(estimator: Any, path: Path, parts: Sequence[EstimatorSpec]) -> None:
+    """Write a fitted estimator by skops.
+
+    Args:
+        estimator: what to write.
+        path: of the file.
+        parts: what it is made of; their classes may be in the file, too.
+
+    Raises:
+        ModelError: it holds something of a type that is not known to be safe.
+    """
+    _dump(estimator, path)
+    if unknown := set(_skops().get_untrusted_types(file=path)).difference(_trusted(parts)):
+        path.unlink()
+        raise ModelError(
+            f"{path.name} cannot be stored: it holds {', '.join(sorted(unknown))}, and only NumPy, scikit-learn and "
+            "this project's own types are read back; choose an estimator that is made of these"
+        )
+
+
+def _dump(estimator: Any, path: Path) -> None:
+    """Write what `skops.io.dump` does, compressed, and with the same bytes for equal estimators.
+
+    skops names objects and files by their addresses in memory; here they are numbered as they appear.
+    """
+    numbers: dict[str, int] = {}
+
+    def number(address: str) -> int:
+        return numbers.setdefault(address, len(numbers))
+
+    def renumber(node: Any) -> None:
+        if isinstance(node, dict):
+            if "__id__" in node:
+                node["__id__"] = number(str(node["__id__"]))
+            if isinstance(node.get("file"), str):
+                address, _, suffix = node["file"].partition(".")
+                node["file"] = f"{number(address)}.{suffix}"
+        for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+            renumber(child)
+
+    with ZipFile(BytesIO(_skops().dumps(estimator))) as made, ZipFile(path, "w") as written:
+        schema = json.loads(made.read(SCHEMA))
+        renumber(schema)
+        files = {made_name: made_name.partition(".") for made_name in made.namelist() if made_name != SCHEMA}
+        renamed = sorted((number(address), f".{suffix}", name) for name, (address, _, suffix) in files.items())
+        written.writestr(ZipInfo(SCHEMA), json.dumps(schema), ZIP_DEFLATED, 1)
+        for new, suffix, name in renamed:
+            written.writestr(ZipInfo(f"{new}{suffix}"), made.read(name), ZIP_DEFLATED, 1)
+
+
+def load_estimator(path: Path, parts: Sequence[EstimatorSpec], version: str = sklearn.__version__) -> Any:
+    """Read what `save_estimator` wrote.
+
+    Raises:
+        ModelError: it holds a type that is not known to be safe, or another version of scikit-learn stored it, and it
+            cannot be read.
+        OSError, ValueError: it is missing or damaged.
+    """
+    is_of_another_version = version.split(".")[:2] != sklearn.__version__.split(".")[:2]
+    try:
+        unknown = set(_skops().get_untrusted_types(file=path)).difference(_trusted(parts))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", InconsistentVersionWarning)  # said below, once a file
+            estimator = None if unknown else _skops().load(path, trusted=list(_trusted(parts)))
+    except (OSError, BadZipFile) as error:
+        raise OSError(f"{path.name}: {error}") from error
+    except Exception as error:  # whatever skops and the estimators raise
+        if is_of_another_version:
+            raise ModelError(
+                f"{path} was stored with scikit-learn {version}, which {sklearn.__version__} cannot read; install "
+                f"scikit-learn=={version}, or train the model again"
+            ) from error
+        raise ValueError(f"{path.name}: {error!r}") from error
+    if unknown:
+        raise ModelError(
+            f"{path} is refused: it holds types that are not known to be safe: {', '.join(sorted(unknown))}"
+        )
+    if is_of_another_version:
+        logger.warning(
+            "%s was stored with scikit-learn %s and is read by %s: scores may differ; train it again to be sure",
+            *(path, version, sklearn.__version__),
+        )
+    return estimator
+
+
+@cache
+def _skops() -> Any:
+    """Return `skops.io`, imported when it is wanted and without PyTorch and Dask.
+
+    It looks through scikit-learn for all estimators, and so comes upon the adapters to those, which take seconds.
+    """
+    adapters = [f"sklearn.externals.array_api_compat.{name}" for name in ("cupy", "dask", "torch")]
+    hidden: dict[str, Any] = {name: None for name in adapters if name not in sys.modules}
+    sys.modules.update(hidden)  # importing them fails
+    try:
+        return importlib.import_module("skops.io")
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
+def _trusted(parts: Sequence[EstimatorSpec]) -> tuple[str, ...]:
+    """Return the types that a file may hold: those of `TRUSTED`, and the estimators that a specification names."""
+    named = [part.estimator_class for part in parts]
+    return (*TRUSTED, *(f"{found.__module__}.{found.__qualname__}" for found in named))

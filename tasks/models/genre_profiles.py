@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from tasks.models.features import build_features, read_genres, read_movies, train_rows
-from tasks.models.representations import BagOfWords
 from tasks.models.spec import FeaturesSpec, InputSpec
 from tasks.models.train import read_matrix
 from tasks.paths import DataPaths
@@ -19,7 +18,7 @@ from tasks.scores import truth_matrix
 from tasks.stage import Stage, StageResult, run_stage
 
 ROOM: Final = Path(__file__).parent
-FEATURES: Final = FeaturesSpec(input=InputSpec(), representation=BagOfWords())  # those of logreg-tfidf
+FEATURES: Final = FeaturesSpec(input=InputSpec(), representation={"kind": "bag-of-words"})  # those of logreg-tfidf
 
 PROFILES: Final = pl.Schema(
     {"genre": pl.String, "other": pl.String, "tfidf_cosine": pl.Float64, "tfidf_excess_cosine": pl.Float64}

@@ -1,16 +1,18 @@
-"""From movies to documents. Owns which columns become text; knows no representation."""
+"""From movies to what models read: documents, side fields, and templates of both."""
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Any, Final, Self
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
 
 from tasks import side_fields
 from tasks.errors import DataError
 from tasks.language import Pipeline, lemmatise
 from tasks.models import own_fields
-from tasks.models.representations import FieldName, Representation, SideFields
-from tasks.models.spec import InputSpec
+from tasks.models.spec import FieldName, InputSpec
 from tasks.models.template import fill_template, placeholders
 
 RUNTIME_BOUNDS_MIN: Final = (20, 40, 60, 70, 80, 90, 100, 110, 120, 140, 170)
@@ -32,11 +34,57 @@ _DTYPES: Final = {
 }
 
 
-def read_input(movies: pl.DataFrame, spec: InputSpec, representation: Representation) -> list[str]:
-    """Return what a representation reads of each movie: its text, or its side fields, one a line."""
-    if isinstance(representation, SideFields):
-        return read_fields(movies, representation.fields)
-    return read_documents(movies, spec)
+def as_movies(X: Any) -> pl.DataFrame:
+    """Return rows as a frame with `description`: a frame of polars or pandas, or a list, array or series of texts.
+
+    Raises:
+        DataError: they are neither a frame nor texts.
+    """
+    if isinstance(X, pl.DataFrame):
+        return X
+    if hasattr(X, "iloc") and hasattr(X, "columns"):  # pandas, which is not imported for it
+        return pl.from_pandas(X.reset_index(drop=True), nan_to_null=True)
+    if isinstance(X, str):
+        raise DataError("one text alone: give a list of texts")
+    texts = [None if text is None or text != text else text for text in X]  # noqa: PLR0124 - NaN, which pandas has
+    if wrong := [text for text in texts if text is not None and not isinstance(text, str)]:
+        raise DataError(f"expected texts or a frame with a column description, not {type(wrong[0]).__name__}")
+    return pl.DataFrame({"description": texts}, schema={"description": pl.String})
+
+
+class MovieText(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """The text of each movie; see `InputSpec` for the parameters, and `tasks.models.inputs.as_movies` for the rows."""
+
+    def __init__(
+        self, title: bool = False, text: str = "surface", lowercase: bool = True, pipeline: str = "simplemma"
+    ) -> None:
+        self.title = title
+        self.text = text
+        self.lowercase = lowercase
+        self.pipeline = pipeline
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn nothing."""
+        del X, y
+        return self
+
+    def transform(self, X: Any) -> list[str]:
+        """Return one document a movie.
+
+        Raises:
+            DataError: there is no column `description`.
+        """
+        return read_documents(as_movies(X), InputSpec(**self.get_params()))
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return the one name there is."""
+        del input_features
+        return np.array(["text"], dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array, tags.input_tags.string, tags.requires_fit = False, True, False
+        return tags
 
 
 def read_documents(movies: pl.DataFrame, spec: InputSpec) -> list[str]:
@@ -101,6 +149,11 @@ def read_fields(movies: pl.DataFrame, fields: Sequence[FieldName]) -> list[str]:
         columns.append(pl.lit(pl.Series("own", own_fields.read_lines(movies), pl.List(pl.String))))
     lines = pl.concat_list(columns).list.unique(maintain_order=True).list.join("\n")
     return movies.with_columns(_lines=lines).get_column("_lines").to_list()
+
+
+def lines_of(fields: str) -> list[str]:
+    r"""Return the side fields of a movie. Only "\n" parts them: `str.splitlines` would also part values at "\x1c"."""
+    return fields.split("\n") if fields else []
 
 
 def _field_lines(movies: pl.DataFrame, field: FieldName) -> pl.Expr:

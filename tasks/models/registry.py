@@ -1,4 +1,4 @@
-"""The named models, one line each. Owns names and defaults; fits nothing.
+"""The named models, one line each: an input, transformers to vectors, and a classifier, all scikit-learn estimators.
 
 To add a model, add a line, or describe it under `own_models` in a preset. To change one for a run, use `model_params`
 in a preset or on the command line.
@@ -6,23 +6,23 @@ in a preset or on the command line.
 
 from typing import Final
 
-from tasks.models.classifiers import (
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.tree import DecisionTreeClassifier
+
+from tasks.models.classifiers import GradientBoosting, MultilayerPerceptron, NearestNeighbours
+from tasks.models.encoder.frozen import FrozenEncoder
+from tasks.models.fine_tuning import FineTuning
+from tasks.models.linear_classifiers import (
     ClassifierChains,
-    DecisionTree,
-    GradientBoosting,
-    Imbalance,
     LinearSVM,
     LogisticRegression,
-    MultilayerPerceptron,
     NaiveBayes,
     NaiveBayesSVM,
-    NearestNeighbours,
-    RandomForest,
     StackedLogisticRegression,
 )
-from tasks.models.fine_tuning import FineTuning
-from tasks.models.representations import BagOfWords, CharacterNgrams, FrozenEncoder, SideFields, WordVectors
-from tasks.models.spec import AnyModel, EnsembleSpec, InputSpec, ModelSpec, TransformerSpec
+from tasks.models.mean_vectors import WordVectors
+from tasks.models.spec import AnyModel, EnsembleSpec, Imbalance, InputSpec, ModelSpec, TransformerSpec
+from tasks.models.vectorizers import BagOfWords, CharacterNgrams, SideFields
 
 IS_A_TABLE: Final = True  # see tasks.source_code
 
@@ -48,6 +48,8 @@ ALL_FIELDS: Final = (
 
 LOGREG: Final = LogisticRegression(C=4)
 SVM: Final = LinearSVM()
+TREE: Final = DecisionTreeClassifier(max_depth=20, min_samples_leaf=30)
+FOREST: Final = RandomForestClassifier(100, max_depth=100, min_samples_leaf=2)
 
 MODELS: Final[tuple[AnyModel, ...]] = (
     # The description alone.
@@ -62,8 +64,8 @@ MODELS: Final[tuple[AnyModel, ...]] = (
     ModelSpec(name="nbsvm-title", input=TITLE, representations=PAIRS, classifier=NaiveBayesSVM()),
     ModelSpec(name="cnb-title", input=TITLE, representations=COUNTS, classifier=NaiveBayes(variant="complement")),
     ModelSpec(name="knn-title", input=TITLE, representations=PAIRS, classifier=NearestNeighbours()),
-    ModelSpec(name="tree-title", input=TITLE, representations=FREQUENT, classifier=DecisionTree()),
-    ModelSpec(name="forest-title", input=TITLE, representations=FREQUENT, classifier=RandomForest()),
+    ModelSpec(name="tree-title", input=TITLE, representations=FREQUENT, classifier=TREE),
+    ModelSpec(name="forest-title", input=TITLE, representations=FREQUENT, classifier=FOREST),
     ModelSpec(name="boosting-title", input=TITLE, representations=FREQUENT, classifier=GradientBoosting()),
     ModelSpec(name="mlp-title", input=TITLE, representations=FREQUENT, classifier=MultilayerPerceptron()),
     ModelSpec(name="logreg-word2vec", input=TITLE, representations=WORD2VEC, classifier=LogisticRegression()),

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from tasks.errors import ConfigError
-from tasks.models.choice import Choice
+from tasks.models.estimators import EstimatorSpec
 from tasks.models.spec import ModelSpec
 
 
@@ -70,8 +70,13 @@ SPACE: Final[Mapping[str, Mapping[str, Range]]] = {
     "naive-bayes": {"alpha": Real(0.01, 3), "variant": OneOf(("multinomial", "complement"))},
     "naive-bayes-svm": {"C": Real(0.03, 30), "alpha": Real(0.1, 10)},
     "nearest-neighbours": {"k": Whole(5, 200, log=True)},
-    "decision-tree": {"max_depth": Whole(5, 80), "min_leaf": Whole(2, 100, log=True)},
-    "random-forest": {"max_depth": Whole(10, 100), "min_leaf": Whole(1, 20, log=True)},
+    "sklearn.tree.DecisionTreeClassifier": {"max_depth": Whole(5, 80), "min_samples_leaf": Whole(2, 100, log=True)},
+    "sklearn.ensemble.RandomForestClassifier": {
+        "max_depth": Whole(10, 100),
+        "min_samples_leaf": Whole(1, 20, log=True),
+    },
+    "sklearn.linear_model.RidgeClassifier": {"alpha": Real(0.1, 100)},
+    "sklearn.svm.LinearSVC": {"C": Real(0.01, 3)},
     "gradient-boosting": {
         "components": Whole(50, 300),
         "n_trees": Whole(40, 200),
@@ -121,7 +126,7 @@ def space_of(model: ModelSpec, vary: Sequence[str] = ()) -> dict[str, Range]:
     space = {
         _name(model, part.kind, field): range_
         for part in (model.classifier, *model.representations)
-        for field, range_ in SPACE[part.kind].items()
+        for field, range_ in SPACE.get(part.kind, {}).items()
         if field != "weight" or len(model.representations) > 1
     }
     if strangers := sorted(set(vary) - set(space)):
@@ -144,15 +149,15 @@ def current_values(model: ModelSpec, names: Mapping[str, Range] | Sequence[str])
 def _values(model: ModelSpec, name: str) -> Iterator[Any]:
     kind, _, field = name.rpartition(".")
     for part in _parts(model):
-        if field in type(part).model_fields and kind in ("", getattr(part, "kind", None)):
-            yield getattr(part, field)
+        if field in part.parameters and kind in ("", part.kind):
+            yield part.make().get_params(deep=False)[field]
 
 
 def _name(model: ModelSpec, kind: str, field: str) -> str:
-    kinds = {getattr(part, "kind", "") for part in _parts(model) if field in type(part).model_fields}
+    kinds = {part.kind for part in _parts(model) if field in part.parameters}
     return field if len(kinds) == 1 else f"{kind}.{field}"
 
 
-def _parts(model: ModelSpec) -> list[Choice]:
-    """Return the parts of a model whose fields `model_params` replaces."""
-    return [model.classifier, model.imbalance, *model.representations, model.input]
+def _parts(model: ModelSpec) -> list[EstimatorSpec]:
+    """Return the parts of a model whose parameters a search varies."""
+    return [model.classifier, *model.representations]

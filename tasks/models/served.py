@@ -4,6 +4,8 @@ What a caller sends wrong is told as MLflow tells it, so that its scoring server
 and what it imports travel inside the logged model, so that it loads where this project is not installed.
 """
 
+import logging
+import re
 import threading
 from collections.abc import Container
 from numbers import Integral, Real
@@ -16,11 +18,15 @@ from mlflow.exceptions import MlflowException
 
 from tasks.errors import ConfigError, DataError
 from tasks.hashes import check_hashes
+
+# Of these a stored pipeline is made, which names them; so that they travel with it they are imported here.
+from tasks.models import classifiers, linear_classifiers, mean_vectors, vectorizers  # noqa: F401
 from tasks.models.classifier import GenreClassifier
+from tasks.models.encoder import frozen  # noqa: F401
 from tasks.models.precision import read_precision
 
-TEXTS: Final = ("description", "movie_name", "certificate", "director", "star")
-FIELDS: Final = ("year", "runtime")  # in which a whole number says the same as its digits
+COLUMNS: Final = ("description", "movie_name", "year", "certificate", "runtime", "director", "star")
+_IGNORED_PARAMS: Final = re.compile(r"Unrecognized params \[(.*?)\].*'rule'", re.DOTALL)
 
 
 class ServedClassifier:
@@ -34,9 +40,9 @@ class ServedClassifier:
         """Return `genres` and `score_<Genre>` columns, one row per input row in input order; no rows for none.
 
         Args:
-            model_input: column `description`, optionally the others of `TEXTS` and `FIELDS` and the model's own fields;
-                further columns are ignored. Values are texts, and null counts as empty; `FIELDS` may be whole numbers,
-                own fields any finite ones.
+            model_input: column `description`, optionally the others of `COLUMNS` and the model's own fields; further
+                columns are ignored. Values are texts, categories or null, which counts as empty; but for the
+                description also whole numbers, and of own fields any finite ones.
             params: `rule`, a stored decision rule's name or a rule such as `threshold=0.3`, `top=2` or `Drama=0.6`, see
                 `tasks.decision.parse.parse_rule`; empty or absent is the chosen one. `precision`, float32 or int8, see
                 `tasks.models.precision`; empty or absent is float32.
@@ -48,7 +54,7 @@ class ServedClassifier:
         given = params or {}
         try:
             own = self.classifier.model.own_fields
-            known = dict.fromkeys((*TEXTS, *FIELDS, *own))
+            known = dict.fromkeys((*COLUMNS, *own))
             columns = {name: _texts(name, model_input[name], own) for name in known if name in model_input}
             movies = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
             precision = read_precision(given.get("precision") or "float32")
@@ -63,7 +69,7 @@ class ServedClassifier:
 def _texts(name: str, column: "pd.Series[Any]", own: Container[str]) -> list[str | None]:
     if name in own:  # which may hold any numbers
         column = column.map(lambda value: str(value) if isinstance(value, float) and value % 1 > 0 else value)
-    may_be_number = name not in TEXTS
+    may_be_number = name != "description"
     return [_text(value, f"{name}, row {row}", may_be_number) for row, value in enumerate(column, start=1)]
 
 
@@ -92,6 +98,25 @@ def _encodable(text: str, where: str) -> str:
     return text
 
 
+class _UnknownParams(logging.Filter):
+    """Refuses parameters that MLflow would only warn of, and leave out: a misspelt rule would go unnoticed."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return True.
+
+        Raises:
+            MlflowException: INVALID_PARAMETER_VALUE; the record says that MLflow ignores a parameter of this model.
+        """
+        if ignored := _IGNORED_PARAMS.match(record.getMessage()):
+            raise MlflowException.invalid_parameter_value(
+                f"there is no parameter {ignored[1]}; there are: 'rule', 'precision'"
+            )
+        return True
+
+
 def _load_pyfunc(path: str) -> ServedClassifier:
+    checker = logging.getLogger("mlflow.models.utils")
+    if not any(isinstance(each, _UnknownParams) for each in checker.filters):
+        checker.addFilter(_UnknownParams())
     check_hashes(Path(path))
     return ServedClassifier(GenreClassifier.load(Path(path)))

@@ -1,21 +1,25 @@
-"""What a named model is made of, as plain configuration. Owns the choices; imports nothing heavy."""
+"""What a named model is made of, as plain configuration."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from tasks.models.choice import Choice
-from tasks.models.classifiers import Classifier, Imbalance
+from tasks.models.estimators import EstimatorSpec
 from tasks.models.fine_tuning import FineTuning
 from tasks.models.losses import BinaryCrossEntropy, Loss
-from tasks.models.representations import BagOfWords, Representation, SideFields
 from tasks.models.template import check_template
 
 IS_A_TABLE: Final = True  # see tasks.source_code
 
 # Which movies a fit may see. "all-but-fold-k" is cross-validation: all movies, of any part, that are not in fold k.
 TrainOn = Annotated[str, Field(pattern=r"^(train|development|all-but-fold-[0-4])$")]
+
+
+# "own" are the further columns that a table of one's own names.
+FieldName = Literal["decade", "year", "certificate", "runtime", "director", "star", "own"]
 
 
 class InputSpec(Choice):
@@ -29,27 +33,67 @@ class InputSpec(Choice):
     )
 
 
+class Imbalance(Choice):
+    """What a classifier does about genres that few movies have, in each genre's own two-class problem."""
+
+    balanced: bool = Field(False, description="Weight both classes of a genre by the inverse of their frequency.")
+    smote_ratio: Annotated[float, Field(gt=0, le=1)] | None = Field(
+        None, description="Add synthetic movies to a genre until it has this share of the movies without it (SMOTE)."
+    )
+    genres: tuple[str, ...] = Field((), description="Genres to treat; empty: all.")
+
+    @property
+    def is_none(self) -> bool:
+        """Whether nothing is done."""
+        return not self.balanced and self.smote_ratio is None
+
+    @property
+    def suffix(self) -> str:
+        """What it adds to a model's name: "-balanced", "-smote50"."""
+        smote = f"-smote{self.smote_ratio * 100:g}".replace(".", "p") if self.smote_ratio is not None else ""
+        return smote + ("-balanced" if self.balanced else "")
+
+
 class ModelSpec(Choice):
     """A line of the registry: a name and what it stands for."""
 
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name in leaderboards, folders and MLflow.")
     input: InputSpec = InputSpec()
-    representations: tuple[Representation, ...] = Field(
-        (BagOfWords(),), min_length=1, description="Vectors of the input, put side by side."
+    representations: tuple[EstimatorSpec, ...] = Field(
+        default_factory=lambda: (EstimatorSpec.model_validate({"kind": "bag-of-words"}),),
+        min_length=1,
+        description="Transformers from the input to vectors, which are put side by side.",
     )
-    classifier: Classifier
+    classifier: EstimatorSpec
     imbalance: Imbalance = Imbalance()
 
     @property
     def reads_fields(self) -> bool:
         """Whether it reads what is known beside the text."""
-        return any(isinstance(representation, SideFields) for representation in self.representations)
+        return any(map(reads_movies, self.representations))
 
     @model_validator(mode="after")
     def _classifier_can_treat_imbalance(self) -> Self:
         if not self.imbalance.is_none and not self.classifier.treats_imbalance:
             raise ValueError(f"a {self.classifier.kind} classifier takes no balanced weights and no SMOTE")
         return self
+
+    def new_classifier(self, genres: Sequence[str], random_state: int) -> Any:
+        """Return the classifier, unfitted, for rows of labels in the order of the genres."""
+        from tasks.models.classifiers import AnyClassifier, MultilabelClassifier  # noqa: PLC0415 - takes seconds
+
+        if self.imbalance.is_none:
+            classifier = self.classifier.make(random_state=random_state)
+        else:
+            treated = self.imbalance.genres
+            classifier = self.classifier.make(
+                random_state=random_state,
+                class_weight="balanced" if self.imbalance.balanced else None,
+                smote_ratio=self.imbalance.smote_ratio,
+                treated=tuple(column for column, genre in enumerate(genres) if genre in treated) if treated else None,
+            )
+        is_ours = isinstance(classifier, MultilabelClassifier)
+        return classifier if is_ours else AnyClassifier(classifier, random_state=random_state)
 
 
 class TransformerSpec(Choice):
@@ -112,7 +156,7 @@ class FeaturesSpec(Choice):
     """A fitted representation of one input, shared by all models that name the same one."""
 
     input: InputSpec
-    representation: Representation
+    representation: EstimatorSpec
     train_on: TrainOn = "train"
 
     @property
@@ -121,14 +165,24 @@ class FeaturesSpec(Choice):
         digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]
         what = (
             []
-            if isinstance(self.representation, SideFields)
+            if reads_movies(self.representation)
             else [
                 "title+description" if self.input.title else "description",
                 self.input.text if self.input.lowercase else f"{self.input.text}-cased",
             ]
         )
         train_on = [] if self.train_on == "train" else [self.train_on]
-        return "_".join([*what, self.representation.label, *train_on, digest])
+        return "_".join([*what, label_of(self.representation), *train_on, digest])
+
+
+def reads_movies(representation: EstimatorSpec) -> bool:
+    """Return whether a transformer reads movies as a frame; others read their text."""
+    return bool(getattr(representation.estimator_class, "reads_movies", False))
+
+
+def label_of(representation: EstimatorSpec) -> str:
+    """Return what a transformer is, in the name of a folder."""
+    return str(getattr(representation.make(), "label", representation.estimator_class.__name__.lower()))
 
 
 def features_of(model: ModelSpec, train_on: str = "train") -> tuple[FeaturesSpec, ...]:
@@ -138,7 +192,7 @@ def features_of(model: ModelSpec, train_on: str = "train") -> tuple[FeaturesSpec
     """
     return tuple(
         FeaturesSpec(
-            input=InputSpec() if isinstance(representation, SideFields) else model.input,
+            input=InputSpec() if reads_movies(representation) else model.input,
             representation=representation,
             train_on=train_on,
         )

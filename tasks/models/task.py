@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tasks.errors import DataError
 from tasks.log_file import log_of_thread
-from tasks.models import blend, cross_validation, elsewhere, fine_tuned, genre_profiles, tree_outline
+from tasks.models import blend, cross_validation, elsewhere, fine_tuned, genre_profiles, tree_picture
 from tasks.models import features as feature_stage
 from tasks.models import train as train_stage
 from tasks.models import trial as trial_stage
@@ -18,6 +18,7 @@ from tasks.models.prediction.predict_folder import FolderResult
 from tasks.models.spec import EnsembleSpec, FeaturesSpec, ModelSpec, SingleModel, TransformerSpec
 from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
+from tasks.picture import SVG_ONLY, Form
 from tasks.stage import StageResult
 from tasks.stage_task import stage_task
 from tasks.storage.addresses import open_place, split_address
@@ -98,11 +99,11 @@ def profile_genres(seed: int) -> StageResult:
     return genre_profiles.write_genre_profiles(data_paths(), seed)
 
 
-@stage_task("outline trees")
-def outline_trees(model_folders: Sequence[Path]) -> list[StageResult]:
-    """Write the first levels of those models that are decision trees, in words."""
-    outlined = [tree_outline.outline_tree(data_paths(), folder) for folder in model_folders]
-    return [result for result in outlined if result is not None]
+@stage_task("draw trees")
+def draw_trees(model_folders: Sequence[Path], forms: Sequence[Form] = SVG_ONLY) -> list[StageResult]:
+    """Draw the first questions of those models that are decision trees."""
+    drawn = [tree_picture.write_tree_picture(folder, forms=forms) for folder in model_folders]
+    return [result for result in drawn if result is not None]
 
 
 @stage_task("predict file")

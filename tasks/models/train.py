@@ -15,11 +15,11 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from tasks.errors import ConfigError, ModelError
-from tasks.models.features import MATRIX_FILE, read_genres, read_movies, train_rows
-from tasks.models.genre_model import GenreModel, model_files, side_by_side
+from tasks.models import classifiers
+from tasks.models.classifiers import hstack
+from tasks.models.features import MATRIX_FILE, code_files, read_genres, read_movies, train_rows
+from tasks.models.genre_model import FILES, VECTORS_FILE, GenreModel, load_estimator, new_pipeline
 from tasks.models.memory import held_bytes
-from tasks.models.representation.kinds import code_file, load_vectors
-from tasks.models.scoring import kinds
 from tasks.models.spec import ModelSpec
 from tasks.paths import DataPaths
 from tasks.schema import DEFAULT_SEED
@@ -72,7 +72,7 @@ def train_model(
         name="train",
         folder=paths.models / model.name,
         outputs=(
-            *(f"{MODEL_FOLDER}/{name}" for name in model_files(model)),
+            *(f"{MODEL_FOLDER}/{name}" for name in FILES),
             *(f"scores_{part}.parquet" for part in SCORED_PARTS),
             FIT_FILE,
         ),
@@ -99,10 +99,8 @@ def train_model(
 
 def fitting_code(model: ModelSpec) -> tuple[Path, ...]:
     """Return the modules that fit a model and score with it; a change of what they import fits it anew."""
-    from tasks.models.fitting import fit  # noqa: PLC0415 - scikit-learn, which a served model does without
-
-    vectors = [code_file(representation) for representation in model.representations]
-    return (Path(__file__), fit.code_file(model.classifier), kinds.code_file(model.classifier), *vectors)
+    parts = [path for part in (model.classifier, *model.representations) for path in code_files(part)]
+    return (Path(__file__), Path(classifiers.__file__), *parts)
 
 
 @dataclass(frozen=True)
@@ -121,20 +119,20 @@ def fit_on_features(
 ) -> FittedModel:
     """Fit a model on the movies that the choices name; arguments and errors as those of `train_model`."""
     movies = read_movies(paths)
-    X = side_by_side([read_matrix(result.folder) for result in features])
+    X = hstack([read_matrix(result.folder) for result in features])
     train = train_rows(movies, choices.train_on)
     genres = chosen_genres(read_genres(paths), choices)
     _require_known(model.imbalance.genres, read_genres(paths))
     Y = truth_matrix(movies.get_column("genres").to_list(), genres, ignored=read_genres(paths))[train]
-    fitted = GenreModel(model, genres)
-    fitted.learn_own_fields(movies)
-    fitted.vectors = [
-        load_vectors(representation, result.folder)
+    vectors = [
+        load_estimator(result.folder / VECTORS_FILE, [representation])
         for representation, result in zip(model.representations, features, strict=True)
     ]
+    pipeline = new_pipeline(model, genres, choices.seed, vectors)
+    fitted = GenreModel(model, genres, choices.seed, pipeline)
     start_s = time.perf_counter()
     with threadpool_limits(1):  # models run side by side; each keeps to its own core
-        fitted.fit_vectors(X[np.flatnonzero(train)], Y, choices.seed)
+        fitted.fit_vectors(X[np.flatnonzero(train)], Y)
     fit_s = time.perf_counter() - start_s
     logger.info("%s: fitted on %s movies in %.1f s", model.name, f"{train.sum():,}", fit_s)
     counts = {

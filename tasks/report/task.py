@@ -18,7 +18,6 @@ from tasks.report.page.sources import RunFacts
 from tasks.report.page.stages import write_report
 from tasks.report.similarity import write_genre_similarity
 from tasks.report.stages import draw_model, write_leaderboard
-from tasks.report.tree import write_tree_picture
 from tasks.report.versus import write_versus
 from tasks.stage import StageResult
 from tasks.stage_task import stage_task
@@ -85,10 +84,3 @@ def draw_importances(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> St
 def genre_similarity(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> StageResult:
     """Write how alike every two genres are to a model that was explained, and in their descriptions."""
     return write_genre_similarity(model_folder, data_paths(), forms)
-
-
-@stage_task("draw trees")
-def draw_trees(outlined: Sequence[StageResult], forms: Sequence[Form] = SVG_ONLY) -> list[StageResult]:
-    """Draw the first splits of decision trees and how often a genre occurs in each branch."""
-    drawn = [write_tree_picture(outline.folder, forms=forms) for outline in outlined]
-    return [result for result in drawn if result is not None]

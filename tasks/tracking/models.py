@@ -4,19 +4,22 @@ import json
 import shutil
 import tempfile
 from collections.abc import Sequence
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
 import mlflow
+import mlflow.sklearn
 import pandas as pd
 import polars as pl
 from mlflow.exceptions import MlflowException
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
+from mlflow.types.schema import AnyType
 
-import tasks
 from tasks.hashes import hash_files, write_hashes
+from tasks.source_code import PROJECT, import_closure
 from tasks.tracking.champion import HASHES_TAG
 from tasks.tracking.runs import FINISHED, metric_name
 from tasks.tracking.store import Experiment
@@ -26,45 +29,7 @@ from tasks.tracking.trouble import is_missing
 FINGERPRINT_TAG: Final = "genreflow.model_fingerprint"
 MODEL_URI_TAG: Final = "genreflow.model_uri"
 
-# What a served model imports from this project; it travels inside the artefact.
-SERVED_CODE: Final = (
-    "__init__.py",
-    "errors.py",
-    "extras.py",
-    "hashes.py",
-    "language.py",
-    "progress.py",
-    "redaction.py",
-    "scores.py",
-    "side_fields.py",
-    "decision",
-    *(
-        f"models/{name}.py"
-        for name in (
-            "__init__",
-            "choice",
-            "classifier",
-            "classifiers",
-            "ensemble",
-            "fine_tuning",
-            "genre_model",
-            "inputs",
-            "losses",
-            "own_fields",
-            "precision",
-            "representations",
-            "served",
-            "spec",
-            "template",
-        )
-    ),
-    *(
-        f"models/encoder/{name}.py"
-        for name in ("__init__", "frozen", "model", "network", "quantised", "store", "tokens")
-    ),
-    "models/representation",
-    "models/scoring",
-)
+PIPELINE_FILE: Final = "model/model.skops"
 INPUT_COLUMNS: Final = ("movie_name", "year", "certificate", "runtime", "director", "star")
 
 
@@ -74,8 +39,7 @@ def served_fingerprint(model_folder: Path) -> str:
         *sorted(path for path in (model_folder / "model").rglob("*") if path.is_file()),
         model_folder / "rules.json",
     ]
-    code = [path for name in SERVED_CODE for path in _python_files(Path(tasks.__file__).parent / name)]
-    return hash_files([*files, *code])
+    return hash_files([*files, *_served_code()])
 
 
 def find_logged_model(experiment: Experiment, run_id: str, fingerprint: str) -> str | None:
@@ -123,10 +87,27 @@ class _Pyfunc:
     """
 
     @staticmethod
-    def save_model(*, validate_serving_input: bool = False, **options: Any) -> None:
-        """Save a model; `Model.log` passes on what it was told, which `mlflow.pyfunc` does not know."""
+    def save_model(
+        *, mlflow_model: Model, data_path: str, validate_serving_input: bool = False, **options: Any
+    ) -> None:
+        """Save a model; `Model.log` passes on what it was told, which `mlflow.pyfunc` does not know.
+
+        A scikit-learn pipeline can also be had by `mlflow.sklearn.load_model`.
+        """
         del validate_serving_input
-        mlflow.pyfunc.save_model(**options)
+        import skops.io  # noqa: PLC0415 - takes seconds
+
+        pipeline = Path(data_path) / PIPELINE_FILE
+        if pipeline.is_file():
+            mlflow_model.add_flavor(
+                mlflow.sklearn.FLAVOR_NAME,
+                pickled_model=f"{DATA_FOLDER}/{PIPELINE_FILE}",  # MLflow's name for it; nothing is pickled
+                serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
+                skops_trusted_types=skops.io.get_untrusted_types(file=pipeline),
+                sklearn_version=version("scikit-learn"),
+                code="code",
+            )
+        mlflow.pyfunc.save_model(mlflow_model=mlflow_model, data_path=data_path, **options)
 
 
 def _log_new_model(run_id: str, model_name: str, model_folder: Path) -> str:
@@ -153,7 +134,7 @@ def _log_new_model(run_id: str, model_name: str, model_folder: Path) -> str:
                 validate_serving_input=False,
                 loader_module=LOADER_MODULE,
                 data_path=str(data),
-                code_paths=[str(code)],
+                code_paths=[str(code), *_own_modules(_specs(model_folder / "model"))],
                 signature=_signature(spec["genres"], spec.get("own_fields", [])),
                 input_example=example,
                 pip_requirements=_requirements(model_folder / "model"),
@@ -166,7 +147,9 @@ def _log_new_model(run_id: str, model_name: str, model_folder: Path) -> str:
 def _signature(genres: Sequence[str], own_fields: Sequence[str]) -> ModelSignature:
     text = DataType.string
     inputs: list[ColSpec | TensorSpec] = [ColSpec(text, "description")]
-    inputs += [ColSpec(text, name, required=False) for name in dict.fromkeys([*INPUT_COLUMNS, *own_fields])]
+    anything: Any = AnyType()  # type: ignore[no-untyped-call]
+    # Tables have years as numbers, and certificates as categories; the model itself says what it does not take.
+    inputs += [ColSpec(anything, name, required=False) for name in dict.fromkeys([*INPUT_COLUMNS, *own_fields])]
     outputs: list[ColSpec | TensorSpec] = [ColSpec(text, "genres")]
     outputs += [ColSpec(DataType.float, f"score_{genre}") for genre in genres]
     params = ParamSchema([ParamSpec("rule", text, ""), ParamSpec("precision", text, "")])
@@ -174,26 +157,57 @@ def _signature(genres: Sequence[str], own_fields: Sequence[str]) -> ModelSignatu
 
 
 def _requirements(model: Path) -> list[str]:
-    packages = ["numpy", "pandas", "polars", "pydantic", "scipy"]
-    specs = [json.loads(path.read_text(encoding="utf-8")) for path in model.rglob("model.json")]
+    packages = ["numpy", "pandas", "polars", "pydantic", "scikit-learn", "scipy", "skops"]
+    specs = _specs(model)
     if any(spec.get("input", {}).get("text") == "lemmas" for spec in specs):
         packages += ["simplemma", "spacy"]
-    if any(model.rglob("model.safetensors")):
+    if any("encoder" in spec or "frozen-encoder" in _kinds(spec) for spec in specs):
         packages += ["onnxruntime", "safetensors", "tokenizers", "torch", "transformers"]
-    return [f"{package}=={version(package).partition('+')[0]}" for package in packages]
+    distributions = packages_distributions()
+    for module in _foreign_modules(specs):
+        packages += distributions.get(module.partition(".")[0], [])
+    return [f"{package}=={version(package).partition('+')[0]}" for package in dict.fromkeys(packages)]
+
+
+def _specs(model: Path) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(model.rglob("model.json"))]
+
+
+def _kinds(spec: dict[str, Any]) -> list[str]:
+    """Return the short names and paths of the estimators that a model is made of."""
+    parts = [part for part in (spec.get("classifier"), *spec.get("representations", ())) if part]
+    return [str(part.get("kind") or part["estimator"]) for part in parts]
+
+
+def _foreign_modules(specs: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the modules of estimators that are not this project's."""
+    modules = {kind.rpartition(".")[0] for spec in specs for kind in _kinds(spec)}
+    return sorted(module for module in modules if module and not module.startswith("tasks."))
+
+
+def _own_modules(specs: Sequence[dict[str, Any]]) -> list[str]:
+    """Return the files of estimators that belong to no installed package, which travel with the model."""
+    distributions, files = packages_distributions(), []
+    for module in _foreign_modules(specs):
+        root = find_spec(module.partition(".")[0])
+        if root is not None and root.origin and module.partition(".")[0] not in distributions:
+            path = Path(root.origin)
+            files.append(str(path.parent if path.name == "__init__.py" else path))
+    return files
+
+
+def _served_code() -> list[Path]:
+    """Return the files of the package that a served model is: what its loader imports, directly or not."""
+    modules = import_closure(PROJECT / f"{LOADER_MODULE.replace('.', '/')}.py")
+    folders = {folder for module in modules for folder in module.parents if folder.is_relative_to(PROJECT / "tasks")}
+    return sorted({*modules, *(folder / "__init__.py" for folder in folders)})
 
 
 def _copy_code(target: Path) -> None:
-    source = Path(tasks.__file__).parent
-    for name in SERVED_CODE:
-        for path in _python_files(source / name):
-            copy = target / path.relative_to(source)
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(path, copy)
-
-
-def _python_files(entry: Path) -> list[Path]:
-    return sorted(entry.rglob("*.py")) if entry.is_dir() else [entry]
+    for path in _served_code():
+        copy = target / path.relative_to(PROJECT / "tasks")
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, copy)
 
 
 def read_history(model_folder: Path) -> list[tuple[int, dict[str, float]]]:

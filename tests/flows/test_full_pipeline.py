@@ -17,9 +17,9 @@ from flows.predict import FilesFailedError, answer, predict
 from flows.steps import ModelsFailedError
 from tasks.errors import ConfigError, ModelError
 from tasks.models.classifier import GenreClassifier
-from tasks.models.classifiers import LogisticRegression
-from tasks.models.representations import BagOfWords
+from tasks.models.linear_classifiers import LogisticRegression
 from tasks.models.spec import EnsembleSpec, ModelSpec
+from tasks.models.vectorizers import BagOfWords
 from tasks.settings import PROJECT_ROOT
 from tasks.tracking.stored_model import fetch_classifier
 

@@ -78,7 +78,6 @@ def test_what_was_up_to_date_ends_as_cached_all_the_way_down(rerun: Seen) -> Non
     left_out = set() if is_installed("audit") else {"audit labels"}
     assert {name for name, state in states.items() if state == "Skipped"} == left_out | {
         "draw models",
-        "outline trees",
         "draw trees",
     }
     assert set(states.values()) == {"Cached", "Skipped"}

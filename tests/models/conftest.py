@@ -3,12 +3,20 @@
 import importlib
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 
+import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
+from scipy import sparse
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import RidgeClassifier
+from sklearn.svm import LinearSVC
+from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
 
-from tasks.models import classifiers, spec
+from tasks.models import classifiers, linear_classifiers, spec
 from tasks.schema import SPLITS
 
 GENRES = ("Drama", "Horror", "Western")
@@ -19,19 +27,21 @@ WORDS = {
 }
 
 CLASSIFIERS = {
-    "logistic-regression": classifiers.LogisticRegression(C=10),
-    "logistic-regression-per-genre": classifiers.LogisticRegression(C="per-genre"),
-    "linear-svm": classifiers.LinearSVM(C=1),
-    "naive-bayes": classifiers.NaiveBayes(),
-    "complement-naive-bayes": classifiers.NaiveBayes(variant="complement"),
-    "naive-bayes-svm": classifiers.NaiveBayesSVM(),
+    "logistic-regression": linear_classifiers.LogisticRegression(C=10),
+    "logistic-regression-per-genre": linear_classifiers.LogisticRegression(C="per-genre"),
+    "linear-svm": linear_classifiers.LinearSVM(C=1),
+    "naive-bayes": linear_classifiers.NaiveBayes(),
+    "complement-naive-bayes": linear_classifiers.NaiveBayes(variant="complement"),
+    "naive-bayes-svm": linear_classifiers.NaiveBayesSVM(),
     "nearest-neighbours": classifiers.NearestNeighbours(k=7),
-    "decision-tree": classifiers.DecisionTree(max_depth=8, min_leaf=5),
-    "random-forest": classifiers.RandomForest(n_trees=20, max_depth=10, min_leaf=2),
+    "decision-tree": DecisionTreeClassifier(max_depth=8, min_samples_leaf=5),
+    "random-forest": RandomForestClassifier(20, max_depth=10, min_samples_leaf=2),
     "gradient-boosting": classifiers.GradientBoosting(components=20, n_trees=15, max_leaves=8),
     "multilayer-perceptron": classifiers.MultilayerPerceptron(hidden=16, learning_rate=0.02),
-    "classifier-chains": classifiers.ClassifierChains(C=10, n_chains=2, folds=2),
-    "stacked-logistic-regression": classifiers.StackedLogisticRegression(C=10, C2=1, folds=2),
+    "classifier-chains": linear_classifiers.ClassifierChains(C=10, n_chains=2, folds=2),
+    "stacked-logistic-regression": linear_classifiers.StackedLogisticRegression(C=10, C2=1, folds=2),
+    "ridge": RidgeClassifier(),
+    "linear-svc": LinearSVC(),
 }
 
 
@@ -67,3 +77,23 @@ def prepared(paths, movies):
     splits = {"movie_id": movies["movie_id"], "part": parts, "is_development": development, "fold": [0] * len(parts)}
     pl.DataFrame(splits, schema=SPLITS).write_parquet(paths.splits)
     return paths
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a classifier is fitted on."""
+
+    X: sparse.csr_array
+    Y: NDArray[np.bool_]
+
+
+@pytest.fixture
+def training() -> Training:
+    """Counts of thirty words in 120 movies, and three genres: one noisy, one certain, one rare."""
+    rng = np.random.default_rng(7)
+    X = rng.poisson(0.4, size=(120, 30)).astype(np.float32)
+    Y = np.column_stack([X[:, 0] + rng.normal(size=120) > 0.5, X[:, 1] + X[:, 2] > 0, rng.random(120) < 0.02])
+    Y[:2, 2] = True
+    # In the order in which classifiers see them, which depends on what is in the rows alone.
+    order = np.lexsort((*Y.T, X @ np.random.default_rng(0).standard_normal(X.shape[1])))
+    return Training(sparse.csr_array(X[order]), Y[order])

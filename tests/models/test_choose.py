@@ -2,7 +2,7 @@ import pytest
 
 from tasks.errors import ConfigError
 from tasks.models.choose import choose_models, names_of_late, say_models, within_budget
-from tasks.models.classifiers import LogisticRegression
+from tasks.models.linear_classifiers import LogisticRegression
 from tasks.models.registry import MODELS
 from tasks.models.spec import EnsembleSpec, ModelSpec, TransformerSpec
 
@@ -25,14 +25,14 @@ def test_unknown_name_is_refused_with_the_nearest_ones():
 
 def test_params_replace_defaults_of_classifier_and_representation():
     (model,) = choose_models(["logreg-tfidf"], {"logreg-tfidf": {"C": 2.5, "max_n": 3}})
-    assert model.classifier == LogisticRegression(C=2.5)
-    assert model.representations[0].max_n == 3
+    assert model.classifier.params == {"C": 2.5}
+    assert model.representations[0].params["max_n"] == 3
 
 
 def test_a_kind_before_the_name_tells_the_parts_of_a_model_apart():
     (model,) = choose_models(["svm-all"], {"svm-all": {"bag-of-words.max_n": 3, "linear-svm.C": 2}})
-    assert [part.max_n for part in model.representations[:2]] == [3, 5]
-    assert model.classifier.C == 2
+    assert [part.params["max_n"] for part in model.representations[:2]] == [3, 5]
+    assert model.classifier.params["C"] == 2
 
 
 @pytest.mark.parametrize(

@@ -7,18 +7,18 @@ import polars as pl
 import pytest
 
 from tasks.errors import DataError
-from tasks.models import classifiers, spec
+from tasks.models import linear_classifiers, spec
 from tasks.models.blend import cross_fit_blend
 from tasks.models.cross_validation import all_but, blend_folds, gather_folds, train_fold
 from tasks.models.features import build_features
 from tasks.models.genre_model import GenreModel
-from tasks.models.representations import BagOfWords
 from tasks.models.spec import features_of
 from tasks.models.train import TrainChoices
+from tasks.models.vectorizers import BagOfWords
 from tasks.scores import read_scores
 
-MODEL = spec.ModelSpec(name="logreg", classifier=classifiers.LogisticRegression(C=10))
-BAYES = spec.ModelSpec(name="bayes", classifier=classifiers.NaiveBayes())
+MODEL = spec.ModelSpec(name="logreg", classifier=linear_classifiers.LogisticRegression(C=10))
+BAYES = spec.ModelSpec(name="bayes", classifier=linear_classifiers.NaiveBayes())
 GENRES = ("Drama", "Horror", "Western")
 FOLDS = range(5)
 
@@ -42,11 +42,11 @@ def test_no_fit_of_a_fold_sees_its_movies(folded, monkeypatch):
     monkeypatch.setattr(
         GenreModel,
         "fit_vectors",
-        lambda self, X, Y, seed: seen.append((set(self.vectors[0].terms), X.shape[0])) or original(self, X, Y, seed),
+        lambda self, X, Y: seen.append((set(self.vectorizers[0].vocabulary_), X.shape[0])) or original(self, X, Y),
     )
     text = pl.concat_str(pl.col("description"), pl.lit(" sentinel"), pl.int_range(pl.len()).cast(pl.String))
     pl.read_parquet(folded.movies).with_columns(description=text).write_parquet(folded.movies)
-    model = MODEL.model_copy(update={"representations": (BagOfWords(min_movies=1),)})
+    model = spec.ModelSpec(**{**dict(MODEL), "representations": (BagOfWords(min_movies=1),)})
     for fold in FOLDS:
         fit_fold(folded, model, fold)
     for fold, (terms, n_movies) in enumerate(seen):
@@ -63,7 +63,7 @@ def test_every_movie_has_the_score_of_the_model_that_did_not_see_it(folded, movi
     assert list(scores.movie_ids) == movies["movie_id"].to_list()
     for fold in FOLDS:
         inside = np.arange(300) % 5 == fold
-        expected = GenreModel(MODEL, GENRES).fit(movies.filter(~inside), seed=1).scores(movies.filter(inside))
+        expected = GenreModel(MODEL, GENRES, 1).fit(movies.filter(~inside)).scores(movies.filter(inside))
         np.testing.assert_array_equal(scores.scores[inside], expected)
     assert json.loads((gathered.folder / "fit.json").read_text())["fit_s"] > 0
 
@@ -74,7 +74,9 @@ def test_what_was_done_before_is_skipped(folded):
     again = [fit_fold(folded, MODEL, fold) for fold in FOLDS]
     assert all(fold.skipped for fold in again)
     assert gather_folds(folded, MODEL, again).skipped
-    assert not fit_fold(folded, MODEL.model_copy(update={"classifier": classifiers.LogisticRegression(C=5)}), 0).skipped
+    assert not fit_fold(
+        folded, spec.ModelSpec(**{**dict(MODEL), "classifier": linear_classifiers.LogisticRegression(C=5)}), 0
+    ).skipped
 
 
 def test_a_fold_without_movies_and_a_missing_fold_are_told(folded):

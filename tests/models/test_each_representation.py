@@ -5,9 +5,10 @@ import polars as pl
 import pytest
 
 from tasks.models import spec
-from tasks.models.classifiers import LogisticRegression
-from tasks.models.genre_model import GenreModel, model_files
-from tasks.models.representations import BagOfWords, CharacterNgrams, PretrainedVectors, SideFields, WordVectors
+from tasks.models.genre_model import FILES, GenreModel
+from tasks.models.linear_classifiers import LogisticRegression
+from tasks.models.mean_vectors import PretrainedVectors, WordVectors
+from tasks.models.vectorizers import BagOfWords, CharacterNgrams, SideFields
 
 GENRES = ("Drama", "Horror", "Western")
 WORD2VEC = WordVectors(dimensions=20, epochs=40)
@@ -50,7 +51,7 @@ def listed(movies):
 
 @pytest.fixture(scope="module")
 def fitted(model_spec, listed):
-    return GenreModel(model_spec, GENRES).fit(listed, seed=1)
+    return GenreModel(model_spec, GENRES, 1).fit(listed)
 
 
 def scores_of(model, *descriptions):
@@ -95,12 +96,12 @@ def test_a_movie_scores_the_same_beside_any_others(fitted, listed):
 
 
 def test_order_of_train_rows_does_not_matter(model_spec, listed, fitted):
-    shuffled = GenreModel(model_spec, GENRES).fit(listed.sample(fraction=1, shuffle=True, seed=3), seed=1)
+    shuffled = GenreModel(model_spec, GENRES, 1).fit(listed.sample(fraction=1, shuffle=True, seed=3))
     np.testing.assert_array_equal(shuffled.scores(listed), fitted.scores(listed))
 
 
 def test_stored_model_gives_the_same_bits(fitted, model_spec, listed, tmp_path):
     fitted.save(tmp_path)
     stored = {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()}
-    assert stored == set(model_files(model_spec))
+    assert stored == set(FILES)
     np.testing.assert_array_equal(GenreModel.load(tmp_path).scores(listed), fitted.scores(listed))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tasks.errors import ModelError
-from tasks.models import classifiers, spec
+from tasks.models import linear_classifiers, spec
 from tasks.models.blend import cross_fit_blend, fit_stack, fit_weights, train_ensemble
 from tasks.models.ensemble import CLIP, EnsembleModel, blend, load_model
 from tasks.models.features import build_features
@@ -16,8 +16,8 @@ from tasks.models.train import TrainChoices, train_model
 from tasks.scores import read_scores
 
 MEMBERS = (
-    spec.ModelSpec(name="logreg", classifier=classifiers.LogisticRegression(C=10)),
-    spec.ModelSpec(name="bayes", classifier=classifiers.NaiveBayes()),
+    spec.ModelSpec(name="logreg", classifier=linear_classifiers.LogisticRegression(C=10)),
+    spec.ModelSpec(name="bayes", classifier=linear_classifiers.NaiveBayes()),
 )
 ENSEMBLE = spec.EnsembleSpec(name="both", members=("logreg", "bayes"))
 
@@ -79,7 +79,7 @@ def test_a_stack_weighs_members_for_each_genre_and_stays_near_the_blend_where_li
 
 def test_a_stack_is_stored_whole(movies, tmp_path):
     genres = ("Drama", "Horror", "Western")
-    members = {member.name: GenreModel(member, genres).fit(movies, seed=1) for member in MEMBERS}
+    members = {member.name: GenreModel(member, genres, 1).fit(movies) for member in MEMBERS}
     stack = EnsembleModel("both", members, ((0.5, 1.0, 0.2), (0.5, 0.0, 0.7), (0.1, -0.2, 0.0)))
     stack.save(tmp_path)
     np.testing.assert_array_equal(load_model(tmp_path).scores(movies), stack.scores(movies))
@@ -103,7 +103,7 @@ def test_an_ensemble_is_trained_from_saved_scores_and_stored_whole(prepared, mov
 
 def test_damaged_or_foreign_folders_are_refused(movies, tmp_path):
     genres = ("Drama", "Horror", "Western")
-    members = {member.name: GenreModel(member, genres).fit(movies, seed=1) for member in MEMBERS}
+    members = {member.name: GenreModel(member, genres, 1).fit(movies) for member in MEMBERS}
     EnsembleModel("both", members, (0.5, 0.5)).save(tmp_path)
     np.testing.assert_array_equal(
         load_model(tmp_path).scores(movies), EnsembleModel("both", members, (0.5, 0.5)).scores(movies)

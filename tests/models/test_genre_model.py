@@ -3,10 +3,12 @@
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.exceptions import NotFittedError
 
 from tasks.errors import DataError, ModelError
-from tasks.models import classifiers, spec
-from tasks.models.genre_model import GenreModel, model_files
+from tasks.models import linear_classifiers, spec
+from tasks.models.genre_model import FILES, GenreModel
+from tasks.models.spec import InputSpec
 
 GENRES = ("Drama", "Horror", "Western")
 
@@ -17,7 +19,7 @@ def scores_of(model, *descriptions):
 
 @pytest.fixture(scope="session")
 def fitted(model_spec, movies):
-    return GenreModel(model_spec, GENRES).fit(movies, seed=1)
+    return GenreModel(model_spec, GENRES, 1).fit(movies)
 
 
 def test_scores_are_probabilities_in_row_and_genre_order(fitted, movies):
@@ -51,36 +53,34 @@ def test_empty_text_has_scores_of_its_own(fitted):
 
 
 def test_order_of_train_rows_does_not_matter(model_spec, movies, fitted):
-    shuffled = GenreModel(model_spec, GENRES).fit(movies.sample(fraction=1, shuffle=True, seed=3), seed=1)
+    shuffled = GenreModel(model_spec, GENRES, 1).fit(movies.sample(fraction=1, shuffle=True, seed=3))
     np.testing.assert_array_equal(shuffled.scores(movies), fitted.scores(movies))
 
 
 def test_order_of_genres_permutes_the_scores(model_spec, movies, fitted):
-    turned = GenreModel(model_spec, GENRES[::-1]).fit(movies, seed=1)
+    turned = GenreModel(model_spec, GENRES[::-1], 1).fit(movies)
     np.testing.assert_allclose(turned.scores(movies)[:, ::-1], fitted.scores(movies), atol=1e-6)
 
 
 def test_same_seed_same_bits(model_spec, movies, fitted):
-    again = GenreModel(model_spec, GENRES).fit(movies, seed=1)
+    again = GenreModel(model_spec, GENRES, 1).fit(movies)
     np.testing.assert_array_equal(again.scores(movies), fitted.scores(movies))
 
 
 def test_genre_absent_from_train_scores_zero(model_spec, movies):
-    model = GenreModel(model_spec, (*GENRES, "Zombie")).fit(movies, seed=1)
+    model = GenreModel(model_spec, (*GENRES, "Zombie"), 1).fit(movies)
     assert (model.scores(movies)[:, 3] == 0).all()
 
 
 def test_single_genre_that_every_movie_has_scores_one(model_spec, movies):
     only = movies.with_columns(genres=pl.lit(["Drama"]))
-    model = GenreModel(model_spec, ("Drama",)).fit(only, seed=1)
+    model = GenreModel(model_spec, ("Drama",), 1).fit(only)
     np.testing.assert_allclose(model.scores(only), 1, atol=1e-6)
 
 
 def test_stored_model_gives_the_same_bits(fitted, model_spec, movies, tmp_path):
     fitted.save(tmp_path)
-    assert {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()} == set(
-        model_files(model_spec)
-    )
+    assert {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()} == set(FILES)
     loaded = GenreModel.load(tmp_path)
     assert loaded.genres == GENRES
     np.testing.assert_array_equal(loaded.scores(movies), fitted.scores(movies))
@@ -90,13 +90,13 @@ def test_storing_twice_gives_the_same_bytes(fitted, model_spec, tmp_path):
     for folder in ("one", "two"):
         (tmp_path / folder).mkdir()
         fitted.save(tmp_path / folder)
-    for name in model_files(model_spec):
+    for name in FILES:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
 def test_damaged_folder_is_refused(fitted, tmp_path):
     fitted.save(tmp_path)
-    (tmp_path / "vectors-1" / "terms.json").write_text("[", encoding="utf-8")
+    (tmp_path / "model.skops").write_text("[", encoding="utf-8")
     with pytest.raises(ModelError, match="incomplete or damaged"):
         GenreModel.load(tmp_path)
 
@@ -117,8 +117,8 @@ def test_no_damage_of_a_file_is_a_defect(fitted, tmp_path, damage):
 
 
 def test_unfitted_model_does_not_score(model_spec):
-    with pytest.raises(ModelError, match="not fitted"):
-        GenreModel(model_spec, GENRES).score_vectors(None)
+    with pytest.raises(NotFittedError, match="not fitted"):
+        GenreModel(model_spec, GENRES, 1).score_vectors(None)
 
 
 def test_input_without_description_is_refused(fitted):
@@ -129,13 +129,15 @@ def test_input_without_description_is_refused(fitted):
 def test_no_frequent_word_is_refused(model_spec):
     lonely = pl.DataFrame({"description": ["one", "two", "three"], "genres": [["Drama"]] * 3})
     with pytest.raises(ModelError, match="lower min_movies"):
-        GenreModel(model_spec, GENRES).fit(lonely, seed=1)
+        GenreModel(model_spec, GENRES, 1).fit(lonely)
 
 
 def test_title_is_read_where_asked_for(movies):
     titled = movies.with_columns(movie_name=pl.col("genres").list.first() + "land")
-    model = spec.ModelSpec(name="m", input=spec.InputSpec(title=True), classifier=classifiers.LogisticRegression(C=10))
-    fitted = GenreModel(model, GENRES).fit(titled, seed=1)
+    model = spec.ModelSpec(
+        name="m", input=InputSpec(title=True), classifier=linear_classifiers.LogisticRegression(C=10)
+    )
+    fitted = GenreModel(model, GENRES, 1).fit(titled)
     with_title = fitted.scores(pl.DataFrame({"movie_name": ["Westernland"], "description": ["town"]}))
     without = fitted.scores(pl.DataFrame({"description": ["town"]}))
     assert with_title[0, 2] > without[0, 2]

@@ -2,14 +2,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.models.classifiers import LogisticRegression, NearestNeighbours
+from tasks.models.classifiers import NearestNeighbours
 from tasks.models.explain.explain import explain
 from tasks.models.genre_model import GenreModel
 from tasks.models.inputs import read_fields
+from tasks.models.linear_classifiers import LogisticRegression
 from tasks.models.own_fields import BOUNDS, gather, names_of, range_of
-from tasks.models.representations import BagOfWords, SideFields
 from tasks.models.served import ServedClassifier
 from tasks.models.spec import ModelSpec
+from tasks.models.vectorizers import BagOfWords, SideFields
 
 N = 40
 MOOD = ["low", "high"]
@@ -30,7 +31,7 @@ RAW = pl.DataFrame({"description": ["?", "?"], "mood": ["high", " low "], "hours
 def fitted(classifier, *fields):
     representations = (BagOfWords(min_movies=1), SideFields(fields=fields or ("own",)))
     spec = ModelSpec(name="m", representations=representations, classifier=classifier)
-    return GenreModel(spec, ("glad", "sad")).fit(MOVIES, seed=1)
+    return GenreModel(spec, ("glad", "sad"), 1).fit(MOVIES)
 
 
 @pytest.mark.parametrize("bound", BOUNDS[1:])
@@ -74,7 +75,7 @@ def test_a_model_of_other_fields_has_none():
     movies = MOVIES.with_columns(year=pl.lit(1999))
     representations = (BagOfWords(min_movies=1), SideFields(fields=("year",)))
     spec = ModelSpec(name="m", representations=representations, classifier=LogisticRegression())
-    assert GenreModel(spec, ("glad", "sad")).fit(movies, seed=1).own_fields == ()
+    assert GenreModel(spec, ("glad", "sad"), 1).fit(movies).own_fields == ()
 
 
 @pytest.mark.parametrize("classifier", [LogisticRegression(C=10), NearestNeighbours(k=3)])

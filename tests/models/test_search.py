@@ -5,7 +5,7 @@ import math
 import pytest
 
 from tasks.errors import ConfigError, DataError
-from tasks.models import classifiers, spec
+from tasks.models import linear_classifiers, spec
 from tasks.models.features import build_features
 from tasks.models.search import open_search
 from tasks.models.search_space import space_of
@@ -14,7 +14,7 @@ from tasks.models.train import TrainChoices
 from tasks.models.trial import score_trial
 from tasks.scores import read_scores
 
-MODEL = spec.ModelSpec(name="logreg", classifier=classifiers.LogisticRegression(C=1))
+MODEL = spec.ModelSpec(name="logreg", classifier=linear_classifiers.LogisticRegression(C=1))
 TERMS = {"metric": "jaccard", "seed": 1}
 
 

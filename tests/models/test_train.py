@@ -7,16 +7,16 @@ import polars as pl
 import pytest
 
 from tasks.errors import ConfigError, DataError, ModelError
-from tasks.models import classifiers, genre_model, spec
+from tasks.models import genre_model, linear_classifiers, spec
 from tasks.models.features import build_features, read_genres, read_movies, train_rows
 from tasks.models.genre_model import GenreModel
-from tasks.models.representations import BagOfWords
-from tasks.models.spec import features_of
+from tasks.models.spec import InputSpec, features_of
 from tasks.models.train import TrainChoices, train_model
+from tasks.models.vectorizers import BagOfWords
 from tasks.paths import DataPaths
 from tasks.scores import read_scores
 
-MODEL = spec.ModelSpec(name="logreg", classifier=classifiers.LogisticRegression(C=10))
+MODEL = spec.ModelSpec(name="logreg", classifier=linear_classifiers.LogisticRegression(C=10))
 GENRES = ["Drama", "Horror", "Western"]
 
 
@@ -50,18 +50,18 @@ def test_no_fit_sees_validation_or_test(prepared, monkeypatch):
     monkeypatch.setattr(
         genre_model.GenreModel,
         "fit_vectors",
-        lambda self, X, Y, seed: seen.append((X, Y)) or original(self, X, Y, seed),
+        lambda self, X, Y: seen.append((X, Y)) or original(self, X, Y),
     )
     words = {row: f"sentinel{row}" for row in range(300)}
     marked = pl.read_parquet(prepared.movies).with_row_index("row")
     text = pl.col("description") + " " + pl.col("row").replace_strict(words) + " " + pl.col("row").replace_strict(words)
     marked.with_columns(description=text).drop("row").write_parquet(prepared.movies)
-    model = MODEL.model_copy(update={"representations": (BagOfWords(min_movies=1),)})
+    model = spec.ModelSpec(**{**dict(MODEL), "representations": (BagOfWords(min_movies=1),)})
     result = fit(prepared, model)
     ((X, Y),) = seen
     assert (X.shape[0], Y.shape) == (240, (240, 3))
-    known = {term for term in GenreModel.load(result.folder / "model").vectors[0].terms if term.startswith("sentinel")}
-    assert known == {f"sentinel{row}" for row in range(240)}
+    terms = GenreModel.load(result.folder / "model").vectorizers[0].vocabulary_
+    assert {term for term in terms if term.startswith("sentinel")} == {f"sentinel{row}" for row in range(240)}
 
 
 def test_development_subset_trains_on_a_tenth(prepared):
@@ -77,7 +77,7 @@ def test_rerun_is_skipped_and_another_seed_is_not(prepared):
 
 
 def test_models_with_the_same_input_share_features():
-    other = spec.ModelSpec(name="nb", classifier=classifiers.NaiveBayes())
+    other = spec.ModelSpec(name="nb", classifier=linear_classifiers.NaiveBayes())
     assert features_of(MODEL) == features_of(other)
 
 
@@ -89,7 +89,7 @@ def test_genre_absent_from_train_is_named(prepared, caplog):
 
 
 def test_a_treatment_of_a_genre_that_no_movie_has_is_refused(prepared):
-    treated = classifiers.Imbalance(balanced=True, genres=("Westen",))
+    treated = spec.Imbalance(balanced=True, genres=("Westen",))
     with pytest.raises(ConfigError, match="no movie has the genre Westen; there are: Drama"):
         fit(prepared, MODEL.model_copy(update={"imbalance": treated}))
     known = treated.model_copy(update={"genres": ("Western",)})
@@ -116,7 +116,7 @@ def test_scores_that_are_not_finite_are_refused(prepared, monkeypatch):
 
 
 def test_lemmas_of_another_pipeline_are_made_anew_as_for_new_texts(prepared, caplog):
-    lemmas = MODEL.model_copy(update={"input": spec.InputSpec(text="lemmas")})
+    lemmas = MODEL.model_copy(update={"input": InputSpec(text="lemmas")})
     prepared.tokens.parent.mkdir()
     corpus = pl.read_parquet(prepared.movies, columns=["movie_id"]).with_columns(lemmas=pl.lit(["foreign"]))
     corpus.write_parquet(prepared.tokens)
@@ -124,6 +124,6 @@ def test_lemmas_of_another_pipeline_are_made_anew_as_for_new_texts(prepared, cap
     sidecar.write_text(json.dumps({"config": {"pipeline": "unknown"}}), encoding="utf-8")
     result = fit(prepared, lemmas)
     assert "annotated by unknown; the model makes its own lemmas" in caplog.text
-    terms = GenreModel.load(result.folder / "model").vectors[0].terms
+    terms = GenreModel.load(result.folder / "model").vectorizers[0].vocabulary_
     assert "ghost" in terms
     assert "foreign" not in terms

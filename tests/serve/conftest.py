@@ -14,10 +14,11 @@ from pathlib import Path
 import httpx
 import polars as pl
 import pytest
+from sklearn.ensemble import RandomForestClassifier
 
 from tasks.decision.fit import fit_rules
 from tasks.decision.stored import rules_to_json
-from tasks.models import classifiers, spec
+from tasks.models import linear_classifiers, spec
 from tasks.models.genre_model import GenreModel
 from tasks.paths import data_paths
 from tasks.promotion import Verdict
@@ -36,9 +37,9 @@ WORDS = {
 }
 START_S = 300  # patience with a busy machine; servers are there in seconds on an idle one
 CLASSIFIERS = {
-    "nb-words": classifiers.NaiveBayes(),
-    "forest-words": classifiers.RandomForest(n_trees=5, max_depth=5),
-    "logreg-words": classifiers.LogisticRegression(C=10),
+    "nb-words": linear_classifiers.NaiveBayes(),
+    "forest-words": RandomForestClassifier(5, max_depth=5),
+    "logreg-words": linear_classifiers.LogisticRegression(C=10),
 }
 
 
@@ -72,7 +73,7 @@ def registry(settings_in, invent_movies, tmp_path_factory: pytest.TempPathFactor
 
 def store(movies: pl.DataFrame, name: str, root: Path) -> Path:
     """Fit a model, and write it with its decision rules to a folder."""
-    model = GenreModel(spec.ModelSpec(name=name, classifier=CLASSIFIERS[name]), GENRES).fit(movies, seed=1)
+    model = GenreModel(spec.ModelSpec(name=name, classifier=CLASSIFIERS[name]), GENRES, 1).fit(movies)
     rules = fit_rules(model.scores(movies), truth_matrix(movies["genres"].to_list(), GENRES))
     folder = root / "data" / "models" / name
     (folder / "model").mkdir(parents=True)

@@ -6,7 +6,7 @@ import mlflow
 import polars as pl
 import pytest
 
-from tasks.models import classifiers, spec
+from tasks.models import linear_classifiers, spec
 from tasks.models.genre_model import GenreModel
 from tasks.tracking import runs
 from tasks.tracking.models import log_model
@@ -18,9 +18,9 @@ pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn
 
 def test_a_model_is_logged_to_a_bucket_and_fetched_from_it(bucket, paths, tmp_path):
     movies = pl.DataFrame({"description": ["ghosts haunt", "sheriff rides"] * 5, "genres": [["Horror"], ["Drama"]] * 5})
-    model = GenreModel(spec.ModelSpec(name="nb", classifier=classifiers.NaiveBayes()), ("Drama", "Horror"))
+    model = GenreModel(spec.ModelSpec(name="nb", classifier=linear_classifiers.NaiveBayes()), ("Drama", "Horror"), 1)
     (tmp_path / "nb" / "model").mkdir(parents=True)
-    model.fit(movies, seed=1).save(tmp_path / "nb" / "model")
+    model.fit(movies).save(tmp_path / "nb" / "model")
     (tmp_path / "nb" / "rules.json").write_text(json.dumps({"chosen": "fixed"}), encoding="utf-8")
     client = open_experiment("first").client()  # makes the store
     client.create_experiment("test", artifact_location="s3://movies/mlflow")

@@ -13,7 +13,7 @@ from tasks.decision.rules import GlobalThreshold
 from tasks.decision.stored import rules_to_json
 from tasks.errors import ConfigError, ModelError
 from tasks.hashes import write_hashes
-from tasks.models import classifiers, spec
+from tasks.models import linear_classifiers, spec
 from tasks.models.classifier import GenreClassifier
 from tasks.models.genre_model import GenreModel
 from tasks.paths import DataPaths
@@ -38,7 +38,7 @@ def model_folder(tmp_path_factory) -> Path:
     (folder / "model").mkdir(parents=True)
     texts = ["ghosts haunt a house", "a mother mourns her son"] * 20
     movies = pl.DataFrame({"description": texts, "genres": [["Horror"], ["Drama"]] * 20})
-    GenreModel(spec.ModelSpec(name="nb", classifier=classifiers.NaiveBayes()), GENRES).fit(movies, 1).save(
+    GenreModel(spec.ModelSpec(name="nb", classifier=linear_classifiers.NaiveBayes()), GENRES, 1).fit(movies).save(
         folder / "model"
     )
     rules = {"chosen": "fixed", "genres": GENRES, "rules": rules_to_json({"fixed": GlobalThreshold(threshold=0.5)})}
@@ -112,7 +112,7 @@ def test_a_copy_of_what_lies_elsewhere_goes_with_the_process(logged, monkeypatch
 def test_every_changed_file_is_refused_by_every_door(logged, artefact):
     stored = artefact / "data" / "classifier"
     files = [path for path in sorted(stored.rglob("*")) if path.is_file()]
-    assert {path.suffix for path in files} >= {".json", ".npy"}
+    assert {path.suffix for path in files} == {".json", ".skops"}
     for path in files:
         whole = path.read_bytes()
         flip_a_bit(path)

@@ -12,11 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 import torch
-from scipy import sparse
 from torch import nn
 
 from tasks.errors import ModelError
-from tasks.models.classifiers import LogisticRegression
 from tasks.models.encoder.batches import LabelledTokens
 from tasks.models.encoder.checkpoints import last_whole
 from tasks.models.encoder.losses import loss_function
@@ -31,8 +29,7 @@ from tasks.models.encoder.network import (
 from tasks.models.encoder.plan import freeze_below, keep_plan, make_plan, planned_before
 from tasks.models.encoder.trainer import Job, forget_precision, new_trainer
 from tasks.models.fine_tuning import FineTuning
-from tasks.models.fitting.linear import fit_logistic_regression
-from tasks.models.fitting.training import Training
+from tasks.models.linear_classifiers import LogisticRegression
 from tasks.models.spec import TransformerSpec
 
 logger = logging.getLogger(__name__)
@@ -119,12 +116,10 @@ def fit_head(network: GenreNetwork, train: LabelledTokens, seed: int) -> None:
             encoder.config.pad_token_id or 0,
             encoder.config.hidden_size,
         )
-    genres = tuple(str(column) for column in range(train.Y.shape[1]))
-    training = Training(sparse.csr_array(pooled), train.Y, genres, seed)
-    scorer = fit_logistic_regression(LogisticRegression(), training)
+    fitted = LogisticRegression(random_state=seed).fit(pooled, train.Y)
     with torch.no_grad():
-        network.head.weight.copy_(torch.from_numpy(np.ascontiguousarray(scorer.weights.T)))
-        network.head.bias.copy_(torch.from_numpy(scorer.bias))
+        network.head.weight.copy_(torch.from_numpy(np.ascontiguousarray(fitted.coef_)))
+        network.head.bias.copy_(torch.from_numpy(fitted.intercept_))
 
 
 def fine_tune(network: GenreNetwork, job: Job, choices: FineTuning) -> FineTuned:

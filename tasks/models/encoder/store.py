@@ -3,12 +3,17 @@
 Weights are read as safetensors only, and no code of an encoder's author is run.
 """
 
+import json
 import logging
 import re
 import threading
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tasks.errors import ModelError
 from tasks.extras import how_to_install
@@ -137,6 +142,27 @@ def load_network(folder: Path, dropout: float = 0.0) -> Any:
         raise ModelError(f"the encoder in {folder} lacks {len(missing)} weights, such as {missing[0]}; get it anew")
     if hasattr(network, "pooler"):
         network.pooler = None  # not used here, and often not stored but drawn at random
+    return network.eval()
+
+
+def to_plain(network: Any) -> tuple[str, dict[str, NDArray[np.float32]]]:
+    """Return a network's configuration as JSON, and its weights by name."""
+    weights = {name: value.detach().cpu().contiguous().numpy() for name, value in network.state_dict().items()}
+    return str(network.config.to_json_string(use_diff=False)), weights
+
+
+def from_plain(config: str, weights: Mapping[str, NDArray[np.float32]]) -> Any:
+    """Return the network that `to_plain` was given, in float32, ready to score."""
+    import torch  # noqa: PLC0415 - as above
+
+    with IMPORTING:
+        from transformers import AutoConfig, AutoModel  # noqa: PLC0415
+    choices = json.loads(config)
+    config_class: Any = AutoModel
+    network = config_class.from_config(AutoConfig.for_model(choices.pop("model_type"), **choices))
+    if hasattr(network, "pooler"):
+        network.pooler = None
+    network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()}, assign=True)
     return network.eval()
 
 

@@ -1,7 +1,7 @@
 """Explanations of encoders: integrated gradients, the tokens summed to words. Owns the way from tokens to pieces."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,6 +10,7 @@ from tasks.models.explain.pieces import ExplainedMovies
 from tasks.models.explain.reading import NONE, Reading, trace_template
 
 if TYPE_CHECKING:
+    from tasks.models.encoder.frozen import FrozenEncoder
     from tasks.models.encoder.model import TransformerModel
     from tasks.models.explain.gradients import Attributed
 
@@ -28,12 +29,12 @@ def explain_tuned(model: "TransformerModel", movies: ExplainedMovies) -> list[Ex
 
 
 def explain_frozen(
-    vectors: Any, weights: Matrix, movies: ExplainedMovies, readings: Sequence[Reading]
+    vectorizer: "FrozenEncoder", weights: Matrix, movies: ExplainedMovies, readings: Sequence[Reading]
 ) -> list[Explanation]:
     """Explain what a frozen encoder's columns add, given their (columns × genres) weights."""
     from tasks.models.explain.gradients import attribute_frozen  # noqa: PLC0415 - as above
 
-    attributed = attribute_frozen(vectors, weights, [reading.text for reading in readings], movies.asked)
+    attributed = attribute_frozen(vectorizer, weights, [reading.text for reading in readings], movies.asked)
     return _explanations(attributed, readings, movies)
 
 

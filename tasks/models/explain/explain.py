@@ -8,13 +8,11 @@ import polars as pl
 from tasks.models.ensemble import CLIP, EnsembleModel, SingleModel
 from tasks.models.explain.encoders import explain_tuned
 from tasks.models.explain.explanation import Explanation, clipped, weighted_sum
-from tasks.models.explain.linear import explain_linear
+from tasks.models.explain.linear import explain_linear, is_linear
 from tasks.models.explain.pieces import ExplainedMovies, cut_movies
 from tasks.models.explain.shapley import explain_by_sampling
 from tasks.models.genre_model import GenreModel
 from tasks.models.own_fields import gather
-from tasks.models.scoring.linear import LinearScorer
-from tasks.models.scoring.stacked import StackedScorer
 from tasks.progress import Progress
 from tasks.schema import DEFAULT_SEED
 
@@ -52,7 +50,7 @@ def is_exact(model: SingleModel | EnsembleModel) -> bool:
     """Return whether a model is explained by its weights alone: for all its genres at once, and fast."""
     return (
         isinstance(model, GenreModel)
-        and isinstance(model.scorer, LinearScorer | StackedScorer)
+        and is_linear(model)
         and all(representation.kind != "frozen-encoder" for representation in model.spec.representations)
     )
 
@@ -62,7 +60,7 @@ def _explain(model: SingleModel | EnsembleModel, movies: ExplainedMovies, seed: 
         return _explain_ensemble(model, movies, seed)
     if not isinstance(model, GenreModel):
         return explain_tuned(model, movies)  # type: ignore[arg-type]  # the third kind; its class needs torch
-    if isinstance(model.scorer, LinearScorer | StackedScorer):
+    if is_linear(model):
         return explain_linear(model, movies)
     return explain_by_sampling(model, movies, seed)
 

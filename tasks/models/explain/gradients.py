@@ -10,7 +10,7 @@ from captum.attr import LayerIntegratedGradients
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from tasks.models.encoder.frozen import FrozenVectors
+from tasks.models.encoder.frozen import FrozenEncoder
 from tasks.models.encoder.model import TransformerModel
 from tasks.models.encoder.network import choose_device, mean_pool
 
@@ -50,10 +50,10 @@ class Attributed:
 class FrozenHead(nn.Module):
     """A linear model of an encoder's pooled output of unit length, without its bias: ids to (texts × genres)."""
 
-    def __init__(self, vectors: FrozenVectors, weights: NDArray[np.float64]) -> None:
+    def __init__(self, vectorizer: FrozenEncoder, weights: NDArray[np.float64]) -> None:
         super().__init__()
-        self.encoder = vectors.network
-        self.weights = nn.Parameter(torch.from_numpy(weights * vectors.spec.weight).float(), requires_grad=False)
+        self.encoder, _ = vectorizer.parts()
+        self.weights = nn.Parameter(torch.from_numpy(weights * vectorizer.weight).float(), requires_grad=False)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return what the encoder's columns add to the log-odds."""
@@ -67,11 +67,11 @@ def attribute_tuned(model: TransformerModel, texts: Sequence[str], asked: Sequen
 
 
 def attribute_frozen(
-    vectors: FrozenVectors, weights: NDArray[np.float64], texts: Sequence[str], asked: Sequence[Sequence[int]]
+    vectorizer: FrozenEncoder, weights: NDArray[np.float64], texts: Sequence[str], asked: Sequence[Sequence[int]]
 ) -> list[Attributed]:
     """Attribute what an encoder's columns, (columns × genres) weights, add to the log-odds to a text's tokens."""
-    reader = (vectors.tokenizer, vectors.spec.max_tokens)
-    return _attribute(FrozenHead(vectors, weights), reader, texts, asked, FROZEN_STEPS)
+    _, tokenizer = vectorizer.parts()
+    return _attribute(FrozenHead(vectorizer, weights), (tokenizer, vectorizer.max_tokens), texts, asked, FROZEN_STEPS)
 
 
 def _attribute(

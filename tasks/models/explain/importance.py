@@ -10,14 +10,13 @@ from numpy.typing import NDArray
 from tasks.models.classifier import GenreClassifier
 from tasks.models.explain.explain import explain, is_exact
 from tasks.models.explain.explanation import Explanation
+from tasks.models.explain.linear import is_linear
 from tasks.models.explain.pieces import TEXTS, ExplainedMovies, Piece
 from tasks.models.explain.table import decided_or_missed
 from tasks.models.genre_model import GenreModel
-from tasks.models.inputs import RUNTIME_BOUNDS_MIN, read_input
-from tasks.models.representation.terms import TermVectors
-from tasks.models.representations import CharacterNgrams, Representation, SideFields
-from tasks.models.scoring.linear import LinearScorer
-from tasks.models.scoring.stacked import StackedScorer
+from tasks.models.inputs import RUNTIME_BOUNDS_MIN
+from tasks.models.linear_classifiers import StackedLogisticRegression
+from tasks.models.vectorizers import CharacterNgrams, SideFields, TermVectorizer
 from tasks.schema import IMPORTANCE
 
 SAMPLE: Final = 100  # test movies that a model is explained on which takes long to explain
@@ -57,22 +56,23 @@ def measure_importance(classifier: GenreClassifier, movies: pl.DataFrame, seed: 
 
 def _term_weights(model: GenreModel) -> NDArray[np.float64] | None:
     """Return (columns × genres) weights, or None if a column has no meaning of its own or the scores are not linear."""
-    if not all(isinstance(vectors, TermVectors) for vectors in model.vectors):
+    if not is_linear(model) or not all(isinstance(each, TermVectorizer) for each in model.vectorizers):
         return None
-    if isinstance(model.scorer, StackedScorer):
-        return model.scorer.first.weights.astype(np.float64) @ model.scorer.second.weights
-    return model.scorer.weights.astype(np.float64) if isinstance(model.scorer, LinearScorer) else None
+    weights: NDArray[np.float64] = model.classifier.coef_.T.astype(np.float64)
+    if isinstance(model.classifier, StackedLogisticRegression):
+        weights = weights @ model.classifier.second_coef_.T
+    return weights
 
 
 def _of_columns(model: GenreModel, weights: NDArray[np.float64], movies: pl.DataFrame) -> pl.DataFrame:
     """Return the mean contribution of each column over the movies that have it, one row a column and genre."""
     tables, at = [], 0
-    for vectors, representation in zip(model.vectors, model.spec.representations, strict=True):
-        X = vectors.transform(read_input(movies, model.spec.input, representation)).tocsc()
+    for vectorizer, (_, reader) in zip(model.vectorizers, model.pipeline["vectors"].transformer_list, strict=True):
+        X = reader.transform(movies).tocsc()
         counts = np.diff(X.indptr)
         often = np.flatnonzero(counts >= LEAST_MOVIES)
         means = np.asarray(X.sum(axis=0), dtype=np.float64).ravel()[often] / counts[often]
-        names = [_column_name(vectors.feature_names[column], representation) for column in often.tolist()]
+        names = [_column_name(vectorizer.vocabulary_[column], vectorizer) for column in often.tolist()]
         values = means[:, None] * weights[at : at + X.shape[1]][often]
         tables.append(_long(model.genres, names, values, np.tile(counts[often, None], len(model.genres))))
         at += X.shape[1]
@@ -122,11 +122,11 @@ def _kept(table: pl.DataFrame) -> pl.DataFrame:
     return ranked.filter(pl.int_range(pl.len()).over("genre", "kind", pl.col("weight") > 0) < KEPT)
 
 
-def _column_name(name: str, representation: Representation) -> tuple[str, str]:
+def _column_name(name: str, vectorizer: TermVectorizer) -> tuple[str, str]:
     """Return the kind of a column and its name as people read it."""
-    if isinstance(representation, CharacterNgrams):
+    if isinstance(vectorizer, CharacterNgrams):
         return "characters", name.replace(" ", "␣")
-    if not isinstance(representation, SideFields):
+    if not isinstance(vectorizer, SideFields):
         return "word", name
     field, value = name.split("=", 1)
     if field == "decade":

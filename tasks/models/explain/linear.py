@@ -21,21 +21,28 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from tasks.models.encoder.frozen import FrozenEncoder
 from tasks.models.explain.encoders import explain_frozen
 from tasks.models.explain.explanation import Explanation, Matrix, Vector, clipped, weighted_sum
 from tasks.models.explain.pieces import ExplainedMovies
 from tasks.models.explain.reading import NONE, Reading, trace_documents, trace_fields
 from tasks.models.genre_model import GenreModel
-from tasks.models.representation.mean_vectors import MeanVectors
-from tasks.models.representation.terms import TOKEN, TermSpec, TermVectors
-from tasks.models.representations import BagOfWords, CharacterNgrams, Representation, SideFields
-from tasks.models.scoring.linear import LinearScorer
-from tasks.models.scoring.stacked import MAX_LOGIT, StackedScorer
+from tasks.models.linear_classifiers import MAX_LOGIT, ClassifierChains, OneVsRestLinear, StackedLogisticRegression
+from tasks.models.mean_vectors import MeanVectorizer
+from tasks.models.vectorizers import TOKEN, BagOfWords, CharacterNgrams, SideFields, TermVectorizer
 
+TERMS: Final = (BagOfWords, CharacterNgrams, SideFields)
 CHUNK: Final = re.compile(r"\S+")
 
 # A term, and the pieces that an occurrence of it is from: NONE among them if it is not of a piece alone.
 Occurrence = tuple[str, Sequence[int]]
+
+
+def is_linear(model: GenreModel) -> bool:
+    """Return whether `explain_linear` can explain a model."""
+    explained = all(isinstance(each, (*TERMS, MeanVectorizer, FrozenEncoder)) for each in model.vectorizers)
+    is_sum = isinstance(model.classifier, OneVsRestLinear) and not isinstance(model.classifier, ClassifierChains)
+    return explained and is_sum
 
 
 def explain_linear(model: GenreModel, movies: ExplainedMovies) -> list[Explanation]:
@@ -43,55 +50,51 @@ def explain_linear(model: GenreModel, movies: ExplainedMovies) -> list[Explanati
 
     Columns that the stacked one's first level cuts off are treated as in `explanation.clipped`.
     """
-    if isinstance(model.scorer, StackedScorer):
-        every = movies.for_all(len(model.genres))
-        first = _explain_level(model, model.scorer.first, every)
+    if isinstance(model.classifier, StackedLogisticRegression):
+        first = _explain_level(model, movies.for_all(len(model.genres)))
         return [
-            _second_level(clipped(of_movie, MAX_LOGIT), model.scorer.second, list(asked))
+            _second_level(clipped(of_movie, MAX_LOGIT), model.classifier, list(asked))
             for of_movie, asked in zip(first, movies.asked, strict=True)
         ]
-    assert isinstance(model.scorer, LinearScorer)
-    return _explain_level(model, model.scorer, movies)
+    return _explain_level(model, movies)
 
 
-def _second_level(first: Explanation, second: LinearScorer, asked: list[int]) -> Explanation:
-    weights = second.weights[:, asked].astype(np.float64)
-    bias = second.bias[asked].astype(np.float64)
+def _second_level(first: Explanation, classifier: StackedLogisticRegression, asked: list[int]) -> Explanation:
+    weights = classifier.second_coef_.T[:, asked].astype(np.float64)
+    bias = classifier.second_intercept_[asked].astype(np.float64)
     return Explanation(
         first.method, first.base @ weights + bias, first.value @ weights + bias, first.contributions @ weights
     )
 
 
-def _explain_level(model: GenreModel, scorer: LinearScorer, movies: ExplainedMovies) -> list[Explanation]:
-    """Explain `X W + b`: each representation has columns of X and rows of W of its own."""
-    weights, at = scorer.weights.astype(np.float64), 0
+def _explain_level(model: GenreModel, movies: ExplainedMovies) -> list[Explanation]:
+    """Explain `X W + b`: each vectorizer has columns of X and rows of W of its own."""
+    weights, at = model.classifier.coef_.T.astype(np.float64), 0
     parts: list[list[Explanation]] = []
-    for vectors, representation in zip(model.vectors, model.spec.representations, strict=True):
-        width = len(vectors.feature_names)
-        explain = _EXPLAINERS[representation.kind]
-        parts.append(explain(model, (vectors, representation), movies, weights[at : at + width]))
+    for vectorizer in model.vectorizers:
+        width = len(vectorizer.get_feature_names_out())
+        explain = next(explain for kind, explain in _EXPLAINERS if isinstance(vectorizer, kind))
+        parts.append(explain(model, vectorizer, movies, weights[at : at + width]))
         at += width
     return [
-        weighted_sum(of_movie, [1.0] * len(parts), scorer.bias[list(asked)].astype(np.float64))
+        weighted_sum(of_movie, [1.0] * len(parts), model.classifier.intercept_[list(asked)].astype(np.float64))
         for *of_movie, asked in zip(*parts, movies.asked, strict=True)
     ]
 
 
 def _explain_terms(
-    model: GenreModel, part: tuple[TermVectors, Representation], movies: ExplainedMovies, weights: Matrix
+    model: GenreModel, vectorizer: TermVectorizer, movies: ExplainedMovies, weights: Matrix
 ) -> list[Explanation]:
-    vectors, representation = part
-    column_of = {term: column for column, term in enumerate(vectors.terms)}
+    column_of = {term: column for column, term in enumerate(vectorizer.vocabulary_)}
     occurrences: list[list[Occurrence]]
-    if isinstance(representation, SideFields):
-        lines = trace_fields(movies.table, representation, movies.pieces)
-        documents = ["\n".join(line for line, _ in of_movie) for of_movie in lines]
+    if isinstance(vectorizer, SideFields):
+        lines = trace_fields(movies.table, vectorizer.fields, movies.pieces)
         occurrences = [[(line, (piece,)) for line, piece in of_movie] for of_movie in lines]
+        X = vectorizer.transform(movies.table)
     else:
         readings = trace_documents(movies.table, model.spec.input, movies.pieces)
-        documents = [reading.text for reading in readings]
-        occurrences = [_occurrences(reading, vectors.spec) for reading in readings]
-    X = vectors.transform(documents)
+        occurrences = [_occurrences(reading, vectorizer) for reading in readings]
+        X = vectorizer.transform([reading.text for reading in readings])
     return [
         _shared(X[[row]], weights[:, list(asked)], column_of, occurrences[row], len(movies.pieces[row]))
         for row, asked in enumerate(movies.asked)
@@ -118,49 +121,48 @@ def _shared(
     return _from_nothing(effects.sum(axis=0), contributions)
 
 
-def _occurrences(reading: Reading, spec: TermSpec) -> list[Occurrence]:
-    """Return what `terms_of` gives of a text, with the pieces that each is from."""
-    if isinstance(spec, CharacterNgrams):
-        return _character_ngrams(reading, spec)
-    assert isinstance(spec, BagOfWords)
-    return _word_ngrams(reading, spec)
+def _occurrences(reading: Reading, vectorizer: TermVectorizer) -> list[Occurrence]:
+    """Return the terms of a text, each as often as it occurs, with the pieces that each is from."""
+    if isinstance(vectorizer, CharacterNgrams):
+        return _character_ngrams(reading, vectorizer)
+    assert isinstance(vectorizer, BagOfWords)
+    return _word_ngrams(reading, vectorizer)
 
 
-def _word_ngrams(reading: Reading, representation: BagOfWords) -> list[Occurrence]:
+def _word_ngrams(reading: Reading, vectorizer: BagOfWords) -> list[Occurrence]:
     found = list(TOKEN.finditer(reading.text))
     words = [token.group() for token in found]
     origins = [int(reading.origins[token.start()]) for token in found]
     return [
         (" ".join(words[start : start + n]), origins[start : start + n])
-        for n in range(1, representation.max_n + 1)
+        for n in range(1, vectorizer.max_n + 1)
         for start in range(len(words) - n + 1)
     ]
 
 
-def _character_ngrams(reading: Reading, representation: CharacterNgrams) -> list[Occurrence]:
+def _character_ngrams(reading: Reading, vectorizer: CharacterNgrams) -> list[Occurrence]:
     occurrences: list[Occurrence] = []
     for chunk in CHUNK.finditer(reading.text):
         padded = f" {chunk.group()} "
         origins = reading.origins[chunk.start() : chunk.end()].tolist()
         occurrences += [
             (padded[start : start + n], origins[max(start - 1, 0) : start - 1 + n] or origins[:1])
-            for n in range(representation.min_n, representation.max_n + 1)
+            for n in range(vectorizer.min_n, vectorizer.max_n + 1)
             for start in range(len(padded) - n + 1)
         ]
     return occurrences
 
 
 def _explain_means(
-    model: GenreModel, part: tuple[MeanVectors, Representation], movies: ExplainedMovies, weights: Matrix
+    model: GenreModel, vectorizer: MeanVectorizer, movies: ExplainedMovies, weights: Matrix
 ) -> list[Explanation]:
-    vectors, representation = part
-    centre, factor = vectors.columns.astype(np.float64)
-    scaled = factor[:, None] * representation.weight * weights  # type: ignore[union-attr]
+    centre, factor = vectorizer.columns_.astype(np.float64)
+    scaled = factor[:, None] * vectorizer.weight * weights
     explained = []
     for reading, of_movie, asked in zip(
         trace_documents(movies.table, model.spec.input, movies.pieces), movies.pieces, movies.asked, strict=True
     ):
-        effects, origins = _effects_of_words(vectors, reading, centre)
+        effects, origins = _effects_of_words(vectorizer, reading, centre)
         effects = effects @ scaled[:, list(asked)]
         contributions = np.zeros((len(of_movie) + 1, len(asked)))
         np.add.at(contributions, origins, effects)
@@ -168,11 +170,11 @@ def _explain_means(
     return explained
 
 
-def _effects_of_words(vectors: MeanVectors, reading: Reading, centre: Vector) -> tuple[Matrix, NDArray[np.int64]]:
+def _effects_of_words(vectorizer: MeanVectorizer, reading: Reading, centre: Vector) -> tuple[Matrix, NDArray[np.int64]]:
     """Return what each token adds to the unit mean less the centre, (tokens × dimensions), and its piece."""
     found = list(TOKEN.finditer(reading.text))
-    weights = vectors.weigh([token.group() for token in found])
-    of_tokens = (weights @ vectors.vectors).astype(np.float64)
+    weights = vectorizer.weigh([token.group() for token in found])
+    of_tokens = (weights @ vectorizer.vectors_).astype(np.float64)
     length = np.linalg.norm(of_tokens.sum(axis=0))
     if length == 0:
         return np.zeros((0, len(centre))), np.zeros(0, dtype=np.int64)
@@ -182,22 +184,18 @@ def _effects_of_words(vectors: MeanVectors, reading: Reading, centre: Vector) ->
 
 
 def _explain_frozen(
-    model: GenreModel, part: tuple[Any, Representation], movies: ExplainedMovies, weights: Matrix
+    model: GenreModel, vectorizer: FrozenEncoder, movies: ExplainedMovies, weights: Matrix
 ) -> list[Explanation]:
-    vectors, _ = part
     readings = trace_documents(movies.table, model.spec.input, movies.pieces)
-    return explain_frozen(vectors, weights, movies, readings)
+    return explain_frozen(vectorizer, weights, movies, readings)
 
 
 def _from_nothing(value: Vector, contributions: Matrix) -> Explanation:
     return Explanation("exact", np.zeros(len(value)), value, contributions)
 
 
-_EXPLAINERS: Final[dict[str, Callable[..., list[Explanation]]]] = {
-    "bag-of-words": _explain_terms,
-    "character-ngrams": _explain_terms,
-    "side-fields": _explain_terms,
-    "word-vectors": _explain_means,
-    "pretrained-vectors": _explain_means,
-    "frozen-encoder": _explain_frozen,
-}
+_EXPLAINERS: Final[tuple[tuple[Any, Callable[..., list[Explanation]]], ...]] = (
+    (TERMS, _explain_terms),
+    (MeanVectorizer, _explain_means),
+    (FrozenEncoder, _explain_frozen),
+)

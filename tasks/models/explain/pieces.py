@@ -9,11 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tasks.models.inputs import read_fields, read_template
+from tasks.models.inputs import lines_of, read_fields, read_template
 from tasks.models.own_fields import read_own
-from tasks.models.representation.terms import lines_of
-from tasks.models.representations import FieldName
-from tasks.models.spec import InputSpec
+from tasks.models.spec import FieldName, InputSpec
 
 TEXTS: Final = ("movie_name", "description")
 FIELDS: Final[tuple[FieldName, ...]] = ("year", "certificate", "runtime", "director", "star")

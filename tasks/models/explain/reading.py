@@ -10,10 +10,8 @@ from numpy.typing import NDArray
 
 from tasks.language import annotator
 from tasks.models.explain.pieces import AS_IS, SEVERAL, TEXTS, Piece
-from tasks.models.inputs import read_documents, read_fields, read_template
-from tasks.models.representation.terms import lines_of
-from tasks.models.representations import SideFields
-from tasks.models.spec import InputSpec
+from tasks.models.inputs import lines_of, read_documents, read_fields, read_template
+from tasks.models.spec import FieldName, InputSpec
 from tasks.models.template import PLACEHOLDERS, fill_template, placeholders
 
 NONE: Final = -1  # no piece: white space, the words of a template
@@ -69,11 +67,11 @@ def trace_template(
 
 
 def trace_fields(
-    movies: pl.DataFrame, representation: SideFields, pieces: Sequence[Sequence[Piece]]
+    movies: pl.DataFrame, fields: Sequence[FieldName], pieces: Sequence[Sequence[Piece]]
 ) -> list[list[tuple[str, int]]]:
     """Return the lines that `read_fields` gives, each with the number of the piece that it is from."""
     traced = []
-    for lines, of_movie in zip(read_fields(movies, representation.fields), pieces, strict=True):
+    for lines, of_movie in zip(read_fields(movies, fields), pieces, strict=True):
         number_of = {(piece.source, piece.text): number for number, piece in enumerate(of_movie)}
         only = {piece.source: number for number, piece in enumerate(of_movie)}  # there is but one year and one runtime
         traced.append([(line, _piece_of_line(line, number_of, only)) for line in lines_of(lines)])

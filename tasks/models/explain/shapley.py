@@ -16,7 +16,7 @@ from tasks.models.ensemble import CLIP
 from tasks.models.explain.explanation import Explanation
 from tasks.models.explain.pieces import FIELDS, TEXTS, ExplainedMovies, Piece, rows_with, texts_of
 from tasks.models.genre_model import GenreModel
-from tasks.models.representations import SideFields
+from tasks.models.vectorizers import SideFields
 
 N_ORDERS: Final = 10  # every second one is the one before, backwards: what one puts in early the other puts in late
 
@@ -83,9 +83,9 @@ def _draw_orders(players: NDArray[np.int64], n_orders: int, seed: Sequence[int])
 def _read_pieces(model: GenreModel, pieces: Sequence[Piece]) -> NDArray[np.int64]:
     """Return the numbers of the pieces that a model reads; the others can add nothing."""
     sources = {"description"} | ({"movie_name"} if model.spec.input.title else set())
-    for representation in model.spec.representations:
-        if isinstance(representation, SideFields):
-            sources |= {"year" if field == "decade" else field for field in representation.fields}
-            if "own" in representation.fields:
+    for vectorizer in model.vectorizers:
+        if isinstance(vectorizer, SideFields):
+            sources |= {"year" if field == "decade" else field for field in vectorizer.fields}
+            if "own" in vectorizer.fields:
                 sources |= {piece.source for piece in pieces}.difference(TEXTS, FIELDS)
     return np.array([number for number, piece in enumerate(pieces) if piece.source in sources], dtype=np.int64)

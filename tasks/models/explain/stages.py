@@ -27,7 +27,7 @@ EXPLANATIONS_FILE: Final = "explanations.parquet"
 IMPORTANCE_FILE: Final = "importance.parquet"
 READABLE: Final = ("linear-svm", "logistic-regression", "naive-bayes", "naive-bayes-svm", "stacked-logistic-regression")
 ROOM: Final = Path(__file__).parents[1]
-PACKAGES: Final = ("captum", "numpy", "polars", "scipy", "torch", "transformers")
+PACKAGES: Final = ("captum", "numpy", "polars", "scikit-learn", "scipy", "torch", "transformers")
 
 
 def explain_movies(
@@ -71,7 +71,7 @@ def most_readable(model_folders: Sequence[Path]) -> Path:
         path = folder / MODEL_FOLDER / MODEL_FILE
         try:
             stored = json.loads(path.read_text(encoding="utf-8"))
-            kinds = {representation["kind"] for representation in stored.get("representations", ())}
+            kinds = {representation.get("kind") for representation in stored.get("representations", ())}
             is_readable = stored.get("classifier", {}).get("kind") in READABLE and "frozen-encoder" not in kinds
         except (OSError, ValueError, KeyError, AttributeError) as error:
             raise ModelError(f"{path} is missing or damaged ({error!r}); train the model again") from error

@@ -6,9 +6,9 @@ from typing import Final
 from tasks.report.importances import FIELD_BARS, WORD_BARS, WORD_CLOUDS
 from tasks.report.page.blocks import Picture
 from tasks.report.similarity import MEASURES, picture_name
-from tasks.report.tree import PICTURE as TREE
 from tasks.stage import StageResult
 
+TREE: Final = "tree"
 TITLES: Final = {
     WORD_BARS: "Words for and against each genre, by {model}",
     FIELD_BARS: "Fields for and against each genre, by {model}",
@@ -22,7 +22,7 @@ TITLES: Final = {
 
 
 def pictures_of_features(results: Sequence[StageResult]) -> tuple[Picture, ...]:
-    """Return the pictures that stages of `importances`, `similarity` and `tree` left, each with its sentence."""
+    """Return the pictures of `importances`, `similarity` and the models' trees, each with its sentence."""
     return tuple(
         Picture(
             name=name if name != TREE else f"{TREE}_{result.folder.name}",

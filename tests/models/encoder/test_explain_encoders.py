@@ -7,8 +7,8 @@ import torch
 
 from tasks.decision.calibration import log_odds
 from tasks.models import spec
-from tasks.models.classifiers import LogisticRegression
 from tasks.models.encoder.fine_tune import new_network
+from tasks.models.encoder.frozen import FrozenEncoder
 from tasks.models.encoder.model import TransformerModel
 from tasks.models.encoder.network import choose_device
 from tasks.models.encoder.store import load_tokenizer
@@ -17,7 +17,8 @@ from tasks.models.explain import gradients
 from tasks.models.explain.explain import explain
 from tasks.models.explain.gradients import TOLERANCE, attribute_tuned
 from tasks.models.genre_model import GenreModel
-from tasks.models.representations import BagOfWords, FrozenEncoder
+from tasks.models.linear_classifiers import LogisticRegression
+from tasks.models.vectorizers import BagOfWords
 
 GENRES = ("Drama", "Horror", "Western")
 TEXTS = ["haunted ghosts blenishing the house", "", "sheriff. outlaw"]
@@ -87,7 +88,7 @@ def test_word_pieces_are_summed_to_words(model):
 def frozen(shared_encoder, movies):
     representations = (BagOfWords(), FrozenEncoder(encoder=str(shared_encoder), max_tokens=32, weight=2.0))
     frozen = spec.ModelSpec(name="f", representations=representations, classifier=LogisticRegression(C=10))
-    return GenreModel(frozen, GENRES).fit(movies, seed=1)
+    return GenreModel(frozen, GENRES, 1).fit(movies)
 
 
 def test_a_frozen_encoder_is_explained_beside_words(frozen, movies):
@@ -101,7 +102,7 @@ def test_a_frozen_encoder_is_explained_beside_words(frozen, movies):
 
 
 def test_an_ensemble_of_all_kinds_adds_up(model, frozen, movies):
-    words = GenreModel(spec.ModelSpec(name="w", classifier=LogisticRegression(C=10)), GENRES).fit(movies, seed=1)
+    words = GenreModel(spec.ModelSpec(name="w", classifier=LogisticRegression(C=10)), GENRES, 1).fit(movies)
     ensemble = EnsembleModel("e", {"t": model, "f": frozen, "w": words}, (0.5, (1.0, 0.0, 0.2), 0.3, (0.1, 0.0, -0.2)))
     some = movies.head(3)
     _, explanations = explain(ensemble, some, [(0, 2)] * 3)
@@ -112,7 +113,7 @@ def test_an_ensemble_of_all_kinds_adds_up(model, frozen, movies):
 
 
 def test_a_movie_without_a_genre_has_nothing_to_explain(model, frozen, movies):
-    words = GenreModel(spec.ModelSpec(name="w", classifier=LogisticRegression(C=10)), GENRES).fit(movies, seed=1)
+    words = GenreModel(spec.ModelSpec(name="w", classifier=LogisticRegression(C=10)), GENRES, 1).fit(movies)
     for each in (words, frozen, model, EnsembleModel("e", {"t": model, "f": frozen, "w": words}, (0.5, 0.2, 0.3))):
         _, (first, second) = explain(each, movies.head(2), [(), (1,)])
         assert (first.value.shape, first.contributions.shape[1], second.value.shape) == ((0,), 0, (1,))

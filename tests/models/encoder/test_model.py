@@ -8,7 +8,7 @@ import pytest
 
 from tasks.errors import ModelError
 from tasks.hashes import write_hashes
-from tasks.models import classifiers, spec
+from tasks.models import linear_classifiers, spec
 from tasks.models.encoder.fine_tune import new_network
 from tasks.models.encoder.model import TransformerModel
 from tasks.models.encoder.quantised import QUANTISED_FILE, write_quantised
@@ -140,8 +140,8 @@ def test_a_head_of_other_genres_is_told(folder):
 
 
 def test_an_ensemble_with_a_fine_tuned_member_is_stored_whole(model, movies, tmp_path):
-    words = spec.ModelSpec(name="logreg", classifier=classifiers.LogisticRegression(C=10))
-    members = {"logreg": GenreModel(words, GENRES).fit(movies, seed=1), "tiny-tuned": model}
+    words = spec.ModelSpec(name="logreg", classifier=linear_classifiers.LogisticRegression(C=10))
+    members = {"logreg": GenreModel(words, GENRES, 1).fit(movies), "tiny-tuned": model}
     ensemble = EnsembleModel("both", members, (0.7, 0.4))
     ensemble.save(tmp_path)
     loaded = load_model(tmp_path)

@@ -8,15 +8,17 @@ import pytest
 
 from tasks.decision.calibration import log_odds
 from tasks.models import spec
-from tasks.models.classifiers import LogisticRegression
 from tasks.models.explain.explain import explain
 from tasks.models.genre_model import GenreModel
-from tasks.models.representations import BagOfWords, CharacterNgrams, SideFields, WordVectors
+from tasks.models.linear_classifiers import LogisticRegression
+from tasks.models.mean_vectors import WordVectors
+from tasks.models.spec import InputSpec
+from tasks.models.vectorizers import BagOfWords, CharacterNgrams, SideFields
 
 LOGREG = LogisticRegression(C=10)
 GENRES = ("Drama", "Horror", "Western")
 ALL = (0, 1, 2)
-TITLED = spec.InputSpec(title=True)
+TITLED = InputSpec(title=True)
 
 REPRESENTATIONS = {
     "counts": (BagOfWords(weighting="counts"),),
@@ -51,13 +53,14 @@ def fit(listed):
     """A function that gives the fitted model of a classifier and the name of its vectors."""
 
     @cache
-    def fitted(representations, classifier=LOGREG):
-        model = spec.ModelSpec(
-            name="m", input=TITLED, representations=REPRESENTATIONS[representations], classifier=classifier
-        )
-        return GenreModel(model, GENRES).fit(listed, seed=1)
+    def fitted(made_of):
+        return GenreModel(made_of, GENRES, 1).fit(listed)
 
-    return fitted
+    def fit_model(representations, classifier=LOGREG):
+        vectors = REPRESENTATIONS[representations]
+        return fitted(spec.ModelSpec(name="m", input=TITLED, representations=vectors, classifier=classifier))
+
+    return fit_model
 
 
 @pytest.fixture(scope="session")

@@ -1,24 +1,25 @@
 """Exact explanations: complete, in the right direction, and what brute force finds."""
 
+from copy import deepcopy
+
 import numpy as np
 import polars as pl
 import pytest
 
 from tasks.decision.calibration import logistic
-from tasks.models import classifiers
+from tasks.models import linear_classifiers
 from tasks.models.explain import linear
 from tasks.models.explain.explain import explain
 from tasks.models.explain.pieces import cut_movies, rows_with, texts_of
 from tasks.models.explain.shapley import ROW
-from tasks.models.scoring import stacked
 
 LINEAR = {
-    "logistic-regression": classifiers.LogisticRegression(C=10),
-    "linear-svm": classifiers.LinearSVM(C=1),
-    "naive-bayes": classifiers.NaiveBayes(alpha=5),
-    "complement-naive-bayes": classifiers.NaiveBayes(variant="complement", alpha=5),
-    "naive-bayes-svm": classifiers.NaiveBayesSVM(),
-    "stacked": classifiers.StackedLogisticRegression(C=1, C2=0.3, folds=2),
+    "logistic-regression": linear_classifiers.LogisticRegression(C=10),
+    "linear-svm": linear_classifiers.LinearSVM(C=1),
+    "naive-bayes": linear_classifiers.NaiveBayes(alpha=5),
+    "complement-naive-bayes": linear_classifiers.NaiveBayes(variant="complement", alpha=5),
+    "naive-bayes-svm": linear_classifiers.NaiveBayesSVM(),
+    "stacked": linear_classifiers.StackedLogisticRegression(C=1, C2=0.3, folds=2),
 }
 
 
@@ -78,11 +79,10 @@ def test_fields_contribute_what_their_removal_takes_away(fit, listed, logits_of,
 
 
 def test_an_ngram_is_shared_among_its_words(fit, explain_all):
-    model = fit("pairs")
-    (vectors,) = model.vectors
-    pair = next(term for term in vectors.terms if " " in term)
-    for term in vectors.terms:
-        model.scorer.weights[vectors.terms.index(term)] *= term == pair
+    model = deepcopy(fit("pairs"))
+    terms = model.vectorizers[0].get_feature_names_out()
+    pair = next(term for term in terms if " " in term)
+    model.classifier.coef_ = model.classifier.coef_ * (terms == pair)
     movie = pl.DataFrame({"movie_name": [""], "description": [f"{pair} and {pair}"]})
     (pieces,), (explanation,) = explain_all(model, movie)
     shares = explanation.contributions / (explanation.value - explanation.base)
@@ -93,7 +93,7 @@ def test_an_ngram_is_shared_among_its_words(fit, explain_all):
 def test_the_clipping_of_a_first_level_is_accounted_for(fit, listed, explain_all, monkeypatch):
     model, some = fit("counts", LINEAR["stacked"]), listed.head(10)
     monkeypatch.setattr(linear, "MAX_LOGIT", 0.5)
-    monkeypatch.setattr(stacked, "MAX_LOGIT", 0.5)
+    monkeypatch.setattr(linear_classifiers, "MAX_LOGIT", 0.5)
     check_complete(explain_all(model, some)[1], model.scores(some))
 
 

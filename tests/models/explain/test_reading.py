@@ -9,8 +9,8 @@ from tasks.models.explain.pieces import cut_movies
 from tasks.models.explain.reading import NONE, trace_documents, trace_fields, trace_template
 from tasks.models.inputs import read_documents, read_fields, read_template
 from tasks.models.registry import ALL_FIELDS
-from tasks.models.representations import SideFields
 from tasks.models.spec import InputSpec
+from tasks.models.vectorizers import SideFields
 
 
 def words_of(reading, pieces):
@@ -91,7 +91,7 @@ def test_any_template_is_traced_whole(listed, template, text, lowercase):
 
 def test_lines_of_fields_lead_to_what_they_were_read_from(listed):
     pieces = cut_movies(listed)
-    for row, lines in enumerate(trace_fields(listed, SideFields(), pieces)):
+    for row, lines in enumerate(trace_fields(listed, SideFields().fields, pieces)):
         assert [line for line, _ in lines] == read_fields(listed[[row]], SideFields().fields)[0].splitlines()
         for line, number in lines:
             field, value = line.split("=")

@@ -5,21 +5,23 @@ import json
 import numpy as np
 import polars as pl
 import pytest
+from sklearn.tree import DecisionTreeClassifier
 
 from tasks import schema
 from tasks.decision.fit import fit_rules
 from tasks.decision.stored import rules_to_json
 from tasks.errors import DataError, ModelError
-from tasks.models import classifiers, spec
+from tasks.models import linear_classifiers, spec
 from tasks.models.classifier import GenreClassifier
 from tasks.models.explain import importance
 from tasks.models.explain.stages import explain_movies, most_readable, read_exhibits, write_importance
 from tasks.models.genre_model import GenreModel
-from tasks.models.representations import BagOfWords, CharacterNgrams, SideFields, WordVectors
+from tasks.models.mean_vectors import WordVectors
+from tasks.models.vectorizers import BagOfWords, CharacterNgrams, SideFields
 from tasks.scores import truth_matrix
 
 GENRES = ("Drama", "Horror", "Western")
-TREE = classifiers.DecisionTree(max_depth=8, min_leaf=5)
+TREE = DecisionTreeClassifier(max_depth=8, min_samples_leaf=5)
 
 
 @pytest.fixture
@@ -27,9 +29,9 @@ def store(prepared, listed):
     """A function that fits a model on the prepared world and stores it as training and evaluation do."""
     listed.write_parquet(prepared.movies)
 
-    def stored(*representations, classifier=classifiers.LogisticRegression(C=10)):  # noqa: B008 - frozen
+    def stored(*representations, classifier=linear_classifiers.LogisticRegression(C=10)):  # noqa: B008 - frozen
         chosen = spec.ModelSpec(name="m", representations=representations or (BagOfWords(),), classifier=classifier)
-        model = GenreModel(chosen, GENRES).fit(listed, seed=1)
+        model = GenreModel(chosen, GENRES, 1).fit(listed)
         rules = fit_rules(model.scores(listed), truth_matrix(listed["genres"].to_list(), GENRES))
         folder = prepared.models / "m"
         (folder / "model").mkdir(parents=True)
@@ -104,20 +106,20 @@ def test_the_importance_of_a_column_is_its_mean_contribution(prepared, store, li
     assert table.schema == schema.IMPORTANCE
     assert set(table["kind"]) == {"word", "characters", "field"}
     model, test = GenreClassifier.load(folder).model, listed[270:]
-    vectors = model.vectors[0]
+    vectors = model.vectorizers[0]
     X = vectors.transform(test["description"].to_list()).toarray()
-    column = vectors.terms.index("ghosts")
+    column = vectors.vocabulary_.index("ghosts")
     (row,) = table.filter(kind="word", feature="ghosts", genre="Horror").iter_rows(named=True)
     present = X[:, column] > 0
     assert row["movies"] == present.sum()
-    assert row["weight"] == pytest.approx(X[present, column].mean() * model.scorer.weights[column, 1], rel=1e-5)
+    assert row["weight"] == pytest.approx(X[present, column].mean() * model.classifier.coef_[1, column], rel=1e-5)
     assert write_importance(prepared, folder).skipped
 
 
 @pytest.mark.parametrize(
     "representation", [BagOfWords(), WordVectors(dimensions=10, epochs=20)], ids=["words", "means"]
 )
-@pytest.mark.parametrize("classifier", [classifiers.LogisticRegression(C=10), TREE], ids=["linear", "tree"])
+@pytest.mark.parametrize("classifier", [linear_classifiers.LogisticRegression(C=10), TREE], ids=["linear", "tree"])
 def test_telling_words_come_first(prepared, store, representation, classifier, monkeypatch):
     monkeypatch.setattr(importance, "SAMPLE", 12)
     folder = store(representation, classifier=classifier)

@@ -7,7 +7,7 @@ import pytest
 from tasks.decision.fit import fit_rules
 from tasks.decision.stored import rules_to_json
 from tasks.hashes import write_hashes
-from tasks.models import classifiers, spec
+from tasks.models import linear_classifiers, spec
 from tasks.models.genre_model import GenreModel
 from tasks.scores import truth_matrix
 
@@ -18,9 +18,8 @@ GENRES = ("Drama", "Horror", "Western")
 def stored_once(movies, tmp_path_factory):
     """The folder of a stored classifier, which nobody changes."""
     folder = tmp_path_factory.mktemp("stored")
-    model = GenreModel(spec.ModelSpec(name="m", classifier=classifiers.LogisticRegression(C=10)), GENRES).fit(
-        movies, seed=1
-    )
+    made_of = spec.ModelSpec(name="m", classifier=linear_classifiers.LogisticRegression(C=10))
+    model = GenreModel(made_of, GENRES, 1).fit(movies)
     rules = fit_rules(model.scores(movies), truth_matrix(movies["genres"].to_list(), GENRES))
     (folder / "model").mkdir()
     model.save(folder / "model")

@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.errors import DataError
-from tasks.models.representation.pretrained import read_vectors_of
-from tasks.models.representation.vector_file import read_vectors
+from tasks.models.vector_file import read_vectors, read_vectors_of
 
 WORDS = ["the", "ghost", "élan", "of", "town", "Town"]
 
@@ -124,11 +123,11 @@ def test_missing_file_and_folder_are_refused(tmp_path):
 
 def test_no_word_in_common_is_refused(tmp_path):
     with pytest.raises(DataError, match="none of the 2 words of the train documents"):
-        read_vectors_of(["Geist haus"], written(tmp_path, b"ghost 1 2\nhouse 3 4\n"))
+        read_vectors_of({"Geist", "haus"}, written(tmp_path, b"ghost 1 2\nhouse 3 4\n"))
 
 
 def test_the_first_of_equal_words_counts_and_the_others_are_told(tmp_path, caplog):
-    words, vectors = read_vectors_of(["ghost"], written(tmp_path, b"ghost 1 2\nghost 3 4\n"))
+    words, vectors = read_vectors_of({"ghost"}, written(tmp_path, b"ghost 1 2\nghost 3 4\n"))
     assert words == ["ghost"]
     assert vectors.tolist() == [[1, 2]]
     assert "1 words stand in it again" in caplog.text

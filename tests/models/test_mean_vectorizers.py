@@ -6,12 +6,10 @@ import sys
 import numpy as np
 import pytest
 
-from tasks.models.representation.kinds import load_vectors
-from tasks.models.representation.mean_vectors import FILES, MeanVectors
-from tasks.models.representations import PretrainedVectors, WordVectors
+from tasks.models.genre_model import load_estimator, save_estimator
+from tasks.models.mean_vectors import PretrainedVectors, WordVectors
 
 DOCUMENTS = ["ghost house", "ghost Sheriff", "sheriff of the town", "", "?!"]
-Y = np.ones((5, 1), dtype=bool)
 GLOVE = "ghost 1 0 0\nhouse 0 1 0\nsheriff 0 0 1\nSheriff 1 1 1\nnowhere 9 9 9\n"
 
 
@@ -28,11 +26,11 @@ def fitted(request, glove):
         spec = PretrainedVectors(file=glove)
     else:
         spec = WordVectors(algorithm=request.param, dimensions=6, epochs=1, min_movies=1, buckets=50)
-    return MeanVectors(spec).fit(DOCUMENTS, Y, seed=1)
+    return spec.fit(DOCUMENTS)
 
 
 def test_words_count_by_idf_and_means_have_unit_length(glove):
-    vectors = MeanVectors(PretrainedVectors(file=glove)).fit(DOCUMENTS, Y, seed=1)
+    vectors = PretrainedVectors(file=glove).fit(DOCUMENTS)
     ghost, house = np.log(6 / 3) + 1, np.log(6 / 2) + 1
     expected = np.array([2 * ghost, house, 0]) / np.hypot(2 * ghost, house)
     np.testing.assert_allclose(vectors._unit_means(["ghost house ghost"]), [expected], atol=1e-6)
@@ -40,7 +38,7 @@ def test_words_count_by_idf_and_means_have_unit_length(glove):
 
 @pytest.mark.parametrize("weight", [1.0, 0.5])
 def test_columns_are_standardised_on_the_train_documents_that_have_known_words(glove, weight):
-    vectors = MeanVectors(PretrainedVectors(file=glove, weight=weight)).fit(DOCUMENTS, Y, seed=1)
+    vectors = PretrainedVectors(file=glove, weight=weight).fit(DOCUMENTS)
     X = vectors.transform(DOCUMENTS[:3]).toarray()
     np.testing.assert_allclose(X.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose((X**2).mean(axis=0), weight**2 / 3, rtol=1e-5)
@@ -49,13 +47,13 @@ def test_columns_are_standardised_on_the_train_documents_that_have_known_words(g
 def test_a_column_that_never_changes_is_zero(tmp_path):
     file = tmp_path / "vectors.txt"
     file.write_text("ghost 1 0 1\nhouse 0 1 1\n", encoding="utf-8")
-    vectors = MeanVectors(PretrainedVectors(file=file)).fit(["ghost", "house"], Y[:2], seed=1)
+    vectors = PretrainedVectors(file=file).fit(["ghost", "house"])
     assert (vectors.transform(["ghost", "ghost house"]).toarray()[:, 2] == 0).all()
 
 
 def test_words_as_written_come_before_their_lower_case(glove):
-    vectors = MeanVectors(PretrainedVectors(file=glove)).fit(DOCUMENTS, Y, seed=1)
-    assert vectors.words == ["Sheriff", "ghost", "house", "sheriff"]
+    vectors = PretrainedVectors(file=glove).fit(DOCUMENTS)
+    assert vectors.vocabulary_ == ["Sheriff", "ghost", "house", "sheriff"]
     written, lower, only_lower = vectors._unit_means(["Sheriff", "sheriff", "GHOST"])
     np.testing.assert_allclose(written, np.full(3, 1 / np.sqrt(3)), atol=1e-6)
     np.testing.assert_allclose(lower, [0, 0, 1])
@@ -63,21 +61,21 @@ def test_words_as_written_come_before_their_lower_case(glove):
 
 
 def test_words_that_only_the_file_has_are_unknown(glove):
-    vectors = MeanVectors(PretrainedVectors(file=glove)).fit(DOCUMENTS, Y, seed=1)
+    vectors = PretrainedVectors(file=glove).fit(DOCUMENTS)
     assert vectors._unit_means(["nowhere", "ghost nowhere"]).tolist() == [[0, 0, 0], [1, 0, 0]]
 
 
 def test_documents_without_a_known_word_are_empty_rows(fitted):
     X = fitted.transform([*DOCUMENTS, "a"])
     assert (np.diff(X.indptr) == 0).tolist() == [False, False, False, True, True, True]
-    assert fitted.transform([]).shape == (0, len(fitted.feature_names))
+    assert fitted.transform([]).shape == (0, len(fitted.get_feature_names_out()))
 
 
 def test_matrix_is_what_solvers_take(fitted):
     X = fitted.transform(DOCUMENTS)
     assert (X.dtype, X.indices.dtype, X.indptr.dtype) == (np.float32, np.int32, np.int32)
     assert X.has_canonical_format
-    assert X.shape == (5, len(fitted.feature_names))
+    assert X.shape == (5, len(fitted.get_feature_names_out()))
 
 
 def test_rows_do_not_depend_on_each_other(fitted):
@@ -89,29 +87,26 @@ def test_rows_do_not_depend_on_each_other(fitted):
 
 
 def test_stored_form_gives_the_same_bits_and_bytes(fitted, tmp_path):
-    folders = [tmp_path / "one", tmp_path / "two"]
+    files = [tmp_path / "one.skops", tmp_path / "two.skops"]
     stored = fitted
-    for folder in folders:
-        folder.mkdir()
-        stored.save(folder)
-        stored = load_vectors(fitted.spec, folder)
-    assert {path.name for path in folders[0].iterdir()} == set(FILES)
-    for name in FILES:
-        assert (folders[0] / name).read_bytes() == (folders[1] / name).read_bytes()
+    for file in files:
+        save_estimator(stored, file, [])
+        stored = load_estimator(file, [])
+    assert files[0].read_bytes() == files[1].read_bytes()
     documents = [*DOCUMENTS, "unseen words"]
     np.testing.assert_array_equal(stored.transform(documents).toarray(), fitted.transform(documents).toarray())
 
 
 def test_stored_form_is_used_without_gensim(fitted, tmp_path):
-    fitted.save(tmp_path)
+    save_estimator(fitted, tmp_path / "vectors.skops", [])
     program = (
         "import sys\n"
         "from pathlib import Path\n"
-        "sys.modules['gensim'] = sys.modules['sklearn'] = None  # importing them fails\n"
-        "from tasks.models.representation.mean_vectors import MeanVectors\n"
-        "X = MeanVectors.load(Path(sys.argv[1])).transform(sys.argv[2:])\n"
+        "sys.modules['gensim'] = None  # importing it fails\n"
+        "from tasks.models.genre_model import load_estimator\n"
+        "X = load_estimator(Path(sys.argv[1]), []).transform(sys.argv[2:])\n"
         "print(X.toarray().tobytes().hex())\n"
     )
-    arguments = [sys.executable, "-c", program, str(tmp_path), *DOCUMENTS]
+    arguments = [sys.executable, "-c", program, str(tmp_path / "vectors.skops"), *DOCUMENTS]
     printed = subprocess.run(arguments, capture_output=True, text=True, check=True).stdout
     assert bytes.fromhex(printed) == fitted.transform(DOCUMENTS).toarray().tobytes()

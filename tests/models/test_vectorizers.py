@@ -2,15 +2,14 @@ import numpy as np
 import pytest
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 
-from tasks.models.representation.terms import TermVectors
-from tasks.models.representations import BagOfWords, CharacterNgrams
+from tasks.models.vectorizers import BagOfWords, CharacterNgrams
 
 DOCUMENTS = ["the ghost returns to the old house", "a sheriff and the outlaw", "the house of the sheriff", "", "?!"]
 Y = np.array([[True, False], [False, True], [True, True], [False, True], [True, False]])
 
 
 def fitted(representation):
-    return TermVectors(representation).fit(DOCUMENTS, Y, seed=1)
+    return representation.fit(DOCUMENTS, Y)
 
 
 @pytest.mark.parametrize("max_n", [1, 2])
@@ -38,12 +37,12 @@ def test_character_ngrams_equal_scikit_learn():
     ours = fitted(CharacterNgrams(min_n=2, max_n=4, min_movies=1, sublinear=True))
     theirs = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 4), sublinear_tf=True)
     expected = theirs.fit_transform(DOCUMENTS).toarray()
-    assert list(ours.feature_names) == theirs.get_feature_names_out().tolist()
+    assert ours.get_feature_names_out().tolist() == theirs.get_feature_names_out().tolist()
     np.testing.assert_allclose(ours.transform(DOCUMENTS).toarray(), expected, atol=1e-6)
 
 
 def test_words_that_every_genre_has_are_dropped_where_asked_for():
-    assert "the" in fitted(BagOfWords(min_movies=1)).terms
-    kept = fitted(BagOfWords(min_movies=1, common_share=0.3)).terms
+    assert "the" in fitted(BagOfWords(min_movies=1)).vocabulary_
+    kept = fitted(BagOfWords(min_movies=1, common_share=0.3)).vocabulary_
     assert "the" not in kept  # in two of three movies of either genre
     assert {"ghost", "outlaw"} <= set(kept)

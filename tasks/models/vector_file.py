@@ -10,9 +10,10 @@ Source: `SaveModel` in word2vec.c of Mikolov et al. 2013; Pennington et al. 2014
 """
 
 import gzip
+import logging
 import re
 import zlib
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Set
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -23,6 +24,8 @@ from numpy.typing import NDArray
 
 from tasks.errors import DataError
 from tasks.progress import Progress
+
+logger = logging.getLogger(__name__)
 
 LONGEST_LINE: Final = 1 << 20  # bytes; 300 dimensions take about 3,000
 LONGEST_WORD: Final = 1 << 12  # bytes
@@ -39,6 +42,39 @@ class _Form:
     dimensions: int
     rows: int | None  # what a header promises
     is_binary: bool
+
+
+def read_vectors_of(words: Set[str], file: Path) -> tuple[list[str], NDArray[np.float32]]:
+    """Read the vectors of some words, as written and in lower case.
+
+    The file streams through, so that only what is kept takes memory, and only that is stored with a model: words that
+    no train document has are unknown to it, even if the file has them. Of a word that stands twice in the file, the
+    first counts.
+
+    Returns:
+        The words that the file has, sorted, and their vectors, one a row.
+
+    Raises:
+        DataError: the file is missing, damaged or of no known form, or has none of the words.
+    """
+    wanted = {form.encode(): form for word in words for form in (word, word.lower())}
+    found: dict[str, NDArray[np.float32]] = {}
+    repeated = 0
+    for name, vector in read_vectors(file, wanted.keys()):
+        repeated += wanted[name] in found
+        found.setdefault(wanted[name], vector)
+    if not found:
+        raise DataError(
+            f"{file} has none of the {len(words):,} words of the train documents; is it of their language? Where its "
+            "words are capitalised, choose an input with lowercase: false"
+        )
+    known = sum(word in found or word.lower() in found for word in words)
+    share = f"{known:,} of {len(words):,} words of the train documents ({known / len(words):.0%})"
+    logger.info("%s: vectors of %s; the other words do not count", file, share)
+    if repeated:
+        logger.warning("%s: %s words stand in it again, ignored", file, f"{repeated:,}")
+    kept = sorted(found)
+    return kept, np.stack([found[word] for word in kept])
 
 
 def read_vectors(file: Path, wanted: Container[bytes]) -> Iterator[tuple[bytes, NDArray[np.float32]]]:

@@ -1,4 +1,4 @@
-"""Word vectors trained on documents with gensim. Owns the training; averaging them is `.mean_vectors`."""
+"""The training of `WordVectors` with gensim."""
 
 import zlib
 from collections import Counter
@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.errors import ModelError
-from tasks.models.representation.subwords import LONGEST, SHORTEST
-from tasks.models.representation.terms import TOKEN
-from tasks.models.representations import WordVectors
+from tasks.models.mean_vectors import LONGEST_SUBWORD, SHORTEST_SUBWORD, WordVectors
+from tasks.models.vectorizers import TOKEN
 from tasks.progress import Progress
 
 
-def train_vectors(documents: Sequence[str], spec: WordVectors, seed: int) -> tuple[list[str], NDArray[np.float32]]:
+def train_vectors(documents: Sequence[str], spec: WordVectors) -> tuple[list[str], NDArray[np.float32]]:
     """Train Word2Vec or FastText in one thread, so that the same documents give the same bits.
 
     Returns:
@@ -28,13 +27,13 @@ def train_vectors(documents: Sequence[str], spec: WordVectors, seed: int) -> tup
     Source: Mikolov et al. 2013, Distributed Representations of Words and Phrases and their Compositionality; Bojanowski
     et al. 2017, Enriching Word Vectors with Subword Information.
     """
-    trained = _train(_corpus(documents, spec.min_movies, seed), spec, seed)
+    trained = _train(_corpus(documents, spec.min_movies, spec.random_state), spec)
     words = sorted(trained.index_to_key)
     vectors = trained.vectors[[trained.key_to_index[word] for word in words]]
     return words, np.concatenate([vectors, trained.vectors_ngrams]) if spec.algorithm == "fasttext" else vectors
 
 
-def _train(corpus: list[list[str]], spec: WordVectors, seed: int) -> Any:
+def _train(corpus: list[list[str]], spec: WordVectors) -> Any:
     """Return gensim's `KeyedVectors`."""
     from gensim.models import FastText, Word2Vec  # noqa: PLC0415 - takes seconds to import
 
@@ -48,12 +47,12 @@ def _train(corpus: list[list[str]], spec: WordVectors, seed: int) -> Any:
         "sg": int(spec.objective == "skip-gram"),
         "min_count": 1,  # rare words are out of the corpus already
         "workers": 1,  # threads would update the vectors in an order that changes
-        "seed": seed,
+        "seed": spec.random_state,
         "hashfxn": _stable_hash,
         "callbacks": [_EpochProgress(spec)],
     }
     if spec.algorithm == "fasttext":
-        return FastText(corpus, min_n=SHORTEST, max_n=LONGEST, bucket=spec.buckets, **choices).wv
+        return FastText(corpus, min_n=SHORTEST_SUBWORD, max_n=LONGEST_SUBWORD, bucket=spec.buckets, **choices).wv
     return Word2Vec(corpus, **choices).wv
 
 

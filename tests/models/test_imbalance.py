@@ -9,13 +9,10 @@ from pydantic import ValidationError
 from scipy import sparse
 from sklearn import svm
 
-from tasks.models import classifiers
-from tasks.models.classifiers import Imbalance
-from tasks.models.fitting.held_out import held_out_logits
-from tasks.models.fitting.linear import fit_linear_svm
-from tasks.models.fitting.one_vs_rest import logistic_weights
-from tasks.models.fitting.training import Training
+from tasks.models import linear_classifiers
 from tasks.models.genre_model import GenreModel
+from tasks.models.linear_classifiers import TwoClassProblem, logistic_weights
+from tasks.models.spec import Imbalance, ModelSpec
 
 RARE = 40
 
@@ -26,15 +23,11 @@ def marked():
     shared = np.random.default_rng(2).random((200, 3))
     X = sparse.csr_array(np.hstack([np.eye(200), shared]).astype(np.float32))
     Y = np.column_stack([np.arange(200) % 5 == 0, np.arange(200) % 5 < 2])
-    return Training(X, Y, ("A", "B"), seed=1, imbalance=Imbalance(smote_ratio=0.5))
-
-
-def problems(training):
-    return dict(training.two_class_problems())
+    return TwoClassProblem(X, Y[:, 0], "A", 1, smote_ratio=0.5), TwoClassProblem(X, Y[:, 1], "B", 1, smote_ratio=0.5)
 
 
 def test_smote_reaches_the_ratio_and_keeps_the_real_movies(marked):
-    problem = problems(marked)[0]
+    problem, _ = marked
     resampled = problem.resampled()
     assert resampled.y.sum() == 0.5 * (~resampled.y).sum() == 80
     np.testing.assert_array_equal(resampled.X[:200].toarray(), problem.X.toarray())
@@ -42,7 +35,7 @@ def test_smote_reaches_the_ratio_and_keeps_the_real_movies(marked):
 
 
 def test_synthetic_movies_lie_between_two_real_ones_of_the_genre(marked):
-    problem = problems(marked)[0]
+    problem, _ = marked
     made = problem.resampled().X[200:].toarray()
     real = problem.X.toarray()
     assert len(made) == RARE
@@ -55,19 +48,23 @@ def test_synthetic_movies_lie_between_two_real_ones_of_the_genre(marked):
 
 
 def test_genre_that_has_the_ratio_already_is_left_alone(marked):
-    problem = problems(marked)[1]
+    _, problem = marked
     assert problem.resampled() is problem
 
 
 @pytest.mark.parametrize("positives", range(2, 8))
 def test_less_than_one_synthetic_movie_is_none(marked, positives):
-    training = replace(marked, X=marked.X[:19], Y=np.arange(19)[:, None] < positives, genres=("A",))
-    assert problems(training)[0].resampled().y.sum() == max(positives, (19 - positives) // 2)
+    problem = replace(marked[0], X=marked[0].X[:19], y=np.arange(19) < positives)
+    assert problem.resampled().y.sum() == max(positives, (19 - positives) // 2)
 
 
 def test_only_the_asked_genres_are_treated(marked):
-    asked = replace(marked, imbalance=Imbalance(smote_ratio=1, balanced=True, genres=("B",)))
-    treated, untreated = problems(asked)[1], problems(asked)[0]
+    imbalance = Imbalance(smote_ratio=1, balanced=True, genres=("B",))
+    asked = ModelSpec(name="m", classifier=linear_classifiers.LinearSVM(), imbalance=imbalance)
+    classifier = asked.new_classifier(("A", "B"), 1)
+    X, Y = marked[0].X, np.column_stack([problem.y for problem in marked])
+    classifier.classes_ = np.array(["A", "B"])
+    untreated, treated = (classifier._problem(X, Y, column) for column in range(2))
     assert untreated.resampled() is untreated
     assert untreated.class_weight is None
     assert treated.resampled().y.sum() == 120
@@ -75,14 +72,14 @@ def test_only_the_asked_genres_are_treated(marked):
 
 
 def test_same_seed_same_synthetic_movies_and_another_seed_others(marked):
-    one, again, other = (problems(replace(marked, seed=seed))[0].resampled().X.toarray() for seed in (1, 1, 2))
+    one, again, other = (replace(marked[0], random_state=seed).resampled().X.toarray() for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, again)
     assert not np.array_equal(one, other)
 
 
 def test_one_movie_has_no_other_to_make_synthetic_ones_with(marked, caplog):
-    alone = replace(marked, Y=np.arange(200)[:, None] == 7, genres=("A",))
-    assert problems(alone)[0].resampled().y.sum() == 1
+    alone = replace(marked[0], y=np.arange(200) == 7)
+    assert alone.resampled().y.sum() == 1
     assert "A: one train movie has it" in caplog.text
 
 
@@ -95,7 +92,8 @@ def test_calibration_margins_are_of_movies_that_no_synthetic_one_is_made_of(mark
     fitted_on, scored = [], []
     original = svm.LinearSVC.fit
     monkeypatch.setattr(svm.LinearSVC, "fit", lambda self, X, y: fitted_on.append(X) or original(self, X, y))
-    fit_linear_svm(classifiers.LinearSVM(calibration_folds=4), replace(marked, Y=marked.Y[:, :1], genres=("A",)))
+    classifier = linear_classifiers.LinearSVM(calibration_folds=4, smote_ratio=0.5)
+    classifier.fit(marked[0].X, marked[0].y[:, None])
     whole, *folds = fitted_on
     assert whole.shape[0] == 240
     for X in folds:
@@ -112,7 +110,9 @@ def test_second_level_learns_from_movies_that_no_synthetic_one_is_made_of(marked
         scored.extend(held_out_words(resampled.X))
         return logistic_weights(resampled, 1.0)
 
-    held_out_logits(replace(marked, Y=marked.Y[:, :1], genres=("A",)), 4, fit_genre)
+    classifier = linear_classifiers.StackedLogisticRegression(smote_ratio=0.5)
+    classifier.classes_ = np.array(["A"])
+    classifier._held_out_logits(marked[0].X, marked[0].y[:, None], 4, fit_genre)
     assert sorted(scored) == list(range(200))
 
 
@@ -127,8 +127,8 @@ def test_treatment_raises_a_rare_genre_or_is_refused(model_spec, movies, imbalan
     fewer = movies[np.flatnonzero(~western | (np.arange(300) % 8 == 0))]
     hint = pl.DataFrame({"description": ["sheriff in an old town"]})
     untreated, treated = (
-        GenreModel(model_spec.model_copy(update={"imbalance": treatment}), ("Drama", "Horror", "Western"))
-        .fit(fewer, seed=1)
+        GenreModel(model_spec.model_copy(update={"imbalance": treatment}), ("Drama", "Horror", "Western"), 1)
+        .fit(fewer)
         .scores(hint)[0, 2]
         for treatment in (Imbalance(), imbalance)
     )

@@ -1,0 +1,247 @@
+"""Estimators in configuration: a class by name, with parameters that are checked before anything is fitted.
+
+Those of this project have short names; any other that can be imported goes by its path:
+
+```yaml
+classifier: {kind: linear-svm, C: 0.1}
+classifier: {estimator: sklearn.linear_model.RidgeClassifier, alpha: 2}
+```
+"""
+
+import importlib
+import inspect
+import json
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final, get_type_hints
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    ValidationError,
+    create_model,
+    model_serializer,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from tasks.mistakes import mistakes
+from tasks.models.choice import Choice
+
+IS_A_TABLE: Final = True  # see tasks.source_code
+
+_VECTORIZERS: Final = "tasks.models.vectorizers"
+_LINEAR: Final = "tasks.models.linear_classifiers"
+_CLASSIFIERS: Final = "tasks.models.classifiers"
+SHORT_NAMES: Final[Mapping[str, str]] = {
+    "bag-of-words": f"{_VECTORIZERS}.BagOfWords",
+    "character-ngrams": f"{_VECTORIZERS}.CharacterNgrams",
+    "side-fields": f"{_VECTORIZERS}.SideFields",
+    "word-vectors": "tasks.models.mean_vectors.WordVectors",
+    "pretrained-vectors": "tasks.models.mean_vectors.PretrainedVectors",
+    "frozen-encoder": "tasks.models.encoder.frozen.FrozenEncoder",
+    "logistic-regression": f"{_LINEAR}.LogisticRegression",
+    "linear-svm": f"{_LINEAR}.LinearSVM",
+    "naive-bayes": f"{_LINEAR}.NaiveBayes",
+    "naive-bayes-svm": f"{_LINEAR}.NaiveBayesSVM",
+    "classifier-chains": f"{_LINEAR}.ClassifierChains",
+    "stacked-logistic-regression": f"{_LINEAR}.StackedLogisticRegression",
+    "nearest-neighbours": f"{_CLASSIFIERS}.NearestNeighbours",
+    "gradient-boosting": f"{_CLASSIFIERS}.GradientBoosting",
+    "multilayer-perceptron": f"{_CLASSIFIERS}.MultilayerPerceptron",
+}
+_SHORT_NAME_OF: Final = {path: name for name, path in SHORT_NAMES.items()}
+# Set by `make`, from what the run and the model say: its seed, and what it does about rare genres.
+SET_BY_THE_MODEL: Final = ("random_state", "class_weight", "smote_ratio", "treated")
+
+
+class EstimatorSpec(Choice):
+    """An unfitted scikit-learn estimator, as plain values."""
+
+    kind: str  # a short name, or the path of a class
+    params: dict[str, Any]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_any_form(cls, given: Any) -> Any:
+        if isinstance(given, EstimatorSpec):
+            return {"kind": given.kind, "params": given.params}
+        if not isinstance(given, Mapping):
+            if not hasattr(given, "get_params"):
+                raise ValueError("expected an estimator's `kind` or `estimator`, with its parameters")
+            return _of_instance(given)
+        rest = dict(given)
+        kind = str(rest.pop("kind", "") or rest.pop("estimator", ""))
+        if not kind:
+            raise ValueError(f"give `kind`, one of {', '.join(SHORT_NAMES)}, or `estimator`, the path of a class")
+        given_params = rest.pop("params", {}) if "params" not in _parameters(kind) else {}
+        return {"kind": kind, "params": _checked(kind, {**rest, **given_params})}
+
+    @model_serializer(mode="plain")
+    def _to_plain(self) -> dict[str, Any]:
+        if self.kind in SHORT_NAMES:
+            return {"kind": self.kind, **self.params}
+        return {"estimator": self.kind, "params": self.params}
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        """Show the form in which people write it, for Prefect's page."""
+        del schema, handler
+        kind = {"type": "string", "title": "Kind", "enum": list(SHORT_NAMES)}
+        path = {"type": "string", "title": "Path of any other scikit-learn estimator"}
+        return {"type": "object", "title": "Estimator", "properties": {"kind": kind, "estimator": path}}
+
+    def __hash__(self) -> int:
+        return hash(self.model_dump_json())
+
+    def make(self, **more: Any) -> Any:
+        """Return the estimator, unfitted.
+
+        Args:
+            more: further parameters, of `SET_BY_THE_MODEL`; `random_state` is given to nested estimators too, and left
+                out where there is none.
+        """
+        checked, defaults = _params_model(self.kind)(**self.params), inspect.signature(self.estimator_class).parameters
+        values = {name: _made(getattr(checked, f"param_{name}"), defaults[name].default) for name in self.params}
+        estimator = self.estimator_class(**values)
+        if "random_state" in more:
+            from tasks.models.classifiers import with_random_state  # noqa: PLC0415 - imports scikit-learn
+
+            estimator = with_random_state(estimator, more.pop("random_state"))
+        return estimator.set_params(**more)
+
+    @property
+    def estimator_class(self) -> type[Any]:
+        """The class that `make` makes one of."""
+        return class_named(self.kind)
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """The names of the parameters that it takes."""
+        return frozenset(_parameters(self.kind))
+
+    @property
+    def treats_imbalance(self) -> bool:
+        """Whether it takes balanced weights and SMOTE."""
+        return {"class_weight", "smote_ratio"} <= set(inspect.signature(self.estimator_class).parameters)
+
+
+@cache
+def class_named(kind: str) -> type[Any]:
+    """Return the class of a short name or a path.
+
+    Raises:
+        ValueError: there is none, or it is no scikit-learn estimator.
+    """
+    path = SHORT_NAMES.get(kind, kind)
+    module, _, name = path.rpartition(".")
+    if not module:
+        raise ValueError(
+            f"no estimator is named {kind!r}; give one of {', '.join(SHORT_NAMES)}, or a path such as "
+            "sklearn.linear_model.RidgeClassifier"
+        )
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"there is no estimator {kind} ({error}); check the path, and that it is installed") from error
+    if not (isinstance(found, type) and callable(getattr(found, "get_params", None)) and hasattr(found, "fit")):
+        raise ValueError(f"{kind} is no scikit-learn estimator: it lacks fit or get_params")
+    return found
+
+
+def name_of(estimator_class: type[Any]) -> str:
+    """Return the short name of a class, or its path: the shortest from which it can be imported."""
+    module, name = estimator_class.__module__, estimator_class.__qualname__
+    for end in range(1, module.count(".") + 1):
+        public = ".".join(module.split(".")[: end + 1])
+        if any(part.startswith("_") for part in public.split(".")):
+            break
+        if getattr(importlib.import_module(public), name, None) is estimator_class:
+            module = public
+            break
+    path = f"{module}.{name}"
+    return _SHORT_NAME_OF.get(path, path)
+
+
+def _of_instance(estimator: Any) -> dict[str, Any]:
+    kind = name_of(type(estimator))
+    defaults = {name: found.default for name, found in inspect.signature(type(estimator)).parameters.items()}
+    params = {
+        name: value
+        for name, value in estimator.get_params(deep=False).items()
+        if name in _parameters(kind) and (kind in SHORT_NAMES or not _equal(value, defaults.get(name)))
+    }
+    return {"kind": kind, "params": _checked(kind, params)}
+
+
+def _equal(value: Any, default: Any) -> bool:
+    return type(value) is type(default) and bool(value == default)
+
+
+def _parameters(kind: str) -> list[str]:
+    return [str(field.alias) for field in _params_model(kind).model_fields.values()]
+
+
+@cache
+def _params_model(kind: str) -> type[BaseModel]:
+    """Return a model of the parameters of a class, with the types and bounds of its constructor."""
+    estimator_class = class_named(kind)
+    hints = get_type_hints(estimator_class.__init__, include_extras=True) if kind in SHORT_NAMES else {}
+    skipped = SET_BY_THE_MODEL if kind in SHORT_NAMES else ()
+    # By an alias each, because parameters may be called as pydantic's own methods are: `copy`.
+    fields: dict[str, Any] = {
+        f"param_{name}": (
+            hints.get(name, Any),
+            Field(... if found.default is found.empty else found.default, alias=name),
+        )
+        for name, found in inspect.signature(estimator_class).parameters.items()
+        if name not in skipped and found.kind in (found.POSITIONAL_OR_KEYWORD, found.KEYWORD_ONLY)
+    }
+    return create_model(
+        estimator_class.__name__,
+        __config__=ConfigDict(extra="forbid", protected_namespaces=(), arbitrary_types_allowed=True),
+        **fields,
+    )
+
+
+def _checked(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return parameters as JSON values: all of an estimator of this project, and those given of any other.
+
+    Raises:
+        ValueError: there is no such parameter, or it does not take the value.
+    """
+    plain = {name: _plain(value) for name, value in params.items()}
+    try:
+        checked = _params_model(kind)(**plain)
+    except ValidationError as error:
+        known = f"; {kind} has: {', '.join(_parameters(kind))}" if "extra_forbidden" in str(error) else ""
+        raise ValueError("; ".join(f"parameter {line}" for line in mistakes(error)) + known) from error
+    if kind in SHORT_NAMES:
+        return checked.model_dump(mode="json", by_alias=True)
+    try:
+        return dict(json.loads(json.dumps(plain)))
+    except TypeError as error:
+        raise ValueError(f"{kind}: parameters are texts, numbers, lists or estimators ({error})") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        return EstimatorSpec.model_validate(value).model_dump()
+    if isinstance(value, Mapping) and {"kind", "estimator"} & set(value):
+        return EstimatorSpec.model_validate(value).model_dump()
+    return value
+
+
+def _made(value: Any, default: Any = None) -> Any:
+    if isinstance(value, list):
+        # JSON has no tuples, of which steps and transformers are lists.
+        made = [tuple(_made(each)) if isinstance(each, list) else _made(each) for each in value]
+        return tuple(made) if isinstance(default, tuple) else made
+    if isinstance(value, Mapping) and {"kind", "estimator"} & set(value):
+        return EstimatorSpec.model_validate(value).make()
+    return value

@@ -1,1 +1,0 @@
-"""Fitting of classifiers on vectors and labels, with scikit-learn. Does not travel with a served model."""

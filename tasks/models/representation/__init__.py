@@ -1,1 +1,0 @@
-"""From documents to vectors: fitting, applying and storing of each representation. Knows no label's meaning."""

@@ -1,0 +1,43 @@
+"""scikit-learn's own checks of this project's classifiers; of what reads texts it says that it cannot test them."""
+
+import pytest
+from sklearn.linear_model import RidgeClassifier
+from sklearn.tree import DecisionTreeClassifier
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from tasks.models import classifiers, linear_classifiers
+
+ESTIMATORS = [
+    linear_classifiers.LogisticRegression(),
+    linear_classifiers.LogisticRegression(C="per-genre"),
+    linear_classifiers.LinearSVM(),
+    linear_classifiers.NaiveBayes(),
+    linear_classifiers.NaiveBayes(variant="complement"),
+    linear_classifiers.NaiveBayesSVM(),
+    linear_classifiers.ClassifierChains(n_chains=1),
+    linear_classifiers.StackedLogisticRegression(),
+    classifiers.NearestNeighbours(k=5),
+    classifiers.GradientBoosting(components=5, n_trees=20),
+    classifiers.MultilayerPerceptron(hidden=20, learning_rate=0.03, max_epochs=100),
+    classifiers.AnyClassifier(RidgeClassifier()),
+    classifiers.AnyClassifier(DecisionTreeClassifier()),
+]
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # of what the checks do on purpose
+
+
+def expected_to_fail(estimator: object) -> dict[str, str]:
+    """Return the checks that do not apply, each with the reason."""
+    failing = {}
+    if hasattr(estimator, "class_weight") and not isinstance(estimator, linear_classifiers.NaiveBayesSVM):
+        failing["check_class_weight_classifiers"] = "class_weight is of a label against the rest: balanced, or none"
+    if isinstance(estimator, linear_classifiers.NaiveBayes):
+        failing["check_decision_proba_consistency"] = "it reads counts, and is given negative numbers"
+    if isinstance(estimator, classifiers.NearestNeighbours) or "DecisionTree" in repr(estimator):
+        failing["check_classifiers_multilabel_output_format_predict_proba"] = "shares of movies may be 0 and 1"
+    return failing
+
+
+@parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_to_fail)
+def test_estimator(estimator, check):
+    check(estimator)
