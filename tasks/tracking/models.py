@@ -134,7 +134,7 @@ def _log_new_model(run_id: str, model_name: str, model_folder: Path) -> str:
                 validate_serving_input=False,
                 loader_module=LOADER_MODULE,
                 data_path=str(data),
-                code_paths=[str(code), *_own_modules(_specs(model_folder / "model"))],
+                code_paths=[str(code), *_foreign_code(_specs(model_folder / "model"))[1]],
                 signature=_signature(spec["genres"], spec.get("own_fields", [])),
                 input_example=example,
                 pip_requirements=_requirements(model_folder / "model"),
@@ -163,9 +163,7 @@ def _requirements(model: Path) -> list[str]:
         packages += ["simplemma", "spacy"]
     if any("encoder" in spec or "frozen-encoder" in _kinds(spec) for spec in specs):
         packages += ["onnxruntime", "safetensors", "tokenizers", "torch", "transformers"]
-    distributions = packages_distributions()
-    for module in _foreign_modules(specs):
-        packages += distributions.get(module.partition(".")[0], [])
+    packages += _foreign_code(specs)[0]
     return [f"{package}=={version(package).partition('+')[0]}" for package in dict.fromkeys(packages)]
 
 
@@ -179,21 +177,23 @@ def _kinds(spec: dict[str, Any]) -> list[str]:
     return [str(part.get("kind") or part["estimator"]) for part in parts]
 
 
-def _foreign_modules(specs: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the modules of estimators that are not this project's."""
-    modules = {kind.rpartition(".")[0] for spec in specs for kind in _kinds(spec)}
-    return sorted(module for module in modules if module and not module.startswith("tasks."))
+def _foreign_modules(specs: Sequence[dict[str, Any]]) -> set[str]:
+    """Return the packages or modules of estimators that are neither this project's nor scikit-learn's."""
+    return {kind.partition(".")[0] for spec in specs for kind in _kinds(spec) if "." in kind} - {"sklearn", "tasks"}
 
 
-def _own_modules(specs: Sequence[dict[str, Any]]) -> list[str]:
-    """Return the files of estimators that belong to no installed package, which travel with the model."""
-    distributions, files = packages_distributions(), []
-    for module in _foreign_modules(specs):
-        root = find_spec(module.partition(".")[0])
-        if root is not None and root.origin and module.partition(".")[0] not in distributions:
+def _foreign_code(specs: Sequence[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Return what a model needs for estimators of others: installed packages, and files that travel with it."""
+    packages: list[str] = []
+    files: list[str] = []
+    for module in sorted(_foreign_modules(specs)):
+        found, root = packages_distributions().get(module), find_spec(module)
+        if found:
+            packages += found
+        elif root is not None and root.origin:
             path = Path(root.origin)
             files.append(str(path.parent if path.name == "__init__.py" else path))
-    return files
+    return packages, files
 
 
 def _served_code() -> list[Path]:
