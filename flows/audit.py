@@ -19,11 +19,11 @@ from tasks.evaluate.label_audit import AUDIT_CSV
 from tasks.evaluate.label_audit_effect import DROP_FILES, EFFECT_FILE
 from tasks.evaluate.task import audit as audit_labels
 from tasks.evaluate.task import choose_what_to_drop, effect_of_dropping, evaluate_in
+from tasks.models.spec import shown_params
 from tasks.models.task import score_folds_in, train_in
 from tasks.models.train import TrainChoices
 from tasks.paths import DataPaths, data_paths
 from tasks.split.task import subset
-from tasks.stage import config_dict
 from tasks.tracking.runs import PipelineRun, log_data, start_variant_run
 from tasks.tracking.task import log_effect, log_variant
 
@@ -69,7 +69,7 @@ def train_variant(config: AuditConfig, run: PipelineRun, name: str, without: Pat
     """Train and evaluate the model on all movies or without some of train, and log it; return its folder."""
     model = config.chosen_model
     root = home(config) / name
-    run_id = start_variant_run(run, name, config_dict(model))
+    run_id = start_variant_run(run, name, shown_params(model))
     written = subset(root, without=without)
     trained = train_in(root, model, TrainChoices(seed=config.seed), wait_for=[written])
     evaluated = evaluate_in(root, trained.folder, config.evaluate, wait_for=[trained])

@@ -23,13 +23,12 @@ from flows.steps import Fitted, ModelRun, finish_folds
 from flows.train import recorded_failure
 from tasks.models.choose import choose_models
 from tasks.models.cross_validation import all_but
-from tasks.models.spec import EnsembleSpec, ModelSpec, features_of
+from tasks.models.spec import EnsembleSpec, ModelSpec, features_of, shown_params
 from tasks.models.task import build_features, train_fold
 from tasks.models.train import TrainChoices
 from tasks.paths import data_paths
 from tasks.report.task import tabulate_folds
 from tasks.schema import N_FOLDS
-from tasks.stage import config_dict
 from tasks.tracking.runs import PipelineRun, log_data, start_model_run
 
 logger = logging.getLogger("flows.cross_validate")  # Prefect loads it by its file, under another name
@@ -73,7 +72,7 @@ def fit_folds(config: CrossValidateConfig, run: PipelineRun, runner: TaskRunner[
     choices = TrainChoices(genres=config.genres, without_genres=config.without_genres, seed=config.seed)
     works = {}
     for model in chosen:
-        run_id = start_model_run(run, model.name, config_dict(model), "cross-validation")
+        run_id = start_model_run(run, model.name, shown_params(model), "cross-validation")
         works[model.name] = ModelRun(model, run, run_id, config.evaluate, choices)
     needs, fits = submit_fits([model for model in chosen if isinstance(model, ModelSpec)], choices, runner)
     ended: dict[str, Any] = {name: finish_folds.submit_to(runner, works[name], folds) for name, folds in fits.items()}

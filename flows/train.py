@@ -23,11 +23,11 @@ from flows.steps import Fitted, ModelRun, TrainedModel, first_error, run_model, 
 from tasks.errors import TrackingError
 from tasks.models.choose import choose_models, is_encoded, names_of_late, say_models, within_budget
 from tasks.models.features import read_genres
-from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, TransformerSpec, features_of
+from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, TransformerSpec, features_of, shown_params
 from tasks.models.task import build_features
 from tasks.models.train import chosen_genres
 from tasks.paths import data_paths
-from tasks.stage import StageResult, config_dict
+from tasks.stage import StageResult
 from tasks.tracking.last_run import save_last_run
 from tasks.tracking.runs import PipelineRun, log_data, start_model_run
 from tasks.tracking.task import record_failure
@@ -67,7 +67,7 @@ def fit_models(config: TrainConfig, run: PipelineRun, prepared: Sequence[StageRe
     n_threads = threads_of_encoders(config, chosen)
     works = {}
     for model in chosen:
-        run_id = start_model_run(run, model.name, config_dict(model))
+        run_id = start_model_run(run, model.name, shown_params(model))
         works[model.name] = ModelRun(model, run, run_id, config.evaluate, train_choices(config), n_threads)
     late = names_of_late(chosen)
     futures: dict[str, list[PrefectFuture[Any]]] = {}

@@ -7,12 +7,14 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from tasks.models.choice import Choice
-from tasks.models.estimators import EstimatorSpec
+from tasks.models.estimators import SHORT_NAMES, EstimatorSpec
 from tasks.models.fine_tuning import FineTuning
 from tasks.models.losses import BinaryCrossEntropy, Loss
 from tasks.models.template import check_template
 
 IS_A_TABLE: Final = True  # see tasks.source_code
+
+_PLAIN: Final = (str, int, float, bool, list, tuple, dict, type(None))  # what can be shown as JSON
 
 # Which movies a fit may see. "all-but-fold-k" is cross-validation: all movies, of any part, that are not in fold k.
 TrainOn = Annotated[str, Field(pattern=r"^(train|development|all-but-fold-[0-4])$")]
@@ -173,6 +175,25 @@ class FeaturesSpec(Choice):
         )
         train_on = [] if self.train_on == "train" else [self.train_on]
         return "_".join([*what, label_of(self.representation), *train_on, digest])
+
+
+def shown_params(model: AnyModel) -> dict[str, Any]:
+    """Return a model's parameters by short dotted names, as people compare them.
+
+    Of estimators these are what `get_params` gives: `classifier.C`, `bag-of-words.max_n`.
+    """
+    if not isinstance(model, ModelSpec):
+        return model.model_dump(mode="json", exclude={"name"})
+    shown: dict[str, Any] = {"input": model.input.model_dump(), "classifier": model.classifier.kind}
+    parts = [("classifier", model.classifier), *((each.kind, each) for each in model.representations)]
+    for prefix, part in parts:
+        values = part.make().get_params()
+        shown |= {f"{prefix}.{name}": value for name, value in values.items() if name in part.params or "__" in name}
+        if part.kind not in SHORT_NAMES:
+            shown |= {f"{prefix}.{name}": value for name, value in values.items()}
+    shown["vectors"] = " + ".join(each.kind for each in model.representations)
+    shown |= {} if model.imbalance.is_none else {"imbalance": model.imbalance.model_dump(mode="json")}
+    return {name: value for name, value in shown.items() if isinstance(value, _PLAIN)}
 
 
 def reads_movies(representation: EstimatorSpec) -> bool:

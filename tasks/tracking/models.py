@@ -21,7 +21,7 @@ from mlflow.types.schema import AnyType
 from tasks.hashes import hash_files, write_hashes
 from tasks.source_code import PROJECT, import_closure
 from tasks.tracking.champion import HASHES_TAG
-from tasks.tracking.runs import FINISHED, metric_name
+from tasks.tracking.runs import FINISHED, MANY, metric_name
 from tasks.tracking.store import Experiment
 from tasks.tracking.stored_model import DATA_FOLDER, LOADER_MODULE, is_as_logged
 from tasks.tracking.trouble import is_missing
@@ -29,6 +29,7 @@ from tasks.tracking.trouble import is_missing
 FINGERPRINT_TAG: Final = "genreflow.model_fingerprint"
 MODEL_URI_TAG: Final = "genreflow.model_uri"
 
+LEADING: Final = ("jaccard", "f1_micro", "f1_macro", "exact_match", "at_least_one")  # metrics to compare by at first
 PIPELINE_FILE: Final = "model/model.skops"
 INPUT_COLUMNS: Final = ("movie_name", "year", "certificate", "runtime", "director", "star")
 
@@ -128,7 +129,7 @@ def _log_new_model(run_id: str, model_name: str, model_folder: Path) -> str:
         with mlflow.start_run(run_id=run_id):
             info = Model.log(  # as `mlflow.pyfunc.log_model` does
                 artifact_path=None,
-                name="model",
+                name=model_name,
                 flavor=_Pyfunc,
                 flavor_name="pyfunc",
                 validate_serving_input=False,
@@ -228,18 +229,22 @@ def read_history(model_folder: Path) -> list[tuple[int, dict[str, float]]]:
 def model_summary(model_folder: Path) -> dict[str, Any]:
     """Return the metrics of a trained model by MLflow name, and under `rule` its chosen rule.
 
-    They are the chosen rule's, every rule's Jaccard (`rules/<rule>/<part>_jaccard`), the F1 of each genre that has test
-    movies (`genre_f1/<genre>`), and what the model costs.
+    Those of the chosen rule that a comparison begins with are `val/<metric>` and `test/<metric>`, beside what the model
+    costs. All others begin with `verbose/`: further ones of that rule, every rule's Jaccard
+    (`rules/<rule>/<part>/jaccard`) and the F1 of each genre that has test movies (`genres/<genre>/test/f1`).
     """
     evaluated = json.loads((model_folder / "metrics.json").read_text(encoding="utf-8"))
     cost = json.loads((model_folder / "fit.json").read_text(encoding="utf-8"))
     chosen = evaluated["chosen_rule"]
-    metrics = dict(evaluated["rules"][chosen])
+    leading = {f"{part}/{name}" for part in ("val", "test") for name in LEADING}
+    metrics = {
+        name if name in leading else f"{MANY}{name}": value for name, value in evaluated["rules"][chosen].items()
+    }
     for rule, values in evaluated["rules"].items():
         for part in ("val", "test"):
-            metrics[f"rules/{rule}/{part}_jaccard"] = values[f"{part}/jaccard"]
+            metrics[f"{MANY}rules/{rule}/{part}/jaccard"] = values[f"{part}/jaccard"]
     per_genre = pl.read_csv(model_folder / "per_genre.csv", columns=["genre", "f1"]).drop_nulls("f1")
-    metrics |= {f"genre_f1/{metric_name(genre)}": f1 for genre, f1 in per_genre.iter_rows()}
+    metrics |= {f"{MANY}genres/{metric_name(genre)}/test/f1": f1 for genre, f1 in per_genre.iter_rows()}
     metrics["time/fit_s"] = cost["fit_s"]
     metrics["time/predict_docs_per_s"] = cost["predict_docs_per_s"]
     metrics["size/model_mb"] = cost["model_mb"]

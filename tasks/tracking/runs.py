@@ -6,7 +6,8 @@ import logging
 import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,9 @@ RUNNING: Final = RunStatus.to_string(RunStatus.RUNNING)
 
 PARENT_TAG: Final = "mlflow.parentRunId"
 DATA_DIR_TAG: Final = "genreflow.data_dir"
+SHARED_PARAMS: Final = ("source", "preset", "seed", "train_on", "evaluate.choose_by")  # of a parent, that children show
+MANY: Final = "verbose/"  # begins the names of metrics that are many, so that they come last
+PART_OF: Final = {"train": "train", "val": "validation", "test": "test"}  # by what metrics call it
 LONGEST_VALUE: Final = 5000  # MLflow refuses params and tags above 6,000 and 8,000 characters
 
 
@@ -41,7 +45,7 @@ LONGEST_VALUE: Final = 5000  # MLflow refuses params and tags above 6,000 and 8,
 class PipelineRun:
     """A pipeline run in MLflow and what every child shares with it: a small value that tasks can be given.
 
-    Children carry the parent's params and tags themselves: the UI's filters do not look at the parent.
+    Children carry the parent's tags and some of its params themselves: the UI's filters do not look at the parent.
     """
 
     experiment: Experiment
@@ -49,6 +53,17 @@ class PipelineRun:
     name: str
     params: dict[str, str]
     tags: dict[str, str]
+
+
+@dataclass(frozen=True)
+class MetricsOf:
+    """What metrics are of, beside their run."""
+
+    model_id: str | None = None
+    datasets: Mapping[str, Dataset] = field(default_factory=dict)  # by part
+
+
+NOTHING: Final = MetricsOf()
 
 
 @patiently
@@ -89,9 +104,10 @@ def start_pipeline_run(
 
 
 def start_model_run(run: PipelineRun, model_name: str, spec: Mapping[str, Any], kind: str = "model") -> str:
-    """Start the child run of a model, with the shared params and tags and the model's own; return its id."""
+    """Start the child run of a model, with `SHARED_PARAMS` and tags of its parent and its own; return its id."""
     tags = {"genreflow.kind": kind, "genreflow.model": model_name}
-    return _start_child_run(run, model_name, tags, {"model": spec})
+    tags |= {f"genreflow.{name}": str(spec[name]) for name in ("classifier", "vectors") if name in spec}
+    return _start_child_run(run, model_name, tags, spec)
 
 
 def start_trial_run(run: PipelineRun, number: int, params: Mapping[str, Any]) -> str:
@@ -101,7 +117,7 @@ def start_trial_run(run: PipelineRun, number: int, params: Mapping[str, Any]) ->
 
 def start_variant_run(run: PipelineRun, name: str, spec: Mapping[str, Any]) -> str:
     """Start the child run of a model on other train movies than usual, with what is shared; return its id."""
-    return _start_child_run(run, name, {"genreflow.kind": "variant"}, {"model": spec})
+    return _start_child_run(run, name, {"genreflow.kind": "variant"}, spec)
 
 
 @patiently
@@ -109,16 +125,16 @@ def _start_child_run(run: PipelineRun, name: str, tags: Mapping[str, str], own_p
     client = run.experiment.client()
     all_tags = {**run.tags, **tags, PARENT_TAG: run.run_id}
     child = client.create_run(run.experiment.experiment_id, run_name=name, tags=all_tags)
-    params = {**run.params, **flat_params(own_params)}
+    params = {name: run.params[name] for name in SHARED_PARAMS if name in run.params} | flat_params(own_params)
     client.log_batch(child.info.run_id, params=[Param(key, value) for key, value in params.items()])
     return str(child.info.run_id)
 
 
 @patiently
 def log_data(run: PipelineRun, paths: DataPaths) -> dict[str, str]:
-    """Tag a pipeline run with the hash of its clean table and log that table as the run's input; return the tags."""
+    """Tag a pipeline run with the hash of its clean table and log its parts as the run's inputs; return the tags."""
     tags = {"genreflow.data_hash": data_hash(paths)}
-    log_dataset(run.experiment, run.run_id, paths, tags["genreflow.data_hash"])
+    log_datasets(replace(run, tags=run.tags | tags), run.run_id, paths)
     run.experiment.client().log_batch(run.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
     return tags
 
@@ -135,39 +151,75 @@ def data_hash(paths: DataPaths) -> str:
     return hash_files([paths.movies, paths.splits])[:16]
 
 
-def log_dataset(experiment: Experiment, run_id: str, paths: DataPaths, digest: str) -> None:
-    """Log the clean table as an input of a run, with its columns and size but none of its rows."""
-    frame = pl.read_parquet(paths.movies)
+def log_datasets(run: PipelineRun, run_id: str, paths: DataPaths) -> dict[str, Dataset]:
+    """Log train, validation and test as inputs of a run, with their columns and sizes but none of their rows.
+
+    Returns:
+        The dataset of each part.
+    """
+    data = run.tags.get("genreflow.data_hash") or data_hash(paths)
+    datasets = _datasets(paths, run.tags.get("genreflow.source", "movies"), data)
+    inputs = [
+        DatasetInput(dataset=dataset, tags=[InputTag("mlflow.data.context", part)])
+        for part, dataset in datasets.items()
+    ]
+    run.experiment.client().log_inputs(run_id, inputs)
+    return datasets
+
+
+@lru_cache(maxsize=4)
+def _datasets(paths: DataPaths, source: str, data: str) -> dict[str, Dataset]:
+    movies = pl.read_parquet(paths.movies)
+    parts = pl.read_parquet(paths.splits, columns=["part"]).get_column("part").cast(pl.String)
     # Named outright, because MLflow warns that a path could be several kinds of source.
     kinds = {getattr(kind, "__name__", ""): kind for kind in get_registered_sources()}
-    source = kinds["LocalArtifactDatasetSource"].from_dict({"uri": str(paths.movies)})
-    dataset = from_polars(frame, source=source, name="movies", digest=digest)
-    entity = Dataset(**dataset.to_dict())
-    inputs = [DatasetInput(dataset=entity, tags=[InputTag("mlflow.data.context", "training")])]
-    experiment.client().log_inputs(run_id, inputs)
+    origin = kinds["LocalArtifactDatasetSource"].from_dict({"uri": str(paths.movies)})
+    found = {}
+    for part in PART_OF.values():
+        frame = movies.filter(parts == part)
+        named = {"name": f"{source}: {part}", "digest": f"{data}-{part}"}
+        found[part] = Dataset(**from_polars(frame, source=origin, **named).to_dict())
+    return found
 
 
 def log_stages(run: PipelineRun, results: Sequence[StageResult]) -> None:
-    """Log what stages counted as metrics `data/<stage>/<count>` of the pipeline run, and their sidecars as files."""
+    """Log what stages counted to the pipeline run, as metrics `verbose/data/<stage>/<count>`, and their sidecars."""
     now_ms = int(time.time() * 1000)
     metrics: dict[str, float] = {}
     client = run.experiment.client()
     for result in results:
         numbers = {key: value for key, value in _flat(result.counts) if isinstance(value, int | float)}
-        metrics |= {f"data/{result.name}/{metric_name(key)}": float(value) for key, value in numbers.items()}
+        metrics |= {f"{MANY}data/{result.name}/{metric_name(key)}": float(value) for key, value in numbers.items()}
         for sidecar in result.folder.glob(f"{result.name}.stage.json"):
             client.log_artifact(run.run_id, str(sidecar), "stages")
     client.log_batch(run.run_id, metrics=[Metric(key, value, now_ms, 0) for key, value in metrics.items()])
 
 
 def log_metrics(
-    experiment: Experiment, run_id: str, metrics: Mapping[str, float], step: int = 0, model_id: str | None = None
+    experiment: Experiment, run_id: str, metrics: Mapping[str, float], step: int = 0, of: MetricsOf = NOTHING
 ) -> None:
-    """Log metrics in one batch, of a run or also of a logged model; those that are not finite charts cannot show."""
+    """Log metrics in one batch; those that are not finite charts cannot show.
+
+    Args:
+        experiment: of the run.
+        run_id: the run.
+        metrics: by name; those of `val/` and `test/` are of these datasets, whatever stands before.
+        step: of a history.
+        of: what they are of beside the run.
+    """
     now_ms = int(time.time() * 1000)
     finite = {key: value for key, value in metrics.items() if abs(value) < float("inf")}
-    batch = [Metric(key, value, now_ms, step, model_id=model_id, run_id=run_id) for key, value in finite.items()]
+    batch = [
+        Metric(key, value, now_ms, step, run_id=run_id, model_id=of.model_id, **_dataset_of(key, of.datasets))
+        for key, value in finite.items()
+    ]
     experiment.client().log_batch(run_id, metrics=batch)
+
+
+def _dataset_of(metric: str, datasets: Mapping[str, Dataset]) -> dict[str, str]:
+    part = next((PART_OF[word] for word in metric.split("/") if word in PART_OF), None)
+    dataset = datasets.get(part or "")
+    return {} if dataset is None else {"dataset_name": dataset.name, "dataset_digest": dataset.digest}
 
 
 def log_files(experiment: Experiment, run_id: str, files: Sequence[Path], folder: str | None = None) -> None:

@@ -27,7 +27,7 @@ NOTE_TAG: Final = "mlflow.note.content"  # what MLflow shows as the description 
 VIEW_TAG: Final = "mlflow.sharedViewState.{}"  # a view of the runs table that an address can name
 VIEW: Final = "compared-last"
 VIEW_PAGE: Final = "#/experiments/{}/runs?viewStateShareKey=" + VIEW + "&workflowType=machine_learning"
-VIEW_METRICS: Final = ("val/jaccard", "test/jaccard", "test/f1_samples", "test/f1_macro", "time/fit_s")
+VIEW_METRICS: Final = ("val/jaccard", "test/jaccard", "test/f1_micro", "test/f1_macro", "time/fit_s")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from tasks.stage import StageResult
 from tasks.stage_task import stage_task
 from tasks.tracking import card, champion, choice, cross_validation, label_audit, models, runs, store, stored_model
 from tasks.tracking.last_run import LoggedModel
-from tasks.tracking.runs import PipelineRun
+from tasks.tracking.runs import MetricsOf, PipelineRun
 from tasks.tracking.trouble import is_away
 
 PICTURES: Final = (".svg", ".png")
@@ -30,11 +30,11 @@ def log_model(run: PipelineRun, name: str, run_id: str, folder: Path) -> LoggedM
     """Log a trained and evaluated model: metrics, files, the model itself; end its run as FINISHED."""
     summary = models.model_summary(folder)
     uri = models.log_model(run.experiment, run_id, name, folder)  # before metrics, which MLflow would copy one by one
-    runs.log_metrics(run.experiment, run_id, summary["metrics"], model_id=uri.removeprefix("models:/"))
+    of = MetricsOf(uri.removeprefix("models:/"), runs.log_datasets(run, run_id, data_paths()))
+    runs.log_metrics(run.experiment, run_id, summary["metrics"], of=of)
     for step, metrics in models.read_history(folder):
         runs.log_metrics(run.experiment, run_id, metrics, step)
     run.experiment.client().set_tag(run_id, "genreflow.rule", summary["rule"])
-    runs.log_dataset(run.experiment, run_id, data_paths(), run.tags["genreflow.data_hash"])
     files = [file for file in sorted(folder.iterdir()) if file.suffix not in PICTURES]  # which may be an earlier run's
     runs.log_files(run.experiment, run_id, files)
     runs.end_run(run.experiment, run_id, runs.FINISHED)
@@ -111,12 +111,17 @@ def log_report(run: PipelineRun, files: Sequence[Path]) -> None:
 
 @tracked_task("log comparison")
 def log_comparison(run: PipelineRun, ranked: Sequence[LoggedModel], files: Sequence[Path]) -> None:
-    """Log the leaderboard as a table, the best model's metrics and further files to the run that compared."""
+    """Log the leaderboard as a table, the best model's leading metrics and further files; say each model's rank."""
     best = ranked[0]
     client = run.experiment.client()
     client.set_tag(run.run_id, "genreflow.best", best.name)
     store.show_first(run.experiment, [model.run_id for model in ranked])
-    runs.log_metrics(run.experiment, run.run_id, models.model_summary(best.folder)["metrics"])
+    for rank, model in enumerate(ranked, start=1):
+        client.set_tag(model.run_id, "genreflow.rank", str(rank))  # in the comparison that was the last with it
+        client.set_tag(model.run_id, "genreflow.is_best", str(rank == 1).lower())
+    metrics = models.model_summary(best.folder)["metrics"]
+    leading = {name: value for name, value in metrics.items() if not name.startswith(runs.MANY)}
+    runs.log_metrics(run.experiment, run.run_id, leading)
     runs.log_files(run.experiment, run.run_id, files)
     runs.log_table(run.experiment, run.run_id, data_paths().results / "leaderboard.csv")
 

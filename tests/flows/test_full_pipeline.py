@@ -80,23 +80,29 @@ def test_comparing_again_on_its_own_finds_the_store_and_keeps_the_champion(finis
 def test_children_carry_what_they_share(finished):
     (parent,) = runs_of(finished, "pipeline")[:1]
     child = next(run for run in runs_of(finished, "model") if run.info.run_name == "svm-title")
-    assert child.data.params.items() >= parent.data.params.items()
-    assert child.data.params["model.classifier.kind"] == "linear-svm"
+    shared = {name: parent.data.params[name] for name in ("source", "preset", "seed", "train_on")}
+    own = {"classifier": "linear-svm", "classifier.C": "0.2", "vectors": "bag-of-words", "bag-of-words.max_n": "2"}
+    assert child.data.params.items() >= (shared | own).items()
+    assert len(child.data.params) < 20
     shared = ("genreflow.source", "genreflow.preset", "genreflow.data_hash", "genreflow.git_revision")
     for tag in shared:
         assert child.data.tags[tag] == parent.data.tags[tag]
     assert child.data.tags["genreflow.source"] == "sample"
-    assert [dataset.dataset.name for dataset in child.inputs.dataset_inputs] == ["movies"]
+    names = {dataset.dataset.name for dataset in child.inputs.dataset_inputs}
+    assert names == {"sample: train", "sample: validation", "sample: test"}
 
 
 def test_metrics_have_the_same_names_in_every_child(finished):
     children = [run for run in runs_of(finished, "model") if run.info.status == "FINISHED"]
     (names,) = {frozenset(run.data.metrics) for run in children[: len(TRAINED)]}
     assert names >= {
-        "val/jaccard", "test/jaccard", "test/f1_macro", "test/hamming_loss", "test/signed_overlap",
-        "test/ece_raw", "test/ece_calibrated",
-        "rules/fixed/test_jaccard", "genre_f1/Horror", "time/fit_s", "time/predict_docs_per_s", "size/model_mb",
+        "val/jaccard", "test/jaccard", "test/f1_macro", "verbose/test/hamming_loss", "verbose/test/signed_overlap",
+        "verbose/test/ece_raw", "verbose/test/ece_calibrated", "verbose/rules/fixed/test/jaccard",
+        "verbose/genres/Horror/test/f1", "time/fit_s", "time/predict_docs_per_s", "size/model_mb",
     }  # fmt: skip
+    assert len([name for name in names if not name.startswith("verbose/")]) == 14
+    ranks = [run.data.tags["genreflow.rank"] for run in children if run.data.tags["genreflow.is_best"] == "true"]
+    assert set(ranks) == {"1"}
 
 
 def test_a_logged_model_has_the_metrics_of_its_run(finished):
@@ -105,6 +111,9 @@ def test_a_logged_model_has_the_metrics_of_its_run(finished):
     model = client.get_logged_model(child.data.tags["genreflow.model_uri"].removeprefix("models:/"))
     found = {metric.key: metric.value for metric in model.metrics if metric.run_id == child.info.run_id}
     assert found == child.data.metrics
+    (jaccard,) = [m for m in model.metrics if m.key == "test/jaccard" and m.run_id == child.info.run_id]
+    assert (jaccard.dataset_name, jaccard.dataset_digest[16:]) == ("sample: test", "-test")
+    assert model.name == "logreg-tfidf"
 
 
 def test_artifacts_of_a_child(finished):
@@ -178,12 +187,15 @@ def test_champion_loads_without_this_project(finished, tmp_path):
         "import sys, importlib.util, json\n"
         f"sys.path = [p for p in sys.path if p not in ('', {str(PROJECT_ROOT)!r})]\n"
         "assert importlib.util.find_spec('tasks') is None, 'the project is still importable'\n"
-        "import mlflow.pyfunc, pandas as pd\n"
+        "import mlflow.pyfunc, mlflow.sklearn, pandas as pd\n"
         f"model = mlflow.pyfunc.load_model({folder!r})\n"
         "rows = pd.DataFrame({'description': ['A ghost haunts the old house.', 'A detective hunts a killer.', '']})\n"
         "two = model.predict(rows, params={'rule': 'top=2'})['genres'].tolist()\n"
         "out = model.predict(rows)\n"
-        "print(json.dumps([out['genres'].tolist(), out.filter(like='score_').values.tolist(), two]))\n",
+        f"pipeline = mlflow.sklearn.load_model({folder!r})\n"
+        "scores = pipeline.predict_proba(rows['description'].tolist()).tolist()\n"
+        "assert scores == out.filter(like='score_').values.tolist()\n"
+        "print(json.dumps([out['genres'].tolist(), scores, two]))\n",
         encoding="utf-8",
     )
     done = subprocess.run([sys.executable, str(probe)], cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -133,9 +133,7 @@ def test_a_classifier_of_ones_own_is_stored_and_read(movies, tmp_path):
 
 def test_a_type_that_is_not_known_is_refused_by_name_when_stored_and_when_read(movies, tmp_path):
     hoarding = GenreModel(ModelSpec(name="mine", classifier=Hoarder()), GENRES, 1).fit(movies)
-    with pytest.raises(
-        ModelError, match=r"cannot be stored: it holds tests\..*Majority, and only NumPy"
-    ):
+    with pytest.raises(ModelError, match=r"cannot be stored: it holds tests\..*Majority, and only NumPy"):
         hoarding.save(tmp_path)
     assert not (tmp_path / PIPELINE_FILE).exists()
     save_estimator(Majority(), tmp_path / "mine.skops", [read(Majority())])

@@ -54,7 +54,7 @@ def test_deleted_experiment_is_told_with_the_remedy(paths):
 def test_children_of_runs_share_params_and_tags(run):
     child_id = runs.start_model_run(run, "nb", {"classifier": {"alpha": 0.3}})
     child = run.experiment.client().get_run(child_id)
-    assert child.data.params == {"seed": "1", "split.test_share": "0.1", "model.classifier.alpha": "0.3"}
+    assert child.data.params == {"seed": "1", "classifier.alpha": "0.3"}
     assert child.data.tags["genreflow.source"] == "sample"
     assert child.data.tags["mlflow.parentRunId"] == run.run_id
 
@@ -84,7 +84,7 @@ def test_runs_say_who_ran_what_from_which_revision(run):
 def test_folds_are_steps_and_their_mean_and_spread_metrics(run, paths, tmp_path):
     for path in (paths.movies, paths.splits):
         path.parent.mkdir(parents=True, exist_ok=True)
-        pl.DataFrame({"movie_id": ["a"]}).write_parquet(path)
+        pl.DataFrame({"movie_id": ["a"], "part": ["train"]}).write_parquet(path)
     folder = tmp_path / "nb"
     folder.mkdir()
     jaccard = {"jaccard": {"mean": 0.4, "std": 0.1, "folds": [0.3, 0.5]}}
@@ -162,8 +162,8 @@ def test_counts_of_stages_become_metrics_and_sidecars_files(run, tmp_path):
     counts = {"rows_read": 7, "by": {"unknown_genre/Été?": 1}, "names": ["a"], "done": True}
     runs.log_stages(run, [StageResult("clean", tmp_path, "f", False, counts)])
     stored = run.experiment.client().get_run(run.run_id)
-    assert stored.data.metrics["data/clean/rows_read"] == 7
-    assert stored.data.metrics["data/clean/by.unknown_genre/Été_"] == 1
+    assert stored.data.metrics["verbose/data/clean/rows_read"] == 7
+    assert stored.data.metrics["verbose/data/clean/by.unknown_genre/Été_"] == 1
     files = run.experiment.client().list_artifacts(run.run_id, "stages")
     assert [file.path for file in files] == ["stages/clean.stage.json"]
 
@@ -228,7 +228,7 @@ def test_no_secret_of_a_failure_or_a_param_reaches_the_store(run, monkeypatch):
     runs.fail_run(run.experiment, child_id, "it was planted-secret", "Traceback: planted-secret")
     child = run.experiment.client().get_run(child_id)
     assert child.data.tags["genreflow.error"] == "it was ***"
-    assert child.data.params["model.from"] == "http://me:***@host/x"
+    assert child.data.params["from"] == "http://me:***@host/x"
     assert mlflow.artifacts.load_text(f"{child.info.artifact_uri}/error.txt") == "Traceback: ***"
 
 

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
+import pandas as pd
 import polars as pl
 import pytest
+from mlflow.exceptions import MlflowException
 
 from tasks.decision.rules import GlobalThreshold
 from tasks.decision.stored import rules_to_json
@@ -123,6 +125,34 @@ def test_every_changed_file_is_refused_by_every_door(logged, artefact):
             mlflow.pyfunc.load_model(logged.model_uri)
         path.write_bytes(whole)
     fetch_classifier("champion")
+
+
+TABLES = {
+    "whole numbers": {"year": [1999, 2000], "runtime": [90, 120]},
+    "numbers with gaps": {"year": [1999.0, None], "runtime": [None, None]},
+    "nullable numbers": {"year": pd.array([1999, None], dtype="Int64")},
+    "categories": {"certificate": pd.Categorical(["PG", None])},
+    "a title that is a number": {"movie_name": [1917, 300]},
+    "further columns": {"votes": [1.5, 2.0], "poster": [b"png", None]},
+}
+
+
+@pytest.mark.parametrize("columns", TABLES.values(), ids=TABLES)
+def test_a_logged_model_takes_tables_as_people_have_them(artefact, columns):
+    served = mlflow.pyfunc.load_model(str(artefact))
+    texts = ["ghosts haunt a house", None]
+    expected = served.predict(pd.DataFrame({"description": texts}))
+    pd.testing.assert_frame_equal(served.predict(pd.DataFrame({"description": texts, **columns})), expected)
+
+
+def test_a_misspelt_parameter_and_a_missing_description_are_refused(artefact):
+    served = mlflow.pyfunc.load_model(str(artefact))
+    movie = pd.DataFrame({"description": ["ghosts"]})
+    with pytest.raises(MlflowException, match="there is no parameter 'ruel'; there are: 'rule', 'precision'"):
+        served.predict(movie, params={"ruel": "top=1"})
+    assert len(served.predict(movie, params={"rule": "top=1"})) == 1
+    with pytest.raises(MlflowException, match="description"):
+        served.predict(movie.rename(columns={"description": "plot"}))
 
 
 def test_a_file_more_is_refused(artefact):
