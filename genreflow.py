@@ -13,7 +13,8 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
@@ -42,9 +43,11 @@ from tasks.models.spec import ModelSpec
 from tasks.paths import DataPaths
 from tasks.schema import DEFAULT_SEED
 from tasks.scores import truth_matrix
+from tasks.settings import settings
 
 __all__ = ["GenreEstimator", "LoadedModel", "Run", "compare", "load", "make_model", "model_names", "read_movies", "run"]
 
+DATA_DIR: Final = "GENREFLOW_DATA_DIR"
 EXPECTED_JACCARD: Final = "expected-jaccard"
 Rows = Any  # a polars or pandas frame, or a list, array or series of texts
 
@@ -253,10 +256,11 @@ class Run:
     data_dir: Path
 
 
-def run(**options: Any) -> Run:
+def run(*, data_dir: str | Path | None = None, **options: Any) -> Run:
     """Run the full pipeline in this process, as `flows/full_pipeline.py` does; return its results.
 
     Args:
+        data_dir: the data folder of this run; none: that of the settings (`GENREFLOW_DATA_DIR`).
         options: as `flows/full_pipeline.py --help` lists them, nested ones as mappings: `source="tickets.csv"`,
             `table={...}`, `models=["svm-title"]`, `sample={"n_movies": 1000}`.
 
@@ -274,11 +278,28 @@ def run(**options: Any) -> Run:
         config = PipelineConfig(**options)
     except ValidationError as error:
         raise ConfigError("; ".join(mistakes(error))) from error
-    with told_in_a_line():
+    with _data_folder(data_dir), told_in_a_line():
         outcome = run_flow("flows.full_pipeline:full_pipeline", config)
-    paths = data_paths()
+        paths = data_paths()
     leaderboard = pl.read_csv(paths.results / "leaderboard.csv", schema_overrides={"model": pl.String})
     return Run(str(outcome), leaderboard["model"][0], leaderboard, paths.results / "report.html", paths.root)
+
+
+@contextmanager
+def _data_folder(folder: str | Path | None) -> Iterator[None]:
+    """Let the settings, which are kept for a process, name this data folder in the block."""
+    before = os.environ.get(DATA_DIR)
+    if folder is not None:
+        os.environ[DATA_DIR] = str(Path(folder).absolute())
+    settings.cache_clear()
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(DATA_DIR, None)
+        else:
+            os.environ[DATA_DIR] = before
+        settings.cache_clear()
 
 
 def compare(run: Run, mine: Mapping[str, Any]) -> pl.DataFrame:

@@ -85,8 +85,8 @@ def show_runs(page: Page, address: str, model: str) -> None:
 def show_genres(page: Page) -> None:
     """Change from the table of runs to charts, those of the F1 of each genre."""
     page.locator("label", has=page.locator("input[value=CHART]")).click()
-    page.get_by_placeholder("Search metric charts").fill("genre_f1/")
-    expect(page.get_by_text("genre_f1/", exact=False).first).to_be_visible()
+    page.get_by_placeholder("Search metric charts").fill("verbose/genres/")
+    expect(page.get_by_text("verbose/genres/", exact=False).first).to_be_visible()
     expect(page.locator(".js-plotly-plot .bars").first).to_be_visible()
 
 

@@ -139,6 +139,11 @@ class GenreModel:
             ModelError: a file is missing or damaged, holds a type that is not known to be safe, or was stored by a
                 version of scikit-learn that this one cannot read.
         """
+        if (folder / MODEL_FILE).is_file() and not (folder / PIPELINE_FILE).is_file():
+            raise ModelError(
+                f"the model in {folder} has no {PIPELINE_FILE}: it is incomplete, or of an earlier version; train it "
+                "again (a logged one still loads by mlflow.pyfunc.load_model in an environment of its own)"
+            )
         try:
             stored = StoredModel.model_validate_json((folder / MODEL_FILE).read_text(encoding="utf-8"))
             parts = [stored.classifier, *stored.representations]

@@ -18,6 +18,7 @@ from sklearn.svm import LinearSVC
 
 import genreflow as gf
 from tasks.errors import ConfigError, DataError
+from tasks.paths import data_paths
 from tasks.settings import PROJECT_ROOT
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -152,6 +153,16 @@ def test_the_example_runs(finished, monkeypatch, page) -> None:
         assert made["champion"].genres == made["model"].genres_
     else:
         assert set(made["search"].best_params_) == {"C", "max_n"}
+
+
+def test_several_data_folders_work_in_one_process(finished, tmp_path) -> None:
+    small = {"sample": {"n_movies": 200}, "models": ["nb-counts"], "skip": ["annotate"], "report": False}
+    found = [gf.run(data_dir=tmp_path / name, **small, seed=seed) for name, seed in (("one", 1), ("two", 2))]
+    finished.is_last_again()
+    assert [run.data_dir for run in found] == [tmp_path / "one", tmp_path / "two"]
+    assert found[0].leaderboard["test_jaccard"][0] != found[1].leaderboard["test_jaccard"][0]
+    assert gf.compare(found[0], {"mine": gf.make_model("nb-fields")}).height == 2
+    assert data_paths() == finished.paths
 
 
 def test_a_run_gives_its_results(finished) -> None:
