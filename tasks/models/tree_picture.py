@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -15,12 +16,15 @@ from sklearn.tree import DecisionTreeClassifier, plot_tree
 from tasks.errors import ConfigError, ModelError
 from tasks.models.genre_model import MODEL_FILE, GenreModel
 from tasks.models.train import MODEL_FOLDER
+from tasks.models.vectorizers import TermVectorizer
 from tasks.picture import BLUE, SVG_ONLY, Form, drawable, new_figure, picture_files, write_picture
 from tasks.stage import Stage, StageResult, run_stage
 
 PICTURE: Final = "tree"
 LEVELS: Final = 3  # of questions
 OTHERS_SHOWN: Final = 2  # further genres named in each node
+# A question is answered by no where the threshold is not passed; where the tree goes on, that is below what is shown.
+_WORDS: Final = {"True": "no", "False": "yes", "(...)": "…"}
 _SHADES: Final = LinearSegmentedColormap.from_list("share", ["white", BLUE])
 
 
@@ -82,7 +86,10 @@ class FittedTree:
     def __init__(self, model: GenreModel) -> None:
         self.tree: DecisionTreeClassifier = model.classifier.estimator_
         self.genres = model.genres
-        self._names = [name for each in model.vectorizers for name in each.get_feature_names_out()]
+        self._names = [str(name) for each in model.vectorizers for name in each.get_feature_names_out()]
+        self._are_terms = [
+            isinstance(each, TermVectorizer) for each in model.vectorizers for _ in each.get_feature_names_out()
+        ]
         varying = model.classifier.varying_
         nodes = self.tree.tree_
         self.movies = nodes.n_node_samples
@@ -92,17 +99,19 @@ class FittedTree:
     def question(self, node: int) -> str:
         """Return the feature that a node asks for; "" for a leaf."""
         column = int(self.tree.tree_.feature[node])
-        return str(self._names[column]) if column >= 0 else ""
+        return self._names[column] if column >= 0 else ""
 
     def children(self, node: int) -> list[tuple[int, str]]:
         """Return a node's children, and in words what sends a movie there."""
         nodes = self.tree.tree_
         if not self.question(node):
             return []
-        is_presence = 0 <= nodes.threshold[node] < 0.5  # of a count, or of a weight, that is 0 for most movies
-        least, most = ("without", "with") if is_presence else ("with little", "with much")
-        left, right = int(nodes.children_left[node]), int(nodes.children_right[node])
-        return [(left, f"{least} “{self.question(node)}”"), (right, f"{most} “{self.question(node)}”")]
+        if self._are_terms[nodes.feature[node]]:  # which weigh more than the threshold only in texts where they are
+            ways = (f"with little or no “{self.question(node)}”", f"with “{self.question(node)}”")
+        else:
+            asked, threshold = self.question(node), f"{nodes.threshold[node]:.2g}"
+            ways = (f"{asked} at most {threshold}", f"{asked} above {threshold}")
+        return list(zip((int(nodes.children_left[node]), int(nodes.children_right[node])), ways, strict=True))
 
 
 def describe_tree(tree: FittedTree, genre: str) -> str:
@@ -134,18 +143,18 @@ def _shown(tree: FittedTree) -> list[tuple[int, tuple[str, ...]]]:
 
 def draw_tree(tree: FittedTree, genre: str) -> Figure:
     """Draw the first levels: in each node its question, its train movies, the genre's share, other frequent genres."""
-    figure = new_figure(12, 5.2)
+    figure = new_figure(14, 5)
+    FigureCanvasAgg(figure)  # by which plot_tree measures texts
     axes = figure.add_subplot()
     column = tree.genres.index(genre)
-    drawn = plot_tree(tree.tree, max_depth=LEVELS, ax=axes, node_ids=True, label="none", impurity=False, fontsize=8)
+    drawn = plot_tree(tree.tree, max_depth=LEVELS, ax=axes, node_ids=True, label="none", impurity=False, fontsize=7)
     for annotation in drawn:
-        number = re.match(r"node #(\d+)", annotation.get_text())
-        if number is None:
-            continue  # "(...)", where the tree goes on
-        node = int(number[1])
-        annotation.set_text(_label(tree, node, column))
-        share = float(tree.shares[node, column])
-        annotation.get_bbox_patch().set_facecolor(_SHADES(0.75 * share))
+        text = annotation.get_text().strip()
+        annotation.set_text(_WORDS.get(text, text))
+        if number := re.match(r"#(\d+)", text):
+            node = int(number[1])
+            annotation.set_text(_label(tree, node, column))
+            annotation.get_bbox_patch().set_facecolor(_SHADES(0.75 * float(tree.shares[node, column])))
     return figure
 
 
