@@ -11,6 +11,7 @@ model.predict(["A nurse hears voices in an abandoned ward."])
 
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -84,6 +85,8 @@ def make_model(name: str, *, seed: int = DEFAULT_SEED, rule: str = EXPECTED_JACC
     Raises:
         ConfigError: there is no such model or parameter.
     """
+    if rule != EXPECTED_JACCARD and "=" not in rule:
+        raise ConfigError(f"no rule is named {rule!r}; give {EXPECTED_JACCARD}, threshold=0.3 or top=2")
     estimator = GenreEstimator(name, seed=seed, rule=rule, **params)
     estimator.spec()  # report a typo at once
     return estimator
@@ -128,12 +131,13 @@ class GenreEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         Raises:
             ConfigError: the model has no such parameter, or it does not take the value.
         """
-        for key, value in params.items():
-            if key in ("name", "seed", "rule"):
-                setattr(self, key, value)
-            else:
-                self.params = {**self.params, key: value}
-        self.spec()
+        own = {key: value for key, value in params.items() if key in ("name", "seed", "rule")}
+        changed = {"name": self.name, "seed": self.seed, "rule": self.rule, **self.params, **own}
+        changed |= {key: value for key, value in params.items() if key not in own}
+        GenreEstimator(**changed).spec()  # before anything is set
+        self.params = {key: value for key, value in changed.items() if key not in ("name", "seed", "rule")}
+        for key, value in own.items():
+            setattr(self, key, value)
         return self
 
     def fit(self, X: Rows, y: Any) -> Self:
@@ -141,18 +145,19 @@ class GenreEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
 
         Args:
             X: the movies.
-            y: lists of genres, or a matrix of 0 and 1, one row a movie.
+            y: lists of genres, or a matrix or frame of 0 and 1, one row a movie.
 
         Raises:
             DataError: X and y do not fit together.
             ModelError: the model cannot be fitted on these movies.
         """
         movies = as_movies(X)
-        self.is_matrix_, genres = _to_lists(y)
+        columns, genres = _to_lists(y)
         if movies.height != len(genres):
             raise DataError(f"{movies.height} rows and labels of {len(genres)}: give one for each")
+        self.is_matrix_ = bool(columns)
         names = sorted({genre for row in genres for genre in row})
-        self.genres_ = tuple(map(str, range(np.shape(y)[1]))) if self.is_matrix_ else tuple(names)
+        self.genres_ = columns or tuple(names)
         if not names:
             raise DataError("no row has a label, so there is nothing to learn")
         self.model_ = GenreModel(self.spec(), self.genres_, self.seed)
@@ -196,6 +201,9 @@ class Explanation:
 
     html: str
 
+    def __repr__(self) -> str:
+        return f"<explanation, {len(self.html):,} characters of HTML: show it in a notebook, or write .html to a file>"
+
     def _repr_html_(self) -> str:
         return self.html
 
@@ -225,6 +233,8 @@ class LoadedModel:
 
     def explain(self, text: str, title: str = "", rule: str | None = None) -> Explanation:
         """Return the genres of a text with their scores, and its words coloured by what they did to each genre."""
+        if not isinstance(text, str):
+            raise DataError(f"explain takes one text, not {type(text).__name__}")
         from tasks.models.explain.answer import ANSWER_CSS, render_answer  # noqa: PLC0415 - only who asks for reasons
 
         return Explanation(f"<style>{ANSWER_CSS}</style>{render_answer(self.classifier, title, text, rule)}")
@@ -327,6 +337,10 @@ def compare(run: Run, mine: Mapping[str, Any]) -> pl.DataFrame:
     from tasks.report.leaderboard import rank_models  # noqa: PLC0415
     from tasks.scores import write_scores  # noqa: PLC0415
 
+    if not isinstance(mine, Mapping):
+        raise ConfigError('mine is a mapping from names to estimators: compare(run, {"mine": estimator})')
+    if wrong := [name for name in mine if not re.fullmatch(r"[\w.-]+", str(name))]:
+        raise ConfigError(f"{wrong[0]!r}: a name has letters, digits, dots, hyphens and underscores only")
     paths, names = DataPaths(run.data_dir), run.leaderboard["model"].to_list()
     if taken := sorted(set(mine).intersection(names)):
         raise ConfigError(f"{', '.join(taken)}: the run has a model of that name; give yours another")
@@ -403,26 +417,36 @@ def _all_params(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
-def _to_lists(y: Any) -> tuple[bool, list[list[str]]]:
-    """Return whether labels are a matrix, and each row's names; the columns of a matrix are called 0, 1, ...
+def _to_lists(y: Any) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Return each row's labels, and the names of the columns where they are a matrix or frame of 0 and 1.
 
     Raises:
         DataError: they are neither lists of names nor a matrix of 0 and 1.
     """
-    if isinstance(y, np.ndarray) and y.ndim == 2:
-        return True, _lists_of(y)
+    if hasattr(y, "toarray"):
+        y = y.toarray()
+    if hasattr(y, "columns") or (isinstance(y, np.ndarray) and y.ndim == 2):
+        matrix = np.asarray(y)
+        names = tuple(map(str, getattr(y, "columns", range(matrix.shape[1]))))
+        return names, _lists_of(matrix, names)
+    if y is None or isinstance(y, str) or not hasattr(y, "__iter__"):
+        raise DataError(f"labels are lists of names, or a matrix of 0 and 1, not {type(y).__name__}")
     rows: Iterable[Any] = y.to_list() if hasattr(y, "to_list") else y
-    lists = [list(row) if row is not None else [] for row in rows]
+    lists = []
+    for number, row in enumerate(rows):
+        if row is not None and (isinstance(row, str) or not hasattr(row, "__iter__")):
+            raise DataError(f"labels of row {number}: expected a list of names such as [{str(row)!r}], not {row!r}")
+        lists.append(list(row) if row is not None else [])
     if any(not isinstance(name, str) for row in lists for name in row):
         raise DataError("labels are lists of names, or a matrix of 0 and 1")
-    return False, lists
+    return (), lists
 
 
-def _lists_of(matrix: ArrayLike) -> list[list[str]]:
+def _lists_of(matrix: ArrayLike, names: tuple[str, ...]) -> list[list[str]]:
     values = np.asarray(matrix)
     if not np.isin(values, (0, 1)).all():
         raise DataError("a matrix of labels holds 0 and 1 alone")
-    return [[str(column) for column in np.flatnonzero(row)] for row in values]
+    return [[names[column] for column in np.flatnonzero(row)] for row in values]
 
 
 def _names(decided: NDArray[np.bool_], genres: tuple[str, ...]) -> NDArray[np.object_]:

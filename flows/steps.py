@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from prefect.futures import PrefectFuture
 
@@ -21,6 +21,8 @@ from tasks.stage_task import stage_task
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
 from tasks.tracking.task import log_folds, log_model
+
+LONGEST: Final = 500  # characters of what is said of a model that failed
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Fitted:
             ModelsFailedError: with one line a model.
         """
         if failed := {name: error for name, error in self.errors.items() if error is not None}:
-            lines = "\n".join(f"  {name}: {error}" for name, error in failed.items())
+            lines = "\n".join(f"  {name}: {' '.join(str(error).split())[:LONGEST]}" for name, error in failed.items())
             raise ModelsFailedError(f"{len(failed)} model(s) failed, see error.txt in their MLflow runs:\n{lines}")
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
+from functools import cache
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -11,6 +12,7 @@ from pydantic import ValidationError
 from tasks.errors import ConfigError
 from tasks.extras import is_installed, require
 from tasks.mistakes import mistakes
+from tasks.models.estimators import check_on_a_few_rows
 from tasks.models.spec import AnyModel, EnsembleSpec, FeaturesSpec, ModelSpec, TransformerSpec, features_of
 
 EXCEPT: Final = "!"
@@ -42,6 +44,7 @@ def choose_models(
     """
     from tasks.models.registry import MODELS  # noqa: PLC0415 - imports scikit-learn
 
+    _check_own(tuple(model for model in own_models if isinstance(model, ModelSpec)))
     models = (*MODELS, *own_models)
     names = [model.name for model in models]
     _check_names(models)
@@ -71,6 +74,21 @@ def choose_models(
         else model
         for model in changed.values()
     )
+
+
+@cache
+def _check_own(own_models: tuple[ModelSpec, ...]) -> None:
+    """Make sure that estimators of others take their parameters, and what they are to read.
+
+    Raises:
+        ConfigError: one does not.
+    """
+    for model in own_models:
+        for part in (model.classifier, *model.representations):
+            try:
+                check_on_a_few_rows(part, part is model.classifier)
+            except ValueError as error:
+                raise ConfigError(f"own model {model.name}: {error}") from error
 
 
 def check_installed(models: Sequence[AnyModel]) -> None:

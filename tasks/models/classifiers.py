@@ -22,7 +22,6 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold
-from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.utils import get_tags
 from sklearn.utils.multiclass import type_of_target
@@ -146,11 +145,11 @@ def converging(label: str) -> Iterator[None]:
 class AnyClassifier(MultilabelClassifier):
     """Any scikit-learn classifier for several labels at once.
 
-    One that takes rows of labels is fitted once; any other once a label (`OneVsRestClassifier`). Where it has no
-    `predict_proba`, its margins on held-out folds are scaled to probabilities (Platt scaling).
+    One that takes rows of labels is fitted once, any other once a label. Where it has no `predict_proba`, its margins
+    on held-out folds are scaled to probabilities (Platt scaling).
 
     Attributes:
-        estimator_: as fitted on the labels that vary; None where none does.
+        estimators_: as fitted on the labels that vary: one for all of them, or one each; none where none does.
         lines_: (varying genres × 2), slope and intercept of the log-odds by the margin; None with `predict_proba`.
     """
 
@@ -159,44 +158,68 @@ class AnyClassifier(MultilabelClassifier):
         self.random_state = random_state
 
     def _fit(self, X: Matrix, Y: Labels) -> None:
-        self.estimator_, self.lines_ = None, None
-        if not len(self.varying_):
+        self.lines_ = None
+        self.estimators_ = self._fitted(X, Y[:, self.varying_]) if len(self.varying_) else []
+        if not self.estimators_ or hasattr(self.estimators_[0], "predict_proba"):
             return
         Y = Y[:, self.varying_]
-        self.estimator_ = self._fitted(X, Y)
-        if not hasattr(self.estimator_, "predict_proba"):
-            held_out = np.empty(Y.shape)
-            folds = KFold(min(CALIBRATION_FOLDS, len(Y)), shuffle=True, random_state=self.random_state)
-            for inside, outside in folds.split(Y):
-                held_out[outside] = self._margins(self._fitted(X[inside], Y[inside]), X[outside])
-            lines = [fit_line(held_out[:, column], Y[:, column]) for column in range(Y.shape[1])]
-            self.lines_ = np.array(lines)
+        held_out = np.empty(Y.shape)
+        folds = KFold(min(CALIBRATION_FOLDS, len(Y)), shuffle=True, random_state=self.random_state)
+        for inside, outside in folds.split(Y):
+            held_out[outside] = _margins(self._fitted(X[inside], Y[inside]), X[outside])
+        self.lines_ = np.array([fit_line(held_out[:, column], Y[:, column]) for column in range(Y.shape[1])])
 
-    def _fitted(self, X: Matrix, Y: Labels) -> Any:
+    def _fitted(self, X: Matrix, Y: Labels) -> list[Any]:
+        """Return fitted estimators; of a label that no row has, or every one, in place of it what it is.
+
+        Raises:
+            ModelError: one cannot be fitted on a label.
+        """
         estimator = with_random_state(clone(self.estimator), self.random_state)
-        if not get_tags(estimator).classifier_tags.multi_label:
-            estimator = OneVsRestClassifier(estimator)
-        elif Y.shape[1] == 1:
-            Y = Y[:, 0]
-        return estimator.fit(X, Y.astype(np.int64))
-
-    def _margins(self, fitted: Any, X: Matrix) -> NDArray[np.float64]:
-        answer = fitted.decision_function if hasattr(fitted, "decision_function") else fitted.predict
-        return np.asarray(answer(X), dtype=np.float64).reshape(X.shape[0], -1)
+        if get_tags(estimator).classifier_tags.multi_label:
+            return [estimator.fit(X, (Y if Y.shape[1] > 1 else Y[:, 0]).astype(np.int64))]
+        fitted = []
+        for column, y in zip(self.varying_, Y.T, strict=True):
+            if y.all() or not y.any():
+                fitted.append(bool(y[0]))
+                continue
+            try:
+                fitted.append(clone(estimator).fit(X, y.astype(np.int64)))
+            except ValueError as error:
+                if not self.is_multilabel_:
+                    raise
+                label = f"{self.classes_[column]}, which {y.sum()} of {len(y)} train movies have"
+                raise ModelError(
+                    f"{label}: {error} Change the estimator's parameters, or leave the genre out"
+                ) from error
+        return fitted
 
     def _scores(self, X: Matrix) -> Scores:
-        if self.estimator_ is None or not X.shape[0]:  # of which most estimators take none
+        if not self.estimators_ or not X.shape[0]:  # of which most estimators take none
             return self._with_constants(np.empty((X.shape[0], 0), dtype=np.float32))
         if self.lines_ is not None:
-            margins = self._margins(self.estimator_, X)
-            scores = logistic(margins * self.lines_[:, 0] + self.lines_[:, 1])
+            scores = logistic(_margins(self.estimators_, X) * self.lines_[:, 0] + self.lines_[:, 1])
         else:
-            given = self.estimator_.predict_proba(X)
-            if isinstance(given, list):  # one array a label
-                scores = np.column_stack([of_label[:, 1] for of_label in given])
-            else:
-                scores = given[:, 1:] if len(self.varying_) == 1 and given.shape[1] == 2 else given
+            given = [estimator.predict_proba(X) for estimator in self.estimators_]
+            if len(given) == 1 < len(self.varying_):  # one for all labels: an array for each, or one for all
+                given = given[0] if isinstance(given[0], list) else [given[0]]
+            columns = [
+                each[:, 1:] if each.shape[1] == 2 and len(given) == len(self.varying_) else each for each in given
+            ]
+            scores = np.column_stack(columns)
         return self._with_constants(np.asarray(scores, dtype=np.float32))
+
+
+def _margins(fitted: list[Any], X: Matrix) -> NDArray[np.float64]:
+    """Return (rows × labels) margins; of a label that is certain 1 or -1."""
+    columns = []
+    for each in fitted:
+        if isinstance(each, bool):
+            columns.append(np.full((X.shape[0], 1), 1.0 if each else -1.0))
+        else:
+            answer = each.decision_function if hasattr(each, "decision_function") else each.predict
+            columns.append(np.asarray(answer(X), dtype=np.float64).reshape(X.shape[0], -1))
+    return np.hstack(columns)
 
 
 def with_random_state(estimator: Any, random_state: int) -> Any:

@@ -11,6 +11,8 @@ classifier: {estimator: sklearn.linear_model.RidgeClassifier, alpha: 2}
 import importlib
 import inspect
 import json
+import re
+import warnings
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final, get_type_hints
@@ -54,6 +56,11 @@ SHORT_NAMES: Final[Mapping[str, str]] = {
     "multilayer-perceptron": f"{_CLASSIFIERS}.MultilayerPerceptron",
 }
 _SHORT_NAME_OF: Final = {path: name for name, path in SHORT_NAMES.items()}
+NO_ESTIMATOR: Final = "there is no estimator"
+_LONGEST: Final = 300  # characters of what another package says
+_UNREADABLE: Final = re.compile(
+    r"[Dd]ense data is required|does not support sparse|convert string to float|Reshape your data|Expected 2D array"
+)
 # Set by `make`, from what the run and the model say: its seed, and what it does about rare genres.
 SET_BY_THE_MODEL: Final = ("random_state", "class_weight", "smote_ratio", "treated")
 
@@ -129,6 +136,59 @@ class EstimatorSpec(Choice):
         return {"class_weight", "smote_ratio"} <= set(inspect.signature(self.estimator_class).parameters)
 
 
+def check_role(spec: EstimatorSpec, is_classifier: bool) -> None:
+    """Make sure that an estimator is a classifier, or else a transformer.
+
+    Raises:
+        ValueError: it is not, or its parameters do not fit together.
+    """
+    role = "classifier" if is_classifier else "transformer"
+    try:
+        found = _is_classifier(spec) if is_classifier else hasattr(spec.estimator_class, "transform")
+    except (AttributeError, TypeError) as error:
+        line = str(error).partition("\n")[0][:_LONGEST]
+        raise ValueError(
+            f"{spec.kind} cannot be made ({line}); a parameter that is an estimator is written {{estimator: its.path}}"
+        ) from error
+    if not found:
+        raise ValueError(f"{spec.kind} is no {role}")
+
+
+def _is_classifier(spec: EstimatorSpec) -> bool:
+    from sklearn.base import is_classifier  # noqa: PLC0415 - takes seconds
+
+    answers = any(hasattr(spec.estimator_class, name) for name in ("predict_proba", "decision_function", "predict"))
+    return bool(answers and is_classifier(spec.make()))
+
+
+def check_on_a_few_rows(spec: EstimatorSpec, is_classifier: bool) -> None:
+    """Fit an estimator that is not this project's on a few rows, to find at once what it would say after all else.
+
+    Of what it says counts only what cannot be due to there being few rows: a parameter's value, and rows of a kind that
+    it does not read.
+
+    Raises:
+        ValueError: it refuses its parameters, sparse vectors (a classifier) or texts (a transformer).
+    """
+    if spec.kind in SHORT_NAMES or getattr(spec.estimator_class, "reads_movies", False):
+        return
+    import numpy as np  # noqa: PLC0415 - as above
+    from scipy import sparse  # noqa: PLC0415
+
+    y = np.arange(40) % 2
+    vectors = sparse.random_array((40, 8), density=0.5, format="csr", dtype=np.float32, rng=np.random.default_rng(1))
+    texts = [f"text number {row} of kind {label}" for row, label in enumerate(y)]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            spec.make(random_state=1).fit(vectors if is_classifier else texts, y)
+    except Exception as error:  # whatever it raises
+        line = " ".join(str(error).split())
+        if type(error).__name__ == "InvalidParameterError" or _UNREADABLE.search(line):
+            reads = "sparse vectors" if is_classifier else "texts"
+            raise ValueError(f"{spec.kind} cannot be fitted on {reads}: {line[:_LONGEST]}") from error
+
+
 @cache
 def class_named(kind: str) -> type[Any]:
     """Return the class of a short name or a path.
@@ -146,7 +206,7 @@ def class_named(kind: str) -> type[Any]:
     try:
         found = getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError) as error:
-        raise ValueError(f"there is no estimator {kind} ({error}); check the path, and that it is installed") from error
+        raise ValueError(f"{NO_ESTIMATOR} {kind} ({error}); check the path, and that it is installed") from error
     if not (isinstance(found, type) and callable(getattr(found, "get_params", None)) and hasattr(found, "fit")):
         raise ValueError(f"{kind} is no scikit-learn estimator: it lacks fit or get_params")
     return found

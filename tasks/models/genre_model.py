@@ -20,14 +20,16 @@ import numpy as np
 import polars as pl
 import sklearn
 from numpy.typing import NDArray
+from pydantic import ValidationError
 from scipy import sparse
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.validation import check_is_fitted
 
 from tasks.errors import ModelError
-from tasks.models.estimators import EstimatorSpec
-from tasks.models.inputs import MovieText
+from tasks.mistakes import mistakes
+from tasks.models.estimators import NO_ESTIMATOR, EstimatorSpec
+from tasks.models.inputs import MovieText, TextPipeline
 from tasks.models.precision import Precision
 from tasks.models.spec import InputSpec, ModelSpec, reads_movies
 from tasks.scores import truth_matrix
@@ -38,6 +40,7 @@ MODEL_FILE: Final = "model.json"
 PIPELINE_FILE: Final = "model.skops"
 FILES: Final = (MODEL_FILE, PIPELINE_FILE)
 VECTORS_FILE: Final = "vectorizer.skops"
+LONGEST: Final = 500  # characters of a reason
 SCHEMA: Final = "schema.json"  # of skops
 
 # What a stored file may hold beside what skops trusts by itself (NumPy, SciPy and scikit-learn's own estimators).
@@ -46,6 +49,7 @@ TRUSTED: Final = (
     "tasks.models.classifiers.NearestNeighbours",
     "tasks.models.encoder.frozen.FrozenEncoder",
     "tasks.models.inputs.MovieText",
+    "tasks.models.inputs.TextPipeline",
     *(f"tasks.models.linear_classifiers.{name}" for name in ("ClassifierChains", "LinearSVM", "LogisticRegression")),
     *(f"tasks.models.linear_classifiers.{name}" for name in ("NaiveBayes", "NaiveBayesSVM")),
     "tasks.models.linear_classifiers.StackedLogisticRegression",
@@ -54,7 +58,6 @@ TRUSTED: Final = (
     "scipy.sparse._csr.csr_array",
     "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.multiclass._ConstantPredictor",
     "sklearn.tree._tree.Tree",
 )
 
@@ -149,6 +152,11 @@ class GenreModel:
             parts = [stored.classifier, *stored.representations]
             pipeline = load_estimator(folder / PIPELINE_FILE, parts, stored.scikit_learn)
             pipeline["vectors"], pipeline["classifier"]
+        except ValidationError as error:
+            said = "; ".join(mistakes(error))[:LONGEST]
+            if NO_ESTIMATOR not in said:
+                raise ModelError(f"the model in {folder} is incomplete or damaged ({said}); train it again") from error
+            raise ModelError(f"the model in {folder} is made of what is not here: {said}, on PYTHONPATH") from error
         except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             raise ModelError(f"the model in {folder} is incomplete or damaged ({error}); train it again") from error
         choices = {key: value for key, value in stored if key in ModelSpec.model_fields}
@@ -178,7 +186,7 @@ def read_representation(spec: InputSpec, representation: EstimatorSpec, seed: in
     transformer = representation.make(random_state=seed)
     if reads_movies(representation):
         return transformer
-    return Pipeline([("text", MovieText(**spec.model_dump())), ("vectors", transformer)])
+    return TextPipeline([("text", MovieText(**spec.model_dump())), ("vectors", transformer)])
 
 
 def as_frame(Y: NDArray[np.bool_], genres: Sequence[str]) -> Any:

@@ -1,11 +1,12 @@
 """From movies to what models read: documents, side fields, and templates of both."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from sklearn import pipeline
 from sklearn.base import BaseEstimator, TransformerMixin
 
 from tasks import side_fields
@@ -35,7 +36,7 @@ _DTYPES: Final = {
 
 
 def as_movies(X: Any) -> pl.DataFrame:
-    """Return rows as a frame with `description`: a frame of polars or pandas, or a list, array or series of texts.
+    """Return rows as a frame with `description`: a frame of polars or pandas, columns by name, or texts.
 
     Raises:
         DataError: they are neither a frame nor texts.
@@ -44,6 +45,8 @@ def as_movies(X: Any) -> pl.DataFrame:
         return X
     if hasattr(X, "iloc") and hasattr(X, "columns"):  # pandas, which is not imported for it
         return pl.from_pandas(X.reset_index(drop=True), nan_to_null=True)
+    if isinstance(X, Mapping):
+        return pl.DataFrame(X)
     if isinstance(X, str):
         raise DataError("one text alone: give a list of texts")
     texts = [None if text is None or text != text else text for text in X]  # noqa: PLR0124 - NaN, which pandas has
@@ -87,6 +90,13 @@ class MovieText(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         return tags
 
 
+class TextPipeline(pipeline.Pipeline):  # type: ignore[misc]  # scikit-learn has no types
+    """A pipeline from movies by way of their text; its last step may be one that learns nothing."""
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+
 def read_documents(movies: pl.DataFrame, spec: InputSpec) -> list[str]:
     """Return one document a movie, in the order of the rows.
 
@@ -101,10 +111,12 @@ def read_documents(movies: pl.DataFrame, spec: InputSpec) -> list[str]:
         Documents; the title, if any, comes first on a line of its own. A movie without text gives "".
 
     Raises:
-        DataError: there is no column `description`.
+        DataError: there is no column `description`, or it holds numbers.
     """
     if "description" not in movies.columns:
         raise DataError(f"the input has no column 'description'; it has: {', '.join(movies.columns)}")
+    if (kind := movies.schema["description"]).is_numeric():
+        raise DataError(f"the column 'description' holds numbers ({kind}), not texts")
     documents = _descriptions(movies, spec)
     if spec.title:
         titles = _texts(movies, "movie_name")
@@ -179,7 +191,11 @@ def _values(movies: pl.DataFrame, field: str) -> pl.Expr:
         return pl.lit(None, _DTYPES[field])
     if field != "certificate" and movies.schema[column] == _DTYPES[field]:
         return pl.col(column)
-    text = pl.col(column).cast(pl.String)
+    value = pl.col(column)
+    if movies.schema[column].is_float():  # as pandas has whole numbers with gaps
+        value = pl.when(value == value.round()).then(value.cast(pl.Int64, strict=False).cast(pl.String))
+        value = value.otherwise(pl.col(column).cast(pl.String))
+    text = value.cast(pl.String)
     if field == "certificate":
         return side_fields.certificate(text)
     if field == "year":

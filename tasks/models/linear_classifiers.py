@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, PositiveInt
 from scipy import sparse
+from scipy.optimize import brentq
 from scipy.special import expit, logit
 from sklearn import linear_model, svm
 from sklearn.model_selection import KFold, StratifiedKFold
@@ -236,9 +237,10 @@ class LogisticRegression(OneVsRestLinear):
 class LinearSVM(OneVsRestLinear):
     """One linear SVM per genre (squared hinge), its margins turned into probabilities by Platt scaling.
 
-    The margins are those of held-out folds. A genre with fewer positives than folds keeps its margins as log-odds.
-    Synthetic movies are made of the movies inside the folds, so that no held-out margin is of one. Balanced weights and
-    synthetic movies change the margins; the scores stay probabilities in the real proportions.
+    The margins are those of held-out folds. A genre with fewer positives than folds keeps its margins as log-odds,
+    moved so that its mean score is its share of train. Synthetic movies are made of those inside the folds, so that no
+    held-out margin is of one. Balanced weights and synthetic movies change the margins; the scores stay probabilities
+    in the real proportions.
 
     Source: Platt 1999, Probabilistic outputs for support vector machines, with his smoothed targets.
     """
@@ -264,7 +266,9 @@ class LinearSVM(OneVsRestLinear):
         y = problem.y
         positives, negatives = int(y.sum()), int((~y).sum())
         if min(positives, negatives) < self.calibration_folds:
-            return weights, bias
+            margins = problem.X @ weights + bias
+            share = (positives + 1) / (len(y) + 2)
+            return weights, float(bias + brentq(lambda offset: expit(margins + offset).mean() - share, -100, 100))
         held_out = np.empty(len(y))
         folds = StratifiedKFold(self.calibration_folds, shuffle=True, random_state=problem.random_state)
         for inside, outside in folds.split(y, y):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from tasks.models.choice import Choice
-from tasks.models.estimators import SHORT_NAMES, EstimatorSpec
+from tasks.models.estimators import SHORT_NAMES, EstimatorSpec, check_role
 from tasks.models.fine_tuning import FineTuning
 from tasks.models.losses import BinaryCrossEntropy, Loss
 from tasks.models.template import check_template
@@ -73,6 +73,13 @@ class ModelSpec(Choice):
     def reads_fields(self) -> bool:
         """Whether it reads what is known beside the text."""
         return any(map(reads_movies, self.representations))
+
+    @model_validator(mode="after")
+    def _parts_do_what_they_should(self) -> Self:
+        check_role(self.classifier, is_classifier=True)
+        for representation in self.representations:
+            check_role(representation, is_classifier=False)
+        return self
 
     @model_validator(mode="after")
     def _classifier_can_treat_imbalance(self) -> Self:

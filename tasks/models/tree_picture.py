@@ -84,7 +84,7 @@ class FittedTree:
     """
 
     def __init__(self, model: GenreModel) -> None:
-        self.tree: DecisionTreeClassifier = model.classifier.estimator_
+        self.tree: DecisionTreeClassifier = model.classifier.estimators_[0]
         self.genres = model.genres
         self._names = [str(name) for each in model.vectorizers for name in each.get_feature_names_out()]
         self._are_terms = [

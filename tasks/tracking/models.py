@@ -74,7 +74,8 @@ def log_model(experiment: Experiment, run_id: str, model_name: str, model_folder
     fingerprint = served_fingerprint(model_folder)
     uri = find_logged_model(experiment, run_id, fingerprint)
     if uri is None:
-        uri = _log_new_model(run_id, model_name, model_folder)
+        params = client.get_run(run_id).data.params
+        uri = _log_new_model(run_id, model_name, model_folder, params)
     client.set_tag(run_id, FINGERPRINT_TAG, fingerprint)
     client.set_tag(run_id, MODEL_URI_TAG, uri)
     client.set_tag(run_id, HASHES_TAG, client.get_logged_model(uri.removeprefix("models:/")).tags[HASHES_TAG])
@@ -111,7 +112,7 @@ class _Pyfunc:
         mlflow.pyfunc.save_model(mlflow_model=mlflow_model, data_path=data_path, **options)
 
 
-def _log_new_model(run_id: str, model_name: str, model_folder: Path) -> str:
+def _log_new_model(run_id: str, model_name: str, model_folder: Path, params: dict[str, str]) -> str:
     spec = json.loads((model_folder / "model" / "model.json").read_text(encoding="utf-8"))
     rule = json.loads((model_folder / "rules.json").read_text(encoding="utf-8"))["chosen"]
     example = pd.DataFrame(
@@ -140,6 +141,7 @@ def _log_new_model(run_id: str, model_name: str, model_folder: Path) -> str:
                 input_example=example,
                 pip_requirements=_requirements(model_folder / "model"),
                 metadata={"genres": spec["genres"], "rule": rule, "model": model_name},
+                params=params,
                 tags={HASHES_TAG: digest},
             )
     return f"models:/{info.model_id}"

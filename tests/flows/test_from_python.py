@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -155,7 +156,58 @@ def test_the_example_runs(finished, monkeypatch, page) -> None:
         assert set(made["search"].best_params_) == {"C", "max_n"}
 
 
-def test_several_data_folders_work_in_one_process(finished, tmp_path) -> None:
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (["Drama"] * 40, r"labels of row 0: expected a list of names such as \['Drama'\], not 'Drama'"),
+        (pl.Series(["Drama"] * 40), "expected a list of names"),
+        (np.array(["Drama"] * 40), "expected a list of names"),
+        ([1] * 40, "labels of row 0: expected a list"),
+        ([["Drama"]] * 39 + [float("nan")], "labels of row 39"),
+        (None, "labels are lists of names, or a matrix of 0 and 1, not NoneType"),
+        ([[1]] * 40, "labels are lists of names"),
+        (np.full((40, 2), 2), "holds 0 and 1 alone"),
+    ],
+)
+def test_labels_that_are_none_are_refused(labels, message) -> None:
+    with pytest.raises(DataError, match=message):
+        gf.make_model("nb-counts").fit(MOVIES, labels)
+
+
+def test_labels_may_be_a_frame_or_sparse() -> None:
+    frame = pl.DataFrame({name: [int(name in row) for row in MOVIES["genres"]] for name in PLOTS})
+    expected = gf.make_model("nb-counts").fit(MOVIES, MOVIES["genres"]).predict_proba(MOVIES)
+    for labels in (frame, frame.to_pandas(), sparse.csr_array(frame.to_numpy())):
+        fitted = gf.make_model("nb-counts").fit(MOVIES, labels)
+        np.testing.assert_array_equal(fitted.predict_proba(MOVIES), expected)
+        assert fitted.predict(MOVIES).shape == (40, 2)
+
+
+def test_a_table_scores_the_same_in_polars_and_pandas_and_as_columns() -> None:
+    years = [1950 + number if number % 3 else None for number in range(40)]
+    minutes = [60 + number * 3 if number % 5 else None for number in range(40)]
+    movies = MOVIES.with_columns(year=pl.Series(years, dtype=pl.Int32), runtime_min=pl.Series(minutes, dtype=pl.Int32))
+    fitted = gf.make_model("svm-fields").fit(movies, movies["genres"])
+    expected = fitted.predict_proba(movies)
+    assert not np.array_equal(expected, fitted.predict_proba(movies.drop("runtime_min")))
+    np.testing.assert_array_equal(fitted.predict_proba(movies.to_pandas()), expected)
+    np.testing.assert_array_equal(fitted.predict_proba(movies.to_dict(as_series=False)), expected)
+    with pytest.raises(DataError, match="the column 'description' holds numbers"):
+        fitted.predict(pl.DataFrame({"description": [5]}))
+
+
+def test_a_parameter_that_is_refused_changes_nothing() -> None:
+    model = gf.make_model("nb-counts", alpha=0.5)
+    with pytest.raises(ConfigError, match="has no parameter 'beta'"):
+        model.set_params(alpha=2, beta=3)
+    assert model.get_params()["alpha"] == 0.5
+    assert model.set_params(alpha=2, seed=3).get_params()["alpha"] == 2
+    with pytest.raises(ConfigError, match="no rule is named 'foo'"):
+        gf.make_model("nb-counts", rule="foo")
+
+
+def test_several_data_folders_work_in_one_process(finished, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
     small = {"sample": {"n_movies": 200}, "models": ["nb-counts"], "skip": ["annotate"], "report": False}
     found = [gf.run(data_dir=tmp_path / name, **small, seed=seed) for name, seed in (("one", 1), ("two", 2))]
     finished.is_last_again()

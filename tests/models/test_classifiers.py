@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 from scipy import sparse
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.decomposition import TruncatedSVD
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import RidgeClassifier
@@ -15,6 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
+from tasks.errors import ModelError
 from tasks.models import classifiers
 from tasks.models.classifiers import AnyClassifier, GradientBoosting, MultilayerPerceptron, NearestNeighbours
 
@@ -52,9 +54,16 @@ def test_margins_become_probabilities(training, estimator):
     scores = fitted.predict_proba(training.X)
     assert ((scores >= 0) & (scores <= 1)).all()
     np.testing.assert_allclose(scores.mean(axis=0), Y.mean(axis=0), atol=0.1)
-    margins = fitted.estimator_.decision_function(training.X)
+    margins = classifiers._margins(fitted.estimators_, training.X)
     for column in range(2):
         assert (np.argsort(margins[:, column]) == np.argsort(scores[:, column], kind="stable")).mean() > 0.95
+
+
+def test_a_label_that_cannot_be_fitted_is_named(training):
+    rare = pl.DataFrame({"A": training.Y[:, 0].astype(int), "B": (np.arange(120) == 5).astype(int)})
+    calibrated = AnyClassifier(CalibratedClassifierCV(LinearSVC(), cv=3))
+    with pytest.raises(ModelError, match=r"B, which 1 of 120 train movies have: .* Change .* leave the genre out"):
+        calibrated.fit(training.X, rare)
 
 
 def test_labels_without_a_choice_are_certain(training):

@@ -8,21 +8,24 @@ import numpy as np
 import polars as pl
 import pytest
 from pydantic import ValidationError
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 from sklearn.linear_model import RidgeClassifier
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MaxAbsScaler
+from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 from sklearn.svm import LinearSVC
 
-from tasks.errors import ModelError
-from tasks.models.choose import with_params
+from tasks.errors import ConfigError, ModelError
+from tasks.models.choose import choose_models, with_params
 from tasks.models.estimators import SHORT_NAMES, EstimatorSpec
 from tasks.models.genre_model import PIPELINE_FILE, TRUSTED, GenreModel, load_estimator, save_estimator
 from tasks.models.linear_classifiers import LinearSVM
 from tasks.models.spec import ModelSpec
+from tasks.models.vectorizers import BagOfWords
 
 GENRES = ("Drama", "Horror", "Western")
 
@@ -79,6 +82,55 @@ def test_what_cannot_be_is_refused(value, message):
         read(value)
 
 
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"classifier": {"estimator": "sklearn.linear_model.Ridge"}}, "sklearn.linear_model.Ridge is no classifier"),
+        ({"classifier": {"kind": "bag-of-words"}}, "bag-of-words is no classifier"),
+        (
+            {"classifier": RidgeClassifier(), "representations": [RidgeClassifier()]},
+            "is no transformer",
+        ),
+        (
+            {
+                "classifier": {
+                    "estimator": "sklearn.calibration.CalibratedClassifierCV",
+                    "params": {"estimator": "sklearn.svm.LinearSVC"},
+                }
+            },
+            "a parameter that is an estimator is written",
+        ),
+    ],
+)
+def test_a_part_that_cannot_do_its_work_is_refused(parts, message):
+    with pytest.raises(ValidationError, match=message):
+        ModelSpec(name="m", **parts)
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        (
+            {"classifier": RidgeClassifier(alpha="lots")},
+            "own model m: .* The 'alpha' parameter",
+        ),
+        ({"classifier": GaussianNB()}, "cannot be fitted on sparse vectors: .*[Ss]parse"),
+        ({"classifier": RidgeClassifier(), "representations": [StandardScaler()]}, "cannot be fitted on texts"),
+        ({"classifier": RidgeClassifier(), "representations": [TfidfVectorizer(ngram_range=3)]}, "'ngram_range' param"),
+    ],
+)
+def test_what_an_estimator_would_say_later_is_found_at_once(parts, message):
+    with pytest.raises(ConfigError, match=message):
+        choose_models(["m"], own_models=[ModelSpec(name="m", **parts)])
+
+
+def test_few_rows_are_no_reason_to_refuse():
+    parts = (KNeighborsClassifier(500), RandomForestClassifier(min_samples_leaf=99), TfidfVectorizer(min_df=50))
+    *classifiers, vectorizer = parts
+    own = [ModelSpec(name=f"m{n}", classifier=each, representations=[vectorizer]) for n, each in enumerate(classifiers)]
+    assert len(choose_models(["m*"], own_models=own)) >= 2
+
+
 def test_parameters_of_any_estimator_can_be_replaced():
     model = ModelSpec(name="ridge", classifier=RidgeClassifier())
     changed = with_params(model, {"alpha": 5, "max_n": 2, "sklearn.linear_model.RidgeClassifier.tol": 0.1})
@@ -101,6 +153,31 @@ def test_any_vectorizer_and_classifier_make_a_model(movies, tmp_path):
     assert ((fitted.scores(movies) >= 0.5) == truth).mean() > 0.9
     fitted.save(tmp_path)
     np.testing.assert_array_equal(GenreModel.load(tmp_path).scores(movies), fitted.scores(movies))
+
+
+class Lengths(TransformerMixin, BaseEstimator):
+    """A user's own transformer of texts, which learns nothing."""
+
+    def fit(self, X, y=None):  # noqa: ARG002 - as scikit-learn calls it
+        return self
+
+    def transform(self, X):
+        return np.array([[len(text)] for text in X], dtype=np.float32)
+
+
+def test_a_transformer_that_learns_nothing_is_stored_and_read(movies, tmp_path):
+    model = ModelSpec(name="mine", representations=(BagOfWords(), Lengths()), classifier=LinearSVM())
+    fitted = GenreModel(model, GENRES, 1).fit(movies)
+    fitted.save(tmp_path)
+    np.testing.assert_array_equal(GenreModel.load(tmp_path).scores(movies), fitted.scores(movies))
+
+
+def test_a_model_whose_module_is_gone_says_so(movies, tmp_path):
+    GenreModel(ModelSpec(name="mine", classifier=Majority()), GENRES, 1).fit(movies).save(tmp_path)
+    file = tmp_path / "model.json"
+    file.write_text(file.read_text().replace("test_estimators.Majority", "nowhere.Majority"))
+    with pytest.raises(ModelError, match=r"what is not here: .*no estimator .*nowhere\.Majority.*PYTHONPATH"):
+        GenreModel.load(tmp_path)
 
 
 class Majority(ClassifierMixin, BaseEstimator):

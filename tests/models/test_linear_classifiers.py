@@ -82,6 +82,7 @@ def test_genre_too_rare_to_calibrate_still_gets_scores(training):
     rare[5] = True
     scores = scores_of(LinearSVM(), training.X, rare)
     assert scores[5, 0] == scores.max()
+    np.testing.assert_allclose(scores.mean(), 2 / 122, rtol=1e-4)  # its share, smoothed
 
 
 def test_genre_that_does_not_converge_is_named(training, monkeypatch):
