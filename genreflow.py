@@ -49,6 +49,7 @@ from tasks.settings import settings
 __all__ = ["GenreEstimator", "LoadedModel", "Run", "compare", "load", "make_model", "model_names", "read_movies", "run"]
 
 DATA_DIR: Final = "GENREFLOW_DATA_DIR"
+TRACKING_URI: Final = "MLFLOW_TRACKING_URI"
 EXPECTED_JACCARD: Final = "expected-jaccard"
 Rows = Any  # a polars or pandas frame, or a list, array or series of texts
 
@@ -298,18 +299,22 @@ def run(*, data_dir: str | Path | None = None, **options: Any) -> Run:
 @contextmanager
 def _data_folder(folder: str | Path | None) -> Iterator[None]:
     """Let the settings, which are kept for a process, name this data folder in the block."""
-    before = os.environ.get(DATA_DIR)
-    if folder is not None:
-        os.environ[DATA_DIR] = str(Path(folder).absolute())
+    if folder is None:
+        yield
+        return
+    before = settings()
+    named = os.environ.get(DATA_DIR), os.environ.get(TRACKING_URI)  # which MLflow sets to what it was pointed to
+    os.environ[DATA_DIR], os.environ[TRACKING_URI] = str(Path(folder).absolute()), before.tracking_uri
     settings.cache_clear()
     try:
         yield
     finally:
-        if before is None:
-            os.environ.pop(DATA_DIR, None)
-        else:
-            os.environ[DATA_DIR] = before
+        for name, value in zip((DATA_DIR, TRACKING_URI), named, strict=True):
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
         settings.cache_clear()
+        settings()
 
 
 def compare(run: Run, mine: Mapping[str, Any]) -> pl.DataFrame:

@@ -206,15 +206,15 @@ def test_a_parameter_that_is_refused_changes_nothing() -> None:
         gf.make_model("nb-counts", rule="foo")
 
 
-def test_several_data_folders_work_in_one_process(finished, tmp_path, monkeypatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{tmp_path / 'mlflow.db'}")
+def test_several_data_folders_work_in_one_process(finished, settings_in, tmp_path) -> None:
     small = {"sample": {"n_movies": 200}, "models": ["nb-counts"], "skip": ["annotate"], "report": False}
-    found = [gf.run(data_dir=tmp_path / name, **small, seed=seed) for name, seed in (("one", 1), ("two", 2))]
-    finished.is_last_again()
+    with settings_in(tmp_path):
+        found = [gf.run(data_dir=tmp_path / name, **small, seed=seed) for name, seed in (("one", 1), ("two", 2))]
+        assert data_paths().root == tmp_path / "data"
+    assert data_paths() == finished.paths
     assert [run.data_dir for run in found] == [tmp_path / "one", tmp_path / "two"]
     assert found[0].leaderboard["test_jaccard"][0] != found[1].leaderboard["test_jaccard"][0]
     assert gf.compare(found[0], {"mine": gf.make_model("nb-fields")}).height == 2
-    assert data_paths() == finished.paths
 
 
 def test_a_run_gives_its_results(finished) -> None:
