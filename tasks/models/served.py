@@ -12,9 +12,12 @@ from numbers import Integral, Real
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
 import pandas as pd
 import polars as pl
 from mlflow.exceptions import MlflowException
+from mlflow.types import DataType, Schema
+from mlflow.types.schema import AnyType
 
 from tasks.errors import ConfigError, DataError
 from tasks.hashes import check_hashes
@@ -26,6 +29,7 @@ from tasks.models.encoder import frozen  # noqa: F401
 from tasks.models.precision import read_precision
 
 COLUMNS: Final = ("description", "movie_name", "year", "certificate", "runtime", "director", "star")
+_ORIGINAL_PANDAS_TYPES: Final = Schema.pandas_types
 _IGNORED_PARAMS: Final = re.compile(r"Unrecognized params \[(.*?)\].*'rule'", re.DOTALL)
 
 
@@ -114,7 +118,19 @@ class _UnknownParams(logging.Filter):
         return True
 
 
+def _pandas_types(schema: Schema) -> list[np.dtype[Any]]:
+    """Return as what MLflow's server reads the columns of a CSV: those of any type as texts.
+
+    By itself it refuses a schema with such columns, and with others it takes no numbers from a data frame.
+    """
+    if not all(isinstance(each.type, DataType | AnyType) for each in schema.inputs):
+        return list(_ORIGINAL_PANDAS_TYPES(schema))
+    kinds = [each.type for each in schema.inputs]
+    return [kind.to_pandas() if isinstance(kind, DataType) else np.dtype(object) for kind in kinds]
+
+
 def _load_pyfunc(path: str) -> ServedClassifier:
+    Schema.pandas_types = _pandas_types  # type: ignore[assignment, method-assign]
     checker = logging.getLogger("mlflow.models.utils")
     if not any(isinstance(each, _UnknownParams) for each in checker.filters):
         checker.addFilter(_UnknownParams())

@@ -149,9 +149,9 @@ def _log_new_model(run_id: str, model_name: str, model_folder: Path, params: dic
 
 def _signature(genres: Sequence[str], own_fields: Sequence[str]) -> ModelSignature:
     text = DataType.string
-    inputs: list[ColSpec | TensorSpec] = [ColSpec(text, "description")]
+    # Tables have years as numbers, and texts as categories; the model itself says, by row, what it does not take.
     anything: Any = AnyType()  # type: ignore[no-untyped-call]
-    # Tables have years as numbers, and certificates as categories; the model itself says what it does not take.
+    inputs: list[ColSpec | TensorSpec] = [ColSpec(anything, "description")]
     inputs += [ColSpec(anything, name, required=False) for name in dict.fromkeys([*INPUT_COLUMNS, *own_fields])]
     outputs: list[ColSpec | TensorSpec] = [ColSpec(text, "genres")]
     outputs += [ColSpec(DataType.float, f"score_{genre}") for genre in genres]

@@ -100,7 +100,7 @@ WRONG = {
     "a list": (records({"description": ["a", "b"]}), "description, row 1: expected a text or null"),
     "an object": (records({"description": {"a": 1}}), "description, row 1: expected a text or null"),
     "a boolean": (records({"description": True}), "description, row 1: expected a text or null"),
-    "a list of stars": (records({"description": PLOT, "star": ["A"]}), "star, row 1: expected a text or null"),
+    "a list of stars": (records({"description": PLOT, "star": ["A"]}), "star, row 1: expected a text, a whole number"),
     "half a year": (records({"description": PLOT, "year": 1999.5}), "year, row 1: expected a text, a whole number"),
     "half a character": ('{"dataframe_records": [{"description": "\\ud800"}]}', "surrogates not allowed"),
     "an unknown rule": (records({"description": PLOT}) | {"params": {"rule": "dice"}}, "no rule is named 'dice'"),

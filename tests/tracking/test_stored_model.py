@@ -145,6 +145,17 @@ def test_a_logged_model_takes_tables_as_people_have_them(artefact, columns):
     pd.testing.assert_frame_equal(served.predict(pd.DataFrame({"description": texts, **columns})), expected)
 
 
+def test_descriptions_may_be_categories_or_none_and_are_no_numbers(artefact):
+    served = mlflow.pyfunc.load_model(str(artefact))
+    texts = ["ghosts haunt a house", "a mother mourns her son"]
+    expected = served.predict(pd.DataFrame({"description": texts}))
+    pd.testing.assert_frame_equal(served.predict(pd.DataFrame({"description": pd.Categorical(texts)})), expected)
+    assert len(served.predict(pd.DataFrame({"description": [float("nan")]}))) == 1
+    assert len(served.predict(pd.DataFrame({"description": []}))) == 0
+    with pytest.raises(MlflowException, match="description, row 1: expected a text or null, not 5"):
+        served.predict(pd.DataFrame({"description": [5]}))
+
+
 def test_a_misspelt_parameter_and_a_missing_description_are_refused(artefact):
     served = mlflow.pyfunc.load_model(str(artefact))
     movie = pd.DataFrame({"description": ["ghosts"]})
