@@ -176,8 +176,10 @@ class AnyClassifier(MultilabelClassifier):
             ModelError: one cannot be fitted on a label.
         """
         estimator = with_random_state(clone(self.estimator), self.random_state)
-        if get_tags(estimator).classifier_tags.multi_label:
-            return [estimator.fit(X, (Y if Y.shape[1] > 1 else Y[:, 0]).astype(np.int64))]
+        tags = get_tags(estimator)
+        if tags.classifier_tags.multi_label or tags.target_tags.multi_output:
+            takes_one = tags.classifier_tags.multi_label and Y.shape[1] == 1
+            return [estimator.fit(X, (Y[:, 0] if takes_one else Y).astype(np.int64))]
         fitted = []
         for column, y in zip(self.varying_, Y.T, strict=True):
             if y.all() or not y.any():

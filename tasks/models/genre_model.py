@@ -4,8 +4,10 @@ The pipeline is stored by skops, which runs no code of a file and makes no objec
 """
 
 import importlib
+import inspect
 import json
 import logging
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -43,7 +45,7 @@ VECTORS_FILE: Final = "vectorizer.skops"
 LONGEST: Final = 500  # characters of a reason
 SCHEMA: Final = "schema.json"  # of skops
 
-# What a stored file may hold beside what skops trusts by itself (NumPy, SciPy and scikit-learn's own estimators).
+# What a stored file may hold beside what is NumPy's, SciPy's and scikit-learn's.
 TRUSTED: Final = (
     *(f"tasks.models.classifiers.{name}" for name in ("AnyClassifier", "GradientBoosting", "MultilayerPerceptron")),
     "tasks.models.classifiers.NearestNeighbours",
@@ -55,10 +57,6 @@ TRUSTED: Final = (
     "tasks.models.linear_classifiers.StackedLogisticRegression",
     *(f"tasks.models.mean_vectors.{name}" for name in ("PretrainedVectors", "WordVectors")),
     *(f"tasks.models.vectorizers.{name}" for name in ("BagOfWords", "CharacterNgrams", "SideFields")),
-    "scipy.sparse._csr.csr_array",
-    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
-    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
-    "sklearn.tree._tree.Tree",
 )
 
 
@@ -206,7 +204,8 @@ def save_estimator(estimator: Any, path: Path, parts: Sequence[EstimatorSpec]) -
         ModelError: it holds something of a type that is not known to be safe.
     """
     _dump(estimator, path)
-    if unknown := set(_skops().get_untrusted_types(file=path)).difference(_trusted(parts)):
+    _, unknown = _types_in(path, parts)
+    if unknown:
         path.unlink()
         raise ModelError(
             f"{path.name} cannot be stored: it holds {', '.join(sorted(unknown))}, and only NumPy, scikit-learn and "
@@ -254,10 +253,10 @@ def load_estimator(path: Path, parts: Sequence[EstimatorSpec], version: str = sk
     """
     is_of_another_version = version.split(".")[:2] != sklearn.__version__.split(".")[:2]
     try:
-        unknown = set(_skops().get_untrusted_types(file=path)).difference(_trusted(parts))
+        trusted, unknown = _types_in(path, parts)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", InconsistentVersionWarning)  # said below, once a file
-            estimator = None if unknown else _skops().load(path, trusted=list(_trusted(parts)))
+            estimator = None if unknown else _skops().load(path, trusted=trusted)
     except (OSError, BadZipFile) as error:
         raise OSError(f"{path.name}: {error}") from error
     except Exception as error:  # whatever skops and the estimators raise
@@ -295,7 +294,21 @@ def _skops() -> Any:
             del sys.modules[name]
 
 
-def _trusted(parts: Sequence[EstimatorSpec]) -> tuple[str, ...]:
-    """Return the types that a file may hold: those of `TRUSTED`, and the estimators that a specification names."""
+def _types_in(path: Path, parts: Sequence[EstimatorSpec]) -> tuple[list[str], list[str]]:
+    """Return what a file holds beside what skops trusts by itself: types that are known to be safe, and all others.
+
+    Safe are those of `TRUSTED`, the estimators that a specification names, and classes of scikit-learn and of SciPy's
+    sparse arrays, which hold numbers and settings.
+    """
     named = [part.estimator_class for part in parts]
-    return (*TRUSTED, *(f"{found.__module__}.{found.__qualname__}" for found in named))
+    trusted = {*TRUSTED, *(f"{found.__module__}.{found.__qualname__}" for found in named)}
+    found = _skops().get_untrusted_types(file=path)
+    safe = [name for name in found if name in trusted or _is_of_scikit_learn(name)]
+    return safe, sorted(set(found).difference(safe))
+
+
+def _is_of_scikit_learn(name: str) -> bool:
+    module, _, attribute = name.rpartition(".")
+    if not re.match(r"(sklearn\.(?!externals|datasets|tests)|scipy\.sparse\.)", name):
+        return False
+    return inspect.isclass(getattr(importlib.import_module(module), attribute, None))

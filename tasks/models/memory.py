@@ -52,7 +52,8 @@ def _parts(found: Any) -> Iterable[Any]:
     if isinstance(found, list | tuple | set | frozenset):
         return found
     if type(found).__module__.startswith("sklearn.") and not hasattr(found, "__dict__"):
-        return list(found.__getstate__().values())  # trees, whose arrays are in no attribute
+        state = found.__getstate__()  # of trees, whose arrays are in no attribute; None of what has none
+        return list(state.values()) if isinstance(state, Mapping) else ()
     slots = [name for kind in type(found).__mro__ for name in getattr(kind, "__slots__", ()) if isinstance(name, str)]
     own = [getattr(found, name) for name in slots if name != "__dict__" and hasattr(found, name)]
     return [*own, getattr(found, "__dict__", None)]

@@ -1,6 +1,7 @@
 """What a named model is made of, as plain configuration."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -13,8 +14,6 @@ from tasks.models.losses import BinaryCrossEntropy, Loss
 from tasks.models.template import check_template
 
 IS_A_TABLE: Final = True  # see tasks.source_code
-
-_PLAIN: Final = (str, int, float, bool, list, tuple, dict, type(None))  # what can be shown as JSON
 
 # Which movies a fit may see. "all-but-fold-k" is cross-validation: all movies, of any part, that are not in fold k.
 TrainOn = Annotated[str, Field(pattern=r"^(train|development|all-but-fold-[0-4])$")]
@@ -200,7 +199,16 @@ def shown_params(model: AnyModel) -> dict[str, Any]:
             shown |= {f"{prefix}.{name}": value for name, value in values.items()}
     shown["vectors"] = " + ".join(each.kind for each in model.representations)
     shown |= {} if model.imbalance.is_none else {"imbalance": model.imbalance.model_dump(mode="json")}
-    return {name: value for name, value in shown.items() if isinstance(value, _PLAIN)}
+    return {name: value for name, value in shown.items() if _is_plain(value)}
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a value can be shown as JSON; estimators and what holds them cannot."""
+    try:
+        json.dumps(value)
+    except TypeError:
+        return False
+    return True
 
 
 def reads_movies(representation: EstimatorSpec) -> bool:

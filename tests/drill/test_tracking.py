@@ -55,10 +55,10 @@ def test_whenever_it_is_killed_no_run_is_left_running_by_the_next(log_a_run: Log
     n_killed = 0
     for kill in range(KILLS):
         at = (FILE, 1, r"mlflow\.db", "logs/")[kill % 4]
-        killed = log_a_run({"do": "kill_self", "at": at, "after_s": chance.choice([None, chance.uniform(0.0, 0.3)])})
+        killed = log_a_run({"do": "kill_self", "at": at, "after_s": chance.choice([None, chance.uniform(0.0, 0.1)])})
         n_killed += killed.code == -signal.SIGKILL
         assert killed.code in {0, -signal.SIGKILL}, killed.output
-    assert n_killed > KILLS / 2
+    assert n_killed >= KILLS / 2  # on a fast machine others have ended
     again = log_a_run()
     assert again.code == 0, again.output
     assert again.is_plain(), again.output

@@ -10,21 +10,26 @@ import pytest
 from pydantic import ValidationError
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier, VotingClassifier
 from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
-from sklearn.linear_model import RidgeClassifier
-from sklearn.naive_bayes import GaussianNB
+from sklearn.linear_model import LogisticRegression as Logistic
+from sklearn.linear_model import RidgeClassifier, SGDClassifier
+from sklearn.model_selection import GridSearchCV
+from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
+from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
-from sklearn.svm import LinearSVC
+from sklearn.svm import SVC, LinearSVC
 
 from tasks.errors import ConfigError, ModelError
 from tasks.models.choose import choose_models, with_params
 from tasks.models.estimators import SHORT_NAMES, EstimatorSpec
 from tasks.models.genre_model import PIPELINE_FILE, TRUSTED, GenreModel, load_estimator, save_estimator
 from tasks.models.linear_classifiers import LinearSVM
-from tasks.models.spec import ModelSpec
+from tasks.models.memory import held_bytes
+from tasks.models.spec import ModelSpec, shown_params
 from tasks.models.vectorizers import BagOfWords
 
 GENRES = ("Drama", "Horror", "Western")
@@ -151,6 +156,33 @@ def test_any_vectorizer_and_classifier_make_a_model(movies, tmp_path):
     fitted = GenreModel(model, GENRES, 1).fit(movies)
     truth = np.column_stack([movies.get_column("genres").list.contains(genre).to_numpy() for genre in GENRES])
     assert ((fitted.scores(movies) >= 0.5) == truth).mean() > 0.9
+    fitted.save(tmp_path)
+    np.testing.assert_array_equal(GenreModel.load(tmp_path).scores(movies), fitted.scores(movies))
+
+
+@pytest.mark.parametrize(
+    "classifier",
+    [
+        SGDClassifier(),
+        MLPClassifier((5,), max_iter=20),
+        SVC(),
+        CalibratedClassifierCV(LinearSVC(), cv=3),
+        GridSearchCV(Logistic(), {"C": [1, 2]}, cv=2),
+        VotingClassifier([("a", Logistic()), ("b", MultinomialNB())], voting="soft"),
+        GradientBoostingClassifier(n_estimators=5),
+        ClassifierChain(Logistic()),
+        MultiOutputClassifier(Logistic()),
+        RandomForestClassifier(5),
+    ],
+    ids=lambda each: type(each).__name__,
+)
+@pytest.mark.filterwarnings("ignore")  # of fits that are stopped early here
+def test_classifiers_of_scikit_learn_are_fitted_shown_measured_stored_and_read(classifier, movies, tmp_path):
+    model = ModelSpec(name="m", classifier=classifier)
+    (model,) = choose_models(["m"], own_models=[model])
+    json.dumps(shown_params(model))
+    fitted = GenreModel(model, GENRES, 1).fit(movies)
+    assert held_bytes(fitted) > 1000
     fitted.save(tmp_path)
     np.testing.assert_array_equal(GenreModel.load(tmp_path).scores(movies), fitted.scores(movies))
 
