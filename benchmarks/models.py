@@ -42,7 +42,7 @@ from peers.environment import PeerEnvironment, make_environment
 from peers.growth import grow_movies, measure_workers, print_growth, print_workers
 from peers.judge import OURS, Judgement, compare, draw, judge, print_table
 
-from tasks.models.choose import choose_models
+from tasks.models.choose import choose_models, with_params
 from tasks.models.spec import ModelSpec
 from tasks.paths import DataPaths
 from tasks.tracking.runs import git_revision
@@ -83,7 +83,7 @@ def systems_on_text(models: tuple[ModelSpec, ...]) -> list[System]:
 def systems_on_vectors() -> list[System]:
     """Return the same two models, fitted by us and by LIBLINEAR."""
     regression, svm = choose_models(SAME)
-    unscaled = svm.model_copy(update={"classifier": svm.classifier.model_copy(update={"calibration_folds": 10**9})})
+    unscaled = with_params(svm, {"calibration_folds": 10**9})
     ours = {"regression: ours": regression, "SVM: ours": unscaled, "SVM: ours, and its folds": svm}
     theirs = {
         "regression: LIBLINEAR": f"-s 0 -c {regression.classifier.params['C']}",

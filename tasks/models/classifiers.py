@@ -7,9 +7,6 @@ do. The linear ones are in `tasks.models.linear_classifiers`.
 A genre that no train row has, or every one, has nothing to separate: its score is 0 or 1.
 """
 
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated, Any, Final, Self, TypeAlias
 
 import numpy as np
@@ -20,7 +17,6 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.decomposition import TruncatedSVD
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold
 from sklearn.neural_network import MLPClassifier
 from sklearn.utils import get_tags
@@ -131,17 +127,6 @@ class MultilabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return found
 
 
-@contextmanager
-def converging(label: str) -> Iterator[None]:
-    """Make an error, which names the label, of scikit-learn's warning that a solver did not converge."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ConvergenceWarning)
-        try:
-            yield
-        except ConvergenceWarning as warning:
-            raise ModelError(f"{label}: {warning}; choose a smaller C") from warning
-
-
 class AnyClassifier(MultilabelClassifier):
     """Any scikit-learn classifier for several labels at once.
 
@@ -203,12 +188,10 @@ class AnyClassifier(MultilabelClassifier):
             scores = logistic(_margins(self.estimators_, X) * self.lines_[:, 0] + self.lines_[:, 1])
         else:
             given = [estimator.predict_proba(X) for estimator in self.estimators_]
-            if len(given) == 1 < len(self.varying_):  # one for all labels: an array for each, or one for all
-                given = given[0] if isinstance(given[0], list) else [given[0]]
-            columns = [
-                each[:, 1:] if each.shape[1] == 2 and len(given) == len(self.varying_) else each for each in given
-            ]
-            scores = np.column_stack(columns)
+            if isinstance(given[0], list):  # one estimator that gives an array for each label
+                given = given[0]
+            is_each = len(given) == len(self.varying_)
+            scores = np.column_stack([each[:, 1:] if is_each and each.shape[1] == 2 else each for each in given])
         return self._with_constants(np.asarray(scores, dtype=np.float32))
 
 

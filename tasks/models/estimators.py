@@ -126,6 +126,12 @@ class EstimatorSpec(Choice):
         return class_named(self.kind)
 
     @property
+    def classes(self) -> list[type[Any]]:
+        """Its class and those of the estimators among its parameters."""
+        nested = [EstimatorSpec.model_validate(each) for each in _nested(self.params)]
+        return [self.estimator_class, *(found for each in nested for found in each.classes)]
+
+    @property
     def parameters(self) -> frozenset[str]:
         """The names of the parameters that it takes."""
         return frozenset(_parameters(self.kind))
@@ -295,6 +301,15 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping) and {"kind", "estimator"} & set(value):
         return EstimatorSpec.model_validate(value).model_dump()
     return value
+
+
+def _nested(value: Any) -> list[Any]:
+    """Return the estimators among JSON values, in their plain form."""
+    if isinstance(value, Mapping):
+        if isinstance(value.get("kind") or value.get("estimator"), str):
+            return [value]
+        return [found for each in value.values() for found in _nested(each)]
+    return [found for each in value for found in _nested(each)] if isinstance(value, list) else []
 
 
 def _made(value: Any, default: Any = None) -> Any:

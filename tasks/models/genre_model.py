@@ -300,7 +300,7 @@ def _types_in(path: Path, parts: Sequence[EstimatorSpec]) -> tuple[list[str], li
     Safe are those of `TRUSTED`, the estimators that a specification names, and classes of scikit-learn and of SciPy's
     sparse arrays, which hold numbers and settings.
     """
-    named = [part.estimator_class for part in parts]
+    named = [found for part in parts for found in part.classes]
     trusted = {*TRUSTED, *(f"{found.__module__}.{found.__qualname__}" for found in named)}
     found = _skops().get_untrusted_types(file=path)
     safe = [name for name in found if name in trusted or _is_of_scikit_learn(name)]

@@ -6,6 +6,7 @@ about genres that few movies have, all or those in `treated`.
 
 import logging
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -18,11 +19,13 @@ from scipy import sparse
 from scipy.optimize import brentq
 from scipy.special import expit, logit
 from sklearn import linear_model, svm
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.utils.validation import check_non_negative
 
 from tasks.decision.calibration import fit_line
-from tasks.models.classifiers import Labels, Matrix, MultilabelClassifier, Scores, converging, hstack
+from tasks.errors import ModelError
+from tasks.models.classifiers import Labels, Matrix, MultilabelClassifier, Scores, hstack
 from tasks.schema import DEFAULT_SEED
 
 logger = logging.getLogger(__name__)
@@ -127,6 +130,17 @@ class LiblinearGenerator:
 
 
 LIBLINEAR: Final = LiblinearGenerator()
+
+
+@contextmanager
+def converging(label: str) -> Iterator[None]:
+    """Make an error, which names the label, of scikit-learn's warning that a solver did not converge."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", ConvergenceWarning)
+        try:
+            yield
+        except ConvergenceWarning as warning:
+            raise ModelError(f"{label}: {warning}; choose a smaller C") from warning
 
 
 class OneVsRestLinear(MultilabelClassifier):

@@ -27,9 +27,8 @@ FNV_PRIME: Final = 16777619
 class MeanVectorizer(Vectorizer):
     """Means of word vectors, each word weighted by its idf; where the vectors come from is up to the subclass.
 
-    A mean is scaled to unit length and its columns are standardised: mean 0 and the same variance in train, so that a
-    train movie's vector has on average the length 1 (times `weight`). Words have much in common that tells nothing;
-    without it the rest counts more.
+    A mean is scaled to unit length and its columns are standardised to mean 0 and equal variance in train, so that the
+    average length of a train movie's vector is `weight`. This removes what all words have in common.
 
     A token stands for the word as written, or else for its lower-case form. Where neither is known, fastText takes the
     mean of the token's n-gram vectors, with the least idf that a word can have: a guess should not outweigh what is
@@ -140,7 +139,7 @@ class WordVectors(MeanVectorizer):
         ] = "skip-gram",
         dimensions: Annotated[PositiveInt, Field(description="Length of the vectors.")] = 100,
         window: Annotated[PositiveInt, Field(description="Words to each side that count as around.")] = 20,
-        negatives: Annotated[PositiveInt, Field(description="Random words that each true one is told from.")] = 5,
+        negatives: Annotated[PositiveInt, Field(description="Random words that each real one is compared with.")] = 5,
         subsample: Annotated[
             PositiveFloat, Field(description="Share of all words above which a word is read less often.")
         ] = 1e-4,
@@ -185,7 +184,7 @@ class PretrainedVectors(MeanVectorizer):
     def __init__(
         self,
         file: Annotated[
-            Path, Field(description="word2vec in its text or binary form, or GloVe text; gzip too. Its content tells.")
+            Path, Field(description="word2vec text or binary, or GloVe text, also gzipped; detected by content.")
         ] = Path("vectors.txt"),
         weight: Annotated[PositiveFloat, Field(description="Average length of a movie's vector.")] = 1.0,
     ) -> None:

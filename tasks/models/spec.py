@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from tasks.models.choice import Choice
-from tasks.models.estimators import SHORT_NAMES, EstimatorSpec, check_role
+from tasks.models.estimators import SET_BY_THE_MODEL, SHORT_NAMES, EstimatorSpec, check_role
 from tasks.models.fine_tuning import FineTuning
 from tasks.models.losses import BinaryCrossEntropy, Loss
 from tasks.models.template import check_template
@@ -186,20 +186,19 @@ class FeaturesSpec(Choice):
 def shown_params(model: AnyModel) -> dict[str, Any]:
     """Return a model's parameters by short dotted names, as people compare them.
 
-    Of estimators these are what `get_params` gives: `classifier.C`, `bag-of-words.max_n`.
+    Of estimators these are what `get_params` gives, without the seed: `classifier.C`, `bag-of-words.max_n`.
     """
     if not isinstance(model, ModelSpec):
         return model.model_dump(mode="json", exclude={"name"})
     shown: dict[str, Any] = {"input": model.input.model_dump(), "classifier": model.classifier.kind}
     parts = [("classifier", model.classifier), *((each.kind, each) for each in model.representations)]
     for prefix, part in parts:
+        hidden = SET_BY_THE_MODEL if part.kind in SHORT_NAMES else ()
         values = part.make().get_params()
-        shown |= {f"{prefix}.{name}": value for name, value in values.items() if name in part.params or "__" in name}
-        if part.kind not in SHORT_NAMES:
-            shown |= {f"{prefix}.{name}": value for name, value in values.items()}
+        shown |= {f"{prefix}.{name}": value for name, value in values.items() if name not in hidden}
     shown["vectors"] = " + ".join(each.kind for each in model.representations)
     shown |= {} if model.imbalance.is_none else {"imbalance": model.imbalance.model_dump(mode="json")}
-    return {name: value for name, value in shown.items() if _is_plain(value)}
+    return {name: value for name, value in shown.items() if _is_plain(value) and not name.endswith("random_state")}
 
 
 def _is_plain(value: Any) -> bool:

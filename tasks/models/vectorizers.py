@@ -189,7 +189,7 @@ class BagOfWords(TermVectorizer):
         return counts
 
     def _select(self, documents: Sequence[str], y: Any) -> None:
-        """Drop the terms that are common in every genre; they tell no genre from another."""
+        """Drop the terms that are common in every genre, which do not help to separate genres."""
         if self.common_share is None:
             return
         if y is None:

@@ -1,11 +1,12 @@
 """The card of a registered model version, as the description that MLflow shows. Owns its wording."""
 
 import json
-from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
+from mlflow.entities import Run
 
 from tasks.markdown import escape, table
 from tasks.tracking.last_run import LoggedModel
@@ -23,11 +24,11 @@ FIGURES: Final = {
 }
 
 
-def write_card(tags: Mapping[str, str], model: LoggedModel, leaderboard: Path, registered: str, version: int) -> str:
+def write_card(run: Run, model: LoggedModel, leaderboard: Path, registered: str, version: int) -> str:
     """Return a version's card in Markdown: data, figures with intervals, each label, limits, how to call it.
 
     Args:
-        tags: of the MLflow run that trained the model.
+        run: the MLflow run that trained the model.
         model: which was evaluated, so that its folder has `metrics.json` and `per_genre.csv`.
         leaderboard: `leaderboard.csv`, which has the intervals.
         registered: name of the registered model.
@@ -39,9 +40,8 @@ def write_card(tags: Mapping[str, str], model: LoggedModel, leaderboard: Path, r
     ranked = pl.read_csv(leaderboard, schema_overrides={"model": pl.String}).filter(pl.col("model") == model.name)
     row = ranked.row(0, named=True) if ranked.height else {}
     origin = (
-        f"**{escape(model.name)}**, trained on source {escape(tags.get('genreflow.source', 'unknown'))}, data "
-        f"{model.data_hash}, code {tags.get('genreflow.git_revision', 'unknown')[:12]}. Decision rule: "
-        f"{evaluated['chosen_rule']}, chosen on validation by {evaluated['chosen_by']}."
+        f"**{escape(model.name)}**, {_origin(run, model.data_hash)}. Decision rule: {evaluated['chosen_rule']}, chosen "
+        f"on validation by {evaluated['chosen_by']}."
     )
     figures = [_figure(name, title, values, row) for name, title in FIGURES.items() if f"test/{name}" in values]
     shown = "On test, which no choice has seen:\n\n" + table(("metric", "value", "95 % interval"), figures)
@@ -52,6 +52,16 @@ def write_card(tags: Mapping[str, str], model: LoggedModel, leaderboard: Path, r
     )
     described = "\n\n".join([origin, shown, _limits(labels), call])
     return f"{described}\n\n{_labels(labels, LONGEST - len(described) - 200)}"
+
+
+def _origin(run: Run, data_hash: str) -> str:
+    """Return on what, when and with which code a model was trained."""
+    tags, inputs = run.data.tags, run.inputs.dataset_inputs if run.inputs else []
+    rows = [(json.loads(each.dataset.profile or "{}").get("num_rows", 0), each.tags[0].value) for each in inputs]
+    sizes = f" ({', '.join(f'{count:,} {part}' for count, part in rows)})" if rows else ""
+    day = datetime.fromtimestamp(run.info.start_time / 1000, UTC).date()
+    source, code = tags.get("genreflow.source", "unknown"), tags.get("genreflow.git_revision", "unknown")[:12]
+    return f"trained on {day} on source {escape(source)}, data {data_hash}{sizes}, code {code}"
 
 
 def _figure(name: str, title: str, values: dict[str, float], row: dict[str, Any]) -> tuple[str, str, str]:

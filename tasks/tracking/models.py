@@ -19,9 +19,10 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, Tens
 from mlflow.types.schema import AnyType
 
 from tasks.hashes import hash_files, write_hashes
+from tasks.paths import data_paths
 from tasks.source_code import PROJECT, import_closure
 from tasks.tracking.champion import HASHES_TAG
-from tasks.tracking.runs import FINISHED, MANY, metric_name
+from tasks.tracking.runs import FINISHED, MANY, PipelineRun, log_datasets, log_files, log_metrics, metric_name
 from tasks.tracking.store import Experiment
 from tasks.tracking.stored_model import DATA_FOLDER, LOADER_MODULE, is_as_logged
 from tasks.tracking.trouble import is_missing
@@ -92,7 +93,7 @@ class _Pyfunc:
     def save_model(
         *, mlflow_model: Model, data_path: str, validate_serving_input: bool = False, **options: Any
     ) -> None:
-        """Save a model; `Model.log` passes on what it was told, which `mlflow.pyfunc` does not know.
+        """Save a model, without the option of `Model.log` that `mlflow.pyfunc.save_model` does not take.
 
         A scikit-learn pipeline can also be had by `mlflow.sklearn.load_model`.
         """
@@ -174,10 +175,14 @@ def _specs(model: Path) -> list[dict[str, Any]]:
     return [json.loads(path.read_text(encoding="utf-8")) for path in sorted(model.rglob("model.json"))]
 
 
-def _kinds(spec: dict[str, Any]) -> list[str]:
-    """Return the short names and paths of the estimators that a model is made of."""
-    parts = [part for part in (spec.get("classifier"), *spec.get("representations", ())) if part]
-    return [str(part.get("kind") or part["estimator"]) for part in parts]
+def _kinds(part: Any) -> list[str]:
+    """Return the short names and paths of the estimators that a model is made of, those within others among them."""
+    if isinstance(part, list):
+        return [kind for each in part for kind in _kinds(each)]
+    if not isinstance(part, dict):
+        return []
+    kind = part.get("kind") or part.get("estimator")
+    return [*([kind] if isinstance(kind, str) else []), *(found for each in part.values() for found in _kinds(each))]
 
 
 def _foreign_modules(specs: Sequence[dict[str, Any]]) -> set[str]:
@@ -226,6 +231,27 @@ def read_history(model_folder: Path) -> list[tuple[int, dict[str, float]]]:
         (int(row.pop("step")), {f"training/{name}": float(value) for name, value in row.items() if value is not None})
         for row in rows
     ]
+
+
+def log_folds(run: PipelineRun, run_id: str, folder: Path) -> None:
+    """Log what `tasks.evaluate.out_of_fold` left in a model's folder to the model's run.
+
+    The chosen rule's metrics are `cv/<metric>` and `cv/<metric>_std`, mean and standard deviation over folds, and
+    `fold/<metric>`, whose steps are the folds; each rule has its `verbose/rules/<rule>/cv_jaccard`.
+    """
+    stored = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    chosen, rules = stored["chosen_rule"], stored["rules"]
+    metrics = {f"cv/{name}": values["mean"] for name, values in rules[chosen].items()}
+    metrics |= {f"cv/{name}_std": values["std"] for name, values in rules[chosen].items()}
+    metrics |= {f"{MANY}rules/{rule}/cv_jaccard": values["jaccard"]["mean"] for rule, values in rules.items()}
+    metrics["time/fit_s"] = json.loads((folder / "fit.json").read_text(encoding="utf-8"))["fit_s"]
+    log_metrics(run.experiment, run_id, metrics)
+    for fold in range(len(rules[chosen]["jaccard"]["folds"])):
+        of_fold = {f"fold/{name}": values["folds"][fold] for name, values in rules[chosen].items()}
+        log_metrics(run.experiment, run_id, of_fold, step=fold)
+    run.experiment.client().set_tag(run_id, "genreflow.rule", chosen)
+    log_datasets(run, run_id, data_paths())
+    log_files(run.experiment, run_id, sorted(folder.iterdir()))
 
 
 def model_summary(model_folder: Path) -> dict[str, Any]:

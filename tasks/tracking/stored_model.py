@@ -44,7 +44,7 @@ class _Found:
 def fetch_classifier(model: str) -> Path:
     """Return the local folder of a classifier that this project logged to the store that the settings name.
 
-    Only data is fetched and later read (JSON, arrays, safetensors, ONNX); the code inside the artefact is not run.
+    Only data is fetched and later read (JSON, skops, safetensors, ONNX); the code inside the artefact is not run.
     Every file has to be to the byte what was logged, by hashes whose digest is a tag in the store.
 
     Args:

@@ -9,7 +9,7 @@ from tasks.paths import data_paths
 from tasks.promotion import Champion, Verdict
 from tasks.stage import StageResult
 from tasks.stage_task import stage_task
-from tasks.tracking import card, champion, choice, cross_validation, label_audit, models, runs, store, stored_model
+from tasks.tracking import card, champion, choice, label_audit, models, runs, store, stored_model
 from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import MetricsOf, PipelineRun
 from tasks.tracking.trouble import is_away
@@ -44,7 +44,7 @@ def log_model(run: PipelineRun, name: str, run_id: str, folder: Path) -> LoggedM
 @tracked_task("log folds", "log folds {folder.name}")
 def log_folds(run: PipelineRun, run_id: str, folder: Path) -> None:
     """Log a cross-validated model: metrics over folds and files; end its run as FINISHED."""
-    cross_validation.log_folds(run, run_id, folder)
+    models.log_folds(run, run_id, folder)
     runs.end_run(run.experiment, run_id, runs.FINISHED)
 
 
@@ -148,8 +148,8 @@ def promote(run: PipelineRun, best: LoggedModel, current: Champion | None, verdi
     told = f"champion: {holder}, stays: {verdict.reason}" if current else f"champion: none: {verdict.reason}"
     if verdict.takes_over:
         version = champion.promote(client, best, current, verdict, registered)
-        tags = client.get_run(best.run_id).data.tags
-        described = card.write_card(tags, best, data_paths().results / "leaderboard.csv", registered, version)
+        trained = client.get_run(best.run_id)
+        described = card.write_card(trained, best, data_paths().results / "leaderboard.csv", registered, version)
         client.update_model_version(registered, str(version), described)
         holder = f"{best.name} (version {version})"
         told = f"champion: {best.name}, version {version} of {registered}: {verdict.reason}"

@@ -1,11 +1,18 @@
-"""scikit-learn's own checks of this project's classifiers; of what reads texts it says that it cannot test them."""
+"""scikit-learn's own checks of this project's estimators.
+
+Of those that read texts or movies it runs the checks of the interface alone, and warns that it cannot fit them.
+"""
+
+import warnings
 
 import pytest
+from sklearn.exceptions import SkipTestWarning
 from sklearn.linear_model import RidgeClassifier
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from tasks.models import classifiers, linear_classifiers
+from tasks.models import classifiers, inputs, linear_classifiers, mean_vectors, vectorizers
+from tasks.models.encoder.frozen import FrozenEncoder
 
 ESTIMATORS = [
     linear_classifiers.LogisticRegression(),
@@ -21,6 +28,13 @@ ESTIMATORS = [
     classifiers.MultilayerPerceptron(hidden=20, learning_rate=0.03, max_epochs=100),
     classifiers.AnyClassifier(RidgeClassifier()),
     classifiers.AnyClassifier(DecisionTreeClassifier()),
+    inputs.MovieText(),
+    vectorizers.BagOfWords(),
+    vectorizers.CharacterNgrams(),
+    vectorizers.SideFields(),
+    mean_vectors.WordVectors(),
+    mean_vectors.PretrainedVectors(),
+    FrozenEncoder(),
 ]
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of what the checks do on purpose
@@ -38,6 +52,11 @@ def expected_to_fail(estimator: object) -> dict[str, str]:
     return failing
 
 
-@parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_to_fail)
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore", SkipTestWarning)
+    checked = parametrize_with_checks(ESTIMATORS, expected_failed_checks=expected_to_fail)
+
+
+@checked
 def test_estimator(estimator, check):
     check(estimator)

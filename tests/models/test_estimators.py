@@ -15,6 +15,7 @@ from sklearn.feature_extraction.text import HashingVectorizer, TfidfVectorizer
 from sklearn.linear_model import LogisticRegression as Logistic
 from sklearn.linear_model import RidgeClassifier, SGDClassifier
 from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.multioutput import ClassifierChain, MultiOutputClassifier
 from sklearn.naive_bayes import GaussianNB, MultinomialNB
 from sklearn.neighbors import KNeighborsClassifier
@@ -200,6 +201,14 @@ class Lengths(TransformerMixin, BaseEstimator):
 def test_a_transformer_that_learns_nothing_is_stored_and_read(movies, tmp_path):
     model = ModelSpec(name="mine", representations=(BagOfWords(), Lengths()), classifier=LinearSVM())
     fitted = GenreModel(model, GENRES, 1).fit(movies)
+    fitted.save(tmp_path)
+    np.testing.assert_array_equal(GenreModel.load(tmp_path).scores(movies), fitted.scores(movies))
+
+
+def test_classes_within_other_estimators_are_known_too(movies, tmp_path):
+    nested = ModelSpec(name="mine", classifier=OneVsRestClassifier(Majority()))
+    assert nested.classifier.classes == [OneVsRestClassifier, Majority]
+    fitted = GenreModel(nested, GENRES, 1).fit(movies)
     fitted.save(tmp_path)
     np.testing.assert_array_equal(GenreModel.load(tmp_path).scores(movies), fitted.scores(movies))
 

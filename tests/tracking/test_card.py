@@ -1,12 +1,24 @@
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 
 from tasks.tracking.card import LONGEST, write_card
 from tasks.tracking.last_run import LoggedModel
 
-TAGS = {"genreflow.source": "kaggle", "genreflow.git_revision": "0123456789abcdef"}
+RUN = SimpleNamespace(
+    data=SimpleNamespace(tags={"genreflow.source": "kaggle", "genreflow.git_revision": "0123456789abcdef"}),
+    info=SimpleNamespace(start_time=86_400_000),
+    inputs=SimpleNamespace(
+        dataset_inputs=[
+            SimpleNamespace(
+                dataset=SimpleNamespace(profile=json.dumps({"num_rows": rows})), tags=[SimpleNamespace(value=part)]
+            )
+            for part, rows in (("train", 1200), ("test", 150))
+        ]
+    ),
+)
 
 
 def write(folder: Path, labels: list[str]) -> tuple[LoggedModel, Path]:
@@ -24,8 +36,8 @@ def write(folder: Path, labels: list[str]) -> tuple[LoggedModel, Path]:
 
 def test_a_card_says_what_the_model_is_how_good_and_how_to_call_it(tmp_path: Path) -> None:
     model, board = write(tmp_path, ["Drama", "War", "<b>[x](y)|"])
-    card = write_card(TAGS, model, board, "movie-genre-classifier", 3)
-    assert "source kaggle, data d1, code 0123456789ab" in card
+    card = write_card(RUN, model, board, "movie-genre-classifier", 3)
+    assert "trained on 1970-01-02 on source kaggle, data d1 (1,200 train, 150 test), code 0123456789ab" in card
     assert "| Jaccard (mean over rows) | 0.500 | 0.450 to 0.550 |" in card
     assert "| Exact match | 0.250 |  |" in card
     assert "Fewer than 10 test rows, so little is known of them: Drama." in card
@@ -36,6 +48,6 @@ def test_a_card_says_what_the_model_is_how_good_and_how_to_call_it(tmp_path: Pat
 
 def test_a_card_of_many_labels_fits_into_mlflow(tmp_path: Path) -> None:
     model, board = write(tmp_path, [f"{number:02} {'a long name ' * 3}" for number in range(200)])
-    card = write_card(TAGS, model, board, "tickets", 1)
+    card = write_card(RUN, model, board, "tickets", 1)
     assert len(card) <= LONGEST
     assert "more labels in the run's `per_genre.csv`" in card
