@@ -51,6 +51,7 @@ class Champion:
     data_hash: str  # "" where unknown
     folder: Path | None  # its metrics, rules and test predictions; None: its run was deleted, or they are gone
     is_challenger: bool  # the model that would replace it is this very one
+    is_readable: bool = True  # by this version; models that were logged before models were pipelines are not
     challenger_was_rolled_back: str = ""  # when the challenger was champion and was taken back
 
 

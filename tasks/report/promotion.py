@@ -2,7 +2,7 @@
 
 The challenger is the best on validation, so the test had no part in choosing it. It takes over where the interval of
 the difference, by a paired bootstrap over the champion's own test movies, lies above zero: a difference that another
-draw of movies could turn around is no reason to change what users have.
+draw of movies could turn around is no reason to change what users have, unless this version cannot read that.
 """
 
 from pathlib import Path
@@ -64,6 +64,9 @@ def _judge_both(challenger: Path, champion: Champion, folder: Path, config: Prom
     if np.isfinite(found.low) and found.low > 0:
         return Verdict(True, f"{challenger.name} is better than {champion.model}: {told}", difference)
     is_worse = np.isfinite(found.high) and found.high < 0
+    if not champion.is_readable and not is_worse:
+        reason = f"{champion.model} was logged by an earlier version, which only MLflow can load, and gives way: {told}"
+        return Verdict(True, reason, difference)
     how = "surely worse" if is_worse else "not surely better"
     return Verdict(False, f"{challenger.name} is {how} than {champion.model}: {told}", difference)
 

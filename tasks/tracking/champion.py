@@ -23,6 +23,7 @@ CHAMPION: Final = "champion"
 MODEL_TAG: Final = "genreflow.model"
 DATA_TAG: Final = "genreflow.data_hash"
 HASHES_TAG: Final = "genreflow.hashes_sha256"  # of a logged model's `hashes.json`, out of reach of its files
+EARLIER_PARAMS: Final = frozenset({"model.classifier.kind", "model.members"})  # of models that were no pipelines
 PROMOTED_TAG: Final = "genreflow.promoted_at"
 REASON_TAG: Final = "genreflow.promotion_reason"
 GAIN_TAG: Final = "genreflow.promotion_gain"  # metric, difference and interval
@@ -54,11 +55,11 @@ def find_champion(
     run_id = str(current.run_id)
     try:
         run = client.get_run(run_id)
-        tags, is_deleted = run.data.tags, run.info.lifecycle_stage != "active"
+        tags, params, is_deleted = run.data.tags, run.data.params, run.info.lifecycle_stage != "active"
     except MlflowException as error:
         if not is_missing(error):
             raise
-        tags, is_deleted = {}, True  # purged
+        tags, params, is_deleted = {}, {}, True  # purged
     model = tags.get(MODEL_TAG) or current.tags.get(MODEL_TAG) or f"version {current.version}"
     try:
         folder = None if is_deleted else fetch_results(client, run_id, model, paths)
@@ -72,6 +73,7 @@ def find_champion(
         data_hash=tags.get(DATA_TAG, ""),
         folder=folder,
         is_challenger=current.source == challenger.model_uri,
+        is_readable=EARLIER_PARAMS.isdisjoint(params),
         challenger_was_rolled_back=_when_rolled_back(client, challenger.model_uri, registered),
     )
 

@@ -55,6 +55,16 @@ def test_only_a_surely_better_model_takes_over(good, tmp_path, metric):
         assert told in verdict.reason
 
 
+def test_a_champion_that_this_version_cannot_read_gives_way_unless_it_is_surely_better(good, tmp_path):
+    worse = write_model(tmp_path / "worse", 0.6)
+    verdict = judge_challenger(good, champion(good, is_readable=False), PromotionConfig())
+    assert verdict.takes_over
+    assert verdict.reason.startswith(
+        "old was logged by an earlier version, which only MLflow can load, and gives way: "
+    )
+    assert not judge_challenger(worse, champion(good, is_readable=False), PromotionConfig()).takes_over
+
+
 def test_a_lower_level_is_easier(good, tmp_path):
     near = write_model(tmp_path / "near", 0.79)  # right where the other is, but for two movies
     assert judge_challenger(good, champion(near), PromotionConfig(level=0.5)).takes_over

@@ -67,6 +67,15 @@ def test_the_champion_is_found_with_its_results(run, paths, tmp_path):
     assert find_champion(run.experiment.client(), first, paths).is_challenger
 
 
+def test_a_champion_of_an_earlier_version_is_known_by_its_params(run, paths, tmp_path):
+    first, second = (log(run, name, tmp_path) for name in "ab")
+    crown(run, first, paths)
+    client = run.experiment.client()
+    assert find_champion(client, second, paths).is_readable
+    client.log_param(first.run_id, "model.classifier.kind", "linear-svm")
+    assert not find_champion(client, second, paths).is_readable
+
+
 def test_a_champion_whose_run_was_deleted_has_no_results(run, paths, tmp_path):
     first, second = (log(run, name, tmp_path) for name in "ab")
     crown(run, first, paths)
