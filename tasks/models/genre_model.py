@@ -143,7 +143,7 @@ class GenreModel:
         if (folder / MODEL_FILE).is_file() and not (folder / PIPELINE_FILE).is_file():
             raise ModelError(
                 f"the model in {folder} has no {PIPELINE_FILE}: it is incomplete, or of an earlier version and loads "
-                "by mlflow.pyfunc.load_model alone; run flows/full_pipeline.py, whose best takes the place of a champion"
+                "by mlflow.pyfunc.load_model alone; run flows/full_pipeline.py, whose best model takes its place"
             )
         try:
             stored = StoredModel.model_validate_json((folder / MODEL_FILE).read_text(encoding="utf-8"))
