@@ -18,7 +18,7 @@ from typing import Final
 
 logger = logging.getLogger(__name__)
 
-PATIENCE_S: Final = 5.0  # for the flow to unwind
+STOP_S: Final = 5.0  # for the flow to unwind
 ORDER_S: Final = 10.0  # for what is done at the end
 EXIT_CODES: Final = {signal.SIGINT: 130, signal.SIGTERM: 143}  # by the shell's custom
 MESSAGE: Final = "interrupted; run the same command again to continue"
@@ -37,7 +37,7 @@ def _stop(number: int, frame: FrameType | None) -> None:
     del frame
     code = EXIT_CODES[signal.Signals(number)]
     signal.signal(number, lambda *_: os._exit(code))  # a second one does not wait
-    timer = threading.Timer(PATIENCE_S, _end, [code])
+    timer = threading.Timer(STOP_S, _end, [code])
     timer.daemon = True
     timer.start()
     if number == signal.SIGINT:

@@ -19,7 +19,8 @@ from tasks.extras import how_to_install
 from tasks.processes import AHEAD, map_in_order
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client
+    from distributed import Future as DaskFuture
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
@@ -95,7 +96,7 @@ def map_on_workers(
     Raises:
         WorkerError: one argument cost several workers their lives.
     """
-    waiting: deque[Future[Result]] = deque()
+    waiting: deque["DaskFuture[Result]"] = deque()
     with joined(address) as client, _watched(client, address):
         for argument in arguments:
             waiting.append(client.submit(function, argument, pure=False))
@@ -156,7 +157,7 @@ def _forget(key: str) -> None:
     _prepared.pop(key, None)
 
 
-def _take_first(waiting: "deque[Future[Result]]") -> Result:
+def _take_first(waiting: "deque[DaskFuture[Result]]") -> Result:
     try:
         result = waiting[0].result()
     except Exception as error:

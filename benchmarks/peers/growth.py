@@ -88,7 +88,7 @@ def _pool(kind: str, workers: int) -> Executor:
 
 def _warm_up(_number: int) -> None:
     """Import what fitting needs, and wait until the other workers have something to do, too."""
-    import tasks.models.registry  # noqa: F401, PLC0415
+    importlib.import_module("tasks.models.registry")
 
     time.sleep(1)
 

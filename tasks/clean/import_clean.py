@@ -12,7 +12,7 @@ from typing import Final
 import polars as pl
 
 from tasks import placeholders, side_fields
-from tasks.clean import fields
+from tasks.clean.fields import LIST_FIELDS, SIDE_FIELDS, parse_fields
 from tasks.clean.ledger import Ledger
 from tasks.clean.movies import as_movies, note_text_groups, note_unknown_genres, write_json, write_movies
 from tasks.clean.read import read_table
@@ -65,7 +65,7 @@ def read_clean_data(csv_path: Path, names: tuple[str, ...], ledger: Ledger) -> p
         SourceError: the file is unreadable or without a needed column.
         DataError: a genre field cannot be read.
     """
-    optional = ("movie_name", *GENRE_COLUMNS, *fields.SIDE_FIELDS.values())
+    optional = ("movie_name", *GENRE_COLUMNS, *SIDE_FIELDS.values())
     table = read_table(csv_path, REQUIRED, tuple(dict.fromkeys(optional)))
     ledger.note_damage(csv_path.name, table.damage)
     ledger.counts["rows_read"] = table.n_records
@@ -78,7 +78,7 @@ def read_clean_data(csv_path: Path, names: tuple[str, ...], ledger: Ledger) -> p
     rows = rows.with_columns(_parse_genres(csv_path, rows, names)).drop("genre", "encoded_genre", "is_short")
     rows = _drop(rows, pl.col("genres").list.len() == 0, "no_genre", ledger)
     rows = _drop(rows, ~pl.col("movie_id").is_first_distinct(), "repeated_id", ledger)
-    rows, unparsed = fields.parse_fields(rows)
+    rows, unparsed = parse_fields(rows)
     ledger.counts.update({f"unparsed/{name}": count for name, count in unparsed.items()})
     return _as_movies(note_text_groups(rows.sort("movie_id"), ledger))
 
@@ -136,5 +136,5 @@ def _as_movies(rows: pl.DataFrame) -> pl.DataFrame:
         description_source=pl.lit("import"),
         is_truncated=description.str.contains(placeholders.ELLIPSIS) | description.str.contains(placeholders.ANY_TAIL),
     )
-    people = [side_fields.people(pl.col(name)) for name in fields.LIST_FIELDS]
+    people = [side_fields.people(pl.col(name)) for name in LIST_FIELDS]
     return as_movies(rows.with_columns(people))

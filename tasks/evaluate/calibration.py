@@ -17,8 +17,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tasks.metrics import Labels
+
 Values = NDArray[np.float32] | NDArray[np.float64]
-Labels = NDArray[np.bool_]
 
 BINS: Final = 15
 

@@ -22,7 +22,7 @@ from tasks.metrics import count_genres, decision_metrics, precision_recall_f1
 from tasks.paths import DataPaths
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
-PREDICTIONS_FILE: Final = "predictions_out_of_fold.parquet"
+OUT_OF_FOLD_FILE: Final = "predictions_out_of_fold.parquet"
 
 Decided = NDArray[np.bool_]
 Folds = NDArray[np.integer[Any]]
@@ -53,7 +53,7 @@ def evaluate_out_of_fold(folder: Path, paths: DataPaths, config: EvaluateConfig 
     stage = Stage(
         name="evaluate_out_of_fold",
         folder=folder,
-        outputs=(METRICS_FILE, PER_GENRE_FILE, PREDICTIONS_FILE),
+        outputs=(METRICS_FILE, PER_GENRE_FILE, OUT_OF_FOLD_FILE),
         inputs=(scores, paths.movies, paths.splits),
         config=config_dict(config),
         code=(Path(__file__),),
@@ -69,7 +69,7 @@ def evaluate_out_of_fold(folder: Path, paths: DataPaths, config: EvaluateConfig 
         chosen = choose_rule(means, config, prefix="")
         write_json(target / METRICS_FILE, {"chosen_rule": chosen, "chosen_by": config.choose_by, "rules": metrics})
         _per_genre(part, decided[chosen], fold_of).write_csv(target / PER_GENRE_FILE)
-        predictions_table(part, decided[chosen]).write_parquet(target / PREDICTIONS_FILE, compression="zstd")
+        predictions_table(part, decided[chosen]).write_parquet(target / OUT_OF_FOLD_FILE, compression="zstd")
         return {"chosen_rule": chosen, "movies": len(fold_of), "jaccard": means[chosen]["jaccard"]}
 
     return run_stage(stage, build)

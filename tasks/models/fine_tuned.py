@@ -37,7 +37,7 @@ from tasks.stage import Stage, StageResult, config_dict, run_stage
 
 logger = logging.getLogger(__name__)
 
-ROOM: Final = Path(__file__).parent
+ROOM: Final = Path(__file__).parents[1]
 HISTORY_FILE: Final = "history.csv"
 HISTORY_COLUMNS: Final = ("step", "epoch", "train_loss", "validation_loss", "validation_jaccard", "learning_rate")
 TRANSFORMER_FILES: Final = (MODEL_FILE, *FILES, "head.safetensors", "network-int8.onnx")

@@ -17,7 +17,7 @@ from tasks.paths import DataPaths
 from tasks.scores import truth_matrix
 from tasks.stage import Stage, StageResult, run_stage
 
-ROOM: Final = Path(__file__).parent
+ROOM: Final = Path(__file__).parents[1]
 FEATURES: Final = FeaturesSpec(input=InputSpec(), representation={"kind": "bag-of-words"})  # those of logreg-tfidf
 
 PROFILES: Final = pl.Schema(

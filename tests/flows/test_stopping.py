@@ -16,7 +16,7 @@ from flows import stopping
 from flows.command_line import run_command
 from flows.config import FlowConfig
 
-stopping.PATIENCE_S = 0.5
+stopping.STOP_S = 0.5
 
 def run(config):
     stopping.at_stop.append(lambda: print("first in, last out"))

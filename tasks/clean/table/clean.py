@@ -12,7 +12,7 @@ from typing import Final
 import polars as pl
 
 from tasks import schema, side_fields
-from tasks.clean import fields
+from tasks.clean.fields import LIST_FIELDS, SIDE_FIELDS, parse_fields
 from tasks.clean.config import CleanConfig
 from tasks.clean.ledger import Ledger, apply_rules
 from tasks.clean.movies import as_movies, note_text_groups, write_json, write_movies
@@ -66,10 +66,10 @@ def build_own_movies(source: Path, table: TableConfig, profile: Profile, ledger:
     movies = apply_rules(movies, (*profile.movie_rules, *profile.table_rules, *profile.prune_rules), ledger)
     _check_some_are_left(movies, source, ledger)
     movies = drop_rare_labels(movies, table, source, ledger)
-    movies, unparsed = fields.parse_fields(movies)
-    read_as_listed = {name for name, raw in fields.SIDE_FIELDS.items() if raw in LISTING_FIELDS and raw in table.fields}
+    movies, unparsed = parse_fields(movies)
+    read_as_listed = {name for name, raw in SIDE_FIELDS.items() if raw in LISTING_FIELDS and raw in table.fields}
     ledger.counts.update({f"unparsed/{name}": count for name, count in unparsed.items() if name in read_as_listed})
-    people = [side_fields.people(pl.col(name)) for name in fields.LIST_FIELDS]
+    people = [side_fields.people(pl.col(name)) for name in LIST_FIELDS]
     movies = as_movies(note_text_groups(movies.with_columns(people), ledger))
     ledger.counts["movies_kept"] = movies.height
     return movies
@@ -99,7 +99,7 @@ def _named(rows: pl.DataFrame, table: TableConfig) -> pl.DataFrame:
         (pl.lit("") if table.title is None else pl.col(table.title)).alias("movie_name"),
         pl.col(table.text).alias("description"),
         "genres",
-        *[(pl.col(raw) if raw in listed else pl.lit("")).alias(raw) for raw in fields.SIDE_FIELDS.values()],
+        *[(pl.col(raw) if raw in listed else pl.lit("")).alias(raw) for raw in SIDE_FIELDS.values()],
         (pl.concat_list(own).list.drop_nulls() if own else no_field).alias("own_fields"),
         pl.lit("listing").alias("description_source"),
         pl.lit(value=False).alias("is_truncated"),

@@ -10,7 +10,7 @@ import pytest
 from tasks.errors import ConfigError, ModelError
 from tasks.models import fine_tuned
 from tasks.models.encoder import fine_tune as tuning
-from tasks.models.encoder import tokens
+from tasks.models.encoder import tokens as encoder_tokens
 from tasks.models.ensemble import load_model
 from tasks.models.fine_tuned import HISTORY_COLUMNS, train_transformer
 from tasks.models.train import TrainChoices
@@ -82,14 +82,14 @@ def test_training_is_given_no_movie_of_test(prepared, tuned, tokenizer, monkeypa
     rows = pl.int_range(pl.len()).cast(pl.String)
     pl.read_parquet(prepared.movies).with_columns(description="row " + rows + " .").write_parquet(prepared.movies)
     tokenised, tokenised_before, given = [], [], []
-    tokenise, train_within = tokens.tokenise, tuning.train_within
+    tokenise, train_within = encoder_tokens.tokenise, tuning.train_within
 
     def look(network, parts, *arguments):
         given.extend(parts)
         tokenised_before.extend(tokenised)
         return train_within(network, parts, *arguments)
 
-    monkeypatch.setattr(tokens, "tokenise", lambda texts, *a: tokenised.append(list(texts)) or tokenise(texts, *a))
+    monkeypatch.setattr(encoder_tokens, "tokenise", lambda texts, *a: tokenised.append(list(texts)) or tokenise(texts, *a))
     monkeypatch.setattr(tuning, "train_within", look)
     train(prepared, tuned, train_on="train")
     texts = [[f"row {row} ." for row in rows] for rows in (range(240), range(240, 270))]
