@@ -1,5 +1,6 @@
 """How the cost of our models grows with rows, and what a second worker brings. Owns both measurements."""
 
+import importlib
 import os
 import time
 from concurrent.futures import Executor, ProcessPoolExecutor, ThreadPoolExecutor
