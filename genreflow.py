@@ -28,23 +28,21 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
+from tasks.core.errors import ConfigError, DataError, mistakes
+from tasks.core.metrics import decision_metrics
+from tasks.core.predictions import truth_matrix
+from tasks.core.schema import DEFAULT_SEED
+from tasks.core.settings import DataPaths, settings
 from tasks.decision.calibration import logistic
-from tasks.decision.parse import parse_rule
+from tasks.decision.rule_formats import parse_rule
 from tasks.decision.rules import ExpectedJaccardSet, Rule
-from tasks.errors import ConfigError, DataError
-from tasks.metrics import decision_metrics
-from tasks.mistakes import mistakes
-from tasks.models.choose import choose_models, with_params
-from tasks.models.classifier import GenreClassifier
 from tasks.models.estimators import SET_BY_THE_MODEL
+from tasks.models.genre_classifier import GenreClassifier
 from tasks.models.genre_model import GenreModel
 from tasks.models.inputs import as_movies
 from tasks.models.registry import MODELS
+from tasks.models.select import choose_models, with_params
 from tasks.models.spec import ModelSpec
-from tasks.paths import DataPaths
-from tasks.schema import DEFAULT_SEED
-from tasks.scores import truth_matrix
-from tasks.settings import settings
 
 __all__ = ["GenreEstimator", "LoadedModel", "Run", "compare", "load", "make_model", "model_names", "read_movies", "run"]
 
@@ -236,7 +234,7 @@ class LoadedModel:
         """Return the genres of a text with their scores, and its words coloured by what they did to each genre."""
         if not isinstance(text, str):
             raise DataError(f"explain takes one text, not {type(text).__name__}")
-        from tasks.models.explain.answer import ANSWER_CSS, render_answer  # noqa: PLC0415 - only who asks for reasons
+        from tasks.models.explain.page import ANSWER_CSS, render_answer  # noqa: PLC0415
 
         return Explanation(f"<style>{ANSWER_CSS}</style>{render_answer(self.classifier, title, text, rule)}")
 
@@ -279,9 +277,9 @@ def run(*, data_dir: str | Path | None = None, **options: Any) -> Run:
         ConfigError: an option does not exist, or does not take the value.
         ModelsFailedError: some models failed; the others, if any, were compared.
     """
-    from flows.command_line import ENVIRONMENT, run_flow, told_in_a_line  # noqa: PLC0415 - only who runs a pipeline
+    from flows.cli import ENVIRONMENT, run_flow, told_in_a_line  # noqa: PLC0415
     from flows.config import PipelineConfig  # noqa: PLC0415
-    from tasks.paths import data_paths  # noqa: PLC0415
+    from tasks.core.settings import data_paths  # noqa: PLC0415
 
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
@@ -336,11 +334,10 @@ def compare(run: Run, mine: Mapping[str, Any]) -> pl.DataFrame:
         ConfigError: a name is that of a model of the run.
         DataError: an estimator's scores have another shape, or are not finite.
     """
-    from tasks.evaluate.config import EvaluateConfig  # noqa: PLC0415 - as all of these: only who compares wants them
-    from tasks.evaluate.evaluation import evaluate_model  # noqa: PLC0415
+    from tasks.core.predictions import write_scores  # noqa: PLC0415
+    from tasks.evaluate.evaluation import EvaluateConfig, evaluate_model  # noqa: PLC0415
     from tasks.models.features import read_movies as read_split_movies  # noqa: PLC0415
     from tasks.report.leaderboard import rank_models  # noqa: PLC0415
-    from tasks.scores import write_scores  # noqa: PLC0415
 
     if not isinstance(mine, Mapping):
         raise ConfigError('mine is a mapping from names to estimators: compare(run, {"mine": estimator})')

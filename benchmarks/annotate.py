@@ -53,7 +53,7 @@ def annotate_with_spacy(folder: Path) -> dict[str, Any]:
     import spacy  # noqa: PLC0415
     from conllu import Token, TokenList  # noqa: PLC0415
 
-    from tasks.language import normalise_text  # noqa: PLC0415
+    from tasks.core.language import normalise_text  # noqa: PLC0415
 
     nlp = spacy.blank("en")
     nlp.add_pipe("sentencizer")
@@ -83,7 +83,7 @@ def annotate_with_genreflow(folder: Path, workers: int) -> dict[str, Any]:
     """Run the annotation stage."""
     from tasks.annotate.config import AnnotateConfig  # noqa: PLC0415
     from tasks.annotate.corpus import annotate_movies  # noqa: PLC0415
-    from tasks.paths import DataPaths  # noqa: PLC0415
+    from tasks.core.settings import DataPaths  # noqa: PLC0415
 
     paths = DataPaths(folder)
     shutil.rmtree(paths.conllu.parent, ignore_errors=True)
@@ -147,7 +147,7 @@ def clean_listings(source: Path | None, folder: Path) -> None:
     from tasks.acquire.sample import write_sample  # noqa: PLC0415
     from tasks.clean.config import CleanConfig  # noqa: PLC0415
     from tasks.clean.movies import clean_movies  # noqa: PLC0415
-    from tasks.paths import DataPaths  # noqa: PLC0415
+    from tasks.core.settings import DataPaths  # noqa: PLC0415
 
     paths = DataPaths(folder)
     if source is None:

@@ -96,7 +96,7 @@ def clean_with_genreflow(folder: Path, profile: str) -> dict[str, Any]:
     """Run the clean stage and note what the grouping of texts takes of it."""
     from tasks.clean import movies  # noqa: PLC0415 - as above
     from tasks.clean.config import CleanConfig  # noqa: PLC0415
-    from tasks.paths import DataPaths  # noqa: PLC0415
+    from tasks.core.settings import DataPaths  # noqa: PLC0415
 
     group_texts, grouping_s = movies.group_texts, 0.0
 
@@ -143,7 +143,7 @@ def repeat_listings(source: Path, folder: Path, n_rows: int) -> int:
     """Write about `n_rows` rows into a folder, copy after copy of the listings, and return how many."""
     import polars as pl  # noqa: PLC0415 - as above
 
-    from tasks.placeholders import ANY_PLACEHOLDER, ANY_TAIL  # noqa: PLC0415
+    from tasks.core.parsing import ANY_PLACEHOLDER, ANY_TAIL  # noqa: PLC0415
 
     folder.mkdir()
     files = {path.name: pl.read_csv(path, infer_schema=False) for path in sorted(source.glob("*.csv"))}

@@ -18,10 +18,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tasks.bootstrap import draw_weights, interval, resample
-from tasks.metrics import decision_metrics
+from tasks.core.metrics import decision_metrics, draw_weights, interval, resample
+from tasks.core.schema import GENRES, PREDICTIONS
 from tasks.report.stages import write_leaderboard
-from tasks.schema import GENRES, PREDICTIONS
 
 RESAMPLES = 1000
 SLOW_RESAMPLES = 3

@@ -19,7 +19,7 @@ def write_costs(path: Path, title: str, results: Sequence[Mapping[str, Any]], pa
     from matplotlib.figure import Figure  # noqa: PLC0415 - only where it is asked for
     from matplotlib.ticker import NullFormatter  # noqa: PLC0415
 
-    from tasks.picture import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, new_figure, write_picture  # noqa: PLC0415
+    from tasks.core.figures import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, new_figure, write_picture  # noqa: PLC0415
 
     ways = list(dict.fromkeys(str(result["way"]) for result in results))
     colours = (ORANGE, BLUE, SKY, VERMILION, GREEN, PURPLE)

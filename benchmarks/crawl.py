@@ -98,8 +98,8 @@ def crawl(n_ids: int, port: str, choices: dict[str, object]) -> None:
     """Crawl so many ids in a fresh data folder, and print what it took as JSON."""
     from tasks.acquire.config import CrawlConfig  # noqa: PLC0415 - the server does without
     from tasks.acquire.crawl.crawl import run_crawl  # noqa: PLC0415
-    from tasks.paths import data_paths  # noqa: PLC0415
-    from tasks.progress import Progress  # noqa: PLC0415
+    from tasks.core.logs import Progress  # noqa: PLC0415
+    from tasks.core.settings import data_paths  # noqa: PLC0415
 
     paths = data_paths()
     paths.raw.mkdir(parents=True)

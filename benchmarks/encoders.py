@@ -33,8 +33,8 @@ def read_texts(folder: Path, n_movies: int) -> tuple[list[str], Any]:
     """Return title and description of movies, and their genres as (movies × genres)."""
     import polars as pl  # noqa: PLC0415 - each way pays for its own imports
 
-    from tasks.paths import DataPaths  # noqa: PLC0415
-    from tasks.scores import truth_matrix  # noqa: PLC0415
+    from tasks.core.predictions import truth_matrix  # noqa: PLC0415
+    from tasks.core.settings import DataPaths  # noqa: PLC0415
 
     paths = DataPaths(folder)
     movies = pl.read_parquet(paths.movies).sample(n_movies + EVALUATED, shuffle=True, seed=42069)
@@ -80,14 +80,11 @@ def train_with_genreflow(folder: Path, n_movies: int) -> dict[str, Any]:
     """Fine-tune for an epoch as the pipeline does."""
     import torch  # noqa: PLC0415
 
-    from tasks.models.encoder.batches import LabelledTokens  # noqa: PLC0415
     from tasks.models.encoder.fine_tune import new_network  # noqa: PLC0415
-    from tasks.models.encoder.losses import loss_function  # noqa: PLC0415
+    from tasks.models.encoder.network import tokenise  # noqa: PLC0415
     from tasks.models.encoder.store import find_encoder, load_network, load_tokenizer  # noqa: PLC0415
-    from tasks.models.encoder.tokens import tokenise  # noqa: PLC0415
-    from tasks.models.encoder.trainer import Job, new_trainer  # noqa: PLC0415
-    from tasks.models.fine_tuning import FineTuning  # noqa: PLC0415
-    from tasks.models.losses import BinaryCrossEntropy  # noqa: PLC0415
+    from tasks.models.encoder.trainer import Job, LabelledTokens, loss_function, new_trainer  # noqa: PLC0415
+    from tasks.models.spec import BinaryCrossEntropy, FineTuning  # noqa: PLC0415
 
     texts, Y = read_texts(folder, n_movies)
     encoder = find_encoder("minilm")
@@ -114,10 +111,10 @@ def score(folder: Path, model_name: str, precision: str) -> dict[str, Any]:
     import numpy as np  # noqa: PLC0415
     import polars as pl  # noqa: PLC0415
 
-    from tasks.decision.stored import rules_from_json  # noqa: PLC0415
-    from tasks.models.ensemble import load_single  # noqa: PLC0415
-    from tasks.paths import DataPaths  # noqa: PLC0415
-    from tasks.scores import truth_matrix  # noqa: PLC0415
+    from tasks.core.predictions import truth_matrix  # noqa: PLC0415
+    from tasks.core.settings import DataPaths  # noqa: PLC0415
+    from tasks.decision.rule_formats import rules_from_json  # noqa: PLC0415
+    from tasks.models.genre_classifier import load_single  # noqa: PLC0415
 
     paths = DataPaths(folder)
     model = load_single(paths.models / model_name / "model")
@@ -152,7 +149,7 @@ def clean_listings(source: Path | None, folder: Path) -> None:
     from tasks.acquire.sample import write_sample  # noqa: PLC0415
     from tasks.clean.config import CleanConfig  # noqa: PLC0415
     from tasks.clean.movies import clean_movies  # noqa: PLC0415
-    from tasks.paths import DataPaths  # noqa: PLC0415
+    from tasks.core.settings import DataPaths  # noqa: PLC0415
 
     paths = DataPaths(folder)
     if source is None:

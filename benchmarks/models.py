@@ -42,9 +42,9 @@ from peers.environment import PeerEnvironment, make_environment
 from peers.growth import grow_movies, measure_workers, print_growth, print_workers
 from peers.judge import OURS, Judgement, compare, draw, judge, print_table
 
-from tasks.models.choose import choose_models, with_params
+from tasks.core.settings import DataPaths
+from tasks.models.select import choose_models, with_params
 from tasks.models.spec import ModelSpec
-from tasks.paths import DataPaths
 from tasks.tracking.runs import git_revision
 
 HERE = Path(__file__).parent

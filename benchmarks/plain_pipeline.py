@@ -10,13 +10,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from flows.command_line import run_command
+from flows.cli import run_command
 from flows.config import PipelineConfig
 
 
 def plain_pipeline(config: PipelineConfig) -> int:
     """Do what the flow of a preset does from a source, as far as it does not talk to Prefect and MLflow."""
-    from flows.runtime import core_count  # noqa: PLC0415 - the command line sets the environment before
+    from flows.run_context import core_count  # noqa: PLC0415 - the command line sets the environment before
     from tasks.acquire.task import acquire  # noqa: PLC0415
     from tasks.annotate.task import annotate  # noqa: PLC0415
     from tasks.clean.task import clean  # noqa: PLC0415
@@ -37,12 +37,12 @@ def plain_pipeline(config: PipelineConfig) -> int:
 
 def train(config: PipelineConfig, workers: int) -> list[Path]:
     """Fit and evaluate the chosen models in threads; return their folders."""
-    from flows.steps import train_choices  # noqa: PLC0415
+    from flows.model_runs import train_choices  # noqa: PLC0415
+    from tasks.core.settings import data_paths  # noqa: PLC0415
     from tasks.evaluate.task import evaluate  # noqa: PLC0415
-    from tasks.models.choose import choose_models, is_encoded  # noqa: PLC0415
+    from tasks.models.select import choose_models, is_encoded  # noqa: PLC0415
     from tasks.models.spec import EnsembleSpec, ModelSpec, features_of  # noqa: PLC0415
     from tasks.models.task import build_features, train_ensemble, train_model, train_transformer  # noqa: PLC0415
-    from tasks.paths import data_paths  # noqa: PLC0415
 
     chosen = choose_models(config.models, config.model_params, config.own_models)
     wanted = {model.name: features_of(model, config.train_on) for model in chosen if isinstance(model, ModelSpec)}
@@ -76,14 +76,13 @@ def train(config: PipelineConfig, workers: int) -> list[Path]:
 
 def compare(folders: list[Path]) -> None:
     """Write the leaderboard and the report."""
+    from tasks.core.schema import DEFAULT_SEED  # noqa: PLC0415
+    from tasks.core.settings import data_paths  # noqa: PLC0415
     from tasks.evaluate.task import audit  # noqa: PLC0415
     from tasks.models import task as explain  # noqa: PLC0415
-    from tasks.paths import data_paths  # noqa: PLC0415
     from tasks.report import task as tell  # noqa: PLC0415
-    from tasks.report.page.further import pictures_of_features  # noqa: PLC0415
     from tasks.report.page.sources import RunFacts  # noqa: PLC0415
-    from tasks.report.page.stages import write_report  # noqa: PLC0415
-    from tasks.schema import DEFAULT_SEED  # noqa: PLC0415
+    from tasks.report.page.stages import pictures_of_features, write_report  # noqa: PLC0415
 
     order = tell.leaderboard.fn(folders).counts["order"]
     ranked = sorted(folders, key=lambda folder: order.index(folder.name))

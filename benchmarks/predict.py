@@ -34,10 +34,9 @@ def prepare_models(source: str, models: list[str], folder: Path) -> None:
     """Fit and evaluate models of the registry on prepared listings."""
     from peers.data import prepare  # noqa: PLC0415 - each process pays for its own imports
 
-    from tasks.evaluate.config import EvaluateConfig  # noqa: PLC0415
-    from tasks.evaluate.evaluation import evaluate_model  # noqa: PLC0415
-    from tasks.models.choose import choose_models  # noqa: PLC0415
-    from tasks.models.elsewhere import train_in  # noqa: PLC0415
+    from tasks.evaluate.evaluation import EvaluateConfig, evaluate_model  # noqa: PLC0415
+    from tasks.models.cross_validate import train_in  # noqa: PLC0415
+    from tasks.models.select import choose_models  # noqa: PLC0415
     from tasks.models.train import TrainChoices  # noqa: PLC0415
 
     paths = prepare(source, folder)
@@ -67,7 +66,7 @@ def write_rows(folder: Path, n_rows: int, target: Path) -> float:
 
 def predict(model_folder: Path, source: Path, workers: int) -> dict[str, Any]:
     """Predict a file in this process and so many workers; return what it cost."""
-    from tasks.models.prediction.predict_file import Choices, predict_file  # noqa: PLC0415
+    from tasks.models.predict import Choices, predict_file  # noqa: PLC0415
 
     target = source.with_name(f"predicted-{workers}.csv")
     start_s = time.perf_counter()

@@ -23,14 +23,14 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tasks.core.predictions import write_scores
+from tasks.core.schema import DEFAULT_SEED, GENRES, MOVIES, SPLITS
+from tasks.core.settings import DataPaths
 from tasks.evaluate.evaluation import evaluate_model
-from tasks.paths import DataPaths
 from tasks.report.exhibits import write_exhibits
 from tasks.report.page.sources import RunFacts
 from tasks.report.page.stages import write_report
 from tasks.report.stages import write_leaderboard, write_model_pictures
-from tasks.schema import DEFAULT_SEED, GENRES, MOVIES, SPLITS
-from tasks.scores import write_scores
 
 WORDS = ("a", "the", "of", "in", "on", "farm", "sheriff", "ghost", "love", "war", "train", "city", "robot", "family")
 

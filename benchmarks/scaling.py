@@ -32,7 +32,7 @@ SIZES = (20_000, 200_000)
 def generate(folder: Path, n_movies: int, _model: str) -> Path:
     """Write the listings."""
     from tasks.acquire.sample import write_sample  # noqa: PLC0415 - each stage pays for its own imports
-    from tasks.paths import DataPaths  # noqa: PLC0415
+    from tasks.core.settings import DataPaths  # noqa: PLC0415
 
     raw = DataPaths(folder).raw
     raw.mkdir(parents=True)
@@ -44,7 +44,7 @@ def clean(folder: Path, _n_movies: int, _model: str) -> Path:
     """Clean the listings."""
     from tasks.clean.config import CleanConfig  # noqa: PLC0415
     from tasks.clean.movies import clean_movies  # noqa: PLC0415
-    from tasks.paths import DataPaths  # noqa: PLC0415
+    from tasks.core.settings import DataPaths  # noqa: PLC0415
 
     return clean_movies(DataPaths(folder), CleanConfig()).folder
 
@@ -53,26 +53,25 @@ def annotate(folder: Path, _n_movies: int, _model: str) -> Path:
     """Annotate the movies with one worker."""
     from tasks.annotate.config import AnnotateConfig  # noqa: PLC0415
     from tasks.annotate.corpus import annotate_movies  # noqa: PLC0415
-    from tasks.paths import DataPaths  # noqa: PLC0415
+    from tasks.core.settings import DataPaths  # noqa: PLC0415
 
     return annotate_movies(DataPaths(folder), AnnotateConfig(), 1).folder
 
 
 def split(folder: Path, _n_movies: int, _model: str) -> Path:
     """Divide the movies."""
-    from tasks.paths import DataPaths  # noqa: PLC0415
-    from tasks.split.config import SplitConfig  # noqa: PLC0415
-    from tasks.split.movies import split_movies  # noqa: PLC0415
+    from tasks.core.settings import DataPaths  # noqa: PLC0415
+    from tasks.split.parts import SplitConfig, split_movies  # noqa: PLC0415
 
     return split_movies(DataPaths(folder), SplitConfig(), SEED).folder
 
 
 def features(folder: Path, _n_movies: int, model: str) -> Path:
     """Fit the representations of the model and write the vectors of all movies."""
-    from tasks.models.choose import choose_models  # noqa: PLC0415
+    from tasks.core.settings import DataPaths  # noqa: PLC0415
     from tasks.models.features import build_features  # noqa: PLC0415
+    from tasks.models.select import choose_models  # noqa: PLC0415
     from tasks.models.spec import features_of  # noqa: PLC0415
-    from tasks.paths import DataPaths  # noqa: PLC0415
 
     (spec,) = choose_models((model,), {}, ())
     for needed in features_of(spec, "train"):
@@ -82,11 +81,11 @@ def features(folder: Path, _n_movies: int, model: str) -> Path:
 
 def fit(folder: Path, _n_movies: int, model: str) -> Path:
     """Fit the model on vectors that are there."""
-    from tasks.models.choose import choose_models  # noqa: PLC0415
+    from tasks.core.settings import DataPaths  # noqa: PLC0415
     from tasks.models.features import build_features  # noqa: PLC0415
+    from tasks.models.select import choose_models  # noqa: PLC0415
     from tasks.models.spec import features_of  # noqa: PLC0415
     from tasks.models.train import TrainChoices, train_model  # noqa: PLC0415
-    from tasks.paths import DataPaths  # noqa: PLC0415
 
     (spec,) = choose_models((model,), {}, ())
     made = [build_features(DataPaths(folder), needed, SEED) for needed in features_of(spec, "train")]  # skips
@@ -95,8 +94,8 @@ def fit(folder: Path, _n_movies: int, model: str) -> Path:
 
 def evaluate(folder: Path, _n_movies: int, model: str) -> Path:
     """Choose the model's rule and measure it."""
+    from tasks.core.settings import DataPaths  # noqa: PLC0415
     from tasks.evaluate.evaluation import evaluate_model  # noqa: PLC0415
-    from tasks.paths import DataPaths  # noqa: PLC0415
 
     paths = DataPaths(folder)
     return evaluate_model(paths.models / model, paths).folder
@@ -104,8 +103,8 @@ def evaluate(folder: Path, _n_movies: int, model: str) -> Path:
 
 def predict(folder: Path, _n_movies: int, model: str) -> Path:
     """Score every movie of the cleaned table as a CSV file."""
-    from tasks.models.prediction.predict_file import predict_file  # noqa: PLC0415
-    from tasks.paths import DataPaths  # noqa: PLC0415
+    from tasks.core.settings import DataPaths  # noqa: PLC0415
+    from tasks.models.predict import predict_file  # noqa: PLC0415
 
     paths = DataPaths(folder)
     predict_file(paths.models / model, paths.clean_csv, folder / "predicted" / "genres.csv")

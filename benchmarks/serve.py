@@ -20,7 +20,7 @@ import httpx
 import numpy as np
 
 from tasks.acquire.sample import generate_movies
-from tasks.schema import RAW_COLUMNS
+from tasks.core.schema import RAW_COLUMNS
 
 WARM_UP, ROWS, LARGE_REQUESTS = 10, 1000, 10
 

@@ -33,8 +33,8 @@ from numpy.typing import NDArray
 from tasks.acquire.sample import write_sample
 from tasks.clean.config import CleanConfig
 from tasks.clean.movies import clean_movies
-from tasks.paths import DataPaths
-from tasks.schema import DEFAULT_SEED
+from tasks.core.schema import DEFAULT_SEED
+from tasks.core.settings import DataPaths
 from tasks.split.stratify import stratify
 
 Labels = NDArray[np.bool_]

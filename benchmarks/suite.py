@@ -25,7 +25,7 @@ from typing import Any
 
 from pipeline import watch_memory
 
-from tasks.hashes import hash_files
+from tasks.core.files import hash_files
 from tasks.tracking.runs import git_revision
 
 HERE = Path(__file__).parent
@@ -139,7 +139,7 @@ def texts(names: Iterable[str], folder: Path) -> str:
 
 def draw(report: Mapping[str, Any], folder: Path) -> None:
     """Draw wall and CPU time of each script."""
-    from tasks.picture import BLUE, ORANGE, Figure, new_figure, write_picture  # noqa: PLC0415 - takes a second
+    from tasks.core.figures import BLUE, ORANGE, Figure, new_figure, write_picture  # noqa: PLC0415
 
     def costs() -> Figure:
         figure = new_figure(7, 0.8 + 0.45 * len(report["scripts"]))

@@ -23,8 +23,8 @@ from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import PREFECT_API_URL
 
-from tasks.redaction import without_password
-from tasks.settings import PROJECT_ROOT, settings
+from tasks.core.logs import without_password
+from tasks.core.settings import PROJECT_ROOT, settings
 
 HERE = Path(__file__).resolve().parent
 KINDS = sorted(path.stem for path in (HERE / "work_pools").glob("*.json"))

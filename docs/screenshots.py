@@ -25,9 +25,8 @@ from urllib.parse import quote, urlencode
 import httpx
 from playwright.sync_api import Page, expect, sync_playwright
 
-from tasks.paths import data_paths
-from tasks.settings import settings
-from tasks.tracking.last_run import load_last_run
+from tasks.core.settings import data_paths, settings
+from tasks.tracking.select_runs import load_last_run
 from tasks.tracking.store import VIEW_METRICS, VIEW_PAGE
 
 WIDTH, HEIGHT = 1500, 900

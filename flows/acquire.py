@@ -1,6 +1,6 @@
 """Raw listings into data/raw: `python flows/acquire.py --source sample|kaggle|FOLDER|FILE.zip`, or `--plan`."""
 
-from flows.command_line import run_command
+from flows.cli import run_command
 from flows.config import AcquireFlowConfig
 
 if __name__ == "__main__":
@@ -12,12 +12,12 @@ from collections.abc import Sequence
 from prefect import flow
 
 from flows.config import AcquireConfig, AcquireFlowConfig, PrepareConfig, with_leading
-from flows.in_prefect import completed, run_name
-from flows.runtime import exclusive
+from flows.prefect_ui import completed, run_name
+from flows.run_context import exclusive
 from tasks.acquire.task import acquire as acquire_listings
 from tasks.acquire.task import check_crawl, crawl, fetch_files, plan
-from tasks.errors import ConfigError
-from tasks.paths import data_paths
+from tasks.core.errors import ConfigError
+from tasks.core.settings import data_paths
 from tasks.stage import StageResult
 
 

@@ -1,6 +1,6 @@
 """The train movies that a model doubts most, and what it does to drop them: `python flows/audit.py --model NAME`."""
 
-from flows.command_line import run_command
+from flows.cli import run_command
 from flows.config import AuditConfig
 
 if __name__ == "__main__":
@@ -13,16 +13,15 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows.in_prefect import completed, run_name
-from flows.runtime import exclusive, pipeline_run
-from tasks.evaluate.label_audit import AUDIT_CSV
-from tasks.evaluate.label_audit_effect import DROP_FILES, EFFECT_FILE
+from flows.prefect_ui import completed, run_name
+from flows.run_context import exclusive, pipeline_run
+from tasks.core.settings import DataPaths, data_paths
+from tasks.evaluate.label_audit import AUDIT_CSV, DROP_FILES, EFFECT_FILE
 from tasks.evaluate.task import audit as audit_labels
 from tasks.evaluate.task import choose_what_to_drop, effect_of_dropping, evaluate_in
 from tasks.models.spec import shown_params
 from tasks.models.task import score_folds_in, train_in
 from tasks.models.train import TrainChoices
-from tasks.paths import DataPaths, data_paths
 from tasks.split.task import subset
 from tasks.tracking.runs import PipelineRun, log_data, start_variant_run
 from tasks.tracking.task import log_effect, log_variant

@@ -1,6 +1,6 @@
 """The leaderboard and the champion: `python flows/compare.py [--runs ID,ID | --experiment NAME] [--pair A,B]`."""
 
-from flows.command_line import run_command
+from flows.cli import run_command
 from flows.config import CompareConfig
 
 if __name__ == "__main__":
@@ -14,14 +14,15 @@ from typing import Any
 
 from prefect import flow
 
-from flows.in_prefect import completed, run_name, show_leaderboard, show_report, show_verdict
-from flows.runtime import core_count, exclusive, pipeline_run
+from flows.prefect_ui import completed, run_name, show_leaderboard, show_report, show_verdict
+from flows.run_context import core_count, exclusive, pipeline_run
+from tasks.core.figures import Form
+from tasks.core.schema import DEFAULT_SEED
+from tasks.core.settings import data_paths
 from tasks.evaluate.task import audit
 from tasks.models.task import draw_trees, explain_movies, profile_genres, write_importance
-from tasks.paths import data_paths
-from tasks.picture import Form
-from tasks.report.page.further import pictures_of_features
 from tasks.report.page.sources import RunFacts
+from tasks.report.page.stages import pictures_of_features
 from tasks.report.task import (
     choose_exhibits,
     compare_pair,
@@ -33,10 +34,9 @@ from tasks.report.task import (
     report,
 )
 from tasks.report.versus import check_pair
-from tasks.schema import DEFAULT_SEED
 from tasks.stage import StageResult
-from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.runs import PipelineRun
+from tasks.tracking.select_runs import LoggedModel
 from tasks.tracking.store import VIEW_PAGE
 from tasks.tracking.task import (
     choose_models,

@@ -4,9 +4,12 @@ The same frozen models are the command lines, the forms in Prefect's UI, the par
 in `deployments/presets/` and what MLflow logs. Precedence: given explicitly, then the preset, then the default.
 """
 
+import os
+from collections.abc import Container
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
+import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -18,23 +21,89 @@ from pydantic import (
     model_validator,
 )
 
-from flows.presets import load_preset, merged
 from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
 from tasks.annotate.config import AnnotateConfig
-from tasks.clean.config import CleanConfig
-from tasks.clean.table.config import TableConfig
-from tasks.errors import ConfigError
-from tasks.evaluate.config import ChoiceMetric, EvaluateConfig, RuleName
+from tasks.clean.config import CleanConfig, TableConfig
+from tasks.core.errors import ConfigError, require
+from tasks.core.promotion import PromotionConfig
+from tasks.core.schema import DEFAULT_SEED
+from tasks.core.settings import PROJECT_ROOT
+from tasks.core.storage import in_storage, is_place
+from tasks.evaluate.evaluation import ChoiceMetric, EvaluateConfig, RuleName
 from tasks.explore.config import ExploreConfig
-from tasks.extras import require
-from tasks.models.choose import check_installed, choose_models
-from tasks.models.precision import Precision
-from tasks.models.search_space import space_of
-from tasks.models.spec import AnyModel, ModelSpec, TransformerSpec
-from tasks.promotion import PromotionConfig
-from tasks.schema import DEFAULT_SEED
-from tasks.split.config import SplitConfig
-from tasks.storage.addresses import in_storage, is_place
+from tasks.models.search import space_of
+from tasks.models.select import check_installed, choose_models
+from tasks.models.spec import AnyModel, ModelSpec, Precision, TransformerSpec
+from tasks.split.parts import SplitConfig
+
+PRESETS: Final = PROJECT_ROOT / "deployments" / "presets"
+NAMED_SOURCES: Final = ("sample", "kaggle")
+# What PyYAML raises of itself for bytes that are no text, dates that do not exist, tags of other types, depth.
+_YAML_SLIPS: Final = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
+
+
+def load_preset(name: str, options: Container[str]) -> dict[str, Any]:
+    """Return the content of a preset.
+
+    Args:
+        name: of a file in `PRESETS`, or the path of a YAML file.
+        options: that a preset may set.
+
+    Raises:
+        ConfigError: there is no such preset, the file is not a YAML mapping, or an option in it does not exist.
+    """
+    path = Path(name) if name.endswith((".yaml", ".yml")) else PRESETS / f"{name}.yaml"
+    if not path.is_file():
+        names = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.yaml")))
+        raise ConfigError(f"no preset {name!r} ({path} does not exist); there are: {names}")
+    preset = read_options(path)
+    if strangers := sorted(str(option) for option in preset if option not in options or option == "preset"):
+        raise ConfigError(f"{path}: a preset cannot set {', '.join(strangers)}; see flows/full_pipeline.py --help")
+    return preset
+
+
+def read_options(path: Path) -> dict[str, Any]:
+    """Return the options in a YAML file; a file or folder that it names as its source starts from its own folder.
+
+    Raises:
+        ConfigError: the file cannot be read or holds no mapping.
+    """
+    options = read_yaml(path)
+    source = options.get("source")
+    if isinstance(source, str) and source not in NAMED_SOURCES and not in_storage(source):
+        options["source"] = os.path.normpath(path.absolute().parent / Path(source).expanduser())
+    return options
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """Return the mapping in a YAML file.
+
+    Raises:
+        ConfigError: the file cannot be read or holds no mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no file {path}; give the path of a YAML file with options") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{path}, line {line}: no YAML ({error.problem}); mend the line") from error
+    except (OSError, yaml.YAMLError, *_YAML_SLIPS) as error:
+        raise ConfigError(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{path} holds no mapping of option to value")
+    return content
+
+
+def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    """Return two nested mappings as one; where both have a value, that of `above` stands."""
+    result = dict(below)
+    for key, value in above.items():
+        base = result.get(key)
+        nested = isinstance(base, dict) and isinstance(value, dict)
+        result[key] = merged(base, value) if nested else value  # type: ignore[arg-type]
+    return result
+
 
 Config = TypeVar("Config", bound="FlowConfig")
 

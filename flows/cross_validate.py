@@ -1,6 +1,6 @@
 """The chosen models on five folds, every movie scored by models that never saw it: `python flows/cross_validate.py`."""
 
-from flows.command_line import run_command
+from flows.cli import run_command
 from flows.config import CrossValidateConfig, with_leading
 
 if __name__ == "__main__":
@@ -17,18 +17,18 @@ from prefect import flow
 from prefect.futures import as_completed
 from prefect.task_runners import TaskRunner
 
-from flows.in_prefect import completed, run_name
-from flows.runtime import check_cluster, exclusive, pipeline_run, task_runner
-from flows.steps import Fitted, ModelRun, finish_folds
+from flows.model_runs import Fitted, ModelRun, finish_folds
+from flows.prefect_ui import completed, run_name
+from flows.run_context import check_cluster, exclusive, pipeline_run, task_runner
 from flows.train import recorded_failure
-from tasks.models.choose import choose_models
-from tasks.models.cross_validation import all_but
+from tasks.core.schema import N_FOLDS
+from tasks.core.settings import data_paths
+from tasks.models.cross_validate import all_but
+from tasks.models.select import choose_models
 from tasks.models.spec import EnsembleSpec, ModelSpec, features_of, shown_params
 from tasks.models.task import build_features, train_fold
 from tasks.models.train import TrainChoices
-from tasks.paths import data_paths
 from tasks.report.task import tabulate_folds
-from tasks.schema import N_FOLDS
 from tasks.tracking.runs import PipelineRun, log_data, start_model_run
 
 logger = logging.getLogger("flows.cross_validate")  # Prefect loads it by its file, under another name

@@ -1,6 +1,6 @@
 """What the raw and the clean data look like, as pictures and tables: `python flows/explore.py [--explore.of raw]`."""
 
-from flows.command_line import run_command
+from flows.cli import run_command
 from flows.config import ExploreFlowConfig
 
 if __name__ == "__main__":
@@ -9,10 +9,10 @@ if __name__ == "__main__":
 
 from prefect import flow
 
-from flows.in_prefect import completed, run_name
-from flows.runtime import core_count, exclusive
+from flows.prefect_ui import completed, run_name
+from flows.run_context import core_count, exclusive
+from tasks.core.settings import data_paths
 from tasks.explore.task import explore as explore_data
-from tasks.paths import data_paths
 from tasks.stage import StageResult
 
 

@@ -1,6 +1,6 @@
 """Everything, from raw listings to a registered champion: `python flows/full_pipeline.py [--source FOLDER]`."""
 
-from flows.command_line import run_command
+from flows.cli import run_command
 from flows.config import PipelineConfig
 
 if __name__ == "__main__":
@@ -11,13 +11,13 @@ from prefect import flow
 
 from flows.compare import compare_last
 from flows.config import ChampionConfig, CompareConfig, PrepareConfig, part, with_leading
-from flows.in_prefect import completed, run_name
+from flows.prefect_ui import completed, run_name
 from flows.prepare import prepare_data
-from flows.runtime import check_cluster, core_count, exclusive, pipeline_run
+from flows.run_context import check_cluster, core_count, exclusive, pipeline_run
 from flows.train import fit_models
+from tasks.core.settings import data_paths
 from tasks.explore.config import ExploreConfig
 from tasks.explore.task import explore
-from tasks.paths import data_paths
 from tasks.tracking.task import log_stages
 
 

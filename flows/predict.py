@@ -4,10 +4,61 @@ import logging
 import sys
 from pathlib import Path, PurePath
 
-from flows.command_line import run_command, run_flow
+import polars as pl
+from prefect import flow
+from rich.console import Console
+from rich.text import Text
+
+from flows.cli import run_command, run_flow
 from flows.config import PredictConfig
-from tasks.errors import ConfigError, DataError, GenreflowError
-from tasks.storage.addresses import in_storage
+from flows.prefect_ui import completed, run_name
+from flows.run_context import check_cluster, core_count, log_steps
+from tasks.core.errors import ConfigError, DataError, GenreflowError
+from tasks.core.markup import LEAST_SHARE, share_of
+from tasks.core.settings import data_paths
+from tasks.core.storage import in_storage
+from tasks.models.explain.explain import strongest
+from tasks.models.explain.page import say_reasons, write_page
+from tasks.models.explain.pieces import TEXTS, texts_of
+from tasks.models.genre_classifier import GenreClassifier
+from tasks.models.predict import Choices, FolderResult
+from tasks.models.task import explain_file, predict_file, predict_folder
+from tasks.tracking.task import fetch_classifier
+
+# Of words that raise and words that lower, from hardly to strongly: those of `tasks.core.markup`, as a terminal has
+# them.
+RAISES = ((214, 234, 245), (64, 150, 200))
+LOWERS = ((252, 238, 207), (233, 170, 40))
+INK = "#111111"
+
+
+def print_explained(classifier: GenreClassifier, movies: pl.DataFrame, config: PredictConfig) -> None:
+    """Print why the movies get their genres, and write the page about it."""
+    target = config.explained or data_paths().results / "explained.html"
+    table = write_page(classifier, movies, config.rule, target)
+    console = Console(highlight=False)
+    if table.filter(pl.col("source").is_in(TEXTS), pl.col("contribution") != 0).is_empty():
+        console.print("\nNo word of the text says anything to the model.", soft_wrap=True)
+    for texts in texts_of(movies):
+        for (genre,), rows in table.group_by("genre", maintain_order=True):
+            console.print(Text(f"\n{genre}", style="bold"), Text(say_reasons(rows)), sep="\n", soft_wrap=True)
+            for text, source in zip(texts, TEXTS, strict=True):
+                if text:
+                    console.print(coloured_text(text, rows.filter(pl.col("source") == source), strongest(table)))
+    console.print(Text(f"\nblue raises, orange lowers; as a page: {target}", style="dim"), soft_wrap=True)
+
+
+def coloured_text(text: str, rows: pl.DataFrame, full: float) -> Text:
+    """Return a text for the terminal, the pieces in the rows (`schema.EXPLANATIONS`) coloured by their contribution."""
+    coloured = Text(text)
+    for start, end, contribution in rows.select("start", "end", "contribution").iter_rows():
+        share = share_of(contribution, full)
+        if share >= LEAST_SHARE:
+            weak, strong = RAISES if contribution > 0 else LOWERS
+            mixed = [round(low + share * (high - low)) for low, high in zip(weak, strong, strict=True)]
+            coloured.stylize(f"{INK} on rgb({mixed[0]},{mixed[1]},{mixed[2]})", start, end)
+    return coloured
+
 
 logger = logging.getLogger("flows.predict")
 
@@ -16,7 +67,7 @@ def answer(config: PredictConfig) -> int:
     """Print the genres of one description with their scores. It takes no flow, and so starts no server."""
     import polars as pl  # noqa: PLC0415 - as all of these: `--help` is answered without them
 
-    from tasks.models.classifier import GenreClassifier  # noqa: PLC0415
+    from tasks.models.genre_classifier import GenreClassifier  # noqa: PLC0415
     from tasks.tracking.stored_model import fetch_classifier  # noqa: PLC0415
 
     if not (config.text or "").strip():
@@ -32,8 +83,6 @@ def answer(config: PredictConfig) -> int:
         lines.append(f"{mark} {genre:<{max(map(len, classifier.genres))}}  {score:.3f}  {'█' * round(score * 30)}")
     sys.stdout.write("\n".join(lines) + "\n")
     if config.explain:
-        from flows.explained import print_explained  # noqa: PLC0415
-
         print_explained(classifier, movies, config)
     return 0
 
@@ -50,16 +99,6 @@ def predict_or_answer(config: PredictConfig) -> int:
 
 if __name__ == "__main__":
     raise SystemExit(run_command(PredictConfig, predict_or_answer))
-
-
-from prefect import flow
-
-from flows.in_prefect import completed, run_name
-from flows.runtime import check_cluster, core_count, log_steps
-from tasks.models.prediction.predict_file import Choices
-from tasks.models.prediction.predict_folder import FolderResult
-from tasks.models.task import explain_file, predict_file, predict_folder
-from tasks.tracking.task import fetch_classifier
 
 
 class FilesFailedError(GenreflowError):

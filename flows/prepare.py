@@ -1,6 +1,6 @@
 """From raw listings or an own table to a clean, annotated and split one: `python flows/prepare.py [--source ...]`."""
 
-from flows.command_line import run_command
+from flows.cli import run_command
 from flows.config import PrepareConfig
 
 if __name__ == "__main__":
@@ -14,12 +14,12 @@ from prefect import flow
 
 from flows.acquire import acquire, complete
 from flows.config import AcquireConfig, part, with_leading
-from flows.in_prefect import completed, run_name, show_cleaning
-from flows.runtime import check_cluster, core_count, exclusive
+from flows.prefect_ui import completed, run_name, show_cleaning
+from flows.run_context import check_cluster, core_count, exclusive
 from tasks.acquire.task import fetch_files
 from tasks.annotate.task import annotate, extract, import_corpus
 from tasks.clean.task import clean, clean_table, import_clean
-from tasks.paths import data_paths
+from tasks.core.settings import data_paths
 from tasks.split.task import split
 from tasks.stage import StageResult
 

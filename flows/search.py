@@ -1,6 +1,6 @@
 """Better parameters for one model: `python flows/search.py --model logreg-title --budget-minutes 10`."""
 
-from flows.command_line import run_command
+from flows.cli import run_command
 from flows.config import SearchConfig
 
 if __name__ == "__main__":
@@ -17,17 +17,16 @@ from typing import Any
 import yaml
 from prefect import flow
 
-from flows.in_prefect import completed, run_name
-from flows.runtime import exclusive, pipeline_run
-from tasks.errors import ModelError
+from flows.prefect_ui import completed, run_name
+from flows.run_context import exclusive, pipeline_run
+from tasks.core.errors import ModelError
+from tasks.core.metrics import LOWER_IS_BETTER
+from tasks.core.settings import data_paths
 from tasks.evaluate.task import measure
-from tasks.metrics import LOWER_IS_BETTER
-from tasks.models.search import Search, Trial, open_search
-from tasks.models.search_space import space_of
+from tasks.models.search import Search, Trial, open_search, space_of
 from tasks.models.spec import features_of
 from tasks.models.task import build_features, score_trial
 from tasks.models.train import TrainChoices
-from tasks.paths import data_paths
 from tasks.stage import config_dict, write_atomically
 from tasks.tracking.runs import PipelineRun, data_hash, log_data, start_trial_run
 from tasks.tracking.task import log_search, log_trial, record_failure

@@ -3,17 +3,57 @@
 It takes no flow, since a Prefect server has nothing to do in it.
 """
 
+import shutil
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
-from flows.command_line import run_command
+from flows.cli import run_command
 from flows.config import TidyConfig
+from tasks.core.settings import DataPaths
+from tasks.stage import TEMPORARY_PREFIX
+
+
+def find_leftovers(paths: DataPaths, keep_logs: int, caches: bool) -> list[Path]:
+    """Return files and folders that no command needs: at worst one makes or fetches them again.
+
+    Args:
+        paths: the data folder.
+        keep_logs: so many of the newest logs stay.
+        caches: also representations of the movies, which the next training makes again.
+    """
+    logs = sorted(paths.logs.glob("*.log"), key=lambda log: log.stat().st_mtime, reverse=True)
+    found = [*logs[keep_logs:], *_entries(paths.compared)]
+    if caches:
+        found += _entries(paths.features)
+    inside = set(found)
+    unfinished = [path for path in paths.root.rglob(f"{TEMPORARY_PREFIX}*") if inside.isdisjoint(path.parents)]
+    return [*found, *unfinished]
+
+
+def remove(found: Sequence[Path]) -> None:
+    """Remove files and folders. The caller holds the data folder's lock."""
+    for path in found:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def size_mb(found: Sequence[Path]) -> float:
+    """Return how much disk files and folders take, in megabytes."""
+    files = (file for path in found for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
+    return sum(file.stat().st_size for file in files) / 1e6
+
+
+def _entries(folder: Path) -> list[Path]:
+    return sorted(folder.iterdir()) if folder.is_dir() else []
 
 
 def tidy(config: TidyConfig) -> int:
     """Remove what is old, or only say what would go; a registered model and its runs always stay."""
-    from flows.runtime import exclusive  # noqa: PLC0415 - as all of these: `--help` is answered without them
-    from tasks.leftovers import find_leftovers, remove, size_mb  # noqa: PLC0415
-    from tasks.paths import data_paths  # noqa: PLC0415
+    from flows.run_context import exclusive  # noqa: PLC0415 - as all of these: `--help` is answered without them
+    from tasks.core.settings import data_paths  # noqa: PLC0415
     from tasks.tracking.tidy import empty_trash, find_old_runs, remove_runs  # noqa: PLC0415
 
     paths = data_paths()

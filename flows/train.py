@@ -1,6 +1,6 @@
 """The chosen models, in parallel: `python flows/train.py [--models 'logreg-*'] [--runner process]`."""
 
-from flows.command_line import run_command
+from flows.cli import run_command
 from flows.config import TrainConfig, with_leading
 
 if __name__ == "__main__":
@@ -16,20 +16,19 @@ from typing import Any
 from prefect import flow
 from prefect.futures import PrefectFuture
 
-from flows.in_prefect import completed, run_name
-from flows.outside import told_plainly
-from flows.runtime import check_cluster, core_count, exclusive, pipeline_run, task_runner
-from flows.steps import Fitted, ModelRun, TrainedModel, first_error, run_model, train_choices
-from tasks.errors import TrackingError
-from tasks.models.choose import choose_models, is_encoded, names_of_late, say_models, within_budget
+from flows.model_runs import Fitted, ModelRun, TrainedModel, first_error, run_model, train_choices
+from flows.prefect_ui import completed, run_name
+from flows.run_context import check_cluster, core_count, exclusive, pipeline_run, task_runner, told_plainly
+from tasks.core.errors import TrackingError
+from tasks.core.settings import data_paths
 from tasks.models.features import read_genres
+from tasks.models.select import choose_models, is_encoded, names_of_late, say_models, within_budget
 from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, TransformerSpec, features_of, shown_params
 from tasks.models.task import build_features
 from tasks.models.train import chosen_genres
-from tasks.paths import data_paths
 from tasks.stage import StageResult
-from tasks.tracking.last_run import save_last_run
 from tasks.tracking.runs import PipelineRun, log_data, start_model_run
+from tasks.tracking.select_runs import save_last_run
 from tasks.tracking.task import record_failure
 
 logger = logging.getLogger("flows.train")  # Prefect loads it by its file, under another name

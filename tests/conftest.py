@@ -14,10 +14,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.extras import is_installed
-from tasks.paths import DataPaths, data_paths
-from tasks.settings import PROJECT_ROOT, settings
-from tasks.storage import object_storage
+from tasks.core import storage
+from tasks.core.errors import is_installed
+from tasks.core.settings import PROJECT_ROOT, DataPaths, data_paths, settings
 
 # A busy machine is slow, which is no failure.
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -204,13 +203,13 @@ def bucket(s3_server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     }.items():  # fmt: skip
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)  # which remembers the credentials of an earlier test
-    object_storage._client.cache_clear()
+    storage._client.cache_clear()
     made = boto3.Session().resource("s3").Bucket("movies")
     made.create()
     yield made
     made.objects.all().delete()
     made.delete()
-    object_storage._client.cache_clear()
+    storage._client.cache_clear()
 
 
 @pytest.fixture(autouse=True)

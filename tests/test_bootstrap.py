@@ -3,8 +3,16 @@
 import numpy as np
 import pytest
 
-from tasks.bootstrap import Interval, draw_weights, interval, paired_differences, resample
-from tasks.metrics import count_genres, decision_metrics, precision_recall_f1
+from tasks.core.metrics import (
+    Interval,
+    count_genres,
+    decision_metrics,
+    draw_weights,
+    interval,
+    paired_differences,
+    precision_recall_f1,
+    resample,
+)
 
 
 def draw(n_movies=60, n_genres=4, seed=0):

@@ -3,9 +3,9 @@ import json
 import polars as pl
 import pytest
 
-from tasks.decisions import IncomparableError, read_decisions
-from tasks.errors import DataError
-from tasks.schema import PREDICTIONS
+from tasks.core.errors import DataError
+from tasks.core.predictions import IncomparableError, read_decisions
+from tasks.core.schema import PREDICTIONS
 
 GENRES = ["Drama", "War"]
 

@@ -3,13 +3,13 @@ import tomllib
 import pytest
 
 from flows.config import AuditConfig, PipelineConfig
-from flows.outside import told_plainly
-from tasks import extras
-from tasks.errors import ConfigError
-from tasks.models.choose import check_installed, choose_models
-from tasks.settings import PROJECT_ROOT
+from flows.run_context import told_plainly
+from tasks.core import errors
+from tasks.core.errors import ConfigError
+from tasks.core.settings import PROJECT_ROOT
+from tasks.models.select import check_installed, choose_models
 
-ALL = tuple(extras.EXTRAS)
+ALL = tuple(errors.EXTRAS)
 
 
 @pytest.fixture
@@ -17,18 +17,18 @@ def without(monkeypatch):
     """Have the modules of extras pass for not installed."""
 
     def leave_out(*names):
-        missing = {module for name in names for module in extras.EXTRAS[name]}
-        find = extras.find_spec
-        monkeypatch.setattr(extras, "find_spec", lambda module: None if module in missing else find(module))
+        missing = {module for name in names for module in errors.EXTRAS[name]}
+        find = errors.find_spec
+        monkeypatch.setattr(errors, "find_spec", lambda module: None if module in missing else find(module))
 
     return leave_out
 
 
 def test_every_extra_is_one_of_the_project():
     project = tomllib.loads((PROJECT_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert set(extras.EXTRAS) <= set(project["optional-dependencies"])
+    assert set(errors.EXTRAS) <= set(project["optional-dependencies"])
     (everything,) = project["optional-dependencies"]["all"]
-    assert set(extras.EXTRAS) <= set(everything.partition("[")[2].rstrip("]").split(","))
+    assert set(errors.EXTRAS) <= set(everything.partition("[")[2].rstrip("]").split(","))
 
 
 def test_the_quick_preset_needs_no_extra(without):
@@ -49,7 +49,7 @@ def test_a_preset_that_needs_packages_says_which_models_want_them_and_how_to_get
 
 def test_models_that_need_none_can_be_chosen(without):
     without("encoders")
-    check_installed(choose_models(["logreg-word2vec"]) if extras.is_installed("vectors") else [])
+    check_installed(choose_models(["logreg-word2vec"]) if errors.is_installed("vectors") else [])
     check_installed(choose_models(["svm-*"]))
     with pytest.raises(ConfigError, match=r"install\.py encoders"):
         check_installed(choose_models(["minilm-title"]))

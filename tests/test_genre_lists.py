@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.errors import DataError
-from tasks.genre_lists import parse_genres, read_genre_names
-from tasks.schema import GENRES
+from tasks.core.errors import DataError
+from tasks.core.parsing import parse_genres, read_genre_names
+from tasks.core.schema import GENRES
 
 NAMES = ("Crime", "Drama", "War")
 LISTS = st.lists(st.sampled_from(GENRES), unique=True, max_size=5)

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from tasks.errors import ModelError
-from tasks.hashes import check_hashes, write_hashes
+from tasks.core.errors import ModelError
+from tasks.core.files import check_hashes, write_hashes
 
 FILES = ("rules.json", "model/model.json", "model/weights.npy", "model/trees.npz", "model/vectors-1/terms.txt",
          "model/model.safetensors", "model/network-int8.onnx")  # fmt: skip

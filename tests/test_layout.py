@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tasks.settings import PROJECT_ROOT
+from tasks.core.settings import PROJECT_ROOT
 
 FLOWS = sorted(path for path in (PROJECT_ROOT / "flows").glob("*.py") if path.name != "__init__.py")
 COMMANDS = [path for path in FLOWS if "raise SystemExit(run_command(" in path.read_text(encoding="utf-8")]

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.leftovers import find_leftovers, remove, size_mb
-from tasks.paths import DataPaths
+from flows.tidy import find_leftovers, remove, size_mb
+from tasks.core.settings import DataPaths
 
 NAMES = (
     "raw/drama.csv", "clean/movies.parquet", "models/svm/scores.parquet", "results/report.html", "logs/1.log",

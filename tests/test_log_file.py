@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.log_file import LogFile
+from tasks.core.logs import LogFile
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")

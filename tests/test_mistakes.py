@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from tasks.mistakes import mistakes
+from tasks.core.errors import mistakes
 from tasks.models.spec import AnyModel
 
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tasks.errors import ConfigError
-from tasks.paths import data_paths
+from tasks.core.errors import ConfigError
+from tasks.core.settings import data_paths
 
 
 @pytest.mark.parametrize("sign", ["[1]", "*", "?"])

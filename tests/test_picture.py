@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.image import imread
 
-from tasks.picture import (
+from tasks.core.figures import (
     ALL_FORMS,
     COLOUR_SCALE,
     LONGEST_LABEL,

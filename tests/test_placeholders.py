@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from tasks.placeholders import worth_of
+from tasks.core.parsing import worth_of
 
 
 @pytest.mark.parametrize(

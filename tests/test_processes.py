@@ -5,8 +5,8 @@ from functools import partial
 
 import pytest
 
-from tasks.errors import WorkerError
-from tasks.processes import AHEAD, map_in_order, stream_in_order
+from tasks.core.errors import WorkerError
+from tasks.core.parallel import AHEAD, map_in_order, stream_in_order
 
 
 def test_one_worker_or_one_argument_stays_in_this_process() -> None:

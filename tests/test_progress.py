@@ -1,13 +1,12 @@
 import logging
 
-from tasks.log_file import log_of_thread
-from tasks.progress import Progress
+from tasks.core.logs import Progress, log_of_thread
 
 
 def test_lines_say_how_far_how_fast_and_how_long_still(caplog):
     now_s = 0.0
     progress = Progress("annotate", 1000, interval_s=5, clock=lambda: now_s)
-    with caplog.at_level(logging.INFO, logger="tasks.progress"):
+    with caplog.at_level(logging.INFO, logger="tasks.core.logs"):
         now_s = 2.0
         progress.advance(100)
         now_s = 10.0

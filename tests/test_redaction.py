@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from tasks.redaction import SafeFormatter, hide_secrets, without_password
+from tasks.core.logs import SafeFormatter, hide_secrets, without_password
 
 
 @pytest.mark.parametrize(

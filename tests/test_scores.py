@@ -6,8 +6,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.errors import DataError
-from tasks.scores import read_scores, truth_matrix, write_scores
+from tasks.core.errors import DataError
+from tasks.core.predictions import read_scores, truth_matrix, write_scores
 
 GENRES = ("Film-Noir", "Drama", "Sci-Fi")
 IDS = ("tt2", "tt1")

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 import yaml
 
-from tasks.settings import PROJECT_ROOT
+from tasks.core.settings import PROJECT_ROOT
 
 STARTS = re.compile(r"mlflow (?:ui|server|models serve)\b|prefect server start\b|mlflow, \"ui\"")
 LOOPBACK = re.compile(r"--host\"?[ ,=]+\"?127\.0\.0\.1")

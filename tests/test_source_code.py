@@ -4,14 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from tasks import source_code
+from tasks import stage
 from tasks.models.features import code_files
 from tasks.models.registry import MODELS
 from tasks.models.spec import ModelSpec
 from tasks.models.train import fitting_code
-from tasks.source_code import code_of, essence, hash_code, imports_of, is_table
+from tasks.stage import code_of, essence, hash_code, imports_of, is_table
 
-TASKS = Path(source_code.__file__).parent
+TASKS = Path(stage.__file__).parent
 
 
 def stages() -> dict[str, tuple[Path, ...]]:
@@ -62,10 +62,8 @@ TRAININGS = {f"train {name}" for name in ("svm-title", "nb-counts", "tree-title"
 )
 def test_a_change_of_a_file_runs_the_stages_that_rest_on_it_and_no_others(monkeypatch, file, again):
     before = {name: hash_code(code) for name, code in stages().items()}
-    read, changed = source_code._read, TASKS / file
-    monkeypatch.setattr(
-        source_code, "_read", lambda path: read(path) + ("\nCHANGED = True\n" if path == changed else "")
-    )
+    read, changed = stage._read, TASKS / file
+    monkeypatch.setattr(stage, "_read", lambda path: read(path) + ("\nCHANGED = True\n" if path == changed else ""))
     assert {name for name, code in stages().items() if hash_code(code) != before[name]} == again
 
 

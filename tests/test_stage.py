@@ -7,8 +7,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from tasks.disk import DiskError, disk_error
-from tasks.errors import DataError
+from tasks.core.errors import DataError, DiskError, disk_error
 from tasks.stage import Stage, recorded_config, remove_outdated, run_stage, write_atomically
 
 
@@ -210,7 +209,7 @@ def test_a_folder_that_may_not_even_be_looked_at_is_told(tmp_path, monkeypatch):
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return SimpleNamespace(free=1 << 30)
 
-    monkeypatch.setattr("tasks.disk.shutil.disk_usage", refuse)
+    monkeypatch.setattr("tasks.core.errors.shutil.disk_usage", refuse)
     monkeypatch.setattr(Path, "exists", refuse)  # as of Python 3.11 it raises this error
     folder = tmp_path / "closed" / "data"
     told = disk_error(PermissionError(errno.EACCES, "Permission denied", str(folder)), folder, "copy")
@@ -230,6 +229,6 @@ def test_an_error_without_words_on_a_disk_without_room_is_the_disks(stage, monke
     def fail(_folder: Path) -> dict[str, int]:
         raise pl.exceptions.ComputeError("parquet: File out of specification: Invalid thrift: transport error")
 
-    monkeypatch.setattr("tasks.disk.shutil.disk_usage", lambda _: SimpleNamespace(free=4096))
+    monkeypatch.setattr("tasks.core.errors.shutil.disk_usage", lambda _: SimpleNamespace(free=4096))
     with pytest.raises(DiskError, match=r"is full .*transport error"):
         run_stage(stage, fail)

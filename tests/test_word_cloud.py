@@ -2,8 +2,7 @@ from itertools import combinations
 
 from PIL import ImageFont
 
-from tasks.picture import font_file
-from tasks.word_cloud import CLOUD_HEIGHT, CLOUD_WIDTH, PlacedWord, place_words
+from tasks.core.figures import CLOUD_HEIGHT, CLOUD_WIDTH, PlacedWord, font_file, place_words
 
 WEIGHTS = {f"{stem}{number}": 40.0 - number for number, stem in enumerate(["jumping", "moon", "ACE", "übergroß"] * 6)}
 

@@ -11,15 +11,14 @@ from tasks.acquire.config import SampleConfig
 from tasks.acquire.listings import acquire_listings
 from tasks.clean.config import CleanConfig
 from tasks.clean.movies import clean_movies
+from tasks.core.predictions import truth_matrix
+from tasks.core.schema import DEFAULT_SEED, PARTS
+from tasks.core.settings import DataPaths
 from tasks.models.features import build_features, read_genres, read_movies
 from tasks.models.inputs import read_documents
 from tasks.models.spec import InputSpec, ModelSpec, features_of
 from tasks.models.train import read_matrix
-from tasks.paths import DataPaths
-from tasks.schema import DEFAULT_SEED, PARTS
-from tasks.scores import truth_matrix
-from tasks.split.config import SplitConfig
-from tasks.split.movies import split_movies
+from tasks.split.parts import SplitConfig, split_movies
 
 
 def prepare(source: str, folder: Path) -> DataPaths:

@@ -12,11 +12,11 @@ import numpy as np
 import polars as pl
 import psutil
 
+from tasks.core.schema import DEFAULT_SEED
+from tasks.core.settings import DataPaths
 from tasks.models import train
 from tasks.models.features import build_features
 from tasks.models.spec import ModelSpec, features_of
-from tasks.paths import DataPaths
-from tasks.schema import DEFAULT_SEED
 from tasks.stage import StageResult
 
 CHANGED = 0.15  # the share of words that a copy lacks, and the share that it has others for

@@ -11,13 +11,12 @@ import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
-from tasks.bootstrap import paired_differences
+from tasks.core.figures import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, new_figure, write_picture
+from tasks.core.metrics import decision_metrics, movie_metrics, paired_differences
+from tasks.core.predictions import truth_matrix, write_scores
+from tasks.core.settings import DataPaths
 from tasks.evaluate.evaluation import evaluate_model
-from tasks.metrics import decision_metrics, movie_metrics
 from tasks.models.features import read_genres, read_movies
-from tasks.paths import DataPaths
-from tasks.picture import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, new_figure, write_picture
-from tasks.scores import truth_matrix, write_scores
 
 OURS = "genreflow"
 TUNED_RULES = ("per-genre", "expected-jaccard")

@@ -13,9 +13,9 @@ import polars as pl
 from measure import measure
 from scipy import sparse
 
+from tasks.core.schema import DEFAULT_SEED
 from tasks.models.genre_model import GenreModel
 from tasks.models.spec import ModelSpec
-from tasks.schema import DEFAULT_SEED
 
 
 def main() -> None:

@@ -13,18 +13,17 @@ from prefect.exceptions import PrefectException
 from prefect.states import Completed, Failed
 
 from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
-from tasks.acquire.crawl.choice import check_access
 from tasks.acquire.crawl.crawl import CrawlResult, run_crawl
 from tasks.acquire.crawl.plan import CrawlPlan, plan_crawl
+from tasks.acquire.crawl.sources import check_access
 from tasks.acquire.download import Fetched
-from tasks.acquire.drive import fetch_drive_files
 from tasks.acquire.listings import acquire_listings
-from tasks.acquire.manifest import summarise, summary_line
-from tasks.errors import CrawlBlockedError
-from tasks.paths import data_paths
-from tasks.progress import Progress
+from tasks.acquire.sources import fetch_drive_files, summarise, summary_line
+from tasks.core.errors import CrawlBlockedError
+from tasks.core.logs import Progress
+from tasks.core.settings import data_paths
+from tasks.prefect_task import stage_task
 from tasks.stage import StageResult
-from tasks.stage_task import stage_task
 
 logger = logging.getLogger(__name__)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import conllu
 
 from tasks.annotate.conllu import read_source
-from tasks.errors import DataError, GenreflowError
-from tasks.paths import data_paths
+from tasks.core.errors import DataError, GenreflowError
+from tasks.core.settings import data_paths
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

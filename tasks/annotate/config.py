@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.language import Pipeline
+from tasks.core.language import Pipeline
 
 
 class AnnotateConfig(BaseModel):

@@ -13,8 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final, NamedTuple, NoReturn
 
-from tasks.errors import DataError
-from tasks.language import Token
+from tasks.core.errors import DataError
+from tasks.core.language import Token
 
 COLUMNS: Final = 10
 _NEWDOC: Final = "# newdoc id = "
@@ -42,7 +42,7 @@ class AnnotatedDocument(NamedTuple):
 
     @property
     def sentences(self) -> list[list[Token]]:
-        """The sentences as `tasks.language` made them."""
+        """The sentences as `tasks.core.language` made them."""
         sentences: list[list[Token]] = []
         for start in range(0, len(self.fields), COLUMNS):
             number, form, lemma, upos, xpos, feats, *_, misc = self.fields[start : start + COLUMNS]

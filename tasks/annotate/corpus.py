@@ -1,23 +1,151 @@
 """From the cleaned movies to the corpus and its companion. Owns the stage: its shards, their order, the counts."""
 
+import gc
 import logging
+import os
+import platform
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from types import TracebackType
+from typing import Final, NamedTuple, Self
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
-from tasks import schema
-from tasks.annotate.companion import CompanionWriter
 from tasks.annotate.config import AnnotateConfig
-from tasks.annotate.shard import READ_COLUMNS, Shard, annotate_shard, read_companion
-from tasks.cluster import spread
-from tasks.errors import ConfigError, DataError
-from tasks.paths import DataPaths
-from tasks.progress import Progress
+from tasks.annotate.conllu import format_document
+from tasks.core import schema
+from tasks.core.errors import ConfigError, DataError
+from tasks.core.language import Pipeline, annotator, normalise_text
+from tasks.core.logs import Progress
+from tasks.core.parallel import spread
+from tasks.core.settings import DataPaths
 from tasks.stage import Stage, StageResult, run_stage
+
+ROW_GROUP: Final = 20_000  # rows; what a reader has in memory at once
+
+
+def companion_schema() -> pa.Schema:
+    """Return `schema.TOKENS` as an Arrow schema."""
+    return pl.DataFrame(schema=schema.TOKENS).to_arrow().schema
+
+
+class CompanionWriter:
+    """Writes the companion to parquet. Its bytes depend on the rows, not on the pieces in which they came."""
+
+    def __init__(self, path: Path) -> None:
+        self._writer = pq.ParquetWriter(path, companion_schema(), compression="zstd")
+        self._waiting = companion_schema().empty_table()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def append(self, rows: pa.Table) -> None:
+        """Add rows; they are written as soon as they fill a row group."""
+        self._waiting = pa.concat_tables([self._waiting, rows])
+        while self._waiting.num_rows >= ROW_GROUP:
+            self._write(self._waiting.slice(0, ROW_GROUP))
+            self._waiting = self._waiting.slice(ROW_GROUP)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is None and self._waiting.num_rows:
+            self._write(self._waiting)
+        self._writer.close()
+
+    def _write(self, rows: pa.Table) -> None:
+        # One piece each: the encoder begins a page anew with every piece that it is given.
+        self._writer.write_table(rows.combine_chunks(), row_group_size=ROW_GROUP)
+
+
+# One shard of the movies, annotated: text in and files out, so that processes exchange names and counts only.
+#
+# Owns what is counted and the content of the companion; knows no other shard and no process.
+
+
+READ_COLUMNS: Final = ("movie_id", "description", "genres")
+
+
+class Shard(NamedTuple):
+    """Consecutive movies of the cleaned table, and where their annotation goes."""
+
+    movies: Path  # schema.MOVIES
+    start: int
+    length: int
+    folder: Path
+    pipeline: Pipeline
+
+    @property
+    def conllu(self) -> Path:
+        """Their part of the corpus."""
+        return self.folder / f"{self.start}.conllu"
+
+    @property
+    def companion(self) -> Path:
+        """Their rows of the companion (`schema.TOKENS`), as Arrow IPC."""
+        return self.folder / f"{self.start}.arrow"
+
+
+@contextmanager
+def paused_collector() -> Iterator[None]:
+    """Keep Python from looking for cycles, of which annotating makes none: a fifth of its time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@contextmanager
+def _renamed(path: Path) -> Iterator[Path]:
+    """Write under a name of this process, then rename: a worker that was given up may write the same shard again."""
+    own = path.with_name(f"{path.name}-{platform.node()}-{os.getpid()}")
+    yield own
+    own.replace(path)
+
+
+@paused_collector()
+def annotate_shard(shard: Shard) -> Counter[str]:
+    """Write the shard's part of the corpus and of the companion and return counts.
+
+    A movie whose description is null, or empty when normalised, has no sentence in the corpus and empty lists in the
+    companion, and is counted in `empty_documents`. `normalised_documents` counts the descriptions that normalising
+    changed.
+    """
+    movies = pl.scan_parquet(shard.movies).slice(shard.start, shard.length).select(READ_COLUMNS).collect()
+    ids, descriptions, genres = (movies[column].to_list() for column in READ_COLUMNS)
+    texts = [normalise_text(description or "") for description in descriptions]
+    annotated = list(annotator(shard.pipeline).sentences(texts))
+    with _renamed(shard.conllu) as path, path.open("w", encoding="utf-8", newline="\n") as file:
+        file.writelines(map(format_document, ids, genres, annotated))
+    forms = [[token.form for sentence in sentences for token in sentence] for sentences in annotated]
+    lemmas = [[token.lemma for sentence in sentences for token in sentence] for sentences in annotated]
+    n_sentences = list(map(len, annotated))
+    rows = pa.table([ids, genres, forms, lemmas, n_sentences], schema=companion_schema())
+    with _renamed(shard.companion) as path, pa.ipc.new_file(path, rows.schema) as file:
+        file.write_table(rows)
+    return Counter(
+        documents=len(ids),
+        sentences=sum(n_sentences),
+        tokens=sum(map(len, forms)),
+        empty_documents=n_sentences.count(0),
+        normalised_documents=sum(map(str.__ne__, texts, [description or "" for description in descriptions])),
+    )
+
+
+def read_companion(shard: Shard) -> pa.Table:
+    """Return the rows that `annotate_shard` wrote, independent of their file."""
+    with pa.ipc.open_file(shard.companion.read_bytes()) as file:
+        return file.read_all()
+
 
 logger = logging.getLogger(__name__)
 

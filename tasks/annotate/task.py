@@ -6,9 +6,9 @@ from pathlib import Path
 from tasks.annotate.config import AnnotateConfig
 from tasks.annotate.corpus import annotate_movies
 from tasks.annotate.import_conllu import extract_movies, import_conllu
-from tasks.paths import data_paths
+from tasks.core.settings import data_paths
+from tasks.prefect_task import stage_task
 from tasks.stage import StageResult
-from tasks.stage_task import stage_task
 
 logger = logging.getLogger(__name__)
 

@@ -1,10 +1,10 @@
-"""What can be chosen about cleaning. Owns the config models; the rules themselves are in `tasks.clean.rules`."""
+"""Which column of a user's table is what. Owns the mapping; reads nothing."""
 
-from typing import Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tasks.schema import EXCLUDED_GENRES
+from tasks.core.schema import EXCLUDED_GENRES
 
 
 class PruneConfig(BaseModel):
@@ -39,3 +39,54 @@ class CleanConfig(BaseModel):
     disable: tuple[str, ...] = Field((), description="Names of rules to leave out, such as 'author_signature'.")
     excluded_genres: tuple[str, ...] = Field(EXCLUDED_GENRES, description="Genres whose rows are dropped.")
     prune: PruneConfig = Field(PruneConfig(), description="Movies to leave out for their descriptions.")
+
+
+# Columns with these names are read as those of a listing: years as decades too, runtimes as ranges, people as lists.
+LISTING_FIELDS: Final = ("year", "certificate", "runtime", "director", "star")
+# What the pipeline calls something else by.
+RESERVED: Final = frozenset(
+    {"movie_id", "movie_name", "title", "description", "genres", "lemmas"}
+    | {"decade", "runtime_min", "directors", "stars", "own", "own_fields", "rest"}
+)
+
+
+class TableConfig(BaseModel):
+    """Which column of a table of one's own, a CSV or parquet file that `source` names, is what."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1, description="Column of the ids: letters, digits and _.:- only.")
+    text: str = Field(min_length=1, description="Column of the text to classify.")
+    labels: tuple[str, ...] = Field(
+        min_length=1,
+        description="Column of the labels, separated or a list (parquet); or several columns, one a label, of 0 and 1.",
+    )
+    title: str | None = Field(None, description="Column of a title, where there is one.")
+    separator: str = Field("|", min_length=1, description="What stands between two labels in a column of texts.")
+    fields: tuple[str, ...] = Field(
+        (), description="Further columns that models on fields may use: categories or numbers, as they are."
+    )
+    min_rows: int = Field(10, ge=1, description="Labels of fewer rows are left out, as are rows with no other label.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_one_column_of_labels(cls, given: object) -> object:
+        if isinstance(given, dict) and isinstance(given.get("labels"), str):
+            return {**given, "labels": (given["labels"],)}
+        return given
+
+    @model_validator(mode="after")
+    def _each_column_has_one_part(self) -> Self:
+        if repeated := sorted({name for name in self.columns if self.columns.count(name) > 1}):
+            raise ValueError(f"the column {', '.join(repeated)} has two parts; name each column once")
+        if taken := sorted(RESERVED.intersection(self.fields)):
+            raise ValueError(f"a field cannot be called {', '.join(taken)}; rename the column")
+        if odd := [name for name in self.fields if "=" in name or name != " ".join(name.split())]:
+            raise ValueError(f"the field {odd[0]!r} has an = or odd spaces in its name; rename the column")
+        return self
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that are read."""
+        title = (self.title,) if self.title is not None else ()
+        return (self.id, self.text, *title, *self.labels, *self.fields)

@@ -11,14 +11,22 @@ from typing import Final
 
 import polars as pl
 
-from tasks import placeholders, side_fields
-from tasks.clean.fields import LIST_FIELDS, SIDE_FIELDS, parse_fields
-from tasks.clean.ledger import Ledger
-from tasks.clean.movies import as_movies, note_text_groups, note_unknown_genres, write_json, write_movies
+from tasks.clean.movies import (
+    LIST_FIELDS,
+    SIDE_FIELDS,
+    as_movies,
+    note_text_groups,
+    note_unknown_genres,
+    parse_fields,
+    write_json,
+    write_movies,
+)
 from tasks.clean.read import read_table
-from tasks.errors import DataError, SourceError
-from tasks.genre_lists import parse_genres, read_genre_names
-from tasks.paths import DataPaths
+from tasks.clean.rules import Ledger
+from tasks.core import parsing
+from tasks.core.errors import DataError, SourceError
+from tasks.core.parsing import parse_genres, read_genre_names
+from tasks.core.settings import DataPaths
 from tasks.stage import Stage, StageResult, run_stage
 
 logger = logging.getLogger(__name__)
@@ -86,7 +94,7 @@ def read_clean_data(csv_path: Path, names: tuple[str, ...], ledger: Ledger) -> p
 _UNUSABLE: Final = {
     "short_row": pl.col("is_short"),
     "no_movie_id": pl.col("movie_id") == "",
-    "no_description": pl.col("description").str.strip_chars().is_in(placeholders.WORDS_FOR_NOTHING),
+    "no_description": pl.col("description").str.strip_chars().is_in(parsing.WORDS_FOR_NOTHING),
 }
 
 
@@ -134,7 +142,7 @@ def _as_movies(rows: pl.DataFrame) -> pl.DataFrame:
     description = pl.col("description")
     rows = rows.with_columns(
         description_source=pl.lit("import"),
-        is_truncated=description.str.contains(placeholders.ELLIPSIS) | description.str.contains(placeholders.ANY_TAIL),
+        is_truncated=description.str.contains(parsing.ELLIPSIS) | description.str.contains(parsing.ANY_TAIL),
     )
-    people = [side_fields.people(pl.col(name)) for name in LIST_FIELDS]
+    people = [parsing.people(pl.col(name)) for name in LIST_FIELDS]
     return as_movies(rows.with_columns(people))

@@ -10,20 +10,149 @@ from typing import Final
 import polars as pl
 import polars.selectors as cs
 
-from tasks import schema, side_fields
-from tasks.clean import fields
 from tasks.clean.config import CleanConfig
-from tasks.clean.ledger import Ledger, apply_rules
-from tasks.clean.merge import join_crawled, merge_rows, read_rows
-from tasks.clean.near import count_groups, group_texts
-from tasks.clean.profiles import build_profile
-from tasks.clean.read import find_listings
-from tasks.clean.rules import Profile
-from tasks.errors import DataError
-from tasks.paths import DataPaths
+from tasks.clean.near_duplicates import count_groups, group_texts
+from tasks.clean.profiles import GenreCoder, build_profile
+from tasks.clean.read import find_listings, read_table
+from tasks.clean.rules import Ledger, Profile, apply_rules
+from tasks.core import parsing, schema
+from tasks.core.errors import DataError
+from tasks.core.parsing import WORDS_FOR_NOTHING
+from tasks.core.settings import DataPaths
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
+# The side fields of a listing as typed columns. Owns which there are and what could not be parsed; knows no rule.
+#
+# A text that cannot be parsed becomes null; `parse_fields` counts them.
+
+
+# The raw column of each parsed side field, by the name it has in `schema.MOVIES`.
+SIDE_FIELDS: Final = {
+    "year": "year",
+    "certificate": "certificate",
+    "runtime_min": "runtime",
+    "rating": "rating",
+    "votes": "votes",
+    "directors": "director",
+    "stars": "star",
+}
+# Parsed only for the movies that are kept: lists cost much more memory than their text.
+LIST_FIELDS: Final = ("directors", "stars")
+
+
+def rating(raw: pl.Expr) -> pl.Expr:
+    """Parse a rating from 0 to 10."""
+    number = raw.str.extract(r"^\s*([0-9]{1,2}(?:\.[0-9]+)?)\s*$").cast(schema.MOVIES["rating"])
+    return pl.when(number <= 10).then(number)
+
+
+def votes(raw: pl.Expr) -> pl.Expr:
+    """Parse a count: `1,234` and `1234.0` are 1234."""
+    digits = raw.str.extract(r"^\s*([0-9][0-9,]*)(?:\.0*)?\s*$").str.replace_all(",", "", literal=True)
+    return digits.cast(schema.MOVIES["votes"], strict=False)
+
+
+_PARSERS: Final[dict[str, Callable[[pl.Expr], pl.Expr]]] = {
+    "year": parsing.year,
+    "certificate": parsing.certificate,
+    "runtime_min": parsing.runtime_min,
+    "rating": rating,
+    "votes": votes,
+}
+
+
+def parse_fields(rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
+    """Replace the raw side fields by parsed ones; the lists of people keep their text under the new name.
+
+    Returns:
+        The rows, and for each parsed field how many of them hold something but could not be parsed.
+    """
+    parsed = rows.select(parse(pl.col(SIDE_FIELDS[name])).alias(name) for name, parse in _PARSERS.items())
+    failed = {name: rows[SIDE_FIELDS[name]].filter(parsed[name].is_null()) for name in _PARSERS}
+    unparsed = {name: int(texts.str.contains(r"\S").sum()) for name, texts in failed.items()}
+    raw_people = rows.select(pl.col(SIDE_FIELDS[name]).alias(name) for name in LIST_FIELDS)
+    raw_people = raw_people.with_columns(pl.when(pl.all() != "").then(pl.all()))
+    others = rows.drop(SIDE_FIELDS.values())
+    return pl.concat([others, parsed, raw_people], how="horizontal"), unparsed
+
+
 logger = logging.getLogger(__name__)
+
+PART_ROWS: Final = 500_000
+_MAX_ROWS: Final = 2**32  # what a polars row index can count
+
+
+def read_rows(path: Path, profile: Profile, ledger: Ledger) -> pl.DataFrame:
+    """Return the rows of a listing that pass the row rules: id, name, genre text, description and side fields."""
+    table = read_table(path, schema.REQUIRED_RAW_COLUMNS, tuple(SIDE_FIELDS.values()))
+    ledger.note_damage(path.name, table.damage)
+    ledger.counts["rows_read"] += table.n_records
+    rows = apply_rules(table.rows, profile.row_rules, ledger).drop("is_short")
+    rows, unparsed = parse_fields(rows)
+    for name, count in unparsed.items():
+        ledger.counts[f"unparsed/{name}"] += count
+    logger.info("clean: %s: %d rows, %d of them usable", path.name, table.n_records, rows.height)
+    return rows
+
+
+def merge_rows(tables: list[pl.DataFrame], profile: Profile) -> pl.DataFrame:
+    """Merge the rows of each movie, some movies at a time, so that the working memory does not grow with the rows.
+
+    Args:
+        tables: what `read_rows` returned of each listing, in their order; the list is emptied on the way.
+        profile: what makes rows one movie, and which of them is preferred.
+
+    Returns:
+        `movie_id`, `movie_name`, `genres` (sorted list), `description` and the side fields, in no particular order.
+    """
+    coder = GenreCoder(pl.concat([table["genre"] for table in tables]))
+    n_parts = -(-sum(table.height for table in tables) // PART_ROWS) or 1
+    parts: list[list[pl.DataFrame]] = [[] for _ in range(n_parts)]
+    while tables:
+        table = tables.pop(0)
+        number_of_part = table["movie_id"].hash(seed=0) % n_parts  # all rows of a movie are in one part
+        for number, part in enumerate(parts):
+            part.append(table.filter(number_of_part == number) if n_parts > 1 else table)
+    merged = []
+    while parts:
+        merged.append(_merge_part(pl.concat(parts.pop()), profile, coder))
+    return pl.concat(merged, rechunk=True)  # lists in several chunks take four times their memory to sort
+
+
+def _merge_part(rows: pl.DataFrame, profile: Profile, coder: GenreCoder) -> pl.DataFrame:
+    rows = coder.encode(rows)
+    is_alone = ~rows.select(profile.identity).is_duplicated()
+    several = rows.filter(~is_alone).with_row_index("row")
+    # One integer that is greatest for the preferred row and, among equals, for the first.
+    rank = profile.preference.cast(pl.Int64) * _MAX_ROWS + (_MAX_ROWS - 1 - pl.col("row").cast(pl.Int64))
+    firsts = [name for name in ("movie_name", *SIDE_FIELDS) if name not in profile.identity]
+    merged = several.group_by(profile.identity).agg(
+        pl.col(firsts).first(ignore_nulls=True),
+        pl.col(coder.columns).bitwise_or(),
+        rank.max().alias("rank"),
+    )
+    preferred = _MAX_ROWS - 1 - merged["rank"] % _MAX_ROWS
+    merged = merged.with_columns(several["description"].gather(preferred))
+    return coder.decode(pl.concat([merged.select(rows.columns), rows.filter(is_alone)]))
+
+
+def join_crawled(movies: pl.DataFrame, path: Path | None, ledger: Ledger) -> pl.DataFrame:
+    """Add the column `crawled`: the first crawled text of each movie that is not empty, else null."""
+    if path is None:
+        return movies.with_columns(crawled=pl.lit(None, pl.String))
+    table = read_table(path, ("movie_id", "description"))
+    ledger.note_damage(path.name, table.damage, prefix="crawl/")
+    filled = table.rows.filter(pl.col("description").is_in(WORDS_FOR_NOTHING).not_())
+    first = filled.unique("movie_id", keep="first", maintain_order=True)
+    joined = movies.join(
+        first.select("movie_id", crawled="description"), on="movie_id", how="left", maintain_order="left"
+    )
+    ledger.counts["crawl/rows_read"] = table.n_records
+    ledger.counts["crawl/empty"] = table.rows.height - filled.height
+    ledger.counts["crawl/repeated_id"] = filled.height - first.height
+    ledger.counts["crawl/unknown_id"] = first.join(movies, on="movie_id", how="anti").height
+    return joined
+
 
 ROW_GROUP_SIZE: Final = 65_536  # of the parquet file
 SLICE_ROWS: Final = 500_000
@@ -72,7 +201,7 @@ def build_movies(listings: Sequence[Path], crawl: Path | None, profile: Profile,
     # In the order of the identity: where that is the id alone, no two are equal, and polars sorts pairs twice as fast.
     order = movies.select(pl.arg_sort_by("movie_id", "movie_name")).to_series()
     # Side fields wait until the rules are done: rules copy what they filter, and these are the larger half.
-    sides = movies.select(*fields.SIDE_FIELDS)
+    sides = movies.select(*SIDE_FIELDS)
     movies = movies.select("movie_id", "movie_name", "description", "genres")[order]
     movies = movies.with_columns(place=order)
     movies = movies.with_columns(description_source=pl.lit("listing"), is_truncated=pl.lit(value=False))
@@ -82,7 +211,7 @@ def build_movies(listings: Sequence[Path], crawl: Path | None, profile: Profile,
     movies = _in_slices(movies, lambda some: apply_rules(some.with_columns(copies), profile.movie_rules, ledger))
     movies = note_text_groups(apply_rules(movies, (*profile.table_rules, *profile.prune_rules), ledger), ledger)
     ledger.counts["movies_kept"] = movies.height
-    people = [side_fields.people(pl.col(name)) for name in fields.LIST_FIELDS]
+    people = [parsing.people(pl.col(name)) for name in LIST_FIELDS]
     sides = _in_slices(sides[movies["place"]], lambda some: some.with_columns(people))
     movies = as_movies(movies.hstack(sides))
     note_unknown_genres(movies, ledger)

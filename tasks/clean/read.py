@@ -1,21 +1,255 @@
 """Raw CSV files as frames of strings. Owns headers, encodings and damage; knows no rule and parses no value.
 
-A well-formed file is read by polars, any other by `tasks.clean.careful`. Both give the same table for a well-formed
+A well-formed file is read by polars, any other by `tasks.clean.read`. Both give the same table for a well-formed
 file; only the careful way says where the damage is.
 """
 
 import codecs
 import csv
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import BinaryIO, Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
-from tasks.clean.careful import WINDOWS_1252, Damage, read_carefully
-from tasks.clean.structure import MAX_RECORD_BYTES, is_well_formed
-from tasks.errors import SourceError
+from tasks.core.errors import SourceError
+
+# Damaged CSV files, row by row, so that damage costs the row it is in. Owns recovery; knows no column's meaning.
+#
+# A row whose quotes are broken would swallow the rows after it. Here reading goes on at the next line of the file
+# instead, so that one stray quote costs one row and not the file.
+
+
+BATCH_ROWS: Final = 50_000
+_UNDECODABLE: Final = re.compile("[\udc80-\udcff]")  # what `surrogateescape` makes of bytes that are not UTF-8
+_PLAIN: Final = re.compile('[^",]+')
+# What these bytes most often are, for `str.translate`: characters of Windows-1252, which leaves five bytes undefined.
+WINDOWS_1252: Final = {0xDC00 + byte: bytes([byte]).decode("cp1252", "replace") for byte in range(0x80, 0x100)}
+
+
+@dataclass
+class Damage:
+    """What was wrong with a file: how often each kind of damage occurred, and the first line of each."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    first_lines: dict[str, int] = field(default_factory=dict)
+
+    def note(self, kind: str, line: int, count: int = 1) -> None:
+        """Count `count` more cases of a kind of damage, seen at a line (the header is line 1)."""
+        self.counts[kind] += count
+        self.first_lines.setdefault(kind, line)
+
+
+class _Lines:
+    """Lines of a file that can go back to the second line of the record being read."""
+
+    def __init__(self, lines: Iterable[str], damage: Damage) -> None:
+        self.lines, self.damage = iter(lines), damage
+        self.waiting: deque[str] = deque()
+        self.record: list[str] = []
+        self.number = 0
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = self.waiting.popleft() if self.waiting else self._decode(next(self.lines))
+        self.number += 1
+        self.record.append(line)
+        return line
+
+    def _decode(self, line: str) -> str:
+        if line.isascii():
+            return line
+        count = len(_UNDECODABLE.findall(line))
+        if count:
+            self.damage.note("repaired/invalid_utf8", self.number + 1, count)
+        return line.translate(WINDOWS_1252) if count else line
+
+    def go_back_to_second_line(self) -> None:
+        self.waiting.extendleft(reversed(self.record[1:]))
+        self.number -= len(self.record) - 1
+
+
+def read_carefully(path: Path, columns: dict[str, int], n_fields: int) -> tuple[pl.DataFrame, int, Damage]:
+    """Read what can be read of a damaged file.
+
+    Bytes that are not UTF-8 are read as Windows-1252, or become U+FFFD where that has no character. A row with too few
+    fields is filled with empty ones and marked, one with too many, with broken quotes or with an endless field is left
+    out; one whose only fault is a quote inside a field is read. All is counted.
+
+    Args:
+        path: a file with a header.
+        columns: name of each wanted column and its index.
+        n_fields: number of fields of the header.
+
+    Returns:
+        The wanted columns as strings, with `is_short`; how many records there were below the header, those left out
+        included; what was wrong.
+    """
+    damage = Damage()
+    n_records = 0
+    batches: list[pl.DataFrame] = []
+    rows: list[tuple[str | bool, ...]] = []
+    indices = tuple(columns.values())
+    schema = {**dict.fromkeys(columns, pl.String), "is_short": pl.Boolean}
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        for row in _records(_Lines(file, damage), n_fields, damage):
+            n_records += 1
+            if row is not None:
+                full = [*row, *[""] * (n_fields - len(row))]
+                rows.append((*(full[index] for index in indices), len(row) < n_fields))
+            if len(rows) == BATCH_ROWS:
+                batches.append(pl.DataFrame(rows, schema=schema, orient="row"))
+                rows = []
+    batches.append(pl.DataFrame(rows, schema=schema, orient="row"))
+    return pl.concat(batches), n_records, damage
+
+
+def _records(lines: _Lines, n_fields: int, damage: Damage) -> Iterator[Sequence[str] | None]:
+    """Yield the fields of each record below the header, None for one that cannot be used; skip blank lines."""
+    next(csv.reader(lines))  # the header, which is already known
+    reader = csv.reader(lines, strict=True)
+    while True:
+        lines.record.clear()
+        first = lines.number + 1
+        try:
+            row: Sequence[str] | None = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            row, kind = _read_single_line(lines.record[0], n_fields)
+            damage.note(kind, first)
+            lines.go_back_to_second_line()
+            yield row
+            continue
+        if not row:
+            continue
+        if len(row) > n_fields:
+            damage.note("dropped/long_row", first)
+            yield None
+            continue
+        if len(row) < n_fields:
+            damage.note("repaired/short_row", first)
+        yield row
+
+
+def _read_single_line(line: str, n_fields: int) -> tuple[Sequence[str] | None, str]:
+    """Return the fields of a damaged line, if they are as many as the columns and so can be told apart; its damage."""
+    line = line.rstrip("\r\n")
+    try:
+        row = next(csv.reader([line]))
+    except csv.Error:  # a field longer than csv's limit
+        return None, "dropped/field_too_long" if _has_whole_quotes(line) else "dropped/broken_quotes"
+    return (row, "repaired/stray_quote") if len(row) == n_fields else (None, "dropped/broken_quotes")
+
+
+def _has_whole_quotes(line: str) -> bool:
+    """Tell whether each field of a line, however long, is closed; what is between commas and quotes does not matter."""
+    try:
+        next(csv.reader([_PLAIN.sub("x", line)], strict=True))
+    except csv.Error:
+        return False
+    return True
+
+
+# Whether a CSV file can be read by a fast parser without losing anything. Owns the check; parses no field.
+#
+# A fast parser forgives damage in silence: it fills short rows, may ignore surplus fields and guesses at stray quotes.
+# This check looks at nothing but commas, quotes and line ends, a block at a time, so it costs a fraction of the
+# parsing.
+
+
+# No listing field comes near this length (Python's csv module stops there, too): a longer record is most often a quote
+# that nobody closed.
+MAX_RECORD_BYTES: Final = 131_072
+BLOCK_BYTES: Final = 128 * 1024  # what a block becomes fits a processor's cache
+
+_COMMA, _QUOTE, _NEWLINE, _RETURN = b',"\n\r'
+_TO_MARK = bytes(byte in b',"\n\r' for byte in range(256))  # a table for `bytes.translate`
+_BEFORE_OPENING = np.zeros(256, dtype=np.bool_)
+_BEFORE_OPENING[[_COMMA, _QUOTE, _NEWLINE]] = True
+_AFTER_CLOSING = np.zeros(256, dtype=np.bool_)
+_AFTER_CLOSING[[_COMMA, _QUOTE, _NEWLINE, _RETURN]] = True
+
+
+def is_well_formed(path: Path, n_fields: int, block_bytes: int = BLOCK_BYTES) -> bool:
+    """Tell whether each record has `n_fields` fields, closed quotes around whole fields only, and ends in LF or CRLF.
+
+    A blank line, a lone carriage return and a record of more than `MAX_RECORD_BYTES` count as damage, too: parsers
+    disagree about them. Invalid UTF-8 is not looked for; the parser reports it. Memory: a few blocks.
+    """
+    with path.open("rb") as file:
+        if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
+            file.seek(0)
+        return _all_records_are_whole(file, n_fields, block_bytes)
+
+
+def _all_records_are_whole(file: BinaryIO, n_fields: int, block_bytes: int) -> bool:
+    rest = b""
+    while block := file.read(block_bytes):
+        data = rest + block
+        end = _end_of_whole_records(data, n_fields)
+        if end is None:
+            return False
+        rest = data[end:]
+        if len(rest) > MAX_RECORD_BYTES:
+            return False
+    if not rest:
+        return True
+    data = rest + b"\n"
+    return _end_of_whole_records(data, n_fields) == len(data)
+
+
+def _end_of_whole_records(block: bytes, n_fields: int) -> int | None:
+    """Return where the last whole record of a block ends, or None if a record before that is damaged.
+
+    The block begins at the beginning of a record.
+    """
+    positions = np.flatnonzero(np.frombuffer(block.translate(_TO_MARK), dtype=np.bool_))
+    data = np.frombuffer(block, dtype=np.uint8)
+    marks = data[positions]
+    is_quote = marks == _QUOTE
+    is_inside = np.bitwise_xor.accumulate(is_quote.view(np.uint8)).view(np.bool_)
+    separators = np.flatnonzero(~(is_inside | is_quote))  # what stands outside of quotes
+    if _RETURN in block:
+        if not _returns_are_regular(data, positions[separators]):
+            return None
+        separators = separators[marks[separators] != _RETURN]
+    ends = np.flatnonzero(marks[separators] == _NEWLINE)
+    if not ends.size:
+        return 0
+    last = int(separators[ends[-1]])
+    is_whole = (
+        bool((np.diff(ends, prepend=-1) == n_fields).all())
+        and int(np.diff(positions[separators[ends]], prepend=-1).max()) <= MAX_RECORD_BYTES
+        and _quotes_are_regular(data, positions[:last][is_quote[:last]])
+    )
+    return int(positions[last]) + 1 if is_whole else None
+
+
+def _quotes_are_regular(data: npt.NDArray[np.uint8], quotes: npt.NDArray[np.intp]) -> bool:
+    """Tell whether each quote opens a field, closes one, or is half of a doubled quote inside one.
+
+    The quotes are all of some whole records, so that a line end follows, and every second one is a closing one.
+    """
+    opening, closing = quotes[::2], quotes[1::2]
+    opening = opening[opening > 0]
+    return bool(_BEFORE_OPENING[data[opening - 1]].all() and _AFTER_CLOSING[data[closing + 1]].all())
+
+
+def _returns_are_regular(data: npt.NDArray[np.uint8], separators: npt.NDArray[np.intp]) -> bool:
+    """Tell whether each carriage return outside of quotes belongs to a CRLF, or is the last byte that is there."""
+    returns = separators[data[separators] == _RETURN]
+    followers = returns[returns < data.size - 1] + 1
+    return bool((data[followers] == _NEWLINE).all())
+
 
 logger = logging.getLogger(__name__)
 

@@ -1,9 +1,74 @@
-"""What a cleaning rule is, and what a profile of rules is. Owns the forms; the rules are in the two profile modules."""
+"""Applying rules and writing down what they did. Owns counting and examples; knows no particular rule."""
 
+import html
+import html.entities
+import itertools
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import polars as pl
+
+from tasks.clean.read import Damage
+from tasks.core.parsing import CLOSING, SPACE
+
+# Patterns and expressions for descriptions and names. Owns what a signature, an entity and an odd space look like.
+#
+# Knows no order of rules; placeholders and tails are in `tasks.core.parsing`. The patterns are in the syntax of Rust's
+# regex crate, which polars uses: no look-around.
+
+
+# What `str.strip` strips in Python, and what `\s` matches there.
+SPACES: Final = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
+
+# The earlier system's: from the first em dash after the last line break to the end, whatever it is.
+FROM_LAST_EM_DASH: Final = r"—[^\n]*\z"
+# An author: an em dash at the beginning, after a line break or after the end of a sentence, then nothing but one
+# nickname or up to eight words of a name, and perhaps an address in brackets. A name's words begin with a capital, a
+# digit or a letter of a script without case, or are particles; it does not end like a sentence.
+_NAME_WORD: Final = (
+    r"(?:(?:\p{Lu}\.)+|(?:Jr|Sr|St|Dr|Mr|Ms|Mrs)\.|d[aeiu]|de[lnr]|el|la|le|v[ao]n|of|the|and|&|y|e"
+    r"|[\p{Lu}\p{Lt}\p{Lo}\p{N}][\p{L}\p{M}\p{N}'\x{2019}_-]*(?:\.[\p{L}\p{N}]+)*)"
+)
+_NAME: Final = rf"{_NAME_WORD}(?:,?{SPACE}+{_NAME_WORD}){{0,7}}"
+_NICKNAME: Final = r"[^\s—,;:!?…]{0,39}[^\s—,;:.!?…]"
+_ADDRESS: Final = r"[<({\[][^\s<>(){}\[\]]{1,60}[>)}\]]"
+SIGNATURE: Final = (
+    rf"(^|\n|[.!?…]{CLOSING}){SPACE}*—{SPACE}*"
+    rf"(?:(?:{_NAME}|{_NICKNAME})(?:{SPACE}*{_ADDRESS})?|{_ADDRESS}){SPACE}*\z"
+)
+
+ODD_SPACE: Final = rf"{SPACE}{{2,}}|[^\S ]|[\x1c-\x1f]"
+UNTIDY_SPACE: Final = rf"{ODD_SPACE}|^ | \z"  # what `tidy_spaces` changes
+ENTITY: Final = r"&(?:amp;)*(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});"
+
+
+def tidy_spaces(text: pl.Expr) -> pl.Expr:
+    """Make every run of spaces and line breaks one space and strip the ends."""
+    return text.str.replace_all(ODD_SPACE, " ").str.strip_chars(" ")
+
+
+def unescape_entities(texts: pl.Series) -> pl.Series:
+    """Replace HTML entities by their characters, also those that were escaped twice, such as `&amp;quot;`.
+
+    Names that HTML does not know stay. Each distinct entity is looked up once, whatever the number of texts.
+    """
+    with_ampersand = texts.filter(texts.str.contains("&", literal=True))
+    found = with_ampersand.str.extract_all(ENTITY).explode().drop_nulls().unique()
+    longest_first = sorted(found, key=lambda entity: (-len(entity), entity))  # `&amp;quot;` before the `&amp;` in it
+    characters = {entity: _character(entity) for entity in longest_first}
+    if not characters:
+        return texts
+    return texts.to_frame("text").select(pl.col("text").str.replace_many(characters, leftmost=True)).to_series()
+
+
+def _character(entity: str) -> str:
+    once = re.sub("^&(?:amp;)+", "&", entity)
+    if once.startswith("&#"):
+        return html.unescape(once)
+    return html.entities.html5.get(once[1:], once)
 
 
 @dataclass(frozen=True, eq=False)  # expressions have no truth value
@@ -78,3 +143,114 @@ class Profile:
             table_rules=keep(self.table_rules),
             prune_rules=keep(self.prune_rules),
         )
+
+
+EXAMPLE_CHARS: Final = 160
+
+
+@dataclass
+class Ledger:
+    """Counts by reason (`dropped/<rule>`, `changed/<rule>`, ...), one example of each rule's catch, damage by file."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, dict[str, str | None]] = field(default_factory=dict)
+    damage: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+    def note(self, rule: Rule, caught: pl.DataFrame) -> None:
+        """Count the rows that a rule caught, as they were before it, and keep the first as its example."""
+        self.counts[_key(rule)] += caught.height
+        if caught.height and rule.name not in self.examples:
+            first = caught.head(1)
+            example = first.select("movie_id", pl.col("movie_name").str.head(EXAMPLE_CHARS)).row(0, named=True)
+            self.examples[rule.name] = {**example, "description": _excerpt(rule, first)}
+
+    def note_damage(self, file_name: str, damage: Damage, prefix: str = "") -> None:
+        """Add what was wrong with a file to the counts, under `<prefix><kind>`."""
+        for kind, count in sorted(damage.counts.items()):
+            self.counts[prefix + kind] += count
+        if damage.counts:
+            self.damage[file_name] = {"counts": dict(damage.counts), "first_lines": damage.first_lines}
+
+    def report(self, rules: Iterable[Rule]) -> dict[str, Any]:
+        """Return all of it as JSON values, the rules in their order with their reasons."""
+        return {
+            "counts": dict(self.counts),
+            "rules": [
+                {
+                    "name": rule.name,
+                    "reason": rule.reason,
+                    "count": self.counts[_key(rule)],
+                    "example": self.examples.get(rule.name),
+                }
+                for rule in rules
+            ],
+            "damage": self.damage,
+        }
+
+
+def apply_rules(frame: pl.DataFrame, rules: Iterable[Rule], ledger: Ledger) -> pl.DataFrame:
+    """Apply rules in their order and note what each did; the order of the rows stays."""
+    for kind, batch in itertools.groupby(rules, key=type):
+        if kind is DropText:
+            frame = _drop_texts(frame, [rule for rule in batch if isinstance(rule, DropText)], ledger)
+            continue
+        for rule in batch:
+            if isinstance(rule, Change):
+                frame = _change(frame, rule, ledger)
+            elif isinstance(rule, Drop):
+                frame = _drop(frame, rule, ledger)
+    return frame
+
+
+def _key(rule: Rule) -> str:
+    return f"{'changed' if isinstance(rule, Change) else 'dropped'}/{rule.name}"
+
+
+def _excerpt(rule: Rule, row: pl.DataFrame) -> str | None:
+    """Return what a rule saw of a description: its beginning, or what is around the place that matches or changes."""
+    text: str | None = row["description"][0]
+    if text is None or len(text) <= EXAMPLE_CHARS:
+        return text
+    place = 0
+    if isinstance(rule, DropText):
+        match = row["description"].str.extract(f"({rule.pattern})")[0]
+        place = text.find(match)
+    elif isinstance(rule, Change) and "description" in rule.sets:
+        changed = row.select(rule.sets["description"]).item() or ""
+        pairs = zip(text, changed, strict=False)
+        place = next((number for number, (old, new) in enumerate(pairs) if old != new), len(changed))
+    start = max(0, min(place - EXAMPLE_CHARS // 2, len(text) - EXAMPLE_CHARS))
+    return text[start : start + EXAMPLE_CHARS]
+
+
+def _drop(frame: pl.DataFrame, rule: Drop, ledger: Ledger) -> pl.DataFrame:
+    caught = frame.with_columns(_caught=rule.when.fill_null(value=False))["_caught"]
+    ledger.note(rule, frame.filter(caught))
+    return frame.filter(~caught) if caught.any() else frame
+
+
+def _drop_texts(frame: pl.DataFrame, rules: list[DropText], ledger: Ledger) -> pl.DataFrame:
+    """Search all descriptions once for all patterns together, then the hits for each; the first rule has them."""
+    together = "|".join(f"(?:{rule.pattern})" for rule in rules)
+    caught = frame.select(pl.col("description").str.contains(together)).to_series()
+    hits = frame.filter(caught)
+    for rule in rules:
+        is_hit = hits.select(pl.col("description").str.contains(rule.pattern)).to_series()
+        ledger.note(rule, hits.filter(is_hit))
+        hits = hits.filter(~is_hit)
+    return frame.filter(~caught) if caught.any() else frame
+
+
+def _change(frame: pl.DataFrame, rule: Change, ledger: Ledger) -> pl.DataFrame:
+    places = None if rule.where is None else frame.select(rule.where.arg_true()).to_series()
+    some = frame if places is None else frame[places]
+    new = some.select(**rule.sets)
+    caught = pl.Series([False]).new_from_index(0, some.height)
+    for name in new.columns:
+        caught |= some[name].ne_missing(new[name])
+    ledger.note(rule, some.filter(caught))
+    if not caught.any():
+        return frame
+    if places is None:
+        return frame.with_columns(new.get_columns())
+    return frame.with_columns(frame[name].clone().scatter(places, new[name]) for name in new.columns)

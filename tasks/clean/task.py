@@ -3,14 +3,13 @@
 import logging
 from pathlib import Path
 
-from tasks.clean.config import CleanConfig
+from tasks.clean.config import CleanConfig, TableConfig
 from tasks.clean.import_clean import import_clean_data
 from tasks.clean.movies import clean_movies
-from tasks.clean.table.clean import clean_own_table
-from tasks.clean.table.config import TableConfig
-from tasks.paths import data_paths
+from tasks.clean.own_table import clean_own_table
+from tasks.core.settings import data_paths
+from tasks.prefect_task import stage_task
 from tasks.stage import StageResult
-from tasks.stage_task import stage_task
 
 logger = logging.getLogger(__name__)
 

@@ -1,11 +1,13 @@
-"""The label audit: the movies whose genres the models doubt most, and why. Owns its table.
+"""What it does to a model to drop doubted movies from train. Owns the choice, the comparison and its words.
 
-A doubt is no error. Genres are matters of opinion, and descriptions leave out what a film shows; what comes first is
-what is worth a look.
+The comparison is on the same test movies with the same labels, doubtful ones among them: if what was dropped was
+wrong, and test is wrong in the same way, a better model can look worse.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,15 +15,170 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tasks.errors import DataError
-from tasks.evaluate.doubts import Doubt, explain_doubts, find_doubts
-from tasks.evaluate.held_out import HeldOut, held_out_files, read_held_out
-from tasks.extras import how_to_install, is_installed
-from tasks.paths import DataPaths
-from tasks.spreadsheet import write_safe_csv
+from tasks.core.errors import DataError, how_to_install, is_installed
+from tasks.core.files import hash_file
+from tasks.core.markup import write_safe_csv
+from tasks.core.metrics import Floats, interval, resample
+from tasks.core.predictions import PREDICTIONS_FILE, read_decisions
+from tasks.core.schema import DEFAULT_SEED
+from tasks.core.settings import DataPaths
+from tasks.decision.calibration import Calibration
+from tasks.evaluate.evaluation import OUT_OF_FOLD, read_part, scores_path
 from tasks.stage import Stage, StageResult, remove_outdated, run_stage
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """A doubted genre of a movie: whether the listing has it, and its probability by model."""
+
+    genre: str
+    is_given: bool
+    probabilities: Mapping[str, float]
+
+    @property
+    def claim(self) -> str:
+        """What is doubted of the movie's genres."""
+        return f"{'is not' if self.is_given else 'lacks'} {self.genre}"
+
+    @property
+    def who(self) -> str:
+        """Which models doubt it."""
+        n_agreeing, n_asked = len(self._agreeing), len(self.probabilities)
+        if n_asked == 1:
+            return f"{next(iter(self.probabilities))} gives"
+        count = f"all {n_asked}" if n_agreeing == n_asked else f"{n_agreeing} of {n_asked}"
+        return f"{count} models {'gives' if n_agreeing == 1 else 'give'}"
+
+    @property
+    def bound(self) -> str:
+        """What they give the genre."""
+        value = max(self._agreeing) if self.is_given else min(self._agreeing)
+        limit = "" if len(self._agreeing) == 1 else "at most " if self.is_given else "at least "
+        return f"{limit}{value:.2f}"
+
+    @property
+    def _agreeing(self) -> list[float]:
+        return [value for value in self.probabilities.values() if (value <= 0.5) == self.is_given]
+
+
+def find_doubts(
+    truth: NDArray[np.bool_], probabilities: NDArray[np.float64]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """Return which labels are taken for errors, (n_movies, n_genres), and the label quality of each movie, 0 to 1.
+
+    For each genre by itself as many labels are doubted as confident learning estimates to be wrong, those with the
+    least probability. The quality of a movie weighs the probabilities of its labels (having a genre or not), the lowest
+    one by far the most. A genre that every or no movie has is not doubted.
+
+    Args:
+        truth: (n_movies, n_genres), as the listings have it.
+        probabilities: of the same shape, of movies that the model was not trained on.
+
+    Source:
+        Northcutt, Jiang and Chuang 2021, Confident Learning: Estimating Uncertainty in Dataset Labels; Thyagarajan et
+        al. 2023, Identifying Incorrect Annotations in Multi-Label Classification Data.
+    """
+    # Imported here: it takes more than a second, and most of this room's users do without.
+    from cleanlab.multilabel_classification import get_label_quality_scores  # noqa: PLC0415
+    from cleanlab.multilabel_classification.filter import find_multilabel_issues_per_class  # noqa: PLC0415
+
+    doubted = np.zeros_like(truth)
+    varying = np.flatnonzero(truth.any(axis=0) & ~truth.all(axis=0))
+    if not len(varying):
+        return doubted, np.ones(len(truth))
+    labels = [np.flatnonzero(row).tolist() for row in truth[:, varying]]
+    shown = np.clip(probabilities[:, varying], 1e-9, 1 - 1e-9)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", UserWarning)
+        doubted[:, varying] = find_multilabel_issues_per_class(labels, shown, n_jobs=1)
+    if told:
+        logger.info("genres with too few movies, in or out, for every doubt to be found: %s", len(told))
+    if len(varying) == 1:  # which cleanlab does not take for labels of several genres
+        return doubted, np.where(truth[:, varying], shown, 1 - shown)[:, 0]
+    return doubted, np.asarray(get_label_quality_scores(labels, shown), dtype=np.float64)
+
+
+def explain_doubts(doubts: Sequence[Doubt]) -> str:
+    """Return in words why genres of a movie are doubted; how many models agree, and what the most hesitant says.
+
+    >>> horror, war = {"a": 0.93, "b": 0.8, "c": 0.2}, {"a": 0.7, "b": 0.6, "c": 0.0}
+    >>> explain_doubts([Doubt("Horror", False, horror), Doubt("War", False, war)])
+    '2 of 3 models give Horror at least 0.80 and War at least 0.60, which the listing lacks'
+    >>> explain_doubts([Doubt("Drama", True, {"a": 0.02})])
+    'a gives Drama 0.02, which the listing has'
+    """
+    groups: dict[tuple[str, bool], list[str]] = {}
+    for doubt in doubts:
+        groups.setdefault((doubt.who, doubt.is_given), []).append(f"{doubt.genre} {doubt.bound}")
+    return "; ".join(
+        f"{who} {_listed(claims)}, which the listing {'has' if is_given else 'lacks'}"
+        for (who, is_given), claims in groups.items()
+    )
+
+
+def _listed(claims: Sequence[str]) -> str:
+    return " and ".join(filter(None, [", ".join(claims[:-1]), claims[-1]]))
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Probabilities of one model for movies that it was not trained on, sorted by id, and the truth about them."""
+
+    model: str
+    movie_ids: tuple[str, ...]
+    genres: tuple[str, ...]
+    truth: NDArray[np.bool_]  # (n_movies, n_genres)
+    probabilities: NDArray[np.float64]  # of the same shape
+    parts: tuple[str, ...]  # where the scores of each movie are from
+
+
+def held_out_files(folder: Path, paths: DataPaths, like: Container[str] = (OUT_OF_FOLD,)) -> dict[str, Path]:
+    """Return the files with a model's scores of movies that it was not trained on, by part.
+
+    Args:
+        folder: of the model.
+        paths: the data folder.
+        like: parts of the model that it is set beside. Without "out_of_fold" there, and where a model has no such
+            scores of the movies of today, it is validation and test.
+    """
+    out_of_fold = scores_path(paths.cross_validation / folder.name, OUT_OF_FOLD)
+    if OUT_OF_FOLD in like and out_of_fold.is_file():
+        ids = [pl.read_parquet(path, columns=["movie_id"])["movie_id"] for path in (out_of_fold, paths.splits)]
+        if ids[0].sort().equals(ids[1].sort()):
+            return {OUT_OF_FOLD: out_of_fold}
+        logger.warning("%s is not of the movies of %s: passed over; cross-validate again", out_of_fold, paths.splits)
+    return {part: scores_path(folder, part) for part in ("validation", "test")}
+
+
+def read_held_out(folder: Path, files: Mapping[str, Path], paths: DataPaths) -> HeldOut:
+    """Return a model's calibrated scores of movies that it was not trained on, with the truth.
+
+    Raises:
+        DataError: a file is missing, damaged or of other movies.
+    """
+    parts = {name: read_part(path.parent, name, paths) for name, path in files.items()}
+    ids = [movie for part in parts.values() for movie in part.scores.movie_ids]
+    order = np.argsort(np.array(ids))  # whatever the order of the files' rows, the figures are the same
+    scores = np.concatenate([part.scores.scores for part in parts.values()])[order]
+    truth = np.concatenate([part.truth for part in parts.values()])[order]
+    names = [name.replace("_", " ") for name, part in parts.items() for _ in part.scores.movie_ids]
+    return HeldOut(
+        model=folder.name,
+        movie_ids=tuple(ids[row] for row in order),
+        genres=next(iter(parts.values())).scores.genres,
+        truth=truth,
+        probabilities=Calibration.fit(scores, truth).apply(scores),
+        parts=tuple(names[row] for row in order),
+    )
+
+
+# The label audit: the movies whose genres the models doubt most, and why. Owns its table.
+#
+# A doubt is no error. Genres are matters of opinion, and descriptions leave out what a film shows; what comes first is
+# what is worth a look.
+
 
 AUDIT_CSV: Final = "label_audit.csv"
 AUDIT_FILE: Final = "label_audit.parquet"
@@ -133,3 +290,154 @@ def _doubts(asked: Sequence[HeldOut], row: int, doubted: NDArray[np.bool_]) -> l
         )
         for column in columns
     ]
+
+
+COMPARED_METRICS: Final = ("jaccard", "f1_macro")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A metric before and after, and the 95 % interval of after - before."""
+
+    before: float
+    after: float
+    low: float
+    high: float
+
+    @property
+    def in_words(self) -> str:
+        """What can be said of it.
+
+        >>> Change(0.5, 0.49, -0.015, -0.005).in_words
+        'surely worse: 0.5000 to 0.4900, -0.0100 with the 95 % interval -0.0150 to -0.0050'
+        """
+        if self.low <= 0 <= self.high:
+            surely = "neither surely better nor surely worse"
+        else:
+            surely = "surely better" if self.low > 0 else "surely worse"
+        interval = f"{self.after - self.before:+.4f} with the 95 % interval {self.low:+.4f} to {self.high:+.4f}"
+        return f"{surely}: {self.before:.4f} to {self.after:.4f}, {interval}"
+
+
+def measure_changes(before: Path, after: Sequence[Path], seed: int = DEFAULT_SEED) -> list[dict[str, Change]]:
+    """Return for each model of `after` how the Jaccard and the macro F1 on test change, by metric.
+
+    Args:
+        before: folder of an evaluated model.
+        after: of others.
+        seed: of the bootstrap's draws (`tasks.core.metrics`).
+
+    Raises:
+        DataError: the models were not tested on the same movies.
+    """
+    decisions = read_decisions([before, *after])
+    metrics = resample(decisions.truth, decisions.decided, seed=seed).metrics
+    return [
+        {name: _change(*metrics[name][[0, place]]) for name in COMPARED_METRICS} for place in range(1, len(after) + 1)
+    ]
+
+
+def _change(before: Floats, after: Floats) -> Change:
+    found = interval(after - before)
+    return Change(float(before[0]), float(after[0]), found.low, found.high)
+
+
+_KINDS: Final = {"doubted": "most doubted", "random": "randomly chosen"}
+DROP_FILES: Final = {"doubted": "drop_doubted.csv", "random": "drop_random.csv"}
+EFFECT_FILE: Final = "label_audit_effect.csv"
+EFFECT: Final = pl.Schema(
+    {
+        "model": pl.String,
+        "dropped": pl.String,  # "doubted" or "random" train movies
+        "dropped_movies": pl.Int64,
+        "train_movies": pl.Int64,  # before
+        "metric": pl.String,
+        "with_all": pl.Float64,
+        "without": pl.Float64,
+        "difference": pl.Float64,
+        "low": pl.Float64,  # of the 95 % interval of the difference
+        "high": pl.Float64,
+        "finding": pl.String,
+    }
+)
+METRICS: Final = {"jaccard": "Jaccard", "f1_macro": "macro F1"}
+
+
+def choose_dropped(train: DataPaths, share: float | None, seed: int) -> StageResult:
+    """Write which movies of an audited data folder to drop: the most doubted ones, and as many random ones.
+
+    Args:
+        train: a data folder with train movies alone, whose labels were audited.
+        share: of its movies to drop at most, the most doubted first; none: all that are doubted.
+        seed: of the random ones.
+
+    Raises:
+        DataError: nothing is doubted, or everything.
+    """
+    stage = Stage(
+        name="choose_dropped",
+        folder=train.results,
+        outputs=tuple(DROP_FILES.values()),
+        inputs=(train.splits, train.results / AUDIT_FILE),
+        config={"share": share, "seed": seed},
+        code=(Path(__file__),),
+        packages=("numpy", "polars"),
+    )
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        ids = pl.read_parquet(train.splits, columns=["movie_id"])["movie_id"].sort()
+        doubted = read_audit(train)["movie_id"]
+        if share is not None:
+            doubted = doubted.head(round(share * len(ids)))
+        if not 0 < len(doubted) < len(ids):
+            raise DataError(
+                f"{train.root}: {len(doubted)} of {len(ids)} train movies are to be dropped; change --share"
+            )
+        drawn = np.random.default_rng(seed).choice(len(ids), len(doubted), replace=False)
+        for name, chosen in (("doubted", doubted), ("random", ids[np.sort(drawn).tolist()])):
+            pl.DataFrame({"movie_id": chosen}).write_csv(folder / DROP_FILES[name])
+        return {"train_movies": len(ids), "dropped_movies": len(doubted)}
+
+    return run_stage(stage, build)
+
+
+def measure_effect(with_all: Path, without: Mapping[str, Path], train: DataPaths, home: DataPaths) -> StageResult:
+    """Write how much better or worse a model is without the dropped movies, `EFFECT`; the counts hold the findings.
+
+    Args:
+        with_all: folder of the evaluated model that was trained on all train movies.
+        without: folders of those trained without some, by what was dropped: keys of `DROP_FILES`.
+        train: the data folder in which `choose_dropped` ran.
+        home: the data folder that was audited; the counts hold the hash of its splits, which tells its data apart.
+
+    Raises:
+        DataError: the models were not tested on the same movies.
+    """
+    splits = hash_file(home.splits)
+    predictions = {name: hash_file(folder / PREDICTIONS_FILE) for name, folder in {"all": with_all, **without}.items()}
+    stage = Stage(
+        name="label_audit_effect",
+        folder=home.results,
+        outputs=(EFFECT_FILE,),
+        inputs=(train.splits, *(train.results / DROP_FILES[name] for name in without)),
+        config={"model": with_all.name, "predictions": predictions, "splits": splits},
+        code=(Path(__file__),),
+        packages=("numpy", "polars"),
+    )
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        n_train = pl.scan_parquet(train.splits).select(pl.len()).collect().item()
+        changes = measure_changes(with_all, list(without.values()))
+        rows = []
+        for name, by_metric in zip(without, changes, strict=True):
+            n_dropped = pl.read_csv(train.results / DROP_FILES[name], infer_schema=False).height
+            what = f"Without the {n_dropped:,} {_KINDS[name]} of {n_train:,} train movies"
+            for metric, change in by_metric.items():
+                figures = (change.before, change.after, change.after - change.before, change.low, change.high)
+                finding = f"{what} the {METRICS[metric]} on test is {change.in_words}."
+                rows.append((with_all.name, name, n_dropped, n_train, metric, *figures, finding))
+        table = pl.DataFrame(rows, schema=EFFECT, orient="row")
+        table.write_csv(folder / EFFECT_FILE, float_precision=6)
+        return {"findings": table["finding"].to_list(), "splits": splits}
+
+    return run_stage(stage, build)

@@ -4,15 +4,11 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tasks.evaluate.config import EvaluateConfig
-from tasks.evaluate.evaluation import DEFAULT, evaluate_model
-from tasks.evaluate.label_audit import audit_labels
-from tasks.evaluate.label_audit_effect import choose_dropped, measure_effect
-from tasks.evaluate.out_of_fold import evaluate_out_of_fold
-from tasks.evaluate.validation import measure_validation
-from tasks.paths import DataPaths, data_paths
+from tasks.core.settings import DataPaths, data_paths
+from tasks.evaluate.evaluation import DEFAULT, EvaluateConfig, evaluate_model, evaluate_out_of_fold, measure_validation
+from tasks.evaluate.label_audit import audit_labels, choose_dropped, measure_effect
+from tasks.prefect_task import stage_task
 from tasks.stage import StageResult
-from tasks.stage_task import stage_task
 
 logger = logging.getLogger(__name__)
 

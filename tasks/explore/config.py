@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.schema import DEFAULT_SEED
+from tasks.core.schema import DEFAULT_SEED
 
 Part = Literal["raw", "clean"]
 

@@ -1,22 +1,322 @@
 """The stages of the exploration: raw data, clean data, and the page about them. Owns their files and their inputs."""
 
+import base64
+import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import polars as pl
+from pydantic import BaseModel, ConfigDict
 
+from tasks.core.errors import DataError
+from tasks.core.figures import SVG_ONLY, Form, picture_files, write_picture
+from tasks.core.markup import write_safe_csv
+from tasks.core.settings import DataPaths
 from tasks.explore.config import ExploreConfig, Part
-from tasks.explore.conflicts import BETWEEN, CONFLICTS, conflict_file, find_conflicts
-from tasks.explore.descriptions import say_text_groups
-from tasks.explore.exhibits import EXHIBITS, PLACEHOLDERS, Exhibit, exhibit_movies, exhibit_placeholders
-from tasks.explore.findings import ConflictFinding, Findings, PictureFinding
-from tasks.explore.page import render_page
-from tasks.explore.read import movies_of_listings, raw_files, read_listings, read_movies
-from tasks.paths import DataPaths
-from tasks.picture import SVG_ONLY, Form, picture_files, write_picture
-from tasks.spreadsheet import write_safe_csv
+from tasks.explore.figures import EXHIBITS, PLACEHOLDERS, Exhibit, exhibit_movies, exhibit_placeholders
+from tasks.explore.tables import (
+    BETWEEN,
+    CONFLICTS,
+    conflict_file,
+    find_conflicts,
+    is_text,
+    kind_of_description,
+    say_text_groups,
+    without_tail,
+)
 from tasks.stage import Stage, StageResult, config_dict, run_stage
+
+
+class PictureFinding(BaseModel):
+    """A picture with its words; its files are `<name>.svg`, `.png` and `.csv` in the part's folder."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    title: str
+    sentence: str
+    is_wide: bool
+
+
+class ConflictFinding(BaseModel):
+    """How often one kind of conflict occurs, and its first cases: each a key and some of its values."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: str
+    value: str
+    file: str
+    count: int
+    examples: tuple[tuple[str, tuple[str, ...]], ...]
+
+
+class Findings(BaseModel):
+    """All that the page says about the raw or the clean data."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    part: Literal["raw", "clean"]
+    title: str
+    summary: str
+    pictures: tuple[PictureFinding, ...]
+    conflicts: tuple[ConflictFinding, ...]
+
+
+# The one page of the exploration. Owns its HTML; everything in it that comes from data is escaped.
+#
+# The page needs no network and no other file: the pictures are inside. Links to the files beside it are an extra.
+
+
+_STYLE: Final = """
+:root { color-scheme: light; --ink: #222; --soft: #595959; --line: #d9d9d9; --link: #005a8e; }
+* { box-sizing: border-box; }
+body { margin: 0 auto; max-width: 64rem; padding: 1rem; color: var(--ink); background: #fff;
+  font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+h1 { font-size: 1.7rem; line-height: 1.2; margin: .5rem 0; }
+h2 { font-size: 1.35rem; margin: 2.5rem 0 .25rem; padding-top: .75rem; border-top: 2px solid var(--ink); }
+h3 { font-size: 1.1rem; margin: 0; }
+a { color: var(--link); }
+nav ul { padding: 0; margin: .25rem 0; list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1rem; }
+figure { margin: 2rem 0; }
+figcaption p { margin: .25rem 0 .75rem; }
+img { display: block; height: auto; max-width: 100%; }
+.wide { overflow-x: auto; }
+.wide img { max-width: none; }
+.files { font-size: .875rem; color: var(--soft); margin: .25rem 0 0; }
+.table { overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; font-size: .9rem; }
+caption, th, td { text-align: left; vertical-align: top; }
+th, td { padding: .4rem .6rem .4rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; min-width: 5rem; }
+td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
+td ul { margin: 0; padding-left: 1.1rem; }
+@media print {
+  @page { margin: 15mm; }
+  body { max-width: none; padding: 0; font-size: 10pt; }
+  nav, .files { display: none; }
+  a { color: inherit; text-decoration: none; }
+  section + section h2 { break-before: page; border: 0; padding: 0; margin-top: 0; }
+  figure, tr { break-inside: avoid; }
+  .wide, .table { overflow: visible; }
+  img, .wide img { max-width: 100%; max-height: 220mm; margin: 0 auto; }
+}
+"""
+
+
+def render_page(findings: Sequence[Findings], folder: Path) -> str:
+    """Return the page about the given parts, with their pictures from `folder/<part>/<name>.svg` inside.
+
+    Raises:
+        FileNotFoundError: a picture is not there.
+    """
+    links = "".join(f'<li><a href="#{part.part}">{escape(part.title)}</a></li>' for part in findings)
+    sections = "\n".join(_render_part(part, folder / part.part) for part in findings)
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>The data in pictures</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<header>
+<h1>The data in pictures</h1>
+<nav aria-label="Parts"><ul>{links}</ul></nav>
+</header>
+<main>
+{sections}
+</main>
+</body>
+</html>
+"""
+
+
+def _render_part(part: Findings, folder: Path) -> str:
+    pictures = "\n".join(_render_picture(picture, part.part, folder) for picture in part.pictures)
+    return f"""<section id="{part.part}" aria-labelledby="{part.part}-title">
+<h2 id="{part.part}-title">{escape(part.title)}</h2>
+<p>{escape(part.summary)}</p>
+{pictures}
+{_render_conflicts(part)}
+</section>"""
+
+
+def _render_picture(picture: PictureFinding, part: str, folder: Path) -> str:
+    image = base64.b64encode((folder / f"{picture.name}.svg").read_bytes()).decode("ascii")
+    title, sentence = escape(picture.title), escape(picture.sentence)
+    address = f"{part}/{escape(picture.name)}"
+    forms = [form for form in ("svg", "png", "csv") if (folder / f"{picture.name}.{form}").is_file()]
+    files = ", ".join(f'<a href="{address}.{form}">{form.upper()}</a>' for form in forms)
+    # A part that scrolls must be within reach of the keyboard.
+    box = f'class="wide" tabindex="0" role="region" aria-label="{title}, scrolls sideways"' if picture.is_wide else ""
+    return f"""<figure>
+<figcaption><h3>{title}</h3><p>{sentence}</p></figcaption>
+<div {box}><img src="data:image/svg+xml;base64,{image}" alt="{title}. {sentence}"></div>
+<p class="files">Files: {files}</p>
+</figure>"""
+
+
+def _render_conflicts(part: Findings) -> str:
+    total = sum(conflict.count for conflict in part.conflicts)
+    sentence = "No two rows contradict each other."
+    if total:
+        most = max(part.conflicts, key=lambda conflict: conflict.count)
+        sentence = f"The most frequent kind: {most.count:,} times the same {most.key} has different {most.value}."
+    rows = "\n".join(_render_conflict(conflict, part.part) for conflict in part.conflicts)
+    return f"""<h3>Conflicts</h3>
+<p>{escape(sentence)} Every case is in the tables; placeholders count as no description.</p>
+<div class="table" tabindex="0" role="region" aria-label="Conflicts in the {part.part} data"><table>
+<thead><tr>
+<th scope="col">Conflict</th><th scope="col" class="number">Cases</th><th scope="col">For example</th>
+</tr></thead>
+<tbody>
+{rows}
+</tbody>
+</table></div>"""
+
+
+def _render_conflict(conflict: ConflictFinding, part: str) -> str:
+    name = escape(f"same {conflict.key}, different {conflict.value}")
+    examples = "".join(
+        f"<li><strong>{escape(key)}</strong>: {escape(' | '.join(values))}</li>" for key, values in conflict.examples
+    )
+    return (
+        f'<tr><th scope="row"><a href="{part}/{escape(conflict.file)}">{name}</a></th>'
+        f'<td class="number">{conflict.count:,}</td><td>{f"<ul>{examples}</ul>" if examples else "none"}</td></tr>'
+    )
+
+
+# Raw listings and clean movies as tables to look at. Owns lenient reading; judges and repairs nothing.
+#
+# Listings: `file`, `movie_id`, `movie_name`, `year` (Int32), `genres` (sorted list), `description`, `kind`.
+# Movies: the same without `file` and `kind`, one row a movie, and no placeholder among the descriptions.
+
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = ("movie_id", "movie_name", "year", "genre", "description")
+MOVIE_COLUMNS = ("movie_id", "movie_name", "year", "genres", "description", "text_group")
+
+
+@dataclass(frozen=True)
+class Listings:
+    """The rows of all readable files, and why files or rows are missing."""
+
+    rows: pl.DataFrame
+    unreadable_files: tuple[str, ...]
+    rows_without_id: int
+
+
+def raw_files(folder: Path) -> tuple[Path, ...]:
+    """Return the listings in a folder, by name.
+
+    Raises:
+        DataError: there is none.
+    """
+    files = tuple(sorted(path for path in folder.glob("*.csv") if path.is_file()))
+    if not files:
+        raise DataError(f"{folder}: expected per-genre listings (*.csv), found none; run the acquire stage first")
+    return files
+
+
+def read_listings(files: Sequence[Path]) -> Listings:
+    """Read per-genre CSVs as they are; damaged bytes are replaced, extra fields ignored, absent columns left empty.
+
+    Raises:
+        DataError: no file can be read, or no row has an id.
+    """
+    frames, unreadable = [], []
+    for path in files:
+        frame = _read_csv(path)
+        if frame is None:
+            unreadable.append(path.name)
+        else:
+            frames.append(_select_columns(path, frame))
+    if not frames:
+        raise DataError(f"{files[0].parent}: none of {len(files)} listings can be read; look at the warnings above")
+    everything = pl.concat(frames).with_columns(_strip("movie_id"), _strip("movie_name"))
+    rows = everything.filter(pl.col("movie_id").is_not_null()).with_columns(
+        pl.col("year").str.extract(r"\b([0-9]{4})\b").cast(pl.Int32),
+        genres=pl.col("genre")
+        .fill_null("")
+        .str.split(",")
+        .list.eval(_strip(""))
+        .list.drop_nulls()
+        .list.unique()
+        .list.sort(),
+        kind=kind_of_description(),
+    )
+    if rows.is_empty():
+        raise DataError(f"{files[0].parent}: no row has a movie_id; are these listings in the Kaggle form?")
+    return Listings(rows, tuple(unreadable), everything.height - rows.height)
+
+
+def movies_of_listings(rows: pl.DataFrame) -> pl.DataFrame:
+    """Gather listings into one row a movie, by id: all its genres, its longest description, its first name and year.
+
+    Placeholders are no description, and what says that a description is cut off is no part of it.
+    """
+    text = pl.when(is_text()).then(without_tail(pl.col("description")))
+    return (
+        rows.group_by("movie_id")
+        .agg(
+            pl.col("movie_name").drop_nulls().first(),
+            pl.col("year").drop_nulls().first(),
+            pl.col("genres").explode().drop_nulls().unique().sort(),
+            text.sort_by(text.str.len_chars(), descending=True, nulls_last=True, maintain_order=True)
+            .first()
+            .alias("description"),
+        )
+        .sort("movie_id")
+    )
+
+
+def read_movies(path: Path) -> pl.DataFrame:
+    """Read the cleaned table.
+
+    Raises:
+        DataError: the file is no parquet file, lacks a column of `MOVIE_COLUMNS`, or is empty.
+    """
+    try:
+        movies = pl.read_parquet(path, columns=list(MOVIE_COLUMNS))
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(
+            f"{path}: expected parquet with {', '.join(MOVIE_COLUMNS)} ({reason}); run the clean stage again"
+        ) from error
+    if movies.is_empty():
+        raise DataError(f"{path}: no movies in it; look at what the clean stage dropped, then run it again")
+    return movies
+
+
+def _strip(column: str) -> pl.Expr:
+    """Return a text column with spaces and line breaks made single, and null where nothing is left."""
+    text = pl.col(column) if column else pl.element()
+    text = text.str.replace_all(r"\s+", " ").str.strip_chars()
+    return pl.when(text != "").then(text)
+
+
+def _read_csv(path: Path) -> pl.DataFrame | None:
+    try:
+        return pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True, encoding="utf8-lossy")
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).partition("\n")[0]
+        logger.warning("%s: not explored, it cannot be read (%s)", path, reason)
+        return None
+
+
+def _select_columns(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
+    named = {name.strip().removeprefix("\ufeff"): name for name in frame.columns}
+    absent = [name for name in COLUMNS if name not in named]
+    if absent:
+        logger.warning("%s: without %s, left empty", path, ", ".join(absent))
+    present = [pl.col(named[name]).alias(name) for name in COLUMNS if name in named]
+    empty = [pl.lit(None, pl.String).alias(name) for name in absent]
+    return frame.with_columns(pl.lit(path.name).alias("file"), *present, *empty).select("file", *COLUMNS)
+
 
 FINDINGS_FILE: Final = "findings.json"
 PAGE_FILE: Final = "index.html"

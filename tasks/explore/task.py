@@ -4,13 +4,13 @@ import logging
 from collections.abc import Sequence
 from functools import partial
 
+from tasks.core.figures import Form
+from tasks.core.parallel import map_in_order
+from tasks.core.settings import data_paths
 from tasks.explore.config import ExploreConfig
 from tasks.explore.stages import explore_part, write_page
-from tasks.paths import data_paths
-from tasks.picture import Form
-from tasks.processes import map_in_order
+from tasks.prefect_task import stage_task
 from tasks.stage import StageResult
-from tasks.stage_task import stage_task
 
 logger = logging.getLogger(__name__)
 

@@ -11,15 +11,15 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tasks.core.predictions import Scores, read_scores, truth_matrix, write_scores
+from tasks.core.settings import DataPaths
 from tasks.decision.calibration import log_odds, logistic
-from tasks.models.ensemble import CLIP, MEMBERS, EnsembleModel, Weights, blend, load_single
+from tasks.models.encoder.fine_tune import TRANSFORMER_FILES
 from tasks.models.features import read_genres
-from tasks.models.fine_tuned import TRANSFORMER_FILES
+from tasks.models.genre_classifier import CLIP, MEMBERS, EnsembleModel, Weights, blend, load_single
 from tasks.models.genre_model import FILES
 from tasks.models.spec import EnsembleSpec, SingleModel, TransformerSpec
 from tasks.models.train import FIT_FILE, MODEL_FOLDER, RATE_SAMPLE, SCORED_PARTS, save_model
-from tasks.paths import DataPaths
-from tasks.scores import Scores, read_scores, truth_matrix, write_scores
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
 logger = logging.getLogger(__name__)

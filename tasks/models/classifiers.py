@@ -23,9 +23,9 @@ from sklearn.utils import get_tags
 from sklearn.utils.multiclass import type_of_target
 from sklearn.utils.validation import check_is_fitted, column_or_1d, validate_data
 
+from tasks.core.errors import ModelError
+from tasks.core.schema import DEFAULT_SEED
 from tasks.decision.calibration import fit_line, logistic
-from tasks.errors import ModelError
-from tasks.schema import DEFAULT_SEED
 
 HELD_OUT_SHARE: Final = 0.1
 PATIENCE: Final = 3  # epochs without a better held-out loss, after which fitting stops

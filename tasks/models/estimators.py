@@ -30,10 +30,16 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from tasks.mistakes import mistakes
-from tasks.models.choice import Choice
+from tasks.core.errors import mistakes
 
-IS_A_TABLE: Final = True  # see tasks.source_code
+IS_A_TABLE: Final = True  # see tasks.stage
+
+
+class Choice(BaseModel):
+    """A frozen piece of configuration that refuses fields it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
 
 _VECTORIZERS: Final = "tasks.models.vectorizers"
 _LINEAR: Final = "tasks.models.linear_classifiers"
@@ -42,8 +48,8 @@ SHORT_NAMES: Final[Mapping[str, str]] = {
     "bag-of-words": f"{_VECTORIZERS}.BagOfWords",
     "character-ngrams": f"{_VECTORIZERS}.CharacterNgrams",
     "side-fields": f"{_VECTORIZERS}.SideFields",
-    "word-vectors": "tasks.models.mean_vectors.WordVectors",
-    "pretrained-vectors": "tasks.models.mean_vectors.PretrainedVectors",
+    "word-vectors": "tasks.models.word_vectors.WordVectors",
+    "pretrained-vectors": "tasks.models.word_vectors.PretrainedVectors",
     "frozen-encoder": "tasks.models.encoder.frozen.FrozenEncoder",
     "logistic-regression": f"{_LINEAR}.LogisticRegression",
     "linear-svm": f"{_LINEAR}.LinearSVM",

@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from scipy import sparse
 from sklearn.pipeline import Pipeline
 
-from tasks.errors import DataError
+from tasks.core.errors import DataError
+from tasks.core.predictions import truth_matrix
+from tasks.core.settings import DataPaths
 from tasks.models.encoder.store import encoder_files, find_encoder
 from tasks.models.estimators import EstimatorSpec
 from tasks.models.genre_model import VECTORS_FILE, as_frame, read_representation, save_estimator
 from tasks.models.spec import FeaturesSpec, reads_movies
-from tasks.paths import DataPaths
-from tasks.scores import truth_matrix
 from tasks.stage import Stage, StageResult, config_dict, recorded_config, run_stage
 
 logger = logging.getLogger(__name__)

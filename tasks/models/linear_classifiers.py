@@ -23,10 +23,10 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.utils.validation import check_non_negative
 
+from tasks.core.errors import ModelError
+from tasks.core.schema import DEFAULT_SEED
 from tasks.decision.calibration import fit_line
-from tasks.errors import ModelError
 from tasks.models.classifiers import Labels, Matrix, MultilabelClassifier, Scores, hstack
-from tasks.schema import DEFAULT_SEED
 
 logger = logging.getLogger(__name__)
 

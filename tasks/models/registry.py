@@ -11,7 +11,6 @@ from sklearn.tree import DecisionTreeClassifier
 
 from tasks.models.classifiers import GradientBoosting, MultilayerPerceptron, NearestNeighbours
 from tasks.models.encoder.frozen import FrozenEncoder
-from tasks.models.fine_tuning import FineTuning
 from tasks.models.linear_classifiers import (
     ClassifierChains,
     LinearSVM,
@@ -20,11 +19,11 @@ from tasks.models.linear_classifiers import (
     NaiveBayesSVM,
     StackedLogisticRegression,
 )
-from tasks.models.mean_vectors import WordVectors
-from tasks.models.spec import AnyModel, EnsembleSpec, Imbalance, InputSpec, ModelSpec, TransformerSpec
+from tasks.models.spec import AnyModel, EnsembleSpec, FineTuning, Imbalance, InputSpec, ModelSpec, TransformerSpec
 from tasks.models.vectorizers import BagOfWords, CharacterNgrams, SideFields
+from tasks.models.word_vectors import WordVectors
 
-IS_A_TABLE: Final = True  # see tasks.source_code
+IS_A_TABLE: Final = True  # see tasks.stage
 
 DESCRIPTION: Final = InputSpec()
 LEMMAS: Final = InputSpec(text="lemmas")

@@ -19,14 +19,16 @@ from mlflow.exceptions import MlflowException
 from mlflow.types import DataType, Schema
 from mlflow.types.schema import AnyType
 
-from tasks.errors import ConfigError, DataError
-from tasks.hashes import check_hashes
+from tasks.core.errors import ConfigError, DataError
+from tasks.core.files import check_hashes
 
 # Of these a stored pipeline is made, which names them; so that they travel with it they are imported here.
-from tasks.models import classifiers, linear_classifiers, mean_vectors, vectorizers  # noqa: F401
-from tasks.models.classifier import GenreClassifier
+from tasks.models import (
+    vectorizers,  # noqa: F401
+)
 from tasks.models.encoder import frozen  # noqa: F401
-from tasks.models.precision import read_precision
+from tasks.models.genre_classifier import GenreClassifier
+from tasks.models.spec import read_precision
 
 COLUMNS: Final = ("description", "movie_name", "year", "certificate", "runtime", "director", "star")
 _ORIGINAL_PANDAS_TYPES: Final = Schema.pandas_types
@@ -48,8 +50,8 @@ class ServedClassifier:
                 columns are ignored. Values are texts, categories or null, which counts as empty; but for the
                 description also whole numbers, and of own fields any finite ones.
             params: `rule`, a stored decision rule's name or a rule such as `threshold=0.3`, `top=2` or `Drama=0.6`, see
-                `tasks.decision.parse.parse_rule`; empty or absent is the chosen one. `precision`, float32 or int8, see
-                `tasks.models.precision`; empty or absent is float32.
+                `tasks.decision.rule_formats.parse_rule`; empty or absent is the chosen one. `precision`, float32 (if empty
+                or absent) or int8.
 
         Raises:
             MlflowException: INVALID_PARAMETER_VALUE; a value is none of these, there is no column `description`, or no

@@ -2,18 +2,153 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal, Self
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, Tag, model_validator
 
-from tasks.models.choice import Choice
-from tasks.models.estimators import SET_BY_THE_MODEL, SHORT_NAMES, EstimatorSpec, check_role
-from tasks.models.fine_tuning import FineTuning
-from tasks.models.losses import BinaryCrossEntropy, Loss
-from tasks.models.template import check_template
+from tasks.core.errors import ConfigError
+from tasks.models.estimators import SET_BY_THE_MODEL, SHORT_NAMES, Choice, EstimatorSpec, check_role
 
-IS_A_TABLE: Final = True  # see tasks.source_code
+Precision = Literal["float32", "int8"]
+
+
+def read_precision(text: str) -> Precision:
+    """Return the precision of this name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    for precision in get_args(Precision):
+        if precision == text:
+            return precision  # type: ignore[no-any-return]  # one of the names above
+    raise ConfigError(f"there is no precision {text!r}; there are {' and '.join(get_args(Precision))}")
+
+
+PLACEHOLDERS: Final = ("title", "description", "decade", "year", "certificate", "runtime", "director", "star")
+_PIECE: Final = re.compile(r"\[([^\[\]]*)\]|([^\[\]]+)|([\[\]])")
+_PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
+
+
+def check_template(template: str) -> None:
+    """Make sure that a template can be filled.
+
+    Raises:
+        ValueError: brackets do not match, a placeholder is unknown, or there is none.
+    """
+    if any(piece[3] for piece in _PIECE.finditer(template)):
+        raise ValueError(f"template {template!r}: square brackets must be in pairs and not within each other")
+    names = placeholders(template)
+    if strangers := sorted(set(names).difference(PLACEHOLDERS)):
+        raise ValueError(f"template {template!r} has no {strangers[0]!r} to name; there are: {', '.join(PLACEHOLDERS)}")
+    if not names or re.search(r"[{}]", _PLACEHOLDER.sub("", template)):
+        raise ValueError(f"template {template!r} must hold placeholders such as {{description}}, braces in pairs")
+
+
+def placeholders(template: str) -> list[str]:
+    """Return the names in a template, in their order."""
+    return _PLACEHOLDER.findall(template)
+
+
+def fill_template(template: str, values: Mapping[str, Sequence[str]], n_movies: int) -> list[str]:
+    """Return the text of each movie; what is not known is the empty string.
+
+    >>> fill_template("{title}[ ({year})]. {description}", {"title": ["A"], "year": [""], "description": ["B."]}, 1)
+    ['A. B.']
+    """
+    pieces = []
+    for optional, always, _ in _PIECE.findall(template):
+        split = _PLACEHOLDER.split(optional or always)  # text, name, text, name, ..., text
+        pieces.append((bool(optional), split[::2], [values[name] for name in split[1::2]]))
+    return ["".join(_fill(piece, row) for piece in pieces) for row in range(n_movies)]
+
+
+def _fill(piece: tuple[bool, list[str], list[Sequence[str]]], row: int) -> str:
+    is_optional, texts, columns = piece
+    values = [column[row] for column in columns]
+    if is_optional and not all(values):
+        return ""
+    return texts[0] + "".join(value + text for value, text in zip(values, texts[1:], strict=True))
+
+
+class BinaryCrossEntropy(Choice):
+    """The mean of `-log(p)` over all pairs of movie and genre, p being the probability given to what is true."""
+
+    kind: Literal["bce"] = "bce"
+
+
+class LogWeighted(Choice):
+    """Binary cross-entropy, a genre weighing `log(N / (count + 1))`: the rarer in train, the more.
+
+    N is the number of train movies, `count` that of the genre; weights are divided by their mean.
+    """
+
+    kind: Literal["log-weighted"] = "log-weighted"
+
+
+class Focal(Choice):
+    """The mean of `-a (1 - p)^gamma log(p)`: what is told well already hardly counts.
+
+    a is `alpha` where the movie has the genre and `1 - alpha` where it has not.
+
+    Source: Lin et al. 2017, Focal Loss for Dense Object Detection, section 3.
+    """
+
+    kind: Literal["focal"] = "focal"
+    alpha: Annotated[float, Field(gt=0, lt=1)] = Field(0.375, description="Weight of a genre that a movie has.")
+    gamma: NonNegativeFloat = Field(2.0, description="How fast the well told fade; 0: weighted cross-entropy.")
+
+
+class Asymmetric(Choice):
+    """The mean of `-(1 - p)^g log(p)` with a g of its own for genres that a movie has and for those that it has not.
+
+    For the latter the genre's probability is first lowered by `margin`, so that easy ones count nothing at all.
+
+    Source: Ridnik et al. 2021, Asymmetric Loss For Multi-Label Classification, section 2.
+    """
+
+    kind: Literal["asymmetric"] = "asymmetric"
+    gamma_positive: NonNegativeFloat = Field(1.0, description="g of a genre that a movie has.")
+    gamma_negative: NonNegativeFloat = Field(4.0, description="g of a genre that a movie has not.")
+    margin: Annotated[float, Field(ge=0, lt=1)] = Field(0.05, description="What a false genre may have for nothing.")
+
+
+Loss = Annotated[BinaryCrossEntropy | LogWeighted | Focal | Asymmetric, Field(discriminator="kind")]
+
+
+class FineTuning(Choice):
+    """The schedule and the optimiser (AdamW)."""
+
+    epochs: PositiveInt = Field(3, description="Passes over train at most.")
+    batch_size: PositiveInt = Field(32, description="Movies that a step sees.")
+    accumulate: PositiveInt = Field(1, description="Pieces that a step's movies are computed in, to need less memory.")
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(
+        1.2e-4, description="Greatest rate, of the head and the uppermost layer."
+    )
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.9, description="Rate of a layer by that of the one above."
+    )
+    head_rate: PositiveFloat = Field(10.0, description="Rate of the head by that of the uppermost layer.")
+    warm_up: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.06, description="Share of the steps in which the rate rises; then it falls linearly to 0."
+    )
+    weight_decay: NonNegativeFloat = Field(0.01, description="Of all weights but biases and norms.")
+    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.0, description="Share of values left out at random in all layers. Without, trainings can run side by side."
+    )
+    max_grad_norm: PositiveFloat = Field(1.0, description="Length to which a step's gradient is cut.")
+    evaluations: PositiveInt = Field(2, description="Evaluations on validation, and checkpoints, an epoch.")
+    patience: PositiveInt = Field(4, description="Evaluations in a row without a better one that end the training.")
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        "auto", description="Of the products in training; auto: bfloat16 where the processor has it."
+    )
+    budget_minutes: PositiveFloat | None = Field(
+        None, description="Train as much as fits: fewer epochs, then fewer layers, then only the head; none: no limit."
+    )
+
+
+IS_A_TABLE: Final = True  # see tasks.stage
 
 # Which movies a fit may see. "all-but-fold-k" is cross-validation: all movies, of any part, that are not in fold k.
 TrainOn = Annotated[str, Field(pattern=r"^(train|development|all-but-fold-[0-4])$")]
@@ -88,7 +223,7 @@ class ModelSpec(Choice):
 
     def new_classifier(self, genres: Sequence[str], random_state: int) -> Any:
         """Return the classifier, unfitted, for rows of labels in the order of the genres."""
-        from tasks.models.classifiers import AnyClassifier, MultilabelClassifier  # noqa: PLC0415 - takes seconds
+        from tasks.models.classifiers import AnyClassifier, MultilabelClassifier  # noqa: PLC0415
 
         if self.imbalance.is_none:
             classifier = self.classifier.make(random_state=random_state)

@@ -3,25 +3,26 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from tasks.errors import DataError
-from tasks.log_file import log_of_thread
-from tasks.models import blend, cross_validation, elsewhere, fine_tuned, genre_profiles, tree_picture
+from tasks.core.errors import DataError
+from tasks.core.figures import SVG_ONLY, Form
+from tasks.core.logs import log_of_thread
+from tasks.core.settings import data_paths
+from tasks.core.storage import open_place, split_address
+from tasks.models import blend, cross_validate
 from tasks.models import features as feature_stage
+from tasks.models import predict as prediction
+from tasks.models import predict as prediction_of_folder
 from tasks.models import train as train_stage
-from tasks.models import trial as trial_stage
-from tasks.models.explain import stages as explaining
-from tasks.models.explain.write_page import explain_file as explain_rows
-from tasks.models.prediction import predict_file as prediction
-from tasks.models.prediction import predict_folder as prediction_of_folder
-from tasks.models.prediction.predict_file import Choices
-from tasks.models.prediction.predict_folder import FolderResult
+from tasks.models import train as trial_stage
+from tasks.models.encoder import fine_tune
+from tasks.models.explain import importance, tree
+from tasks.models.explain import importance as explaining
+from tasks.models.explain.page import explain_file as explain_rows
+from tasks.models.predict import Choices, FolderResult
 from tasks.models.spec import EnsembleSpec, FeaturesSpec, ModelSpec, SingleModel, TransformerSpec
 from tasks.models.train import TrainChoices
-from tasks.paths import data_paths
-from tasks.picture import SVG_ONLY, Form
+from tasks.prefect_task import stage_task
 from tasks.stage import StageResult
-from tasks.stage_task import stage_task
-from tasks.storage.addresses import open_place, split_address
 
 
 @stage_task("build features", "features {features.name}")
@@ -42,7 +43,7 @@ def train_model(model: ModelSpec, features: Sequence[StageResult], choices: Trai
 def train_transformer(model: TransformerSpec, choices: TrainChoices, n_threads: int) -> StageResult:
     """Fine-tune an encoder and write its scores."""
     with log_of_thread(data_paths().models / model.name / "train.log"):
-        return fine_tuned.train_transformer(data_paths(), model, choices, n_threads)
+        return fine_tune.train_transformer(data_paths(), model, choices, n_threads)
 
 
 @stage_task("train ensemble", "train {ensemble.name}")
@@ -58,33 +59,33 @@ def train_ensemble(
 def train_fold(model: ModelSpec, features: Sequence[StageResult], fold: int, choices: TrainChoices) -> StageResult:
     """Fit one model on all movies outside a fold and score those inside."""
     with log_of_thread(data_paths().cross_validation / model.name / f"fold-{fold}" / "train.log"):
-        return cross_validation.train_fold(data_paths(), model, features, fold, choices)
+        return cross_validate.train_fold(data_paths(), model, features, fold, choices)
 
 
 @stage_task("gather folds", "gather folds {model.name}")
 def gather_folds(model: ModelSpec, folds: Sequence[StageResult]) -> StageResult:
     """Put the scores of all folds together."""
-    return cross_validation.gather_folds(data_paths(), model, folds)
+    return cross_validate.gather_folds(data_paths(), model, folds)
 
 
 @stage_task("blend folds", "blend folds {ensemble.name}")
 def blend_folds(ensemble: EnsembleSpec, gathered: Sequence[StageResult]) -> StageResult:
     """Blend the out-of-fold scores of an ensemble's members."""
-    return cross_validation.blend_folds(data_paths(), ensemble, gathered)
+    return cross_validate.blend_folds(data_paths(), ensemble, gathered)
 
 
 @stage_task("train in", "train {model.name} in {root.name}")
 def train_in(root: Path, model: ModelSpec, choices: TrainChoices) -> StageResult:
     """Fit one model on the train movies of another data folder and write its scores there."""
     with log_of_thread(root / "train.log"):
-        return elsewhere.train_in(root, model, choices)
+        return cross_validate.train_in(root, model, choices)
 
 
 @stage_task("score folds in", "score folds in {root.name}")
 def score_folds_in(root: Path, model: ModelSpec, choices: TrainChoices) -> StageResult:
     """Score every movie of another data folder by models that did not see it."""
     with log_of_thread(root / "train.log"):
-        return elsewhere.score_folds_in(root, model, choices)
+        return cross_validate.score_folds_in(root, model, choices)
 
 
 @stage_task("score trial", "score {model.name}")
@@ -96,13 +97,13 @@ def score_trial(model: ModelSpec, features: Sequence[StageResult], choices: Trai
 @stage_task("genre profiles")
 def profile_genres(seed: int) -> StageResult:
     """Write how alike every two genres' descriptions are."""
-    return genre_profiles.write_genre_profiles(data_paths(), seed)
+    return importance.write_genre_profiles(data_paths(), seed)
 
 
 @stage_task("draw trees")
 def draw_trees(model_folders: Sequence[Path], forms: Sequence[Form] = SVG_ONLY) -> list[StageResult]:
     """Draw the first questions of those models that are decision trees."""
-    drawn = [tree_picture.write_tree_picture(folder, forms=forms) for folder in model_folders]
+    drawn = [tree.write_tree_picture(folder, forms=forms) for folder in model_folders]
     return [result for result in drawn if result is not None]
 
 

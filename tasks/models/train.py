@@ -1,4 +1,4 @@
-"""The train stage: one model, fitted on shared features, its scores saved. Owns what a model's folder holds."""
+"""One trial of a search: a model fitted on shared features and scored on validation. Owns `data/search/<name>/`."""
 
 import json
 import logging
@@ -14,20 +14,19 @@ from numpy.typing import NDArray
 from scipy import sparse
 from threadpoolctl import threadpool_limits
 
-from tasks.errors import ConfigError, ModelError
+from tasks.core.errors import ConfigError, ModelError
+from tasks.core.predictions import truth_matrix, write_scores
+from tasks.core.schema import DEFAULT_SEED
+from tasks.core.settings import DataPaths
 from tasks.models import classifiers
 from tasks.models.classifiers import hstack
 from tasks.models.features import MATRIX_FILE, code_files, read_genres, read_movies, train_rows
-from tasks.models.genre_model import FILES, VECTORS_FILE, GenreModel, load_estimator, new_pipeline
-from tasks.models.memory import held_bytes
+from tasks.models.genre_model import FILES, VECTORS_FILE, GenreModel, held_bytes, load_estimator, new_pipeline
 from tasks.models.spec import ModelSpec
-from tasks.paths import DataPaths
-from tasks.schema import DEFAULT_SEED
-from tasks.scores import truth_matrix, write_scores
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
 if TYPE_CHECKING:
-    from tasks.models.ensemble import EnsembleModel, SingleModel
+    from tasks.models.genre_classifier import EnsembleModel, SingleModel
 
 logger = logging.getLogger(__name__)
 
@@ -209,3 +208,19 @@ def _constant_genres(fitted: GenreModel, Y: NDArray[np.bool_]) -> list[str]:
     for genre in constant:
         logger.warning("%s: every or no train movie is %s; its score is constant", fitted.spec.name, genre)
     return constant
+
+
+def score_trial(paths: DataPaths, model: ModelSpec, features: Sequence[StageResult], choices: TrainChoices) -> Path:
+    """Fit a trial's model and write its scores on validation, and on nothing else; return the folder they are in.
+
+    They replace those of the trial before.
+
+    Raises:
+        ModelError: the model cannot be fitted, or its scores are not finite.
+    """
+    fitted = fit_on_features(paths, model, features, choices)
+    folder = paths.search / model.name
+    folder.mkdir(parents=True, exist_ok=True)
+    validation = (fitted.movies.get_column("part").cast(pl.String) == "validation").to_numpy()
+    save_scores(fitted, validation, folder / "scores_validation.parquet")
+    return folder

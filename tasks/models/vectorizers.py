@@ -17,8 +17,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from typing_extensions import override
 
-from tasks.errors import ModelError
-from tasks.models import own_fields
+from tasks.core.errors import ModelError
+from tasks.models import inputs
 from tasks.models.inputs import as_movies, lines_of, read_fields
 from tasks.models.spec import FieldName
 
@@ -294,12 +294,12 @@ class SideFields(TermVectorizer):
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn which values there are; `own_fields_` are the further columns that the movies have."""
         movies = as_movies(X)
-        self.own_fields_ = list(own_fields.names_of(movies)) if "own" in self.fields else []
+        self.own_fields_ = list(inputs.names_of(movies)) if "own" in self.fields else []
         super().fit(movies, y)
         return self
 
     def _read(self, X: Any) -> list[str]:
-        return read_fields(own_fields.gather(as_movies(X), tuple(self.own_fields_)), self.fields)
+        return read_fields(inputs.gather(as_movies(X), tuple(self.own_fields_)), self.fields)
 
     def _terms(self, document: str) -> list[str]:
         return lines_of(document)

@@ -1,17 +1,425 @@
 """The training of `WordVectors` with gensim."""
 
+import gzip
+import logging
+import re
 import zlib
+from array import array
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Container, Iterator, Sequence, Set
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Annotated, Any, BinaryIO, Final, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, PositiveFloat, PositiveInt
+from scipy import sparse
+from sklearn.utils.validation import check_is_fitted
+from typing_extensions import override
 
-from tasks.errors import ModelError
-from tasks.models.mean_vectors import LONGEST_SUBWORD, SHORTEST_SUBWORD, WordVectors
-from tasks.models.vectorizers import TOKEN
-from tasks.progress import Progress
+from tasks.core.errors import DataError, ModelError
+from tasks.core.logs import Progress
+from tasks.core.schema import DEFAULT_SEED
+from tasks.models.vectorizers import TOKEN, Vectorizer, Vocabulary, read_texts
+
+# Files of word vectors: word2vec text, word2vec binary and GloVe text, plain or gzip. Owns how they look.
+#
+# All are read once from front to back, in memory that does not grow with them; their content tells which they are.
+#
+# - word2vec: a first line with the number of rows and of dimensions. A row is a word, a space and its numbers: decimal,
+#   with spaces between and a line feed at the end, or as 32-bit floats, little-endian, with or without a line feed.
+# - GloVe: the same as word2vec's text without the first line.
+#
+# Source: `SaveModel` in word2vec.c of Mikolov et al. 2013; Pennington et al. 2014, GloVe, `save_params` in glove.c.
+
+
+logger = logging.getLogger(__name__)
+
+LONGEST_LINE: Final = 1 << 20  # bytes; 300 dimensions take about 3,000
+LONGEST_WORD: Final = 1 << 12  # bytes
+BLOCK: Final = 1 << 20  # bytes read at once
+LARGEST: Final = 1e6  # trained vectors stay far below; damaged bytes rarely do
+MOST_DIMENSIONS: Final = 10_000
+
+_HEADER: Final = re.compile(rb"(\d{1,12}) (\d{1,6})\s*")
+_CONTROL: Final = re.compile(rb"[^\t\n\r\x20-\x7e\x80-\xff]")
+
+
+@dataclass(frozen=True)
+class _Form:
+    dimensions: int
+    rows: int | None  # what a header promises
+    is_binary: bool
+
+
+def read_vectors_of(words: Set[str], file: Path) -> tuple[list[str], NDArray[np.float32]]:
+    """Read the vectors of some words, as written and in lower case.
+
+    The file streams through, so that only what is kept takes memory, and only that is stored with a model: words that
+    no train document has are unknown to it, even if the file has them. Of a word that stands twice in the file, the
+    first counts.
+
+    Returns:
+        The words that the file has, sorted, and their vectors, one a row.
+
+    Raises:
+        DataError: the file is missing, damaged or of no known form, or has none of the words.
+    """
+    wanted = {form.encode(): form for word in words for form in (word, word.lower())}
+    found: dict[str, NDArray[np.float32]] = {}
+    repeated = 0
+    for name, vector in read_vectors(file, wanted.keys()):
+        repeated += wanted[name] in found
+        found.setdefault(wanted[name], vector)
+    if not found:
+        raise DataError(
+            f"{file} has none of the {len(words):,} words of the train documents; is it of their language? Where its "
+            "words are capitalised, choose an input with lowercase: false"
+        )
+    known = sum(word in found or word.lower() in found for word in words)
+    share = f"{known:,} of {len(words):,} words of the train documents ({known / len(words):.0%})"
+    logger.info("%s: vectors of %s; the other words do not count", file, share)
+    if repeated:
+        logger.warning("%s: %s words stand in it again, ignored", file, f"{repeated:,}")
+    kept = sorted(found)
+    return kept, np.stack([found[word] for word in kept])
+
+
+def read_vectors(file: Path, wanted: Container[bytes]) -> Iterator[tuple[bytes, NDArray[np.float32]]]:
+    """Yield the wanted words, in UTF-8, and their vectors, in the order of the file.
+
+    Of other words only the number of columns is checked.
+
+    Raises:
+        DataError: the file is missing, damaged or of no known form; says where, and what was expected.
+    """
+    try:
+        with file.open("rb") as raw:
+            is_gzip = raw.peek(2)[:2] == b"\x1f\x8b"
+            stream = cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if is_gzip else raw
+            form = _detect(stream, file)
+            progress = Progress(f"reading {file.name}", form.rows)
+            read_rows = _read_binary if form.is_binary else _read_text
+            for word, vector in read_rows(stream, form, file, wanted):
+                progress.advance()
+                if vector is not None:
+                    yield word, vector
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{file} cannot be read ({error}); check the path, or fetch the file again") from error
+    if form.rows not in (None, progress.done):
+        raise DataError(
+            f"{file} promises {form.rows:,} words in line 1 and has {progress.done:,}; it is incomplete or damaged: "
+            "fetch it again"
+        )
+    progress.finish()
+
+
+_Row = tuple[bytes, NDArray[np.float32] | None]  # None: not a wanted word
+
+
+def _detect(stream: BinaryIO, file: Path) -> _Form:
+    first = stream.readline(LONGEST_LINE)
+    if header := _HEADER.fullmatch(first):
+        rows, dimensions = int(header[1]), int(header[2])
+        if rows and 0 < dimensions <= MOST_DIMENSIONS:
+            beginning = stream.read(LONGEST_WORD + 4 * dimensions)
+            numbers = beginning[beginning.find(b" ") + 1 :][: 4 * dimensions]
+            stream.seek(len(first))
+            return _Form(dimensions, rows, is_binary=_CONTROL.search(numbers) is not None or not _is_utf8(numbers))
+    _, *numbers_of_first = first.rstrip().split(b" ")
+    if len(numbers_of_first) < 2 or not all(map(_is_number, numbers_of_first)):
+        raise DataError(
+            f"{file} is not a file of word vectors: line 1 should have a number of words and a number of dimensions "
+            f"(word2vec), or a word and its numbers (GloVe), all with single spaces between; it begins {first[:60]!r}"
+        )
+    stream.seek(0)
+    return _Form(len(numbers_of_first), None, is_binary=False)
+
+
+def _read_text(stream: BinaryIO, form: _Form, file: Path, wanted: Container[bytes]) -> Iterator[_Row]:
+    for number in count(1 if form.rows is None else 2):
+        line = stream.readline(LONGEST_LINE)
+        if not line:
+            return
+        if len(line) == LONGEST_LINE:
+            raise DataError(f"{file}, line {number}: longer than {LONGEST_LINE:,} bytes; not a file of word vectors")
+        line = line.rstrip()
+        if not line:
+            continue
+        word, _, rest = line.partition(b" ")
+        surplus = line.count(b" ") - form.dimensions
+        # Some words of GloVe's files have spaces inside. No token has, so that none of them can be wanted.
+        if surplus < 0 or (surplus > 0 and _is_number(rest.split(b" ")[surplus - 1])):
+            raise DataError(
+                f"{file}, line {number}: {form.dimensions + surplus} numbers after the word, expected "
+                f"{form.dimensions}; the file is damaged: fetch it again"
+            )
+        if surplus > 0 or word not in wanted:
+            yield word, None
+            continue
+        try:
+            vector = [float(value) for value in rest.split(b" ")]
+        except ValueError as error:
+            raise DataError(f"{file}, line {number}: {error}; expected {form.dimensions} numbers") from error
+        yield word, _checked(np.array(vector), f"{file}, line {number}")
+
+
+def _read_binary(stream: BinaryIO, form: _Form, file: Path, wanted: Container[bytes]) -> Iterator[_Row]:
+    buffer, start, size = b"", 0, 4 * form.dimensions
+    assert form.rows is not None
+    for row in range(1, form.rows + 1):
+        while True:
+            space = buffer.find(b" ", start, start + LONGEST_WORD)
+            end = space + 1 + size
+            if space >= 0 and end <= len(buffer):
+                break
+            block = stream.read(BLOCK)
+            if not block or (space < 0 and len(buffer) - start >= LONGEST_WORD):
+                raise DataError(
+                    f"{file}, word {row:,} of {form.rows:,}: expected a word, a space and {size} bytes; the file is "
+                    "truncated or damaged: fetch it again"
+                )
+            buffer, start = buffer[start:] + block, 0
+        word = buffer[start:space].lstrip(b"\n")
+        vector = np.frombuffer(buffer, "<f4", form.dimensions, space + 1) if word in wanted else None
+        yield word, None if vector is None else _checked(vector, f"{file}, word {row:,}")
+        start = end
+    if (buffer[start:] + stream.read(BLOCK)).strip():
+        raise DataError(f"{file} goes on after the {form.rows:,} words that line 1 promises; fetch it again")
+
+
+def _checked(vector: NDArray[np.floating], where: str) -> NDArray[np.float32]:
+    if not (np.abs(vector) <= LARGEST).all():  # false for NaN too
+        raise DataError(f"{where}: expected numbers between -{LARGEST:,.0f} and {LARGEST:,.0f}, found NaN or others")
+    return vector.astype(np.float32)
+
+
+def _is_number(text: bytes) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_utf8(text: bytes) -> bool:
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        return error.end == len(text)  # cut inside a character
+    return True
+
+
+LEAST_IDF: Final = 1.0  # of a word in every document
+SMALLEST_DEVIATION: Final = 1e-6  # of a column of unit vectors; below it is only rounding
+SHORTEST_SUBWORD: Final = 3  # characters, with the marks of a word's beginning and end; fastText's own range
+LONGEST_SUBWORD: Final = 6
+FNV_OFFSET: Final = 2166136261
+FNV_PRIME: Final = 16777619
+
+
+class MeanVectorizer(Vectorizer):
+    """Means of word vectors, each word weighted by its idf; where the vectors come from is up to the subclass.
+
+    A mean is scaled to unit length and its columns are standardised to mean 0 and equal variance in train, so that the
+    average length of a train movie's vector is `weight`. This removes what all words have in common.
+
+    A token stands for the word as written, or else for its lower-case form. Where neither is known, fastText takes the
+    mean of the token's n-gram vectors, with the least idf that a word can have: a guess should not outweigh what is
+    known. word2vec and pretrained vectors leave the token out. A document without a known word is a row of zeros,
+    which is where the average train document is.
+
+    Attributes:
+        vocabulary_: the known words, sorted.
+        vectors_: (words + buckets × dimensions) float32; only fastText has buckets of n-grams.
+        idf_: (words,) float32, `log((1 + n) / (1 + df)) + 1` over the n train documents.
+        columns_: (2 × dimensions) float32, the mean of each column in train and the factor after it is subtracted.
+    """
+
+    weight: float
+    vectors_: NDArray[np.float32]
+    idf_: NDArray[np.float32]
+    columns_: NDArray[np.float32]
+
+    def fit(self, X: Any, y: Any = None) -> Self:
+        """Learn the words' vectors and weights; the order of the documents does not matter.
+
+        Raises:
+            ModelError: no word occurs in `min_movies` documents.
+            DataError: the file of pretrained vectors is missing or damaged, or has none of the words.
+        """
+        del y  # no vector depends on it
+        documents = sorted(read_texts(X))
+        words, self.vectors_ = self._word_vectors(documents)
+        self._learn(words)
+        frequencies = Counter[str]()
+        for document in documents:
+            tokens = set(TOKEN.findall(document))
+            named = {token if token in self._column_of else token.lower() for token in tokens}
+            frequencies.update(named & self._column_of.keys())
+        counted = np.array([frequencies[word] for word in words])
+        self.idf_ = (np.log((1 + len(documents)) / (1 + counted)) + 1).astype(np.float32)
+        means = self._unit_means(documents)
+        means = means[means.any(axis=1)].astype(np.float64)
+        deviations = means.std(axis=0)
+        deviations[deviations < SMALLEST_DEVIATION] = np.inf
+        self.columns_ = np.array([means.mean(axis=0), 1 / deviations / np.sqrt(means.shape[1])], dtype=np.float32)
+        return self
+
+    def transform(self, X: Any) -> sparse.csr_array:
+        """Return a (documents × dimensions) float32 matrix; a row is full or empty."""
+        check_is_fitted(self)
+        means = self._unit_means(read_texts(X))
+        filled = means.any(axis=1)
+        centre, factor = self.columns_
+        values = (means[filled] - centre) * (factor * np.float32(self.weight))
+        columns = np.tile(np.arange(means.shape[1], dtype=np.int32), len(values))
+        ends = np.concatenate([[0], np.cumsum(filled) * means.shape[1]]).astype(np.int32)
+        return sparse.csr_array((values.ravel(), columns, ends), shape=means.shape)
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
+        """Return the dimensions, numbered; none has a meaning of its own."""
+        del input_features
+        check_is_fitted(self)
+        return np.array([f"{self.label}:{dimension}" for dimension in range(self.vectors_.shape[1])], dtype=object)
+
+    def _word_vectors(self, documents: Sequence[str]) -> tuple[Vocabulary, NDArray[np.float32]]:
+        """Return the known words, sorted, and their vectors, one a row; buckets of n-grams come after them."""
+        raise NotImplementedError
+
+    def _unit_means(self, documents: Sequence[str]) -> NDArray[np.float32]:
+        means: NDArray[np.float32] = self.weigh(documents) @ self.vectors_
+        lengths = np.linalg.norm(means, axis=1, keepdims=True)
+        lengths[lengths == 0] = 1
+        means /= lengths
+        return means
+
+    def weigh(self, documents: Sequence[str]) -> sparse.csr_array:
+        """Return how much of each row of `vectors_` is in each document.
+
+        Columns stay in the order of the tokens, so that a sum has the same bits whatever other documents there are.
+        """
+        idf, column_of = self.idf_.tolist(), self._column_of
+        columns, weights, ends = array("i"), array("f"), array("i", [0])
+        for document in documents:
+            for token in TOKEN.findall(document):
+                column = column_of.get(token, column_of.get(token.lower()))
+                if column is not None:
+                    columns.append(column)
+                    weights.append(idf[column])
+                elif ngrams := self._ngram_columns(token):
+                    columns.extend(ngrams)
+                    weights.extend([LEAST_IDF / len(ngrams)] * len(ngrams))
+            ends.append(len(columns))
+        shape = (len(documents), len(self.vectors_))
+        return sparse.csr_array((np.asarray(weights), np.asarray(columns), np.asarray(ends)), shape=shape)
+
+    def _ngram_columns(self, token: str) -> list[int]:
+        buckets = len(self.vectors_) - len(self.vocabulary_)
+        return [len(self.vocabulary_) + bucket for bucket in ngram_buckets(token, buckets)] if buckets else []
+
+
+class WordVectors(MeanVectorizer):
+    """Mean of word vectors that are trained on the train documents (gensim), weighted by idf, standardised."""
+
+    def __init__(
+        self,
+        algorithm: Annotated[
+            Literal["word2vec", "fasttext"], Field(description="fastText also reads parts of words.")
+        ] = "word2vec",
+        objective: Annotated[
+            Literal["skip-gram", "cbow"],
+            Field(description="Predict the words around from each word, or each word from those around."),
+        ] = "skip-gram",
+        dimensions: Annotated[PositiveInt, Field(description="Length of the vectors.")] = 100,
+        window: Annotated[PositiveInt, Field(description="Words to each side that count as around.")] = 20,
+        negatives: Annotated[PositiveInt, Field(description="Random words that each real one is compared with.")] = 5,
+        subsample: Annotated[
+            PositiveFloat, Field(description="Share of all words above which a word is read less often.")
+        ] = 1e-4,
+        epochs: Annotated[PositiveInt, Field(description="Passes over the documents.")] = 10,
+        learning_rate: Annotated[
+            PositiveFloat, Field(description="Of the first word; it falls linearly to next to nothing.")
+        ] = 0.05,
+        min_movies: Annotated[PositiveInt, Field(description="Train movies that a word must occur in to be kept.")] = 3,
+        buckets: Annotated[
+            PositiveInt, Field(description="Vectors that the parts of words share (fastText).")
+        ] = 20_000,
+        weight: Annotated[PositiveFloat, Field(description="Average length of a movie's vector.")] = 1.0,
+        random_state: int = DEFAULT_SEED,
+    ) -> None:
+        self.algorithm = algorithm
+        self.objective = objective
+        self.dimensions = dimensions
+        self.window = window
+        self.negatives = negatives
+        self.subsample = subsample
+        self.epochs = epochs
+        self.learning_rate = learning_rate
+        self.min_movies = min_movies
+        self.buckets = buckets
+        self.weight = weight
+        self.random_state = random_state
+
+    @property
+    @override
+    def label(self) -> str:
+        return f"{self.algorithm}_{self.dimensions}d"
+
+    def _word_vectors(self, documents: Sequence[str]) -> tuple[Vocabulary, NDArray[np.float32]]:
+
+        return train_vectors(documents, self)
+
+
+class PretrainedVectors(MeanVectorizer):
+    """Mean of word vectors from a file, weighted by idf, standardised."""
+
+    def __init__(
+        self,
+        file: Annotated[
+            Path, Field(description="word2vec text or binary, or GloVe text, also gzipped; detected by content.")
+        ] = Path("vectors.txt"),
+        weight: Annotated[PositiveFloat, Field(description="Average length of a movie's vector.")] = 1.0,
+    ) -> None:
+        self.file = file
+        self.weight = weight
+
+    @property
+    @override
+    def label(self) -> str:
+        return f"pretrained_{Path(self.file).name.split('.')[0]}"
+
+    def _word_vectors(self, documents: Sequence[str]) -> tuple[Vocabulary, NDArray[np.float32]]:
+
+        words = {token for document in documents for token in TOKEN.findall(document)}
+        return read_vectors_of(words, Path(self.file))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "file": str(self.file)}
+
+
+def ngram_buckets(word: str, buckets: int) -> list[int]:
+    """Return the bucket of each character n-gram of `<word>`, from left to right, the shorter first.
+
+    The hash is FNV-1a with 32 bits over UTF-8 in which bytes from 128 on count as negative, as in fastText.
+
+    Source: Bojanowski et al. 2017, Enriching Word Vectors with Subword Information, section 3.2; `Dictionary::hash`
+    and `Dictionary::computeSubwords` of fastText.
+    """
+    characters = [
+        [byte if byte < 128 else byte | 0xFFFFFF00 for byte in character.encode()] for character in f"<{word}>"
+    ]
+    found = []
+    for start in range(len(characters)):
+        state = FNV_OFFSET
+        for length, character in enumerate(characters[start : start + LONGEST_SUBWORD], start=1):
+            for byte in character:
+                state = ((state ^ byte) * FNV_PRIME) & 0xFFFFFFFF
+            if length >= SHORTEST_SUBWORD:
+                found.append(state % buckets)
+    return found
 
 
 def train_vectors(documents: Sequence[str], spec: WordVectors) -> tuple[list[str], NDArray[np.float32]]:

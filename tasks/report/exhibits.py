@@ -11,9 +11,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from tasks.paths import DataPaths
+from tasks.core.schema import EXHIBITS
+from tasks.core.settings import DataPaths
 from tasks.report.page.sources import LABEL_AUDIT_FILE, LEADERBOARD_FILE, Model, Sources, read_sources
-from tasks.schema import EXHIBITS
 from tasks.stage import Stage, StageResult, run_stage
 
 EXHIBITS_FILE: Final = "exhibits.parquet"

@@ -7,19 +7,31 @@ from typing import Any, Final
 
 import polars as pl
 
-from tasks.decisions import PREDICTIONS_FILE, RULES_FILE
-from tasks.errors import DataError
-from tasks.hashes import hash_file
-from tasks.picture import ALL_FORMS, SVG_ONLY, Form, picture_files, write_picture
-from tasks.report.calibration import draw_calibration
-from tasks.report.confusion import count_instead, draw_confusion, draw_instead
-from tasks.report.leaderboard import FIT_FILE, METRICS_FILE, rank_models
-from tasks.report.leaderboard_text import render_markdown, render_terminal
-from tasks.report.pareto import draw_pareto
-from tasks.report.pictures import draw_genres, draw_leaderboard
-from tasks.report.published import PUBLISHED, beside_published, render_published
-from tasks.report.training import write_training_curves
-from tasks.spreadsheet import write_safe_csv
+from tasks.core.errors import DataError
+from tasks.core.figures import ALL_FORMS, SVG_ONLY, Form, picture_files, write_picture
+from tasks.core.files import hash_file
+from tasks.core.markup import write_safe_csv
+from tasks.core.predictions import PREDICTIONS_FILE, RULES_FILE
+from tasks.report.figures import (
+    count_instead,
+    draw_calibration,
+    draw_confusion,
+    draw_genres,
+    draw_instead,
+    draw_leaderboard,
+    draw_pareto,
+    write_training_curves,
+)
+from tasks.report.leaderboard import (
+    FIT_FILE,
+    METRICS_FILE,
+    PUBLISHED,
+    beside_published,
+    rank_models,
+    render_markdown,
+    render_published,
+    render_terminal,
+)
 from tasks.stage import Stage, StageResult, remove_outdated, run_stage
 
 LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT = "leaderboard.csv", "leaderboard.md", "leaderboard.txt"

@@ -5,22 +5,21 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from tasks.paths import data_paths
-from tasks.picture import SVG_ONLY, Form
-from tasks.processes import map_in_order
-from tasks.promotion import Champion, PromotionConfig, Verdict
-from tasks.report import promotion
-from tasks.report.cross_validation import render_cross_validation
+from tasks.core.figures import SVG_ONLY, Form
+from tasks.core.parallel import map_in_order
+from tasks.core.promotion import Champion, PromotionConfig, Verdict
+from tasks.core.settings import data_paths
+from tasks.prefect_task import stage_task
+from tasks.report import verdict
 from tasks.report.exhibits import write_exhibits
-from tasks.report.importances import write_importance_pictures
-from tasks.report.page.blocks import Picture
+from tasks.report.feature_figures import write_genre_similarity, write_importance_pictures
+from tasks.report.leaderboard import render_cross_validation
 from tasks.report.page.sources import RunFacts
 from tasks.report.page.stages import write_report
-from tasks.report.similarity import write_genre_similarity
+from tasks.report.page.writer import Picture
 from tasks.report.stages import draw_model, write_leaderboard
 from tasks.report.versus import write_versus
 from tasks.stage import StageResult
-from tasks.stage_task import stage_task
 
 
 @stage_task("draw models")
@@ -51,7 +50,7 @@ def compare_pair(model_folders: list[Path], pair: tuple[str, ...], *, draws: boo
 @stage_task("judge challenger", "judge {challenger.name}")
 def judge_challenger(challenger: Path, champion: Champion | None, config: PromotionConfig) -> Verdict:
     """Return whether the best model is to take the champion's place."""
-    return promotion.judge_challenger(challenger, champion, config)
+    return verdict.judge_challenger(challenger, champion, config)
 
 
 @stage_task("tabulate folds")

@@ -12,20 +12,189 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import NDArray
 
-from tasks.bootstrap import Interval, Resampled, interval, resample
-from tasks.decisions import PREDICTIONS_FILE, RULES_FILE, Decisions, read_decisions
-from tasks.errors import ConfigError
-from tasks.hashes import hash_file
-from tasks.metrics import Floats, movie_metrics
-from tasks.paths import DataPaths
-from tasks.picture import ALL_FORMS, picture_files, write_picture
+from tasks.core.errors import ConfigError
+from tasks.core.figures import (
+    ALL_FORMS,
+    BLUE,
+    INK,
+    ORANGE,
+    drawable,
+    name_rows,
+    new_figure,
+    picture_files,
+    write_picture,
+)
+from tasks.core.files import hash_file
+from tasks.core.markup import escape_markdown, markdown_table, write_safe_csv
+from tasks.core.metrics import Floats, Interval, Resampled, interval, movie_metrics, resample
+from tasks.core.predictions import PREDICTIONS_FILE, RULES_FILE, Decisions, read_decisions
+from tasks.core.settings import DataPaths
 from tasks.report.leaderboard import defined
-from tasks.report.versus_picture import draw_versus
-from tasks.report.versus_text import OVERALL, render_versus
-from tasks.spreadsheet import write_safe_csv
 from tasks.stage import Stage, StageResult, run_stage
+
+WIDTH_IN = 7.2
+UNSURE = "#8C8C8C"
+LONGEST_NAME = 30
+
+
+def draw_versus(genres: pl.DataFrame) -> Figure:
+    """Draw each genre's difference in F1 with its 95 % interval, the greatest first; undefined ones come last.
+
+    Args:
+        genres: as `tasks.report.versus.compare_genres` returns them.
+    """
+    ordered = genres.sort("f1_difference", "genre", descending=[True, False], nulls_last=True)
+    figure = new_figure(WIDTH_IN, 1.3 + 0.27 * ordered.height)
+    axes = figure.add_subplot()
+    axes.axvline(0, color=INK, linewidth=0.8, zorder=1)
+    ends = ordered.select(pl.col(f"f1_{end}").cast(pl.Float64) for end in ("difference", "low", "high")).to_numpy()
+    for row, (value, low, high) in enumerate(ends):
+        if np.isnan(value):
+            axes.annotate("undefined", (0, row), xytext=(4, 0), textcoords="offset points", va="center", fontsize=8)
+            continue
+        colour = BLUE if low > 0 else ORANGE if high < 0 else UNSURE
+        axes.plot([low, high], [row, row], color=colour, linewidth=2, zorder=2)
+        axes.plot(value, row, "o", color=colour, markersize=6, zorder=3)
+    name_rows(axes, [f"{genre}: {count:,}" for genre, count in ordered.select("genre", "support").iter_rows()])
+    axes.margins(x=0.06)
+    first, second = (drawable(str(genres[name][0]), LONGEST_NAME) for name in ("first", "second"))
+    figure.supxlabel(f"F1 of {first} less that of {second}; behind a genre: its test movies", fontsize=9.5)
+    texts = {BLUE: f"{first} surely better", ORANGE: f"{second} surely better", UNSURE: "interval holds zero"}
+    marks = [Line2D([], [], color=colour, marker="o", label=text) for colour, text in texts.items()]
+    figure.legend(handles=marks, loc="outside upper left", ncols=3, fontsize=9)
+    return figure
+
+
+OVERALL: Final = ("jaccard", "f1_samples", "f1_micro", "f1_macro", "exact_match", "hamming_loss")
+SHOWN_MOVIES: Final = 10
+NOTHING: Final = "\N{EN DASH}"
+
+
+def render_versus(
+    models: Sequence[str],
+    overall: Mapping[str, tuple[float, float, Interval]],
+    genres: pl.DataFrame,
+    movies: pl.DataFrame,
+) -> str:
+    """Return what sets two models apart, as Markdown.
+
+    Args:
+        models: their names.
+        overall: of each metric in `OVERALL` both values and the interval of the first less the second.
+        genres: as `tasks.report.versus.compare_genres` returns them.
+        movies: as `tasks.report.versus.list_movies` returns them.
+    """
+    first, second = (escape_markdown(name) for name in models)
+    parts = [
+        f"# {first} and {second}\n",
+        f"{_sentence(first, second, genres)} In brackets: 95 % intervals of the difference, by a paired bootstrap.\n",
+        markdown_table(["on test", first, second, "difference"], [_overall_row(*row) for row in overall.items()]),
+        "## Genres\n",
+        _genre_table(first, second, genres),
+        *(_movie_part(right, wrong, movies) for right, wrong in (tuple(models), tuple(models)[::-1])),
+    ]
+    return "\n".join(parts)
+
+
+def _sentence(first: str, second: str, genres: pl.DataFrame) -> str:
+    surely = [
+        genres.filter(pl.col("f1_low") > 0)["genre"].to_list(),
+        genres.filter(pl.col("f1_high") < 0)["genre"].to_list(),
+    ]
+    n_known = genres["f1_difference"].count()
+    undecided = n_known - len(surely[0]) - len(surely[1])
+    told = [
+        f"{name} has surely more F1 in {len(better)} of {n_known} genres{_listed(better)}"
+        for name, better in zip((first, second), surely, strict=True)
+    ]
+    undefined = genres.filter(pl.col("f1_difference").is_null())["genre"].to_list()
+    missing = (
+        f" No test movie is {', '.join(map(escape_markdown, undefined))}, so nothing is said of it."
+        if undefined
+        else ""
+    )
+    return (
+        f"{told[0]}; {told[1]}; in {undecided} the interval holds zero. Of so many intervals about one in twenty lies "
+        f"off zero by chance.{missing}"
+    )
+
+
+def _listed(genres: Sequence[str]) -> str:
+    return f" ({', '.join(map(escape_markdown, genres))})" if genres else ""
+
+
+def _overall_row(metric: str, values: tuple[float, float, Interval]) -> list[str]:
+    first, second, difference = values
+    return [
+        escape_markdown(metric.replace("_", " ")),
+        f"{first:.4f}",
+        f"{second:.4f}",
+        _with_ends(difference.value, difference.low, difference.high),
+    ]
+
+
+def _genre_table(first: str, second: str, genres: pl.DataFrame) -> str:
+    header = [
+        "genre",
+        "movies",
+        f"F1 {first}",
+        f"F1 {second}",
+        "F1 difference",
+        "precision difference",
+        "recall difference",
+    ]
+    header += [f"only {first} right", f"only {second} right"]
+    rows = [
+        [
+            escape_markdown(row["genre"]),
+            f"{row['support']:,}",
+            _written(row["first_f1"]),
+            _written(row["second_f1"]),
+            _with_ends(row["f1_difference"], row["f1_low"], row["f1_high"]),
+            _signed(row["precision_difference"]),
+            _signed(row["recall_difference"]),
+            f"{row['only_first_right']:,}",
+            f"{row['only_second_right']:,}",
+        ]
+        for row in genres.sort("f1_difference", "genre", descending=[True, False], nulls_last=True).iter_rows(
+            named=True
+        )
+    ]
+    return markdown_table(header, rows)
+
+
+def _movie_part(right: str, wrong: str, movies: pl.DataFrame) -> str:
+    listed = movies.filter(pl.col("right") == right)
+    title = f"## Only {escape_markdown(right)} is right: {listed.height:,} movie{'' if listed.height == 1 else 's'}\n"
+    if listed.is_empty():
+        return title
+    shown = listed.head(SHOWN_MOVIES)
+    rows = [
+        [escape_markdown(str(row[name] or "")) for name in ("movie_name", "movie_id", "true_genres", "wrong_genres")]
+        for row in shown.iter_rows(named=True)
+    ]
+    more = "" if shown.height == listed.height else "\nAll of them are in `versus_movies.csv`.\n"
+    header = ["movie", "id", "genres", f"{escape_markdown(wrong)} says"]
+    return f"{title}\n{markdown_table(header, rows, len(header))}{more}"
+
+
+def _with_ends(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None or low is None or high is None:
+        return NOTHING
+    return f"{value:+.3f} \\[{low:+.3f}, {high:+.3f}\\]"
+
+
+def _signed(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:+.3f}"
+
+
+def _written(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.3f}"
+
 
 logger = logging.getLogger(__name__)
 

@@ -3,13 +3,11 @@
 import logging
 from pathlib import Path
 
-from tasks.paths import data_paths
-from tasks.schema import DEFAULT_SEED
-from tasks.split.config import SplitConfig
-from tasks.split.movies import split_movies
-from tasks.split.subset import write_subset
+from tasks.core.schema import DEFAULT_SEED
+from tasks.core.settings import data_paths
+from tasks.prefect_task import stage_task
+from tasks.split.parts import SplitConfig, split_movies, write_subset
 from tasks.stage import StageResult
-from tasks.stage_task import stage_task
 
 logger = logging.getLogger(__name__)
 

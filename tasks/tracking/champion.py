@@ -1,9 +1,6 @@
-"""The champion among the registered models. Owns its names, and how the alias moves and returns; judges no model.
+"""Which models of the store can be tried. Owns the choice and how it is named for people; loads no model."""
 
-Every promotion is a new version whose tags tell what it replaced and why, so the versions are a chain that a rollback
-follows.
-"""
-
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
@@ -11,13 +8,17 @@ import mlflow
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from tasks.errors import ModelError
-from tasks.paths import DataPaths
-from tasks.promotion import REGISTERED_NAME, Champion, Verdict
-from tasks.tracking.last_run import LoggedModel
-from tasks.tracking.results import MissingResultsError, fetch_results
-from tasks.tracking.store import open_client
-from tasks.tracking.trouble import is_missing
+from tasks.core.errors import DataError, ModelError
+from tasks.core.promotion import REGISTERED_NAME, Champion, Verdict
+from tasks.core.settings import DataPaths
+from tasks.tracking.select_runs import LoggedModel, MissingResultsError, fetch_results, load_last_run
+from tasks.tracking.store import is_missing, open_client
+
+# The champion among the registered models. Owns its names, and how the alias moves and returns; judges no model.
+#
+# Every promotion is a new version whose tags tell what it replaced and why, so the versions are a chain that a rollback
+# follows.
+
 
 CHAMPION: Final = "champion"
 MODEL_TAG: Final = "genreflow.model"
@@ -189,3 +190,51 @@ def _ensure_registered_name(client: mlflow.MlflowClient, registered: str) -> Non
     except MlflowException:
         what = "Genres of a movie from its description." if registered == REGISTERED_NAME else "Labels of a text."
         client.create_registered_model(registered, description=what)
+
+
+@dataclass(frozen=True)
+class OfferedModel:
+    """A model to choose: its name for people, and its MLflow address, which stays the same when the champion moves."""
+
+    label: str
+    uri: str
+
+
+def offered_models(paths: DataPaths) -> list[OfferedModel]:
+    """Return the champion, the other registered versions from the newest on, and the last run's further models.
+
+    Args:
+        paths: the data folder, whose last run counts; it may have none.
+
+    Raises:
+        ModelError: there is none of these.
+    """
+    client = open_client()
+    champion = champion_version(client)
+    number = int(champion.version) if champion else None
+    versions = sorted(
+        client.search_model_versions(f"name = '{REGISTERED_NAME}'"),
+        key=lambda version: (int(version.version) == number, int(version.version)),
+        reverse=True,
+    )
+    offered = []
+    for version in versions:
+        title = "champion: " if int(version.version) == number else ""
+        label = f"{title}{model_of(client, version)} (version {version.version})"
+        offered.append(OfferedModel(label, f"models:/{REGISTERED_NAME}/{version.version}"))
+    registered = {version.source for version in versions}
+    offered += [
+        OfferedModel(f"{model.name} (last run)", model.model_uri)
+        for model in _models_of_last_run(paths)
+        if model.model_uri not in registered
+    ]
+    if not offered:
+        raise ModelError("there is no model to try; train some with `python flows/full_pipeline.py`")
+    return offered
+
+
+def _models_of_last_run(paths: DataPaths) -> list[LoggedModel]:
+    try:
+        return load_last_run(paths)[1]
+    except DataError:
+        return []  # nothing was trained here, and the registry may still have models

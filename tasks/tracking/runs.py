@@ -17,14 +17,12 @@ from mlflow.data.dataset_source_registry import get_registered_sources
 from mlflow.data.polars_dataset import from_polars
 from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunStatus, RunTag
 
-from tasks.errors import DataError
-from tasks.hashes import hash_files
-from tasks.paths import DataPaths
-from tasks.redaction import hide_secrets
-from tasks.settings import PROJECT_ROOT
+from tasks.core.errors import DataError
+from tasks.core.files import hash_files
+from tasks.core.logs import hide_secrets
+from tasks.core.settings import PROJECT_ROOT, DataPaths
 from tasks.stage import StageResult
-from tasks.tracking.store import NOTE_TAG, Experiment, open_experiment
-from tasks.tracking.trouble import patiently
+from tasks.tracking.store import NOTE_TAG, Experiment, open_experiment, patiently
 
 logger = logging.getLogger(__name__)
 

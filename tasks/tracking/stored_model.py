@@ -16,14 +16,13 @@ import yaml
 from mlflow.entities import LoggedModel
 from mlflow.exceptions import MlflowException
 
-from tasks.errors import ConfigError, ModelError, TrackingError
-from tasks.hashes import check_hashes
-from tasks.promotion import REGISTERED_NAME
-from tasks.redaction import hide_secrets
-from tasks.settings import settings
+from tasks.core.errors import ConfigError, ModelError, TrackingError
+from tasks.core.files import check_hashes
+from tasks.core.logs import hide_secrets
+from tasks.core.promotion import REGISTERED_NAME
+from tasks.core.settings import settings
 from tasks.tracking.champion import CHAMPION, HASHES_TAG
-from tasks.tracking.store import kept_address, open_client
-from tasks.tracking.trouble import is_away
+from tasks.tracking.store import is_away, kept_address, open_client
 
 logger = logging.getLogger(__name__)
 

@@ -5,14 +5,27 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from tasks.paths import data_paths
-from tasks.promotion import Champion, Verdict
+import polars as pl
+
+from tasks.core.promotion import Champion, Verdict
+from tasks.core.settings import data_paths
+from tasks.prefect_task import stage_task
 from tasks.stage import StageResult
-from tasks.stage_task import stage_task
-from tasks.tracking import card, champion, choice, label_audit, models, runs, store, stored_model
-from tasks.tracking.last_run import LoggedModel
+from tasks.tracking import champion, models, runs, select_runs, store, stored_model
 from tasks.tracking.runs import MetricsOf, PipelineRun
-from tasks.tracking.trouble import is_away
+from tasks.tracking.select_runs import LoggedModel
+from tasks.tracking.store import is_away
+
+
+def log_effect_metrics(run: PipelineRun) -> None:
+    """Log each difference on test, and the ends of its 95 % interval, to the run of the audit."""
+    table = pl.read_csv(data_paths().results / "label_audit_effect.csv")
+    metrics = {}
+    for dropped, metric, *values in table.select("dropped", "metric", "difference", "low", "high").iter_rows():
+        for suffix, value in zip(("", "_low", "_high"), values, strict=True):
+            metrics[f"effect/{dropped}/{metric}{suffix}"] = float(value)
+    runs.log_metrics(run.experiment, run.run_id, metrics)
+
 
 PICTURES: Final = (".svg", ".png")
 tracked_task: Final = partial(stage_task, unless=is_away)  # MLflow waits for a server by itself
@@ -75,7 +88,7 @@ def log_variant(run: PipelineRun, run_id: str, folder: Path) -> None:
 @tracked_task("log effect")
 def log_effect(run: PipelineRun, files: Sequence[Path]) -> None:
     """Log what it did to drop doubted movies, `effect/<dropped>/<metric>` with its interval, and files, to the run."""
-    label_audit.log_effect(run)
+    log_effect_metrics(run)
     runs.log_files(run.experiment, run.run_id, files)
 
 
@@ -88,13 +101,13 @@ def record_failure(run: PipelineRun, run_id: str, error: str, traceback_text: st
 @tracked_task("choose models")
 def choose_models(runs: Sequence[str], experiment: str | None, query: str | None) -> list[LoggedModel]:
     """Return models of any MLflow runs, with their results fetched."""
-    return choice.choose_models(data_paths(), runs, experiment, query)
+    return select_runs.choose_models(data_paths(), runs, experiment, query)
 
 
 @tracked_task("last models")
 def last_models() -> tuple[PipelineRun, list[LoggedModel]]:
     """Return the last pipeline run and those of its models that are still in MLflow."""
-    return choice.last_models(data_paths())
+    return select_runs.last_models(data_paths())
 
 
 @tracked_task("run duration")
@@ -149,7 +162,7 @@ def promote(run: PipelineRun, best: LoggedModel, current: Champion | None, verdi
     if verdict.takes_over:
         version = champion.promote(client, best, current, verdict, registered)
         trained = client.get_run(best.run_id)
-        described = card.write_card(trained, best, data_paths().results / "leaderboard.csv", registered, version)
+        described = models.write_card(trained, best, data_paths().results / "leaderboard.csv", registered, version)
         client.update_model_version(registered, str(version), described)
         holder = f"{best.name} (version {version})"
         told = f"champion: {best.name}, version {version} of {registered}: {verdict.reason}"

@@ -14,12 +14,11 @@ import mlflow
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 
-from tasks.errors import ConfigError, DataError
-from tasks.paths import DataPaths
-from tasks.settings import settings
-from tasks.tracking.last_run import load_last_run
+from tasks.core.errors import ConfigError, DataError
+from tasks.core.settings import DataPaths, settings
 from tasks.tracking.models import MODEL_URI_TAG
 from tasks.tracking.runs import PARENT_TAG, RUNNING
+from tasks.tracking.select_runs import load_last_run
 from tasks.tracking.store import SQLITE, open_client
 
 PAGE: Final = 500

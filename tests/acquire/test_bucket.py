@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from tasks.acquire.bucket import RECORD
 from tasks.acquire.config import DownloadConfig, SampleConfig
 from tasks.acquire.listings import acquire_listings
-from tasks.errors import DataError, SourceError, StorageError
-from tasks.paths import DataPaths
+from tasks.acquire.sources import RECORD
+from tasks.core.errors import DataError, SourceError, StorageError
+from tasks.core.settings import DataPaths
 from tasks.stage import StageResult
 
 LISTING = b"movie_id,movie_name,genre,description\ntt1,Salt,War,Two sailors wait.\n"

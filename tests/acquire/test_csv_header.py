@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from tasks.acquire.csv_header import check_header
-from tasks.errors import SourceError
+from tasks.acquire.sources import check_header
+from tasks.core.errors import SourceError
 
 
 def check(tmp_path: Path, content: bytes) -> None:

@@ -16,9 +16,8 @@ import httpx
 import pytest
 
 from tasks.acquire.config import DownloadConfig
-from tasks.acquire.download import Downloader, Fetched, Request
-from tasks.acquire.whole_file import ANYTHING, Expected
-from tasks.errors import DownloadError
+from tasks.acquire.download import ANYTHING, Downloader, Expected, Fetched, Request
+from tasks.core.errors import DownloadError
 
 CONTENT = random.Random(7).randbytes(300_000)
 MD5 = base64.b64encode(hashlib.md5(CONTENT).digest()).decode()
@@ -458,7 +457,7 @@ def test_a_full_disk_is_said(fetch: Any, whole: Any, target: Path, monkeypatch: 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device", "set.zip.partial")
 
-    monkeypatch.setattr("tasks.acquire.partial_file.PartialFile.begin", full)
+    monkeypatch.setattr("tasks.acquire.download.PartialFile.begin", full)
     with pytest.raises(DownloadError, match=r"set\.zip\.partial cannot be written: No space left.*run again"):
         fetch(whole(CONTENT))
 
@@ -479,6 +478,6 @@ def test_progress_says_how_far_and_how_long_still(
     fetch: Any, whole: Any, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
     clock.step_s = 1
-    with caplog.at_level(logging.INFO, "tasks.progress"):
+    with caplog.at_level(logging.INFO, "tasks.core.logs"):
         fetch(whole(CONTENT))
     assert "download set.zip, bytes: 300,000 of 300,000 (100%)" in caplog.text

@@ -10,10 +10,9 @@ import pytest
 import requests
 
 from tasks.acquire.config import DownloadConfig
-from tasks.acquire.drive import drive_targets, fetch_drive_files
-from tasks.acquire.manifest import read_manifest, summarise
-from tasks.errors import ConfigError, DownloadError
-from tasks.paths import DataPaths
+from tasks.acquire.sources import drive_targets, fetch_drive_files, read_manifest, summarise
+from tasks.core.errors import ConfigError, DownloadError
+from tasks.core.settings import DataPaths
 
 CONTENT = b"movie_id,description\n" + b"tt1,A harbour at night.\n" * 40_000
 ATTACHED = '\nContent-Type: application/octet-stream\nContent-Disposition: attachment; filename="x"'

@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 
 from tasks.acquire.config import DownloadConfig, SampleConfig
-from tasks.acquire.kaggle import read_credentials
 from tasks.acquire.listings import acquire_listings
-from tasks.errors import DownloadError, SourceError
-from tasks.paths import DataPaths
-from tasks.settings import settings
+from tasks.acquire.sources import read_credentials
+from tasks.core.errors import DownloadError, SourceError
+from tasks.core.settings import DataPaths, settings
 from tasks.stage import StageResult
 
 LISTING = "movie_id,movie_name,genre,description\ntt1,Salt,War,Two sailors wait.\n"

@@ -8,8 +8,8 @@ import pytest
 from tasks import stage
 from tasks.acquire.config import SampleConfig
 from tasks.acquire.listings import acquire_listings
-from tasks.errors import SourceError
-from tasks.paths import DataPaths
+from tasks.core.errors import SourceError
+from tasks.core.settings import DataPaths
 from tasks.stage import StageResult
 
 LISTING = "movie_id,movie_name,genre,description\ntt1,Salt,War,Two sailors wait.\n"

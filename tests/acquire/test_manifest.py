@@ -2,11 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from tasks.acquire.download import Fetched
-from tasks.acquire.manifest import Entry, Lock, find_entry, obtain, read_manifest, summarise
-from tasks.acquire.whole_file import Expected
-from tasks.errors import ConfigError, DownloadError, SourceError
-from tasks.hashes import hash_file
+from tasks.acquire.download import Expected, Fetched
+from tasks.acquire.sources import Entry, Lock, find_entry, obtain, read_manifest, summarise
+from tasks.core.errors import ConfigError, DownloadError, SourceError
+from tasks.core.files import hash_file
 
 ENTRY = Entry(name="set", host="kaggle", address="ann/set", version=1, file="set.zip", size=None, sha256=None)
 

@@ -17,10 +17,9 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from tasks.acquire.config import SampleConfig
-from tasks.acquire.sample import ID_PRIME, ID_STEP, generate_movies, write_sample
-from tasks.acquire.sample_dirt import DESCRIPTION_KINDS, LANGUAGES, NOTHING_USABLE
-from tasks.acquire.sample_genres import GENRE_FILES, GENRE_SHARES
-from tasks.schema import EXCLUDED_GENRES, GENRES, RAW_COLUMNS
+from tasks.acquire.sample import GENRE_FILES, GENRE_SHARES, ID_PRIME, ID_STEP, generate_movies, write_sample
+from tasks.acquire.sample_text import DESCRIPTION_KINDS, LANGUAGES, NOTHING_USABLE
+from tasks.core.schema import EXCLUDED_GENRES, GENRES, RAW_COLUMNS
 
 Movies = dict[str, list[dict[str, str]]]  # the rows of each id
 

@@ -3,8 +3,8 @@ from collections import Counter
 
 import pytest
 
-from tasks.acquire.sample_genres import GENRE_FILES, GENRE_SHARES, GenreSets
-from tasks.schema import GENRES
+from tasks.acquire.sample import GENRE_FILES, GENRE_SHARES, GenreSets
+from tasks.core.schema import GENRES
 
 SETS = GenreSets()
 

@@ -3,10 +3,9 @@ import re
 
 import pytest
 
-from tasks.acquire.sample_genres import GENRE_FILES
-from tasks.acquire.sample_text import PlotWriter
-from tasks.acquire.sample_words import GENRE_WORDS
-from tasks.schema import GENRES
+from tasks.acquire.sample import GENRE_FILES
+from tasks.acquire.sample_text import GENRE_WORDS, PlotWriter
+from tasks.core.schema import GENRES
 
 ROLES = {"person", "place", "thing", "aim", "event", "mood", "people", "things", "aims", "aiming"}
 

@@ -4,8 +4,7 @@ import pytest
 
 from tasks.acquire.config import DownloadConfig, SampleConfig
 from tasks.acquire.task import acquire, fetch_files
-from tasks.paths import DataPaths
-from tasks.settings import settings
+from tasks.core.settings import DataPaths, settings
 
 
 def test_the_task_fills_the_data_folder_of_the_settings(paths: DataPaths) -> None:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tasks.annotate import conllu as module
 from tasks.annotate.conllu import format_document, read_documents, read_source
-from tasks.errors import DataError
-from tasks.language import Token, annotator, normalise_text
+from tasks.core.errors import DataError
+from tasks.core.language import Token, annotator, normalise_text
 
 Validate = Callable[[str, int], list[str]]
 

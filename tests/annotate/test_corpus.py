@@ -5,14 +5,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks import schema
-from tasks.annotate import companion, corpus
+from tasks.annotate import corpus
 from tasks.annotate.config import AnnotateConfig
 from tasks.annotate.conllu import read_documents
 from tasks.annotate.corpus import annotate_movies
-from tasks.errors import ConfigError, DataError, ModelError
-from tasks.language import lemmatise, normalise_text
-from tasks.paths import DataPaths
+from tasks.core import schema
+from tasks.core.errors import ConfigError, DataError, ModelError
+from tasks.core.language import lemmatise, normalise_text
+from tasks.core.settings import DataPaths
 
 DESCRIPTIONS = (
     "A lighthouse keeper can't sleep. Who rings the bell?",
@@ -83,7 +83,7 @@ def test_counts(paths: DataPaths, caplog: pytest.LogCaptureFixture) -> None:
 def test_bytes_do_not_depend_on_the_number_of_shards(
     n_shards: int, paths: DataPaths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(companion, "ROW_GROUP", 4)
+    monkeypatch.setattr(corpus, "ROW_GROUP", 4)
     write_movies(paths, (DESCRIPTIONS * 8)[:52])
     annotate_movies(paths, AnnotateConfig(shard_size=3), 1)
     expected = outputs(paths)

@@ -6,16 +6,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks import schema
 from tasks.annotate.config import AnnotateConfig
 from tasks.annotate.conllu import format_document, read_documents
 from tasks.annotate.corpus import annotate_movies
-from tasks.annotate.foreign_conllu import find_documents, read_document
-from tasks.annotate.import_conllu import extract_movies, import_conllu
+from tasks.annotate.import_conllu import extract_movies, find_documents, import_conllu, read_document
 from tasks.annotate.task import extract, import_corpus
-from tasks.errors import DataError
-from tasks.language import Token, annotator, normalise_text
-from tasks.paths import DataPaths
+from tasks.core import schema
+from tasks.core.errors import DataError
+from tasks.core.language import Token, annotator, normalise_text
+from tasks.core.settings import DataPaths
 from tasks.stage import recorded_config
 
 # As the earlier system wrote it: one 0 or 1 per genre, character offsets, ranges, two blank lines between documents.

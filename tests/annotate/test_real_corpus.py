@@ -12,7 +12,7 @@ from tasks.annotate.conllu import read_documents
 from tasks.annotate.corpus import annotate_movies
 from tasks.clean.config import CleanConfig
 from tasks.clean.movies import clean_movies
-from tasks.paths import DataPaths
+from tasks.core.settings import DataPaths
 
 JUDGED = 1000  # movies from all over the corpus, whose validation takes seconds; all of them take minutes
 

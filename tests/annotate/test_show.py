@@ -6,8 +6,8 @@ import pytest
 
 from tasks.annotate.__main__ import main
 from tasks.annotate.conllu import format_document
-from tasks.language import annotator
-from tasks.paths import DataPaths
+from tasks.core.language import annotator
+from tasks.core.settings import DataPaths
 
 
 @pytest.fixture(autouse=True)

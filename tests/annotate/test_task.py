@@ -2,7 +2,7 @@ import polars as pl
 
 from tasks.annotate.config import AnnotateConfig
 from tasks.annotate.task import annotate
-from tasks.paths import DataPaths
+from tasks.core.settings import DataPaths
 
 
 def test_the_task_annotates_the_data_folder(paths: DataPaths) -> None:

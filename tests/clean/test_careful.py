@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.clean.careful import read_carefully
+from tasks.clean.read import read_carefully
 
 HEADER = b"id,name,text\n"
 
@@ -89,7 +89,7 @@ def test_an_endless_field_costs_its_row(tmp_path: Path, field: bytes, reason: st
 
 
 def test_many_rows_come_in_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tasks.clean.careful.BATCH_ROWS", 7)
+    monkeypatch.setattr("tasks.clean.read.BATCH_ROWS", 7)
     rows, n_records, _ = read(tmp_path, b"".join(b"%d,a,x\n" % number for number in range(50)))
     assert [int(str(row[0])) for row in rows] == list(range(50))
     assert n_records == 50

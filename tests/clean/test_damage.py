@@ -9,11 +9,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks import schema
-from tasks.clean.fields import SIDE_FIELDS
-from tasks.clean.ledger import Ledger
+from tasks.clean.movies import SIDE_FIELDS
 from tasks.clean.read import read_table
-from tasks.errors import GenreflowError
+from tasks.clean.rules import Ledger
+from tasks.core import schema
+from tasks.core.errors import GenreflowError
 
 Cleaned = Callable[..., tuple[pl.DataFrame, Ledger]]
 AddsUp = Callable[[dict[str, int]], bool]

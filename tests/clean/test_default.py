@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks import schema
-from tasks.clean.ledger import Ledger
+from tasks.clean.rules import Ledger
+from tasks.core import schema
 
 MakeRow = Callable[..., dict[str, str]]
 Listing = Callable[..., Path]

@@ -1,59 +1,59 @@
 import polars as pl
 import pytest
 
-from tasks import schema, side_fields
-from tasks.clean import fields
+from tasks.clean import movies
+from tasks.core import parsing, schema
 
 
 @pytest.mark.parametrize(
     ("parse", "raw", "value"),
     [
-        (side_fields.year, "2023", 2023),
-        (side_fields.year, "I", None),
-        (side_fields.year, "(II) (1999)", 1999),
-        (side_fields.year, "1987-1990", 1987),
-        (side_fields.year, "31-12-1987\n(1988)", 1987),
-        (side_fields.year, "-2000", None),
-        (side_fields.year, " − 2000", None),
-        (side_fields.year, "-1987-1990", None),
-        (side_fields.year, "20234", None),
-        (side_fields.year, "0999", None),
-        (side_fields.year, "", None),
-        (side_fields.runtime_min, "90 min", 90),
-        (side_fields.runtime_min, "1,040 min", 1040),
-        (side_fields.runtime_min, "90 mins", 90),
-        (side_fields.runtime_min, "1 h 30 min", 90),
-        (side_fields.runtime_min, "1h30min", 90),
-        (side_fields.runtime_min, "2 h", 120),
-        (side_fields.runtime_min, "9999 h 1,040 min", 600_980),
-        (side_fields.runtime_min, "9999 h 2147483647 min", None),
-        (side_fields.runtime_min, "0 min", None),
-        (side_fields.runtime_min, "0 h 0 min", None),
-        (side_fields.runtime_min, "-90 min", None),
-        (side_fields.runtime_min, " ", None),
-        (side_fields.runtime_min, None, None),
-        (side_fields.runtime_min, "90", None),
-        (side_fields.runtime_min, "99999999999 min", None),
-        (side_fields.runtime_min, "", None),
-        (fields.rating, "6.8", 6.8),
-        (fields.rating, "10", 10.0),
-        (fields.rating, "0.0", 0.0),
-        (fields.rating, "10.1", None),
-        (fields.rating, "nan", None),
-        (fields.rating, "-1", None),
-        (fields.votes, "222.0", 222),
-        (fields.votes, "1,234,567", 1_234_567),
-        (fields.votes, "12.5", None),
-        (fields.votes, "inf", None),
-        (fields.votes, "9" * 30, None),
-        (side_fields.certificate, " PG-13 ", "PG-13"),
-        (side_fields.certificate, " ", None),
-        (side_fields.people, "Ann Other", ["Ann Other"]),
-        (side_fields.people, "Ann Other, \nBo Yi,\n Cy", ["Ann Other", "Bo Yi", "Cy"]),
-        (side_fields.people, "Ann Other, Jr., \nBo Yi", ["Ann Other, Jr.", "Bo Yi"]),
-        (side_fields.people, ", \n, \n", []),
-        (side_fields.people, "", []),
-        (side_fields.people, None, []),
+        (parsing.year, "2023", 2023),
+        (parsing.year, "I", None),
+        (parsing.year, "(II) (1999)", 1999),
+        (parsing.year, "1987-1990", 1987),
+        (parsing.year, "31-12-1987\n(1988)", 1987),
+        (parsing.year, "-2000", None),
+        (parsing.year, " − 2000", None),
+        (parsing.year, "-1987-1990", None),
+        (parsing.year, "20234", None),
+        (parsing.year, "0999", None),
+        (parsing.year, "", None),
+        (parsing.runtime_min, "90 min", 90),
+        (parsing.runtime_min, "1,040 min", 1040),
+        (parsing.runtime_min, "90 mins", 90),
+        (parsing.runtime_min, "1 h 30 min", 90),
+        (parsing.runtime_min, "1h30min", 90),
+        (parsing.runtime_min, "2 h", 120),
+        (parsing.runtime_min, "9999 h 1,040 min", 600_980),
+        (parsing.runtime_min, "9999 h 2147483647 min", None),
+        (parsing.runtime_min, "0 min", None),
+        (parsing.runtime_min, "0 h 0 min", None),
+        (parsing.runtime_min, "-90 min", None),
+        (parsing.runtime_min, " ", None),
+        (parsing.runtime_min, None, None),
+        (parsing.runtime_min, "90", None),
+        (parsing.runtime_min, "99999999999 min", None),
+        (parsing.runtime_min, "", None),
+        (movies.rating, "6.8", 6.8),
+        (movies.rating, "10", 10.0),
+        (movies.rating, "0.0", 0.0),
+        (movies.rating, "10.1", None),
+        (movies.rating, "nan", None),
+        (movies.rating, "-1", None),
+        (movies.votes, "222.0", 222),
+        (movies.votes, "1,234,567", 1_234_567),
+        (movies.votes, "12.5", None),
+        (movies.votes, "inf", None),
+        (movies.votes, "9" * 30, None),
+        (parsing.certificate, " PG-13 ", "PG-13"),
+        (parsing.certificate, " ", None),
+        (parsing.people, "Ann Other", ["Ann Other"]),
+        (parsing.people, "Ann Other, \nBo Yi,\n Cy", ["Ann Other", "Bo Yi", "Cy"]),
+        (parsing.people, "Ann Other, Jr., \nBo Yi", ["Ann Other, Jr.", "Bo Yi"]),
+        (parsing.people, ", \n, \n", []),
+        (parsing.people, "", []),
+        (parsing.people, None, []),
     ],
 )
 def test_one_value(parse: object, raw: str | None, value: object) -> None:
@@ -65,9 +65,9 @@ def test_one_value(parse: object, raw: str | None, value: object) -> None:
 def test_parsed_columns_have_their_types_and_failures_are_counted() -> None:
     raw = {"movie_id": ["1", "2"], "year": ["2001", "I"], "certificate": ["", " "], "runtime": ["", "soon"]}
     rows = pl.DataFrame({**raw, "rating": ["5", "?"], "votes": ["1", ""], "director": ["A", ""], "star": ["", "B"]})
-    parsed, unparsed = fields.parse_fields(rows)
+    parsed, unparsed = movies.parse_fields(rows)
     assert unparsed == {"year": 1, "certificate": 0, "runtime_min": 1, "rating": 1, "votes": 0}
-    assert parsed.columns == ["movie_id", *fields.SIDE_FIELDS]
-    typed = [name for name in fields.SIDE_FIELDS if name not in fields.LIST_FIELDS]
+    assert parsed.columns == ["movie_id", *movies.SIDE_FIELDS]
+    typed = [name for name in movies.SIDE_FIELDS if name not in movies.LIST_FIELDS]
     assert all(parsed.schema[name] == schema.MOVIES[name] for name in typed)
     assert parsed["directors"].to_list() == ["A", None]

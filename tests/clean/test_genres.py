@@ -2,7 +2,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.clean.genres import GenreCoder
+from tasks.clean.profiles import GenreCoder
 
 
 def united(texts: list[str]) -> list[str]:

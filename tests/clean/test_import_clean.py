@@ -5,13 +5,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks import schema
 from tasks.clean.config import CleanConfig
 from tasks.clean.import_clean import import_clean_data
 from tasks.clean.movies import clean_movies
 from tasks.clean.task import import_clean
-from tasks.errors import DataError, SourceError
-from tasks.paths import DataPaths
+from tasks.core import schema
+from tasks.core.errors import DataError, SourceError
+from tasks.core.settings import DataPaths
 from tasks.stage import StageResult
 
 EARLIER = """\

@@ -1,8 +1,7 @@
 import polars as pl
 
-from tasks.clean.careful import Damage
-from tasks.clean.ledger import EXAMPLE_CHARS, Ledger, apply_rules
-from tasks.clean.rules import Change, Drop, DropText
+from tasks.clean.read import Damage
+from tasks.clean.rules import EXAMPLE_CHARS, Change, Drop, DropText, Ledger, apply_rules
 
 MOVIES = pl.DataFrame(
     {"movie_id": ["1", "2", "3", "4"], "movie_name": ["A", "B", "C", "D"], "description": ["x y", "x", "y", "z" * 999]}

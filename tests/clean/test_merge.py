@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from tasks.clean import merge, movies
-from tasks.clean.ledger import Ledger
+from tasks.clean import movies
+from tasks.clean.rules import Ledger
 
 MakeRow = Callable[..., dict[str, str]]
 Listing = Callable[..., Path]
@@ -53,7 +53,7 @@ def test_the_size_of_the_parts_changes_nothing(
     ]
     folder = listing(*rows).parent
     whole, whole_ledger = cleaned(folder, profile=profile)
-    monkeypatch.setattr(merge, "PART_ROWS", 7)
+    monkeypatch.setattr(movies, "PART_ROWS", 7)
     monkeypatch.setattr(movies, "SLICE_ROWS", 3)
     parts, ledger = cleaned(folder, profile=profile)
     assert_frame_equal(whole, parts)

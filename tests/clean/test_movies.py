@@ -9,14 +9,14 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from tasks import schema
 from tasks.clean.config import CleanConfig
-from tasks.clean.ledger import Ledger
 from tasks.clean.movies import clean_movies
 from tasks.clean.profiles import build_profile
-from tasks.errors import ConfigError, DataError, SourceError
-from tasks.hashes import hash_file
-from tasks.paths import DataPaths
+from tasks.clean.rules import Ledger
+from tasks.core import schema
+from tasks.core.errors import ConfigError, DataError, SourceError
+from tasks.core.files import hash_file
+from tasks.core.settings import DataPaths
 
 MakeRow = Callable[..., dict[str, str]]
 Listing = Callable[..., Path]
@@ -27,7 +27,7 @@ import sys
 from pathlib import Path
 from tasks.clean.config import CleanConfig
 from tasks.clean.movies import clean_movies
-from tasks.paths import DataPaths
+from tasks.core.settings import DataPaths
 clean_movies(DataPaths(Path(sys.argv[1])), CleanConfig())
 """
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.clean import near
-from tasks.clean.near import MIN_SHARED, MIN_SIMILARITY, RUN, SHINGLE, WINDOW, count_groups, group_texts
+from tasks.clean import near_duplicates
+from tasks.clean.near_duplicates import MIN_SHARED, MIN_SIMILARITY, RUN, SHINGLE, WINDOW, count_groups, group_texts
 
 PLOT = (
     "On the last night of the year a ferryman who has never left his river takes seven strangers across and learns "
@@ -118,9 +118,9 @@ def test_groups_are_those_of_all_pairs(seed: int, step: int) -> None:
         start, length = chance.randrange(len(words)), chance.randint(RUN + WINDOW - 1, 25)
         texts.append(" ".join([*chance.choices(vocabulary, k=chance.randint(0, 9)), *words[start : start + length]]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(near, "SLICE_MOVIES", step)
-        patch.setattr(near, "SLICE_PAIRS", step)
-        patch.setattr(near, "NEIGHBOURS", len(texts))
+        patch.setattr(near_duplicates, "SLICE_MOVIES", step)
+        patch.setattr(near_duplicates, "SLICE_PAIRS", step)
+        patch.setattr(near_duplicates, "NEIGHBOURS", len(texts))
         assert groups(*texts) == groups_by_hand(texts, combinations(range(len(texts)), 2))
 
 

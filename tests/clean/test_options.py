@@ -1,4 +1,4 @@
-from flows.command_line import parse_command
+from flows.cli import parse_command
 from flows.config import PrepareConfig
 from tasks.clean.config import CleanConfig, PruneConfig
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from tasks import schema
-from tasks.clean.ledger import Ledger
+from tasks.clean.rules import Ledger
+from tasks.core import schema
 
 Cleaned = Callable[..., tuple[pl.DataFrame, Ledger]]
 

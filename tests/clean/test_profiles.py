@@ -2,10 +2,10 @@ import re
 
 import pytest
 
-from tasks import schema
 from tasks.clean.config import CleanConfig
 from tasks.clean.profiles import build_profile
-from tasks.errors import ConfigError
+from tasks.core import schema
+from tasks.core.errors import ConfigError
 
 PROFILES = ("default", "original")
 PRUNE = {"min_words": 1, "max_words": 9, "production_phrases": True, "gibberish": True, "not_english": True}

@@ -7,10 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from tasks.clean.config import CleanConfig, PruneConfig
-from tasks.clean.english import is_foreign
-from tasks.clean.gibberish import is_gibberish
-from tasks.clean.ledger import Ledger
 from tasks.clean.profiles import build_profile
+from tasks.clean.prune import is_foreign, is_gibberish
+from tasks.clean.rules import Ledger
 
 MakeRow = Callable[..., dict[str, str]]
 Listing = Callable[..., Path]
@@ -103,7 +102,7 @@ def test_other_languages_are_foreign(foreign: str) -> None:
 def test_slices_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     some = texts(PLOT, KEYS, SPANISH, "", PLOT)
     whole = is_foreign(some).to_list(), is_gibberish(some).to_list()
-    monkeypatch.setattr("tasks.clean.english.SLICE_TEXTS", 2)
-    monkeypatch.setattr("tasks.clean.gibberish.SLICE_TEXTS", 2)
+    monkeypatch.setattr("tasks.clean.prune.SLICE_TEXTS_FOREIGN", 2)
+    monkeypatch.setattr("tasks.clean.prune.SLICE_TEXTS", 2)
     assert (is_foreign(some).to_list(), is_gibberish(some).to_list()) == whole
     assert is_foreign(texts()).to_list() == is_gibberish(texts()).to_list() == []

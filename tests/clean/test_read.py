@@ -8,12 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
-from tasks import schema
 from tasks.clean import read
-from tasks.clean.careful import read_carefully
-from tasks.clean.read import find_listings, read_table
-from tasks.clean.structure import is_well_formed
-from tasks.errors import SourceError
+from tasks.clean.read import find_listings, is_well_formed, read_carefully, read_table
+from tasks.core import schema
+from tasks.core.errors import SourceError
 
 Encode = Callable[[list[list[str]]], bytes]
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.clean.structure import MAX_RECORD_BYTES, is_well_formed
+from tasks.clean.read import MAX_RECORD_BYTES, is_well_formed
 
 FIELD = st.text(st.sampled_from('a,"\n\ré '), max_size=6)
 

@@ -5,7 +5,7 @@ import pytest
 
 from tasks.clean.config import CleanConfig
 from tasks.clean.task import clean
-from tasks.paths import DataPaths
+from tasks.core.settings import DataPaths
 
 
 def test_the_task_cleans_the_configured_folder(

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks import placeholders
-from tasks.clean import text
+from tasks.clean import rules
+from tasks.core import parsing
 
 
 def cut(pattern: str, value: str, left: str = "") -> str:
@@ -14,7 +14,7 @@ def cut(pattern: str, value: str, left: str = "") -> str:
 
 
 def without_signature(value: str) -> str:
-    return cut(text.SIGNATURE, value, left="${1}")
+    return cut(rules.SIGNATURE, value, left="${1}")
 
 
 @pytest.mark.parametrize(
@@ -79,22 +79,22 @@ def test_a_description_may_be_nothing_but_a_signature() -> None:
     ],
 )
 def test_the_sites_tail_is_cut_however_it_is_spaced(tail: str) -> None:
-    assert cut(placeholders.ANY_TAIL, "A sailor looks for" + tail) == "A sailor looks for"
+    assert cut(parsing.ANY_TAIL, "A sailor looks for" + tail) == "A sailor looks for"
 
 
 @pytest.mark.parametrize("whole", ["See full summary » is a film.", "A summary in full", "He can see full synopsises"])
 def test_the_sites_words_elsewhere_are_text(whole: str) -> None:
-    assert cut(placeholders.ANY_TAIL, whole) == whole
+    assert cut(parsing.ANY_TAIL, whole) == whole
 
 
 @pytest.mark.parametrize("end", ["...", "…", "....", '..."', "…\u201d ", "...)"])
 def test_an_ellipsis_at_the_end(end: str) -> None:
-    assert pl.Series(["Until one day" + end]).str.contains(placeholders.ELLIPSIS)[0]
+    assert pl.Series(["Until one day" + end]).str.contains(parsing.ELLIPSIS)[0]
 
 
 @pytest.mark.parametrize("end", [".", "..", "... no", "?"])
 def test_no_ellipsis_at_the_end(end: str) -> None:
-    assert not pl.Series(["Until one day" + end]).str.contains(placeholders.ELLIPSIS)[0]
+    assert not pl.Series(["Until one day" + end]).str.contains(parsing.ELLIPSIS)[0]
 
 
 @pytest.mark.parametrize(
@@ -112,30 +112,30 @@ def test_no_ellipsis_at_the_end(end: str) -> None:
     ],
 )
 def test_entities(escaped: str, plain: str) -> None:
-    assert text.unescape_entities(pl.Series([escaped, "other"])).to_list() == [plain, "other"]
+    assert rules.unescape_entities(pl.Series([escaped, "other"])).to_list() == [plain, "other"]
 
 
 @given(st.lists(st.lists(st.sampled_from(["&", "amp;", "lt;", "#65;", "a", ";", " "])).map("".join), max_size=4))
 def test_each_text_is_unescaped_by_itself(texts: list[str]) -> None:
-    together = text.unescape_entities(pl.Series(texts, dtype=pl.String)).to_list()
-    assert together == [text.unescape_entities(pl.Series([value])).to_list()[0] for value in texts]
+    together = rules.unescape_entities(pl.Series(texts, dtype=pl.String)).to_list()
+    assert together == [rules.unescape_entities(pl.Series([value])).to_list()[0] for value in texts]
 
 
 @given(st.text(st.sampled_from("a \t\n\r\x0b\x1c\x1f\x85\u00a0\u2003\u2028\u3000b")))
 def test_spaces_are_pythons(value: str) -> None:
-    tidied = pl.DataFrame({"t": [value]}).select(text.tidy_spaces(pl.col("t"))).item()
+    tidied = pl.DataFrame({"t": [value]}).select(rules.tidy_spaces(pl.col("t"))).item()
     assert tidied == " ".join(value.split())
-    assert pl.Series([value]).str.contains(text.UNTIDY_SPACE)[0] == (tidied != value)
-    assert pl.Series([value]).str.strip_chars(text.SPACES)[0] == value.strip()
+    assert pl.Series([value]).str.contains(rules.UNTIDY_SPACE)[0] == (tidied != value)
+    assert pl.Series([value]).str.strip_chars(rules.SPACES)[0] == value.strip()
 
 
 @given(st.text(max_size=20))
 def test_visible_is_what_tidying_leaves(value: str) -> None:
     frame = pl.DataFrame({"t": [value]})
-    left = frame.select(text.tidy_spaces(pl.col("t").str.replace_all(placeholders.INVISIBLE, ""))).item()
-    assert frame["t"].str.contains(placeholders.VISIBLE)[0] == bool(left)
+    left = frame.select(rules.tidy_spaces(pl.col("t").str.replace_all(parsing.INVISIBLE, ""))).item()
+    assert frame["t"].str.contains(parsing.VISIBLE)[0] == bool(left)
 
 
 def test_joiners_that_spell_words_stay() -> None:
     word = "\u0645\u06cc\u200c\u062e\u0648"
-    assert pl.Series([word + "\u200b\ufeff\x81"]).str.replace_all(placeholders.INVISIBLE, "")[0] == word
+    assert pl.Series([word + "\u200b\ufeff\x81"]).str.replace_all(parsing.INVISIBLE, "")[0] == word

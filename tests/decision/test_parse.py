@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.decision.parse import parse_rule
+from tasks.core.errors import ConfigError
+from tasks.decision.rule_formats import parse_rule
 from tasks.decision.rules import ExpectedJaccardSet, GlobalThreshold, PerGenreThresholds, Rule, TopGenres
-from tasks.errors import ConfigError
 
 GENRES = ("Drama", "Horror", "Sci-Fi")
 STORED: dict[str, Rule] = {

@@ -25,7 +25,7 @@ import psutil
 import pytest
 import yaml
 
-from tasks.settings import PROJECT_ROOT
+from tasks.core.settings import PROJECT_ROOT
 
 DEPLOYMENTS = PROJECT_ROOT / "deployments"
 BIN = Path(sys.executable).parent

@@ -15,7 +15,7 @@ from prefect.client.orchestration import PrefectClient
 from prefect.events.schemas.automations import AutomationCore
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from tasks.settings import PROJECT_ROOT
+from tasks.core.settings import PROJECT_ROOT
 
 DEPLOYMENTS = PROJECT_ROOT / "deployments"
 KINDS = ("process", "docker", "kubernetes")

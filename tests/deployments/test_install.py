@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from deployments import install
-from tasks.settings import PROJECT_ROOT
+from tasks.core.settings import PROJECT_ROOT
 
 
 @pytest.mark.parametrize("version", [(3, 11, 5), (3, 12, 0), (3, 13, 9)])

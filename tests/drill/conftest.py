@@ -70,7 +70,7 @@ def _answers(address: str) -> bool:
 @pytest.fixture(scope="session")
 def nursery(drill_root: Path, prefect_api: str) -> Iterator[Nursery]:
     """The process that forks whole pipelines."""
-    modules = ("flows.full_pipeline", "flows.server", "small_flow", *STORE_MODULES)
+    modules = ("flows.full_pipeline", "flows.run_context", "small_flow", *STORE_MODULES)
     nursery = Nursery(drill_root, modules, prefect_api)
     yield nursery
     nursery.close()

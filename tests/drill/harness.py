@@ -17,8 +17,8 @@ import psutil
 import pytest
 from victims import LISTING
 
-from tasks.hashes import hash_file
-from tasks.settings import PROJECT_ROOT
+from tasks.core.files import hash_file
+from tasks.core.settings import PROJECT_ROOT
 from tasks.stage import TEMPORARY_PREFIX
 
 SMALL: Final = (

@@ -22,7 +22,7 @@ from faults import install
 from soak import log_many_runs
 from victims import log_a_run, run_stages
 
-from flows.command_line import ENVIRONMENT, log_to_console, run_command
+from flows.cli import ENVIRONMENT, log_to_console, run_command
 from flows.config import FlowConfig, PipelineConfig
 
 # What a child can be: a command's configuration, and its flow or function.

@@ -7,7 +7,7 @@ from prefect import flow, task
 from victims import LISTING, NAMES, run_one_stage
 
 from flows.config import FlowConfig
-from tasks.paths import data_paths
+from tasks.core.settings import data_paths
 
 
 @task(persist_result=False)

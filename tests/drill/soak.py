@@ -14,7 +14,7 @@ import threading
 import psutil
 from victims import log_a_run
 
-from flows.command_line import ENVIRONMENT, log_to_console, parse_command
+from flows.cli import ENVIRONMENT, log_to_console, parse_command
 from flows.config import FlowConfig, PipelineConfig
 
 

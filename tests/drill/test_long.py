@@ -16,8 +16,8 @@ from gate import Gate
 from harness import SMALL, Home, Nursery, new_home, quiet_environment, size_mb
 from wild import IS_FULL
 
-from tasks.promotion import REGISTERED_NAME
-from tasks.settings import PROJECT_ROOT
+from tasks.core.promotion import REGISTERED_NAME
+from tasks.core.settings import PROJECT_ROOT
 from tasks.tracking.champion import CHAMPION
 
 pytestmark = [

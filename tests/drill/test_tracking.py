@@ -28,7 +28,7 @@ def runs(drill_root: Path) -> Iterator[Nursery]:
     """The process that forks commands which log a run."""
     folder = drill_root / "tracking"
     folder.mkdir()
-    nursery = Nursery(folder, ("flows.runtime", "flows.outside", "tasks.tracking.runs", *STORE_MODULES))
+    nursery = Nursery(folder, ("flows.run_context", "flows.run_context", "tasks.tracking.runs", *STORE_MODULES))
     yield nursery
     nursery.close()
 

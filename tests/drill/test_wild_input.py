@@ -14,16 +14,15 @@ import pytest
 import yaml
 from wild import CASES, damage, twist
 
-from flows.command_line import parse_command
-from flows.config import PipelineConfig
-from flows.presets import PRESETS
+from flows.cli import parse_command
+from flows.config import PRESETS, PipelineConfig
 from tasks.annotate.conllu import format_document, read_documents
-from tasks.annotate.foreign_conllu import find_documents, read_document
-from tasks.errors import GenreflowError
-from tasks.language import Token
-from tasks.paths import DataPaths
+from tasks.annotate.import_conllu import find_documents, read_document
+from tasks.core.errors import GenreflowError
+from tasks.core.language import Token
+from tasks.core.settings import DataPaths
 from tasks.stage import Stage, run_stage
-from tasks.tracking.last_run import load_last_run
+from tasks.tracking.select_runs import load_last_run
 
 Result = TypeVar("Result")
 

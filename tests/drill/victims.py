@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from flows.config import FlowConfig
-from tasks.paths import data_paths
+from tasks.core.settings import data_paths
 from tasks.stage import Stage, StageResult, run_stage
 
 NAMES: Final = ("first", "second", "third")
@@ -37,7 +37,7 @@ def run_stages(_config: FlowConfig) -> int:
 
 def log_a_run(_config: FlowConfig) -> int:
     """Log a pipeline run with the run of one model: params, metrics and a file."""
-    from flows.runtime import exclusive, pipeline_run  # noqa: PLC0415 - Prefect and MLflow, which stages do without
+    from flows.run_context import exclusive, pipeline_run  # noqa: PLC0415
     from tasks.tracking import runs  # noqa: PLC0415
 
     paths = data_paths()

@@ -8,13 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tasks.evaluate.calibration import (
-    BINS,
-    calibration_table,
-    expected_calibration_error,
-    reliability,
-    reliability_table,
-)
+from tasks.evaluate.tables import BINS, calibration_table, expected_calibration_error, reliability, reliability_table
 
 
 def draw(n: int, seed: int, levels: int = 0) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from tasks.evaluate.doubts import Doubt, explain_doubts, find_doubts
+from tasks.evaluate.label_audit import Doubt, explain_doubts, find_doubts
 
 
 def test_planted_errors_are_doubted_and_come_first() -> None:

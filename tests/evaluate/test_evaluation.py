@@ -10,17 +10,16 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
+from tasks.core.errors import DataError
+from tasks.core.predictions import truth_matrix, write_scores
+from tasks.core.schema import PREDICTIONS, SPLITS
+from tasks.core.settings import DataPaths
 from tasks.decision.calibration import Calibration
-from tasks.decision.stored import rules_from_json
-from tasks.errors import DataError
-from tasks.evaluate.calibration import expected_calibration_error
-from tasks.evaluate.config import ChoiceMetric, EvaluateConfig, RuleName
-from tasks.evaluate.evaluation import choose_rule, cross_fit, evaluate_model
-from tasks.evaluate.metrics import evaluate as evaluate_decisions
+from tasks.decision.rule_formats import rules_from_json
+from tasks.evaluate.evaluation import ChoiceMetric, EvaluateConfig, RuleName, choose_rule, cross_fit, evaluate_model
+from tasks.evaluate.tables import evaluate as evaluate_decisions
+from tasks.evaluate.tables import expected_calibration_error
 from tasks.evaluate.task import evaluate
-from tasks.paths import DataPaths
-from tasks.schema import PREDICTIONS, SPLITS
-from tasks.scores import truth_matrix, write_scores
 
 GENRES = ("Comedy", "Drama", "War")
 RULE_NAMES = list(get_args(RuleName))

@@ -4,11 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.errors import DataError
+from tasks.core.errors import DataError
+from tasks.core.predictions import write_scores
+from tasks.core.schema import SPLITS
 from tasks.evaluate import label_audit, task
 from tasks.evaluate.label_audit import AUDIT, audit_labels, read_audit
-from tasks.schema import SPLITS
-from tasks.scores import write_scores
 
 GENRES = ("Comedy", "Drama", "War")
 N_MOVIES = 120

@@ -6,14 +6,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.decisions import read_decisions
-from tasks.errors import DataError
-from tasks.evaluate.label_audit import AUDIT, AUDIT_FILE
-from tasks.evaluate.label_audit_effect import EFFECT, choose_dropped, measure_effect
-from tasks.evaluate.paired import measure_changes
-from tasks.metrics import decision_metrics
-from tasks.paths import DataPaths
-from tasks.schema import PREDICTIONS
+from tasks.core.errors import DataError
+from tasks.core.metrics import decision_metrics
+from tasks.core.predictions import read_decisions
+from tasks.core.schema import PREDICTIONS
+from tasks.core.settings import DataPaths
+from tasks.evaluate.label_audit import AUDIT, AUDIT_FILE, EFFECT, choose_dropped, measure_changes, measure_effect
 
 GENRES = np.array(["Comedy", "Drama", "War"])
 N_TEST = 400

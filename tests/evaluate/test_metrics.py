@@ -5,9 +5,9 @@ import pytest
 from numpy.typing import NDArray
 from sklearn import metrics as reference
 
-from tasks.errors import DataError
-from tasks.evaluate.metrics import evaluate
-from tasks.metrics import MOVIE_METRICS, GenreCounts, count_genres, genre_metrics, movie_metrics
+from tasks.core.errors import DataError
+from tasks.core.metrics import MOVIE_METRICS, GenreCounts, count_genres, genre_metrics, movie_metrics
+from tasks.evaluate.tables import evaluate
 
 Case = tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float32]]
 

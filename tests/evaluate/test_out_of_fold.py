@@ -6,15 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.decision.fit import fit_rules
-from tasks.errors import ConfigError, DataError
-from tasks.evaluate.config import EvaluateConfig
-from tasks.evaluate.evaluation import cross_fit
-from tasks.evaluate.metrics import evaluate
-from tasks.evaluate.out_of_fold import evaluate_out_of_fold
+from tasks.core.errors import ConfigError, DataError
+from tasks.core.predictions import write_scores
+from tasks.core.schema import PREDICTIONS, SPLITS
+from tasks.decision.thresholds import fit_rules
+from tasks.evaluate.evaluation import EvaluateConfig, cross_fit, evaluate_out_of_fold
+from tasks.evaluate.tables import evaluate
 from tasks.evaluate.task import evaluate_folds, measure
-from tasks.schema import PREDICTIONS, SPLITS
-from tasks.scores import write_scores
 
 GENRES = ("Comedy", "Drama", "War")
 N_MOVIES = 200

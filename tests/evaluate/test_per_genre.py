@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from tasks.evaluate.metrics import evaluate
-from tasks.evaluate.per_genre import per_genre_table
+from tasks.evaluate.tables import evaluate, per_genre_table
 
 TRUTH = np.array([[1, 0, 0, 1], [1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0]], dtype=np.bool_)
 DECIDED = np.array([[1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]], dtype=np.bool_)

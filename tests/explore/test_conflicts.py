@@ -1,8 +1,7 @@
 import polars as pl
 import pytest
 
-from tasks.explore.conflicts import CONFLICTS, find_conflicts
-from tasks.explore.descriptions import ADD_A_PLOT, WHOLE
+from tasks.explore.tables import ADD_A_PLOT, CONFLICTS, WHOLE, find_conflicts
 
 ROWS = pl.DataFrame(
     {

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.explore.descriptions import (
+from tasks.explore.tables import (
     ADD_A_PLOT,
     CUT_OFF,
     EMPTY,

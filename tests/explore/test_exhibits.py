@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 
 from tasks.explore.config import ExploreConfig
-from tasks.explore.exhibits import EXHIBITS, exhibit_movies
+from tasks.explore.figures import EXHIBITS, exhibit_movies
 
 
 def exhibit(genres: list[list[str]], years: list[int | None]) -> dict[str, str]:

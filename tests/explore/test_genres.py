@@ -1,7 +1,7 @@
 import numpy as np
 import polars as pl
 
-from tasks.explore.genres import (
+from tasks.explore.tables import (
     count_combinations,
     count_decades,
     count_genres,

@@ -3,8 +3,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks.errors import DataError
-from tasks.explore.read import movies_of_listings, raw_files, read_listings, read_movies
+from tasks.core.errors import DataError
+from tasks.explore.stages import movies_of_listings, raw_files, read_listings, read_movies
 
 HEADER = "movie_id,movie_name,year,genre,description\n"
 

@@ -8,11 +8,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks import schema
+from tasks.core import schema
+from tasks.core.settings import DataPaths
 from tasks.explore.config import ExploreConfig
-from tasks.explore.findings import Findings
-from tasks.explore.stages import explore_clean, explore_raw, write_page
-from tasks.paths import DataPaths
+from tasks.explore.stages import Findings, explore_clean, explore_raw, write_page
 
 CONFIG = ExploreConfig(max_genres=6, combinations=8, cloud_words=6)  # little to draw
 MARKUP = '<script>alert("x")</script>'

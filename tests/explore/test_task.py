@@ -1,6 +1,6 @@
+from tasks.core.settings import DataPaths
 from tasks.explore import task
 from tasks.explore.config import ExploreConfig
-from tasks.paths import DataPaths
 
 
 def test_the_task_explores_the_chosen_part_and_writes_the_page(paths: DataPaths) -> None:

@@ -1,6 +1,6 @@
 import polars as pl
 
-from tasks.explore.words import weigh_words
+from tasks.explore.tables import weigh_words
 
 MOVIES = pl.DataFrame(
     {

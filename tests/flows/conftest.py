@@ -9,8 +9,7 @@ import pytest
 from prefect.testing.utilities import prefect_test_harness
 
 from flows.config import PipelineConfig
-from tasks.paths import DataPaths, data_paths
-from tasks.settings import settings
+from tasks.core.settings import DataPaths, data_paths, settings
 
 MODELS = ("logreg-tfidf", "logreg-lemmas", "svm-title", "nb-counts")
 BROKEN = "nb-counts"
@@ -50,7 +49,7 @@ def own_folders(settings_in, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 def finished(prefect_harness: None, own_folders: Path) -> FinishedPipeline:
     """The pipeline's own flow on 300 invented movies; the naive Bayes model is asked for the impossible."""
     from flows.full_pipeline import full_pipeline  # noqa: PLC0415 - takes seconds, and only these tests want it
-    from flows.steps import ModelsFailedError  # noqa: PLC0415
+    from flows.model_runs import ModelsFailedError  # noqa: PLC0415
 
     config = PipelineConfig(
         sample={"n_movies": 300},

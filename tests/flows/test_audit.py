@@ -6,10 +6,10 @@ import pytest
 from pydantic import ValidationError
 
 from flows.audit import audit
-from flows.command_line import parse_command
+from flows.cli import parse_command
 from flows.config import AuditConfig
-from tasks.errors import ConfigError
-from tasks.paths import DataPaths
+from tasks.core.errors import ConfigError
+from tasks.core.settings import DataPaths
 
 # Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.
 pytestmark = pytest.mark.filterwarnings("default")

@@ -5,13 +5,13 @@ import polars as pl
 import pytest
 from mlflow.exceptions import MlflowException
 
-from flows import command_line
-from flows.command_line import parse_command, run_command
+from flows import cli
+from flows.cli import parse_command, run_command
 from flows.config import CompareConfig, FlowConfig, PipelineConfig, PredictConfig, PrepareConfig, TrainConfig
 from flows.predict import answer, predict_or_answer
 from tasks.acquire.listings import check_source
-from tasks.errors import ConfigError, DataError
-from tasks.models.classifier import GenreClassifier
+from tasks.core.errors import ConfigError, DataError
+from tasks.models.genre_classifier import GenreClassifier
 
 
 def test_options_come_before_config_file_before_preset_before_default(tmp_path):
@@ -162,8 +162,8 @@ def test_mistakes_of_a_comparison_are_told(arguments, message, capsys):
 @pytest.fixture
 def quiet_root(monkeypatch):
     monkeypatch.setattr(logging.getLogger(), "handlers", [])
-    monkeypatch.setattr(command_line, "ENVIRONMENT", {})
-    monkeypatch.setattr(command_line, "stop_on_signals", lambda: None)  # the signals are the test runner's
+    monkeypatch.setattr(cli, "ENVIRONMENT", {})
+    monkeypatch.setattr(cli, "stop_on_signals", lambda: None)  # the signals are the test runner's
     monkeypatch.setattr("sys.argv", ["command"])
 
 
@@ -198,7 +198,7 @@ def test_an_input_that_is_not_there_is_told_before_prefect_starts(tmp_path, monk
 @pytest.mark.usefixtures("quiet_root")
 def test_a_source_that_is_not_there_is_told_before_prefect_starts(paths, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["full_pipeline.py", "--source", f"{paths.root}/none.zip"])
-    monkeypatch.setattr("flows.server.TemporaryServer", lambda: pytest.fail("Prefect starts"))
+    monkeypatch.setattr("flows.run_context.TemporaryServer", lambda: pytest.fail("Prefect starts"))
     assert run_command(PipelineConfig, "flows.full_pipeline:full_pipeline") == 1
     assert "There is no source" in capsys.readouterr().err
     for source in ("sample", "kaggle", "s3://bucket/listings.zip"):
@@ -224,8 +224,8 @@ def test_defects_keep_their_traceback():
 
 
 def test_every_preset_is_a_valid_configuration():
-    from flows.presets import PRESETS, load_preset  # noqa: PLC0415
-    from tasks.models.choose import choose_models  # noqa: PLC0415
+    from flows.config import PRESETS, load_preset  # noqa: PLC0415
+    from tasks.models.select import choose_models  # noqa: PLC0415
 
     presets = sorted(path.stem for path in PRESETS.glob("*.yaml"))
     assert "quick" in presets

@@ -6,16 +6,16 @@ import logging
 import pytest
 from rich.console import Console
 
-from flows.console import TerminalBars, TerminalHandler
-from tasks import progress
-from tasks.progress import Progress
+from flows.cli import TerminalBars, TerminalHandler
+from tasks.core import logs
+from tasks.core.logs import Progress
 
 
 @pytest.fixture
 def terminal(monkeypatch):
     """A terminal of 100 columns, with bars that watch progress."""
     console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
-    monkeypatch.setattr(progress, "watchers", [TerminalBars(console)])
+    monkeypatch.setattr(logs, "watchers", [TerminalBars(console)])
     return console
 
 
@@ -24,7 +24,7 @@ def test_a_bar_says_what_how_far_and_how_fast_and_is_gone_at_the_end(terminal):
     work = Progress("annotate", 1000, clock=lambda: now_s)
     now_s = 2.0
     work.advance(500)
-    progress.watchers[0]._bars.refresh()
+    logs.watchers[0]._bars.refresh()
     work.finish()
     shown = terminal.file.getvalue()
     assert "annotate" in shown
@@ -42,7 +42,7 @@ def test_bars_of_work_side_by_side_end_when_the_last_does(terminal):
     second.advance()
     second.finish()
     assert len(terminal.file.getvalue()) > length
-    (bars,) = progress.watchers
+    (bars,) = logs.watchers
     assert not bars._bars.live.is_started
 
 

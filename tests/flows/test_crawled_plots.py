@@ -18,11 +18,10 @@ from flows.acquire import acquire, acquire_or_plan, complete
 from flows.config import AcquireConfig, AcquireFlowConfig, PrepareConfig
 from flows.prepare import prepare
 from tasks.acquire.config import CrawlConfig
-from tasks.acquire.crawl.missing import find_missing
+from tasks.acquire.crawl.plots import find_missing
 from tasks.acquire.task import crawl
-from tasks.errors import ConfigError, CrawlBlockedError
-from tasks.paths import DataPaths, data_paths
-from tasks.settings import settings
+from tasks.core.errors import ConfigError, CrawlBlockedError
+from tasks.core.settings import DataPaths, data_paths, settings
 
 # Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.
 pytestmark = pytest.mark.filterwarnings("default")

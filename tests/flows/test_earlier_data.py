@@ -16,10 +16,9 @@ import requests
 from flows.config import PrepareConfig, TrainConfig
 from flows.prepare import prepare
 from flows.train import train
-from tasks.acquire.manifest import read_manifest
-from tasks.paths import DataPaths, data_paths
-from tasks.schema import GENRES
-from tasks.settings import settings
+from tasks.acquire.sources import read_manifest
+from tasks.core.schema import GENRES
+from tasks.core.settings import DataPaths, data_paths, settings
 
 # Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.
 pytestmark = pytest.mark.filterwarnings("default")

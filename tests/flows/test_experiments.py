@@ -9,14 +9,13 @@ import polars as pl
 import pytest
 import yaml
 
-from flows.command_line import parse_command
+from flows.cli import parse_command
 from flows.config import CrossValidateConfig, SearchConfig, TrainConfig
 from flows.cross_validate import cross_validate
+from flows.model_runs import ModelsFailedError
 from flows.search import best_config, search, try_one
-from flows.steps import ModelsFailedError
-from tasks.errors import ConfigError, ModelError
-from tasks.models.search import Trial
-from tasks.models.search_space import Whole
+from tasks.core.errors import ConfigError, ModelError
+from tasks.models.search import Trial, Whole
 
 # Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.
 pytestmark = pytest.mark.filterwarnings("default")

@@ -5,8 +5,8 @@ import io
 import polars as pl
 from rich.console import Console
 
-from flows.explained import coloured_text
-from tasks.schema import EXPLANATIONS
+from flows.predict import coloured_text
+from tasks.core.schema import EXPLANATIONS
 
 
 def rows(*spans):

@@ -20,11 +20,11 @@ from prefect import flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 
-from tasks import stage_task as declared
-from tasks.errors import ConfigError, DataError
-from tasks.processes import map_in_order
+from tasks import prefect_task as declared
+from tasks.core.errors import ConfigError, DataError
+from tasks.core.parallel import map_in_order
+from tasks.prefect_task import stage_task
 from tasks.stage import Stage, run_stage
-from tasks.stage_task import stage_task
 
 pytestmark = [pytest.mark.usefixtures("prefect_harness"), pytest.mark.filterwarnings("default")]
 

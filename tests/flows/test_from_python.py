@@ -18,9 +18,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
 import genreflow as gf
-from tasks.errors import ConfigError, DataError
-from tasks.paths import data_paths
-from tasks.settings import PROJECT_ROOT
+from tasks.core.errors import ConfigError, DataError
+from tasks.core.settings import PROJECT_ROOT, data_paths
 
 pytestmark = pytest.mark.filterwarnings("default")
 

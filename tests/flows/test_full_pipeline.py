@@ -13,14 +13,14 @@ from mlflow.entities import Run
 from flows.compare import compare
 from flows.config import CompareConfig, PredictConfig
 from flows.full_pipeline import full_pipeline
+from flows.model_runs import ModelsFailedError
 from flows.predict import FilesFailedError, answer, predict
-from flows.steps import ModelsFailedError
-from tasks.errors import ConfigError, ModelError
-from tasks.models.classifier import GenreClassifier
+from tasks.core.errors import ConfigError, ModelError
+from tasks.core.settings import PROJECT_ROOT
+from tasks.models.genre_classifier import GenreClassifier
 from tasks.models.linear_classifiers import LogisticRegression
 from tasks.models.spec import EnsembleSpec, ModelSpec
 from tasks.models.vectorizers import BagOfWords
-from tasks.settings import PROJECT_ROOT
 from tasks.tracking.stored_model import fetch_classifier
 
 # Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.

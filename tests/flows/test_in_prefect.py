@@ -17,14 +17,13 @@ from flows.acquire import acquire_or_plan
 from flows.config import AcquireFlowConfig, ExploreFlowConfig, PipelineConfig, PrepareConfig, with_leading
 from flows.explore import explore
 from flows.full_pipeline import full_pipeline
-from flows.in_prefect import mlflow_page, watch_progress
+from flows.model_runs import ModelsFailedError
+from flows.prefect_ui import mlflow_page, watch_progress
 from flows.prepare import prepare
-from flows.steps import ModelsFailedError
-from tasks.errors import ConfigError
-from tasks.extras import is_installed
-from tasks.progress import Progress
+from tasks.core.errors import ConfigError, is_installed
+from tasks.core.logs import Progress
+from tasks.prefect_task import stage_task
 from tasks.stage import StageResult
-from tasks.stage_task import stage_task
 
 pytestmark = pytest.mark.filterwarnings("default")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from tasks.settings import PROJECT_ROOT
+from tasks.core.settings import PROJECT_ROOT
 
 pytestmark = [pytest.mark.services, pytest.mark.filterwarnings("default")]
 

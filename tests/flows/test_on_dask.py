@@ -25,14 +25,13 @@ from flows.config import CrossValidateConfig, PredictConfig, TrainConfig
 from flows.cross_validate import cross_validate
 from flows.full_pipeline import full_pipeline
 from flows.predict import predict
-from flows.runtime import check_cluster
+from flows.run_context import check_cluster
 from flows.train import train
 from tasks.annotate.config import AnnotateConfig
-from tasks.cluster import map_on_workers
-from tasks.errors import ConfigError, WorkerError
-from tasks.language import normalise_text
-from tasks.settings import PROJECT_ROOT
-from tasks.worker_check import check_workers
+from tasks.core.errors import ConfigError, WorkerError
+from tasks.core.language import normalise_text
+from tasks.core.parallel import check_workers, map_on_workers
+from tasks.core.settings import PROJECT_ROOT
 
 # Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.
 pytestmark = [pytest.mark.services, pytest.mark.filterwarnings("default")]
@@ -197,7 +196,7 @@ def test_folds_are_fitted_on_workers_with_the_same_bytes(finished, cluster):
 
 
 def test_files_are_predicted_on_workers_with_the_same_bytes(finished, cluster, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("tasks.models.prediction.read.PIECE_ROWS", 50)
+    monkeypatch.setattr("tasks.models.predict.PIECE_ROWS", 50)
     config = PredictConfig(input=str(finished.paths.clean_csv), output=str(tmp_path / "here.csv"), workers=1)
     n_rows = predict(config)
     there = {"output": str(tmp_path / "there.csv"), "workers": None, "runner": "dask", "dask_address": cluster.address}
@@ -264,7 +263,7 @@ def test_a_scheduler_without_the_project_is_told(paths, tmp_path):
 
 
 def test_a_late_worker_without_the_project_ends_and_another_takes_over(paths, tmp_path, monkeypatch, caplog):
-    monkeypatch.setattr("tasks.cluster.WATCH_S", 0.1)
+    monkeypatch.setattr("tasks.core.parallel.WATCH_S", 0.1)
     with started_cluster(tmp_path) as cluster, ThreadPoolExecutor(1) as background:
         cluster.start_workers("bare", before=WITHOUT_PROJECT)
         results = background.submit(list, map_on_workers(cluster.address, normalise_text, ["one  text"]))
@@ -276,7 +275,7 @@ def test_a_late_worker_without_the_project_ends_and_another_takes_over(paths, tm
 
 
 def test_no_scheduler_and_no_worker_are_told(paths, tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.worker_check.PATIENCE_S", 0.5)
+    monkeypatch.setattr("tasks.core.parallel.PATIENCE_S", 0.5)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nobody = f"tcp://127.0.0.1:{free.getsockname()[1]}"

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from flows.outside import OutOfMemoryError, told_plainly
-from tasks.errors import DataError
+from flows.run_context import OutOfMemoryError, told_plainly
+from tasks.core.errors import DataError
 
 
 def test_memory_that_is_refused_is_told_with_what_was_asked_for() -> None:

@@ -11,14 +11,13 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from flows.command_line import parse_command
+from flows.cli import parse_command
 from flows.config import PipelineConfig, PredictConfig, PrepareConfig
 from flows.full_pipeline import full_pipeline
 from flows.predict import predict
 from flows.prepare import prepare
-from tasks.errors import ConfigError, DataError, SourceError
-from tasks.paths import DataPaths, data_paths
-from tasks.settings import PROJECT_ROOT, settings
+from tasks.core.errors import ConfigError, DataError, SourceError
+from tasks.core.settings import PROJECT_ROOT, DataPaths, data_paths, settings
 
 # Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.
 pytestmark = pytest.mark.filterwarnings("default")

@@ -9,14 +9,14 @@ from filelock import FileLock
 from joblib.externals.loky.backend import context
 from prefect.runtime import deployment
 
-from flows import runtime
-from flows.runtime import LOGGED, DataFolderBusyError, core_count, exclusive
-from tasks.errors import DataError
-from tasks.paths import DataPaths
+from flows import run_context
+from flows.run_context import LOGGED, DataFolderBusyError, core_count, exclusive
+from tasks.core.errors import DataError
+from tasks.core.settings import DataPaths
 
 PROGRAM = """
 import atexit, os, signal
-from flows.command_line import run_command
+from flows.cli import run_command
 from flows.config import FlowConfig
 atexit.register(print, "ended in order")
 run_command(FlowConfig, lambda _: os.kill(os.getpid(), signal.SIGTERM))
@@ -40,7 +40,7 @@ def test_a_run_of_a_deployment_waits_for_another_pipeline(tmp_path: Path, monkey
     threading.Timer(0.3, first.release).start()
     with exclusive(paths):
         assert not first.is_locked
-    monkeypatch.setattr(runtime, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(run_context, "PATIENCE_S", 0.1)
     with FileLock(paths.lock), pytest.raises(DataFolderBusyError):
         exclusive(paths).__enter__()
 

@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from flows.full_pipeline import full_pipeline
-from flows.steps import ModelsFailedError
-from tasks.settings import PROJECT_ROOT
+from flows.model_runs import ModelsFailedError
+from tasks.core.settings import PROJECT_ROOT
 
 pytestmark = [pytest.mark.services, pytest.mark.filterwarnings("default")]
 

@@ -19,7 +19,7 @@ import httpx
 import pytest
 from prefect.settings import PREFECT_API_URL, get_current_settings
 
-from tasks.settings import PROJECT_ROOT
+from tasks.core.settings import PROJECT_ROOT
 
 PATIENCE_S = 1800  # with a busy machine
 USER = "planted-user"
@@ -184,7 +184,7 @@ def test_the_search_finds_what_was_planted(tmp_path):
 
 def test_an_unexpected_error_says_no_secret(tmp_path):
     code = (
-        "from flows.command_line import run_command\n"
+        "from flows.cli import run_command\n"
         "from flows.config import CompareConfig\n"
         "def fail(config): raise RuntimeError('asked with planted-kaggle at http://a:planted-else@host')\n"
         "run_command(CompareConfig, fail)\n"

@@ -9,13 +9,13 @@ from prefect.settings import (
     temporary_settings,
 )
 
-from flows import server
-from flows.server import ServerNotStartedError, prefect_server
+from flows import run_context
+from flows.run_context import ServerNotStartedError, prefect_server
 
 
 @pytest.fixture
 def no_server_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(server, "_own", [])
+    monkeypatch.setattr(run_context, "_own", [])
     with temporary_settings(
         {PREFECT_HOME: tmp_path, PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 2},
         restore_defaults={PREFECT_API_URL},
@@ -27,7 +27,7 @@ def no_server_is_named(tmp_path, monkeypatch):
     ("program", "why"), [("import time; time.sleep(60)", "did not answer in time"), ("exit(3)", "exit code 3")]
 )
 def test_a_server_that_does_not_start_is_told_with_the_remedy(no_server_is_named, monkeypatch, program, why):
-    monkeypatch.setattr(server, "COMMAND", (sys.executable, "-c", program))
+    monkeypatch.setattr(run_context, "COMMAND", (sys.executable, "-c", program))
     with (
         pytest.raises(ServerNotStartedError, match=rf"{why}.*PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS=300"),
         prefect_server(lambda: None),

@@ -7,13 +7,12 @@ import pytest
 from prefect import flow
 from prefect.tasks import Task
 
-from tasks import stage_task as declared
-from tasks.disk import DiskError
-from tasks.errors import ConfigError, DataError, StorageAwayError, StorageError, WorkerError
+from tasks import prefect_task as declared
+from tasks.core.errors import ConfigError, DataError, DiskError, StorageAwayError, StorageError, WorkerError
+from tasks.core.settings import PROJECT_ROOT
 from tasks.models.task import train_model
-from tasks.settings import PROJECT_ROOT
+from tasks.prefect_task import can_heal, stage_task
 from tasks.stage import StageResult
-from tasks.stage_task import can_heal, stage_task
 
 HEALS = [
     OSError(errno.EIO, "Input/output error"),

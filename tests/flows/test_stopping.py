@@ -13,7 +13,7 @@ PROGRAM = """
 import sys, time
 from concurrent.futures import ThreadPoolExecutor
 from flows import stopping
-from flows.command_line import run_command
+from flows.cli import run_command
 from flows.config import FlowConfig
 
 stopping.STOP_S = 0.5

@@ -7,7 +7,7 @@ import pytest
 
 from flows.config import TidyConfig
 from flows.tidy import tidy
-from tasks.settings import settings
+from tasks.core.settings import settings
 from tasks.tracking import runs
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow warns in depths that are not ours

@@ -16,8 +16,8 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
 
+from tasks.core.schema import SPLITS
 from tasks.models import classifiers, linear_classifiers, spec
-from tasks.schema import SPLITS
 
 GENRES = ("Drama", "Horror", "Western")
 WORDS = {

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
-from tasks.errors import ModelError
+from tasks.core.errors import ModelError
 from tasks.models import classifiers
 from tasks.models.classifiers import AnyClassifier, GradientBoosting, MultilayerPerceptron, NearestNeighbours
 

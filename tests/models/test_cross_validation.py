@@ -6,16 +6,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.errors import DataError
+from tasks.core.errors import DataError
+from tasks.core.predictions import read_scores
 from tasks.models import linear_classifiers, spec
 from tasks.models.blend import cross_fit_blend
-from tasks.models.cross_validation import all_but, blend_folds, gather_folds, train_fold
+from tasks.models.cross_validate import all_but, blend_folds, gather_folds, train_fold
 from tasks.models.features import build_features
 from tasks.models.genre_model import GenreModel
 from tasks.models.spec import features_of
 from tasks.models.train import TrainChoices
 from tasks.models.vectorizers import BagOfWords
-from tasks.scores import read_scores
 
 MODEL = spec.ModelSpec(name="logreg", classifier=linear_classifiers.LogisticRegression(C=10))
 BAYES = spec.ModelSpec(name="bayes", classifier=linear_classifiers.NaiveBayes())

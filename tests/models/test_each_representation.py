@@ -7,8 +7,8 @@ import pytest
 from tasks.models import spec
 from tasks.models.genre_model import FILES, GenreModel
 from tasks.models.linear_classifiers import LogisticRegression
-from tasks.models.mean_vectors import PretrainedVectors, WordVectors
 from tasks.models.vectorizers import BagOfWords, CharacterNgrams, SideFields
+from tasks.models.word_vectors import PretrainedVectors, WordVectors
 
 GENRES = ("Drama", "Horror", "Western")
 WORD2VEC = WordVectors(dimensions=20, epochs=40)

@@ -3,7 +3,7 @@
 import polars as pl
 
 from tasks.models import linear_classifiers, spec
-from tasks.models.elsewhere import score_folds_in, train_in
+from tasks.models.cross_validate import score_folds_in, train_in
 from tasks.models.features import build_features
 from tasks.models.spec import features_of
 from tasks.models.train import TrainChoices, train_model

@@ -5,15 +5,15 @@ import json
 import numpy as np
 import pytest
 
-from tasks.errors import ModelError
+from tasks.core.errors import ModelError
+from tasks.core.predictions import read_scores
 from tasks.models import linear_classifiers, spec
 from tasks.models.blend import cross_fit_blend, fit_stack, fit_weights, train_ensemble
-from tasks.models.ensemble import CLIP, EnsembleModel, blend, load_model
 from tasks.models.features import build_features
+from tasks.models.genre_classifier import CLIP, EnsembleModel, blend, load_model
 from tasks.models.genre_model import GenreModel
 from tasks.models.spec import features_of
 from tasks.models.train import TrainChoices, train_model
-from tasks.scores import read_scores
 
 MEMBERS = (
     spec.ModelSpec(name="logreg", classifier=linear_classifiers.LogisticRegression(C=10)),

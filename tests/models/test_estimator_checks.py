@@ -11,7 +11,7 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.tree import DecisionTreeClassifier
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from tasks.models import classifiers, inputs, linear_classifiers, mean_vectors, vectorizers
+from tasks.models import classifiers, inputs, linear_classifiers, vectorizers, word_vectors
 from tasks.models.encoder.frozen import FrozenEncoder
 
 ESTIMATORS = [
@@ -32,8 +32,8 @@ ESTIMATORS = [
     vectorizers.BagOfWords(),
     vectorizers.CharacterNgrams(),
     vectorizers.SideFields(),
-    mean_vectors.WordVectors(),
-    mean_vectors.PretrainedVectors(),
+    word_vectors.WordVectors(),
+    word_vectors.PretrainedVectors(),
     FrozenEncoder(),
 ]
 

@@ -24,12 +24,11 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
-from tasks.errors import ConfigError, ModelError
-from tasks.models.choose import choose_models, with_params
+from tasks.core.errors import ConfigError, ModelError
 from tasks.models.estimators import SHORT_NAMES, EstimatorSpec
-from tasks.models.genre_model import PIPELINE_FILE, TRUSTED, GenreModel, load_estimator, save_estimator
+from tasks.models.genre_model import PIPELINE_FILE, TRUSTED, GenreModel, held_bytes, load_estimator, save_estimator
 from tasks.models.linear_classifiers import LinearSVM
-from tasks.models.memory import held_bytes
+from tasks.models.select import choose_models, with_params
 from tasks.models.spec import ModelSpec, shown_params
 from tasks.models.vectorizers import BagOfWords
 

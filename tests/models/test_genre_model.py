@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from tasks.errors import DataError, ModelError
+from tasks.core.errors import DataError, ModelError
 from tasks.models import linear_classifiers, spec
 from tasks.models.genre_model import FILES, GenreModel
 from tasks.models.spec import InputSpec

@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from tasks.models.genre_profiles import PROFILES, profile_cosines, write_genre_profiles
+from tasks.models.explain.importance import PROFILES, profile_cosines, write_genre_profiles
 
 
 def test_cosines_are_those_of_mean_vectors_and_of_their_excess() -> None:

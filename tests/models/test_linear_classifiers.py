@@ -15,8 +15,8 @@ from sklearn.metrics import log_loss
 from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.naive_bayes import ComplementNB, MultinomialNB
 
+from tasks.core.errors import ModelError
 from tasks.decision.calibration import fit_line
-from tasks.errors import ModelError
 from tasks.models.linear_classifiers import (
     NO_PRIOR,
     STRENGTHS,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tasks.models.genre_model import load_estimator, save_estimator
-from tasks.models.mean_vectors import PretrainedVectors, WordVectors
+from tasks.models.word_vectors import PretrainedVectors, WordVectors
 
 DOCUMENTS = ["ghost house", "ghost Sheriff", "sheriff of the town", "", "?!"]
 GLOVE = "ghost 1 0 0\nhouse 0 1 0\nsheriff 0 0 1\nSheriff 1 1 1\nnowhere 9 9 9\n"

@@ -4,15 +4,13 @@ import math
 
 import pytest
 
-from tasks.errors import ConfigError, DataError
+from tasks.core.errors import ConfigError, DataError
+from tasks.core.predictions import read_scores
 from tasks.models import linear_classifiers, spec
 from tasks.models.features import build_features
-from tasks.models.search import open_search
-from tasks.models.search_space import space_of
+from tasks.models.search import open_search, space_of
 from tasks.models.spec import features_of
-from tasks.models.train import TrainChoices
-from tasks.models.trial import score_trial
-from tasks.scores import read_scores
+from tasks.models.train import TrainChoices, score_trial
 
 MODEL = spec.ModelSpec(name="logreg", classifier=linear_classifiers.LogisticRegression(C=1))
 TERMS = {"metric": "jaccard", "seed": 1}

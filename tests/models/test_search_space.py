@@ -2,11 +2,11 @@ import inspect
 
 import pytest
 
-from tasks.errors import ConfigError
-from tasks.models.choose import choose_models, with_params
+from tasks.core.errors import ConfigError
 from tasks.models.estimators import SHORT_NAMES, class_named
 from tasks.models.registry import MODELS
-from tasks.models.search_space import SPACE, OneOf, current_values, space_of
+from tasks.models.search import SPACE, OneOf, current_values, space_of
+from tasks.models.select import choose_models, with_params
 from tasks.models.spec import ModelSpec
 
 SINGLE = [model for model in MODELS if isinstance(model, ModelSpec)]

@@ -6,15 +6,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.errors import ConfigError, DataError, ModelError
+from tasks.core.errors import ConfigError, DataError, ModelError
+from tasks.core.predictions import read_scores
+from tasks.core.settings import DataPaths
 from tasks.models import genre_model, linear_classifiers, spec
 from tasks.models.features import build_features, read_genres, read_movies, train_rows
 from tasks.models.genre_model import GenreModel
 from tasks.models.spec import InputSpec, features_of
 from tasks.models.train import TrainChoices, train_model
 from tasks.models.vectorizers import BagOfWords
-from tasks.paths import DataPaths
-from tasks.scores import read_scores
 
 MODEL = spec.ModelSpec(name="logreg", classifier=linear_classifiers.LogisticRegression(C=10))
 GENRES = ["Drama", "Horror", "Western"]

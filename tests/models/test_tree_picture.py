@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 from sklearn.tree import DecisionTreeClassifier
 
-from tasks.errors import ConfigError, ModelError
+from tasks.core.errors import ConfigError, ModelError
 from tasks.models import task
+from tasks.models.explain.tree import FittedTree, describe_tree, draw_tree, write_tree_picture
 from tasks.models.genre_model import GenreModel
 from tasks.models.linear_classifiers import NaiveBayes
-from tasks.models.mean_vectors import WordVectors
 from tasks.models.spec import ModelSpec
-from tasks.models.tree_picture import FittedTree, describe_tree, draw_tree, write_tree_picture
 from tasks.models.vectorizers import BagOfWords
+from tasks.models.word_vectors import WordVectors
 
 GENRES = ("Drama", "Horror", "Western")
 

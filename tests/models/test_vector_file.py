@@ -8,8 +8,8 @@ from gensim.models import KeyedVectors
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.errors import DataError
-from tasks.models.vector_file import read_vectors, read_vectors_of
+from tasks.core.errors import DataError
+from tasks.models.word_vectors import read_vectors, read_vectors_of
 
 WORDS = ["the", "ghost", "élan", "of", "town", "Town"]
 

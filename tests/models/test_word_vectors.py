@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import clone
 
-from tasks.errors import ModelError
+from tasks.core.errors import ModelError
 from tasks.models import word_vectors
-from tasks.models.mean_vectors import WordVectors, ngram_buckets
+from tasks.models.word_vectors import WordVectors, ngram_buckets
 
 WORDS = ["ghosts", "haunt", "the", "old", "house", "sheriff", "rides", "into", "town", "élan"]
 DOCUMENTS = [" ".join(np.random.default_rng(row).choice(WORDS, 8)) for row in range(60)]
@@ -71,7 +71,7 @@ def test_every_process_trains_the_same_bytes():
     # Python's own hash of a string differs between these processes
     program = (
         "import hashlib, json, sys\n"
-        "from tasks.models.mean_vectors import WordVectors\n"
+        "from tasks.models.word_vectors import WordVectors\n"
         "from tasks.models.word_vectors import train_vectors\n"
         "for text in sys.argv[2:]:\n"
         "    vectors = train_vectors(sys.argv[1].splitlines(), WordVectors(**json.loads(text)))[1]\n"

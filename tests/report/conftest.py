@@ -9,15 +9,13 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from tasks.evaluate.calibration import calibration_table, reliability_table
-from tasks.evaluate.metrics import evaluate
-from tasks.evaluate.parts import ScoredPart, predictions_table
-from tasks.evaluate.per_genre import per_genre_table
-from tasks.paths import DataPaths
+from tasks.core.predictions import Scores, truth_matrix, write_scores
+from tasks.core.schema import MOVIES
+from tasks.core.settings import DataPaths
+from tasks.evaluate.evaluation import ScoredPart, predictions_table
+from tasks.evaluate.tables import calibration_table, evaluate, per_genre_table, reliability_table
 from tasks.report.exhibits import write_exhibits
 from tasks.report.stages import write_leaderboard
-from tasks.schema import MOVIES
-from tasks.scores import Scores, truth_matrix, write_scores
 
 GENRES = ("Comedy", "Drama", "War")  # no movie of `TRUE` is War
 TRUE = (("Drama",), ("Comedy", "Drama"), ("Comedy",), ("Drama",), ("Comedy",), ("Comedy", "Drama"))

@@ -1,7 +1,7 @@
 import numpy as np
 import polars as pl
 
-from tasks.report.confusion import count_instead
+from tasks.report.figures import count_instead
 
 
 def test_what_is_predicted_instead_of_a_missed_genre_is_counted() -> None:

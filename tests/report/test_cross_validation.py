@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from tasks.errors import DataError
-from tasks.report.cross_validation import render_cross_validation
+from tasks.core.errors import DataError
+from tasks.report.leaderboard import render_cross_validation
 
 
 def write_model(folder, jaccard, std):

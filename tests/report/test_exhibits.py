@@ -5,12 +5,12 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.errors import DataError
-from tasks.paths import DataPaths
+from tasks.core.errors import DataError
+from tasks.core.schema import EXHIBITS, ROLES
+from tasks.core.settings import DataPaths
 from tasks.report import task
 from tasks.report.exhibits import EACH, EXHIBITS_FILE, write_exhibits
 from tasks.report.page.sources import RunFacts
-from tasks.schema import EXHIBITS, ROLES
 
 WriteRun = Callable[..., list[Path]]
 

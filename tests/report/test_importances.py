@@ -5,10 +5,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks.errors import DataError
-from tasks.paths import DataPaths
+from tasks.core.errors import DataError
+from tasks.core.schema import IMPORTANCE
+from tasks.core.settings import DataPaths
 from tasks.report import task
-from tasks.report.importances import (
+from tasks.report.feature_figures import (
     choose_strongest,
     draw_importances,
     place_clouds,
@@ -16,7 +17,6 @@ from tasks.report.importances import (
     tell_importances,
     write_importance_pictures,
 )
-from tasks.schema import IMPORTANCE
 
 ROWS = [
     ("Horror", "word", "ghost", 2.0, 9),

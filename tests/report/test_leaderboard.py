@@ -6,10 +6,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.errors import DataError
-from tasks.report.leaderboard import LEADERBOARD, rank_models
-from tasks.report.leaderboard_text import render_markdown, render_terminal
-from tasks.schema import PREDICTIONS
+from tasks.core.errors import DataError
+from tasks.core.schema import PREDICTIONS
+from tasks.report.leaderboard import LEADERBOARD, rank_models, render_markdown, render_terminal
 
 GENRES = ["Drama", "War", "Western"]
 

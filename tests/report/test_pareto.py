@@ -5,8 +5,7 @@ import polars as pl
 import pytest
 from matplotlib.figure import Figure
 
-from tasks.report.labels import name_dots
-from tasks.report.pareto import draw_pareto, frontier
+from tasks.report.figures import draw_pareto, frontier, name_dots
 
 
 def test_the_frontier_is_what_no_other_beats():

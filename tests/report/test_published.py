@@ -2,7 +2,7 @@ import json
 
 import polars as pl
 
-from tasks.report.published import METRICS, beside_published, read_published, render_published
+from tasks.report.leaderboard import METRICS, beside_published, read_published, render_published
 
 
 def write_metrics(folder, jaccard):

@@ -4,10 +4,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.errors import DataError
-from tasks.paths import DataPaths
+from tasks.core.errors import DataError
+from tasks.core.schema import IMPORTANCE
+from tasks.core.settings import DataPaths
 from tasks.report import task
-from tasks.report.similarity import (
+from tasks.report.feature_figures import (
     MEASURES,
     SIMILARITY,
     compare_genres,
@@ -17,7 +18,6 @@ from tasks.report.similarity import (
     tell_nearest,
     write_genre_similarity,
 )
-from tasks.schema import IMPORTANCE
 
 GENRES = ("Drama", "Horror", "War")
 PROFILES = pl.DataFrame(

@@ -4,11 +4,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks import schema
-from tasks.errors import DataError
-from tasks.paths import DataPaths
+from tasks.core import schema
+from tasks.core.errors import DataError
+from tasks.core.settings import DataPaths
 from tasks.report import task
-from tasks.report.calibration import draw_calibration
+from tasks.report.figures import draw_calibration
 from tasks.report.stages import MODEL_PICTURES, write_leaderboard, write_model_pictures
 
 

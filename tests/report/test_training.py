@@ -5,8 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks.errors import DataError
-from tasks.report.training import draw_training, write_training_curves
+from tasks.core.errors import DataError
+from tasks.report.figures import draw_training, write_training_curves
 
 HISTORY = """step,epoch,train_loss,validation_loss,validation_jaccard,learning_rate
 10,0.5,0.3,0.28,0.41,0.0001

@@ -5,12 +5,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.bootstrap import resample
-from tasks.decisions import read_decisions
-from tasks.errors import ConfigError
-from tasks.metrics import count_genres, precision_recall_f1
+from tasks.core.errors import ConfigError
+from tasks.core.metrics import count_genres, precision_recall_f1, resample
+from tasks.core.predictions import read_decisions
+from tasks.core.schema import PREDICTIONS
 from tasks.report.versus import choose_pair, compare_genres, write_versus
-from tasks.schema import PREDICTIONS
 
 GENRES = ["Drama", "War", "Western"]  # no movie is a Western
 MOVIES = {  # true genres, what a says, what b says

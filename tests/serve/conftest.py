@@ -16,18 +16,17 @@ import polars as pl
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
-from tasks.decision.fit import fit_rules
-from tasks.decision.stored import rules_to_json
+from tasks.core.predictions import truth_matrix
+from tasks.core.promotion import Verdict
+from tasks.core.settings import PROJECT_ROOT, data_paths, settings
+from tasks.decision.rule_formats import rules_to_json
+from tasks.decision.thresholds import fit_rules
 from tasks.models import linear_classifiers, spec
 from tasks.models.genre_model import GenreModel
-from tasks.paths import data_paths
-from tasks.promotion import Verdict
-from tasks.scores import truth_matrix
-from tasks.settings import PROJECT_ROOT, settings
 from tasks.tracking import runs
 from tasks.tracking.champion import find_champion, promote
-from tasks.tracking.last_run import LoggedModel, save_last_run
 from tasks.tracking.models import log_model
+from tasks.tracking.select_runs import LoggedModel, save_last_run
 
 GENRES = ("Drama", "Horror", "Sci-Fi")
 WORDS = {

@@ -10,8 +10,8 @@ import httpx
 import polars as pl
 import pytest
 
-from tasks.models.classifier import GenreClassifier
-from tasks.settings import PROJECT_ROOT
+from tasks.core.settings import PROJECT_ROOT
+from tasks.models.genre_classifier import GenreClassifier
 
 pytestmark = [pytest.mark.services, pytest.mark.filterwarnings("default")]
 

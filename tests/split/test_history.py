@@ -8,11 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.errors import DataError
-from tasks.paths import DataPaths
-from tasks.schema import MOVIES, PARTS
-from tasks.split.config import SplitConfig
-from tasks.split.movies import assign_parts, split_movies
+from tasks.core.errors import DataError
+from tasks.core.schema import MOVIES, PARTS
+from tasks.core.settings import DataPaths
+from tasks.split.parts import SplitConfig, assign_parts, split_movies
 
 GENRE_SETS = (["Drama"], ["Comedy", "Drama"], ["Horror"], ["Drama", "War"], ["Comedy"], ["Horror", "Thriller"])
 

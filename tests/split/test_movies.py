@@ -5,11 +5,10 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from tasks.errors import DataError
-from tasks.paths import DataPaths
-from tasks.schema import MOVIES, N_FOLDS, PARTS, SPLITS
-from tasks.split.config import SplitConfig
-from tasks.split.movies import assign_parts, count_parts, split_movies
+from tasks.core.errors import DataError
+from tasks.core.schema import MOVIES, N_FOLDS, PARTS, SPLITS
+from tasks.core.settings import DataPaths
+from tasks.split.parts import SplitConfig, assign_parts, count_parts, split_movies
 from tasks.split.task import split
 
 GENRE_SETS = (["Drama"], ["Comedy", "Drama"], ["Horror"], ["Drama", "War"], ["Comedy"], ["Horror", "Thriller"])

@@ -5,10 +5,10 @@ import json
 import polars as pl
 import pytest
 
-from tasks.errors import DataError
-from tasks.paths import DataPaths
-from tasks.schema import SPLITS
-from tasks.split.subset import write_subset
+from tasks.core.errors import DataError
+from tasks.core.schema import SPLITS
+from tasks.core.settings import DataPaths
+from tasks.split.parts import write_subset
 from tasks.stage import recorded_config
 
 PARTS = ["train", "test", "train", "validation", "train"]

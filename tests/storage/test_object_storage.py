@@ -2,11 +2,9 @@
 
 import pytest
 
-from tasks.errors import ConfigError, DataError, StorageError
-from tasks.storage import object_storage
-from tasks.storage.addresses import is_place, open_place, split_address
-from tasks.storage.object_storage import Bucket
-from tasks.storage.places import Folder
+from tasks.core import storage
+from tasks.core.errors import ConfigError, DataError, StorageError
+from tasks.core.storage import Bucket, Folder, is_place, open_place, split_address
 
 PLACE = Bucket("movies", "new/")
 
@@ -39,7 +37,7 @@ def test_only_what_is_directly_under_the_prefix_is_listed(bucket):
 
 
 def test_more_objects_than_one_answer_holds_are_listed(bucket, monkeypatch):
-    monkeypatch.setattr(object_storage, "LISTED_AT_ONCE", 2)
+    monkeypatch.setattr(storage, "LISTED_AT_ONCE", 2)
     for name in "abcde":
         bucket.put_object(Key=f"new/{name}.csv", Body=b"")
     assert len(PLACE.files()) == 5
@@ -100,7 +98,7 @@ def test_refusals_are_told_without_what_the_server_says(bucket, code, status, ex
     from botocore.exceptions import ClientError  # noqa: PLC0415
 
     answer = {"Error": {"Code": code, "Message": "very-secret"}, "ResponseMetadata": {"HTTPStatusCode": status}}
-    with pytest.raises(StorageError, match=expected) as raised, object_storage._mistakes_told("s3://movies/"):
+    with pytest.raises(StorageError, match=expected) as raised, storage._mistakes_told("s3://movies/"):
         raise ClientError(answer, "ListObjectsV2")
     assert "very-secret" not in str(raised.value)
     assert raised.value.__suppress_context__
@@ -109,8 +107,8 @@ def test_refusals_are_told_without_what_the_server_says(bucket, code, status, ex
 @pytest.mark.parametrize("endpoint", ["http://127.0.0.1:9", "no address"])
 def test_a_server_that_is_not_there_is_told(bucket, monkeypatch, endpoint):
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    monkeypatch.setattr(object_storage, "ATTEMPTS", 1)
-    object_storage._client.cache_clear()
+    monkeypatch.setattr(storage, "ATTEMPTS", 1)
+    storage._client.cache_clear()
     with pytest.raises(StorageError, match=r"cannot be reached .* check AWS_ENDPOINT_URL"):
         PLACE.files()
 
@@ -123,6 +121,6 @@ def test_a_full_disk_is_told(bucket, tmp_path):
 
 
 def test_without_boto3_it_says_how_to_install_it(monkeypatch):
-    monkeypatch.setattr("tasks.extras.find_spec", lambda _: None)
+    monkeypatch.setattr("tasks.core.errors.find_spec", lambda _: None)
     with pytest.raises(ConfigError, match=r"s3://movies/new/: needs packages .*install\.py s3"):
         PLACE.files()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tasks.errors import DataError
-from tasks.storage.places import LOCK, Folder
+from tasks.core.errors import DataError
+from tasks.core.storage import LOCK, Folder
 
 
 def test_a_file_that_is_taken_away_meanwhile_is_left_out_alone(tmp_path, monkeypatch):

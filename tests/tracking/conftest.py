@@ -6,7 +6,7 @@ from pathlib import Path
 import mlflow
 import pytest
 
-from tasks.paths import DataPaths
+from tasks.core.settings import DataPaths
 
 
 @pytest.fixture(scope="session")

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import polars as pl
 
-from tasks.tracking.card import LONGEST, write_card
-from tasks.tracking.last_run import LoggedModel
+from tasks.tracking.models import LONGEST, write_card
+from tasks.tracking.select_runs import LoggedModel
 
 RUN = SimpleNamespace(
     data=SimpleNamespace(tags={"genreflow.source": "kaggle", "genreflow.git_revision": "0123456789abcdef"}),

@@ -8,12 +8,12 @@ import polars as pl
 import pytest
 from mlflow.exceptions import MlflowException
 
-from tasks.errors import DataError, ModelError
-from tasks.promotion import Verdict
-from tasks.schema import PREDICTIONS
+from tasks.core.errors import DataError, ModelError
+from tasks.core.promotion import Verdict
+from tasks.core.schema import PREDICTIONS
 from tasks.tracking import runs
 from tasks.tracking.champion import champion_version, find_champion, promote, roll_back
-from tasks.tracking.last_run import LoggedModel
+from tasks.tracking.select_runs import LoggedModel
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn in depths that are not ours
 

@@ -6,11 +6,9 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 
-from tasks.errors import ConfigError, DataError
+from tasks.core.errors import ConfigError, DataError
 from tasks.tracking import runs
-from tasks.tracking.choice import choose_models, last_models
-from tasks.tracking.last_run import LoggedModel, save_last_run
-from tasks.tracking.results import NEEDED, fetch_results
+from tasks.tracking.select_runs import NEEDED, LoggedModel, choose_models, fetch_results, last_models, save_last_run
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn in depths that are not ours
 

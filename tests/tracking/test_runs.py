@@ -10,13 +10,12 @@ import mlflow
 import polars as pl
 import pytest
 
-from tasks.errors import ConfigError, DataError
-from tasks.paths import DataPaths
-from tasks.settings import settings
+from tasks.core.errors import ConfigError, DataError
+from tasks.core.settings import DataPaths, settings
 from tasks.stage import StageResult
 from tasks.tracking import runs
-from tasks.tracking.last_run import LoggedModel, load_last_run, save_last_run
 from tasks.tracking.runs import flat_params, metric_name
+from tasks.tracking.select_runs import LoggedModel, load_last_run, save_last_run
 from tasks.tracking.store import VIEW_PAGE, Experiment, _whole_address, kept_address, open_experiment, show_first
 from tasks.tracking.task import log_folds, log_search, log_trial
 

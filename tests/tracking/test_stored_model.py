@@ -11,19 +11,19 @@ import polars as pl
 import pytest
 from mlflow.exceptions import MlflowException
 
+from tasks.core.errors import ConfigError, ModelError
+from tasks.core.files import write_hashes
+from tasks.core.promotion import Verdict
+from tasks.core.settings import DataPaths
+from tasks.decision.rule_formats import rules_to_json
 from tasks.decision.rules import GlobalThreshold
-from tasks.decision.stored import rules_to_json
-from tasks.errors import ConfigError, ModelError
-from tasks.hashes import write_hashes
 from tasks.models import linear_classifiers, spec
-from tasks.models.classifier import GenreClassifier
+from tasks.models.genre_classifier import GenreClassifier
 from tasks.models.genre_model import GenreModel
-from tasks.paths import DataPaths
-from tasks.promotion import Verdict
 from tasks.tracking import runs, stored_model
 from tasks.tracking.champion import promote
-from tasks.tracking.last_run import LoggedModel
 from tasks.tracking.models import log_model
+from tasks.tracking.select_runs import LoggedModel
 from tasks.tracking.stored_model import fetch_classifier
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn in depths that are not ours

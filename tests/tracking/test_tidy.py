@@ -6,12 +6,12 @@ import mlflow
 import pytest
 from mlflow.entities import ViewType
 
-from tasks.errors import ConfigError
-from tasks.promotion import Verdict
-from tasks.settings import settings
+from tasks.core.errors import ConfigError
+from tasks.core.promotion import Verdict
+from tasks.core.settings import settings
 from tasks.tracking import runs
 from tasks.tracking.champion import champion_version, promote
-from tasks.tracking.last_run import LoggedModel, save_last_run
+from tasks.tracking.select_runs import LoggedModel, save_last_run
 from tasks.tracking.tidy import empty_trash, find_old_runs, remove_runs
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn in depths that are not ours

@@ -8,9 +8,9 @@ from contextlib import closing
 import pytest
 from sqlalchemy import Engine, event
 
-from tasks.errors import TrackingError
-from tasks.settings import settings
-from tasks.tracking import runs, trouble
+from tasks.core.errors import TrackingError
+from tasks.core.settings import settings
+from tasks.tracking import runs, store
 from tasks.tracking.store import open_client
 from tasks.tracking.stored_model import fetch_classifier
 
@@ -63,7 +63,7 @@ def test_a_locked_database_is_waited_for(paths, monkeypatch, short_waits):
             waited.append(seconds)
             other.rollback()
 
-        monkeypatch.setattr(trouble.time, "sleep", wait)
+        monkeypatch.setattr(store.time, "sleep", wait)
         runs.end_run(run.experiment, run.run_id, runs.FINISHED)
     assert waited[:1] == [1.0]
     assert open_client().get_run(run.run_id).info.status == "FINISHED"
@@ -73,6 +73,6 @@ def test_what_is_no_trouble_of_the_store_is_left_alone():
     def fail() -> None:
         raise ZeroDivisionError
 
-    assert trouble.tracking_error(ValueError("database is locked")) is None
+    assert store.tracking_error(ValueError("database is locked")) is None
     with pytest.raises(ZeroDivisionError):
-        trouble.patiently(fail)()
+        store.patiently(fail)()

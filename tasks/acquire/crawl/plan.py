@@ -5,20 +5,14 @@ from dataclasses import dataclass, replace
 from math import ceil
 
 from tasks.acquire.config import CrawlConfig
-from tasks.acquire.crawl.choice import configured_sources, find_obstacle
-from tasks.acquire.crawl.client import Conduct
-from tasks.acquire.crawl.clock import Clock
-from tasks.acquire.crawl.crawl import find_due, find_open
-from tasks.acquire.crawl.export import is_foreign
+from tasks.acquire.crawl.client import MARGIN, Clock, Conduct
+from tasks.acquire.crawl.crawl import find_due, find_open, run_watched
 from tasks.acquire.crawl.journal import Journal, read_journal
-from tasks.acquire.crawl.missing import find_missing
-from tasks.acquire.crawl.pacer import MARGIN
-from tasks.acquire.crawl.sources.source import Means, PlotSource
-from tasks.acquire.crawl.watched import run_watched
-from tasks.errors import ConfigError
-from tasks.paths import DataPaths
-from tasks.schema import MovieId
-from tasks.settings import settings
+from tasks.acquire.crawl.plots import find_missing, is_foreign
+from tasks.acquire.crawl.sources import Means, PlotSource, configured_sources, find_obstacle
+from tasks.core.errors import ConfigError
+from tasks.core.schema import MovieId
+from tasks.core.settings import DataPaths, settings
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
 """Transformer encoders: loading, tokenising, fine-tuning, scoring.
 
-Only here and in `tasks.models.explain.gradients` torch is imported.
+Only here and in `tasks.models.explain.encoders` torch is imported.
 """

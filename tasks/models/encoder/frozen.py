@@ -65,8 +65,7 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         """Return (documents × width) float32."""
         import torch  # noqa: PLC0415 - as above
 
-        from tasks.models.encoder.network import choose_device, compute_rows, mean_pool  # noqa: PLC0415
-        from tasks.models.encoder.tokens import tokenise  # noqa: PLC0415
+        from tasks.models.encoder.network import choose_device, compute_rows, mean_pool, tokenise  # noqa: PLC0415
 
         device = choose_device()
         network, tokenizer = self.parts()

@@ -15,8 +15,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.errors import ModelError
-from tasks.extras import how_to_install
+from tasks.core.errors import ModelError, how_to_install
 
 logger = logging.getLogger(__name__)
 

@@ -1,20 +1,113 @@
-"""One way to ask any model for its reasons. Owns which method is whose."""
+"""Explanations as a table. Owns how an explanation becomes rows (`schema.EXPLANATIONS`), and the words that matter."""
 
+import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
-from tasks.models.ensemble import CLIP, EnsembleModel, SingleModel
+from tasks.core.logs import Progress
+from tasks.core.schema import DEFAULT_SEED, EXPLANATIONS
+from tasks.decision.calibration import log_odds
 from tasks.models.explain.encoders import explain_tuned
-from tasks.models.explain.explanation import Explanation, clipped, weighted_sum
 from tasks.models.explain.linear import explain_linear, is_linear
-from tasks.models.explain.pieces import ExplainedMovies, cut_movies
-from tasks.models.explain.shapley import explain_by_sampling
+from tasks.models.explain.pieces import (
+    FIELDS,
+    TEXTS,
+    ExplainedMovies,
+    Explanation,
+    Piece,
+    clipped,
+    cut_movies,
+    rows_with,
+    texts_of,
+    weighted_sum,
+)
+from tasks.models.genre_classifier import CLIP, EnsembleModel, GenreClassifier, SingleModel
 from tasks.models.genre_model import GenreModel
-from tasks.models.own_fields import gather
-from tasks.progress import Progress
-from tasks.schema import DEFAULT_SEED
+from tasks.models.inputs import gather
+from tasks.models.vectorizers import SideFields
+
+# Explanations of any classifier at all by Shapley values: pieces put in one after the other, in random orders.
+#
+# Owns the orders and their mean. A model is asked for its scores only, so it may be whatever it is.
+
+
+N_ORDERS: Final = 10  # every second one is the one before, backwards: what one puts in early the other puts in late
+
+ROW: Final = pl.Schema(
+    {
+        "movie_name": pl.String(),
+        "description": pl.String(),
+        "year": pl.Int32(),
+        "certificate": pl.String(),
+        "runtime_min": pl.Int32(),
+        "directors": pl.List(pl.String()),
+        "stars": pl.List(pl.String()),
+        "own_fields": pl.List(pl.String()),
+    }
+)
+
+
+def explain_by_sampling(
+    model: GenreModel, movies: ExplainedMovies, seed: int, n_orders: int = N_ORDERS
+) -> list[Explanation]:
+    """Explain each movie by what its pieces add to the log-odds where they come in, averaged over orders.
+
+    Contributions sum to the difference exactly, whatever the number of orders; each is an unbiased estimate. Log-odds
+    are those of scores between `ensemble.CLIP` and 1 - `CLIP`, as some classifiers are sure. A movie's explanation does
+    not depend on the others.
+
+    Source: Castro, Gómez and Tejada 2009, Polynomial calculation of the Shapley value based on sampling; Štrumbelj and
+    Kononenko 2014, Explaining prediction models and individual predictions with feature contributions.
+    """
+    texts = texts_of(movies.table)
+    return [
+        _explain_one(model, (text, pieces, list(asked)), seed, n_orders)
+        for text, pieces, asked in zip(texts, movies.pieces, movies.asked, strict=True)
+    ]
+
+
+def _explain_one(
+    model: GenreModel, movie: tuple[tuple[str, str], Sequence[Piece], list[int]], seed: int, n_orders: int
+) -> Explanation:
+    text, pieces, asked = movie
+    players = _read_pieces(model, pieces)
+    orders = _draw_orders(players, n_orders, [seed, zlib.crc32("\n".join(text).encode("utf-8", "surrogatepass"))])
+    n_players = len(players)
+    present = np.zeros((n_orders, n_players + 1, len(pieces)), dtype=np.bool_)
+    for number, order in enumerate(orders):
+        for step, player in enumerate(order, start=1):
+            present[number, step:, player] = True
+    rows = rows_with(text, pieces, present.reshape(-1, len(pieces)))
+    scores = model.scores(pl.DataFrame(rows, schema=ROW))[:, asked]
+    values = log_odds(scores, CLIP).reshape(n_orders, n_players + 1, len(asked))
+    values[:, 0], values[:, -1] = values[0, 0], values[0, -1]  # equal but for the last digits, which depend on batches
+    contributions = np.zeros((len(pieces), len(asked)))
+    for order, steps in zip(orders, np.diff(values, axis=1), strict=True):
+        contributions[order] += steps / n_orders
+    return Explanation("shapley", values[0, 0], values[0, -1], contributions)
+
+
+def _draw_orders(players: NDArray[np.int64], n_orders: int, seed: Sequence[int]) -> list[NDArray[np.int64]]:
+    generator = np.random.default_rng(seed)
+    drawn = [generator.permutation(players) for _ in range((n_orders + 1) // 2)]
+    return [order for forwards in drawn for order in (forwards, forwards[::-1])][:n_orders]
+
+
+def _read_pieces(model: GenreModel, pieces: Sequence[Piece]) -> NDArray[np.int64]:
+    """Return the numbers of the pieces that a model reads; the others can add nothing."""
+    sources = {"description"} | ({"movie_name"} if model.spec.input.title else set())
+    for vectorizer in model.vectorizers:
+        if isinstance(vectorizer, SideFields):
+            sources |= {"year" if field == "decade" else field for field in vectorizer.fields}
+            if "own" in vectorizer.fields:
+                sources |= {piece.source for piece in pieces}.difference(TEXTS, FIELDS)
+    return np.array([number for number, piece in enumerate(pieces) if piece.source in sources], dtype=np.int64)
+
 
 MAX_LOG_ODDS = float(np.log((1 - CLIP) / CLIP))  # that a member of an ensemble can have
 
@@ -33,7 +126,7 @@ def explain(
     - Ensembles: the weighted sum of their members' explanations, each cut off as the member's log-odds are.
 
     Args:
-        model: what `tasks.models.ensemble.load_model` gives.
+        model: what `tasks.models.genre_classifier.load_model` gives.
         movies: as the model's `scores` takes them; a column of lemmas is not used.
         asked: for each movie the columns of the genres.
         seed: of the orders that are drawn.
@@ -78,3 +171,80 @@ def _explain_ensemble(model: EnsembleModel, movies: ExplainedMovies, seed: int) 
         weighted_sum(of_movie, [weight[list(asked)] for weight in weights[: len(members)]], bias[list(asked)])
         for *of_movie, asked in zip(*members, movies.asked, strict=True)
     ]
+
+
+REST = "rest"
+
+
+def explain_decided(
+    classifier: GenreClassifier, movies: pl.DataFrame, rule: str | None = None, seed: int = DEFAULT_SEED
+) -> pl.DataFrame:
+    """Return `schema.EXPLANATIONS` of the genres that a rule decides for each movie, and of true ones that it misses.
+
+    Every movie and genre has a row for the rest, and no row for pieces that contribute nothing.
+
+    Args:
+        classifier: whose decisions are explained.
+        movies: column `movie_id`, those that `GenreClassifier.predict` reads, and `genres` (lists) where they are
+            known.
+        rule: as in `GenreClassifier.predict`.
+        seed: of what a method draws.
+    """
+    asked = decided_or_missed(classifier, movies, rule)
+    cut, explanations = explain(classifier.model, movies, asked, seed)
+    rows = [
+        row
+        for movie_id, pieces, of_movie, columns in zip(
+            movies.get_column("movie_id").to_list(), cut.pieces, explanations, asked, strict=True
+        )
+        for place, column in enumerate(columns)
+        for row in _rows(movie_id, classifier.genres[column], pieces, of_movie, place)
+    ]
+    return pl.DataFrame(rows, schema=EXPLANATIONS, orient="row")
+
+
+def decided_or_missed(classifier: GenreClassifier, movies: pl.DataFrame, rule: str | None = None) -> list[list[int]]:
+    """Return the columns of the genres that a rule decides for each movie, and of those in `genres` that it misses."""
+    decided = classifier.predict(movies, rule).get_column("genres").str.split(", ").to_list()
+    true = movies.get_column("genres").to_list() if "genres" in movies.columns else [[]] * movies.height
+    return [
+        [column for column, genre in enumerate(classifier.genres) if genre in {*of_rule, *of_movie}]
+        for of_rule, of_movie in zip(decided, true, strict=True)
+    ]
+
+
+def _rows(
+    movie_id: str, genre: str, pieces: Sequence[Piece], explanation: Explanation, place: int
+) -> list[tuple[Any, ...]]:
+    contributions = explanation.contributions[:, place]
+    common = (movie_id, genre, explanation.method, float(explanation.base[place]), float(explanation.value[place]))
+    rows: list[tuple[Any, ...]] = []
+    for number in np.flatnonzero(contributions).tolist():
+        piece = pieces[number]
+        rows.append((*common, piece.source, piece.start, piece.end, piece.text, float(contributions[number])))
+    return [*rows, (*common, REST, None, None, "", float(explanation.rest[place]))]
+
+
+@dataclass(frozen=True)
+class Reason:
+    """A word or field value and what it contributes in all its places."""
+
+    text: str
+    contribution: float
+
+
+def reasons(rows: pl.DataFrame) -> list[Reason]:
+    """Return the words and field values of one movie and genre, the strongest first, each once, without the rest."""
+    summed = (
+        rows.filter(pl.col("source") != REST)
+        .group_by(pl.col("piece").str.to_lowercase().alias("key"), maintain_order=True)
+        .agg(pl.col("piece").first(), pl.col("contribution").sum())
+        .sort(pl.col("contribution").abs(), descending=True, maintain_order=True)
+    )
+    return [Reason(*row) for row in summed.select("piece", "contribution").iter_rows()]
+
+
+def strongest(table: pl.DataFrame) -> float:
+    """Return the strongest contribution of any piece in the table, without its sign; 0 if there is none."""
+    found = table.filter(pl.col("source") != REST).get_column("contribution").abs().max()
+    return float(found or 0)  # type: ignore[arg-type]

@@ -1,23 +1,103 @@
-"""What features do to each genre over many movies. Owns the two ways to measure it and which features are kept."""
+"""The stages that explain: chosen movies in words, and a model as a whole in features. Owns their files and inputs."""
 
-from collections.abc import Sequence
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import permutations
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from scipy import sparse
 
-from tasks.models.classifier import GenreClassifier
-from tasks.models.explain.explain import explain, is_exact
-from tasks.models.explain.explanation import Explanation
+from tasks.core.errors import DataError, ModelError
+from tasks.core.files import hash_files
+from tasks.core.predictions import truth_matrix
+from tasks.core.schema import DEFAULT_SEED, IMPORTANCE
+from tasks.core.settings import DataPaths
+from tasks.models.explain.explain import REST, decided_or_missed, explain, explain_decided, is_exact
 from tasks.models.explain.linear import is_linear
-from tasks.models.explain.pieces import TEXTS, ExplainedMovies, Piece
-from tasks.models.explain.table import decided_or_missed
-from tasks.models.genre_model import GenreModel
+from tasks.models.explain.pieces import TEXTS, ExplainedMovies, Explanation, Piece
+from tasks.models.features import build_features, read_genres, read_movies, train_rows
+from tasks.models.genre_classifier import RULES_FILE, GenreClassifier
+from tasks.models.genre_model import MODEL_FILE, GenreModel
 from tasks.models.inputs import RUNTIME_BOUNDS_MIN
 from tasks.models.linear_classifiers import StackedLogisticRegression
+from tasks.models.spec import FeaturesSpec, InputSpec
+from tasks.models.train import MODEL_FOLDER, read_matrix
 from tasks.models.vectorizers import CharacterNgrams, SideFields, TermVectorizer
-from tasks.schema import IMPORTANCE
+from tasks.stage import Stage, StageResult, run_stage
+
+ROOM: Final = Path(__file__).parents[1]
+FEATURES: Final = FeaturesSpec(input=InputSpec(), representation={"kind": "bag-of-words"})  # those of logreg-tfidf
+
+PROFILES: Final = pl.Schema(
+    {"genre": pl.String, "other": pl.String, "tfidf_cosine": pl.Float64, "tfidf_excess_cosine": pl.Float64}
+)
+ZERO: Final = 1e-12  # what rounding leaves of the difference of equal vectors is below
+
+
+def write_genre_profiles(paths: DataPaths, seed: int) -> StageResult:
+    """Write how alike every two genres' profiles are to `genre_profiles.csv`: `genre`, `other`, and two cosines.
+
+    A genre's profile is the mean of the tf-idf vectors of its train movies' descriptions; `tfidf_cosine` is of the
+    profiles, `tfidf_excess_cosine` of what they have beyond the mean of all train movies: common words, which all
+    genres share, do not count there. A cosine is null where a profile, or its excess, is zero. Each pair stands in both
+    orders, a genre with itself in none.
+
+    Raises:
+        DataError, ModelError: as `build_features`.
+    """
+    features = build_features(paths, FEATURES, seed)
+    stage = Stage(
+        name="genre_profiles",
+        folder=paths.genre_profiles.parent,
+        outputs=(paths.genre_profiles.name,),
+        inputs=(paths.movies, paths.splits, paths.genres_json),
+        config={"features": features.fingerprint},
+        code=(Path(__file__),),
+        packages=("numpy", "polars", "scipy"),
+    )
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        movies = read_movies(paths)
+        train = train_rows(movies, "train")
+        genres = read_genres(paths)
+        Y = truth_matrix(movies.get_column("genres").to_list(), genres)[train]
+        plain, excess = profile_cosines(read_matrix(features.folder)[np.flatnonzero(train)], Y)
+        pairs = permutations(range(len(genres)), 2)
+        rows = [(genres[one], genres[other], plain[one, other], excess[one, other]) for one, other in pairs]
+        table = pl.DataFrame(rows, schema=PROFILES, orient="row").with_columns(pl.col(pl.Float64).fill_nan(None))
+        table.write_csv(folder / paths.genre_profiles.name, float_precision=6)
+        return {"genres": len(genres), "train_movies": int(train.sum())}
+
+    return run_stage(stage, build)
+
+
+def profile_cosines(X: sparse.csr_array, Y: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the cosine of every two genres' mean vectors, and of these less the mean of all rows.
+
+    Args:
+        X: (movies × terms).
+        Y: (movies × genres).
+
+    Returns:
+        Both (genres × genres); NaN where a vector is zero, and for a genre without a movie.
+    """
+    members = sparse.csr_array(Y.T.astype(np.float64))
+    sizes = np.where(Y.any(axis=0), Y.sum(axis=0), np.nan)
+    means = (members @ X.astype(np.float64)).toarray() / sizes[:, None]
+    return _cosines(means), _cosines(means - np.asarray(X.mean(axis=0, dtype=np.float64)).ravel())
+
+
+def _cosines(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+    lengths = np.linalg.norm(vectors, axis=1)
+    unit = vectors / np.where(lengths > ZERO, lengths, np.nan)[:, None]
+    return np.asarray(unit @ unit.T)
+
 
 SAMPLE: Final = 100  # test movies that a model is explained on which takes long to explain
 LEAST_MOVIES: Final = 3  # that have a feature; of fewer, little can be said
@@ -149,3 +229,118 @@ def _runtime_range(label: str) -> str:
 
 def _piece_name(piece: Piece) -> tuple[str, str]:
     return ("word", piece.text.lower()) if piece.source in TEXTS else ("field", f"{piece.source} {piece.text}")
+
+
+logger = logging.getLogger(__name__)
+
+EXPLANATIONS_FILE: Final = "explanations.parquet"
+IMPORTANCE_FILE: Final = "importance.parquet"
+READABLE: Final = ("linear-svm", "logistic-regression", "naive-bayes", "naive-bayes-svm", "stacked-logistic-regression")
+PACKAGES: Final = ("captum", "numpy", "polars", "scikit-learn", "scipy", "torch", "transformers")
+
+
+def explain_movies(
+    paths: DataPaths, model_folder: Path, movie_ids: Sequence[str], seed: int = DEFAULT_SEED
+) -> StageResult:
+    """Explain a model's decisions on some movies and write them to its folder (`schema.EXPLANATIONS`).
+
+    Explained are the genres that its chosen rule decides, and true ones that it misses.
+
+    Args:
+        paths: the data folder.
+        model_folder: of an evaluated model, `data/models/<name>`.
+        movie_ids: which movies; one that is named twice counts once.
+        seed: of what a method draws.
+
+    Raises:
+        DataError: there is no such movie.
+        ModelError: the model's folder is damaged.
+    """
+    ids = list(dict.fromkeys(movie_ids))
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        classifier = GenreClassifier.load(model_folder)
+        table = explain_decided(classifier, _movies_named(paths, ids), seed=seed)
+        table.write_parquet(folder / EXPLANATIONS_FILE, compression="zstd")
+        rest = table.filter(pl.col("source") == REST).get_column("contribution").abs()
+        explained = table.get_column("movie_id").n_unique()
+        return {"movies": explained, "nothing_decided": len(ids) - explained, "largest_rest": rest.max()}
+
+    config = {"movie_ids": ids, "seed": seed}
+    return run_stage(_stage("explain", paths, model_folder, EXPLANATIONS_FILE, config), build)
+
+
+def most_readable(model_folders: Sequence[Path]) -> Path:
+    """Return the first of the models that its weights explain, exactly and fast; if there is none, the first.
+
+    Raises:
+        ModelError: a model's description is missing or damaged.
+    """
+    for folder in model_folders:
+        path = folder / MODEL_FOLDER / MODEL_FILE
+        try:
+            stored = json.loads(path.read_text(encoding="utf-8"))
+            kinds = {representation.get("kind") for representation in stored.get("representations", ())}
+            is_readable = stored.get("classifier", {}).get("kind") in READABLE and "frozen-encoder" not in kinds
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            raise ModelError(f"{path} is missing or damaged ({error!r}); train the model again") from error
+        if is_readable:
+            return folder
+    return model_folders[0]
+
+
+def write_importance(paths: DataPaths, model_folder: Path, seed: int = DEFAULT_SEED) -> StageResult:
+    """Measure what features do to each genre over test movies and write it to the model's folder (`schema.IMPORTANCE`).
+
+    See `importance.measure_importance`.
+
+    Raises:
+        DataError: the splits do not belong to the clean table.
+        ModelError: the model's folder is damaged.
+    """
+    stage = _stage("importance", paths, model_folder, IMPORTANCE_FILE, {"seed": seed})
+    return run_stage(stage, partial(_build_importance, paths, model_folder, seed))
+
+
+def _build_importance(paths: DataPaths, model_folder: Path, seed: int, folder: Path) -> Mapping[str, Any]:
+    movies = read_movies(paths).filter(pl.col("part").cast(pl.String) == "test")
+    importance, explained = measure_importance(GenreClassifier.load(model_folder), movies, seed)
+    importance.write_parquet(folder / IMPORTANCE_FILE, compression="zstd")
+    return {"explained_movies": explained, "features": importance.select("kind", "feature").n_unique()}
+
+
+def _stage(name: str, paths: DataPaths, model_folder: Path, output: str, config: Mapping[str, Any]) -> Stage:
+    # Members of an ensemble have files of the same names: so the contents of all go into the config.
+    files = sorted(path for path in (model_folder / MODEL_FOLDER).rglob("*") if path.is_file())
+    return Stage(
+        name=name,
+        folder=model_folder,
+        outputs=(output,),
+        inputs=(paths.movies, paths.splits, model_folder / RULES_FILE),
+        config={**config, "model": hash_files(files)},
+        code=(Path(__file__),),
+        packages=PACKAGES,
+    )
+
+
+def read_exhibits(path: Path, role: str | None = None) -> list[str]:
+    """Return the movies that were chosen to be shown (`schema.EXHIBITS`), all or those of one role, in their order.
+
+    Raises:
+        DataError: the file cannot be read, or lacks a column.
+    """
+    try:
+        exhibits = pl.read_parquet(path, columns=["movie_id", "role"])
+        chosen = exhibits if role is None else exhibits.filter(pl.col("role") == role)
+        return chosen.get_column("movie_id").to_list()
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path} cannot be read ({error}); choose the movies to explain anew") from error
+
+
+def _movies_named(paths: DataPaths, ids: Sequence[str]) -> pl.DataFrame:
+    wanted = pl.DataFrame({"movie_id": ids}, schema={"movie_id": pl.String})
+    movies = wanted.join(pl.read_parquet(paths.movies), on="movie_id", how="left", maintain_order="left")
+    missing = movies.filter(pl.col("description").is_null()).get_column("movie_id")
+    if len(missing):
+        raise DataError(f"{paths.movies} has no movie {missing[0]}; choose the movies to explain anew")
+    return movies

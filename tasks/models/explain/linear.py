@@ -23,13 +23,22 @@ from scipy import sparse
 
 from tasks.models.encoder.frozen import FrozenEncoder
 from tasks.models.explain.encoders import explain_frozen
-from tasks.models.explain.explanation import Explanation, Matrix, Vector, clipped, weighted_sum
-from tasks.models.explain.pieces import ExplainedMovies
-from tasks.models.explain.reading import NONE, Reading, trace_documents, trace_fields
+from tasks.models.explain.pieces import (
+    NONE,
+    ExplainedMovies,
+    Explanation,
+    Matrix,
+    Reading,
+    Vector,
+    clipped,
+    trace_documents,
+    trace_fields,
+    weighted_sum,
+)
 from tasks.models.genre_model import GenreModel
 from tasks.models.linear_classifiers import MAX_LOGIT, ClassifierChains, OneVsRestLinear, StackedLogisticRegression
-from tasks.models.mean_vectors import MeanVectorizer
 from tasks.models.vectorizers import TOKEN, BagOfWords, CharacterNgrams, SideFields, TermVectorizer
+from tasks.models.word_vectors import MeanVectorizer
 
 TERMS: Final = (BagOfWords, CharacterNgrams, SideFields)
 CHUNK: Final = re.compile(r"\S+")

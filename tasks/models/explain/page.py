@@ -1,15 +1,20 @@
-"""Explanations as one page that needs no network and no other file. Owns its HTML; all text from data is escaped."""
+"""Pages that explain decisions, as files. Owns what is explained for whom; how a page looks is `.page`."""
 
+import logging
 from collections.abc import Sequence
 from html import escape
+from pathlib import Path
 from typing import Final
 
 import polars as pl
 
-from tasks.coloured import COLOURED_CSS, coloured_html, signed
+from tasks.core.markup import COLOURED_CSS, coloured_html, signed
 from tasks.decision.calibration import logistic
+from tasks.models.explain.explain import REST, Reason, explain_decided, reasons, strongest
 from tasks.models.explain.pieces import TEXTS, texts_of
-from tasks.models.explain.table import REST, Reason, reasons, strongest
+from tasks.models.genre_classifier import GenreClassifier
+from tasks.models.predict import read_first_rows
+from tasks.stage import write_atomically
 
 SHOWN: Final = 12  # words of a genre in the table
 
@@ -135,3 +140,105 @@ def say_reasons(rows: pl.DataFrame, most: int = 5) -> str:
 
 def _spans(rows: pl.DataFrame, source: str) -> list[tuple[int, int, float]]:
     return list(rows.filter(pl.col("source") == source).select("start", "end", "contribution").iter_rows())
+
+
+SHOWN_LABELS: Final = 8  # genres with their bars; the others unfold
+
+# Always dark on white, since the colours of words are made for paper; important, since pages style tables as well.
+ANSWER_CSS: Final = f"""{COLOURED_CSS}
+.answer {{ color: #222; background: #fff; border: 1px solid #d8dee4; border-radius: .5rem; padding: 1rem 1.25rem;
+  overflow-wrap: anywhere; line-height: 1.6; }}
+.answer * {{ color: inherit; }}
+.answer .verdict {{ font-size: 1.5rem; line-height: 1.25; font-weight: 700; margin: 0; }}
+.answer .by, .answer .legend {{ font-size: .9rem; color: #57606a; margin: .15rem 0 1rem; }}
+.answer .legend span {{ color: #222; }}
+.answer tr, .answer th, .answer td {{ border: 0 !important; text-align: left; font-weight: 400; }}
+.answer .scores {{ width: 100%; border: 0 !important; border-collapse: collapse; margin: 0; }}
+.answer .scores th, .answer .scores td {{ padding: .1rem 0; }}
+.answer .scores th {{ width: 8rem; }}
+.answer .scores td:last-child {{ width: 3.5rem; text-align: right; font-variant-numeric: tabular-nums; }}
+.answer .decided th, .answer .decided td {{ font-weight: 700; }}
+.answer .bar {{ display: block; height: .8rem; border-radius: .2rem; background: #c3cbd3;
+  width: calc(var(--score) * 100%); min-width: 2px; }}
+.answer .decided .bar {{ background: #0072b2; }}
+.answer h3 {{ font-size: 1.1rem; font-weight: 700; margin: 1.25rem 0 .25rem; padding-top: .75rem;
+  border-top: 1px solid #d8dee4; }}
+.answer p {{ margin: .25rem 0; }}
+.answer details {{ margin: .5rem 0; }}
+.answer summary {{ cursor: pointer; color: #005a8e; }}
+.answer section table {{ border: 0 !important; border-collapse: collapse; font-size: .9rem; }}
+.answer section th, .answer section td {{ padding: .1rem 1.5rem .1rem 0; }}
+.answer .number {{ text-align: right; font-variant-numeric: tabular-nums; }}
+"""
+
+
+def render_answer(classifier: GenreClassifier, title: str, text: str, rule: str | None = None) -> str:
+    """Return the genres of one description with all scores as bars, and its words coloured for each decided genre.
+
+    The page needs `ANSWER_CSS`. All that is given is escaped.
+
+    Args:
+        classifier: whose answer it is.
+        title: of the movie; may be empty.
+        text: its description.
+        rule: as in `GenreClassifier.predict`.
+
+    Raises:
+        ConfigError: there is no such rule.
+    """
+    movies = pl.DataFrame({"movie_id": ["this"], "movie_name": [title], "description": [text]})
+    row = classifier.predict(movies, rule).row(0, named=True)
+    scores = sorted(((genre, row[f"score_{genre}"]) for genre in classifier.genres), key=lambda pair: -pair[1])
+    decided = row["genres"].split(", ") if row["genres"] else []
+    by = f"{classifier.name}, by the rule {rule or classifier.rule}"
+    return f"""<div class="answer">
+<p class="verdict">{escape(row["genres"] or "None of the genres")}</p>
+<p class="by">{escape(by)}</p>
+{_render_scores(scores, decided)}
+{_render_reasons(classifier, movies, rule) if decided else ""}
+</div>"""
+
+
+def _render_scores(scores: list[tuple[str, float]], decided: list[str]) -> str:
+    first = [pair for rank, pair in enumerate(scores) if rank < SHOWN_LABELS or pair[0] in decided]
+    others = [pair for pair in scores if pair not in first]
+    rest = f"<details><summary>{len(others)} more genres</summary>{_render_scores(others, decided)}</details>"
+    return _render_scores(first, decided) + (rest if others else "")
+
+
+def _render_reasons(classifier: GenreClassifier, movies: pl.DataFrame, rule: str | None) -> str:
+    table = explain_decided(classifier, movies, rule)
+    full = strongest(table)
+    genres = table.get_column("genre").unique(maintain_order=True).to_list()
+    sections = [render_genre(texts_of(movies)[0], table.filter(pl.col("genre") == genre), full) for genre in genres]
+    legend = coloured_html("raises lowers", [(0, 6, 1.0), (7, 13, -1.0)], 1.0)
+    return "\n".join([*sections, f'<p class="legend">What each word does to the genre: {legend}, in log-odds.</p>'])
+
+
+logger = logging.getLogger(__name__)
+
+
+def explain_file(model_folder: Path, source: Path, target: Path, rule: str | None, n_rows: int) -> Path:
+    """Write a page that explains the genres of the first rows of a file; arguments and errors as `predict_file`."""
+    classifier = GenreClassifier.load(model_folder)
+    movies = read_first_rows(source, n_rows, classifier.model.own_fields)
+    numbered = pl.format("{}. {}", pl.int_range(1, pl.len() + 1), "movie_id")  # ids of a file need not be unique
+    movies = movies.with_columns(movie_id=numbered)
+    write_page(classifier, movies, rule, target)
+    return target
+
+
+def write_page(classifier: GenreClassifier, movies: pl.DataFrame, rule: str | None, target: Path) -> pl.DataFrame:
+    """Write a page that explains which genres a rule decides for movies; return what it shows (`schema.EXPLANATIONS`).
+
+    Args:
+        classifier: whose decisions they are.
+        movies: column `movie_id`, no two alike, and those that `GenreClassifier.predict` reads.
+        rule: as in `GenreClassifier.predict`.
+        target: appears whole or not at all.
+    """
+    movies = movies.drop("genres", strict=False)  # a file's own column of that name is no list
+    table = explain_decided(classifier, movies, rule)
+    write_atomically(target, render_page(table, movies, classifier.name))
+    logger.info("%s: the reasons for %d description%s", target, movies.height, "" if movies.height == 1 else "s")
+    return table

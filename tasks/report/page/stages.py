@@ -5,25 +5,54 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
-from tasks.paths import DataPaths
-from tasks.picture import SVG_ONLY, Form, picture_files, write_pictures
+from tasks.core.figures import SVG_ONLY, Form, picture_files, write_pictures
+from tasks.core.settings import DataPaths
 from tasks.report.exhibits import EXHIBITS_FILE
-from tasks.report.page.blocks import Picture, Section
-from tasks.report.page.render import BLOCKS, SCRIPT, STYLE, TEMPLATE, pictures_of, render_page
-from tasks.report.page.sections.answers import answers_section, lengths_section
-from tasks.report.page.sections.cost import cost_section
-from tasks.report.page.sections.features import features_section
-from tasks.report.page.sections.genres import genres_section
-from tasks.report.page.sections.labels import labels_section
-from tasks.report.page.sections.movies import movies_section
-from tasks.report.page.sections.quality import quality_section
-from tasks.report.page.sections.ranking import ranking_section
-from tasks.report.page.sections.run import run_section, shorten_paths
-from tasks.report.page.sections.summary import summary_section
-from tasks.report.page.sections.training import training_section
-from tasks.report.page.sources import RunFacts, Sources, read_parquet, read_sources
-from tasks.report.page.wording import counted
+from tasks.report.feature_figures import FIELD_BARS, MEASURES, WORD_BARS, WORD_CLOUDS, picture_name
+from tasks.report.page.genres import features_section, genres_section, labels_section, summary_section
+from tasks.report.page.models import cost_section, ranking_section, run_section, shorten_paths, training_section
+from tasks.report.page.movies import answers_section, lengths_section, movies_section, quality_section
+from tasks.report.page.sources import RunFacts, Sources, counted, read_parquet, read_sources
+from tasks.report.page.writer import BLOCKS, SCRIPT, STYLE, TEMPLATE, Picture, Section, pictures_of, render_page
 from tasks.stage import Stage, StageResult, run_stage
+
+TREE: Final = "tree"
+TITLES: Final = {
+    WORD_BARS: "Words for and against each genre, by {model}",
+    FIELD_BARS: "Fields for and against each genre, by {model}",
+    WORD_CLOUDS: "Words for each genre, by {model}",
+    TREE: "The first questions of {model}",
+    picture_name("importance_overlap"): "How many of their strongest features genres share",
+    picture_name("importance_cosine"): "How alike genres are to the model",
+    picture_name("tfidf_cosine"): "How alike the genres' descriptions are",
+    picture_name("tfidf_excess_cosine"): "How alike they are in what sets them off from all movies",
+}
+
+
+def pictures_of_features(results: Sequence[StageResult]) -> tuple[Picture, ...]:
+    """Return the pictures of `importances`, `similarity` and the models' trees, each with its sentence."""
+    return tuple(
+        Picture(
+            name=name if name != TREE else f"{TREE}_{result.folder.name}",
+            title=TITLES[name].format(model=result.folder.name),
+            sentence=sentence,
+            file=result.folder / f"{name}.svg",
+            is_wide=True,
+        )
+        for result in results
+        for name, sentence in _findings(result).items()
+    )
+
+
+def _findings(result: StageResult) -> dict[str, str]:
+    """Return by picture what a stage says of it."""
+    counts = result.counts
+    if "findings" in counts:
+        return dict(counts["findings"])
+    if "finding" in counts:
+        return {TREE: counts["finding"]}
+    return {picture_name(measure): counts[measure] for measure in MEASURES}
+
 
 REPORT_FILE: Final = "report.html"
 PICTURES_FOLDER: Final = "pictures"

@@ -12,11 +12,10 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tasks.acquire.config import CrawlConfig
-from tasks.acquire.crawl.clock import Clock
+from tasks.acquire.crawl.client import Clock
 from tasks.acquire.crawl.crawl import CrawlResult, run_crawl
 from tasks.acquire.crawl.journal import read_journal
-from tasks.paths import DataPaths
-from tasks.settings import settings
+from tasks.core.settings import DataPaths, settings
 
 
 @dataclass(frozen=True)

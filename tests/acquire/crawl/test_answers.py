@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.acquire.crawl.answers import Answer, judge_plots, make_fit
+from tasks.acquire.crawl.journal import Answer, judge_plots, make_fit
 
 
 @given(st.text(st.characters(codec=None, exclude_categories=())))

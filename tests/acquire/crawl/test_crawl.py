@@ -10,7 +10,7 @@ from tasks.acquire.config import SampleConfig
 from tasks.acquire.crawl.crawl import run_crawl
 from tasks.acquire.crawl.journal import Journal, open_journal
 from tasks.acquire.listings import acquire_listings
-from tasks.errors import ConfigError, CrawlBusyError, DataError
+from tasks.core.errors import ConfigError, CrawlBusyError, DataError
 
 A, B, C, D = "tt0000001", "tt0000002", "tt0000003", "tt0000004"
 

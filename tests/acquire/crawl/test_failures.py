@@ -12,7 +12,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from tasks.acquire.crawl.body import MAX_BYTES
+from tasks.acquire.crawl.client import MAX_BYTES
 
 ID = "tt0000001"
 GOOD = {"Response": "True", "imdbID": ID, "Plot": "A ferryman refuses to cross."}

@@ -2,9 +2,8 @@ import sqlite3
 
 import pytest
 
-from tasks.acquire.crawl.answers import Answer
-from tasks.acquire.crawl.journal import open_journal, read_journal
-from tasks.errors import CrawlBusyError, DataError
+from tasks.acquire.crawl.journal import Answer, open_journal, read_journal
+from tasks.core.errors import CrawlBusyError, DataError
 
 NOW = 1_750_000_000.0
 DAY = 86_400

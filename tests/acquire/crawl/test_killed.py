@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tasks.acquire.crawl.export import is_foreign
-from tasks.paths import DataPaths
+from tasks.acquire.crawl.plots import is_foreign
+from tasks.core.settings import DataPaths
 from tasks.stage import TEMPORARY_PREFIX
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
@@ -27,10 +27,10 @@ import os, sys
 from dataclasses import replace
 from tasks.acquire.config import CrawlConfig
 from tasks.acquire.crawl.crawl import run_crawl
-from tasks.acquire.crawl.export import export_plots
+from tasks.acquire.crawl.plots import export_plots
 from tasks.acquire.crawl.journal import Journal, open_journal
-from tasks.acquire.crawl.missing import find_missing
-from tasks.paths import data_paths
+from tasks.acquire.crawl.plots import find_missing
+from tasks.core.settings import data_paths
 
 config = CrawlConfig.model_validate_json(sys.argv[1])
 

@@ -1,7 +1,7 @@
 import pytest
 
-from tasks.acquire.crawl.missing import find_missing, read_descriptions
-from tasks.errors import SourceError
+from tasks.acquire.crawl.plots import find_missing, read_descriptions
+from tasks.core.errors import SourceError
 
 
 def write(folder, name, *rows, header="movie_id,movie_name,genre,description"):

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.acquire.crawl.clock import Clock
-from tasks.acquire.crawl.pacer import SLOWEST, Breaker, Pacer
+from tasks.acquire.crawl.client import SLOWEST, Breaker, Clock, Pacer
 
 
 class RoughClock(Clock):

@@ -1,10 +1,9 @@
 from pathlib import Path
 
 from tasks.acquire.config import CrawlConfig
-from tasks.acquire.crawl.answers import Answer
-from tasks.acquire.crawl.journal import open_journal
+from tasks.acquire.crawl.journal import Answer, open_journal
 from tasks.acquire.crawl.plan import plan_crawl
-from tasks.settings import settings
+from tasks.core.settings import settings
 
 ALL = ("published", "omdb", "imdb_graphql", "imdbapi_dev")
 IDS = tuple(f"tt{number:07}" for number in range(1, 1001))

@@ -5,10 +5,10 @@ import logging
 
 import pytest
 
-from tasks.acquire.crawl.choice import check_access
 from tasks.acquire.crawl.crawl import run_crawl
-from tasks.errors import ConfigError
-from tasks.settings import settings
+from tasks.acquire.crawl.sources import check_access
+from tasks.core.errors import ConfigError
+from tasks.core.settings import settings
 
 IDS = ("tt0000001", "tt0000002", "tt0000003")
 WHOLE = "A ferryman refuses to cross."

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tasks.acquire.crawl.watched import run_watched
+from tasks.acquire.crawl.crawl import run_watched
 
 variable = contextvars.ContextVar("variable", default="unset")
 

@@ -7,11 +7,10 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.clean.config import CleanConfig
-from tasks.clean.ledger import Ledger
-from tasks.clean.table.clean import build_own_movies
-from tasks.clean.table.config import TableConfig
-from tasks.clean.table.rules import table_profile
+from tasks.clean.config import CleanConfig, TableConfig
+from tasks.clean.own_table import build_own_movies
+from tasks.clean.profiles import table_profile
+from tasks.clean.rules import Ledger
 
 Clean = Callable[..., tuple[pl.DataFrame, Ledger]]
 

@@ -4,12 +4,11 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from tasks import schema
-from tasks.clean.config import CleanConfig
-from tasks.clean.table.clean import clean_own_table
-from tasks.clean.table.config import TableConfig
-from tasks.errors import ConfigError, DataError, SourceError
-from tasks.paths import DataPaths
+from tasks.clean.config import CleanConfig, TableConfig
+from tasks.clean.own_table import clean_own_table
+from tasks.core import schema
+from tasks.core.errors import ConfigError, DataError, SourceError
+from tasks.core.settings import DataPaths
 
 FRAME = pl.DataFrame(
     {

@@ -1,8 +1,8 @@
 import polars as pl
 import pytest
 
-from tasks.clean.table.labels import MAX_LABELS
-from tasks.errors import DataError
+from tasks.clean.own_table import MAX_LABELS
+from tasks.core.errors import DataError
 
 TEXTS = {"key": ["a", "b", "c"], "body": ["One fine day.", "Two odd socks.", "Three blind mice."]}
 EXPECTED = [["left", "right"], ["right"], ["left"]]

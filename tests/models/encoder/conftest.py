@@ -9,14 +9,10 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from tasks.models.encoder.batches import LabelledTokens
-from tasks.models.encoder.losses import loss_function
+from tasks.models.encoder.network import tokenise
 from tasks.models.encoder.store import load_network
-from tasks.models.encoder.tokens import tokenise
-from tasks.models.encoder.trainer import Job
-from tasks.models.fine_tuning import FineTuning
-from tasks.models.losses import BinaryCrossEntropy
-from tasks.models.spec import TransformerSpec
+from tasks.models.encoder.trainer import Job, LabelledTokens, loss_function
+from tasks.models.spec import BinaryCrossEntropy, FineTuning, TransformerSpec
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 MADE_UP = [head + tail for head in ("blen", "crov", "drim", "flup", "grot", "skel") for tail in ("ish", "ow", "ard")]

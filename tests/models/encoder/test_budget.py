@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from tasks.models.encoder import fine_tune as planning
 from tasks.models.encoder import fine_tune as tuning
-from tasks.models.encoder import plan as planning
 from tasks.models.encoder.network import layers_of
 from tasks.models.encoder.trainer import GenreTrainer
-from tasks.models.losses import LogWeighted
+from tasks.models.spec import LogWeighted
 
 SEED = 5
 

@@ -12,10 +12,10 @@ from tasks.models.encoder.frozen import FrozenEncoder
 from tasks.models.encoder.model import TransformerModel
 from tasks.models.encoder.network import choose_device
 from tasks.models.encoder.store import load_tokenizer
-from tasks.models.ensemble import EnsembleModel
-from tasks.models.explain import gradients
+from tasks.models.explain import encoders
+from tasks.models.explain.encoders import TOLERANCE, attribute_tuned
 from tasks.models.explain.explain import explain
-from tasks.models.explain.gradients import TOLERANCE, attribute_tuned
+from tasks.models.genre_classifier import EnsembleModel
 from tasks.models.genre_model import GenreModel
 from tasks.models.linear_classifiers import LogisticRegression
 from tasks.models.vectorizers import BagOfWords
@@ -47,7 +47,7 @@ def test_tokens_sum_to_the_score_and_marks_add_nothing(model):
 
 
 def test_the_integral_is_what_many_small_steps_give(model, monkeypatch):
-    monkeypatch.setattr(gradients, "TUNED_STEPS", (64,))
+    monkeypatch.setattr(encoders, "TUNED_STEPS", (64,))
     (attributed,) = attribute_tuned(model, TEXTS[:1], [(1, 2)])
     ids = torch.tensor([model.tokenizer.encode(TEXTS[0]).ids], device=choose_device())
     embed = model.network.encoder.get_input_embeddings()
@@ -64,13 +64,13 @@ def test_the_integral_is_what_many_small_steps_give(model, monkeypatch):
 
 def test_more_steps_are_taken_only_where_few_do_not_suffice(model, monkeypatch):
     taken = []
-    integrate = gradients._integrate
-    monkeypatch.setattr(gradients, "_integrate", lambda *a: taken.append((a[-1], tuple(a[-2]))) or integrate(*a))
-    monkeypatch.setattr(gradients, "TOLERANCE", 1e9)
+    integrate = encoders._integrate
+    monkeypatch.setattr(encoders, "_integrate", lambda *a: taken.append((a[-1], tuple(a[-2]))) or integrate(*a))
+    monkeypatch.setattr(encoders, "TOLERANCE", 1e9)
     attribute_tuned(model, TEXTS[:1], [(0, 2)])
-    monkeypatch.setattr(gradients, "TOLERANCE", -1.0)
+    monkeypatch.setattr(encoders, "TOLERANCE", -1.0)
     attribute_tuned(model, TEXTS[:1], [(0, 2)])
-    assert taken == [(16, (0, 2)), *((n_steps, (0, 2)) for n_steps in gradients.TUNED_STEPS)]
+    assert taken == [(16, (0, 2)), *((n_steps, (0, 2)) for n_steps in encoders.TUNED_STEPS)]
 
 
 def test_word_pieces_are_summed_to_words(model):

@@ -9,11 +9,10 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from tasks.errors import ModelError
+from tasks.core.errors import ModelError
 from tasks.models.encoder import fine_tune as tuning
-from tasks.models.encoder.checkpoints import SEAL, last_whole, spent_s
-from tasks.models.encoder.quantised import QUANTISED_FILE, write_quantised
-from tasks.models.encoder.trainer import GenreTrainer
+from tasks.models.encoder.model import QUANTISED_FILE, write_quantised
+from tasks.models.encoder.trainer import SEAL, GenreTrainer, last_whole, spent_s
 
 
 class Killed(BaseException):

@@ -5,7 +5,8 @@ import importlib.util
 import numpy as np
 import pytest
 
-from tasks.errors import ModelError
+from tasks.core.errors import ModelError
+from tasks.core.predictions import read_scores
 from tasks.models import linear_classifiers, spec
 from tasks.models.encoder.frozen import FrozenEncoder
 from tasks.models.encoder.store import EMBEDDED_PACKAGE
@@ -14,7 +15,6 @@ from tasks.models.genre_model import PIPELINE_FILE, GenreModel, load_estimator, 
 from tasks.models.spec import InputSpec, features_of
 from tasks.models.train import TrainChoices, train_model
 from tasks.models.vectorizers import BagOfWords
-from tasks.scores import read_scores
 
 GENRES = ("Drama", "Horror", "Western")
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from tasks.models.encoder.losses import log_weights, loss_function
-from tasks.models.losses import Asymmetric, BinaryCrossEntropy, Focal, LogWeighted
+from tasks.models.encoder.trainer import log_weights, loss_function
+from tasks.models.spec import Asymmetric, BinaryCrossEntropy, Focal, LogWeighted
 
 N_MOVIES = 50
 COUNTS = torch.tensor([3, 20, 11])

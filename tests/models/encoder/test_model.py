@@ -6,15 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.errors import ModelError
-from tasks.hashes import write_hashes
+from tasks.core.errors import ModelError
+from tasks.core.files import write_hashes
 from tasks.models import linear_classifiers, spec
-from tasks.models.encoder.fine_tune import new_network
-from tasks.models.encoder.model import TransformerModel
-from tasks.models.encoder.quantised import QUANTISED_FILE, write_quantised
+from tasks.models.encoder.fine_tune import TRANSFORMER_FILES, new_network
+from tasks.models.encoder.model import QUANTISED_FILE, TransformerModel, write_quantised
 from tasks.models.encoder.store import load_tokenizer
-from tasks.models.ensemble import EnsembleModel, load_model, load_single
-from tasks.models.fine_tuned import TRANSFORMER_FILES
+from tasks.models.genre_classifier import EnsembleModel, load_model, load_single
 from tasks.models.genre_model import GenreModel
 from tasks.models.served import _load_pyfunc
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from tasks.errors import ModelError
+from tasks.core.errors import ModelError
 from tasks.models.encoder import store
 from tasks.models.encoder.store import encoder_files, find_encoder, load_network, load_tokenizer, save_encoder
 

@@ -4,10 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.models.encoder import tokens as tokens_module
-from tasks.models.encoder.batches import LengthBuckets, collate
-from tasks.models.encoder.network import GenreNetwork, compute_rows
-from tasks.models.encoder.tokens import batches_by_length, padded, tokenise
+from tasks.models.encoder import network as tokens_module
+from tasks.models.encoder.network import GenreNetwork, batches_by_length, compute_rows, padded, tokenise
+from tasks.models.encoder.trainer import LengthBuckets, collate
 
 CLS, SEP = 2, 3
 

@@ -7,14 +7,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.errors import ConfigError, ModelError
-from tasks.models import fine_tuned
+from tasks.core.errors import ConfigError, ModelError
+from tasks.core.predictions import read_scores
+from tasks.models.encoder import fine_tune
 from tasks.models.encoder import fine_tune as tuning
-from tasks.models.encoder import tokens as encoder_tokens
-from tasks.models.ensemble import load_model
-from tasks.models.fine_tuned import HISTORY_COLUMNS, train_transformer
+from tasks.models.encoder import network as encoder_tokens
+from tasks.models.encoder.fine_tune import HISTORY_COLUMNS, train_transformer
+from tasks.models.genre_classifier import load_model
 from tasks.models.train import TrainChoices
-from tasks.scores import read_scores
 
 
 class Killed(BaseException):
@@ -89,7 +89,9 @@ def test_training_is_given_no_movie_of_test(prepared, tuned, tokenizer, monkeypa
         tokenised_before.extend(tokenised)
         return train_within(network, parts, *arguments)
 
-    monkeypatch.setattr(encoder_tokens, "tokenise", lambda texts, *a: tokenised.append(list(texts)) or tokenise(texts, *a))
+    monkeypatch.setattr(
+        encoder_tokens, "tokenise", lambda texts, *a: tokenised.append(list(texts)) or tokenise(texts, *a)
+    )
     monkeypatch.setattr(tuning, "train_within", look)
     train(prepared, tuned, train_on="train")
     texts = [[f"row {row} ." for row in rows] for rows in (range(240), range(240, 270))]
@@ -111,7 +113,7 @@ def test_a_killed_stage_goes_on_to_the_same_files(prepared, tuned, monkeypatch):
     kept = {name: (expected.folder / name).read_bytes() for name in ("scores_test.parquet", "history.csv")}
     (expected.folder / "train.stage.json").unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(fine_tuned, "save_model", lambda *_: (_ for _ in ()).throw(Killed))
+        patch.setattr(fine_tune, "save_model", lambda *_: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             train(prepared, tuned)
     (left,) = prepared.checkpoints.iterdir()
@@ -125,7 +127,7 @@ def test_a_killed_stage_goes_on_to_the_same_files(prepared, tuned, monkeypatch):
 def test_checkpoints_of_other_genres_are_not_gone_on_from(prepared, tuned, monkeypatch):
     tuned = tuned.model_copy(update={"training": tuned.training.model_copy(update={"epochs": 1})})
     with monkeypatch.context() as patch:
-        patch.setattr(fine_tuned, "save_model", lambda *_: (_ for _ in ()).throw(Killed))
+        patch.setattr(fine_tune, "save_model", lambda *_: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             train(prepared, tuned)
     swapped = pl.col("genres").list.eval(pl.element().replace({"Drama": "Horror", "Horror": "Drama"}))

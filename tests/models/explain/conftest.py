@@ -11,9 +11,9 @@ from tasks.models import spec
 from tasks.models.explain.explain import explain
 from tasks.models.genre_model import GenreModel
 from tasks.models.linear_classifiers import LogisticRegression
-from tasks.models.mean_vectors import WordVectors
 from tasks.models.spec import InputSpec
 from tasks.models.vectorizers import BagOfWords, CharacterNgrams, SideFields
+from tasks.models.word_vectors import WordVectors
 
 LOGREG = LogisticRegression(C=10)
 GENRES = ("Drama", "Horror", "Western")

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.models.explain.explanation import Explanation, clipped, weighted_sum
+from tasks.models.explain.pieces import Explanation, clipped, weighted_sum
 
 NUMBERS = st.floats(-50, 50)
 

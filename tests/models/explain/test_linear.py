@@ -9,9 +9,8 @@ import pytest
 from tasks.decision.calibration import logistic
 from tasks.models import linear_classifiers
 from tasks.models.explain import linear
-from tasks.models.explain.explain import explain
+from tasks.models.explain.explain import ROW, explain
 from tasks.models.explain.pieces import cut_movies, rows_with, texts_of
-from tasks.models.explain.shapley import ROW
 
 LINEAR = {
     "logistic-regression": linear_classifiers.LogisticRegression(C=10),

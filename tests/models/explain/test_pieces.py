@@ -5,8 +5,8 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tasks.models.explain.explain import ROW
 from tasks.models.explain.pieces import Piece, cut_movies, rows_with, texts_of
-from tasks.models.explain.shapley import ROW
 
 
 @given(st.text(), st.text())

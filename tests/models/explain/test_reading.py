@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.models.explain.pieces import cut_movies
-from tasks.models.explain.reading import NONE, trace_documents, trace_fields, trace_template
+from tasks.models.explain.pieces import NONE, cut_movies, trace_documents, trace_fields, trace_template
 from tasks.models.inputs import read_documents, read_fields, read_template
 from tasks.models.registry import ALL_FIELDS
 from tasks.models.spec import InputSpec

@@ -7,18 +7,18 @@ import polars as pl
 import pytest
 from sklearn.tree import DecisionTreeClassifier
 
-from tasks import schema
-from tasks.decision.fit import fit_rules
-from tasks.decision.stored import rules_to_json
-from tasks.errors import DataError, ModelError
+from tasks.core import schema
+from tasks.core.errors import DataError, ModelError
+from tasks.core.predictions import truth_matrix
+from tasks.decision.rule_formats import rules_to_json
+from tasks.decision.thresholds import fit_rules
 from tasks.models import linear_classifiers, spec
-from tasks.models.classifier import GenreClassifier
 from tasks.models.explain import importance
-from tasks.models.explain.stages import explain_movies, most_readable, read_exhibits, write_importance
+from tasks.models.explain.importance import explain_movies, most_readable, read_exhibits, write_importance
+from tasks.models.genre_classifier import GenreClassifier
 from tasks.models.genre_model import GenreModel
-from tasks.models.mean_vectors import WordVectors
 from tasks.models.vectorizers import BagOfWords, CharacterNgrams, SideFields
-from tasks.scores import truth_matrix
+from tasks.models.word_vectors import WordVectors
 
 GENRES = ("Drama", "Horror", "Western")
 TREE = DecisionTreeClassifier(max_depth=8, min_samples_leaf=5)

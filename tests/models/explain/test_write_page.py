@@ -7,10 +7,9 @@ import polars as pl
 import pytest
 
 from tasks.decision.rules import GlobalThreshold
-from tasks.models.classifier import GenreClassifier
-from tasks.models.explain.page import say_reasons
-from tasks.models.explain.table import reasons
-from tasks.models.explain.write_page import explain_file, write_page
+from tasks.models.explain.explain import reasons
+from tasks.models.explain.page import explain_file, say_reasons, write_page
+from tasks.models.genre_classifier import GenreClassifier
 
 EVIL = "<script>alert('haunted')</script> haunted & \"ghosts\" </p>"
 

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from tasks.decision.fit import fit_rules
-from tasks.decision.stored import rules_to_json
-from tasks.hashes import write_hashes
+from tasks.core.files import write_hashes
+from tasks.core.predictions import truth_matrix
+from tasks.decision.rule_formats import rules_to_json
+from tasks.decision.thresholds import fit_rules
 from tasks.models import linear_classifiers, spec
 from tasks.models.genre_model import GenreModel
-from tasks.scores import truth_matrix
 
 GENRES = ("Drama", "Horror", "Western")
 

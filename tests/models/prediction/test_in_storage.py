@@ -4,13 +4,11 @@ import json
 
 import pytest
 
-from tasks.errors import DataError, StorageError
-from tasks.models.prediction.predict_file import Choices, predict_file
-from tasks.models.prediction.predict_folder import RECORD, predict_folder
+from tasks.core.errors import DataError, StorageError
+from tasks.core.storage import Bucket, Folder
+from tasks.models.predict import RECORD, Choices, predict_file, predict_folder
 from tasks.models.task import explain_file
 from tasks.models.task import predict_file as predict_addresses
-from tasks.storage.object_storage import Bucket
-from tasks.storage.places import Folder
 
 GHOSTS = b"movie_id,description\na,haunted ghosts\nb,saloon sheriff\n"
 SOURCE, TARGET = Bucket("movies", "in/"), Bucket("movies", "out/")

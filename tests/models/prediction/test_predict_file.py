@@ -11,9 +11,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks.errors import ConfigError, DataError, ModelError, WorkerError
-from tasks.models.classifier import GenreClassifier
-from tasks.models.prediction.predict_file import Choices, predict_file
+from tasks.core.errors import ConfigError, DataError, ModelError, WorkerError
+from tasks.models.genre_classifier import GenreClassifier
+from tasks.models.predict import Choices, predict_file
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def folder(stored_once, tmp_path):
 @pytest.fixture
 def many_pieces(monkeypatch):
     """Files of more than a few rows are many pieces."""
-    monkeypatch.setattr("tasks.models.prediction.read.PIECE_ROWS", 7)
+    monkeypatch.setattr("tasks.models.predict.PIECE_ROWS", 7)
 
 
 def write(tmp_path, content: str | bytes):
@@ -60,7 +60,7 @@ def test_neither_pieces_nor_workers_make_a_difference(folder, tmp_path, movies, 
     rows.write_csv(source)
     rows.write_parquet(source.with_suffix(".parquet"))
     predict_file(folder, source, tmp_path / f"whole.{form}", Choices("expected-jaccard"))
-    monkeypatch.setattr("tasks.models.prediction.read.PIECE_ROWS", 7)
+    monkeypatch.setattr("tasks.models.predict.PIECE_ROWS", 7)
     for name, of in (("one", source), ("two", source), ("three", source.with_suffix(".parquet"))):
         choices = Choices("expected-jaccard", workers={"one": 1, "two": 2, "three": 3}[name])
         assert predict_file(folder, of, tmp_path / f"{name}.{form}", choices) == 300
@@ -84,7 +84,7 @@ def test_a_worker_that_dies_is_told_and_leaves_no_file(folder, tmp_path, movies,
 
     source = tmp_path / "all.csv"
     movies.select("movie_id", "description").write_csv(source)
-    monkeypatch.setattr("tasks.models.prediction.predict_file.stream_in_order", die)
+    monkeypatch.setattr("tasks.models.predict.stream_in_order", die)
     with pytest.raises(WorkerError, match="died"):
         predict_file(folder, source, tmp_path / "out.csv", Choices(workers=2))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["all.csv", "stored"]
@@ -150,7 +150,7 @@ def test_ctrl_c_leaves_neither_a_file_nor_a_process(folder, tmp_path):
     write(tmp_path, "movie_id,description\n" + "a,haunted house\n" * 600_000)
     code = (
         "import sys, pathlib as p\n"
-        "from tasks.models.prediction.predict_file import Choices, predict_file\n"
+        "from tasks.models.predict import Choices, predict_file\n"
         f"predict_file(p.Path({str(folder)!r}), p.Path('in.csv'), p.Path('out.csv'), Choices(workers=2))\n"
     )
     process = subprocess.Popen(

@@ -4,11 +4,9 @@ import os
 import polars as pl
 import pytest
 
-from tasks.errors import ConfigError, DataError
-from tasks.models.prediction.predict_file import Choices
-from tasks.models.prediction.predict_folder import RECORD, predict_folder
-from tasks.storage.addresses import open_place
-from tasks.storage.places import Folder
+from tasks.core.errors import ConfigError, DataError
+from tasks.core.storage import Folder, open_place
+from tasks.models.predict import RECORD, Choices, predict_folder
 
 GHOSTS = "movie_id,description\na,haunted ghosts\n"
 

@@ -1,9 +1,9 @@
 import polars as pl
 import pytest
 
-from tasks.errors import DataError
-from tasks.models.prediction import read
-from tasks.models.prediction.read import count_rows, read_first_rows, read_pieces
+from tasks.core.errors import DataError
+from tasks.models import predict
+from tasks.models.predict import count_rows, read_first_rows, read_pieces
 
 
 def write(tmp_path, content: str | bytes):
@@ -24,7 +24,7 @@ def test_columns_that_no_model_reads_are_left_out_and_blank_lines_do_not_count(t
 
 @pytest.mark.parametrize("form", ["csv", "parquet"])
 def test_pieces_are_bounded_in_rows(tmp_path, monkeypatch, form):
-    monkeypatch.setattr(read, "PIECE_ROWS", 4)
+    monkeypatch.setattr(predict, "PIECE_ROWS", 4)
     rows = pl.DataFrame({"movie_id": [str(number) for number in range(10)], "description": ["x"] * 10})
     path = tmp_path / f"in.{form}"
     getattr(rows, f"write_{form}")(path)
@@ -34,13 +34,13 @@ def test_pieces_are_bounded_in_rows(tmp_path, monkeypatch, form):
 
 
 def test_pieces_are_bounded_in_characters(tmp_path, monkeypatch):
-    monkeypatch.setattr(read, "PIECE_CHARACTERS", 100)
+    monkeypatch.setattr(predict, "PIECE_CHARACTERS", 100)
     source = write(tmp_path, "movie_id,description\n" + f"a,{'x' * 60}\n" * 5)
     assert [piece.height for piece in read_pieces(source)] == [2, 2, 1]
 
 
 def test_nothing_is_read_ahead_of_what_is_asked_for(tmp_path, monkeypatch):
-    monkeypatch.setattr(read, "PIECE_ROWS", 2)
+    monkeypatch.setattr(predict, "PIECE_ROWS", 2)
     source = write(tmp_path, "movie_id,description\na,b\nc,d\ntoo,many,fields\n")
     assert read_first_rows(source, 2)["movie_id"].to_list() == ["a", "c"]
     assert read_first_rows(source, 1)["movie_id"].to_list() == ["a"]

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from mlflow.exceptions import MlflowException
 
-from tasks.hashes import write_hashes
+from tasks.core.files import write_hashes
 from tasks.models.genre_model import GenreModel
 from tasks.models.served import _load_pyfunc
 

@@ -3,8 +3,8 @@ from pathlib import Path
 
 import polars as pl
 
-from tasks.paths import DataPaths
-from tasks.report.page.cards import Explained, movie_card
+from tasks.core.settings import DataPaths
+from tasks.report.page.movies import Explained, movie_card
 from tasks.report.page.sources import Sources, read_sources
 
 WriteRun = Callable[..., list[Path]]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tasks.paths import DataPaths
+from tasks.core.settings import DataPaths
 from tasks.report.page.sources import RunFacts
 from tasks.report.page.stages import REPORT_FILE, write_report
 

@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from tasks.picture import new_figure
-from tasks.report.page.labels import place_labels
+from tasks.core.figures import new_figure
+from tasks.report.page.figures import place_labels
 
 
 def labelled(points: list[tuple[float, float]], labels: list[str]) -> Figure:

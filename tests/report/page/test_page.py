@@ -9,16 +9,16 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.errors import DataError
-from tasks.paths import DataPaths
-from tasks.picture import ALL_FORMS
+from tasks.core.errors import DataError
+from tasks.core.figures import ALL_FORMS
+from tasks.core.markup import write_safe_csv
+from tasks.core.settings import DataPaths
 from tasks.report.exhibits import EXHIBITS_FILE
 from tasks.report.page import stages
-from tasks.report.page.blocks import Picture
-from tasks.report.page.sections.labels import labels_section
+from tasks.report.page.genres import labels_section
 from tasks.report.page.sources import RunFacts, read_sources
 from tasks.report.page.stages import REPORT_FILE, write_report
-from tasks.spreadsheet import write_safe_csv
+from tasks.report.page.writer import Picture
 
 WriteRun = Callable[..., list[Path]]
 

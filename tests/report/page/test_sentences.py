@@ -9,28 +9,35 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.hashes import hash_file
-from tasks.paths import DataPaths
-from tasks.report.page import wording
-from tasks.report.page.pictures import draw_model_genres
-from tasks.report.page.sections import quality, run
-from tasks.report.page.sections.answers import bin_by_length, say_calibration, say_lengths, say_sizes
-from tasks.report.page.sections.cost import say_frontier, say_trade
-from tasks.report.page.sections.genres import (
+from tasks.core.files import hash_file
+from tasks.core.settings import DataPaths
+from tasks.report.page import models, movies, sources
+from tasks.report.page.figures import draw_model_genres
+from tasks.report.page.genres import (
+    _is_of_these_movies,
+    say_audit,
     say_confusion,
     say_genres,
+    say_heat,
     say_instead,
     say_support,
     say_undefined,
+    say_use,
 )
-from tasks.report.page.sections.heat import say_heat
-from tasks.report.page.sections.labels import _is_of_these_movies, say_audit
-from tasks.report.page.sections.quality import _rows as rows_of_cleaning
-from tasks.report.page.sections.quality import say_dropped, say_rows
-from tasks.report.page.sections.ranking import COSTS, leaderboard_table, say_leader, say_order, say_published
-from tasks.report.page.sections.run import say_duration, shorten_paths
-from tasks.report.page.sections.summary import say_use
-from tasks.report.page.sections.training import say_training
+from tasks.report.page.models import (
+    COSTS,
+    leaderboard_table,
+    say_duration,
+    say_frontier,
+    say_leader,
+    say_order,
+    say_published,
+    say_trade,
+    say_training,
+    shorten_paths,
+)
+from tasks.report.page.movies import _rows as rows_of_cleaning
+from tasks.report.page.movies import bin_by_length, say_calibration, say_dropped, say_lengths, say_rows, say_sizes
 
 
 def board(*rows: tuple[str, float, float | None, float | None, float | None, float]) -> pl.DataFrame:
@@ -117,7 +124,7 @@ def test_columns_that_are_new_to_the_page_are_shown_by_their_kind() -> None:
     assert [column.title for column in shown.columns] == ["model", "Jaccard", "mean average precision"]
     assert shown.rows[0][1].text == "0.500 (0.450\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}0.550)"
     assert [column for column in table.columns if COSTS.search(column)] == ["predict_docs_per_s", "model_memory_mb"]
-    assert wording.metric_title("model_memory_mb") == "model memory, MB"
+    assert sources.metric_title("model_memory_mb") == "model memory, MB"
 
 
 def test_published_figures() -> None:
@@ -294,9 +301,9 @@ def test_every_line_of_the_cleaning_says_why() -> None:
 
 
 def test_the_parts_differ_by_no_more_than_is_said() -> None:
-    said = quality.say_split({"largest_share_difference": 0.0503, "text_groups": {"across_parts": 1}})
+    said = movies.say_split({"largest_share_difference": 0.0503, "text_groups": {"across_parts": 1}})
     assert "by more than 0.06 percentage points, and 1 group of movies with nearly the same text lies in" in said
-    assert quality.say_split({}) == ""
+    assert movies.say_split({}) == ""
 
 
 def test_the_label_audit_names_the_most_doubted_genre() -> None:
@@ -330,7 +337,7 @@ def test_times_and_paths() -> None:
     assert shorten_paths(str(Path("sample"))) == "sample"
 
 
-@pytest.mark.parametrize("module", [wording, run, quality])
+@pytest.mark.parametrize("module", [sources, models, movies])
 def test_examples_in_docstrings_hold(module: ModuleType) -> None:
     assert doctest.testmod(module).attempted
     assert not doctest.testmod(module).failed

@@ -1,0 +1,136 @@
+"""What is done with each model of a run: one task a model, with its fit, evaluation and logging as tasks within it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from prefect.futures import PrefectFuture
+
+from flows.config import TrainConfig
+from flows.prefect_ui import completed, mlflow_page
+from tasks.core import parallel
+from tasks.core.errors import ModelError
+from tasks.core.settings import data_paths
+from tasks.evaluate.evaluation import EvaluateConfig
+from tasks.evaluate.task import evaluate, evaluate_folds
+from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, TransformerSpec
+from tasks.models.task import blend_folds, gather_folds, train_ensemble, train_model, train_transformer
+from tasks.models.train import TrainChoices
+from tasks.prefect_task import stage_task
+from tasks.stage import StageResult
+from tasks.tracking.runs import PipelineRun
+from tasks.tracking.select_runs import LoggedModel
+from tasks.tracking.task import log_folds, log_model
+
+LONGEST: Final = 500  # characters of what is said of a model that failed
+
+
+@dataclass(frozen=True)
+class ModelRun:
+    """A model of a pipeline run and what is chosen for all of its models: a small value that tasks can be given."""
+
+    model: AnyModel
+    run: PipelineRun
+    run_id: str  # of the model in MLflow
+    evaluate: EvaluateConfig
+    choices: TrainChoices
+    n_threads: int = 1  # of a fine-tuned encoder
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A model that was fitted, evaluated and logged."""
+
+    model: AnyModel
+    trained: StageResult
+    evaluated: StageResult
+    logged: LoggedModel
+
+    @property
+    def skipped(self) -> bool:
+        """Whether it was fitted and evaluated before."""
+        return self.trained.skipped and self.evaluated.skipped
+
+
+class ModelsFailedError(ModelError):
+    """Some models failed; the others are trained, scored and logged."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """How the models of a run ended."""
+
+    errors: dict[str, str | None]  # of each model, in a line; None where it succeeded
+    results: Sequence[Any]  # of the tasks of those that succeeded
+
+    def __str__(self) -> str:
+        failed = [name for name, error in self.errors.items() if error is not None]
+        said = f"{len(self.errors) - len(failed)} of {len(self.errors)} models"
+        return f"{said}; failed: {', '.join(failed)}" if failed else said
+
+    def raise_failures(self) -> None:
+        """End a run in which models failed.
+
+        Raises:
+            ModelsFailedError: with one line a model.
+        """
+        if failed := {name: error for name, error in self.errors.items() if error is not None}:
+            lines = "\n".join(f"  {name}: {' '.join(str(error).split())[:LONGEST]}" for name, error in failed.items())
+            raise ModelsFailedError(f"{len(failed)} model(s) failed, see error.txt in their MLflow runs:\n{lines}")
+
+
+@stage_task("run model", "run {work.model.name}", retries=0)  # the tasks within it are tried again
+def run_model(work: ModelRun, features: Sequence[StageResult], members: Sequence[TrainedModel]) -> TrainedModel:
+    """Fit a model, on its features or its members' scores, choose its decision rule, score it and log it."""
+    match work.model:
+        case ModelSpec():
+            trained = train_model(work.model, features, work.choices)
+        case TransformerSpec():
+            trained = train_transformer(work.model, work.choices, work.n_threads)
+        case EnsembleSpec():
+            specs, fits = [member.model for member in members], [member.trained for member in members]
+            trained = train_ensemble(work.model, specs, fits)  # type: ignore[arg-type]
+    evaluated = evaluate(trained.folder, work.evaluate, wait_for=[trained])
+    logged = log_model(work.run, work.model.name, work.run_id, trained.folder, wait_for=[evaluated])
+    said = f"test Jaccard {evaluated.counts['test/jaccard']:.4f}; MLflow: {mlflow_page(work.run, work.run_id)}"
+    return completed(said, TrainedModel(work.model, trained, evaluated, logged))
+
+
+@stage_task("finish folds", "finish folds {work.model.name}", retries=0)
+def finish_folds(work: ModelRun, parts: Sequence[StageResult]) -> StageResult:
+    """Gather a model's folds, or blend its members', score the decisions and log them; return the gathered scores."""
+    if isinstance(work.model, EnsembleSpec):
+        gathered = blend_folds(work.model, parts)
+    else:
+        assert isinstance(work.model, ModelSpec)  # encoders are not cross-validated
+        gathered = gather_folds(work.model, parts)
+    folder = data_paths().cross_validation / work.model.name
+    evaluated = evaluate_folds(folder, work.evaluate, wait_for=[gathered])
+    log_folds(work.run, work.run_id, folder, wait_for=[evaluated])
+    return gathered
+
+
+def first_error(futures: Sequence[PrefectFuture[Any]]) -> BaseException | None:
+    """Wait for tasks, each of which needs those before it; return what the first failed one raised, if one did."""
+    for future in futures:
+        future.wait()
+        if not future.state.is_completed():
+            if (lost := _lost_by_runner(future)) is not None:
+                return lost
+            if future.state.is_pending():
+                return ModelError("not started, because something that it needs failed")
+            result = future.state.result(raise_on_failure=False)
+            return result if isinstance(result, BaseException) else ModelError(str(future.state))
+    return None
+
+
+def _lost_by_runner(future: PrefectFuture[Any]) -> BaseException | None:
+    """Return why a task has not come to an end of its own: its workers died, or could not read what they got."""
+    wrapped = getattr(future, "wrapped_future", None)
+    error = None if wrapped is None or future.state.is_final() else wrapped.exception()
+    return None if error is None else parallel.loss(error)
+
+
+def train_choices(config: TrainConfig) -> TrainChoices:
+    """Return what the configuration chooses for all models alike."""
+    return TrainChoices(config.train_on, config.genres, config.without_genres, config.seed)

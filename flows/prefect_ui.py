@@ -1,0 +1,175 @@
+"""What a run shows in Prefect's UI: its name, its artifacts, the progress of long work. Owns their keys and wording.
+
+Keys stay the same from run to run, so that Prefect shows their history. An artifact that cannot be stored is a warning:
+the files hold the same.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import re
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+from uuid import UUID
+from weakref import WeakKeyDictionary
+
+import httpx
+import polars as pl
+from prefect.artifacts import (
+    create_markdown_artifact,
+    create_progress_artifact,
+    create_table_artifact,
+    update_progress_artifact,
+)
+from prefect.context import FlowRunContext, TaskRunContext
+from prefect.exceptions import PrefectException
+from prefect.runtime import flow_run
+from prefect.settings import PREFECT_SERVER_UI_ENABLED
+from prefect.states import Completed
+from prefect.utilities.urls import url_for
+
+from tasks.core import logs
+from tasks.core.logs import Progress, hide_secrets
+from tasks.prefect_task import end_of
+from tasks.stage import StageResult
+from tasks.tracking.runs import PipelineRun
+
+R = TypeVar("R")
+
+logger = logging.getLogger(__name__)
+
+LEADERBOARD_COLUMNS: Final = (
+    *("rank", "model", "rule", "val_jaccard", "test_jaccard", "behind", "test_f1_samples", "test_f1_macro", "fit_s"),
+)
+NAMED: Final = ("source", "preset", "model", "input")  # options that distinguish the runs of a flow
+ENDS_OF_CLEANING: Final = ("rows_read", "movies_kept")  # which come first
+LONGEST_NAME: Final = 200
+SHORT_S: Final = 5.0  # work that takes less shows no progress
+EVERY_PERCENT: Final = 5
+
+
+def run_name(flow: str) -> Callable[[], str]:
+    """Return what names a run of a flow: the flow, and on what."""
+
+    def name() -> str:
+        config = flow_run.parameters.get("config")
+        chosen = config if isinstance(config, dict) else vars(config) if config is not None else {}
+        leading = {option: value for option, value in flow_run.parameters.items() if value}
+        values = {**chosen, **leading}
+        words = [str(values[option]) for option in NAMED if values.get(option)]
+        return hide_secrets(f"{flow}: {', '.join(words)}" if words else flow)[:LONGEST_NAME]
+
+    return name
+
+
+def completed(message: str, result: R) -> R:
+    """Return a result in a final state that says what came of a run: `Cached` where all was up to date.
+
+    It is typed as the result, which is what Prefect gives the caller of the flow or task.
+    """
+    return cast("R", Completed(name=end_of(result) or "Completed", message=hide_secrets(message), data=result))
+
+
+def prefect_tags() -> dict[str, str]:
+    """Return what an MLflow run says of the flow run that it belongs to: its id, and its page where it has one."""
+    if not flow_run.id:
+        return {}
+    tags = {"prefect_flow_run": str(flow_run.id)}
+    url = url_for("flow-run", flow_run.id) if PREFECT_SERVER_UI_ENABLED.value() else None
+    return tags | ({"prefect_url": url} if url else {})
+
+
+def mlflow_page(run: PipelineRun, run_id: str) -> str:
+    """Return where to find an MLflow run: its page on a server, else its id, which browsers open no page of."""
+    uri = run.experiment.tracking_uri
+    if uri.startswith(("http:", "https:")):
+        return f"{uri}/#/experiments/{run.experiment.experiment_id}/runs/{run_id}"
+    return f"id {run_id} in {uri}"
+
+
+def show_leaderboard(csv: Path, run: PipelineRun) -> None:
+    """Show the leaderboard as a table, with the way to the runs in MLflow."""
+    table = pl.read_csv(csv, columns=list(LEADERBOARD_COLUMNS)).select(LEADERBOARD_COLUMNS)
+    rows = table.with_columns(pl.col(pl.Float64).round(4)).to_dicts()
+    _store(create_table_artifact, table=rows, key="leaderboard", description=_where(run))
+
+
+def show_verdict(outcome: str, run: PipelineRun) -> None:
+    """Show what became of the champion, with its interval."""
+    _store(
+        create_markdown_artifact, markdown=f"**{outcome}**\n\n{_where(run)}", key="champion", description="The champion"
+    )
+
+
+def show_cleaning(results: list[StageResult]) -> None:
+    """Show how many rows cleaning dropped, merged and changed, by reason."""
+    for result in results:
+        if result.name == "clean":
+            counts = {key: value for key, value in result.counts.items() if isinstance(value, int) and value}
+            order = sorted(counts, key=lambda key: (key not in ENDS_OF_CLEANING, key))
+            rows = [{"what": key.replace("/", ": ").replace("_", " "), "rows": counts[key]} for key in order]
+            _store(create_table_artifact, table=rows, key="cleaning", description="Rows by what cleaning did")
+
+
+def show_report(page: Path, run: PipelineRun) -> None:
+    """Show where the report is: browsers open no link from a page to a file."""
+    _store(create_markdown_artifact, markdown=f"`{page}`\n\n{_where(run)}", key="report", description="The report")
+
+
+def watch_progress() -> None:
+    """Show the progress of long work in the task run that does it."""
+    if _show_progress not in logs.watchers:
+        logs.watchers.append(_show_progress)
+
+
+def _where(run: PipelineRun) -> str:
+    page = mlflow_page(run, run.run_id)
+    return f"MLflow: [{run.name}]({page})" if page.startswith("http") else f"MLflow: run `{run.name}`, `{page}`"
+
+
+def _store(create: Callable[..., Any], **content: Any) -> Any:
+    if FlowRunContext.get() is None and TaskRunContext.get() is None:
+        return None
+    try:
+        return create(**json.loads(hide_secrets(json.dumps(content))))
+    except (PrefectException, httpx.HTTPError) as error:
+        logger.warning("Prefect shows no %s (%s)", content.get("key"), error)
+        return None
+
+
+class _Shown:
+    """The artifact of one piece of work, and the last share that it shows."""
+
+    artifact: UUID | None = None
+    percent = 0
+
+
+_shown: "WeakKeyDictionary[Progress, _Shown]" = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def _show_progress(work: Progress) -> None:
+    if not work.total or TaskRunContext.get() is None or work.clock() - work.start_s < SHORT_S:
+        return
+    with contextlib.suppress(RuntimeError):
+        asyncio.get_running_loop()
+        return  # a crawl, which shows its progress by itself
+    percent = min(round(100 * work.done / work.total), 100)
+    with _lock:
+        shown = _shown.setdefault(work, _Shown())
+        if percent - shown.percent < EVERY_PERCENT and not work.is_finished:
+            return
+        shown.percent = percent
+    description = work.line()
+    if shown.artifact is None:
+        key = re.sub("[^a-z0-9]+", "-", work.what.lower()).strip("-") or "work"
+        made = _store(create_progress_artifact, progress=percent, key=key, description=description)
+        shown.artifact = made if isinstance(made, UUID) else None
+        return
+    try:
+        update_progress_artifact(shown.artifact, percent, description=description)
+    except (PrefectException, httpx.HTTPError) as error:  # a crawl of days outlives a server's restart
+        logger.warning("%s: its progress cannot be shown (%s)", work.what, error)

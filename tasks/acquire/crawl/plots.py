@@ -1,0 +1,177 @@
+"""The journal's plots as files that others read. Owns `crawl_data.csv`, `crawl_sources.csv`, and whose the former is.
+
+An id's plot is the first whole one in the order of the sources. A truncated one is better than none, so the longest is
+taken where the listings have nothing, and left out where they have a part themselves.
+"""
+
+import csv
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+
+from tasks.acquire.config import CrawlConfig
+from tasks.acquire.crawl.journal import Journal, Plot, read_journal
+from tasks.core.errors import DataError, SourceError
+from tasks.core.files import hash_file
+from tasks.core.parsing import NOTHING, TRUNCATED, WHOLE, worth_of
+from tasks.core.schema import MovieId
+from tasks.core.settings import DataPaths
+from tasks.stage import Stage, StageResult, remove_unfinished, run_stage
+
+logger = logging.getLogger(__name__)
+
+ID: Final = r"^tt[0-9]{7,10}$"
+_WORTHS: Final = pl.Enum((NOTHING, TRUNCATED, WHOLE))  # in ascending order
+
+
+@dataclass(frozen=True)
+class MissingPlots:
+    """The ids to ask for, those without any text first, then by id; and counts of all ids by what is known of them."""
+
+    ids: tuple[MovieId, ...]
+    truncated: frozenset[MovieId]  # of which a part is known
+    counts: dict[str, int]
+
+
+def find_missing(folder: Path) -> MissingPlots:
+    """Return the ids in a folder of listings that have no whole description in any row of any file.
+
+    Counts: `rows`, `malformed_ids` (rows that are left out), `ids`, and of these `whole`, `truncated` and `nothing`.
+
+    Raises:
+        SourceError: there is no listing, or one cannot be read.
+    """
+    files = sorted(path for path in folder.glob("*.csv") if path.is_file())
+    if not files:
+        raise SourceError(f"{folder} holds no listing (*.csv): run the acquire stage first")
+    rows = pl.concat([read_descriptions(path) for path in files])
+    named = rows.filter(pl.col("movie_id").str.contains(ID))
+    worth = worth_of(pl.col("description")).cast(_WORTHS)
+    movies = named.group_by("movie_id").agg(worth.max().alias("worth")).sort("worth", "movie_id")
+    counts = {"rows": rows.height, "malformed_ids": rows.height - named.height, "ids": movies.height}
+    counts |= {name: movies.filter(pl.col("worth") == name).height for name in (WHOLE, TRUNCATED, NOTHING)}
+    missing = movies.filter(pl.col("worth") != WHOLE)
+    return MissingPlots(
+        ids=tuple(MovieId(movie_id) for movie_id in missing["movie_id"]),
+        truncated=frozenset(missing.filter(pl.col("worth") == TRUNCATED)["movie_id"]),
+        counts=counts,
+    )
+
+
+def read_descriptions(path: Path, wanted: Sequence[str] | None = None) -> pl.DataFrame:
+    """Return `movie_id` and `description` of a CSV, for all ids or only the wanted ones, in the order of the file.
+
+    Bytes that are no UTF-8 are replaced, and fields beyond the header ignored.
+
+    Raises:
+        SourceError: the file cannot be read, or lacks one of the two columns.
+    """
+    try:
+        rows = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True, encoding="utf8-lossy")
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise SourceError(f"{path} cannot be read as CSV ({str(error).partition(chr(10))[0]}): get it again") from error
+    columns = {name.strip().removeprefix("\ufeff"): name for name in rows.columns}
+    if not columns.keys() >= {"movie_id", "description"}:
+        raise SourceError(f"{path}: expected columns movie_id and description, found {', '.join(rows.columns[:20])}")
+    pairs = rows.select(
+        pl.col(columns["movie_id"]).fill_null("").str.strip_chars().alias("movie_id"),
+        pl.col(columns["description"]).alias("description"),
+    )
+    return pairs if wanted is None else pairs.filter(pl.col("movie_id").is_in(wanted))
+
+
+STAGE = "crawl"
+
+
+def export_plots(paths: DataPaths, config: CrawlConfig, journal: Journal, missing: MissingPlots) -> StageResult:
+    """Write the plots of missing ids to `paths.crawl_csv`, sorted by id, and where each is from beside it.
+
+    Returns:
+        Counts: `plots`, `plots/<source>`, and `plots/truncated`, which are among the others.
+    """
+    digest = hashlib.sha256()
+    for plot in _best_plots(config, journal, missing):
+        digest.update(repr(plot).encode())
+    stage = Stage(
+        name=STAGE,
+        folder=paths.crawl_csv.parent,
+        outputs=(paths.crawl_csv.name, paths.crawl_sources_csv.name),
+        inputs=(),
+        config={"sources": list(config.sources), "plots": digest.hexdigest()},
+        code=(Path(__file__),),
+    )
+
+    def build(folder: Path) -> Mapping[str, int]:
+        counts = _write(_best_plots(config, journal, missing), folder, paths)
+        journal.note_export(hash_file(folder / paths.crawl_csv.name))
+        return counts
+
+    remove_unfinished(stage.folder)  # also where the stage is skipped
+    return run_stage(stage, build)
+
+
+def adopt_foreign_plots(paths: DataPaths) -> None:
+    """Move a `crawl_data.csv` that no crawl here wrote to where the source `published` looks, before it is overwritten.
+
+    Raises:
+        DataError: another file is there already.
+    """
+    if not is_foreign(paths):
+        return
+    target = paths.published_crawl_csv
+    if target.is_file() and hash_file(target) != hash_file(paths.crawl_csv):
+        raise DataError(
+            f"{paths.crawl_csv} was not written by this crawl and would be overwritten, and {target} is another file: "
+            "keep the one that you want as the latter, and move the former away"
+        )
+    target.parent.mkdir(parents=True, exist_ok=True)
+    paths.crawl_csv.replace(target)
+    logger.info("crawl: %s is an earlier crawl; it is now %s", paths.crawl_csv, target)
+
+
+def is_foreign(paths: DataPaths) -> bool:
+    """Return whether there is a `crawl_data.csv` that no crawl here wrote."""
+    if not paths.crawl_csv.is_file():
+        return False
+    with read_journal(paths.crawl_journal) as journal:
+        return not journal.is_export(hash_file(paths.crawl_csv))
+
+
+def _best_plots(config: CrawlConfig, journal: Journal, missing: MissingPlots) -> Iterator[Plot]:
+    """Yield at most one plot for each missing id, sorted by id."""
+    wanted = frozenset(missing.ids)
+    for movie_id, plots in groupby(journal.plots(config.sources), key=attrgetter("movie_id")):
+        if movie_id not in wanted:
+            continue
+        texts = list(plots)
+        whole = [plot for plot in texts if plot.state == "ok"]
+        if whole:
+            yield whole[0]
+        elif movie_id not in missing.truncated:
+            yield max(texts, key=lambda plot: len(plot.description))
+
+
+def _write(plots: Iterator[Plot], folder: Path, paths: DataPaths) -> Counter[str]:
+    """Write both files into a folder and count what is in them."""
+    counts: Counter[str] = Counter({"plots": 0})
+    with (
+        (folder / paths.crawl_csv.name).open("w", encoding="utf-8", newline="") as texts,
+        (folder / paths.crawl_sources_csv.name).open("w", encoding="utf-8", newline="") as origins,
+    ):
+        write_text, write_origin = (csv.writer(file, lineterminator="\n").writerow for file in (texts, origins))
+        write_text(("movie_id", "description"))
+        write_origin(("movie_id", "source", "is_truncated"))
+        for plot in plots:
+            is_truncated = plot.state == "truncated"
+            write_text((plot.movie_id, plot.description))
+            write_origin((plot.movie_id, plot.source, str(is_truncated).lower()))
+            counts.update({"plots": 1, f"plots/{plot.source}": 1, "plots/truncated": is_truncated})
+    return counts

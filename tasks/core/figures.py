@@ -1,0 +1,309 @@
+"""Clouds of words. Owns where the words stand and how they are drawn; knows not what makes a word weigh more.
+
+A foundation: the exploration draws what the data tell, the report what a model learnt.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import cycle
+from math import ceil
+from pathlib import Path
+from random import Random
+from threading import Lock
+from typing import Any, Final, Literal
+
+import joblib
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import LogNorm, Normalize, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.font_manager import get_font
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+from PIL import ImageFont
+from wordcloud.wordcloud import IntegralOccupancyMap
+
+from tasks.core.parallel import map_in_order
+
+# Pictures as files: one look, SVG or PNG, the same bytes each time. Owns style and writing; knows no stage's data.
+#
+# Matplotlib keeps its style and its fonts in global state, so pictures are drawn one at a time under a lock; no use is
+# made of pyplot. Colours are told apart by colour-blind eyes and in grey print.
+
+
+# Source: Okabe and Ito, "Color Universal Design" (2008), https://jfly.uni-koeln.de/color/
+BLUE: Final = "#0072B2"
+SKY: Final = "#56B4E9"
+ORANGE: Final = "#E69F00"
+VERMILION: Final = "#D55E00"
+GREEN: Final = "#009E73"
+PURPLE: Final = "#CC79A7"
+GREY: Final = "#BFBFBF"
+INK: Final = "#222222"
+PAPER_TINT: Final = "#EEEEEE"
+
+Form = Literal["svg", "png"]
+SVG_ONLY: Final[tuple[Form, ...]] = ("svg",)  # what the pages show
+ALL_FORMS: Final[tuple[Form, ...]] = ("svg", "png")
+
+COLOUR_SCALE: Final = "Blues"  # one hue from white to dark, so that lightness alone tells the value
+DOTS_PER_INCH: Final = 150
+LONGEST_LABEL: Final = 44
+LONGEST_CELL_LABEL: Final = 22
+
+_STYLE: Final[dict[Any, Any]] = {
+    "svg.hashsalt": "genreflow",
+    "svg.fonttype": "path",
+    "text.parse_math": False,  # a dollar sign in a movie's name is no formula
+    "font.family": ["DejaVu Sans"],
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": "#888888",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 11,
+    "axes.titlelocation": "left",
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "figure.facecolor": "white",
+    "legend.frameon": False,
+}
+_CELL: Final[dict[str, Any]] = {"ha": "center", "va": "center", "fontsize": 7, "in_layout": False}
+_drawing = Lock()
+
+
+def write_pictures(folder: Path, draws: Mapping[str, Callable[[], Figure]], forms: Sequence[Form] = SVG_ONLY) -> None:
+    """Write several pictures as `write_picture` does, side by side in processes on all cores.
+
+    Raises:
+        WorkerError: a process died.
+    """
+    for _ in map_in_order(partial(_write_named, folder, forms), list(draws.items()), joblib.cpu_count()):
+        pass
+
+
+def _write_named(folder: Path, forms: Sequence[Form], named: tuple[str, Callable[[], Figure]]) -> None:
+    name, draw = named
+    write_picture(folder, name, draw, forms)
+
+
+def write_picture(folder: Path, name: str, draw: Callable[[], Figure], forms: Sequence[Form] = SVG_ONLY) -> None:
+    """Call `draw` in the project's style and write its figure as `<name>.<form>` in each form.
+
+    Safe to call from several threads; `draw` must not call it again.
+    """
+    with _drawing, mpl.rc_context():
+        mpl.rcdefaults()  # whatever the user's matplotlibrc says
+        mpl.rcParams.update(_STYLE)
+        figure = draw()
+        # Straight from the canvases: `savefig` draws everything twice, to measure first what is not cropped anyway.
+        # (Both methods are public, but matplotlib has left them without types.)
+        if "svg" in forms:
+            svg_facts: dict[str, None] = {"Date": None, "Creator": None}
+            FigureCanvasSVG(figure).print_svg(folder / f"{name}.svg", metadata=svg_facts)  # type: ignore[no-untyped-call]
+            figure.set_layout_engine("none")  # the layout is found; finding it again takes as long as drawing
+        if "png" in forms:
+            figure.dpi = DOTS_PER_INCH
+            png_facts: dict[str, None] = {"Software": None}
+            FigureCanvasAgg(figure).print_png(folder / f"{name}.png", metadata=png_facts)  # type: ignore[no-untyped-call]
+
+
+def picture_files(names: Sequence[str], forms: Sequence[Form] = SVG_ONLY) -> tuple[str, ...]:
+    """Return the file names that `write_picture` makes for each name, in order.
+
+    >>> picture_files(["genres"], ALL_FORMS)
+    ('genres.svg', 'genres.png')
+    """
+    return tuple(f"{name}.{form}" for name in names for form in forms)
+
+
+def drawable(text: str, longest: int = LONGEST_LABEL) -> str:
+    """Return text as one short line that the font can draw: other characters become `?`, long text ends in `…`."""
+    line = " ".join(text.split())
+    short = line if len(line) <= longest else line[: longest - 1].rstrip() + "…"
+    return "".join(character if ord(character) in _font_characters() else "?" for character in short)
+
+
+def font_file() -> Path:
+    """Return the font of all pictures, which comes with matplotlib."""
+    return Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+
+
+@cache
+def _font_characters() -> frozenset[int]:
+    return frozenset(get_font(str(font_file())).get_charmap())
+
+
+def new_figure(width_in: float, height_in: float) -> Figure:
+    """Return an empty figure that keeps its labels from overlapping and has room for them however little it shows."""
+    return Figure(figsize=(max(width_in, 4.2), max(height_in, 2.2)), layout="constrained")
+
+
+def draw_bars(axes: Axes, labels: Sequence[str], values: Sequence[float], notes: Sequence[str]) -> None:
+    """Draw horizontal bars from top to bottom, each with a note at its end instead of an axis to read off."""
+    rows = np.arange(len(labels))
+    axes.barh(rows, values, color=BLUE, height=0.72)
+    for row, value, note in zip(rows, values, notes, strict=True):
+        axes.annotate(note, (value, row), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
+    name_rows(axes, labels)
+    axes.set_xlim(0, max([*values, 1e-9]))  # the layout makes room for the notes
+    axes.xaxis.set_visible(False)
+    axes.spines["bottom"].set_visible(False)
+
+
+def name_rows(axes: Axes, labels: Sequence[str]) -> None:
+    """Label the rows 0, 1, ... of an axis, the first one on top."""
+    axes.set_yticks(range(len(labels)), [drawable(label) for label in labels])
+    axes.set_ylim(max(len(labels), 1) - 0.5, -0.5)
+    axes.tick_params(axis="y", length=0)
+
+
+def draw_heat_map(
+    axes: Axes, values: NDArray[np.floating], rows: Sequence[str], columns: Sequence[str], *, logarithmic: bool = False
+) -> None:
+    """Draw a table of numbers as coloured cells, each with its rounded number; column names go on top.
+
+    A zero is white and without a number, NaN is grey.
+
+    Args:
+        axes: where to draw.
+        values: rows x columns, none below 0.
+        rows: labels from top to bottom.
+        columns: labels from left to right.
+        logarithmic: whether colours follow the logarithm, for counts of very different size.
+    """
+    if not values.size:
+        axes.text(0.5, 0.5, "nothing to show", ha="center", transform=axes.transAxes)
+        axes.set_axis_off()
+        return
+    highest = float(np.nanmax(values, initial=1.0))
+    norm = LogNorm(0.8, max(highest, 2.0)) if logarithmic else Normalize(0, highest)
+    shown = np.ma.masked_invalid(np.maximum(values, 0.8) if logarithmic else values)
+    axes.pcolormesh(shown, cmap=COLOUR_SCALE, norm=norm, edgecolors=PAPER_TINT, linewidth=0.6)
+    axes.set_facecolor("#DDDDDD")
+    lights = relative_luminance(mpl.colormaps[COLOUR_SCALE](norm(np.nan_to_num(values))))
+    for (row, column), value in np.ndenumerate(values):
+        if value > 0:
+            colour = _contrasting(float(lights[row, column]))
+            axes.text(column + 0.5, row + 0.5, short_number(float(value)), color=colour, **_CELL)
+    axes.set_xticks(
+        np.arange(len(columns)) + 0.5, [drawable(name, LONGEST_CELL_LABEL) for name in columns], rotation=90
+    )
+    axes.set_yticks(np.arange(len(rows)) + 0.5, [drawable(name, LONGEST_CELL_LABEL) for name in rows])
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    axes.set_xlim(0, len(columns))
+    axes.set_ylim(len(rows), 0)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+
+
+def text_colour(share: float) -> str:
+    """Return the colour of text on the colour scale at a share from 0 to 1, black or white: whichever contrasts more.
+
+    Source: "Contrast ratio" and "Relative luminance" of WCAG 2.2. By these the contrast is 4.5 or more everywhere.
+    """
+    return _contrasting(float(relative_luminance(mpl.colormaps[COLOUR_SCALE](float(share)))))
+
+
+def relative_luminance(colours: Any) -> NDArray[np.float64]:
+    """Return how light colours are to the eye, each from 0 (black) to 1 (white), in the shape of the colours."""
+    parts = np.asarray(to_rgb(colours) if isinstance(colours, str) else colours, dtype=np.float64)[..., :3]
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return np.asarray(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def _contrasting(light: float) -> str:
+    return "white" if (1 + 0.05) / (light + 0.05) > (light + 0.05) / 0.05 else "black"
+
+
+def short_number(value: float) -> str:
+    """Write a number of at least 0 in at most four characters, as far as it goes.
+
+    >>> [short_number(value) for value in (0, 0.4, 7, 812, 1840, 23_400, 1_200_000)]
+    ['0', '<1', '7', '812', '1.8k', '23k', '1.2M']
+    """
+    if 0 < value < 0.5:
+        return "<1"
+    for size, letter in ((1e6, "M"), (1e3, "k")):
+        if value >= size * 0.9995:
+            scaled = value / size
+            return f"{scaled:.1f}{letter}" if scaled < 9.95 else f"{scaled:.0f}{letter}"
+    return f"{value:.0f}"
+
+
+CLOUD_WIDTH, CLOUD_HEIGHT = 360, 230  # units of PlacedWord
+LARGEST, SMALLEST, GAP = 52, 15, 4
+COLUMNS: Final = 3
+
+_UNIT_IN: Final = 2.45 / CLOUD_WIDTH
+_COLOURS: Final = (BLUE, VERMILION, "#00735A", INK)  # dark enough on white for small words
+
+
+@dataclass(frozen=True)
+class PlacedWord:
+    """A word's place in a cloud: left end of its baseline from the upper left corner, and its font's size."""
+
+    word: str
+    left: float
+    baseline: float
+    size: float
+
+
+def place_words(weights: dict[str, float], seed: int) -> list[PlacedWord]:
+    """Arrange words in a cloud, larger ones for higher weights, none over another; what finds no room is left out.
+
+    Only wordcloud's search for free places is used: its own arrangement measures words from the top of their letters
+    but draws them from the top of the line, so that low ones run into each other.
+    """
+    places, chance = IntegralOccupancyMap(CLOUD_HEIGHT, CLOUD_WIDTH, None), Random(seed)  # noqa: S311  no secret
+    taken = np.zeros((CLOUD_HEIGHT, CLOUD_WIDTH), dtype=np.uint8)
+    placed = []
+    highest = max(weights.values(), default=1.0)
+    for word, weight in sorted(weights.items(), key=lambda item: (-item[1], item[0])):
+        for size in range(max(round(LARGEST * (weight / highest) ** 0.5), SMALLEST), SMALLEST - 1, -2):
+            left, top, right, bottom = _font(size).getbbox(word, anchor="ls")
+            height, width = ceil(bottom - top) + 2 * GAP, ceil(right - left) + 2 * GAP
+            corner = places.sample_position(height, width, chance)
+            if corner is not None:
+                row, column = corner
+                taken[row : row + height, column : column + width] = 255
+                places.update(taken, row, column)
+                placed.append(PlacedWord(word, column + GAP - left, row + GAP - top, size))
+                break
+    return placed
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(font_file()), size)
+
+
+def draw_clouds(clouds: Mapping[str, list[PlacedWord]]) -> Figure:
+    """Draw one small cloud of words for each genre."""
+    width, height = CLOUD_WIDTH + 22, CLOUD_HEIGHT + 50  # with the title above
+    rows = max(ceil(len(clouds) / COLUMNS), 1)
+    figure = Figure(figsize=(COLUMNS * width * _UNIT_IN, rows * height * _UNIT_IN))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, COLUMNS * width), ylim=(rows * height, 0))
+    axes.set_axis_off()
+    for index, (genre, words) in enumerate(clouds.items()):
+        corner = (index % COLUMNS * width + 11, index // COLUMNS * height + 44)
+        _draw_cloud(axes, corner, genre, words)
+    return figure
+
+
+def _draw_cloud(axes: Axes, corner: tuple[int, int], genre: str, words: list[PlacedWord]) -> None:
+    left, top = corner
+    axes.add_patch(Rectangle(corner, CLOUD_WIDTH, CLOUD_HEIGHT, fill=False, edgecolor="#DDDDDD"))
+    axes.text(left, top - 8, drawable(genre), fontsize=10, fontweight="bold")
+    for word, colour in zip(words, cycle(_COLOURS), strict=False):
+        size_pt = word.size * _UNIT_IN * 72
+        axes.text(left + word.left, top + word.baseline, word.word, fontsize=size_pt, color=colour)
+    if not words:
+        axes.text(left + CLOUD_WIDTH / 2, top + CLOUD_HEIGHT / 2, "too few words", ha="center", color="#767676")

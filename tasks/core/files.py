@@ -1,0 +1,75 @@
+"""The SHA-256 of files, and whether a folder is to the byte what was stored: by hashes in a file beside them.
+
+Owns that file and the check. Knows no model; it travels inside logged models, so that they check themselves.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from tasks.core.errors import ModelError
+
+HASHES_FILE: Final = "hashes.json"
+REMEDY: Final = (
+    "do not use this model: take the champion before it back (flows/compare.py --rollback), or delete it in MLflow and "
+    "train it again"
+)
+
+
+def hash_file(path: Path) -> str:
+    """Return the SHA-256 of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def hash_files(paths: Sequence[Path]) -> str:
+    """Return one SHA-256 over the names and contents of files, whatever their order or folder."""
+    digest = hashlib.sha256()
+    for name, content in sorted((path.name, hash_file(path)) for path in paths):
+        digest.update(f"{name}\0{content}\n".encode())
+    return digest.hexdigest()
+
+
+def write_hashes(folder: Path) -> str:
+    """Write the hashes of all files of a folder into its `hashes.json`; return the SHA-256 of that file.
+
+    Who keeps the returned digest where the folder's files cannot be changed from can tell later that all are the same.
+    """
+    content = json.dumps(_hash_all(folder), indent=1) + "\n"
+    (folder / HASHES_FILE).write_text(content, encoding="utf-8")
+    return hash_file(folder / HASHES_FILE)
+
+
+def check_hashes(folder: Path, digest: str | None = None) -> None:
+    """Make sure that a folder has the files that were stored, no others, and each as it was.
+
+    Args:
+        folder: what `write_hashes` was called on, or a copy.
+        digest: what `write_hashes` returned. None: it is not known; then damage is found, but not the work of someone
+            who changed `hashes.json` as well.
+
+    Raises:
+        ModelError: a file was changed, is missing or was added; names the first of them.
+    """
+    manifest = folder / HASHES_FILE
+    try:
+        if digest is not None and hash_file(manifest) != digest:
+            raise ModelError(f"{manifest} was changed since it was stored: {REMEDY}")
+        stored = dict(json.loads(manifest.read_text(encoding="utf-8")))
+        found = _hash_all(folder)
+    except (OSError, ValueError, TypeError) as error:
+        raise ModelError(f"{manifest} is missing or damaged ({error}): {REMEDY}") from error
+    for name in sorted({*stored, *found}):
+        if name not in found:
+            raise ModelError(f"{folder / name} is missing: {REMEDY}")
+        if name not in stored:
+            raise ModelError(f"{folder / name} was added since the model was stored: {REMEDY}")
+        if stored[name] != found[name]:
+            raise ModelError(f"{folder / name} was changed since it was stored: {REMEDY}")
+
+
+def _hash_all(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path != folder / HASHES_FILE)
+    return {path.relative_to(folder).as_posix(): hash_file(path) for path in files}

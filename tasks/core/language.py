@@ -1,0 +1,211 @@
+"""English text, normalised, tokenised, split into sentences and lemmatised.
+
+Owns the one way in which the corpus file, its companion and the models at inference get their words, so that all three
+agree. Knows no movie, no file and no format. Importing it loads no language data; the first annotator does, in about a
+second.
+"""
+
+import re
+import threading
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
+from functools import cache
+from importlib.util import find_spec
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
+
+from tasks.core.errors import ModelError
+
+if TYPE_CHECKING:
+    from spacy.language import Language
+
+Pipeline = Literal["simplemma", "en_core_web_sm"]
+
+# What carries no text: control characters that are no space, soft hyphen, zero-width and bidirectional marks, tags,
+# byte-order mark, the replacement character (the text it stood for is lost; CoNLL-U forbids it), lone surrogates,
+# noncharacters.
+_LAST_OF_PLANES = "".join(chr(plane + last) for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF))
+_WITHOUT_TEXT: Final = re.compile(
+    r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
+    rf"\ufff9-\ufffd\U000e0000-\U000e007f\ud800-\udfff\ufdd0-\ufdef{_LAST_OF_PLANES}]"
+)
+
+# A chunk of which spaCy's rules for affixes make what the groups are, unless it or the first group is an exception
+# (`cannot`, `Mr.`): most chunks, and fifty times faster so.
+_PLAIN_CHUNK: Final = re.compile(r"([A-Za-z]+)(,)?|([A-Za-z]*[a-z])(\.)")
+
+BATCH: Final = 2_000  # texts annotated together: what is in memory at once
+MAX_KNOWN_CHUNKS: Final = 200_000  # about 150 MB of remembered tokens
+MAX_CHUNK: Final = 256  # spaCy takes seconds for ten thousand brackets or emoji without a space
+
+
+class Token(NamedTuple):
+    """A word or mark of a text. `_` stands for what was not annotated, as in CoNLL-U."""
+
+    form: str
+    lemma: str
+    space_after: bool  # in the text; True at its end
+    upos: str = "_"
+    xpos: str = "_"
+    feats: str = "_"
+
+
+def normalise_text(text: str) -> str:
+    r"""Return the text on one line, in NFC, with single spaces and without characters that show nothing.
+
+    Every run of white space (tabs, line and paragraph separators, no-break and other wide or narrow spaces, the
+    separators U+001C to U+001F) becomes one space; none is left at the ends. Control characters, soft hyphens,
+    zero-width and bidirectional marks (the joiners of emoji and of Persian too), byte-order marks, U+FFFD, lone
+    surrogates and noncharacters are removed without a trace. Idempotent.
+
+    >>> normalise_text("  Cafe\u0301\u00a0noir\r\n a\u200b b\x00 ")
+    'Café noir a b'
+    """
+    if not (text.isascii() and text.isprintable()):  # most texts are, and need no search
+        text = unicodedata.normalize("NFC", _WITHOUT_TEXT.sub("", text))
+    return " ".join(text.split())
+
+
+def tokenise(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Yield the forms of each text: no form for an empty one."""
+    for tokens in annotator().tokens(texts):
+        yield [token.form for token in tokens]
+
+
+def lemmatise(texts: Iterable[str], pipeline: Pipeline = "simplemma") -> Iterator[list[str]]:
+    """Yield the lemmas of each text, one a form: the same as in the annotated corpus of that pipeline."""
+    for tokens in annotator(pipeline).tokens(texts):
+        yield [token.lemma for token in tokens]
+
+
+@cache
+def annotator(pipeline: Pipeline = "simplemma") -> "Annotator":
+    """Return this process's annotator of that name, loaded on the first call.
+
+    Raises:
+        ModelError: the pipeline is not installed.
+    """
+    return Annotator(pipeline)
+
+
+class Annotator:
+    """Tokens and sentences of English texts, the same for every pipeline, with that pipeline's lemmas and tags.
+
+    Tokens are those of spaCy's English tokenizer, sentences those of its Sentencizer. Both look no further than from
+    one space to the next, or from one token to the next, so what stands between two spaces (a chunk) is tokenised once
+    and remembered: several times faster than the tokenizer's own cache, and bounded. Threads may share an annotator.
+    Texts are normalised first.
+    """
+
+    def __init__(self, pipeline: Pipeline = "simplemma") -> None:
+        from spacy.lang.en import English  # noqa: PLC0415 - a second that importers of this module need not pay
+        from spacy.pipeline import Sentencizer  # noqa: PLC0415
+        from spacy.vocab import Vocab  # noqa: PLC0415
+
+        # A vocabulary of its own saves computing twenty attributes a new word, none of which the tokenizer asks for.
+        self._nlp = English(vocab=Vocab())
+        tokenizer: Any = self._nlp.tokenizer  # for spaCy's types it might be any function
+        self._exceptions = frozenset(tokenizer.rules)
+        self._sentence_ends = frozenset(Sentencizer.default_punct_chars)
+        self._tagger = None if pipeline == "simplemma" else _load_tagger(pipeline)
+        self._lemma = _load_lemmatiser() if pipeline == "simplemma" else str
+        self._known: dict[str, tuple[Token, ...]] = {}
+        self._lock = threading.Lock()
+
+    def tokens(self, texts: Iterable[str]) -> Iterator[list[Token]]:
+        """Yield the tokens of each text; joined by their spaces they give back the normalised text."""
+        remaining = iter(texts)
+        while batch := list(islice(remaining, BATCH)):
+            chunks = [normalise_text(text).split() for text in batch]
+            with self._lock:
+                self._learn({chunk for of_text in chunks for chunk in of_text})
+                annotated = [[token for chunk in of_text for token in self._known[chunk]] for of_text in chunks]
+                if self._tagger:
+                    annotated = _tag(self._tagger, annotated)
+            yield from annotated
+
+    def sentences(self, texts: Iterable[str]) -> Iterator[list[list[Token]]]:
+        """Yield the sentences of each text, each a list of at least one token: no sentence for an empty text."""
+        return map(self._split, self.tokens(texts))
+
+    def _learn(self, chunks: set[str]) -> None:
+        new = chunks.difference(self._known)
+        if not new:
+            return
+        if len(self._known) + len(new) > MAX_KNOWN_CHUNKS:
+            self._known.clear()
+            new = chunks
+        with self._nlp.memory_zone():  # or spaCy's vocabulary would keep every word that it ever saw
+            self._known.update((chunk, self._tokenise(chunk)) for chunk in new)
+
+    def _tokenise(self, chunk: str) -> tuple[Token, ...]:
+        forms = self._split_chunk(chunk)
+        last = len(forms) - 1
+        return tuple([Token(form, self._lemma(form), number == last) for number, form in enumerate(forms)])
+
+    def _split_chunk(self, chunk: str) -> list[str]:
+        plain = _PLAIN_CHUNK.fullmatch(chunk)
+        if plain and len(chunk) <= MAX_CHUNK and chunk not in self._exceptions:
+            forms = [form for form in plain.groups() if form]
+            if forms[0] not in self._exceptions:
+                return forms
+        pieces = (chunk[start : start + MAX_CHUNK] for start in range(0, len(chunk), MAX_CHUNK))
+        return [token.text for piece in pieces for token in self._nlp.tokenizer(piece)]
+
+    def _split(self, tokens: list[Token]) -> list[list[Token]]:
+        starts, ended = [0], False
+        for position, token in enumerate(tokens):
+            if token.form in self._sentence_ends:
+                ended = True
+            elif ended and not _is_punctuation(token.form):
+                starts.append(position)
+                ended = False
+        return [tokens[start:end] for start, end in zip(starts, [*starts[1:], len(tokens)], strict=True) if end > start]
+
+
+def _is_punctuation(form: str) -> bool:
+    return all(unicodedata.category(character).startswith("P") for character in form)
+
+
+def _load_lemmatiser() -> Callable[[str], str]:
+    import simplemma  # noqa: PLC0415 - reads 30 MB of dictionary, on the first word
+
+    def lemma(form: str) -> str:
+        return unicodedata.normalize("NFC", simplemma.lemmatize(form.lower(), lang="en"))
+
+    return lemma
+
+
+def _load_tagger(name: str) -> "Language":
+    if find_spec(name) is None:
+        raise ModelError(
+            f"the annotation pipeline {name!r} is not installed: "
+            f"run `python -m spacy download {name}`, or choose the pipeline 'simplemma'"
+        )
+    import spacy  # noqa: PLC0415 - as above
+
+    return spacy.load(name, exclude=["parser", "senter", "ner"])  # its labels are not those of Universal Dependencies
+
+
+def _tag(tagger: "Language", texts: list[list[Token]]) -> list[list[Token]]:
+    from spacy.tokens import Doc  # noqa: PLC0415 - as above
+
+    with tagger.memory_zone():
+        docs = (
+            Doc(tagger.vocab, words=[token.form for token in tokens], spaces=[token.space_after for token in tokens])
+            for tokens in texts
+        )
+        return [
+            [
+                Token(
+                    token.form,
+                    unicodedata.normalize("NFC", word.lemma_) or token.form,
+                    token.space_after,
+                    word.pos_ or "_",
+                    word.tag_ or "_",
+                    str(word.morph) or "_",
+                )
+                for token, word in zip(tokens, doc, strict=True)
+            ]
+            for tokens, doc in zip(texts, tagger.pipe(docs), strict=True)
+        ]

@@ -1,0 +1,186 @@
+"""Progress of long work as log lines: what, how far, how fast, how long still. Owns their wording and where they go.
+
+Who can show more than lines (a terminal's bar) adds itself to `watchers` and is told of every advance.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote
+
+# Texts without the secrets in them. Owns what counts as one, and what is shown instead; knows no log and no store.
+#
+# Two ways: an address is shortened where it is known to be one (`without_password`), and whatever is about to be shown
+# or kept goes through `hide_secrets` as a last net, which knows the secrets in this process's environment. The second
+# cannot know a secret that is in no variable, nor one in another form (base64, say).
+
+
+HIDDEN: Final = "***"
+MIN_CHARS: Final = 6  # the letters of a shorter secret are part of every text
+
+_SECRET_NAME: Final = re.compile(
+    r"(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|KEY|AUTH_STRING|NOTIFY_URL)$", re.IGNORECASE
+)
+_HEADERS_NAME: Final = re.compile(r"HEADERS$", re.IGNORECASE)  # JSON: {"header": "secret"}
+# On the web a password ends before the first "/"; SQLAlchemy takes "/" and "@" in one, so it ends at the last "@".
+_WEB: Final = re.compile(r"(?P<before>https?://[^\s:/@]*):(?P<password>[^\s/?#]*)@", re.IGNORECASE)
+_OTHER: Final = re.compile(r"(?P<before>(?:[a-z][\w+.-]*://)?[^\s:/@]*):(?!//)(?P<password>\S*)@", re.IGNORECASE)
+_IN_TEXT: Final = re.compile(r"(?P<before>[a-z][\w+.-]*://[^\s:/@]*):[^\s/@'\"<>]+@", re.IGNORECASE)
+_QUERY: Final = re.compile(r"(?P<before>[?&][\w.-]*(?:pass|token|secret|key|signature)[\w.-]*=)[^\s&]+", re.IGNORECASE)
+_ONLY_TOKEN: Final = re.compile(r"(?P<scheme>https?://)[^\s:/@'\"<>]+@", re.IGNORECASE)
+
+
+def without_password(address: str) -> str:
+    """Return an address as it may be shown and kept: with `***` in place of a password, a token or a signature.
+
+    >>> without_password("postgresql://me:se/cr@t@host/db")
+    'postgresql://me:***@host/db'
+    >>> without_password("https://token@host/x?api_key=abc&n=1")
+    'https://***@host/x?api_key=***&n=1'
+    >>> without_password("sqlite:////data/mlflow.db")
+    'sqlite:////data/mlflow.db'
+    """
+    found = _with_password(address)
+    shown = f"{found['before']}:{HIDDEN}@{address[found.end() :]}" if found else address
+    shown = _ONLY_TOKEN.sub(rf"\g<scheme>{HIDDEN}@", shown)
+    return _QUERY.sub(rf"\g<before>{HIDDEN}", shown)
+
+
+def hide_secrets(text: str, environment: Mapping[str, str] = os.environ) -> str:
+    """Return a text without the secrets of the environment and without passwords and tokens in addresses.
+
+    Secrets are the values of variables whose names say so (`..._KEY`, `..._TOKEN`, `..._PASSWORD`, `..._SECRET`,
+    `..._AUTH_STRING`, `..._NOTIFY_URL`, and JSON in `..._HEADERS`) and passwords in addresses that any variable holds,
+    proxies and databases among them; from six characters on.
+    """
+    for secret in sorted(set(_secrets(environment)), key=len, reverse=True):  # one may be part of another
+        text = text.replace(secret, HIDDEN)
+    text = _IN_TEXT.sub(rf"\g<before>:{HIDDEN}@", text)
+    return _ONLY_TOKEN.sub(rf"\g<scheme>{HIDDEN}@", text)
+
+
+class SafeFormatter(logging.Formatter):
+    """Formats log records without secrets, their tracebacks included."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the record's line or lines."""
+        return hide_secrets(super().format(record))
+
+
+def _secrets(environment: Mapping[str, str]) -> Iterator[str]:
+    for name, value in environment.items():
+        found: list[str] = []
+        if _SECRET_NAME.search(name):
+            found += [value, *value.split(":", 1)[1:]]  # the latter of "user:password"
+        elif _HEADERS_NAME.search(name):
+            found += _header_values(value)
+        if "://" in value and (address := _with_password(value)):
+            found.append(address["password"])
+        for secret in found:
+            yield from (form for form in (secret, unquote(secret)) if len(form) >= MIN_CHARS)
+
+
+def _with_password(address: str) -> re.Match[str] | None:
+    return (_WEB if address[:4].lower() == "http" else _OTHER).match(address)
+
+
+def _header_values(value: str) -> list[str]:
+    try:
+        return [text for text in dict(json.loads(value)).values() if isinstance(text, str)]
+    except (ValueError, TypeError):
+        return [value]
+
+
+class LogFile(logging.FileHandler):
+    """A log file. When it can no longer be written it says so once, in a line, and the work goes on without it."""
+
+    is_broken = False
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's signature
+        """Tell once what is wrong, in place of a traceback for every record."""
+        if not self.is_broken:
+            self.is_broken = True
+            sys.stderr.write(f"the log {self.baseFilename} cannot be written any more: {sys.exc_info()[1]}\n")
+
+    def close(self) -> None:
+        """Close the file; what cannot be written then was told of."""
+        with contextlib.suppress(OSError):
+            super().close()
+
+
+@contextlib.contextmanager
+def log_of_thread(path: Path) -> Iterator[None]:
+    """Write what this thread logs in the meantime to a file of its own, where models are trained side by side."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    thread = threading.get_ident()
+    handler = LogFile(path, mode="w", encoding="utf-8")
+    handler.addFilter(lambda record: record.thread == thread)
+    handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
+    ours = logging.getLogger("tasks")
+    ours.addHandler(handler)
+    try:
+        yield
+    finally:
+        ours.removeHandler(handler)
+        handler.close()
+
+
+logger = logging.getLogger(__name__)
+
+watchers: "list[Callable[[Progress], None]]" = []
+
+
+class Progress:
+    """Count work done and log a line at most every `interval_s` seconds, so that any log shows it, not only a terminal.
+
+    Use `advance(n)` after each piece and `finish()` at the end. `total` may be None where it is not known.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        total: int | None,
+        interval_s: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.what, self.total, self.interval_s, self.clock = what, total, interval_s, clock
+        self.done, self.is_finished = 0, False
+        self.start_s = self.last_s = clock()
+
+    def advance(self, count: int = 1) -> None:
+        """Count `count` more pieces as done; log a line when the last one is old enough."""
+        self.done += count
+        self._tell_watchers()
+        now = self.clock()
+        if now - self.last_s >= self.interval_s:
+            self.last_s = now
+            logger.info("%s", self.line())
+
+    def finish(self) -> None:
+        """Log the last line."""
+        self.is_finished = True
+        self._tell_watchers()
+        logger.info("%s", self.line())
+
+    def _tell_watchers(self) -> None:
+        for watch in watchers:
+            watch(self)
+
+    def line(self) -> str:
+        """Return the line for the state now, such as `annotate: 12,000 of 25,389 (47 %), 5,900/s, 2 s left`."""
+        elapsed_s = max(self.clock() - self.start_s, 1e-9)
+        rate = self.done / elapsed_s
+        if not self.total:
+            return f"{self.what}: {self.done:,}, {rate:,.0f}/s"
+        share = f"{self.what}: {self.done:,} of {self.total:,} ({self.done / self.total:.0%}), {rate:,.0f}/s"
+        if self.done >= self.total:
+            return f"{share}, {elapsed_s:.1f} s"
+        return f"{share}, {(self.total - self.done) / rate:,.0f} s left" if rate else share

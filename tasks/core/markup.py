@@ -1,0 +1,126 @@
+"""Text with its words coloured by what they contribute, as HTML. Owns colours and markup; knows no model and no page.
+
+Blue raises, orange lowers, and the stronger the colour the more; the two are told apart by colour-blind eyes, and by
+the line below a word (solid, dashed) in grey print.
+"""
+
+import html
+import re
+from collections.abc import Sequence
+from html import escape
+from pathlib import Path
+from typing import Final
+
+import polars as pl
+from polars import selectors
+
+_MARKS: Final = re.compile(r"([\\|`*_\[\]~])")
+
+
+def escape_markdown(text: str) -> str:
+    r"""Return text that Markdown shows as it is, on one line.
+
+    >>> escape("a|b <i>\n*c*")
+    'a\\|b &lt;i&gt; \\*c\\*'
+    """
+    return _MARKS.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], n_text_columns: int = 1) -> str:
+    """Return a table of cells that are Markdown already; all columns but the first few are aligned to the right."""
+    marks = ["---"] * n_text_columns + ["---:"] * (len(header) - n_text_columns)
+    return "".join(f"| {' | '.join(line)} |\n" for line in (header, marks, *rows))
+
+
+# CSV files that people open in a spreadsheet. Owns what keeps text in them from being run as a formula.
+#
+# Source: OWASP, CSV Injection (which first characters make a formula; an apostrophe before them makes text of it).
+
+
+# Behind what no one sees, too; full-width signs make formulas as well.
+_FORMULA: Final = re.compile(
+    "[\\s\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*[-=+@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]"
+)
+DECIMALS: Final = 6
+
+
+def safe_cell(text: str) -> str:
+    """Return text as a spreadsheet shows it and never runs it: with an apostrophe where it looks like a formula.
+
+    >>> safe_cell("=HYPERLINK(1)"), safe_cell(" @SUM(1)"), safe_cell("Se7en")
+    ("'=HYPERLINK(1)", "' @SUM(1)", 'Se7en')
+    """
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def write_safe_csv(table: pl.DataFrame, path: Path) -> None:
+    """Write a table for people: every text by `safe_cell` and in quotes, numbers with `DECIMALS` decimals.
+
+    In quotes, because a spreadsheet may take another separator than the comma for its own.
+    """
+    texts = selectors.string()
+    safe = table.with_columns(texts.map_elements(safe_cell, return_dtype=pl.String, skip_nulls=True))
+    safe.write_csv(path, float_precision=DECIMALS, quote_style="non_numeric")
+
+
+LEAST_SHARE: Final = 0.02  # of the strongest contribution; less cannot be seen
+
+# Ink on the strongest tint has a contrast of 7 : 1 and more. Source: WCAG 2.2, success criterion 1.4.6.
+COLOURED_CSS: Final = """
+.raises, .lowers { border-radius: .15em; padding: 0 .08em; color: #222;
+  -webkit-print-color-adjust: exact; print-color-adjust: exact; }
+.raises { background: rgb(0 114 178 / calc(var(--share) * 50%));
+  border-bottom: 2px solid rgb(0 78 122 / calc(var(--share) * 100%)); }
+.lowers { background: rgb(230 159 0 / calc(var(--share) * 65%));
+  border-bottom: 2px dashed rgb(150 84 0 / calc(var(--share) * 100%)); }
+"""
+
+
+def coloured_html(text: str, spans: Sequence[tuple[int, int, float]], strongest: float) -> str:
+    """Return the text, escaped, with a coloured `<span>` for each span that can be seen; its title is the number.
+
+    The page needs `COLOURED_CSS`.
+
+    Args:
+        text: any text.
+        spans: first character, the one after the last, and the signed contribution; in any order, none in another.
+        strongest: the contribution, without its sign, that has the full colour. Larger ones have it, too.
+
+    Raises:
+        ValueError: a span is not inside the text, or overlaps another.
+
+    >>> coloured_html("a <ghost>", [(3, 8, 0.5)], 1.0)
+    'a &lt;<span class="raises" style="--share:0.50" title="+0.50">ghost</span>&gt;'
+    """
+    pieces, at = [], 0
+    for start, end, contribution in sorted(spans):
+        if not at <= start <= end <= len(text):
+            raise ValueError(f"span {start} to {end} overlaps another or is not inside the {len(text)} characters")
+        pieces += [escape(text[at:start]), _coloured(text[start:end], contribution, strongest)]
+        at = end
+    return "".join([*pieces, escape(text[at:])])
+
+
+def signed(contribution: float) -> str:
+    """Return a contribution with its sign and two decimals.
+
+    >>> signed(0.5), signed(-1), signed(0.001)
+    ('+0.50', '−1.00', '0.00')
+    """
+    number = f"{abs(contribution):.2f}"
+    if number == "0.00":
+        return number
+    return ("+" if contribution > 0 else "−") + number
+
+
+def share_of(contribution: float, strongest: float) -> float:
+    """Return how strong a contribution's colour is, from 0 to 1."""
+    return min(abs(contribution) / strongest, 1.0) if strongest > 0 else 0.0
+
+
+def _coloured(text: str, contribution: float, strongest: float) -> str:
+    share = share_of(contribution, strongest)
+    if share < LEAST_SHARE:
+        return escape(text)
+    name = "raises" if contribution > 0 else "lowers"
+    return f'<span class="{name}" style="--share:{share:.2f}" title="{signed(contribution)}">{escape(text)}</span>'

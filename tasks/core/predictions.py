@@ -1,0 +1,202 @@
+"""What several models decided on the same test movies. Owns the check that they can be compared; knows no metric."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from tasks.core.errors import DataError
+
+# Scores of movies in a file, and true genres as a matrix. Owns their form; knows no model, rule or metric.
+#
+# A foundation: models write scores, evaluation and comparison read them.
+
+
+PREFIX: Final = "score_"
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of one model on some movies."""
+
+    movie_ids: tuple[str, ...]
+    scores: NDArray[np.float32]  # (n_movies, n_genres), in [0, 1]
+    genres: tuple[str, ...]  # of the columns
+
+
+def write_scores(path: Path, movie_ids: Sequence[str], scores: NDArray[np.float32], genres: Sequence[str]) -> None:
+    """Write a parquet file with `movie_id` and a float32 column `score_<Genre>` for each genre, in the given order.
+
+    Raises:
+        DataError: the shape of the scores does not fit the movies and genres, or a score is not in [0, 1].
+    """
+    if scores.shape != (len(movie_ids), len(genres)):
+        raise DataError(f"{path}: scores of shape {scores.shape} for {len(movie_ids)} movies and {len(genres)} genres")
+    _require_in_unit_range(path, Scores(tuple(movie_ids), scores, tuple(genres)))
+    columns = {f"{PREFIX}{genre}": scores[:, column].astype(np.float32) for column, genre in enumerate(genres)}
+    ids = pl.Series("movie_id", movie_ids, dtype=pl.String)
+    pl.DataFrame([ids, *(pl.Series(name, values) for name, values in columns.items())]).write_parquet(
+        path, compression="zstd"
+    )
+
+
+def read_scores(path: Path) -> Scores:
+    """Return what `write_scores` wrote.
+
+    Raises:
+        DataError: the file is missing or damaged, has other columns, a movie twice, or a score that is not in [0, 1].
+    """
+    try:
+        table = pl.read_parquet(path)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path} cannot be read ({error}); train the model again") from error
+    names = [name for name in table.columns if name.startswith(PREFIX)]
+    if table.columns != ["movie_id", *names] or not names:
+        raise DataError(
+            f"{path}: expected the columns movie_id and {PREFIX}<Genre>, not {table.columns}; train the model again"
+        )
+    repeated = table.filter(pl.col("movie_id").is_duplicated()).get_column("movie_id")
+    if len(repeated):
+        raise DataError(f"{path}: movie {repeated[0]} has more than one row; train the model again")
+    result = Scores(
+        movie_ids=tuple(table.get_column("movie_id").to_list()),
+        scores=np.column_stack([table.get_column(name).cast(pl.Float32).to_numpy() for name in names]),
+        genres=tuple(name.removeprefix(PREFIX) for name in names),
+    )
+    _require_in_unit_range(path, result)
+    return result
+
+
+def truth_matrix(
+    movie_genres: Iterable[Sequence[str]], genres: Sequence[str], ignored: Iterable[str] = ()
+) -> NDArray[np.bool_]:
+    """Return which movie (row) has which of the genres (column, in the given order).
+
+    Args:
+        movie_genres: each movie's genres.
+        genres: the columns.
+        ignored: genres that movies may have and no column stands for.
+
+    Raises:
+        DataError: a movie has a genre that is neither among the columns nor ignored.
+    """
+    others = frozenset(ignored).difference(genres)
+    column_of = {genre: column for column, genre in enumerate(genres)}
+    rows = [[name for name in names if name not in others] for names in movie_genres]
+    truth = np.zeros((len(rows), len(genres)), dtype=np.bool_)
+    for row, names in enumerate(rows):
+        unknown = [name for name in names if name not in column_of]
+        if unknown:
+            raise DataError(
+                f"movie {row} has the genre {unknown[0]!r}, which is not among {', '.join(genres)}; "
+                "the scores belong to other data: train the model again"
+            )
+        truth[row, [column_of[name] for name in names]] = True
+    return truth
+
+
+def _require_in_unit_range(path: Path, scores: Scores) -> None:
+    wrong = np.argwhere(~((scores.scores >= 0) & (scores.scores <= 1)))
+    if len(wrong):
+        row, column = wrong[0]
+        raise DataError(
+            f"{path}: movie {scores.movie_ids[row]}: score {scores.scores[row, column]} of {scores.genres[column]}; "
+            f"every score must be in [0, 1] ({len(wrong)} are not): mend the model that made it"
+        )
+
+
+PREDICTIONS_FILE: Final = "predictions_test.parquet"
+RULES_FILE: Final = "rules.json"
+_COLUMNS: Final = ("movie_id", "true_genres", "predicted_genres")
+
+
+@dataclass(frozen=True)
+class Decisions:
+    """The decisions of models on the same test movies, in the order of the movies' ids, with the truth."""
+
+    models: tuple[str, ...]
+    genres: tuple[str, ...]
+    movie_ids: tuple[str, ...]
+    truth: NDArray[np.bool_]  # (n_movies, n_genres)
+    decided: tuple[NDArray[np.bool_], ...]  # of each model, of the same shape
+
+
+class IncomparableError(DataError):
+    """Models were not tested on the same movies, genres and labels."""
+
+
+def read_decisions(folders: Sequence[Path], data_hashes: Mapping[str, str] | None = None) -> Decisions:
+    """Return the test decisions of evaluated models.
+
+    Args:
+        folders: one a model, which it names, with `predictions_test.parquet` and `rules.json`.
+        data_hashes: of the models' data by model name, where known, for the message.
+
+    Raises:
+        DataError: a file is missing or damaged.
+        IncomparableError: the models were not tested on the same movies, genres and labels; the message says how they
+            differ.
+    """
+    genres, tables = [_read_genres(folder) for folder in folders], [_read_predictions(folder) for folder in folders]
+    names = [folder.name for folder in folders]
+    differences = [
+        f"{name} and {names[0]}{_hashes(name, names[0], data_hashes or {})}: {difference}"
+        for name, own_genres, table in zip(names[1:], genres[1:], tables[1:], strict=True)
+        if (difference := _difference((tables[0], genres[0]), (table, own_genres)))
+    ]
+    if differences:
+        lines = "".join(f"\n  {line}" for line in differences)
+        raise IncomparableError(f"models of different test movies cannot be compared; choose those of one data:{lines}")
+    matrices = [truth_matrix(table["predicted_genres"].to_list(), genres[0]) for table in tables]
+    truth = truth_matrix(tables[0]["true_genres"].to_list(), genres[0])
+    return Decisions(tuple(names), genres[0], tuple(tables[0]["movie_id"]), truth, tuple(matrices))
+
+
+def _difference(first: tuple[pl.DataFrame, tuple[str, ...]], other: tuple[pl.DataFrame, tuple[str, ...]]) -> str:
+    """Return how a model's test differs from that of the first, as "<other> ... <first>"; "" if it does not."""
+    (table, genres), (own, own_genres) = first, other
+    ids, own_ids = set(table["movie_id"]), set(own["movie_id"])
+    if ids != own_ids:
+        lone = min(ids ^ own_ids)
+        return (
+            f"{len(own_ids):,} and {len(ids):,} test movies, {len(ids & own_ids):,} in common; the first that only one "
+            f"has is {lone}"
+        )
+    if own_genres != genres:
+        lone_genres = sorted({*genres} ^ {*own_genres})
+        return f"the same test movies, but not the same genres: {', '.join(lone_genres) or 'another order'}"
+    changed = table.filter(table["true_genres"] != own["true_genres"])["movie_id"]
+    if len(changed):
+        return f"the same test movies, but other true genres for {len(changed):,} of them, the first is {changed[0]}"
+    return ""
+
+
+def _hashes(name: str, first: str, data_hashes: Mapping[str, str]) -> str:
+    if not {name, first} & data_hashes.keys():
+        return ""
+    own, other = (data_hashes.get(each, "unknown") for each in (name, first))
+    return f" (data {own} and {other})"
+
+
+def _read_predictions(folder: Path) -> pl.DataFrame:
+    path = folder / PREDICTIONS_FILE
+    try:
+        table = pl.read_parquet(path, columns=list(_COLUMNS), glob=False)
+    except (OSError, pl.exceptions.PolarsError) as error:
+        raise DataError(f"{path} is missing or damaged ({error}); evaluate the model again") from error
+    if table.is_empty():
+        raise DataError(f"{path}: no rows in it; evaluate the model again")
+    return table.sort("movie_id").with_columns(pl.col("true_genres").list.sort())
+
+
+def _read_genres(folder: Path) -> tuple[str, ...]:
+    path = folder / RULES_FILE
+    try:
+        return tuple(json.loads(path.read_text(encoding="utf-8"))["genres"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{path} is missing or damaged ({error!r}); evaluate the model again") from error

@@ -1,0 +1,220 @@
+"""Decision rules in JSON. Owns their form there; knows no file."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import MISSING, fields, replace
+from difflib import get_close_matches
+from typing import Any, Final
+
+from tasks.core.errors import ConfigError, DataError
+from tasks.decision.rules import (
+    REMEDY,
+    ExpectedF1Set,
+    ExpectedJaccardSet,
+    Fallback,
+    GlobalThreshold,
+    PerGenreThresholds,
+    Rule,
+    TopGenres,
+)
+
+Thresholds = GlobalThreshold | PerGenreThresholds
+
+DEFAULT_BASE: Final = "per-genre"
+
+
+def parse_rule(text: str, stored: Mapping[str, Rule], genres: Sequence[str]) -> Rule:
+    """Return the rule that a text names or describes.
+
+    - `per-genre`: the stored rule of this name.
+    - `threshold=0.3`: one threshold for all genres.
+    - `top=2`: the two highest scores.
+    - `Drama=0.6,Horror=0.3`: these thresholds; the other genres keep those of the stored rule `per-genre`, or of what
+      stands before: `per-genre-f1,Drama=0.6`, `threshold=0.5,Drama=0.6`.
+    - `fallback=none` beside any of these that have thresholds: what a movie gets none of whose scores reaches its
+      threshold; `highest-score`, `none` or the name of a genre.
+
+    Thresholds are in [0, 1]. Spaces around names and numbers make no difference, nor does the case of genres, unless
+    two of them differ in nothing else.
+
+    Args:
+        text: as above.
+        stored: the rules that there are, by name.
+        genres: in the order of the scores' columns.
+
+    Raises:
+        ConfigError: it is none of these; the message says what there is.
+    """
+    items = [item.strip() for item in text.split(",")]
+    if len(items) == 1 and items[0] in stored:
+        return stored[items[0]]
+    named = None if "=" in items[0] else items.pop(0)
+    given = _read_settings(items, genres)
+    count, threshold = given.pop("top", None), given.pop("threshold", None)
+    if sum(base is not None for base in (named, count, threshold)) > 1 or (count is not None and given):
+        raise ConfigError(f"rule {text!r}: a rule's name, threshold and top exclude each other, and top all else")
+    if count is not None:
+        return TopGenres(_read_count(count, len(genres)))
+    base: Thresholds
+    if threshold is not None:
+        base = GlobalThreshold(_read_threshold("threshold", threshold))
+    else:
+        base = _stored_thresholds(DEFAULT_BASE if named is None else named, stored, genres)
+    return _changed(base, given, genres)
+
+
+def _read_settings(items: Sequence[str], genres: Sequence[str]) -> dict[str, str]:
+    """Return the values by `threshold`, `top`, `fallback` or genre, each given once."""
+    known = ("threshold", "top", "fallback", *genres)
+    names = {name.casefold(): name for name in known} | {name: name for name in known}
+    settings: dict[str, str] = {}
+    for item in items:
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if not equals:
+            raise ConfigError(f"rule: {item!r} is not NAME=VALUE; give {_forms(genres)}")
+        name = names.get(key, names.get(key.casefold()))
+        if name is None:
+            raise ConfigError(
+                f"rule: {_no_genre(key, genres)}; besides genres, threshold, top and fallback have values"
+            )
+        if name in settings:
+            raise ConfigError(f"rule: {name} is given twice")
+        settings[name] = value
+    return settings
+
+
+def _stored_thresholds(name: str, stored: Mapping[str, Rule], genres: Sequence[str]) -> Thresholds:
+    rule = stored.get(name)
+    if rule is None:
+        near = get_close_matches(name, stored, n=1)
+        hint = f", did you mean {near[0]}?" if near else ";"
+        raise ConfigError(f"no rule is named {name!r}{hint} there are: {', '.join(stored)}; or give {_forms(genres)}")
+    if not isinstance(rule, Thresholds):
+        having = [name for name, each in stored.items() if isinstance(each, Thresholds)]
+        raise ConfigError(f"the rule {name!r} has no thresholds to change; there are: {', '.join(having)}")
+    return rule
+
+
+def _changed(rule: Thresholds, given: Mapping[str, str], genres: Sequence[str]) -> Thresholds:
+    """Return the rule with some genres' thresholds and perhaps the fallback replaced."""
+    fallback = _read_fallback(given["fallback"], genres) if "fallback" in given else rule.fallback
+    changed = {genre: _read_threshold(genre, value) for genre, value in given.items() if genre != "fallback"}
+    if not changed:
+        return replace(rule, fallback=fallback)
+    before = zip(genres, rule.genre_thresholds(len(genres)), strict=True)
+    return PerGenreThresholds(tuple(changed.get(genre, threshold) for genre, threshold in before), fallback)
+
+
+def _read_threshold(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise ConfigError(f"rule: {name} must be a number from 0 to 1, not {text!r}")
+    return value
+
+
+def _read_count(text: str, n_genres: int) -> int:
+    if text not in {str(count) for count in range(1, n_genres + 1)}:
+        raise ConfigError(f"rule: top must be a whole number from 1 to {n_genres}, not {text!r}")
+    return int(text)
+
+
+def _read_fallback(text: str, genres: Sequence[str]) -> Fallback:
+    fallbacks: dict[str, Fallback] = {genre.casefold(): column for column, genre in enumerate(genres)}
+    fallbacks |= {genre: column for column, genre in enumerate(genres)}
+    fallbacks |= {"highest-score": "highest-score", "none": "none"}
+    fallback = fallbacks.get(text, fallbacks.get(text.casefold()))
+    if fallback is None:
+        raise ConfigError(f"rule: fallback must be highest-score, none or a genre; {_no_genre(text, genres)}")
+    return fallback
+
+
+def _no_genre(name: str, genres: Sequence[str]) -> str:
+    near = get_close_matches(name.capitalize(), genres, n=1)
+    return f"no genre is named {name!r}{f', did you mean {near[0]}?' if near else ';'} there are: {', '.join(genres)}"
+
+
+def _forms(genres: Sequence[str]) -> str:
+    return f"threshold=0.3, top=2, or genres with thresholds of their own, such as {genres[0]}=0.6"
+
+
+_CLASSES: Final[Mapping[str, type[Rule]]] = {
+    rule_class.kind: rule_class
+    for rule_class in (GlobalThreshold, PerGenreThresholds, TopGenres, ExpectedJaccardSet, ExpectedF1Set)
+}
+
+
+def rules_to_json(rules: Mapping[str, Rule]) -> dict[str, Any]:
+    """Return named rules as plain JSON values, in their order."""
+    return {name: {"kind": rule.kind, **_plain_fields(rule)} for name, rule in rules.items()}
+
+
+def rules_from_json(stored: object) -> dict[str, Rule]:
+    """Return the named rules that `rules_to_json` made these values of.
+
+    Raises:
+        DataError: the values are not what it makes; the message names the rule and the field.
+    """
+    if not isinstance(stored, dict) or not stored:
+        raise DataError(f"decision rules: expected an object with a field for each rule, not {stored!r}; {REMEDY}")
+    return {str(name): _read_rule(f"decision rule {name!r}", values) for name, values in stored.items()}
+
+
+def _plain_fields(rule: Rule) -> dict[str, Any]:
+    values = {field.name: getattr(rule, field.name) for field in fields(rule)}
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
+
+
+def _read_rule(where: str, values: object) -> Rule:
+    if not isinstance(values, dict):
+        raise DataError(f"{where}: expected an object, not {values!r}; {REMEDY}")
+    rule_class = _CLASSES.get(str(values.get("kind")))
+    if rule_class is None:
+        raise DataError(f"{where}: unknown kind {values.get('kind')!r}; {REMEDY}")
+    found: dict[str, Any] = {}
+    for field in fields(rule_class):
+        if field.name in values or field.default is MISSING:
+            found[field.name] = _READERS[field.type](f"{where}: {field.name}", values.get(field.name))
+    if len({len(value) for value in found.values() if isinstance(value, tuple)}) > 1:
+        raise DataError(f"{where}: {' and '.join(found)} must be of the same length; {REMEDY}")
+    return rule_class(**found)
+
+
+def _read_number(where: str, value: object) -> float:
+    return _read_numbers(where, [value])[0]
+
+
+def _read_numbers(where: str, values: object) -> tuple[float, ...]:
+    if not isinstance(values, list) or not values or not all(_is_finite_number(value) for value in values):
+        raise DataError(f"{where} must be finite numbers, not {values!r}; {REMEDY}")
+    return tuple(float(value) for value in values)
+
+
+def _count_from_json(where: str, value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise DataError(f"{where} must be a whole number of at least 1, not {value!r}; {REMEDY}")
+    return value
+
+
+def _fallback_from_json(where: str, value: object) -> Fallback:
+    if value == "highest-score":
+        return "highest-score"
+    if value == "none":
+        return "none"
+    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+        raise DataError(f'{where} must be "highest-score", "none" or the column of a genre, not {value!r}; {REMEDY}')
+    return value
+
+
+def _is_finite_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_READERS: Final[Mapping[Any, Callable[[str, object], Any]]] = {
+    float: _read_number,
+    tuple[float, ...]: _read_numbers,
+    int: _count_from_json,
+    Fallback: _fallback_from_json,
+}

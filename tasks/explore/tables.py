@@ -1,0 +1,305 @@
+"""Rows that should agree and do not: one id or one name with several genres, names or descriptions.
+
+Owns the search and the tables for people; decides nothing about which value is right.
+"""
+
+from typing import Final
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from wordcloud import STOPWORDS
+
+# How often genres occur, alone, together and over time. Owns the counting; draws nothing.
+#
+# All functions take one row a movie, with `genres` (list of text) and where needed `year`.
+
+
+YEARS: Final = (1870, 2049)  # a year outside is a mistake
+FEWEST_FOR_A_SHARE: Final = 20  # movies below which a share is mostly chance
+
+
+def count_genres(movies: pl.DataFrame) -> pl.DataFrame:
+    """Count movies per genre: `genre`, `movies`, `share` of all movies that have any; the most frequent genre first."""
+    with_genre = movies.filter(pl.col("genres").list.len() > 0)
+    return (
+        with_genre.select(pl.col("genres").explode().alias("genre"))
+        .group_by("genre")
+        .agg(pl.len().cast(pl.Int64).alias("movies"))
+        .with_columns(share=pl.col("movies") / max(with_genre.height, 1))
+        .sort("movies", "genre", descending=[True, False])
+    )
+
+
+def count_pairs(movies: pl.DataFrame, genres: list[str]) -> NDArray[np.float64]:
+    """Count movies that have both of two genres: symmetric, with each genre alone on the diagonal."""
+    member = movies.select(pl.col("genres").list.contains(genre).cast(pl.Float32).alias(genre) for genre in genres)
+    matrix = member.fill_null(0).to_numpy()
+    return np.asarray((matrix.T @ matrix).round(), dtype=np.float64)
+
+
+def share_of_pairs(pairs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return per cent of each row's genre that also have the column's genre.
+
+    NaN on the diagonal and in the rows of genres with fewer movies than `FEWEST_FOR_A_SHARE`.
+    """
+    alone = np.diag(pairs)[:, np.newaxis]
+    shares = np.divide(100 * pairs, alone, out=np.full_like(pairs, np.nan), where=alone >= FEWEST_FOR_A_SHARE)
+    np.fill_diagonal(shares, np.nan)
+    return shares
+
+
+def table_of_pairs(values: NDArray[np.float64], genres: list[str]) -> pl.DataFrame:
+    """Return a genres x genres array as a table with the row's genre in `genre`."""
+    columns = {genre: pl.Series(values[:, index]).fill_nan(None) for index, genre in enumerate(genres)}
+    return pl.DataFrame({"genre": genres, **columns})
+
+
+def count_combinations(movies: pl.DataFrame) -> pl.DataFrame:
+    """Count movies per exact set of genres: `combination` (joined by ` + `), `movies`, `share`; most frequent first."""
+    with_genre = movies.filter(pl.col("genres").list.len() > 0)
+    return (
+        with_genre.group_by(pl.col("genres").list.sort().list.join(" + ").alias("combination"))
+        .agg(pl.len().cast(pl.Int64).alias("movies"))
+        .with_columns(share=pl.col("movies") / max(with_genre.height, 1))
+        .sort("movies", "combination", descending=[True, False])
+    )
+
+
+def count_decades(movies: pl.DataFrame) -> pl.DataFrame:
+    """Count movies per decade and genre: `decade`, `genre`, `movies`, `share` of the decade's movies; by decade.
+
+    Movies without a genre or without a year from `YEARS` are left out.
+    """
+    dated = movies.filter(pl.col("genres").list.len() > 0, pl.col("year").is_between(*YEARS))
+    dated = dated.select("genres", decade=pl.col("year") // 10 * 10)
+    totals = dated.group_by("decade").agg(pl.len().cast(pl.Int64).alias("decade_movies"))
+    return (
+        dated.explode("genres")
+        .group_by("decade", pl.col("genres").alias("genre"))
+        .agg(pl.len().cast(pl.Int64).alias("movies"))
+        .join(totals, on="decade")
+        .with_columns(share=pl.col("movies") / pl.col("decade_movies"))
+        .sort("decade", "genre")
+    )
+
+
+FEWEST_MOVIES: Final = 5  # a word in fewer of a genre's movies says nothing about the genre
+
+# Letters that the pictures' font has; an apostrophe or hyphen inside a word belongs to it.
+_WORD: Final = r"[\p{Latin}\p{Greek}\p{Cyrillic}]{3,}(?:['\x{2019}-][\p{Latin}\p{Greek}\p{Cyrillic}]+)*"
+_PRIOR_MOVIES: Final = 500.0
+_LEAST_Z: Final = 3.0  # below, a word may be there by chance, with thousands of words to choose from
+
+
+def weigh_words(movies: pl.DataFrame, genres: list[str], most: int) -> pl.DataFrame:
+    """Find the words that occur in a genre's descriptions more often than in the others.
+
+    A word counts once a movie. Its weight is the difference of log odds between the genre's movies and all others, with
+    the words' overall frequency as prior, times that difference's z-score: high for words both frequent and telling.
+    Function words are left out, and words that may be there by chance.
+
+    Returns:
+        `genre`, `word`, `movies` (of the genre, with the word), `weight`; per genre the `most` weightiest first,
+        in the order of `genres`. A genre without such a word has no row.
+
+    Source: Monroe, Colaresi and Quinn, "Fightin' Words", Political Analysis 16 (2008), section 3.5.1.
+    """
+    words = (
+        movies.select(
+            "genres", word=pl.col("description").fill_null("").str.to_lowercase().str.extract_all(_WORD).list.unique()
+        )
+        .explode("word")
+        .filter(pl.col("word").is_in(STOPWORDS).not_())
+        .drop_nulls("word")
+    )
+    overall = words.group_by("word").agg(pl.len().alias("all_movies")).filter(pl.col("all_movies") >= FEWEST_MOVIES)
+    per_genre = (
+        words.join(overall, on="word", how="semi")
+        .explode("genres")
+        .filter(pl.col("genres").is_in(genres))
+        .group_by(pl.col("genres").alias("genre"), "word")
+        .agg(pl.len().cast(pl.Int64).alias("movies"))
+    )
+    return (
+        per_genre.join(overall, on="word")
+        .with_columns(_odds_and_z(int(overall["all_movies"].sum())))
+        .filter(pl.col("movies") >= FEWEST_MOVIES, pl.col("z").is_finite(), pl.col("z") >= _LEAST_Z)
+        .with_columns(weight=pl.col("log_odds") * pl.col("z"))
+        .with_columns(pl.col("genre").cast(pl.Enum(genres)))
+        .sort("genre", "weight", "word", descending=[False, True, False])
+        .group_by("genre", maintain_order=True)
+        .head(most)
+        .select(pl.col("genre").cast(pl.String), "word", "movies", "weight")
+    )
+
+
+def _odds_and_z(all_words: int) -> list[pl.Expr]:
+    """Return `log_odds`, the difference of log odds, and `z`, its z-score, from `movies` and `all_movies`."""
+    in_genre, everywhere = pl.col("movies").cast(pl.Float64), pl.col("all_movies").cast(pl.Float64)
+    genre_words = in_genre.sum().over("genre")
+    prior = everywhere / all_words * _PRIOR_MOVIES
+    elsewhere, other_words = everywhere - in_genre, all_words - genre_words
+    log_odds = ((in_genre + prior) / (genre_words + _PRIOR_MOVIES - in_genre - prior)).log() - (
+        (elsewhere + prior) / (other_words + _PRIOR_MOVIES - elsewhere - prior)
+    ).log()
+    deviation = (1 / (in_genre + prior) + 1 / (elsewhere + prior)).sqrt()
+    return [log_odds.alias("log_odds"), (log_odds / deviation).alias("z")]
+
+
+# What descriptions are: text or placeholder, and how long. Owns the kinds and the measures; changes no description.
+#
+# The kinds only describe the data; what is dropped for good is the clean stage's decision.
+
+
+EMPTY, ADD_A_PLOT, OTHER_PLACEHOLDER = "empty", "Add a Plot", "other placeholder"
+CUT_OFF, WHOLE = "cut off (See full summary)", "whole text"
+KINDS: Final = (WHOLE, CUT_OFF, ADD_A_PLOT, OTHER_PLACEHOLDER, EMPTY)
+
+_CUT_OFF_PATTERN: Final = r"See full (?:summary|synopsis)\s*»?\s*$"
+_OTHER_PATTERN: Final = "(?i)" + "|".join(
+    (
+        r"\bunder wrap",
+        r"\bplot\b.*\b(?:unknown|undisclosed)\b",
+        r"\bin development\b",
+        r"^no plot\b",
+        r"\bTBA\b",
+        r"^coming soon\b",
+        r"^not (?:available|disclosed)\b",
+        r"\b(?:plot|outline|details|story)\b.*\bnot (?:available|disclosed)\b",
+        r"\b(?:plot|story|synopsis)\b.*\bunavailable\b",
+    )
+)
+
+
+def kind_of_description(column: str = "description") -> pl.Expr:
+    """Return which of `KINDS` a description is."""
+    text = pl.col(column).fill_null("").str.strip_chars()
+    return (
+        pl.when(text == "")
+        .then(pl.lit(EMPTY))
+        .when(text.str.contains(r"(?i)\badd a plot\b"))
+        .then(pl.lit(ADD_A_PLOT))
+        .when(text.str.contains(_OTHER_PATTERN))
+        .then(pl.lit(OTHER_PLACEHOLDER))
+        .when(text.str.contains(_CUT_OFF_PATTERN))
+        .then(pl.lit(CUT_OFF))
+        .otherwise(pl.lit(WHOLE))
+    )
+
+
+def is_text() -> pl.Expr:
+    """Return whether a row's `kind` holds words about the movie, be they cut off."""
+    return pl.col("kind").is_in([WHOLE, CUT_OFF])
+
+
+def without_tail(text: pl.Expr) -> pl.Expr:
+    """Return descriptions without the "... See full summary »" of those that are cut off."""
+    return text.str.replace(r"[.\s]*" + _CUT_OFF_PATTERN, "")
+
+
+def count_kinds(rows: pl.DataFrame) -> pl.DataFrame:
+    """Count rows by file and kind: `file`, `rows`, one column per kind; the file with the least text first."""
+    per_kind = (pl.col("kind").eq(kind).sum().cast(pl.Int64).alias(kind) for kind in KINDS)
+    counts = rows.group_by("file").agg(pl.len().cast(pl.Int64).alias("rows"), *per_kind)
+    share_of_text = (pl.col(WHOLE) + pl.col(CUT_OFF)) / pl.col("rows")
+    return counts.sort(share_of_text, "file")
+
+
+def measure_lengths(movies: pl.DataFrame) -> pl.DataFrame:
+    """Measure every description that there is: `characters` and `words` (what spaces part), one row each."""
+    text = pl.col("description").drop_nulls()
+    return movies.select(text).select(
+        characters=pl.col("description").str.len_chars().cast(pl.Int64),
+        words=pl.col("description").str.count_matches(r"\S+").cast(pl.Int64),
+    )
+
+
+def summarise_lengths(lengths: pl.DataFrame) -> pl.DataFrame:
+    """Return `measure`, `descriptions`, `shortest`, three quartiles, `mean` and `longest` of each column."""
+    return pl.DataFrame(
+        [
+            {
+                "measure": column.name,
+                "descriptions": column.len(),
+                "shortest": column.min(),
+                "lower_quartile": column.quantile(0.25, "nearest"),
+                "median": column.quantile(0.5, "nearest"),
+                "upper_quartile": column.quantile(0.75, "nearest"),
+                "mean": column.mean(),
+                "longest": column.max(),
+            }
+            for column in lengths
+        ],
+    )
+
+
+def say_text_groups(movies: pl.DataFrame) -> str:
+    """Say how many movies tell the same text as another, or nearly, by the column `text_group`."""
+    sizes = movies["text_group"].drop_nulls().value_counts()["count"]
+    shared = sizes.filter(sizes > 1)
+    if shared.is_empty():
+        return "No two tell the same text."
+    return (
+        f"{shared.sum():,} of them tell the same text as another, or nearly, in {len(shared):,} groups of up to "
+        f"{max(shared):,}; a group stays together when the movies are split."
+    )
+
+
+KEYS: Final = ("id", "name")
+VALUES: Final = ("genres", "names", "descriptions")
+CONFLICTS: Final = tuple((key, value) for key in KEYS for value in VALUES)
+BETWEEN: Final = " | "
+
+
+def conflict_file(key: str, value: str) -> str:
+    """Return the name of the table of one kind of conflict.
+
+    >>> conflict_file("id", "genres")
+    'same_id_different_genres.csv'
+    """
+    return f"same_{key}_different_{value}.csv"
+
+
+def find_conflicts(rows: pl.DataFrame, key: str, value: str) -> pl.DataFrame:
+    """Find the keys that come with more than one value.
+
+    As keys, names are the same whatever their case; as values, only as they are written. Spaces around them do not
+    count. Placeholders and empty fields are no values.
+
+    Args:
+        rows: `movie_id`, `movie_name`, `genres`, `description`, optionally `file` and `kind`.
+        key: one of `KEYS`.
+        value: one of `VALUES`.
+
+    Returns:
+        `key`, `rows`, `different` (how many values), `values`, `movie_ids`, and `files` if `rows` has them; several
+        values are joined by ` | `. The key with the most values comes first.
+    """
+    text = pl.when(is_text()).then("description") if "kind" in rows.columns else pl.col("description")
+    values = {
+        "genres": pl.col("genres").list.sort().list.join(", "),
+        "names": pl.col("movie_name").str.strip_chars(),
+        "descriptions": text.str.strip_chars(),
+    }
+    keys = {"id": pl.col("movie_id"), "name": pl.col("movie_name").str.to_lowercase().str.strip_chars()}
+    files = [_joined("file").alias("files")] if "file" in rows.columns else []
+    named = rows.with_columns(key=keys[key], value=values[value])
+    present = named.filter((pl.col("key") != "") & (pl.col("value") != ""))
+    several = present.group_by("key").agg(pl.col("value").n_unique().alias("different")).filter(pl.col("different") > 1)
+    return (
+        present.join(several, on="key", how="semi")
+        .group_by("key")
+        .agg(
+            pl.len().cast(pl.Int64).alias("rows"),
+            pl.col("value").n_unique().cast(pl.Int64).alias("different"),
+            _joined("value").alias("values"),
+            _joined("movie_id").alias("movie_ids"),
+            *files,
+        )
+        .sort("different", "rows", "key", descending=[True, True, False])
+    )
+
+
+def _joined(column: str) -> pl.Expr:
+    return pl.col(column).drop_nulls().unique().sort().str.join(BETWEEN)

@@ -1,0 +1,156 @@
+"""A task of the pipeline: a Prefect task that tries again what can heal, and ends as `Cached` where nothing was to do.
+
+Apart from `tasks.stage`, which workers and served models use without Prefect. `docs/retries.md` lists every task.
+"""
+
+import errno
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
+
+from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext, TaskRunContext
+from prefect.futures import PrefectFuture
+from prefect.states import Completed
+from prefect.task_runners import TaskRunner
+from prefect.tasks import Task, exponential_backoff
+
+from tasks.core.errors import GenreflowError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+RETRIES: Final = 3
+FIRST_DELAY_S: Final = 2  # doubled with each retry
+JITTER: Final = 0.5  # a delay is longer by up to this share of it
+
+CACHED: Final = "Cached"
+SKIPPED: Final = "Skipped"  # where there was nothing to make, now or before
+
+PASSING: Final = (errno.EIO, errno.EAGAIN, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNREFUSED)
+PASSING_TYPES: Final = ("TransportError", "ConnectionError", "Timeout", "TimeoutError", "BrokenProcessPool")
+PASSING_TEXTS: Final = ("database is locked", "database table is locked", "server closed the connection")
+
+
+class StageTask(Task[P, R]):
+    """A task whose call returns its result also where it ends in a state of its own name."""
+
+    if not TYPE_CHECKING:  # the types are those of every task
+
+        def __call__(self, *args, **options):
+            """Run the task; return its result, or its state if `return_state` is set."""
+            _find_results_by_reference()
+            ended = super().__call__(*args, **options)
+            return ended.result() if isinstance(ended, State) and not options.get("return_state") else ended
+
+    def submit_to(self, runner: TaskRunner[Any], *args: Any, **options: Any) -> PrefectFuture[R]:
+        """Run the task on a runner that the flow chose when it ran; return its future."""
+        _find_results_by_reference()
+        call = inspect.signature(self.fn).bind(*args, **options)
+        call.apply_defaults()
+        future: PrefectFuture[R] = runner.submit(self, dict(call.arguments))
+        return future
+
+
+class _Results(dict[int, Any]):
+    """The results of a flow's tasks, by which Prefect finds what a task that is given one depends on.
+
+    Left out are those that Prefect knows by their `id` alone: equal strings share it and later objects get it again, so
+    that the graph had edges that are not there.
+    """
+
+    def __setitem__(self, key: int, entry: Any) -> None:
+        if entry[-1] is not None:  # a reference to the result
+            super().__setitem__(key, entry)
+
+
+def _find_results_by_reference() -> None:
+    context = FlowRunContext.get()
+    if context is not None and not isinstance(context.run_results, _Results):
+        known = context.run_results
+        context.run_results = _Results()
+        for key, entry in known.items():
+            context.run_results[key] = entry
+
+
+def stage_task(
+    name: str,
+    run_name: str | None = None,
+    *,
+    retries: int = RETRIES,
+    unless: Callable[[BaseException], bool] | None = None,
+) -> Callable[[Callable[P, R]], StageTask[P, R]]:
+    """Declare a function as a task of the pipeline.
+
+    It is tried again after errors that can heal (`can_heal`), after 2, 4 and 8 s and some jitter. A run whose stages
+    were all up to date ends in the state `Cached`, one that had none to make in `Skipped`, else in `Completed`. It has
+    no timeout: what it calls has (HTTP, storage, MLflow), and Prefect interrupts no task in a thread. It has no tags:
+    for each task with one Prefect asks its server for a concurrency slot, which made a fresh run of 30 s one of 55.
+
+    Args:
+        name: of the task.
+        run_name: of a run, with the task's arguments in braces; none: the name.
+        retries: how often it is tried again.
+        unless: which errors, of those that can heal, were tried long enough already.
+    """
+
+    def is_worth_a_retry(_task: Any, _run: Any, state: State[Any]) -> bool:
+        error = state.result(raise_on_failure=False)
+        return can_heal(error) and not (unless is not None and unless(error))
+
+    def declare(function: Callable[P, R]) -> StageTask[P, R]:
+        @functools.wraps(function)
+        def run(*args: P.args, **kwargs: P.kwargs) -> Any:
+            result = function(*args, **kwargs)
+            name = end_of(result)
+            if TaskRunContext.get() is None or name is None:
+                return result  # which may be a state of its own
+            said = "all of it is up to date" if name == CACHED else "there was nothing to make"
+            return Completed(name=name, message=said, data=result)
+
+        return StageTask(
+            fn=run,
+            name=name,
+            task_run_name=run_name or name,
+            cache_policy=NO_CACHE,
+            persist_result=False,
+            retries=retries,
+            retry_delay_seconds=exponential_backoff(FIRST_DELAY_S),
+            retry_jitter_factor=JITTER,
+            retry_condition_fn=is_worth_a_retry,
+        )
+
+    return declare
+
+
+def can_heal(error: Any) -> bool:
+    """Return whether trying again may help: the network, a store, a lost worker, a file system that hesitates.
+
+    A user's mistake, bad data, a full disk and a defect do not heal.
+    """
+    seen = error if isinstance(error, BaseException) else None
+    while seen is not None:
+        if isinstance(seen, GenreflowError):
+            return seen.can_heal
+        if isinstance(seen, OSError) and seen.errno is not None:
+            return seen.errno in PASSING
+        if any(kind.__name__ in PASSING_TYPES for kind in type(seen).__mro__):
+            return True
+        if any(text in str(seen) for text in PASSING_TEXTS):
+            return True
+        seen = seen.__cause__ or seen.__context__
+    return False
+
+
+def end_of(result: Any) -> str | None:
+    """Return how a task that gave a result has ended: `CACHED`, `SKIPPED`, or None where it did something.
+
+    Cached are stages that all were up to date; skipped is what makes nothing, such as the drawing of trees of models
+    that are none.
+    """
+    results = list(result) if isinstance(result, list | tuple) else [result]
+    if not all(getattr(each, "skipped", False) is True for each in results):
+        return None
+    return CACHED if any(getattr(each, "fingerprint", True) for each in results) else SKIPPED

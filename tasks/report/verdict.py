@@ -1,0 +1,88 @@
+"""Whether the best model of a run is better than the champion. Owns the verdict; neither trains nor promotes.
+
+The challenger is the best on validation, so the test had no part in choosing it. It takes over where the interval of
+the difference, by a paired bootstrap over the champion's own test movies, lies above zero: a difference that another
+draw of movies could turn around is no reason to change what users have, unless this version cannot read that.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from tasks.core.metrics import LOWER_IS_BETTER, Floats, Resampled, interval, resample
+from tasks.core.predictions import IncomparableError, read_decisions
+from tasks.core.promotion import Champion, PromotionConfig, Verdict
+
+
+def judge_challenger(challenger: Path, champion: Champion | None, config: PromotionConfig) -> Verdict:
+    """Return whether a model becomes champion, and the reason in words.
+
+    Args:
+        challenger: folder of the evaluated model that is best on validation.
+        champion: the present one; None if there is none.
+        config: what it takes.
+
+    Raises:
+        DataError: what the challenger left is missing or damaged.
+    """
+    if champion is not None and champion.is_challenger:
+        return Verdict(False, "it is the best again")
+    decisions = read_decisions([challenger])
+    f1_macro = float(resample(decisions.truth, decisions.decided, resamples=0).metrics["f1_macro"][0, 0])
+    if not f1_macro >= config.min_f1_macro:
+        return Verdict(
+            False,
+            f"{challenger.name} has a macro F1 of {f1_macro:.4f} on test, below the floor of {config.min_f1_macro:g} "
+            "(--promotion.min-f1-macro)",
+        )
+    if champion is None:
+        return Verdict(True, "there was no champion")
+    if champion.challenger_was_rolled_back:
+        return Verdict(
+            False,
+            f"{challenger.name} was champion and was taken back on {champion.challenger_was_rolled_back}; to let it "
+            "return, delete the tag genreflow.rolled_back_at of that version",
+        )
+    if champion.folder is None:
+        return Verdict(
+            True, f"the run or the predictions of {champion.model} are gone from MLflow, so nothing speaks for it"
+        )
+    return _judge_both(challenger, champion, champion.folder, config)
+
+
+def _judge_both(challenger: Path, champion: Champion, folder: Path, config: PromotionConfig) -> Verdict:
+    try:
+        decisions = read_decisions([challenger, folder])
+    except IncomparableError as error:
+        return _judge_other_data(champion, str(error).rpartition("\n  ")[2], config)
+    resampled = resample(decisions.truth, decisions.decided)
+    found = interval(_gain(resampled, config.metric), config.level)
+    bounds = f"[{found.low:+.4f}, {found.high:+.4f}] at {100 * config.level:g} %"
+    difference = f"{config.metric} {found.value:+.4f} {bounds}"
+    told = f"{difference}, on {len(decisions.movie_ids):,} test movies"
+    if np.isfinite(found.low) and found.low > 0:
+        return Verdict(True, f"{challenger.name} is better than {champion.model}: {told}", difference)
+    is_worse = np.isfinite(found.high) and found.high < 0
+    if not champion.is_readable and not is_worse:
+        reason = f"{champion.model} was logged by an earlier version, which only MLflow can load, and gives way: {told}"
+        return Verdict(True, reason, difference)
+    how = "surely worse" if is_worse else "not surely better"
+    return Verdict(False, f"{challenger.name} is {how} than {champion.model}: {told}", difference)
+
+
+def _gain(resampled: Resampled, metric: str) -> Floats:
+    first, second = resampled.metrics[metric]
+    gain: Floats = second - first if metric in LOWER_IS_BETTER else first - second
+    return gain
+
+
+def _judge_other_data(champion: Champion, difference: str, config: PromotionConfig) -> Verdict:
+    """Judge where nothing can be compared: a champion of the sample is a stand-in, any other is someone's choice."""
+    told = f"{champion.model} was tested on other data ({difference})"
+    if config.replace_other_data == "always":
+        return Verdict(True, f"{told} and gives way, as --promotion.replace-other-data says")
+    if config.replace_other_data == "sample" and champion.source == "sample":
+        return Verdict(True, f"{told}, the embedded sample, and gives way")
+    return Verdict(
+        False, f"{told}, so the two cannot be compared; to replace it: --promotion.replace-other-data always"
+    )

@@ -1,0 +1,322 @@
+"""A data folder with some of the movies of another one. Owns how it is made; knows not what it is for.
+
+Whatever works on a data folder works on such a one as it is, and what is not in it cannot be seen or changed.
+"""
+
+import json
+import logging
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from tasks.core.errors import DataError
+from tasks.core.schema import N_FOLDS, PARTS, SPLITS
+from tasks.core.settings import DataPaths
+from tasks.split.stratify import stratify
+from tasks.stage import Stage, StageResult, config_dict, recorded_config, run_stage
+
+
+class SplitConfig(BaseModel):
+    """How large each part is. What is neither test nor validation is train."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    test_share: float = Field(0.1, gt=0, lt=1, description="Share of all movies that the final figures are made on.")
+    validation_share: float = Field(
+        0.1, gt=0, lt=1, description="Share of all movies that decision rules and models are chosen on."
+    )
+    development_share: float = Field(
+        0.1, gt=0, lt=1, description="Share of the train part that is marked as its development subset."
+    )
+    keep_sides: bool = Field(
+        True, description="Let movies that an earlier run divided, by the same shares and seed, stay where they are."
+    )
+
+    @model_validator(mode="after")
+    def _leave_something_to_train_on(self) -> Self:
+        if self.test_share + self.validation_share >= 1:
+            raise ValueError(
+                f"test_share {self.test_share} and validation_share {self.validation_share} leave nothing to train on; "
+                "their sum must be below 1"
+            )
+        return self
+
+
+# What an earlier run of the split stage decided, so that movies stay where they are when others come or go.
+#
+# Owns what `splits.parquet` says of its own making and how it is read again; knows no algorithm.
+
+
+logger = logging.getLogger(__name__)
+
+# In the file and not in the sidecar: a run that is killed while it publishes leaves one whole file or the other.
+_KEY: Final = "genreflow.split"
+
+
+def write_splits(path: Path, splits: pl.DataFrame, config: SplitConfig, seed: int) -> None:
+    """Write `schema.SPLITS` to parquet, with the shares and the seed that made it."""
+    splits.write_parquet(path, compression="zstd", metadata={_KEY: json.dumps(_making(config, seed))})
+
+
+def read_earlier_splits(path: Path, config: SplitConfig, seed: int) -> pl.DataFrame:
+    """Return what an earlier run with the same shares and seed wrote (`schema.SPLITS`); without rows if none did.
+
+    It has no rows either where `config.keep_sides` is false.
+
+    Raises:
+        DataError: the file is damaged, so nobody knows which movies a model has been tested on.
+    """
+    nothing = pl.DataFrame(schema=SPLITS)
+    if not config.keep_sides or not path.is_file():
+        return nothing
+    try:
+        recorded = (pq.read_metadata(path).metadata or {}).get(_KEY.encode())
+        earlier = pl.read_parquet(path)
+    except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}), so movies cannot stay where they were: bring it back, or delete it to "
+            "divide all movies afresh"
+        ) from error
+    if recorded != json.dumps(_making(config, seed)).encode() or earlier.schema != SPLITS:
+        by = recorded.decode() if recorded else "another version"
+        logger.warning("split: all movies are divided afresh, not kept where %s has them, made by %s", path, by)
+        return nothing
+    return earlier
+
+
+def _making(config: SplitConfig, seed: int) -> dict[str, Any]:
+    return {**config.model_dump(mode="json", exclude={"keep_sides"}), "seed": seed}
+
+
+def split_movies(paths: DataPaths, config: SplitConfig, seed: int) -> StageResult:
+    """Write `splits.parquet`: for each movie its part, its fold and whether it is in train's development subset.
+
+    Every genre has, as nearly as counts allow, the same share in all parts, in the development subset and in the folds
+    of each part. Movies of one text group are on the same side of all of them.
+
+    A movie that an earlier run in this folder divided, by the same shares and seed, stays where it is; only new ones
+    are assigned, so that each part comes as near as possible to what it is due. The file therefore depends on the
+    movies, the config and the seed in a fresh folder, and besides on its former self in any other.
+
+    Returns:
+        The stage's result. Counts: `movies`; the movies in `train`, `validation`, `test` and `development`;
+        `movies_kept` where they were, `movies_new`, and `movies_gone` since; `genres`, the movies of each genre in each
+        part; `largest_share_difference` between a genre's share of validation or test and its share of all movies, and
+        `largest_fold_share_difference` the same between a fold of train and train, in percentage points;
+        `text_groups`, see `count_groups`.
+
+    Raises:
+        DataError: there are too few movies for one in every part, or the earlier splits are damaged.
+    """
+    stage = Stage(
+        name="split",
+        folder=paths.splits.parent,
+        outputs=(paths.splits.name,),
+        inputs=(paths.movies,),
+        config={**config_dict(config), "seed": seed},
+        code=(Path(__file__),),
+        packages=("numpy", "polars"),
+    )
+
+    def build(folder: Path) -> dict[str, Any]:
+        movies = pl.read_parquet(paths.movies, columns=["movie_id", "genres", "text_group"])
+        _require_enough(movies.height, config, paths.movies)
+        earlier = read_earlier_splits(paths.splits, config, seed)
+        splits = assign_parts(movies, config, seed, earlier)
+        write_splits(folder / paths.splits.name, splits, config, seed)
+        return {
+            **count_parts(movies, splits),
+            **_count_kept(movies, earlier),
+            "text_groups": count_groups(movies, splits),
+        }
+
+    return run_stage(stage, build)
+
+
+def assign_parts(
+    movies: pl.DataFrame, config: SplitConfig, seed: int, earlier: pl.DataFrame | None = None
+) -> pl.DataFrame:
+    """Return `schema.SPLITS` for a table with `movie_id`, `genres` and `text_group`, in its order.
+
+    Args:
+        movies: what to divide.
+        config: the shares.
+        seed: of all random choices.
+        earlier: `schema.SPLITS`; movies in it stay where it has them.
+    """
+    Y, _ = _genre_matrix(movies["genres"])
+    groups = movies["text_group"].rank("dense").to_numpy().astype(np.int64)
+    kept = _kept_sides(movies["movie_id"], pl.DataFrame(schema=SPLITS) if earlier is None else earlier)
+    fold, development = np.empty(len(Y), dtype=np.int8), np.zeros(len(Y), dtype=np.int8)
+
+    def divide(rows: NDArray[np.bool_], shares: list[float], what: str) -> NDArray[np.int8]:
+        return stratify(Y[rows], shares, seed, groups[rows], kept[what].to_numpy()[rows])
+
+    train_share = 1 - config.test_share - config.validation_share
+    part = divide(np.ones(len(Y), dtype=np.bool_), [train_share, config.validation_share, config.test_share], "part")
+    for number in range(len(PARTS)):
+        fold[part == number] = divide(part == number, [1 / N_FOLDS] * N_FOLDS, "fold")
+    in_train = part == PARTS.index("train")
+    subset = [1 - config.development_share, config.development_share]
+    development[in_train] = divide(in_train, subset, "is_development")
+    columns = {"part": np.asarray(PARTS)[part], "is_development": development == 1, "fold": fold}
+    return pl.DataFrame({"movie_id": movies["movie_id"], **columns}, schema=SPLITS)
+
+
+def count_parts(movies: pl.DataFrame, splits: pl.DataFrame) -> dict[str, Any]:
+    """Return the counts that `split_movies` reports of parts, from tables with the same movies in the same order."""
+    Y, genres = _genre_matrix(movies["genres"])
+    members = {name: (splits["part"] == name).to_numpy() for name in PARTS}
+    fold = splits["fold"].to_numpy()
+    parts = [_share_difference(Y, Y[members[name]]) for name in ("validation", "test")]
+    train = members["train"]
+    folds = [_share_difference(Y[train], Y[train & (fold == number)]) for number in range(N_FOLDS)]
+    members["development"] = splits["is_development"].to_numpy()
+    return {
+        "movies": movies.height,
+        **{name: int(rows.sum()) for name, rows in members.items()},
+        "genres": {
+            genre: {name: int(Y[rows, column].sum()) for name, rows in members.items()}
+            for column, genre in enumerate(genres)
+        },
+        "largest_share_difference": round(max(parts), 4),
+        "largest_fold_share_difference": round(max(folds), 4),
+    }
+
+
+def count_groups(movies: pl.DataFrame, splits: pl.DataFrame) -> dict[str, int]:
+    """Return how many text groups have several movies, and how many of these are divided, for tables in one order.
+
+    A group is only divided where an earlier run, which could not know of it, had put its movies on several sides.
+
+    Returns:
+        `groups` of more than one movie, `movies` in them, and the groups `across_parts`, `across_folds` and
+        `across_development`, the last two among those within one part.
+    """
+    sides = splits.with_columns(movies["text_group"]).group_by("text_group").agg(
+        pl.len(), pl.col("part", "fold", "is_development").n_unique()
+    )  # fmt: skip
+    several = sides.filter(pl.col("len") > 1)
+    whole = several.filter(pl.col("part") == 1)
+    counts = {
+        "groups": several.height,
+        "movies": int(several["len"].sum()),
+        "across_parts": several.height - whole.height,
+        "across_folds": whole.filter(pl.col("fold") > 1).height,
+        "across_development": whole.filter(pl.col("is_development") > 1).height,
+    }
+    if several.height > whole.height:
+        logger.warning(
+            "split: %d groups of equal texts are divided between parts, as their movies were before they were found to "
+            "be equal; --split.keep_sides false divides all movies afresh",
+            counts["across_parts"],
+        )
+    return counts
+
+
+def _share_difference(whole: NDArray[np.bool_], sample: NDArray[np.bool_]) -> float:
+    """Return the greatest distance between a genre's shares, in percentage points; 0 for a sample without rows."""
+    return 100 * float(np.abs(sample.mean(axis=0) - whole.mean(axis=0)).max(initial=0)) if len(sample) else 0.0
+
+
+def _kept_sides(ids: pl.Series, earlier: pl.DataFrame) -> pl.DataFrame:
+    """Return `part`, `fold` and `is_development` as whole numbers, one row an id, -1 where it is new."""
+    joined = ids.to_frame().join(earlier, on="movie_id", how="left", maintain_order="left")
+    numbers = [pl.col("part").to_physical(), pl.col("fold"), pl.col("is_development")]
+    return joined.select(column.cast(pl.Int8).fill_null(-1) for column in numbers)
+
+
+def _count_kept(movies: pl.DataFrame, earlier: pl.DataFrame) -> dict[str, int]:
+    kept = int(movies["movie_id"].is_in(earlier["movie_id"].implode()).sum())
+    counts = {
+        "movies_kept": kept, "movies_new": movies.height - kept, "movies_gone": earlier.height - kept,
+    }  # fmt: skip
+    logger.info("split: %(movies_kept)d movies stay, %(movies_new)d are new, %(movies_gone)d gone", counts)
+    return counts
+
+
+def _genre_matrix(genres: pl.Series) -> tuple[NDArray[np.bool_], list[str]]:
+    """Return which movie (row) has which genre (column), and the sorted genres of the columns."""
+    names = sorted(genres.explode().drop_nulls().unique().to_list())
+    columns = [genres.list.contains(name).fill_null(value=False).to_numpy() for name in names]
+    return np.column_stack([np.zeros((len(genres), 0), dtype=np.bool_), *columns]), names
+
+
+def _require_enough(n_movies: int, config: SplitConfig, path: Path) -> None:
+    smallest_share = min(config.test_share, config.validation_share, 1 - config.test_share - config.validation_share)
+    needed = math.ceil(round(1 / smallest_share, 6))
+    if n_movies < needed:
+        raise DataError(
+            f"{path}: {n_movies} movies are too few to split. At least {needed} are needed, so that a part with a "
+            f"share of {smallest_share:g} has one: add listings, or raise the smaller of the test and validation shares"
+        )
+
+
+def write_subset(paths: DataPaths, root: Path, part: str | None = None, without: Path | None = None) -> StageResult:
+    """Write a data folder with the movies of one part, or with all but some train movies; their order stays.
+
+    It gets the clean table, the genres (all of them), the split and, where there is one, the annotated corpus.
+
+    Args:
+        paths: the whole data folder.
+        root: the new one.
+        part: the part whose movies it gets; none: all parts.
+        without: a CSV whose `movie_id` names train movies to leave out; none: nothing.
+
+    Raises:
+        DataError: a file is missing, no movie is left, or a movie to leave out is none of train.
+    """
+    target = DataPaths(root)
+    files = {target.movies: paths.movies, target.splits: paths.splits}
+    if paths.tokens.is_file():
+        files[target.tokens] = paths.tokens
+    sidecars = [target.tokens.parent / "annotate.stage.json"] if target.tokens in files else []
+    stage = Stage(
+        name="subset",
+        folder=root,
+        outputs=tuple(str(path.relative_to(root)) for path in (*files, target.genres_json, *sidecars)),
+        inputs=(*files.values(), paths.genres_json, *([without] if without else [])),
+        config={"part": part},
+        code=(Path(__file__),),
+        packages=("polars",),
+    )
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        splits = pl.read_parquet(paths.splits)
+        kept = splits.filter(pl.col("part").cast(pl.String) == part) if part else splits
+        if without:
+            kept = kept.join(_train_movies_to_drop(splits, without, paths), on="movie_id", how="anti")
+        if kept.is_empty():
+            raise DataError(f"{root}: no movie of {paths.splits} is left in it")
+        for path, source in files.items():
+            place = folder / path.relative_to(root)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            rows = pl.read_parquet(source).join(kept.select("movie_id"), on="movie_id", how="semi")
+            rows.write_parquet(place, compression="zstd")
+        (folder / target.genres_json.relative_to(root)).write_bytes(paths.genres_json.read_bytes())
+        for path in sidecars:
+            config = {"config": recorded_config(paths.tokens.parent, "annotate")}  # what readers of lemmas ask for
+            (folder / path.relative_to(root)).write_text(json.dumps(config, sort_keys=True) + "\n", encoding="utf-8")
+        return {"movies": kept.height, "left_out": splits.height - kept.height}
+
+    return run_stage(stage, build)
+
+
+def _train_movies_to_drop(splits: pl.DataFrame, without: Path, paths: DataPaths) -> pl.DataFrame:
+    ids = pl.read_csv(without, columns=["movie_id"], infer_schema=False)
+    train = splits.filter(pl.col("part").cast(pl.String) == "train")
+    strangers = ids.join(train, on="movie_id", how="anti")["movie_id"].sort()
+    if len(strangers):
+        raise DataError(
+            f"{without}: {len(strangers)} movies are not in the train part of {paths.splits}, the first is "
+            f"{strangers[0]}; only train movies can be left out"
+        )
+    return ids
