@@ -181,7 +181,7 @@ class GenreClassifier:
         Args:
             movies: column `description`, and optionally `movie_name` and what `tasks.models.inputs.read_fields` takes;
                 null counts as empty. Other columns are ignored.
-            rule: the name of a stored rule, or a rule of one's own as `tasks.decision.rule_formats.parse_rule` reads it,
+            rule: the name of a stored rule, or a rule as `tasks.decision.rule_formats.parse_rule` reads it,
                 such as `threshold=0.3`, `top=2` or `Drama=0.6,Horror=0.3`; None is the stored rule that was chosen.
 
         Raises:

@@ -50,8 +50,8 @@ class ServedClassifier:
                 columns are ignored. Values are texts, categories or null, which counts as empty; but for the
                 description also whole numbers, and of own fields any finite ones.
             params: `rule`, a stored decision rule's name or a rule such as `threshold=0.3`, `top=2` or `Drama=0.6`, see
-                `tasks.decision.rule_formats.parse_rule`; empty or absent is the chosen one. `precision`, float32 (if empty
-                or absent) or int8.
+                `tasks.decision.rule_formats.parse_rule`; empty or absent is the chosen one. `precision`, float32 (if
+                empty or absent) or int8.
 
         Raises:
             MlflowException: INVALID_PARAMETER_VALUE; a value is none of these, there is no column `description`, or no

@@ -59,8 +59,8 @@ def write_card(run: Run, model: LoggedModel, leaderboard: Path, registered: str,
     ranked = pl.read_csv(leaderboard, schema_overrides={"model": pl.String}).filter(pl.col("model") == model.name)
     row = ranked.row(0, named=True) if ranked.height else {}
     origin = (
-        f"**{escape_markdown(model.name)}**, {_origin(run, model.data_hash)}. Decision rule: {evaluated['chosen_rule']}, "
-        f"chosen on validation by {evaluated['chosen_by']}."
+        f"**{escape_markdown(model.name)}**, {_origin(run, model.data_hash)}. Decision rule: "
+        f"{evaluated['chosen_rule']}, chosen on validation by {evaluated['chosen_by']}."
     )
     figures = [_figure(name, title, values, row) for name, title in FIGURES.items() if f"test/{name}" in values]
     shown = "On test, which no choice has seen:\n\n" + markdown_table(("metric", "value", "95 % interval"), figures)
