@@ -31,7 +31,7 @@ DEPLOYMENTS = PROJECT_ROOT / "deployments"
 BIN = Path(sys.executable).parent
 POSTGRESQL = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
 STARTUP_S = 900  # a busy machine takes long to import Prefect and MLflow
-SILENT = "genreflow takes silent runs for crashed"  # in automations.yaml
+SILENT = "genreflow: mark silent runs as crashed"  # in automations.yaml
 # What a server of a team looks at every few seconds to half a minute; and MLflow's jobs, which nothing here uses.
 IN_HASTE = {
     "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",

@@ -135,7 +135,7 @@ def test_crash_is_told(stack, survivor):
     stack.wait_for(lambda: any(survivor in body.decode() for body in stack.told))
     (told,) = [message for message in map(json.loads, stack.told) if message["run_id"] == survivor]
     assert (told["flow"], told["state"]) == ("full-pipeline", "Crashed")
-    assert told["message"] == "No sign of life for two minutes."
+    assert told["message"] == "No heartbeat for two minutes."
     assert told["url"].endswith(survivor)
     assert "s3cret" not in stack.call("prefect", "block", "inspect", "webhook/genreflow-notify")
 
