@@ -172,7 +172,13 @@ def fetch_objects(paths: DataPaths, address: str, config: DownloadConfig) -> tup
 
 def _copy_objects(bucket: Bucket, wanted: Mapping[str, FileInfo], folder: Path) -> list[Fetched]:
     """Make a folder the copy of some objects."""
-    record = _read_versions(folder)
+    record: dict[str, Any] = {}
+    try:
+        record = dict(json.loads((folder / OBJECTS_RECORD).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        pass
+    except (ValueError, TypeError) as error:
+        logger.warning("%s cannot be read (%s): all objects are fetched again", folder / OBJECTS_RECORD, error)
     for gone in record.keys() - wanted.keys():
         (folder / gone).unlink(missing_ok=True)
     record = {name: version for name, version in record.items() if name in wanted}
@@ -185,17 +191,6 @@ def _copy_objects(bucket: Bucket, wanted: Mapping[str, FileInfo], folder: Path) 
         write_atomically(folder / OBJECTS_RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
         files.append(Fetched(path, found.size, is_new))
     return files
-
-
-def _read_versions(folder: Path) -> dict[str, Any]:
-    path = folder / OBJECTS_RECORD
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        return {}
-    except (ValueError, TypeError) as error:
-        logger.warning("%s cannot be read (%s): all objects are fetched again", path, error)
-        return {}
 
 
 def _fetch(target: Path, download: Callable[[Path], None]) -> Fetched:

@@ -5,6 +5,7 @@ import logging
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from zipfile import is_zipfile
@@ -33,7 +34,7 @@ class Source:
     label: str
     names: tuple[str, ...]  # of the files to write; empty if they are used in place
     inputs: tuple[Path, ...]
-    write: Callable[[Path], Mapping[str, Any]]  # writes all files into a folder, returns counts
+    write: Callable[[Path], Mapping[str, Any] | None]  # writes all files into a folder, may return counts
     config: Mapping[str, Any] = field(default_factory=dict)
     downloads: Mapping[str, int] = field(default_factory=dict)  # how many files were fetched just now
 
@@ -43,7 +44,7 @@ def acquire_listings(
 ) -> StageResult:
     """Bring `data/raw/*.csv` up to date from a source, so that they hold its listings and no others.
 
-    Files of the user are never overwritten or removed. A file is ours if its name and hash are on record; the record is
+    Files of the user are never overwritten or removed. Ours are those whose name and hash are on record, which is
     written before the files, so that a killed run does not leave files that look like the user's.
 
     Args:
@@ -66,14 +67,9 @@ def acquire_listings(
     """
     config = download or DownloadConfig()
     if source == "sample":
-        origin = Source(
-            kind="sample",
-            label="sample",
-            names=tuple(sorted(GENRE_FILES.values())),
-            inputs=(),
-            write=lambda folder: write_sample(folder, sample.n_movies, seed),
-            config={**config_dict(sample), "seed": seed},
-        )
+        names = tuple(sorted(GENRE_FILES.values()))
+        write = partial(write_sample, n_movies=sample.n_movies, seed=seed)
+        origin = Source("sample", "sample", names, (), write, {**config_dict(sample), "seed": seed})
     elif source == "kaggle":
         _protect_files_of_user(paths.raw, in_place=False)  # before the download, not after
         fetched = fetch_kaggle_archive(paths, config)
@@ -97,7 +93,7 @@ def acquire_listings(
     )
 
     def build(unfinished: Path) -> dict[str, Any]:
-        counts = origin.write(unfinished)
+        counts = origin.write(unfinished) or {}
         written = [unfinished / name for name in origin.names]
         if written:
             _replace_own_files(stage, unfinished)
@@ -147,11 +143,7 @@ def _local_source(source: str, raw: Path) -> Source:
 
 
 def _zip(kind: str, path: Path) -> Source:
-    def write(folder: Path) -> dict[str, Any]:
-        unpack_archive(path, folder)
-        return {}
-
-    return Source(kind, path.name, tuple(sorted(list_archive(path))), (path,), write)
+    return Source(kind, path.name, tuple(sorted(list_archive(path))), (path,), partial(unpack_archive, path))
 
 
 def _folder(folder: Path, raw: Path) -> Source:
@@ -167,15 +159,14 @@ def _folder(folder: Path, raw: Path) -> Source:
         if by_name[f"{path.stem}.csv"] != path or (in_place and path.suffix != ".csv"):
             raise SourceError(f"{path} would be taken as {path.stem}.csv. Give it another name that ends in .csv.")
 
-    def write(target: Path) -> dict[str, Any]:
+    def copy(target: Path) -> None:
         for name, path in by_name.items():
             shutil.copyfile(path, target / name)
-        return {}
 
     label = folder.resolve().name
     if in_place:
-        return Source("in place", label, (), tuple(files), lambda _: {})
-    return Source("folder", label, tuple(by_name), tuple(files), write)
+        return Source("in place", label, (), tuple(files), lambda _: None)
+    return Source("folder", label, tuple(by_name), tuple(files), copy)
 
 
 def _protect_files_of_user(raw: Path, *, in_place: bool) -> None:
