@@ -73,7 +73,7 @@ def test_a_copy_that_is_not_whole_comes_again(listings: Any, paths: DataPaths, d
     assert raw(paths)["war.csv"] == LISTING
 
 
-def test_a_damaged_record_has_all_come_again(listings: Any, paths: DataPaths) -> None:
+def test_a_damaged_record_fetches_all_again(listings: Any, paths: DataPaths) -> None:
     acquire(paths)
     (record,) = paths.download.glob(f"s3-*/{OBJECTS_RECORD}")
     record.write_text("{", encoding="utf-8")
@@ -98,13 +98,13 @@ def test_a_zip_comes_and_is_unpacked(bucket: Any, paths: DataPaths) -> None:
         ("s3://none/raw/", StorageError, "s3://none/raw/: there is no such bucket"),
     ],
 )
-def test_what_is_not_there_is_told(listings: Any, paths: DataPaths, source: str, kind: Any, message: str) -> None:
+def test_a_missing_object_is_reported(listings: Any, paths: DataPaths, source: str, kind: Any, message: str) -> None:
     with pytest.raises(kind, match=message):
         acquire(paths, source)
     assert raw(paths) == {}
 
 
-def test_what_is_too_large_is_not_fetched(listings: Any, paths: DataPaths) -> None:
+def test_an_object_that_is_too_large_is_not_fetched(listings: Any, paths: DataPaths) -> None:
     with pytest.raises(SourceError, match=r"s3://movies/raw/.*\.csv has \d+ bytes; the limit is 10"):
         acquire(paths, max_bytes=10)
     assert copies(paths) == []

@@ -101,7 +101,7 @@ def test_a_page_that_calls_itself_a_file_is_refused(paths: DataPaths, fetch: Any
     assert list(paths.download.iterdir()) == []
 
 
-def test_a_server_that_fails_or_hangs_up_is_said(fetch: Any, server: Any) -> None:
+def test_a_server_that_fails_or_hangs_up_is_reported(fetch: Any, server: Any) -> None:
     with pytest.raises(DownloadError, match=r"download from Drive failed \(.*503.*Run again later"):
         fetch(sending(f"503 Busy{ATTACHED}"))
     with pytest.raises(DownloadError, match=r"download from Drive failed \(.*Run again later"):

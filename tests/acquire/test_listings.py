@@ -139,7 +139,7 @@ def test_what_is_used_in_place_is_checked_and_must_be_of_one_source(paths: DataP
 
 
 @pytest.mark.parametrize("killed_in", ["_publish", "write_atomically"])
-def test_a_run_killed_while_the_source_changes_vouches_for_nothing_and_heals(
+def test_a_run_killed_while_the_source_changes_vouches_for_nothing_and_recovers(
     paths: DataPaths, make_folder: Any, monkeypatch: pytest.MonkeyPatch, killed_in: str
 ) -> None:
     def die(*_: object) -> None:
@@ -219,7 +219,7 @@ def test_the_real_listings_are_accepted(paths: DataPaths, real_listings: Path) -
         assert (paths.raw / path.name).read_bytes() == path.read_bytes()
 
 
-def test_a_folder_that_may_not_be_read_is_said(
+def test_a_folder_that_cannot_be_read_is_reported(
     paths: DataPaths, make_folder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(folder: Path) -> None:
