@@ -21,6 +21,7 @@ from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from queue import Empty, SimpleQueue
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from tasks.acquire.archive import list_archive
 from tasks.acquire.config import DownloadConfig, DriveFile
@@ -325,6 +326,11 @@ def _receive_archive(path: Path) -> Iterator[tuple[int, int | None]]:
     request.owner_slug, request.dataset_slug = DATASET.split("/")
     request.dataset_version_number = DATASET_VERSION
     with _kaggle_client() as client, client.datasets.dataset_api_client.download_dataset(request) as response:
+        schemes = {urlsplit(each.url).scheme for each in (*response.history, response)}
+        if schemes == {"http", "https"}:
+            raise DownloadError(
+                f"{ARCHIVE}: Kaggle redirects to an address that is not encrypted; the file is refused."
+            )
         length = response.headers.get("Content-Length", "")
         total = int(length) if length.isascii() and length.isdigit() else None
         digest = hashlib.md5(usedforsecurity=False)

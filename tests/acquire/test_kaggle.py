@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from tasks.acquire import download
 from tasks.acquire.config import DownloadConfig, SampleConfig
@@ -218,6 +219,24 @@ def test_an_unsafe_archive_is_not_kept(paths: DataPaths, kaggle: Any, whole: Any
         acquire(paths)
     assert list(paths.download.iterdir()) == []
     assert acquire(paths).counts["files"] == 2
+
+
+def test_a_redirect_to_an_address_that_is_not_encrypted_is_refused(
+    paths: DataPaths, kaggle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kaggle(sending(f"302 Found\nLocation: {STORAGE}"), sending("200 OK", SET))
+    as_it_is = requests.Session.send
+
+    def as_if_kaggle_were_encrypted(session: requests.Session, *args: Any, **options: Any) -> requests.Response:
+        response = as_it_is(session, *args, **options)
+        for each in response.history:
+            each.url = each.url.replace("http:", "https:")
+        return response
+
+    monkeypatch.setattr(requests.Session, "send", as_if_kaggle_were_encrypted)
+    with pytest.raises(DownloadError, match="redirects to an address that is not encrypted"):
+        acquire(paths)
+    assert list(paths.download.iterdir()) == []
 
 
 def test_files_of_the_user_are_noticed_before_the_download(paths: DataPaths, kaggle: Any, server: Any) -> None:
