@@ -28,7 +28,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import Pipeline
 
-from tasks.core.errors import ConfigError, DataError, mistakes
+from tasks.core.errors import ConfigError, DataError, validation_messages
 from tasks.core.metrics import decision_metrics
 from tasks.core.predictions import truth_matrix
 from tasks.core.schema import DEFAULT_SEED
@@ -286,7 +286,7 @@ def run(*, data_dir: str | Path | None = None, **options: Any) -> Run:
     try:
         config = PipelineConfig(**options)
     except ValidationError as error:
-        raise ConfigError("; ".join(mistakes(error))) from error
+        raise ConfigError("; ".join(validation_messages(error))) from error
     with _data_folder(data_dir), told_in_a_line():
         outcome = run_flow("flows.full_pipeline:full_pipeline", config)
         paths = data_paths()

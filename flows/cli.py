@@ -29,7 +29,7 @@ from rich.text import Text
 
 from flows.config import FlowConfig, merged, read_options
 from tasks.core import logs
-from tasks.core.errors import GenreflowError, mistakes
+from tasks.core.errors import GenreflowError, validation_messages
 from tasks.core.logs import Progress, SafeFormatter, hide_secrets
 from tasks.core.settings import data_paths
 
@@ -261,7 +261,7 @@ def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config
         _say(f"error: {hide_secrets(told)}; give what has several parts as JSON, in single quotes")
         sys.exit(EXIT_USAGE)
     except ValidationError as error:
-        for mistake in map(hide_secrets, mistakes(error)):
+        for mistake in map(hide_secrets, validation_messages(error)):
             option, colon, message = mistake.partition(": ")
             _say(f"error: --{option.replace('_', '-')}: {message}" if colon else f"error: {mistake}")
         sys.exit(EXIT_USAGE)

@@ -28,7 +28,7 @@ from tasks.core.errors import ConfigError, require
 from tasks.core.promotion import PromotionConfig
 from tasks.core.schema import DEFAULT_SEED
 from tasks.core.settings import PROJECT_ROOT
-from tasks.core.storage import in_storage, is_place
+from tasks.core.storage import in_storage, is_directory
 from tasks.evaluate.evaluation import ChoiceMetric, EvaluateConfig, RuleName
 from tasks.explore.config import ExploreConfig
 from tasks.models.search import space_of
@@ -500,7 +500,7 @@ class PredictConfig(RunnerConfig):
     @property
     def reads_folder(self) -> bool:
         """Whether the input is a folder of files."""
-        return self.input is not None and is_place(self.input)
+        return self.input is not None and is_directory(self.input)
 
 
 class TidyConfig(FlowConfig):

@@ -199,7 +199,7 @@ def test_a_folder_that_may_not_be_written_is_told(stage):
     def fail(folder: Path) -> dict[str, int]:
         raise PermissionError(errno.EACCES, "Permission denied", str(folder))
 
-    with pytest.raises(DiskError, match=r"cannot be written \(Permission denied\); mend its permissions"):
+    with pytest.raises(DiskError, match=r"cannot be written \(Permission denied\); check its permissions"):
         run_stage(stage, fail)
 
 

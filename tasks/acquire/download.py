@@ -1,58 +1,92 @@
-"""One file from a server to the disk, whatever happens in between. Owns attempts, waits, deadlines and checks.
+"""Files from Kaggle, Google Drive and object storage, brought to the download folder.
 
-A download is a partial file beside the target, continued where the last attempt, or the last run, ended, and renamed
-when all of it was checked. Knows no data set; `http_answer` knows what an answer means.
+None of the real services was tried; the tests let kagglehub, gdown and boto3 talk to local servers.
 """
 
-import asyncio
 import base64
-import binascii
-import glob
 import hashlib
 import json
 import logging
 import os
-import random
 import re
-import ssl
+import tempfile
+import threading
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from functools import cache
-from importlib.metadata import version as package_version
-from pathlib import Path
-from typing import BinaryIO, Final, Literal
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+from queue import Empty, SimpleQueue
+from typing import Any, Final
+from urllib.parse import urlsplit
 
-import httpx
-
-from tasks.acquire.config import DownloadConfig
-from tasks.core.errors import DownloadError
+from tasks.acquire.archive import list_archive
+from tasks.acquire.config import DownloadConfig, DriveFile
+from tasks.core.errors import DownloadError, SourceError
 from tasks.core.files import hash_file
 from tasks.core.logs import Progress
-from tasks.stage import TEMPORARY_PREFIX, write_atomically
+from tasks.core.settings import DataPaths
+from tasks.core.storage import Bucket, FileInfo, open_directory, split_address
+from tasks.stage import TEMPORARY_PREFIX, remove_unfinished, unfinished_file, write_atomically
 
-# How long a server asks us to wait, out of its Retry-After header. Owns the header's forms; waits for nobody.
-#
-# Source: RFC 9110, section 10.2.3; seconds with a fraction are seen in the wild and accepted.
+logger = logging.getLogger(__name__)
+
+DATASET: Final = "rajugc/imdb-movies-dataset-based-on-genre"  # licence CC BY-NC-SA 4.0
+DATASET_VERSION: Final = 2
+DATASET_PAGE: Final = f"https://www.kaggle.com/datasets/{DATASET}"
+ARCHIVE: Final = "imdb-movies-dataset-based-on-genre.zip"
+# The earlier system's files; None was never published.
+DRIVE_IDS: Final[dict[DriveFile, str | None]] = {
+    "crawl_data": "1HAARdniVyolwvwfYjhXTy5EUzd9kYSkE",
+    "clean_data": "12pSL_4PxiyqGTQm8mfomHGEbB3Il1yZG",
+    "conllu_data": "1cyjpL7dXFr_2WhLIlbNPO-PyHeEZBpHI",
+    "genres": None,
+}
+
+CHUNK_BYTES: Final = 1 << 16
+FIRST_WAIT_S: Final = 1.0  # before the second attempt; doubled with each further one
+TRANSIENT_STATUS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+DRIVE_REFUSALS: Final = frozenset({401, 403, 404, 410, 429})
+OBJECTS_RECORD: Final = "objects.json"  # the version of each object that was copied
+_WEB_PAGE: Final = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<(?:!doctype|html)", re.IGNORECASE)
 
 
-_SECONDS: Final = re.compile(r"\d+(?:\.\d+)?", re.ASCII)
+@dataclass(frozen=True)
+class Fetched:
+    """A file that is here, and whether it was downloaded just now."""
+
+    path: Path
+    size: int
+    is_new: bool
+
+
+def summarise(files: Sequence[Fetched]) -> dict[str, int]:
+    """Return how many files were `fetched` and how many `skipped`, and the `bytes` of all."""
+    n_new = sum(file.is_new for file in files)
+    return {"fetched": n_new, "skipped": len(files) - n_new, "bytes": sum(file.size for file in files)}
+
+
+def summary_line(counts: Mapping[str, int]) -> str:
+    """Return a summary as a line: `1 fetched, 2 skipped (already here), 12,345 bytes in total`."""
+    came = f"{counts['fetched']} fetched, {counts['skipped']} skipped (already here)"
+    return f"{came}, {counts['bytes']:,} bytes in total"
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Return the seconds that a header asks for, 0 for a date that is past, or None where it says nothing usable.
+    """Return the seconds that a Retry-After header asks for, 0 for a past date, or None if it is unusable.
 
-    Negative numbers, `nan`, `inf` and any other text say nothing. The number can be as large as the server likes:
-    whoever waits sets a limit.
+    Unusable are negative numbers, `nan`, `inf` and any other text. There is no upper limit.
+
+    Source: RFC 9110, section 10.2.3; fractions of seconds are seen in practice and accepted.
 
     >>> parse_retry_after("120", datetime.now(UTC))
     120.0
     """
     text = (value or "").strip()
-    if _SECONDS.fullmatch(text):
+    if re.fullmatch(r"\d+(?:\.\d+)?", text, re.ASCII):
         return float(text)
     try:
         moment = parsedate_to_datetime(text)
@@ -63,504 +97,338 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
         return None
 
 
-# A file that is not yet whole, beside its target. Owns its name, the note of what it is a part of, and its end.
-#
-# The note is written before the first byte, so whatever lies in the partial file is the beginning of what the note
-# says, at whichever moment the process was killed.
+def fetch_kaggle_archive(paths: DataPaths, config: DownloadConfig) -> Fetched:
+    """Return the Kaggle set as a zip in the download folder, fetched unless it is there; one put there by hand counts.
 
+    `kagglehub.dataset_download` is not used: it unpacks the archive without the checks of `list_archive`, sets no
+    timeouts and draws its own progress bar. Its client is asked for the archive instead.
 
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Version:
-    """What a server said of the file that it began to send."""
-
-    address: str  # as asked for, before any redirect: signed addresses are secrets and short-lived
-    etag: str | None  # strong ones only
-    last_modified: str | None
-    length: int | None
-    md5: str | None  # hexadecimal
-
-    @property
-    def validator(self) -> str | None:
-        """What proves to the server that it still has the same file."""
-        return self.etag or self.last_modified
-
-
-class PartialFile:
-    """The beginning of a download. Its name is the target's with `.partial`, its note's with `.partial.json`."""
-
-    def __init__(self, target: Path) -> None:
-        self.target = target
-        self.path = target.with_name(f"{target.name}.partial")
-        self.note = target.with_name(f"{target.name}.partial.json")
-        self.is_new = False  # whether it was begun by this object, and so holds nothing of an earlier run
-
-    @property
-    def size(self) -> int:
-        """Bytes that are here."""
-        return self.path.stat().st_size if self.path.is_file() else 0
-
-    def version(self, address: str) -> Version | None:
-        """Return what this is the beginning of, or None if that is unknown or of another address."""
-        try:
-            version = Version(**json.loads(self.note.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return None
-        except (ValueError, TypeError) as error:
-            logger.warning("%s cannot be read (%s): the download begins anew", self.note, error)
-            return None
-        return version if version.address == address else None
-
-    def begin(self, version: Version) -> None:
-        """Start from nothing with a new version."""
-        self.is_new = True
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.write_bytes(b"")
-        write_atomically(self.note, json.dumps(asdict(version), indent=1) + "\n")
-
-    def append(self) -> BinaryIO:
-        """Open for adding bytes; what is written is in the file at once."""
-        return self.path.open("ab", buffering=0)
-
-    def discard(self) -> None:
-        """Remove it and its note."""
-        self.path.unlink(missing_ok=True)
-        self._remove_notes()
-
-    def publish(self) -> None:
-        """Make it the target, for good: synced, then renamed."""
-        _sync(self.path)
-        self.path.replace(self.target)
-        _sync(self.target.parent)
-        self._remove_notes()
-
-    def _remove_notes(self) -> None:
-        """Remove the note, and those that a killed process was just writing."""
-        self.note.unlink(missing_ok=True)
-        for left in self.note.parent.glob(f"{TEMPORARY_PREFIX}{glob.escape(self.note.name)}-*"):
-            left.unlink()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
+    Raises:
+        DownloadError: Kaggle refuses access, or the transfer failed.
+        SourceError: the file is not an archive of listings.
+    """
+    target = paths.download / ARCHIVE
+    fetched = _fetch(target, lambda path: _download_archive(path, target, config))
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        list_archive(target)
+    except SourceError:
+        if fetched.is_new:
+            target.unlink()
+        raise
+    return fetched
 
 
-MAX_REDIRECTS: Final = 10
-MAY_HEAL: Final = frozenset({408, 425, 429, 500, 502, 503, 504})  # the server, or the way to it, in a bad moment
-LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
+def drive_targets(paths: DataPaths) -> dict[DriveFile, Path]:
+    """Return where each file of the earlier system goes."""
+    return {
+        "crawl_data": paths.published_crawl_csv,
+        "clean_data": paths.download / "clean_data.csv",
+        "conllu_data": paths.download / "conllu_data.conllu",
+        "genres": paths.downloaded_genres,
+    }
 
 
-class HealableError(Exception):
-    """This attempt failed and another may not. `wait_s` is how long the server asks to wait, if it does."""
+def fetch_drive_files(paths: DataPaths, names: Sequence[DriveFile], config: DownloadConfig) -> list[Fetched]:
+    """Return the named files at their places (`drive_targets`), each fetched unless it is there.
 
-    def __init__(self, message: str, wait_s: float | None = None) -> None:
+    Crawled plots are also copied to `paths.crawl_csv` unless there are some already.
+
+    Raises:
+        DownloadError: Drive refuses access, the transfer failed, or the file was never published.
+    """
+    targets = drive_targets(paths)
+    files = [_fetch(targets[name], partial(_download_from_drive, name, targets[name], config)) for name in names]
+    if "crawl_data" in names:
+        if not paths.crawl_csv.exists():
+            write_atomically(paths.crawl_csv, paths.published_crawl_csv.read_bytes())
+        elif hash_file(paths.crawl_csv) != hash_file(paths.published_crawl_csv):
+            logger.info("drive: %s is another crawl and is kept; remove it to use the published one", paths.crawl_csv)
+    return files
+
+
+def fetch_objects(paths: DataPaths, address: str, config: DownloadConfig) -> tuple[Path, list[Fetched]]:
+    """Return the local copy of a zip `s3://bucket/name.zip`, or of the CSVs under a prefix `s3://bucket/prefix/`.
+
+    An object whose size and ETag are those of its copy is not fetched again. Copies of deleted objects are removed.
+
+    Raises:
+        SourceError: there is no CSV under the prefix, or an object is too large.
+        DataError, StorageError, ConfigError: as `Bucket`.
+    """
+    folder = paths.download / f"s3-{hashlib.sha256(address.encode()).hexdigest()[:12]}"
+    if PurePosixPath(address).suffix.lower() == ".zip":
+        bucket, archive = split_address(address)
+        wanted = {archive: bucket.find(archive)}
+    else:
+        bucket, archive = open_directory(address), ""
+        wanted = {name: found for name, found in bucket.files().items() if name.lower().endswith(".csv")}
+        if not wanted:
+            raise SourceError(f"there is no *.csv directly under {bucket.address}: check the bucket and the prefix")
+    assert isinstance(bucket, Bucket)  # the address is in object storage
+    for name, found in wanted.items():
+        if found.size > config.max_bytes:
+            raise SourceError(f"{bucket.address}{name} has {found.size:,} bytes; the limit is {config.max_bytes:,}.")
+    return folder / archive, _copy_objects(bucket, wanted, folder)
+
+
+def _copy_objects(bucket: Bucket, wanted: Mapping[str, FileInfo], folder: Path) -> list[Fetched]:
+    """Make a folder the copy of some objects."""
+    record: dict[str, Any] = {}
+    try:
+        record = dict(json.loads((folder / OBJECTS_RECORD).read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        pass
+    except (ValueError, TypeError) as error:
+        logger.warning("%s cannot be read (%s): all objects are fetched again", folder / OBJECTS_RECORD, error)
+    for gone in record.keys() - wanted.keys():
+        (folder / gone).unlink(missing_ok=True)
+    record = {name: version for name, version in record.items() if name in wanted}
+    files = []
+    for name, found in wanted.items():
+        path = folder / name
+        is_new = record.get(name) != found.version or not path.is_file() or path.stat().st_size != found.size
+        if is_new:
+            record[name] = bucket.fetch(name, path).version
+        write_atomically(folder / OBJECTS_RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
+        files.append(Fetched(path, found.size, is_new))
+    return files
+
+
+def _fetch(target: Path, download: Callable[[Path], None]) -> Fetched:
+    """Return the file at the target; where there is none it is downloaded, and appears whole or not at all."""
+    if is_new := not target.is_file():
+        remove_unfinished(target.parent)
+        try:
+            with unfinished_file(target) as path:
+                download(path)
+                if _is_web_page(path):
+                    raise DownloadError(
+                        f"{target.name}: received a web page instead of the file, perhaps a login, a consent form or a "
+                        "captive portal. Open the address in a browser to see it."
+                    )
+        except OSError as error:
+            raise DownloadError(
+                f"{error.filename or target} cannot be written: {error.strerror}. Free some space or check the "
+                "permissions, and run again."
+            ) from error
+    elif _is_web_page(target):
+        raise DownloadError(f"{target} is a web page, not the file. Remove it.")
+    return Fetched(target, target.stat().st_size, is_new)
+
+
+def _is_web_page(path: Path) -> bool:
+    with path.open("rb") as file:
+        return _WEB_PAGE.match(file.read(512)) is not None
+
+
+def _show_progress(name: str, config: DownloadConfig) -> Callable[[int, int | None], None]:
+    """Return a function that logs bytes received so far and refuses too many of them."""
+    progress: list[Progress] = []
+
+    def show(received: int, total: int | None) -> None:
+        if not progress:
+            progress.append(Progress(f"download {name}, bytes", total))
+        progress[0].advance(received - progress[0].done)
+        if max(received, total or 0) > config.max_bytes:
+            raise DownloadError(f"{name} is larger than the limit of {config.max_bytes:,} bytes.")
+
+    return show
+
+
+class _TransientError(Exception):
+    """An attempt failed and another may succeed; `wait_s` is how long the server asks to wait."""
+
+    def __init__(self, message: str, wait_s: float = 0.0) -> None:
         super().__init__(message)
         self.wait_s = wait_s
 
 
-@dataclass(frozen=True)
-class Range:
-    """The part of a file that a 206 answer brings, or the size alone in a 416."""
-
-    start: int | None
-    total: int | None
-
-
-@asynccontextmanager
-async def open_answer(
-    client: httpx.AsyncClient, address: str, headers: dict[str, str], auth: httpx.BasicAuth | None
-) -> AsyncIterator[httpx.Response]:
-    """Ask for a file, follow redirects, and give the answer with its body unread.
-
-    Only https is followed, and http on this machine from there. Credentials go to the first server and no other.
-
-    Raises:
-        DownloadError: a redirect leads elsewhere, or in a circle.
-        httpx.TransportError: the connection failed.
-    """
-    origin = url = httpx.URL(address)
-    for _ in range(MAX_REDIRECTS + 1):
-        _check_address(url, origin)
-        shown_to = auth if (url.scheme, url.host, url.port) == (origin.scheme, origin.host, origin.port) else None
-        async with client.stream("GET", url, headers=headers, auth=shown_to) as response:
-            if not response.has_redirect_location:
-                yield response
-                return
-            url = url.join(response.headers["location"])
-    raise DownloadError(f"{origin.host} redirects more than {MAX_REDIRECTS} times. Try again later.")
+def _download_archive(path: Path, target: Path, config: DownloadConfig) -> None:
+    """Attempt the download from Kaggle until it succeeds, is refused, or must be given up."""
+    deadline = time.monotonic() + config.deadline_s
+    attempt = 1
+    while True:
+        try:
+            return _attempt(path, target, config, deadline)
+        except _TransientError as error:
+            wait_s = max(FIRST_WAIT_S * 2 ** (attempt - 1), error.wait_s)
+            no_time = error.wait_s > config.longest_wait_s or time.monotonic() + wait_s >= deadline
+            if no_time or attempt >= config.attempts:
+                raise DownloadError(
+                    f"{ARCHIVE}: {error} ({attempt} attempts). Run again later, or {_by_hand(target)}"
+                ) from None
+            logger.warning("download: %s: %s; trying again in %.0f s", ARCHIVE, error, wait_s)
+            time.sleep(wait_s)
+            attempt += 1
 
 
-def check_status(response: httpx.Response, name: str, refusals: dict[int, str]) -> None:
-    """Return if the answer brings the file (200), a part of it (206), or says that no part is missing (416).
+def _attempt(path: Path, target: Path, config: DownloadConfig, deadline: float) -> None:
+    """Download once, in a thread that is abandoned on a stall or at the deadline: Kaggle's client has no timeouts."""
+    events: SimpleQueue[tuple[int, int | None] | Exception | None] = SimpleQueue()
+    abandoned = threading.Event()
 
-    Raises:
-        HealableError: the server asks to come again.
-        DownloadError: it refuses.
-    """
-    status, server = response.status_code, response.url.host
-    if status in (200, 206, 416):
-        return
-    said = refusals.get(status)
-    if status in MAY_HEAL:
-        wait_s = parse_retry_after(response.headers.get("retry-after"), datetime.now(UTC))
-        raise HealableError(said or f"{server} answers {status} {response.reason_phrase}", wait_s)
-    raise DownloadError(said or f"{name}: {server} answers {status} {response.reason_phrase}, which no retry mends.")
+    def work() -> None:
+        try:
+            for sizes in _receive_archive(path):
+                events.put(sizes)
+                if abandoned.is_set():
+                    return
+            events.put(None)
+        except Exception as error:  # noqa: BLE001 - raised in the thread that waits for it
+            events.put(error)
 
-
-def check_form(response: httpx.Response, name: str, *, is_verifiable: bool) -> None:
-    """Return if the body is a file as asked for.
-
-    Args:
-        response: a 200 or 206.
-        name: how a message calls the file.
-        is_verifiable: whether size or hash are known from elsewhere, so that the answer need not tell where it ends.
-
-    Raises:
-        DownloadError: it is a web page or packed, or nothing tells a whole body from one that was cut.
-    """
-    server, headers = response.url.host, response.headers
-    if headers.get("content-type", "").lower().startswith(("text/html", "application/xhtml")):
-        raise DownloadError(page_instead(name))
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        raise DownloadError(
-            f"{name}: {server} sends it packed ({headers['content-encoding']}) although asked not to. "
-            "A proxy may be in the way: try without, or get the file with a browser."
-        )
-    has_end = "content-length" in headers or headers.get("transfer-encoding", "").lower() == "chunked"
-    if not has_end and not is_verifiable:
-        raise DownloadError(
-            f"{name}: {server} does not say how long it is, so that a cut could not be noticed. "
-            "Get the file with a browser."
-        )
-
-
-def page_instead(name: str) -> str:
-    """Return what to say of a web page that came in place of a file."""
-    return (
-        f"{name}: a web page came instead of the file, perhaps one to log in, to agree to something, or of a captive "
-        "portal. Open the address in a browser to see it."
-    )
-
-
-def read_version(response: httpx.Response, address: str) -> Version:
-    """Return what a 200 answer says of the file: its validators, length and MD5 (as Google's storage gives it)."""
-    etag = response.headers.get("etag")
-    is_strong = etag is not None and etag.startswith('"')
-    length = response.headers.get("content-length", "")
-    return Version(
-        address=address,
-        etag=etag if is_strong else None,
-        last_modified=response.headers.get("last-modified"),
-        length=int(length) if length.isascii() and length.isdigit() else None,
-        md5=_google_md5(response.headers.get("x-goog-hash", "")),
-    )
-
-
-def read_range(response: httpx.Response) -> Range:
-    """Return the Content-Range of an answer; None for what it does not say."""
-    found = re.fullmatch(
-        r"bytes (?:(\d+)-\d+|\*)/(\d+|\*)", response.headers.get("content-range", "").strip(), re.ASCII
-    )
-    if not found:
-        return Range(None, None)
-    start, total = found.groups()
-    return Range(int(start) if start else None, int(total) if total != "*" else None)
-
-
-def _google_md5(header: str) -> str | None:
-    """Return the MD5 out of `crc32c=..., md5=<base64>`, in hexadecimal."""
-    found = re.search(r"(?:^|,)\s*md5=([A-Za-z0-9+/=]+)", header)
+    threading.Thread(target=work, daemon=True).start()
+    show = _show_progress(target.name, config)
     try:
-        digest = base64.b64decode(found[1], validate=True) if found else b""
-    except binascii.Error:
-        return None
-    return digest.hex() if len(digest) == 16 else None
+        while True:
+            left_s = deadline - time.monotonic()
+            try:
+                event = events.get(timeout=max(0.0, min(config.stall_s, left_s)))
+            except Empty:
+                if left_s > config.stall_s:
+                    raise _TransientError(f"no data for {config.stall_s:g} s") from None
+                raise DownloadError(
+                    f"{target.name}: not finished after {config.deadline_s:,g} s. Run again with a longer deadline."
+                ) from None
+            if event is None:
+                return
+            if isinstance(event, Exception):
+                raise _as_user_error(event, target) from None  # a chained error could show a signed address
+            show(*event)
+    finally:
+        abandoned.set()
 
 
-def _check_address(url: httpx.URL, origin: httpx.URL) -> None:
-    if url.scheme == "https" or (url.scheme == "http" and url.host in LOOPBACK and origin.host in LOOPBACK):
-        return
-    raise DownloadError(
-        f"{origin.host} leads to {url.scheme}://{url.host}, which is not encrypted. Files are only taken over https."
-    )
+def _kaggle_client() -> Any:
+    """Return Kaggle's client with the user's credentials (environment, access token or kaggle.json), or without any."""
+    from kagglehub.config import KaggleApiCredentials, get_kaggle_credentials  # noqa: PLC0415 - needs half a second
+    from kagglesdk import KaggleClient  # noqa: PLC0415
 
-
-_PAGE: Final = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<(?:!doctype|html)", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What is known of a file before it comes, and what to do if another one comes."""
-
-    size: int | None = None
-    sha256: str | None = None
-    remedy: str = "Try again later."
-
-    def fits(self, size: int, sha256: str) -> bool:
-        """Return whether a file is the expected one, as far as that is known."""
-        return self.size in (None, size) and self.sha256 in (None, sha256)
-
-
-ANYTHING: Final = Expected()
-
-
-class WrongBytesError(HealableError):
-    """What came is not what was promised: it must go, and one more attempt from the beginning may bring the right."""
-
-
-def check_announced(name: str, version: Version, expected: Expected, max_bytes: int) -> None:
-    """Return if the size that a server announces can be that of the file.
-
-    Raises:
-        DownloadError: it is another than the expected one, or more than is accepted.
-    """
-    if version.length is None:
-        return
-    if version.length > max_bytes:
-        raise DownloadError(f"{name} has {version.length:,} bytes; {max_bytes:,} are accepted.")
-    if expected.size not in (None, version.length):
+    if bool(os.environ.get("KAGGLE_USERNAME")) != bool(os.environ.get("KAGGLE_KEY")):
+        logger.warning("kaggle: only one of KAGGLE_USERNAME and KAGGLE_KEY is set; it is ignored")
+    try:
+        found = get_kaggle_credentials() or KaggleApiCredentials()
+    except (OSError, ValueError, TypeError) as error:  # its text may quote the file
         raise DownloadError(
-            f"{name} has changed: it has {version.length:,} bytes and not the {expected.size:,} on record. "
-            f"{expected.remedy}"
+            f"kaggle.json (in KAGGLE_CONFIG_DIR, default: ~/.kaggle) cannot be used ({type(error).__name__}). "
+            "Correct or remove it."
+        ) from None
+    agent = f"genreflow/{version('genreflow')}"
+    return KaggleClient(username=found.username, password=found.key, api_token=found.api_key, user_agent=agent)
+
+
+def _receive_archive(path: Path) -> Iterator[tuple[int, int | None]]:
+    """Write the archive to a file; yield after each chunk the bytes received, and the total if it is known."""
+    from kagglehub.integrity import get_md5_checksum_from_response  # noqa: PLC0415
+    from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetRequest  # noqa: PLC0415
+
+    request = ApiDownloadDatasetRequest()
+    request.owner_slug, request.dataset_slug = DATASET.split("/")
+    request.dataset_version_number = DATASET_VERSION
+    with _kaggle_client() as client, client.datasets.dataset_api_client.download_dataset(request) as response:
+        schemes = {urlsplit(each.url).scheme for each in (*response.history, response)}
+        if schemes == {"http", "https"}:
+            raise DownloadError(
+                f"{ARCHIVE}: Kaggle redirects to an address that is not encrypted; the file is refused."
+            )
+        length = response.headers.get("Content-Length", "")
+        total = int(length) if length.isascii() and length.isdigit() else None
+        digest = hashlib.md5(usedforsecurity=False)
+        with path.open("wb") as file:
+            for chunk in response.iter_content(CHUNK_BYTES):
+                file.write(chunk)
+                digest.update(chunk)
+                yield file.tell(), total
+    expected = get_md5_checksum_from_response(response)
+    if expected is not None and expected != base64.b64encode(digest.digest()).decode():
+        raise _TransientError("the bytes do not match the server's MD5")
+
+
+def _as_user_error(error: Exception, target: Path) -> Exception:
+    """Return a failure of Kaggle's client as an error to retry or to show; others unchanged.
+
+    The texts of the client's errors are left out: they may quote signed addresses or what was sent.
+    """
+    import requests  # noqa: PLC0415 - comes with Kaggle's client
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        status = error.response.status_code
+        error.response.close()
+        account = "KAGGLE_USERNAME and KAGGLE_KEY, KAGGLE_API_TOKEN or kaggle.json"
+        message = {
+            401: f"Kaggle rejects the credentials, or requires an account (401): set or check {account}.",
+            403: (
+                f"Kaggle refuses access to {DATASET} (403): it is private, or its terms must be accepted first. Open "
+                f"{DATASET_PAGE} with an account, accept them, and set {account}."
+            ),
+            404: f"Kaggle has no version {DATASET_VERSION} of {DATASET} (404).",
+            429: "Kaggle has received too many requests from here (429).",
+        }.get(status, f"Kaggle answers {status}.")
+        if status not in TRANSIENT_STATUS:
+            return DownloadError(f"{message} Or {_by_hand(target)}")
+        wait_s = parse_retry_after(error.response.headers.get("Retry-After"), datetime.now(UTC))
+        return _TransientError(message.rstrip("."), wait_s or 0.0)
+    if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return DownloadError(f"{ARCHIVE}: the server's certificate is not trusted. Check proxy and system time.")
+    if isinstance(error, requests.RequestException):
+        return _TransientError(f"the connection to Kaggle failed ({type(error).__name__}); check the network")
+    return error
+
+
+def _by_hand(target: Path) -> str:
+    page = f"{DATASET_PAGE}/versions/{DATASET_VERSION}"
+    return f"download it from {page} in a browser and save it as {target}."
+
+
+def _download_from_drive(name: DriveFile, target: Path, config: DownloadConfig, path: Path) -> None:
+    """Let gdown write a file, with a deadline, a size limit and no cookies, and translate what it raises."""
+    import gdown  # noqa: PLC0415 - takes half a second to import, and few runs need it
+    import requests  # noqa: PLC0415
+
+    drive_id = DRIVE_IDS[name]
+    if drive_id is None:
+        raise DownloadError(
+            f"{target.name} was never published and cannot be downloaded. It is only needed where the genres are not "
+            f"in alphabetical order; if you have it, save it as {target}."
         )
 
+    def refused(reason: str) -> DownloadError:
+        return DownloadError(
+            f"Drive refuses {target.name}: {' '.join(reason.split())[:300].rstrip('.')}. Often too many people "
+            "downloaded it recently, which lasts up to a day, or it is no longer shared. Open "
+            f"https://drive.google.com/file/d/{drive_id}/view in a browser, and save the file as {target}."
+        )
 
-def check_whole(name: str, version: Version, expected: Expected, partial: PartialFile) -> None:
-    """Return if the partial file is whole and right.
-
-    Raises:
-        HealableError: bytes are missing.
-        WrongBytesError: they are not those that the server's hash, or the expected one, stands for.
-        DownloadError: they are right by the server's hash and yet not the expected ones, or a web page.
-    """
-    size = partial.size
-    if version.length is not None and size < version.length:
-        raise HealableError(f"only {size:,} of {version.length:,} bytes came")
-    if version.length is not None and size > version.length:
-        raise WrongBytesError(f"{size:,} bytes came instead of {version.length:,}")
-    if begins_like_page(partial.path):
-        partial.discard()
-        raise DownloadError(page_instead(name))
-    if version.md5 and version.md5 != _md5(partial.path):
-        raise WrongBytesError("the bytes are not those of the MD5 that the server gives")
-    if expected.fits(size, hash_file(partial.path)):
-        return
-    said = f"has changed: {size:,} bytes came that are not the file on record"
-    if version.md5:
-        partial.discard()
-        raise DownloadError(f"{name} {said}. {expected.remedy}")
-    raise WrongBytesError(said)
-
-
-def begins_like_page(path: Path) -> bool:
-    """Return whether a file begins like a web page."""
-    with path.open("rb") as file:
-        return _PAGE.match(file.read(512)) is not None
-
-
-def _md5(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-FIRST_WAIT_S: Final = 1.0
-LONGEST_BACKOFF_S: Final = 60.0
-STALL_BYTES: Final = 1024  # fewer in `stall_s` are a stall
-PROGRESS_BYTES: Final = 1 << 18  # after an attempt that brought as many, failures are counted anew
-
-
-@dataclass(frozen=True)
-class Request:
-    """A file to fetch: where it is, what it is called, and what is known of it."""
-
-    address: str
-    name: str
-    expected: Expected = ANYTHING
-    auth: httpx.BasicAuth | None = field(default=None, repr=False)
-    refusals: dict[int, str] = field(default_factory=dict)  # what to say for a status, with the remedy
-
-
-@dataclass(frozen=True)
-class Fetched:
-    """A file that is here and was checked."""
-
-    name: str
-    path: Path
-    size: int
-    sha256: str
-    state: Literal["fetched", "resumed", "skipped"]
-
-
-@dataclass(frozen=True)
-class Downloader:
-    """Fetches files. Clock, sleep and dice are given in, so that tests need not wait."""
-
-    config: DownloadConfig
-    clock: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-    dice: Callable[[], float] = random.random
-
-    def fetch(self, request: Request, target: Path) -> Fetched:
-        """Fetch a file and put it at its target, whole and checked, in place of what is there.
-
-        Must not be called where an event loop runs: it runs one of its own.
-
-        Raises:
-            DownloadError: it is refused, is not what was expected, or did not come in time. What came of it in the
-                last case is kept, and the next call continues there.
-        """
-        partial = PartialFile(target)
-        found = partial.size if partial.version(request.address) else 0
-        if found:
-            logger.info("download: %s continues after %s bytes", request.name, f"{found:,}")
-        try:
-            self._complete(request, partial)
-            size, sha256 = partial.size, hash_file(partial.path)
-            partial.publish()
-        except OSError as error:
-            raise DownloadError(
-                f"{error.filename or target} cannot be written: {error.strerror}. Make room or mend the permissions, "
-                "and run again to continue."
-            ) from error
-        return Fetched(request.name, target, size, sha256, "resumed" if found and not partial.is_new else "fetched")
-
-    def _complete(self, request: Request, partial: PartialFile) -> None:
-        """Attempt until all bytes are here and proved to be the right ones."""
-        deadline = self.clock() + self.config.deadline_s
-        failures = n_wrong = 0
-        while True:
-            before = partial.size
-            try:
-                version = asyncio.run(self._attempt(request, partial, deadline - self.clock()))
-                check_whole(request.name, version, request.expected, partial)
-            except WrongBytesError as fault:
-                partial.discard()
-                n_wrong += 1
-                if n_wrong > 1:
-                    raise DownloadError(f"{request.name}: {fault}. {request.expected.remedy}") from fault
-                self._wait(request, fault, 1, deadline)
-            except HealableError as fault:
-                failures = 1 if partial.size - before >= PROGRESS_BYTES else failures + 1
-                self._wait(request, fault, failures, deadline)
-            else:
-                return
-
-    def _wait(self, request: Request, fault: HealableError, failures: int, deadline: float) -> None:
-        """Sleep until the next attempt is due, or give up."""
-        kept = "What came is kept: run again later to continue."
-        if failures >= self.config.attempts:
-            raise DownloadError(f"{request.name}: {fault} ({failures} times in a row). {kept}") from fault
-        asked_s = fault.wait_s or 0.0
-        if asked_s > self.config.longest_wait_s:
-            raise DownloadError(f"{request.name}: {fault} and asks to wait {asked_s:,.0f} s. {kept}") from fault
-        backoff_s = min(FIRST_WAIT_S * 2 ** (failures - 1), LONGEST_BACKOFF_S) * (0.5 + self.dice() / 2)
-        wait_s = max(backoff_s, asked_s)
-        if self.clock() + wait_s >= deadline:
-            raise DownloadError(f"{request.name}: {fault}, and no time is left. {kept}") from fault
-        logger.warning("download: %s: %s; again in %.0f s", request.name, fault, wait_s)
-        self.sleep(wait_s)
-
-    async def _attempt(self, request: Request, partial: PartialFile, left_s: float) -> Version:
-        """Ask once, add what comes to the partial file, and return what it is a part of.
-
-        The deadline is asyncio's, because it holds for all that a request does: httpx limits the wait for the next
-        byte only, and a server that sends one a second keeps it waiting for hours.
-        """
-        try:
-            async with asyncio.timeout(max(left_s, 0)), self._client() as client:
-                known = partial.version(request.address) if partial.size else None
-                asked = _ask_for_rest(known, partial.size)
-                async with open_answer(client, request.address, asked, request.auth) as response:
-                    return await self._receive(response, request, partial, known if asked else None)
-        except TimeoutError as error:
-            raise DownloadError(
-                f"{request.name}: {self.config.deadline_s:,g} s were not enough. What came ({partial.size:,} bytes) is "
-                "kept: run again to continue."
-            ) from error
-        except httpx.TransportError as error:
-            if "CERTIFICATE_VERIFY_FAILED" in str(error):
-                raise DownloadError(f"{request.name}: the server's certificate is not trusted ({error}).") from error
-            raise HealableError(f"the connection failed ({str(error) or type(error).__name__})") from error
-
-    async def _receive(
-        self, response: httpx.Response, request: Request, partial: PartialFile, known: Version | None
-    ) -> Version:
-        check_status(response, request.name, request.refusals)
-        if response.status_code == 416:
-            return _continue(response, partial, known)
-        version = read_version(response, request.address) if response.status_code == 200 else None
-        check_form(response, request.name, is_verifiable=bool(request.expected.sha256 or (version and version.md5)))
-        if version is None:
-            version = _continue(response, partial, known)
-        else:
-            check_announced(request.name, version, request.expected, self.config.max_bytes)
-            partial.begin(version)
-        await self._write_body(response, request, partial, version)
-        return version
-
-    async def _write_body(
-        self, response: httpx.Response, request: Request, partial: PartialFile, version: Version
-    ) -> None:
-        size = partial.size
-        progress = Progress(f"download {request.name}, bytes", version.length and version.length - size)
-        window_s, window_bytes = self.clock(), 0
-        with partial.append() as file:
-            async for chunk in response.aiter_raw():
-                file.write(chunk)
-                size += len(chunk)
-                window_bytes += len(chunk)
-                progress.advance(len(chunk))
-                if size > self.config.max_bytes:
-                    partial.discard()
-                    raise DownloadError(f"{request.name} is larger than the {self.config.max_bytes:,} bytes accepted.")
-                if self.clock() - window_s >= self.config.stall_s:
-                    if window_bytes < STALL_BYTES:
-                        raise HealableError(f"only {window_bytes} bytes came in {self.config.stall_s:g} s")
-                    window_s, window_bytes = self.clock(), 0
-        progress.finish()
-
-    def _client(self) -> httpx.AsyncClient:
-        timeout = httpx.Timeout(self.config.stall_s, connect=self.config.connect_timeout_s)
-        agent = f"genreflow/{package_version('genreflow')}"
-        headers = {"User-Agent": agent, "Accept-Encoding": "identity"}
-        return httpx.AsyncClient(timeout=timeout, headers=headers, verify=_certificates())
-
-
-@cache
-def _certificates() -> ssl.SSLContext:
-    """Return the trusted certificates; reading them takes longer than many a file."""
-    return httpx.create_ssl_context()
-
-
-def _ask_for_rest(known: Version | None, size: int) -> dict[str, str]:
-    """Return the headers that ask for what is missing, on condition that the file is still the same; else none."""
-    if known is None or known.validator is None or not size:
-        return {}
-    return {"Range": f"bytes={size}-", "If-Range": known.validator}
-
-
-def _continue(response: httpx.Response, partial: PartialFile, known: Version | None) -> Version:
-    """Return what the partial file is a part of, if the answer (206 or 416) fits behind it.
-
-    Raises:
-        WrongBytesError: it does not.
-    """
-    given = read_range(response)
-    now = read_version(response, known.address if known else "")
-    if known is None:
-        raise WrongBytesError(f"{response.url.host} answers with a part although all of it was asked for")
-    fits = given.start == partial.size if response.status_code == 206 else given.total == partial.size
-    is_same = (
-        known.length in (None, given.total or known.length)
-        and now.etag in (None, known.etag)
-        and now.last_modified in (None, known.last_modified)
-    )
-    if not fits or not is_same:
-        raise WrongBytesError(f"{response.url.host} answers with another part than the one that was asked for")
-    return replace(known, length=known.length or given.total)
+    cancel = threading.Event()
+    deadline = threading.Timer(config.deadline_s, cancel.set)
+    deadline.daemon = True
+    deadline.start()
+    try:
+        # gdown keeps parts of failed downloads, and later appends to them whatever Drive serves by then.
+        with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=path.parent) as folder:
+            gdown.download(
+                id=drive_id,
+                output=str(Path(folder) / target.name),
+                quiet=True,
+                use_cookies=False,
+                timeout=(config.connect_timeout_s, config.stall_s),
+                retries=config.attempts - 1,
+                progress=_show_progress(target.name, config),
+                cancel=cancel,
+            )
+            (Path(folder) / target.name).replace(path)
+    except gdown.FileURLRetrievalError as error:
+        raise refused(str(error.__context__ or error)) from error
+    except gdown.DownloadCancelled as error:
+        raise DownloadError(
+            f"{target.name}: not finished after {config.deadline_s:,g} s. Run again with a longer deadline."
+        ) from error
+    except (gdown.DownloadError, requests.RequestException) as error:
+        status = getattr(getattr(error, "response", None), "status_code", None)
+        if status in DRIVE_REFUSALS:
+            raise refused(f"it answers {status}") from error
+        raise DownloadError(f"{target.name}: the download from Drive failed ({error}). Run again later.") from error
+    except (KeyError, AttributeError, AssertionError) as error:  # gdown takes the form of Drive's pages for granted
+        raise refused(f"it answers in an unknown form, {error!r}") from error
+    finally:
+        deadline.cancel()

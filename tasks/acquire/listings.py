@@ -1,95 +1,42 @@
-"""Raw listings brought to `data/raw`, whatever their source. Owns what a source may be and the acquire stage.
-
-Raw data is immutable: files are copied byte by byte, or used where they are, and nothing is cleaned here.
-"""
+"""The acquire stage: raw listings from any source, brought to `data/raw` byte by byte or used where they are."""
 
 import json
 import logging
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from zipfile import is_zipfile
 
+from tasks.acquire.archive import check_header, list_archive, unpack_archive
 from tasks.acquire.config import DownloadConfig, SampleConfig
-from tasks.acquire.download import Downloader
+from tasks.acquire.download import DATASET_PAGE, fetch_kaggle_archive, fetch_objects, summarise
 from tasks.acquire.sample import GENRE_FILES, write_sample
-from tasks.acquire.sources import check_header, fetch_archive, fetch_objects, list_archive, summarise, unpack_archive
 from tasks.core.errors import SourceError
 from tasks.core.files import hash_file
 from tasks.core.settings import DataPaths
 from tasks.core.storage import in_storage
 from tasks.stage import Stage, StageResult, config_dict, run_stage, write_atomically
 
-# Whose the files in `data/raw` are. Owns the record of what genreflow put there; knows no source.
-#
-# Files of the user are never overwritten or removed. A file is ours if its name and the hash of its content are on the
-# record; the record is written before the files, so that a run killed in between does not take its own for the user's.
-
-
 logger = logging.getLogger(__name__)
 
-RECORD: Final = "acquire.owned.json"
-
-
-def divide_by_owner(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the names of the CSVs in the folder, sorted: those that genreflow wrote, and those that it did not."""
-    record = _read_record(folder)
-    ours: list[str] = []
-    theirs: list[str] = []
-    for path in sorted(filter(Path.is_file, folder.glob("*.csv"))):
-        (ours if path.name in record and hash_file(path) in record[path.name] else theirs).append(path.name)
-    return ours, theirs
-
-
-def make_room(stage: Stage, unfinished: Path) -> None:
-    """Put the new files on the record, then remove those of ours that the new source does not have.
-
-    Called when all new files are written under `unfinished`. The sidecar goes first: nothing vouches for a mix.
-    """
-    ours, _ = divide_by_owner(stage.folder)
-    record = {name: {hash_file(stage.folder / name)} for name in ours}
-    for name in stage.outputs:
-        record.setdefault(name, set()).add(hash_file(unfinished / name))
-    text = json.dumps({name: sorted(hashes) for name, hashes in sorted(record.items())}, ensure_ascii=False, indent=1)
-    write_atomically(stage.folder / RECORD, text + "\n")
-    stage.sidecar.unlink(missing_ok=True)
-    for name in set(ours).difference(stage.outputs):
-        logger.info("%s: %s is of the previous source and is removed", stage.name, name)
-        (stage.folder / name).unlink()
-
-
-def _read_record(folder: Path) -> dict[str, list[str]]:
-    path = folder / RECORD
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except ValueError as error:
-        logger.warning("%s cannot be read (%s): all files beside it are taken for the user's", path, error)
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
 STAGE: Final = "acquire"
-FETCHED: Final = ("sample", "kaggle")  # sources that are no path
-DATASET_PAGE: Final = "https://www.kaggle.com/datasets/rajugc/imdb-movies-dataset-based-on-genre"
-
-Write = Callable[[Path], Mapping[str, Any]]  # writes all files into a folder, returns counts
+RECORD: Final = "acquire.owned.json"  # hashes of the files in `data/raw` that genreflow wrote, by name
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where listings come from: what it is called, which files it gives, what they are made from, and how."""
+    """Where listings come from, and how they are written into a folder."""
 
     kind: str
     label: str
-    names: tuple[str, ...]  # of the files to write; none if they are used in place
+    names: tuple[str, ...]  # of the files to write; empty if they are used in place
     inputs: tuple[Path, ...]
-    config: Mapping[str, Any]
-    write: Write
-    downloads: Mapping[str, int] = field(default_factory=dict)  # how many files came how, just now
+    write: Callable[[Path], Mapping[str, Any] | None]  # writes all files into a folder, may return counts
+    config: Mapping[str, Any] = field(default_factory=dict)
+    downloads: Mapping[str, int] = field(default_factory=dict)  # how many files were fetched just now
 
 
 def acquire_listings(
@@ -97,32 +44,43 @@ def acquire_listings(
 ) -> StageResult:
     """Bring `data/raw/*.csv` up to date from a source, so that they hold its listings and no others.
 
+    Files of the user are never overwritten or removed. Ours are those whose name and hash are on record, which is
+    written before the files, so that a killed run does not leave files that look like the user's.
+
     Args:
         paths: the data folder.
         source: `sample`, `kaggle`, a folder of per-genre CSVs (`data/raw` itself is used in place), or a zip of them;
             both also as `s3://bucket/folder/` and `s3://bucket/name.zip`.
         sample: the size of the embedded sample.
         seed: of the embedded sample; other sources ignore both.
-        download: patience of the download from Kaggle; of object storage its `max_bytes` alone.
+        download: limits of the download from Kaggle; of object storage its `max_bytes` alone.
 
     Returns:
         Counts: `source`, `label`, `files`, `bytes`, and for the sample also `movies`, `rows`, `rows_by_file`, `flaws`.
-        For `kaggle` and object storage also `download`: how many files were `fetched`, `resumed` and `skipped` by this
-        call, and their `bytes`; that is not part of the stage's record, which says the same whichever way they came.
+        For `kaggle` and object storage also `download`: how many files were `fetched` and `skipped` by this call, and
+        their `bytes`; that is not part of the stage's record.
 
     Raises:
-        DownloadError: Kaggle refuses, or the transfer failed; a later call continues it.
+        DownloadError: Kaggle refuses access, or the transfer failed.
         StorageError, DataError, ConfigError: as `fetch_objects`.
         SourceError: the source does not exist or is not in the expected form, or `data/raw` holds CSVs of the user.
     """
+    config = download or DownloadConfig()
     if source == "sample":
-        origin = _embedded_sample(sample, seed)
+        names = tuple(sorted(GENRE_FILES.values()))
+        write = partial(write_sample, n_movies=sample.n_movies, seed=seed)
+        origin = Source("sample", "sample", names, (), write, {**config_dict(sample), "seed": seed})
     elif source == "kaggle":
-        origin = _kaggle(paths, download or DownloadConfig())
+        _protect_files_of_user(paths.raw, in_place=False)  # before the download, not after
+        fetched = fetch_kaggle_archive(paths, config)
+        origin = replace(_zip("kaggle", fetched.path), downloads=summarise([fetched]))
     elif in_storage(source):
-        origin = _objects(paths, source, download or DownloadConfig())
+        _protect_files_of_user(paths.raw, in_place=False)
+        path, files = fetch_objects(paths, source, config)
+        copy = _folder(path, paths.raw) if path.is_dir() else _zip("zip", path)
+        origin = replace(copy, kind="s3", label=source, downloads=summarise(files))
     else:
-        origin = _find_source(source, paths.raw)
+        origin = _local_source(source, paths.raw)
     _protect_files_of_user(paths.raw, in_place=not origin.names)
     stage = Stage(
         name=STAGE,
@@ -135,10 +93,11 @@ def acquire_listings(
     )
 
     def build(unfinished: Path) -> dict[str, Any]:
-        counts = origin.write(unfinished)
-        files = [unfinished / name for name in origin.names] or list(origin.inputs)
-        if origin.names:
-            make_room(stage, unfinished)
+        counts = origin.write(unfinished) or {}
+        written = [unfinished / name for name in origin.names]
+        if written:
+            _replace_own_files(stage, unfinished)
+        files = written or list(origin.inputs)
         size = sum(path.stat().st_size for path in files)
         return {"source": origin.kind, "label": origin.label, "files": len(files), "bytes": size, **counts}
 
@@ -149,28 +108,19 @@ def acquire_listings(
 
 
 def check_source(paths: DataPaths, source: str) -> None:
-    """Refuse a source on this machine that does not exist or has another form; others are seen when they are fetched.
+    """Refuse a source on this machine that does not exist or has another form; others are checked when fetched.
 
     Raises:
         SourceError: as `acquire_listings`.
     """
-    if source not in FETCHED and not in_storage(source):
-        _find_source(source, paths.raw)
+    if source not in ("sample", "kaggle") and not in_storage(source):
+        _local_source(source, paths.raw)
 
 
-def _embedded_sample(sample: SampleConfig, seed: int) -> Source:
-    def write(folder: Path) -> dict[str, Any]:
-        return write_sample(folder, sample.n_movies, seed)
-
-    names = tuple(sorted(GENRE_FILES.values()))
-    return Source("sample", "sample", names, (), {**config_dict(sample), "seed": seed}, write)
-
-
-def _find_source(source: str, raw: Path) -> Source:
-    """Return the source that a path names."""
+def _local_source(source: str, raw: Path) -> Source:
     path = Path(source).expanduser()
     try:
-        if source and path.is_dir():  # the path of nothing would be the current folder
+        if source and path.is_dir():  # Path("") is the current folder
             return _folder(path, raw)
     except OSError as error:
         raise SourceError(
@@ -179,38 +129,21 @@ def _find_source(source: str, raw: Path) -> Source:
     if path.suffix.lower() in (".csv", ".parquet") and path.is_file():
         raise SourceError(
             f"{path} is a single file. Pass its folder: `--source {path.parent}`; or, if it is a table of your own, "
-            "say what its columns are, as docs/own-data.md tells."
+            "describe its columns as in docs/own-data.md."
         )
     if path.is_file() and (path.suffix.lower() == ".zip" or is_zipfile(path)):
         return _zip("zip", path)
     expected = (
-        f"Expected is `sample`, `kaggle`, a folder of per-genre CSVs, or a zip of them (from {DATASET_PAGE}), both "
-        "also as s3://...; or a table of your own in .csv or .parquet, see docs/own-data.md."
+        f"Expected `sample`, `kaggle`, a folder of per-genre CSVs, or a zip of them (from {DATASET_PAGE}), both also "
+        "as s3://...; or a table of your own in .csv or .parquet, see docs/own-data.md."
     )
     if path.is_file():
-        raise SourceError(f"{path} is no folder, zip or table. {expected}")
+        raise SourceError(f"{path} is not a folder, zip or table. {expected}")
     raise SourceError(f"There is no source {source!r}. {expected} Relative paths start from {Path.cwd()}.")
 
 
-def _kaggle(paths: DataPaths, config: DownloadConfig) -> Source:
-    _protect_files_of_user(paths.raw, in_place=False)  # said before the download, not after
-    fetched = fetch_archive(paths, Downloader(config))
-    return replace(_zip("kaggle", fetched.path), downloads=summarise([fetched]))
-
-
-def _objects(paths: DataPaths, address: str, config: DownloadConfig) -> Source:
-    _protect_files_of_user(paths.raw, in_place=False)  # said before the download, not after
-    path, files = fetch_objects(paths, address, config)
-    found = _folder(path, paths.raw) if path.is_dir() else _zip("zip", path)
-    return replace(found, kind="s3", label=address, downloads=summarise(files))
-
-
 def _zip(kind: str, path: Path) -> Source:
-    def write(folder: Path) -> dict[str, Any]:
-        unpack_archive(path, folder)
-        return {}
-
-    return Source(kind, path.name, tuple(sorted(list_archive(path))), (path,), {}, write)
+    return Source(kind, path.name, tuple(sorted(list_archive(path))), (path,), partial(unpack_archive, path))
 
 
 def _folder(folder: Path, raw: Path) -> Source:
@@ -218,37 +151,71 @@ def _folder(folder: Path, raw: Path) -> Source:
     files = sorted(path for path in folder.iterdir() if path.suffix.lower() == ".csv" and path.is_file())
     if not files:
         held = [*sorted(folder.glob("*.zip")), *sorted({path.parent for path in folder.glob("*/*.csv")})]
-        hint = f"Pass what it holds: {held[0]}." if held else "Expected is one CSV per genre, such as action.csv."
+        hint = f"Pass what it holds: {held[0]}." if held else "Expected one CSV per genre, such as action.csv."
         raise SourceError(f"There is no *.csv in the folder {folder}. {hint}")
     by_name = {f"{path.stem}.csv": path for path in files}
     for path in files:
         check_header(path, str(path))
         if by_name[f"{path.stem}.csv"] != path or (in_place and path.suffix != ".csv"):
-            raise SourceError(f"{path} would be taken as {path.stem}.csv. Rename it, to a name of its own in .csv.")
+            raise SourceError(f"{path} would be taken as {path.stem}.csv. Give it another name that ends in .csv.")
 
-    def write(target: Path) -> dict[str, Any]:
+    def copy(target: Path) -> None:
         for name, path in by_name.items():
             shutil.copyfile(path, target / name)
-        return {}
 
+    label = folder.resolve().name
     if in_place:
-        return Source("in place", folder.resolve().name, (), tuple(files), {}, lambda _: {})
-    return Source("folder", folder.resolve().name, tuple(by_name), tuple(files), {}, write)
+        return Source("in place", label, (), tuple(files), lambda _: None)
+    return Source("folder", label, tuple(by_name), tuple(files), copy)
 
 
 def _protect_files_of_user(raw: Path, *, in_place: bool) -> None:
-    ours, theirs = divide_by_owner(raw)
+    ours, theirs = _divide_by_owner(raw)
     if theirs and not in_place:
         raise SourceError(
-            f"{raw} holds CSVs that genreflow did not put there or that were changed since ({_some(theirs)}), and they "
-            f"are not overwritten. Use them with `--source {raw}`, move them elsewhere, or set GENREFLOW_DATA_DIR to "
-            "another folder."
+            f"{raw} holds CSVs that genreflow did not write or that were changed since ({_some(theirs)}), and they are "
+            f"not overwritten. Use them with `--source {raw}`, move them to another folder, or set GENREFLOW_DATA_DIR "
+            "to another folder."
         )
     if theirs and ours:
         raise SourceError(
-            f"{raw} holds CSVs of an earlier source ({_some(ours)}) beside yours ({_some(theirs)}). Remove the former, "
-            "or move yours to a folder of their own and pass that."
+            f"{raw} holds CSVs of an earlier source ({_some(ours)}) next to yours ({_some(theirs)}). Remove the "
+            "former, or move yours to a folder of their own and pass that."
         )
+
+
+def _divide_by_owner(folder: Path) -> tuple[list[str], list[str]]:
+    """Return the names of the CSVs in the folder, sorted: those that genreflow wrote, and the user's."""
+    path = folder / RECORD
+    try:
+        record = dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        record = {}
+    except (ValueError, TypeError) as error:
+        logger.warning("%s cannot be read (%s): all files next to it are treated as the user's", path, error)
+        record = {}
+    ours: list[str] = []
+    theirs: list[str] = []
+    for csv in sorted(filter(Path.is_file, folder.glob("*.csv"))):
+        (ours if csv.name in record and hash_file(csv) in record[csv.name] else theirs).append(csv.name)
+    return ours, theirs
+
+
+def _replace_own_files(stage: Stage, unfinished: Path) -> None:
+    """Record the new files, and remove our files that the new source does not have.
+
+    The sidecar is removed first, so that it never describes a mix.
+    """
+    ours, _ = _divide_by_owner(stage.folder)
+    record = {name: {hash_file(stage.folder / name)} for name in ours}
+    for name in stage.outputs:
+        record.setdefault(name, set()).add(hash_file(unfinished / name))
+    text = json.dumps({name: sorted(hashes) for name, hashes in sorted(record.items())}, ensure_ascii=False, indent=1)
+    write_atomically(stage.folder / RECORD, text + "\n")
+    stage.sidecar.unlink(missing_ok=True)
+    for name in set(ours).difference(stage.outputs):
+        logger.info("%s: removed %s of the previous source", stage.name, name)
+        (stage.folder / name).unlink()
 
 
 def _some(names: list[str]) -> str:

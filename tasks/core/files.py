@@ -1,7 +1,4 @@
-"""The SHA-256 of files, and whether a folder is to the byte what was stored: by hashes in a file beside them.
-
-Owns that file and the check. Knows no model; it travels inside logged models, so that they check themselves.
-"""
+"""Hashes of files, and the check of a folder against its `hashes.json`. Carried inside logged models."""
 
 import hashlib
 import json
@@ -13,7 +10,7 @@ from tasks.core.errors import ModelError
 
 HASHES_FILE: Final = "hashes.json"
 REMEDY: Final = (
-    "do not use this model: take the champion before it back (flows/compare.py --rollback), or delete it in MLflow and "
+    "do not use this model: restore the previous champion (flows/compare.py --rollback), or delete it in MLflow and "
     "train it again"
 )
 
@@ -25,7 +22,7 @@ def hash_file(path: Path) -> str:
 
 
 def hash_files(paths: Sequence[Path]) -> str:
-    """Return one SHA-256 over the names and contents of files, whatever their order or folder."""
+    """Return one SHA-256 over the names and contents of files, regardless of their order and folder."""
     digest = hashlib.sha256()
     for name, content in sorted((path.name, hash_file(path)) for path in paths):
         digest.update(f"{name}\0{content}\n".encode())
@@ -35,7 +32,7 @@ def hash_files(paths: Sequence[Path]) -> str:
 def write_hashes(folder: Path) -> str:
     """Write the hashes of all files of a folder into its `hashes.json`; return the SHA-256 of that file.
 
-    Who keeps the returned digest where the folder's files cannot be changed from can tell later that all are the same.
+    Keep the digest elsewhere, out of reach of whoever can change the folder, to verify it later.
     """
     content = json.dumps(_hash_all(folder), indent=1) + "\n"
     (folder / HASHES_FILE).write_text(content, encoding="utf-8")
@@ -43,15 +40,14 @@ def write_hashes(folder: Path) -> str:
 
 
 def check_hashes(folder: Path, digest: str | None = None) -> None:
-    """Make sure that a folder has the files that were stored, no others, and each as it was.
+    """Check that a folder has exactly the files that were stored, unchanged.
 
     Args:
         folder: what `write_hashes` was called on, or a copy.
-        digest: what `write_hashes` returned. None: it is not known; then damage is found, but not the work of someone
-            who changed `hashes.json` as well.
+        digest: what `write_hashes` returned. Without it damage is found, but not a deliberate change of `hashes.json`.
 
     Raises:
-        ModelError: a file was changed, is missing or was added; names the first of them.
+        ModelError: a file was changed, is missing or was added; names the first one.
     """
     manifest = folder / HASHES_FILE
     try:

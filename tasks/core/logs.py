@@ -1,7 +1,4 @@
-"""Progress of long work as log lines: what, how far, how fast, how long still. Owns their wording and where they go.
-
-Who can show more than lines (a terminal's bar) adds itself to `watchers` and is told of every advance.
-"""
+"""Log lines: progress, log files, and the removal of secrets."""
 
 import contextlib
 import json
@@ -16,15 +13,8 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-# Texts without the secrets in them. Owns what counts as one, and what is shown instead; knows no log and no store.
-#
-# Two ways: an address is shortened where it is known to be one (`without_password`), and whatever is about to be shown
-# or kept goes through `hide_secrets` as a last net, which knows the secrets in this process's environment. The second
-# cannot know a secret that is in no variable, nor one in another form (base64, say).
-
-
 HIDDEN: Final = "***"
-MIN_CHARS: Final = 6  # the letters of a shorter secret are part of every text
+MIN_CHARS: Final = 6  # shorter secrets would hide parts of ordinary text
 
 _SECRET_NAME: Final = re.compile(
     r"(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|KEY|AUTH_STRING|NOTIFY_URL)$", re.IGNORECASE
@@ -39,7 +29,7 @@ _ONLY_TOKEN: Final = re.compile(r"(?P<scheme>https?://)[^\s:/@'\"<>]+@", re.IGNO
 
 
 def without_password(address: str) -> str:
-    """Return an address as it may be shown and kept: with `***` in place of a password, a token or a signature.
+    """Return an address with `***` in place of a password, a token or a signature.
 
     >>> without_password("postgresql://me:se/cr@t@host/db")
     'postgresql://me:***@host/db'
@@ -57,9 +47,9 @@ def without_password(address: str) -> str:
 def hide_secrets(text: str, environment: Mapping[str, str] = os.environ) -> str:
     """Return a text without the secrets of the environment and without passwords and tokens in addresses.
 
-    Secrets are the values of variables whose names say so (`..._KEY`, `..._TOKEN`, `..._PASSWORD`, `..._SECRET`,
-    `..._AUTH_STRING`, `..._NOTIFY_URL`, and JSON in `..._HEADERS`) and passwords in addresses that any variable holds,
-    proxies and databases among them; from six characters on.
+    Secrets are the values of variables named `..._KEY`, `..._TOKEN`, `..._PASSWORD`, `..._SECRET`, `..._AUTH_STRING`,
+    `..._NOTIFY_URL`, the values of JSON in `..._HEADERS`, and passwords in addresses in any variable; of six characters
+    or more. Secrets in no variable or in another form (such as base64) are not recognised.
     """
     for secret in sorted(set(_secrets(environment)), key=len, reverse=True):  # one may be part of another
         text = text.replace(secret, HIDDEN)
@@ -68,7 +58,7 @@ def hide_secrets(text: str, environment: Mapping[str, str] = os.environ) -> str:
 
 
 class SafeFormatter(logging.Formatter):
-    """Formats log records without secrets, their tracebacks included."""
+    """Formats log records and their tracebacks without secrets."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's line or lines."""
@@ -100,25 +90,25 @@ def _header_values(value: str) -> list[str]:
 
 
 class LogFile(logging.FileHandler):
-    """A log file. When it can no longer be written it says so once, in a line, and the work goes on without it."""
+    """A log file that is given up with one line on stderr when it can no longer be written."""
 
     is_broken = False
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's signature
-        """Tell once what is wrong, in place of a traceback for every record."""
+        """Report the error once instead of a traceback for every record."""
         if not self.is_broken:
             self.is_broken = True
-            sys.stderr.write(f"the log {self.baseFilename} cannot be written any more: {sys.exc_info()[1]}\n")
+            sys.stderr.write(f"the log {self.baseFilename} can no longer be written: {sys.exc_info()[1]}\n")
 
     def close(self) -> None:
-        """Close the file; what cannot be written then was told of."""
+        """Close the file; errors were reported."""
         with contextlib.suppress(OSError):
             super().close()
 
 
 @contextlib.contextmanager
 def log_of_thread(path: Path) -> Iterator[None]:
-    """Write what this thread logs in the meantime to a file of its own, where models are trained side by side."""
+    """Also write what this thread logs to a file of its own, where models are trained in parallel."""
     path.parent.mkdir(parents=True, exist_ok=True)
     thread = threading.get_ident()
     handler = LogFile(path, mode="w", encoding="utf-8")
@@ -135,30 +125,26 @@ def log_of_thread(path: Path) -> Iterator[None]:
 
 logger = logging.getLogger(__name__)
 
-watchers: "list[Callable[[Progress], None]]" = []
+watchers: "list[Callable[[Progress], None]]" = []  # called at every advance, such as a terminal's progress bar
 
 
 class Progress:
-    """Count work done and log a line at most every `interval_s` seconds, so that any log shows it, not only a terminal.
+    """Counts work done and logs a line at most every `interval_s` seconds.
 
-    Use `advance(n)` after each piece and `finish()` at the end. `total` may be None where it is not known.
+    Call `advance(n)` after each piece and `finish()` at the end. `total` is None where it is unknown.
     """
 
     def __init__(
-        self,
-        what: str,
-        total: int | None,
-        interval_s: float = 5.0,
-        clock: Callable[[], float] = time.monotonic,
+        self, what: str, total: int | None, interval_s: float = 5.0, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.what, self.total, self.interval_s, self.clock = what, total, interval_s, clock
         self.done, self.is_finished = 0, False
         self.start_s = self.last_s = clock()
 
     def advance(self, count: int = 1) -> None:
-        """Count `count` more pieces as done; log a line when the last one is old enough."""
+        """Count `count` more pieces as done; log a line if the last one is old enough."""
         self.done += count
-        self._tell_watchers()
+        self._notify_watchers()
         now = self.clock()
         if now - self.last_s >= self.interval_s:
             self.last_s = now
@@ -167,15 +153,15 @@ class Progress:
     def finish(self) -> None:
         """Log the last line."""
         self.is_finished = True
-        self._tell_watchers()
+        self._notify_watchers()
         logger.info("%s", self.line())
 
-    def _tell_watchers(self) -> None:
+    def _notify_watchers(self) -> None:
         for watch in watchers:
             watch(self)
 
     def line(self) -> str:
-        """Return the line for the state now, such as `annotate: 12,000 of 25,389 (47 %), 5,900/s, 2 s left`."""
+        """Return the progress as a line, such as `annotate: 12,000 of 25,389 (47%), 5,900/s, 2 s left`."""
         elapsed_s = max(self.clock() - self.start_s, 1e-9)
         rate = self.done / elapsed_s
         if not self.total:

@@ -28,19 +28,6 @@ class Settings(BaseSettings):
         description="MLflow store to use instead of the default one under `mlruns_dir`.",
     )
 
-    kaggle_username: str | None = Field(
-        None, validation_alias="KAGGLE_USERNAME", description="Kaggle account, for data sets that need one."
-    )
-    kaggle_key: SecretStr | None = Field(
-        None, validation_alias="KAGGLE_KEY", description="API key of the Kaggle account."
-    )
-    kaggle_config_dir: Path = Field(
-        Path("~/.kaggle"),
-        validation_alias="KAGGLE_CONFIG_DIR",
-        description="Folder of kaggle.json, which is used where the two variables are not set.",
-    )
-    kaggle_url: str = Field("https://www.kaggle.com", description="Where Kaggle's API is; tests use a local server.")
-
     contact: str | None = Field(
         None, description="Your e-mail or web address, which the crawl names in its User-Agent. No contact, no crawl."
     )
@@ -80,11 +67,6 @@ class DataPaths:
     def download(self) -> Path:
         """Folder of downloaded files, as they came."""
         return self.root / "download"
-
-    @property
-    def download_lock(self) -> Path:
-        """What is known of each downloaded file since it first came: size and hash."""
-        return self.download / "manifest.lock.json"
 
     @property
     def downloaded_genres(self) -> Path:

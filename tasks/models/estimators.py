@@ -30,7 +30,7 @@ from pydantic import (
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from tasks.core.errors import mistakes
+from tasks.core.errors import validation_messages
 
 IS_A_TABLE: Final = True  # see tasks.stage
 
@@ -290,7 +290,7 @@ def _checked(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
         checked = _params_model(kind)(**plain)
     except ValidationError as error:
         known = f"; {kind} has: {', '.join(_parameters(kind))}" if "extra_forbidden" in str(error) else ""
-        raise ValueError("; ".join(f"parameter {line}" for line in mistakes(error)) + known) from error
+        raise ValueError("; ".join(f"parameter {line}" for line in validation_messages(error)) + known) from error
     if kind in SHORT_NAMES:
         return checked.model_dump(mode="json", by_alias=True)
     try:

@@ -29,7 +29,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils.validation import check_is_fitted
 
-from tasks.core.errors import ModelError, mistakes
+from tasks.core.errors import ModelError, validation_messages
 from tasks.core.predictions import truth_matrix
 from tasks.models.estimators import NO_ESTIMATOR, EstimatorSpec
 from tasks.models.inputs import MovieText, TextPipeline
@@ -208,7 +208,7 @@ class GenreModel:
             pipeline = load_estimator(folder / PIPELINE_FILE, parts, stored.scikit_learn)
             pipeline["vectors"], pipeline["classifier"]
         except ValidationError as error:
-            said = "; ".join(mistakes(error))[:LONGEST]
+            said = "; ".join(validation_messages(error))[:LONGEST]
             if NO_ESTIMATOR not in said:
                 raise ModelError(f"the model in {folder} is incomplete or damaged ({said}); train it again") from error
             raise ModelError(f"the model in {folder} is made of what is not here: {said}, on PYTHONPATH") from error

@@ -20,7 +20,7 @@ from tasks.core.files import hash_files
 from tasks.core.logs import Progress
 from tasks.core.markup import DECIMALS
 from tasks.core.parallel import stream_in_order, stream_on_workers
-from tasks.core.storage import Found, Place
+from tasks.core.storage import Directory, FileInfo
 from tasks.models.genre_classifier import GenreClassifier
 from tasks.models.spec import Precision
 from tasks.stage import unfinished_file, write_atomically
@@ -370,7 +370,7 @@ class FolderResult:
     mistakes: dict[str, str] = field(default_factory=dict)  # what is wrong with those that could not be
 
 
-def predict_folder(model_folder: Path, source: Place, target: Place, choices: Choices) -> FolderResult:
+def predict_folder(model_folder: Path, source: Directory, target: Directory, choices: Choices) -> FolderResult:
     """Predict each CSV and parquet file of a folder, into a file of the same name, unless that is up to date.
 
     It is up to date if the file, the model and the choices are those that it was made of and nobody changed it since,
@@ -397,7 +397,7 @@ def predict_folder(model_folder: Path, source: Place, target: Place, choices: Ch
         logger.info("predict: %d files of %s are neither CSV nor parquet", len(files) - len(wanted), source.address)
     predictor, result = Predictor(model_folder, choices), FolderResult()
     made_by = {"model": _fingerprint(model_folder), "rule": choices.rule or "", "precision": choices.precision}
-    with target.alone():
+    with target.locked():
         present = target.files()
         record = _read_record(target) if RECORD in present else {}
         for name, found in wanted.items():
@@ -422,14 +422,14 @@ def _fingerprint(model_folder: Path) -> str:
     return hash_files([path for path in model_folder.rglob("*") if path.is_file()])
 
 
-def _is_up_to_date(recorded: Any, of_file: Mapping[str, str], output: Found | None) -> bool:
+def _is_up_to_date(recorded: Any, of_file: Mapping[str, str], output: FileInfo | None) -> bool:
     """Return whether an entry of the record is of the same file, model and choices, and of the output as it is."""
     if output is None or not isinstance(recorded, dict):
         return False
     return all(recorded.get(key) == value for key, value in {**of_file, "output": output.version}.items())
 
 
-def _read_record(target: Place) -> dict[str, Any]:
+def _read_record(target: Directory) -> dict[str, Any]:
     try:
         with target.reading(RECORD) as path:
             return dict(json.loads(path.read_text(encoding="utf-8")))
@@ -438,6 +438,6 @@ def _read_record(target: Place) -> dict[str, Any]:
         return {}
 
 
-def _write_record(target: Place, record: Mapping[str, Any]) -> None:
+def _write_record(target: Directory, record: Mapping[str, Any]) -> None:
     with target.writing(RECORD) as path:
         write_atomically(path, json.dumps(record, ensure_ascii=False, indent=1, sort_keys=True) + "\n")

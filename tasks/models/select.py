@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from tasks.core.errors import ConfigError, is_installed, mistakes, require
+from tasks.core.errors import ConfigError, is_installed, require, validation_messages
 from tasks.models.estimators import check_on_a_few_rows
 from tasks.models.spec import AnyModel, EnsembleSpec, FeaturesSpec, ModelSpec, TransformerSpec, features_of
 
@@ -163,7 +163,7 @@ def with_params(model: AnyModel, params: Mapping[str, Any]) -> AnyModel:
     try:
         changed = type(model).model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"model_params of {model.name}: {'; '.join(mistakes(error))}") from error
+        raise ConfigError(f"model_params of {model.name}: {'; '.join(validation_messages(error))}") from error
     if isinstance(changed, TransformerSpec) or isinstance(model, TransformerSpec):
         return changed
     if changed.imbalance == model.imbalance:

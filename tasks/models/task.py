@@ -7,7 +7,7 @@ from tasks.core.errors import DataError
 from tasks.core.figures import SVG_ONLY, Form
 from tasks.core.logs import log_of_thread
 from tasks.core.settings import data_paths
-from tasks.core.storage import open_place, split_address
+from tasks.core.storage import open_directory, split_address
 from tasks.models import blend, cross_validate
 from tasks.models import features as feature_stage
 from tasks.models import predict as prediction
@@ -110,24 +110,24 @@ def draw_trees(model_folders: Sequence[Path], forms: Sequence[Form] = SVG_ONLY) 
 @stage_task("predict file")
 def predict_file(model_folder: Path, source: str, target: str, choices: Choices) -> int:
     """Score a file, given by its address as is the one to write; return the number of rows."""
-    (place, name), (target_place, target_name) = split_address(source), split_address(target)
-    if (place, name) == (target_place, target_name):
+    (folder, name), (target_folder, target_name) = split_address(source), split_address(target)
+    if (folder, name) == (target_folder, target_name):
         raise DataError(f"{source} is both what to read and what to write; give another file to write")
-    with place.reading(name) as read, target_place.writing(target_name) as written:
+    with folder.reading(name) as read, target_folder.writing(target_name) as written:
         return prediction.predict_file(model_folder, read, written, choices)
 
 
 @stage_task("predict folder")
 def predict_folder(model_folder: Path, source: str, target: str, choices: Choices) -> FolderResult:
     """Score what is new in a folder, given by its address as is the one to write to."""
-    return prediction_of_folder.predict_folder(model_folder, open_place(source), open_place(target), choices)
+    return prediction_of_folder.predict_folder(model_folder, open_directory(source), open_directory(target), choices)
 
 
 @stage_task("explain file")
 def explain_file(model_folder: Path, source: str, target: str, rule: str | None, n_rows: int) -> None:
     """Write a page that explains the genres of a file's first rows; both are given by their addresses."""
-    (place, name), (target_place, target_name) = split_address(source), split_address(target)
-    with place.reading(name) as read, target_place.writing(target_name) as written:
+    (folder, name), (target_folder, target_name) = split_address(source), split_address(target)
+    with folder.reading(name) as read, target_folder.writing(target_name) as written:
         explain_rows(model_folder, read, written, rule, n_rows)
 
 

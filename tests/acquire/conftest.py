@@ -109,14 +109,6 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[RawServer]:
     raw.close()
 
 
-@pytest.fixture
-def other_server() -> Iterator[RawServer]:
-    """Another one, at another port."""
-    raw = RawServer()
-    yield raw
-    raw.close()
-
-
 @pytest.fixture(scope="session")
 def whole() -> Callable[..., Callable[[Asked], None]]:
     """Answer like a file server that knows ranges: `If-Range` with another validator gives the whole file."""

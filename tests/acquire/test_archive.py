@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.acquire import sources
-from tasks.acquire.sources import list_archive, unpack_archive
+from tasks.acquire import archive
+from tasks.acquire.archive import list_archive, unpack_archive
 from tasks.core.errors import SourceError
 
 LISTING = "movie_id,movie_name,genre,description\ntt1,Salt,War,Two sailors wait.\n"
@@ -32,7 +32,7 @@ def test_csvs_come_out_unchanged_and_other_entries_do_not(tmp_path: Path, make_z
 )
 def test_a_name_that_points_elsewhere_is_refused(tmp_path: Path, make_zip: Any, name: str) -> None:
     path = make_zip({"war.csv": LISTING, name: LISTING})
-    with pytest.raises(SourceError, match="points out of its folder"):
+    with pytest.raises(SourceError, match="points outside its folder"):
         unpack_archive(path, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["archive.zip"]
 
@@ -59,13 +59,13 @@ def test_a_bomb_is_refused_by_its_ratio_and_by_its_size(make_zip: Any, monkeypat
     path = make_zip({"war.csv": LISTING + "0" * 3_000_000})
     with pytest.raises(SourceError, match=r"would unpack .* to 3,000,0"):
         list_archive(path)
-    monkeypatch.setattr(sources, "MAX_BYTES", 10)
-    with pytest.raises(SourceError, match="accepted are 10 "):
+    monkeypatch.setattr(archive, "MAX_BYTES", 10)
+    with pytest.raises(SourceError, match="the limits are 10 "):
         list_archive(make_zip({"war.csv": LISTING}))
 
 
 def test_too_many_entries_are_refused(make_zip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sources, "MAX_ENTRIES", 2)
+    monkeypatch.setattr(archive, "MAX_ENTRIES", 2)
     with pytest.raises(SourceError, match="has 3 entries"):
         list_archive(make_zip({f"{number}.csv": LISTING for number in range(3)}))
 
@@ -111,7 +111,7 @@ def test_an_archive_that_was_cut_anywhere_is_refused(tmp_path: Path, make_zip: A
     whole = make_zip({"war.csv": LISTING, "mystery.csv": LISTING}).read_bytes()
     for length in range(len(whole)):
         (tmp_path / "archive.zip").write_bytes(whole[:length])
-        with pytest.raises(SourceError, match="is no zip, or a damaged one"):
+        with pytest.raises(SourceError, match="is not a zip file, or is damaged"):
             list_archive(tmp_path / "archive.zip")
 
 
@@ -139,7 +139,7 @@ def test_what_is_no_plain_file_is_refused(tmp_path: Path, kind: int) -> None:
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut short", b"<!DOCTYPE html>"])
 def test_what_is_no_zip_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "page.zip").write_bytes(content)
-    with pytest.raises(SourceError, match=r"page\.zip is no zip, or a damaged one"):
+    with pytest.raises(SourceError, match=r"page\.zip is not a zip file, or is damaged"):
         list_archive(tmp_path / "page.zip")
 
 
@@ -148,7 +148,7 @@ def test_an_encrypted_and_an_oddly_packed_entry_are_refused(tmp_path: Path) -> N
     packed.compress_type = zipfile.ZIP_LZMA
     with zipfile.ZipFile(tmp_path / "odd.zip", "w") as file:
         file.writestr(packed, LISTING)
-    with pytest.raises(SourceError, match="packed in an unusual way"):
+    with pytest.raises(SourceError, match="compressed in an unusual way"):
         list_archive(tmp_path / "odd.zip")
     with zipfile.ZipFile(tmp_path / "odd.zip", "w") as file:
         file.writestr("war.csv", LISTING)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from tasks.acquire.config import DownloadConfig, SampleConfig
+from tasks.acquire.download import OBJECTS_RECORD
 from tasks.acquire.listings import acquire_listings
-from tasks.acquire.sources import RECORD
 from tasks.core.errors import DataError, SourceError, StorageError
 from tasks.core.settings import DataPaths
 from tasks.stage import StageResult
@@ -61,7 +61,7 @@ def test_only_what_changed_comes_again_and_what_is_gone_goes(listings: Any, path
     listings.Object("raw/mystery.csv").delete()
     assert came(acquire(paths)) == (0, 1)
     assert raw(paths) == {"war.csv": changed}
-    assert copies(paths) == [RECORD, "war.csv"]
+    assert copies(paths) == [OBJECTS_RECORD, "war.csv"]
 
 
 @pytest.mark.parametrize("damage", [lambda path: path.unlink(), lambda path: path.write_bytes(b"less")])
@@ -73,9 +73,9 @@ def test_a_copy_that_is_not_whole_comes_again(listings: Any, paths: DataPaths, d
     assert raw(paths)["war.csv"] == LISTING
 
 
-def test_a_damaged_record_has_all_come_again(listings: Any, paths: DataPaths) -> None:
+def test_a_damaged_record_fetches_all_again(listings: Any, paths: DataPaths) -> None:
     acquire(paths)
-    (record,) = paths.download.glob(f"s3-*/{RECORD}")
+    (record,) = paths.download.glob(f"s3-*/{OBJECTS_RECORD}")
     record.write_text("{", encoding="utf-8")
     assert came(acquire(paths)) == (2, 0)
 
@@ -98,14 +98,14 @@ def test_a_zip_comes_and_is_unpacked(bucket: Any, paths: DataPaths) -> None:
         ("s3://none/raw/", StorageError, "s3://none/raw/: there is no such bucket"),
     ],
 )
-def test_what_is_not_there_is_told(listings: Any, paths: DataPaths, source: str, kind: Any, message: str) -> None:
+def test_a_missing_object_is_reported(listings: Any, paths: DataPaths, source: str, kind: Any, message: str) -> None:
     with pytest.raises(kind, match=message):
         acquire(paths, source)
     assert raw(paths) == {}
 
 
-def test_what_is_too_large_is_not_fetched(listings: Any, paths: DataPaths) -> None:
-    with pytest.raises(SourceError, match=r"s3://movies/raw/.*\.csv has \d+ bytes; 10 are accepted"):
+def test_an_object_that_is_too_large_is_not_fetched(listings: Any, paths: DataPaths) -> None:
+    with pytest.raises(SourceError, match=r"s3://movies/raw/.*\.csv has \d+ bytes; the limit is 10"):
         acquire(paths, max_bytes=10)
     assert copies(paths) == []
 
@@ -113,6 +113,6 @@ def test_what_is_too_large_is_not_fetched(listings: Any, paths: DataPaths) -> No
 def test_files_of_the_user_are_seen_before_the_download(listings: Any, paths: DataPaths) -> None:
     paths.raw.mkdir(parents=True)
     Path(paths.raw / "mine.csv").write_bytes(LISTING)
-    with pytest.raises(SourceError, match="holds CSVs that genreflow did not put there"):
+    with pytest.raises(SourceError, match="holds CSVs that genreflow did not write"):
         acquire(paths)
     assert copies(paths) == []

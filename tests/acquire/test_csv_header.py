@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.acquire.sources import check_header
+from tasks.acquire.archive import check_header
 from tasks.core.errors import SourceError
 
 
@@ -30,20 +30,20 @@ def test_any_order_extra_columns_and_a_byte_order_mark_are_fine(tmp_path: Path, 
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "among nothing"),
-        (b"\n", "among nothing"),
-        (b"movie_id,movie_name,genre\n", "no column description among movie_id, movie_name, genre"),
-        (b"movie_id;movie_name;genre;description\n", "no column movie_id or movie_name or genre or description among"),
-        ("movie_id,movie_name,genre,description\n".encode("utf-16"), r"UTF-16 text.*Save the file as UTF-8"),
-        ("movie_id,movie_name,genre,description\n".encode("utf-16-le"), r"UTF-16 text.*Save the file as UTF-8"),
+        (b"", "found nothing"),
+        (b"\n", "found nothing"),
+        (b"movie_id,movie_name,genre\n", "no column description; found movie_id, movie_name, genre"),
+        (b"movie_id;movie_name;genre;description\n", "no column movie_id or movie_name or genre or description; found"),
+        ("movie_id,movie_name,genre,description\n".encode("utf-16"), r"UTF-16, or not text.*Save the file as UTF-8"),
+        ("movie_id,movie_name,genre,description\n".encode("utf-16-le"), r"UTF-16, or not text.*Save the file as UTF-8"),
         (b"movie_id,movie_name\xe9,genre,description\n", "no column movie_name"),
         (b"movie_id,movie_name,genre,description\rtt1,a,b,c\r", r"\(CR\) alone.*line ends LF or CRLF"),
-        (b"movie_id,genre,movie_name,description, genre\n", "more than one column genre among movie_id, genre"),
+        (b"movie_id,genre,movie_name,description, genre\n", "more than one column genre; found movie_id, genre"),
         (b"movie_id,genre,year,movie_name,description,year\n", "more than one column year"),
     ],
 )
 def test_another_first_row_is_refused_in_plain_words(tmp_path: Path, content: bytes, said: str) -> None:
-    with pytest.raises(SourceError, match=rf"^the zip: war\.csv, line 1: .*{said}.*take the file away") as refusal:
+    with pytest.raises(SourceError, match=rf"^the zip: war\.csv, line 1: .*{said}.*remove (it|the file)") as refusal:
         check(tmp_path, content)
     assert not any(told in str(refusal.value) for told in ("codec", "universal-newline", "\0"))
 

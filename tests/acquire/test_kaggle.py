@@ -1,24 +1,28 @@
 import base64
+import hashlib
 import io
 import json
 import logging
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
+from tasks.acquire import download
 from tasks.acquire.config import DownloadConfig, SampleConfig
 from tasks.acquire.listings import acquire_listings
-from tasks.acquire.sources import read_credentials
 from tasks.core.errors import DownloadError, SourceError
-from tasks.core.settings import DataPaths, settings
+from tasks.core.settings import DataPaths
 from tasks.stage import StageResult
 
 LISTING = "movie_id,movie_name,genre,description\ntt1,Salt,War,Two sailors wait.\n"
 ZIP = "imdb-movies-dataset-based-on-genre.zip"
 KEY = base64.b64encode(b"ann:a-secret").decode()
+STORAGE = "http://storage.example/bucket?signature=signed-secret"
 
 
 def pack(**contents: str) -> bytes:
@@ -32,95 +36,172 @@ def pack(**contents: str) -> bytes:
 SET = pack(war=LISTING, mystery=LISTING)
 
 
+def hashed(content: bytes) -> str:
+    return f"\nx-goog-hash: crc32c=AAAAAA==,md5={base64.b64encode(hashlib.md5(content).digest()).decode()}"
+
+
 @pytest.fixture
-def kaggle(paths: DataPaths, server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
-    """Let the settings point to the raw server, with some answers and environment."""
+def kaggle(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Let the real kagglehub talk to the raw server, which is the proxy on the way to Kaggle and its storage."""
 
-    def use(*answers: object, **environment: str) -> None:
-        monkeypatch.setenv("GENREFLOW_KAGGLE_URL", server.address)
+    def use(*answers: object, file: str | None = None, **environment: str) -> Any:
+        if file is not None:
+            (tmp_path / "kaggle.json").write_text(file)
+        monkeypatch.setenv("KAGGLE_API_ENVIRONMENT", "LOCALHOST")
+        monkeypatch.setenv("HOME", str(tmp_path))
         monkeypatch.setenv("KAGGLE_CONFIG_DIR", str(tmp_path))
-        for name in ("KAGGLE_USERNAME", "KAGGLE_KEY"):
+        for name in ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN"):
             monkeypatch.delenv(name, raising=False)
-        for name, value in environment.items():
+        for name, value in {"HTTP_PROXY": server.address, "NO_PROXY": "", **environment}.items():
             monkeypatch.setenv(name, value)
-        settings.cache_clear()
+            if "PROXY" in name:
+                monkeypatch.setenv(name.lower(), value)
         server.answers, server.asked = list(answers), []
+        return server
 
+    monkeypatch.setattr(download, "FIRST_WAIT_S", 0.01)
     return use
 
 
-def acquire(paths: DataPaths) -> StageResult:
-    return acquire_listings(paths, "kaggle", SampleConfig(), 1, DownloadConfig(attempts=1))
+def acquire(paths: DataPaths, **config: Any) -> StageResult:
+    return acquire_listings(paths, "kaggle", SampleConfig(), 1, DownloadConfig(**{"attempts": 1, **config}))
 
 
 def sending(status: str, body: bytes = b"") -> Callable[[Any], None]:
     return lambda asked: asked.send(f"HTTP/1.1 {status}\nContent-Length: {len(body)}", body)
 
 
-def test_the_set_is_downloaded_unpacked_and_recorded(
-    paths: DataPaths, kaggle: Any, server: Any, other_server: Any, whole: Any
+def test_the_set_is_downloaded_and_unpacked(
+    paths: DataPaths, kaggle: Any, server: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    other_server.answers = [whole(SET)]
-    kaggle(sending(f"302 Found\nLocation: {other_server.address}/bucket?signature=x"))
+    kaggle(sending(f"302 Found\nLocation: {STORAGE}"), sending(f"200 OK{hashed(SET)}", SET))
     result = acquire(paths)
-    assert server.asked[0].path == (
-        "/api/v1/datasets/download/rajugc/imdb-movies-dataset-based-on-genre?datasetVersionNumber=2"
-    )
+    assert [asked.path for asked in server.asked] == [
+        "http://localhost/api/v1/datasets.DatasetApiService/DownloadDataset", STORAGE,
+    ]  # fmt: skip
+    assert server.asked[0].headers["user-agent"].startswith("genreflow/")
     assert "authorization" not in server.asked[0].headers
     assert sorted(path.name for path in paths.raw.glob("*.csv")) == ["mystery.csv", "war.csv"]
     assert (paths.raw / "war.csv").read_text() == LISTING
     assert (result.counts["source"], result.counts["label"], result.counts["files"]) == ("kaggle", ZIP, 2)
-    assert result.counts["download"] == {"fetched": 1, "resumed": 0, "skipped": 0, "bytes": len(SET)}
-    assert json.loads(paths.download_lock.read_text())["listings"]["size"] == len(SET)
-    assert sorted(path.name for path in paths.download.iterdir()) == [ZIP, "manifest.lock.json"]
+    assert result.counts["download"] == {"fetched": 1, "skipped": 0, "bytes": len(SET)}
+    assert [path.name for path in paths.download.iterdir()] == [ZIP]
+    assert capfd.readouterr() == ("", "")  # no progress bar, no notice of the client
 
 
-def test_the_second_run_asks_nobody(paths: DataPaths, kaggle: Any, server: Any, whole: Any) -> None:
+def test_the_second_run_sends_no_request(paths: DataPaths, kaggle: Any, server: Any, whole: Any) -> None:
     kaggle(whole(SET))
     acquire(paths)
     sidecar = (paths.raw / "acquire.stage.json").read_bytes()
     result = acquire(paths)
     assert len(server.asked) == 1
     assert result.skipped
-    assert result.counts["download"] == {"fetched": 0, "resumed": 0, "skipped": 1, "bytes": len(SET)}
+    assert result.counts["download"] == {"fetched": 0, "skipped": 1, "bytes": len(SET)}
     assert (paths.raw / "acquire.stage.json").read_bytes() == sidecar
 
 
-def test_a_cut_download_continues_in_the_next_run(paths: DataPaths, kaggle: Any, server: Any, whole: Any) -> None:
-    kaggle(whole(SET, cut_after=100), whole(SET))
-    with pytest.raises(DownloadError, match="run again later to continue"):
-        acquire(paths)
-    assert not paths.raw.exists()
-    assert acquire(paths).counts["download"]["resumed"] == 1
-    assert server.asked[1].headers["range"] == "bytes=100-"
-
-
-def test_a_set_that_changed_is_refused_until_the_record_is_removed(paths: DataPaths, kaggle: Any, whole: Any) -> None:
-    kaggle(whole(SET), whole(pack(war=LISTING)), whole(pack(war=LISTING)))
-    acquire(paths)
+@pytest.mark.parametrize(
+    ("failure", "reason"),
+    [
+        (lambda asked: asked.send(f"HTTP/1.1 200 OK\nContent-Length: {len(SET)}", SET[:100]), "connection to Kaggle"),
+        (lambda _: None, "connection to Kaggle failed"),
+        (sending(f"200 OK{hashed(b'other')}", SET), "do not match the server's MD5"),
+        (sending("503 Busy"), "Kaggle answers 503"),
+        (sending("429 Slow\nRetry-After: 0"), "too many requests from here"),
+        (sending("429 Slow\nRetry-After: abc\nContent-Type: application/json", b'{"code":429,"message":"x"}'), "many"),
+    ],
+)
+def test_a_transient_failure_is_retried_and_leaves_nothing(
+    paths: DataPaths, kaggle: Any, caplog: pytest.LogCaptureFixture, failure: Any, reason: str
+) -> None:
+    kaggle(failure, sending("200 OK", SET))
+    assert acquire(paths, attempts=2).counts["files"] == 2
+    assert reason in caplog.text
+    assert "trying again in" in caplog.text
     (paths.download / ZIP).unlink()
-    with pytest.raises(DownloadError, match=r"has changed.*remove the entry listings from .*manifest\.lock\.json"):
+    server = kaggle(failure)
+    with pytest.raises(DownloadError, match=rf"{reason}.*\(3 attempts\)\. Run again later, or download it from https"):
+        acquire(paths, attempts=3)
+    assert len(server.asked) == 3
+    assert list(paths.download.iterdir()) == []
+
+
+@pytest.mark.parametrize("retry_after", ["301", "9" * 400, "Fri, 01 Jan 2100 12:00:00 GMT"])
+def test_a_wait_longer_than_the_longest_ends_the_download(
+    paths: DataPaths, kaggle: Any, server: Any, retry_after: str
+) -> None:
+    kaggle(sending(f"429 Slow\nRetry-After: {retry_after}"))
+    with pytest.raises(DownloadError, match=r"too many requests from here \(429\) \(1 attempts\)"):
+        acquire(paths, attempts=5)
+    assert len(server.asked) == 1
+
+
+def test_an_unreachable_network_is_a_one_line_error(paths: DataPaths, kaggle: Any) -> None:
+    kaggle(sending("200 OK"), HTTP_PROXY="http://user:planted@127.0.0.1:9")
+    with pytest.raises(DownloadError, match=r"connection to Kaggle failed \(ProxyError\); check the network") as caught:
         acquire(paths)
-    assert len(list(paths.raw.glob("*.csv"))) == 2
-    paths.download_lock.unlink()
-    assert acquire(paths).counts["files"] == 1
+    assert "planted" not in str(caught.value)
 
 
-def test_a_zip_put_there_by_hand_is_taken(paths: DataPaths, kaggle: Any, server: Any) -> None:
+@pytest.mark.parametrize("silent", ["head", "body"])
+def test_a_stall_is_retried(paths: DataPaths, kaggle: Any, whole: Any, silent: str) -> None:
+    def stall(asked: Any) -> None:
+        if silent == "body":
+            whole(SET, cut_after=50)(asked)
+        time.sleep(1)
+
+    kaggle(stall, whole(SET))
+    assert acquire(paths, attempts=2, stall_s=0.3).counts["files"] == 2
+
+
+def test_the_deadline_ends_the_download(paths: DataPaths, kaggle: Any) -> None:
+    kaggle(lambda _: time.sleep(1))
+    with pytest.raises(DownloadError, match=r"not finished after 0\.3 s\. Run again with a longer deadline"):
+        acquire(paths, deadline_s=0.3)
+    assert list(paths.download.iterdir()) == []
+
+
+def test_a_file_larger_than_the_limit_is_refused(paths: DataPaths, kaggle: Any, whole: Any) -> None:
+    kaggle(whole(SET))
+    with pytest.raises(DownloadError, match="larger than the limit of 100 bytes"):
+        acquire(paths, max_bytes=100)
+    assert list(paths.download.iterdir()) == []
+
+
+def test_a_full_disk_is_a_one_line_error(paths: DataPaths, kaggle: Any, whole: Any, monkeypatch: Any) -> None:
+    def refuse(_: Path) -> None:
+        raise OSError(28, "No space left on device", str(paths.download / ZIP))
+
+    kaggle(whole(SET))
+    monkeypatch.setattr(download, "_receive_archive", refuse)
+    with pytest.raises(DownloadError, match=rf"{ZIP} cannot be written: No space left on device\. Free some space"):
+        acquire(paths)
+
+
+def test_a_zip_put_there_by_hand_is_used(paths: DataPaths, kaggle: Any, server: Any) -> None:
     kaggle(sending("404 No"))
     paths.download.mkdir(parents=True)
     (paths.download / ZIP).write_bytes(SET)
     assert acquire(paths).counts["download"]["skipped"] == 1
     assert server.asked == []
-    (paths.download / ZIP).write_bytes(pack(war=LISTING))
-    with pytest.raises(DownloadError, match=r"is not the file on record\. Remove it to download the right one"):
+    (paths.download / ZIP).write_bytes(b"<!doctype html><title>Sign in</title>")
+    with pytest.raises(DownloadError, match=r"\.zip is a web page, not the file\. Remove it\."):
         acquire(paths)
+    (paths.download / ZIP).write_bytes(b"mine")
+    with pytest.raises(SourceError, match="not a zip file"):
+        acquire(paths)
+    assert (paths.download / ZIP).read_bytes() == b"mine"
 
 
 @pytest.mark.parametrize(
-    ("content", "said"), [(b"PK no zip at all", "is no zip"), (pack(war="a,b\n"), "line 1: no column movie_id")]
+    ("content", "said"),
+    [
+        (b"PK no zip at all", "is not a zip file"),
+        (pack(war="a,b\n"), "line 1: no column movie_id"),
+        (b"\n<html>Sign in</html>", "received a web page instead of the file"),
+    ],
 )
-def test_what_is_no_set_of_listings_changes_nothing(
+def test_a_file_that_is_not_a_set_of_listings_changes_nothing(
     paths: DataPaths, kaggle: Any, whole: Any, content: bytes, said: str
 ) -> None:
     kaggle(whole(content))
@@ -129,79 +210,103 @@ def test_what_is_no_set_of_listings_changes_nothing(
     assert not list(paths.raw.glob("*.csv"))
 
 
-def test_a_bad_archive_is_neither_kept_nor_recorded(paths: DataPaths, kaggle: Any, whole: Any) -> None:
-    kaggle(whole(b"PK no zip at all"), whole(SET))
-    with pytest.raises(SourceError, match="is no zip"):
+def test_an_unsafe_archive_is_not_kept(paths: DataPaths, kaggle: Any, whole: Any) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("../evil.csv", LISTING)
+    kaggle(whole(buffer.getvalue()), whole(SET))
+    with pytest.raises(SourceError, match="points outside its folder"):
         acquire(paths)
     assert list(paths.download.iterdir()) == []
     assert acquire(paths).counts["files"] == 2
+
+
+def test_a_redirect_to_an_address_that_is_not_encrypted_is_refused(
+    paths: DataPaths, kaggle: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kaggle(sending(f"302 Found\nLocation: {STORAGE}"), sending("200 OK", SET))
+    as_it_is = requests.Session.send
+
+    def as_if_kaggle_were_encrypted(session: requests.Session, *args: Any, **options: Any) -> requests.Response:
+        response = as_it_is(session, *args, **options)
+        for each in response.history:
+            each.url = each.url.replace("http:", "https:")
+        return response
+
+    monkeypatch.setattr(requests.Session, "send", as_if_kaggle_were_encrypted)
+    with pytest.raises(DownloadError, match="redirects to an address that is not encrypted"):
+        acquire(paths)
+    assert list(paths.download.iterdir()) == []
 
 
 def test_files_of_the_user_are_noticed_before_the_download(paths: DataPaths, kaggle: Any, server: Any) -> None:
     kaggle(sending("404 No"))
     paths.raw.mkdir(parents=True)
     (paths.raw / "mine.csv").write_text(LISTING)
-    with pytest.raises(SourceError, match="did not put there"):
+    with pytest.raises(SourceError, match="did not write"):
         acquire(paths)
     assert server.asked == []
 
 
 @pytest.mark.parametrize(
-    ("status", "environment", "said"),
+    ("status", "said"),
     [
-        ("401 No", {}, r"\(401\): set KAGGLE_USERNAME and KAGGLE_KEY"),
-        ("401 No", {"KAGGLE_USERNAME": "ann", "KAGGLE_KEY": "k"}, r"\(401\): check or remove KAGGLE_USERNAME"),
-        ("403 No", {}, r"does not let just anybody have .*terms must be accepted"),
-        ("403 No", {"KAGGLE_USERNAME": "ann", "KAGGLE_KEY": "k"}, r"does not let this account have"),
-        ("404 No", {}, r"has no version 2 of rajugc/imdb-movies-dataset-based-on-genre \(404\)"),
-        ("429 No", {}, r"too many requests from here \(429\)\. Wait"),
+        ("401 No", r"rejects the credentials, or requires an account \(401\): set or check KAGGLE_USERNAME"),
+        ("403 No", r"refuses access to rajugc/.* \(403\): .*terms must be accepted"),
+        ("404 No", r"has no version 2 of rajugc/imdb-movies-dataset-based-on-genre \(404\)"),
+        ("410 No", r"Kaggle answers 410"),
     ],
 )
-def test_each_refusal_has_its_remedy(
-    paths: DataPaths, kaggle: Any, status: str, environment: dict[str, str], said: str
-) -> None:
-    kaggle(sending(status), **environment)
+def test_each_refusal_has_its_remedy(paths: DataPaths, kaggle: Any, server: Any, status: str, said: str) -> None:
+    kaggle(sending(status))
     with pytest.raises(DownloadError, match=said) as caught:
-        acquire(paths)
+        acquire(paths, attempts=3)
     assert "https://www.kaggle.com/datasets/rajugc/imdb-movies-dataset-based-on-genre/versions/2" in str(caught.value)
     assert str(paths.download / ZIP) in str(caught.value)
+    assert len(server.asked) == 1
 
 
-def test_credentials_of_the_environment_come_before_the_file(paths: DataPaths, kaggle: Any, tmp_path: Path) -> None:
-    def shown() -> str | None:
-        auth = read_credentials(settings())
-        return None if auth is None else auth._auth_header
-
-    kaggle()
-    assert shown() is None
-    (tmp_path / "kaggle.json").write_text('{"username": "ann", "key": "a-secret"}')
-    assert shown() == f"Basic {KEY}"
-    kaggle(KAGGLE_USERNAME="bob", KAGGLE_KEY="k")
-    assert shown() == f"Basic {base64.b64encode(b'bob:k').decode()}"
+@pytest.mark.parametrize(
+    ("environment", "file", "sent"),
+    [
+        ({}, None, None),
+        ({}, '{"username": "ann", "key": "a-secret"}', f"Basic {KEY}"),
+        ({"KAGGLE_USERNAME": "ann", "KAGGLE_KEY": "a-secret"}, '{"username": "bob", "key": "k"}', f"Basic {KEY}"),
+        ({"KAGGLE_API_TOKEN": "a-token"}, None, "Bearer a-token"),
+    ],
+)
+def test_credentials_come_from_the_environment_or_the_file(
+    paths: DataPaths, kaggle: Any, environment: dict[str, str], file: str | None, sent: str | None
+) -> None:
+    server = kaggle(sending("200 OK", SET), file=file, **environment)
+    acquire(paths)
+    assert server.asked[0].headers.get("authorization") == sent
 
 
 def test_credentials_reach_kaggle_and_no_other_and_are_not_written(
-    paths: DataPaths, kaggle: Any, server: Any, other_server: Any, caplog: pytest.LogCaptureFixture
+    paths: DataPaths, kaggle: Any, server: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
-    other_server.answers = [sending("200 OK", SET)]
-    kaggle(sending(f"302 Found\nLocation: {other_server.address}/x"), KAGGLE_USERNAME="ann", KAGGLE_KEY="a-secret")
-    with caplog.at_level(logging.DEBUG, "tasks"):
-        result = acquire(paths)
+    def repeat(asked: Any) -> None:
+        body = json.dumps({"code": 403, "message": f"{asked.headers}"}).encode()
+        asked.send(f"HTTP/1.1 403 No\nContent-Type: application/json\nContent-Length: {len(body)}", body)
+
+    kaggle(sending(f"302 Found\nLocation: {STORAGE}"), repeat, KAGGLE_USERNAME="ann", KAGGLE_KEY="a-secret")
+    with caplog.at_level(logging.DEBUG, "tasks"), pytest.raises(DownloadError) as caught:
+        acquire(paths)
     assert server.asked[0].headers["authorization"] == f"Basic {KEY}"
-    assert "authorization" not in other_server.asked[0].headers
-    written = [path.read_text() for path in paths.root.rglob("*.json")]
-    for secret in ("a-secret", KEY):
-        assert secret not in f"{written} {caplog.text} {result} {settings()}"
+    assert "authorization" not in server.asked[1].headers
+    assert caught.value.__cause__ is None
+    assert caught.value.__suppress_context__
+    for secret in ("a-secret", KEY, "signed-secret"):
+        assert secret not in f"{caplog.text} {caught.value}"
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"username": "ann", "a-secret": 1}', "\x00"])
-def test_credentials_that_cannot_be_read_are_left_out_aloud(
-    paths: DataPaths, kaggle: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str
+@pytest.mark.parametrize("content", ["{", "[]", '{"username": "ann", "a-secret": 1}', "\x00", "1"])
+def test_credentials_that_cannot_be_read_are_a_one_line_error(
+    paths: DataPaths, kaggle: Any, caplog: pytest.LogCaptureFixture, content: str
 ) -> None:
-    (tmp_path / "kaggle.json").write_text(content)
-    kaggle(KAGGLE_USERNAME="ann")
-    with caplog.at_level(logging.WARNING):
-        assert read_credentials(settings()) is None
-    assert "only one is set" in caplog.text
-    assert "kaggle.json cannot be used" in caplog.text
-    assert "a-secret" not in caplog.text
+    kaggle(file=content, KAGGLE_USERNAME="ann")
+    with pytest.raises(DownloadError, match=r"kaggle\.json .* cannot be used \(.*Error\)") as caught:
+        acquire(paths)
+    assert "only one of KAGGLE_USERNAME and KAGGLE_KEY is set" in caplog.text
+    assert "a-secret" not in f"{caplog.text} {caught.value}"

@@ -88,7 +88,7 @@ def test_sources_never_mix(paths: DataPaths, make_folder: Any, make_zip: Any) ->
 def test_files_of_the_user_are_neither_overwritten_nor_removed(paths: DataPaths) -> None:
     paths.raw.mkdir(parents=True)
     (paths.raw / "action.csv").write_text(LISTING)
-    with pytest.raises(SourceError, match=r"did not put there .*\(action\.csv\).*--source .*GENREFLOW_DATA_DIR"):
+    with pytest.raises(SourceError, match=r"did not write .*\(action\.csv\).*--source .*GENREFLOW_DATA_DIR"):
         acquire(paths)
     assert raw(paths) == {"action.csv": LISTING}
 
@@ -131,7 +131,7 @@ def test_what_is_used_in_place_is_checked_and_must_be_of_one_source(paths: DataP
         acquire(paths, paths.raw)
     (paths.raw / "mine.csv").write_text(LISTING)
     with pytest.raises(
-        SourceError, match=r"of an earlier source \(action\.csv,.* and 11 more\) beside yours \(mine\.csv\)"
+        SourceError, match=r"of an earlier source \(action\.csv,.* and 11 more\) next to yours \(mine\.csv\)"
     ):
         acquire(paths, paths.raw)
     (paths.raw / "mine.csv").unlink()
@@ -139,7 +139,7 @@ def test_what_is_used_in_place_is_checked_and_must_be_of_one_source(paths: DataP
 
 
 @pytest.mark.parametrize("killed_in", ["_publish", "write_atomically"])
-def test_a_run_killed_while_the_source_changes_vouches_for_nothing_and_heals(
+def test_a_run_killed_while_the_source_changes_vouches_for_nothing_and_recovers(
     paths: DataPaths, make_folder: Any, monkeypatch: pytest.MonkeyPatch, killed_in: str
 ) -> None:
     def die(*_: object) -> None:
@@ -186,13 +186,13 @@ def test_the_record_names_what_is_there(paths: DataPaths, make_folder: Any) -> N
     [
         ("nowhere", r"no source 'nowhere'.*`sample`, `kaggle`, a folder"),
         ("", "no source ''"),
-        ("empty", r"no \*\.csv in the folder .*empty\. Expected is one CSV per genre"),
+        ("empty", r"no \*\.csv in the folder .*empty\. Expected one CSV per genre"),
         ("only_zip", r"no \*\.csv in the folder .*Pass what it holds: .*set\.zip"),
         (".", r"no \*\.csv in the folder .*Pass what it holds: bad\."),
         ("bad", r"bad/war\.csv, line 1: no column genre or description"),
         ("bad/war.csv", r"war\.csv is a single file\. Pass its folder"),
-        ("only_zip/set.zip", r"set\.zip is no zip"),
-        ("notes.txt", r"notes\.txt is no folder, zip or table\. Expected is `sample`"),
+        ("only_zip/set.zip", r"set\.zip is not a zip"),
+        ("notes.txt", r"notes\.txt is not a folder, zip or table\. Expected `sample`"),
         ("twice", r"would be taken as war\.csv"),
     ],
 )
@@ -219,7 +219,7 @@ def test_the_real_listings_are_accepted(paths: DataPaths, real_listings: Path) -
         assert (paths.raw / path.name).read_bytes() == path.read_bytes()
 
 
-def test_a_folder_that_may_not_be_read_is_said(
+def test_a_folder_that_cannot_be_read_is_reported(
     paths: DataPaths, make_folder: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(folder: Path) -> None:

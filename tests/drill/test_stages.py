@@ -90,7 +90,7 @@ def test_a_folder_that_may_not_be_written_is_told(stages, done: Home) -> None:
     folder.chmod(0o755)
     assert ended.code == 1
     assert f"{folder}/" in ended.output
-    assert "cannot be written (Permission denied); mend its permissions" in ended.output
+    assert "cannot be written (Permission denied); check its permissions" in ended.output
     assert ended.is_plain(), ended.output
     assert stages(done).code == 0
 

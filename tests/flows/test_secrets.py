@@ -45,6 +45,9 @@ class Repeats(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def do_POST(self) -> None:
+        self.do_GET()
+
     def log_message(self, *_: object) -> None:
         """Say nothing."""
 
@@ -152,8 +155,10 @@ def test_no_secret_is_said_or_kept(tmp_path, environment, refusing):
     compared = run(environment, "compare", "--no-report")  # which finds the store by the environment
     assert compared.returncode == 0, compared.stderr
 
-    refused = run({**environment, "GENREFLOW_KAGGLE_URL": refusing}, "acquire", "--source", "kaggle", "--verbose")
-    assert "error: Kaggle does not let this account have" in refused.stderr, refused.stderr
+    # Kaggle's client then asks for localhost, which the proxy answers.
+    proxied = {**environment, "KAGGLE_API_ENVIRONMENT": "LOCALHOST", "HTTP_PROXY": refusing, "NO_PROXY": "127.0.0.1"}
+    refused = run(proxied, "acquire", "--source", "kaggle", "--verbose")
+    assert "error: Kaggle refuses access to" in refused.stderr, refused.stderr
 
     raw = tmp_path / "listings"
     raw.mkdir()

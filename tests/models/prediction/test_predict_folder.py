@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 from tasks.core.errors import ConfigError, DataError
-from tasks.core.storage import Folder, open_place
+from tasks.core.storage import Folder, open_directory
 from tasks.models.predict import RECORD, Choices, predict_folder
 
 GHOSTS = "movie_id,description\na,haunted ghosts\n"
@@ -87,7 +87,7 @@ def test_what_cannot_be_done_is_told_before_anything_is_written(stored_once, fol
     with pytest.raises(DataError, match=r"holds no \*\.csv or \*\.parquet"):
         predict_folder(stored_once, Folder(tmp_path / "nothing"), target, Choices())
     with pytest.raises(DataError, match="both what to read and where to write"):
-        predict_folder(stored_once, source, open_place(f"{source.path}/../in"), Choices())
+        predict_folder(stored_once, source, open_directory(f"{source.path}/../in"), Choices())
     with pytest.raises(ConfigError, match="no rule is named"):
         predict_folder(stored_once, source, target, Choices("dice"))
     assert not target.path.exists()
@@ -95,7 +95,7 @@ def test_what_cannot_be_done_is_told_before_anything_is_written(stored_once, fol
 
 def test_one_run_at_a_time_writes_to_a_folder(stored_once, folders):
     source, target = folders
-    with target.alone(), pytest.raises(DataError, match="another run writes to"):
+    with target.locked(), pytest.raises(DataError, match="another run writes to"):
         predict_folder(stored_once, source, target, Choices())
     (target.path / ".unfinished-one.csv-1").write_text("left by a killed run", encoding="utf-8")
     predict_folder(stored_once, source, target, Choices())

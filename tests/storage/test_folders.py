@@ -1,4 +1,4 @@
-"""Folders on a filesystem as places of files, while others change them."""
+"""Folders on a filesystem while others change them."""
 
 import pytest
 
@@ -24,17 +24,17 @@ def test_a_folder_that_is_not_there_is_empty(tmp_path):
 
 
 def test_one_run_at_a_time_writes_to_a_folder(tmp_path):
-    with Folder(tmp_path).alone():
-        with pytest.raises(DataError, match="another run writes to"), Folder(tmp_path).alone():
+    with Folder(tmp_path).locked():
+        with pytest.raises(DataError, match="another run writes to"), Folder(tmp_path).locked():
             pass
         assert Folder(tmp_path).files() == {}
-    with Folder(tmp_path).alone():
+    with Folder(tmp_path).locked():
         pass
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path):
+def test_a_folder_that_cannot_be_written_is_reported(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     (tmp_path / "folder" / LOCK).mkdir(parents=True)
     for name in ("file", "folder"):
-        with pytest.raises(DataError, match=rf"{name} cannot be written: .*; mend its permissions, or give another"):
-            Folder(tmp_path / name).alone().__enter__()
+        with pytest.raises(DataError, match=rf"{name} cannot be written: .*; check its permissions, or give another"):
+            Folder(tmp_path / name).locked().__enter__()

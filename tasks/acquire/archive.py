@@ -1,0 +1,145 @@
+"""What is accepted as listings: zip archives of CSVs, and the header row of a CSV."""
+
+import codecs
+import csv
+import re
+import shutil
+import stat
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import Final
+from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
+
+from tasks.core.errors import SourceError
+from tasks.core.schema import RAW_COLUMNS, REQUIRED_RAW_COLUMNS
+
+HEAD_BYTES: Final = 1 << 16  # more than any header row
+MAX_ENTRIES: Final = 1_000
+MAX_BYTES: Final = 4 << 30  # the whole Kaggle set has 0.1 GiB
+MAX_RATIO: Final = 100  # unpacked to packed; listings reach 5
+MAX_NAME_BYTES: Final = 200  # file systems take 255, and temporary names need some
+DAMAGED: Final = (BadZipFile, zlib.error, EOFError, NotImplementedError, ValueError)  # what a broken archive raises
+
+
+def list_archive(path: Path) -> dict[str, str]:
+    """Return the CSVs of an archive: the name that each gets, and its name inside. Other entries are ignored.
+
+    `zipfile` checks sums and never leaves the target folder, but it silently drops `../`, lets the later of two equal
+    names win, and does not stop a zip bomb: all of that is refused here before a byte is written.
+
+    Raises:
+        SourceError: not a zip, damaged, without a CSV, with an entry that is unsafe, encrypted, a link or compressed in
+            an unusual way, with two CSVs of one name, or with more entries or bytes than listings can have.
+    """
+    try:
+        with ZipFile(path) as archive:
+            entries = archive.infolist()
+    except DAMAGED as error:
+        raise SourceError(f"{path} is not a zip file, or is damaged ({error}). Download it again.") from error
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
+    if len(entries) > MAX_ENTRIES:
+        raise SourceError(
+            f"{path} has {len(entries):,} entries, more than {MAX_ENTRIES:,}: this is not a set of listings."
+        )
+    names: dict[str, str] = {}
+    for entry in entries:
+        inside = PurePosixPath(entry.filename)
+        if inside.suffix.lower() != ".csv" or entry.is_dir():
+            continue
+        _check_entry(path, entry)
+        if inside.name.startswith("."):  # such as the shadow files that macOS adds
+            continue
+        name = f"{inside.stem}.csv"
+        if name.casefold() in map(str.casefold, names):
+            raise SourceError(
+                f"{path} has two files named {name}: {names.get(name, name)} and {entry.filename}. Keep one."
+            )
+        names[name] = entry.filename
+    if not names:
+        raise SourceError(f"{path} has no *.csv in it. Expected the Kaggle download, a zip of per-genre CSVs.")
+    packed = path.stat().st_size
+    unpacked = sum(entry.file_size for entry in entries if entry.filename in names.values())
+    if unpacked > min(MAX_BYTES, MAX_RATIO * packed):
+        raise SourceError(
+            f"{path} would unpack {packed:,} bytes to {unpacked:,}; the limits are {MAX_BYTES:,} bytes and {MAX_RATIO} "
+            "times its size. If you trust it, unpack it and pass the folder."
+        )
+    return names
+
+
+def unpack_archive(path: Path, folder: Path) -> None:
+    """Write the CSVs of an archive to a folder, bytes unchanged, and check the header of each.
+
+    Raises:
+        SourceError: as `list_archive`; or an entry is damaged, or lacks the columns of a listing.
+    """
+    names = list_archive(path)
+    with ZipFile(path) as archive:
+        for name, inside in names.items():
+            try:
+                with archive.open(inside) as source, (folder / name).open("wb") as target:
+                    shutil.copyfileobj(source, target, 1 << 20)
+            except DAMAGED as error:
+                raise SourceError(f"{path}: {inside} is damaged ({error}). Download the archive again.") from error
+            check_header(folder / name, f"{path}: {inside}")
+
+
+def check_header(path: Path, shown_as: str) -> None:
+    """Check that a CSV's first row names the required columns, in any order, with any others, with or without a BOM.
+
+    Spaces around a name are ignored. A column of the Kaggle set may occur only once.
+
+    Args:
+        path: the file.
+        shown_as: its name in messages, such as `archive.zip: action.csv`.
+
+    Raises:
+        SourceError: it is empty, unreadable, not text, or a column is missing or repeated.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.readline(HEAD_BYTES)
+    except OSError as error:
+        raise SourceError(f"{shown_as} cannot be read: {error.strerror}. Check its permissions.") from error
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in head:
+        raise SourceError(
+            f"{shown_as}, line 1: this is UTF-16, or not text at all. Save the file as UTF-8, or remove it."
+        )
+    try:  # a name in another encoding is not one of those that are searched for
+        columns = [name.strip() for name in next(csv.reader([head.decode("utf-8-sig", "replace")]), [])]
+    except csv.Error as error:  # the only thing in a single line that the csv module refuses
+        raise SourceError(
+            f"{shown_as}, line 1: its lines end in carriage returns (CR) alone. Save the file with line ends LF or "
+            "CRLF, or remove it."
+        ) from error
+    found = ", ".join(" ".join(name.split())[:40] for name in columns[:20]) or "nothing"
+    if missing := [column for column in REQUIRED_RAW_COLUMNS if column not in columns]:
+        raise SourceError(
+            f"{shown_as}, line 1: no column {' or '.join(missing)}; found {found}. Expected the columns of the Kaggle "
+            f"set ({', '.join(RAW_COLUMNS)}), of which {', '.join(REQUIRED_RAW_COLUMNS)} are required. Add the missing "
+            "ones, or remove the file."
+        )
+    if repeated := [column for column in RAW_COLUMNS if columns.count(column) > 1]:
+        raise SourceError(
+            f"{shown_as}, line 1: more than one column {' and '.join(repeated)}; found {found}. Keep one of each, or "
+            "remove the file."
+        )
+
+
+def _check_entry(path: Path, entry: ZipInfo) -> None:
+    name = entry.filename
+    if name.startswith("/") or ".." in PurePosixPath(name).parts or re.search(r"[\\:\x00-\x1f]", name):
+        raise SourceError(f"{path}: the entry {name!r} points outside its folder. Do not trust this archive.")
+    if len(PurePosixPath(name).name.encode()) > MAX_NAME_BYTES:
+        raise SourceError(f"{path}: the name of the entry {name[:60]}... is too long for a file. Shorten it.")
+    if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):  # 0: packed on a system without such types
+        raise SourceError(f"{path}: the entry {name} is a link or a device, not a file. Pack the files themselves.")
+    if entry.header_offset < 0:
+        raise SourceError(
+            f"{path}: the entry {name} is damaged (it begins before the file). Download the archive again."
+        )
+    if entry.flag_bits & 1:
+        raise SourceError(f"{path}: the entry {name} is encrypted. Unpack it and pass the folder.")
+    if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+        raise SourceError(f"{path}: the entry {name} is compressed in an unusual way. Unpack it and pass the folder.")
