@@ -54,7 +54,7 @@ def test_the_most_doubted_are_dropped_and_as_many_random_ones(train):
     assert drawn.n_unique() == 5
     assert choose_dropped(train, 0.1, 1).skipped
     assert choose_dropped(train, None, 1).counts["dropped_movies"] == 20
-    with pytest.raises(DataError, match="0 of 50 train movies are to be dropped"):
+    with pytest.raises(DataError, match="0 of 50 train movies would be dropped"):
         choose_dropped(train, 0.001, 1)
 
 
