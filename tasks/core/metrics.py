@@ -182,8 +182,8 @@ Group = Literal["leading", "main", "averages", "further", "counts"]
 class Metric:
     """How a metric is shown and used; the subclasses say what it is computed from.
 
-    `group`: "leading" metrics are what MLflow shows first, and with the "main" ones the summary of a model; "counts"
-    are in metrics.json only. Only metrics of decisions can choose (rules, the best of a search, the champion).
+    `group`: "leading" metrics are what MLflow shows first, and with the "main" ones the summary of a model; the others
+    are the sections of the leaderboard. Only metrics of decisions can choose (a rule, the best of a search, a champion).
     """
 
     title: str
@@ -275,7 +275,7 @@ METRICS: Final[Mapping[str, Metric]] = {
         "balanced accuracy", "bal acc", lambda g: g.macro(g.balanced_accuracy), can_choose=True
     ),
     "undefined_genres": Count(
-        "genres without a positive", "no pos", lambda truth, _: (~truth.any(axis=0)).sum(), decimals=0
+        "genres without a positive", "no pos", lambda truth, _: (~truth.any(axis=0)).sum(), group="counts", decimals=0
     ),
     "undecided_genres": Count(
         "genres never decided",
