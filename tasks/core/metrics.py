@@ -183,7 +183,7 @@ class Metric:
     """How a metric is shown and used; the subclasses say what it is computed from.
 
     `group`: "leading" metrics are what MLflow shows first, and with the "main" ones the summary of a model; the others
-    are the sections of the leaderboard. Only metrics of decisions can choose (a rule, the best of a search, a champion).
+    are sections of the leaderboard. Only metrics of decisions can choose (a rule, the best of a search, a champion).
     """
 
     title: str
