@@ -122,9 +122,7 @@ def _merge_part(rows: pl.DataFrame, profile: Profile, coder: GenreCoder) -> pl.D
     rank = profile.preference.cast(pl.Int64) * _MAX_ROWS + (_MAX_ROWS - 1 - pl.col("row").cast(pl.Int64))
     firsts = [name for name in ("movie_name", *SIDE_FIELDS) if name not in profile.identity]
     merged = several.group_by(profile.identity).agg(
-        pl.col(firsts).first(ignore_nulls=True),
-        pl.col(coder.columns).bitwise_or(),
-        rank.max().alias("rank"),
+        pl.col(firsts).first(ignore_nulls=True), pl.col(coder.columns).bitwise_or(), rank.max().alias("rank")
     )
     preferred = _MAX_ROWS - 1 - merged["rank"] % _MAX_ROWS
     merged = merged.with_columns(several["description"].gather(preferred))

@@ -11,15 +11,7 @@ from typing import Final
 import polars as pl
 
 from tasks.clean.config import LISTING_FIELDS, CleanConfig, TableConfig
-from tasks.clean.movies import (
-    PEOPLE,
-    SIDE_FIELDS,
-    as_movies,
-    note_text_groups,
-    parse_fields,
-    run_clean,
-    write_cleaned,
-)
+from tasks.clean.movies import PEOPLE, SIDE_FIELDS, as_movies, note_text_groups, parse_fields, run_clean, write_cleaned
 from tasks.clean.profiles import table_profile
 from tasks.clean.read import read_table
 from tasks.clean.rules import Ledger, Profile, apply_rules

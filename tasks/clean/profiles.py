@@ -166,9 +166,7 @@ def original_profile(excluded_genres: Sequence[str]) -> Profile:
         table_rules=(
             SAME_DESCRIPTION,
             Drop(
-                "same_id",
-                "An earlier movie has the same id and another name.",
-                ~pl.col("movie_id").is_first_distinct(),
+                "same_id", "An earlier movie has the same id and another name.", ~pl.col("movie_id").is_first_distinct()
             ),
         ),
     )

@@ -92,5 +92,5 @@ def test_the_effect_is_told_as_it_is(tmp_path, train):
 
 def test_models_tested_on_other_movies_are_not_compared(tmp_path):
     folders = [write_predictions(tmp_path / str(seed), 0.1, seed) for seed in (0, 1)]
-    with pytest.raises(DataError, match="models of different test movies cannot be compared"):
+    with pytest.raises(DataError, match="models tested on different movies cannot be compared"):
         read_decisions(folders)
