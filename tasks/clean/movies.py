@@ -10,7 +10,7 @@ import polars.selectors as cs
 
 from tasks.clean.config import CleanConfig
 from tasks.clean.near_duplicates import count_groups, group_texts
-from tasks.clean.profiles import GenreCoder, build_profile
+from tasks.clean.profiles import build_profile, split_genres
 from tasks.clean.read import find_listings, read_table
 from tasks.clean.rules import Ledger, Profile, Rule, apply_rules
 from tasks.core import parsing, schema
@@ -100,7 +100,7 @@ def merge_rows(tables: list[pl.DataFrame], profile: Profile) -> pl.DataFrame:
     Returns:
         `movie_id`, `movie_name`, `genres` (sorted list), `description` and the side fields, in no particular order.
     """
-    coder = GenreCoder(pl.concat([table["genre"] for table in tables]))
+    genres = split_genres(pl.concat([table["genre"] for table in tables]))
     n_parts = -(-sum(table.height for table in tables) // PART_ROWS) or 1
     parts: list[list[pl.DataFrame]] = [[] for _ in range(n_parts)]
     while tables:
@@ -110,23 +110,25 @@ def merge_rows(tables: list[pl.DataFrame], profile: Profile) -> pl.DataFrame:
             part.append(table.filter(number_of_part == number) if n_parts > 1 else table)
     merged = []
     while parts:
-        merged.append(_merge_part(pl.concat(parts.pop()), profile, coder))
+        merged.append(_merge_part(pl.concat(parts.pop()), profile, genres))
     return pl.concat(merged, rechunk=True)  # lists in several chunks take four times their memory to sort
 
 
-def _merge_part(rows: pl.DataFrame, profile: Profile, coder: GenreCoder) -> pl.DataFrame:
-    rows = coder.encode(rows)
+def _merge_part(rows: pl.DataFrame, profile: Profile, genres: pl.DataFrame) -> pl.DataFrame:
+    rows = rows.join(genres, on="genre", how="left", maintain_order="left").drop("genre")
     is_alone = ~rows.select(profile.identity).is_duplicated()
     several = rows.filter(~is_alone).with_row_index("row")
-    # One integer that is greatest for the preferred row and, among equals, for the first.
+    # One integer that is greatest for the preferred row and, on ties, for the first.
     rank = profile.preference.cast(pl.Int64) * _MAX_ROWS + (_MAX_ROWS - 1 - pl.col("row").cast(pl.Int64))
     firsts = [name for name in ("movie_name", *SIDE_FIELDS) if name not in profile.identity]
     merged = several.group_by(profile.identity).agg(
-        pl.col(firsts).first(ignore_nulls=True), pl.col(coder.columns).bitwise_or(), rank.max().alias("rank")
+        pl.col(firsts).first(ignore_nulls=True),
+        pl.col("genres").explode().drop_nulls().unique().sort(),
+        rank.max().alias("rank"),
     )
     preferred = _MAX_ROWS - 1 - merged["rank"] % _MAX_ROWS
     merged = merged.with_columns(several["description"].gather(preferred))
-    return coder.decode(pl.concat([merged.select(rows.columns), rows.filter(is_alone)]))
+    return pl.concat([merged.select(rows.columns), rows.filter(is_alone)])
 
 
 def join_crawled(movies: pl.DataFrame, path: Path | None, ledger: Ledger) -> pl.DataFrame:
