@@ -25,11 +25,12 @@ from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleC
 from tasks.annotate.config import AnnotateConfig
 from tasks.clean.config import CleanConfig, TableConfig
 from tasks.core.errors import ConfigError, require
+from tasks.core.metrics import ChoiceMetric
 from tasks.core.promotion import PromotionConfig
 from tasks.core.schema import DEFAULT_SEED
 from tasks.core.settings import PROJECT_ROOT
 from tasks.core.storage import in_storage, is_directory
-from tasks.evaluate.evaluation import ChoiceMetric, EvaluateConfig, RuleName
+from tasks.evaluate.evaluation import EvaluateConfig, RuleName
 from tasks.explore.config import ExploreConfig
 from tasks.models.search import space_of
 from tasks.models.select import check_installed, choose_models

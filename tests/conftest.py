@@ -35,7 +35,7 @@ NEEDS = {
     "models/encoder": "encoders",
     "models/representation/test_vector_file.py": "vectors",
     "models/representation/test_word_vectors.py": "vectors",
-    "evaluate/test_doubts.py": "audit",
+    "evaluate/test_label_issues.py": "audit",
     "evaluate/test_label_audit.py": "audit",
     "flows/test_audit.py": "audit",
     "flows/test_on_dask.py": "dask",

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
 from tasks.core.figures import BLUE, GREEN, ORANGE, PURPLE, SKY, VERMILION, new_figure, write_picture
-from tasks.core.metrics import decision_metrics, movie_metrics, paired_differences
+from tasks.core.metrics import decision_metrics, draw_weights, interval, movie_metrics
 from tasks.core.predictions import truth_matrix, write_scores
 from tasks.core.settings import DataPaths
 from tasks.evaluate.evaluation import evaluate_model
@@ -62,11 +62,12 @@ def judge(paths: DataPaths, scored: Path) -> Judgement:
 def compare(best: Judgement, other: Judgement) -> dict[str, dict[str, float]]:
     """Return how much more Jaccard the best has than another under its own decisions and tuned, with 95 % intervals."""
     kinds = ("own", "tuned") if other.own else ("tuned",)
-    others = np.stack([other.movie_jaccard[kind] for kind in kinds])
-    differences = paired_differences(best.movie_jaccard["tuned"], others)
+    reference = best.movie_jaccard["tuned"]
+    weights = draw_weights(len(reference))
+    differences = {kind: interval(weights @ (reference - other.movie_jaccard[kind]) / len(reference)) for kind in kinds}
     return {
         kind: {name: round(value, 4) for name, value in asdict(difference).items()}
-        for kind, difference in zip(kinds, differences, strict=True)
+        for kind, difference in differences.items()
     }
 
 

@@ -1,4 +1,4 @@
-"""Which column of a user's table is what. Owns the mapping; reads nothing."""
+"""Options of the clean stage, and which column of a user's table is what."""
 
 from typing import Final, Literal, Self
 
@@ -8,16 +8,20 @@ from tasks.core.schema import EXCLUDED_GENRES
 
 
 class PruneConfig(BaseModel):
-    """Which whole movies to leave out because their descriptions teach little; nothing is left out by default."""
+    """Which movies to drop for their descriptions. Default: none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    min_words: int | None = Field(None, ge=1, description="Fewest words of a description; the earlier system took 10.")
-    max_words: int | None = Field(None, ge=1, description="Most words of a description; the earlier system took 200.")
-    production_phrases: bool = Field(
-        False, description="Drop descriptions of the making: 'directed by', 'starring', 'filmed in' and the like."
+    min_words: int | None = Field(
+        None, ge=1, description="Drop shorter descriptions, in words; the earlier system used 10."
     )
-    gibberish: bool = Field(False, description="Drop descriptions whose letters follow one another as in no language.")
+    max_words: int | None = Field(
+        None, ge=1, description="Drop longer descriptions, in words; the earlier system used 200."
+    )
+    production_phrases: bool = Field(
+        False, description="Drop descriptions of the production: 'directed by', 'starring', 'filmed in' and so on."
+    )
+    gibberish: bool = Field(False, description="Drop gibberish descriptions.")
     not_english: bool = Field(False, description="Drop descriptions whose words are mostly not English.")
 
     @model_validator(mode="after")
@@ -28,22 +32,22 @@ class PruneConfig(BaseModel):
 
 
 class CleanConfig(BaseModel):
-    """Choices of the clean stage."""
+    """Options of the clean stage."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     profile: Literal["default", "original"] = Field(
         "default",
-        description="Rules to apply: 'original' repeats the earlier system exactly, 'default' mends its faults.",
+        description="Rules to apply: 'original' repeats the earlier system exactly, 'default' fixes its faults.",
     )
-    disable: tuple[str, ...] = Field((), description="Names of rules to leave out, such as 'author_signature'.")
+    disable: tuple[str, ...] = Field((), description="Rules to disable, such as 'author_signature'.")
     excluded_genres: tuple[str, ...] = Field(EXCLUDED_GENRES, description="Genres whose rows are dropped.")
-    prune: PruneConfig = Field(PruneConfig(), description="Movies to leave out for their descriptions.")
+    prune: PruneConfig = Field(PruneConfig(), description="Movies to drop for their descriptions.")
 
 
-# Columns with these names are read as those of a listing: years as decades too, runtimes as ranges, people as lists.
+# Columns with these names are read like those of a listing: also years as decades, runtimes as ranges, people as lists.
 LISTING_FIELDS: Final = ("year", "certificate", "runtime", "director", "star")
-# What the pipeline calls something else by.
+# Names that the pipeline uses for something else.
 RESERVED: Final = frozenset(
     {"movie_id", "movie_name", "title", "description", "genres", "lemmas"}
     | {"decade", "runtime_min", "directors", "stars", "own", "own_fields", "rest"}
@@ -51,22 +55,22 @@ RESERVED: Final = frozenset(
 
 
 class TableConfig(BaseModel):
-    """Which column of a table of one's own, a CSV or parquet file that `source` names, is what."""
+    """Which column of a user's own table, the CSV or parquet file that `source` names, is what."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    id: str = Field(min_length=1, description="Column of the ids: letters, digits and _.:- only.")
+    id: str = Field(min_length=1, description="Column of ids: letters, digits and _.:- only.")
     text: str = Field(min_length=1, description="Column of the text to classify.")
     labels: tuple[str, ...] = Field(
         min_length=1,
-        description="Column of the labels, separated or a list (parquet); or several columns, one a label, of 0 and 1.",
+        description="Column of labels, separated or as lists (parquet); or several columns, one per label, of 0 and 1.",
     )
-    title: str | None = Field(None, description="Column of a title, where there is one.")
-    separator: str = Field("|", min_length=1, description="What stands between two labels in a column of texts.")
+    title: str | None = Field(None, description="Column of titles.")
+    separator: str = Field("|", min_length=1, description="Separator between labels in a text column.")
     fields: tuple[str, ...] = Field(
-        (), description="Further columns that models on fields may use: categories or numbers, as they are."
+        (), description="Other columns that models on fields may use, of categories or numbers."
     )
-    min_rows: int = Field(10, ge=1, description="Labels of fewer rows are left out, as are rows with no other label.")
+    min_rows: int = Field(10, ge=1, description="Drop labels of fewer rows, and rows without other labels.")
 
     @model_validator(mode="before")
     @classmethod
@@ -76,9 +80,9 @@ class TableConfig(BaseModel):
         return given
 
     @model_validator(mode="after")
-    def _each_column_has_one_part(self) -> Self:
+    def _each_column_is_named_once(self) -> Self:
         if repeated := sorted({name for name in self.columns if self.columns.count(name) > 1}):
-            raise ValueError(f"the column {', '.join(repeated)} has two parts; name each column once")
+            raise ValueError(f"the column {', '.join(repeated)} is named twice; name each column once")
         if taken := sorted(RESERVED.intersection(self.fields)):
             raise ValueError(f"a field cannot be called {', '.join(taken)}; rename the column")
         if odd := [name for name in self.fields if "=" in name or name != " ".join(name.split())]:

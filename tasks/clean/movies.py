@@ -1,30 +1,31 @@
-"""The clean stage: listings in, one row a movie out. Owns the order of the steps and the output files."""
+"""The clean stage: listings in, one row per movie out."""
 
-import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 import polars.selectors as cs
 
 from tasks.clean.config import CleanConfig
 from tasks.clean.near_duplicates import count_groups, group_texts
-from tasks.clean.profiles import GenreCoder, build_profile
+from tasks.clean.profiles import build_profile, split_genres
 from tasks.clean.read import find_listings, read_table
-from tasks.clean.rules import Ledger, Profile, apply_rules
+from tasks.clean.rules import Ledger, Profile, Rule, apply_rules
 from tasks.core import parsing, schema
 from tasks.core.errors import DataError
-from tasks.core.parsing import WORDS_FOR_NOTHING
+from tasks.core.files import write_json
+from tasks.core.parsing import MISSING_TEXTS
 from tasks.core.settings import DataPaths
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
-# The side fields of a listing as typed columns. Owns which there are and what could not be parsed; knows no rule.
-#
-# A text that cannot be parsed becomes null; `parse_fields` counts them.
+logger = logging.getLogger(__name__)
 
+PART_ROWS: Final = 500_000
+SLICE_ROWS: Final = 500_000
+ROW_GROUP_SIZE: Final = 65_536  # of the parquet file
+_MAX_ROWS: Final = 2**32  # what a polars row index can count
 
 # The raw column of each parsed side field, by the name it has in `schema.MOVIES`.
 SIDE_FIELDS: Final = {
@@ -38,6 +39,7 @@ SIDE_FIELDS: Final = {
 }
 # Parsed only for the movies that are kept: lists cost much more memory than their text.
 LIST_FIELDS: Final = ("directors", "stars")
+PEOPLE: Final = [parsing.people(pl.col(name)) for name in LIST_FIELDS]
 
 
 def rating(raw: pl.Expr) -> pl.Expr:
@@ -62,10 +64,9 @@ _PARSERS: Final[dict[str, Callable[[pl.Expr], pl.Expr]]] = {
 
 
 def parse_fields(rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Replace the raw side fields by parsed ones; the lists of people keep their text under the new name.
+    """Return the rows with parsed side fields, and how many values of each are not blank but could not be parsed.
 
-    Returns:
-        The rows, and for each parsed field how many of them hold something but could not be parsed.
+    A text that cannot be parsed becomes null. The lists of people keep their text under the new name.
     """
     parsed = rows.select(parse(pl.col(SIDE_FIELDS[name])).alias(name) for name, parse in _PARSERS.items())
     failed = {name: rows[SIDE_FIELDS[name]].filter(parsed[name].is_null()) for name in _PARSERS}
@@ -74,12 +75,6 @@ def parse_fields(rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
     raw_people = raw_people.with_columns(pl.when(pl.all() != "").then(pl.all()))
     others = rows.drop(SIDE_FIELDS.values())
     return pl.concat([others, parsed, raw_people], how="horizontal"), unparsed
-
-
-logger = logging.getLogger(__name__)
-
-PART_ROWS: Final = 500_000
-_MAX_ROWS: Final = 2**32  # what a polars row index can count
 
 
 def read_rows(path: Path, profile: Profile, ledger: Ledger) -> pl.DataFrame:
@@ -99,13 +94,13 @@ def merge_rows(tables: list[pl.DataFrame], profile: Profile) -> pl.DataFrame:
     """Merge the rows of each movie, some movies at a time, so that the working memory does not grow with the rows.
 
     Args:
-        tables: what `read_rows` returned of each listing, in their order; the list is emptied on the way.
-        profile: what makes rows one movie, and which of them is preferred.
+        tables: results of `read_rows`, in the order of the listings; the list is emptied on the way.
+        profile: which rows are one movie, and which of them is preferred.
 
     Returns:
         `movie_id`, `movie_name`, `genres` (sorted list), `description` and the side fields, in no particular order.
     """
-    coder = GenreCoder(pl.concat([table["genre"] for table in tables]))
+    genres = split_genres(pl.concat([table["genre"] for table in tables]))
     n_parts = -(-sum(table.height for table in tables) // PART_ROWS) or 1
     parts: list[list[pl.DataFrame]] = [[] for _ in range(n_parts)]
     while tables:
@@ -115,25 +110,25 @@ def merge_rows(tables: list[pl.DataFrame], profile: Profile) -> pl.DataFrame:
             part.append(table.filter(number_of_part == number) if n_parts > 1 else table)
     merged = []
     while parts:
-        merged.append(_merge_part(pl.concat(parts.pop()), profile, coder))
+        merged.append(_merge_part(pl.concat(parts.pop()), profile, genres))
     return pl.concat(merged, rechunk=True)  # lists in several chunks take four times their memory to sort
 
 
-def _merge_part(rows: pl.DataFrame, profile: Profile, coder: GenreCoder) -> pl.DataFrame:
-    rows = coder.encode(rows)
+def _merge_part(rows: pl.DataFrame, profile: Profile, genres: pl.DataFrame) -> pl.DataFrame:
+    rows = rows.join(genres, on="genre", how="left", maintain_order="left").drop("genre")
     is_alone = ~rows.select(profile.identity).is_duplicated()
     several = rows.filter(~is_alone).with_row_index("row")
-    # One integer that is greatest for the preferred row and, among equals, for the first.
+    # One integer that is greatest for the preferred row and, on ties, for the first.
     rank = profile.preference.cast(pl.Int64) * _MAX_ROWS + (_MAX_ROWS - 1 - pl.col("row").cast(pl.Int64))
     firsts = [name for name in ("movie_name", *SIDE_FIELDS) if name not in profile.identity]
     merged = several.group_by(profile.identity).agg(
         pl.col(firsts).first(ignore_nulls=True),
-        pl.col(coder.columns).bitwise_or(),
+        pl.col("genres").explode().drop_nulls().unique().sort(),
         rank.max().alias("rank"),
     )
     preferred = _MAX_ROWS - 1 - merged["rank"] % _MAX_ROWS
     merged = merged.with_columns(several["description"].gather(preferred))
-    return coder.decode(pl.concat([merged.select(rows.columns), rows.filter(is_alone)]))
+    return pl.concat([merged.select(rows.columns), rows.filter(is_alone)])
 
 
 def join_crawled(movies: pl.DataFrame, path: Path | None, ledger: Ledger) -> pl.DataFrame:
@@ -142,11 +137,10 @@ def join_crawled(movies: pl.DataFrame, path: Path | None, ledger: Ledger) -> pl.
         return movies.with_columns(crawled=pl.lit(None, pl.String))
     table = read_table(path, ("movie_id", "description"))
     ledger.note_damage(path.name, table.damage, prefix="crawl/")
-    filled = table.rows.filter(pl.col("description").is_in(WORDS_FOR_NOTHING).not_())
+    filled = table.rows.filter(pl.col("description").is_in(MISSING_TEXTS).not_())
     first = filled.unique("movie_id", keep="first", maintain_order=True)
-    joined = movies.join(
-        first.select("movie_id", crawled="description"), on="movie_id", how="left", maintain_order="left"
-    )
+    crawled = first.select("movie_id", crawled="description")
+    joined = movies.join(crawled, on="movie_id", how="left", maintain_order="left")
     ledger.counts["crawl/rows_read"] = table.n_records
     ledger.counts["crawl/empty"] = table.rows.height - filled.height
     ledger.counts["crawl/repeated_id"] = filled.height - first.height
@@ -154,19 +148,14 @@ def join_crawled(movies: pl.DataFrame, path: Path | None, ledger: Ledger) -> pl.
     return joined
 
 
-ROW_GROUP_SIZE: Final = 65_536  # of the parquet file
-SLICE_ROWS: Final = 500_000
-# What makes the result: this room and the foundations that it rests on.
-
-
 def clean_movies(paths: DataPaths, config: CleanConfig) -> StageResult:
     """Clean the listings in `paths.raw` into `paths.clean`, unless that is up to date.
 
     Writes the movies as parquet (`schema.MOVIES`, sorted by id) and as CSV, the list of genres, and what each rule did.
-    Crawled texts are used where `paths.crawl_csv` is there.
+    Crawled texts are used if `paths.crawl_csv` exists.
 
     Returns:
-        Counts: `rows_read` is the sum of `movies_kept`, `merged/same_movie` and all `dropped/<rule>`; besides
+        Counts: `rows_read` is the sum of `movies_kept`, `merged/same_movie` and all `dropped/<rule>`; also
         `changed/<rule>` (rows or movies), `repaired/<damage>`, `unparsed/<field>` (rows), `crawl/<what>` (rows),
         `unknown_genre/<name>` (movies), and `text_groups/groups`, `/movies` and `/largest` of the movies that share
         a text with others.
@@ -179,16 +168,39 @@ def clean_movies(paths: DataPaths, config: CleanConfig) -> StageResult:
     profile = build_profile(config)
     listings = find_listings(paths.raw)
     crawl = paths.crawl_csv if paths.crawl_csv.is_file() else None
+    inputs = (*listings, crawl) if crawl else tuple(listings)
+
+    def build(folder: Path) -> Mapping[str, int]:
+        ledger = Ledger()
+        movies = build_movies(listings, crawl, profile, ledger)
+        if movies.is_empty():
+            raise DataError(
+                f"{paths.raw}: no movie is left of {ledger.explain_loss()}. Check the files, or disable a rule with "
+                "--clean.disable."
+            )
+        return write_cleaned(movies, ledger, profile.rules, paths, folder)
+
+    return run_clean(paths, inputs, config_dict(config), Path(__file__), build)
+
+
+def run_clean(
+    paths: DataPaths,
+    inputs: tuple[Path, ...],
+    config: dict[str, Any],
+    code: Path,
+    build: Callable[[Path], Mapping[str, int]],
+) -> StageResult:
+    """Run a stage that makes the cleaned table; each such stage replaces the result of the others."""
     stage = Stage(
         name="clean",
         folder=paths.clean,
         outputs=(paths.movies.name, paths.clean_csv.name, paths.genres_json.name, paths.dropped.name),
-        inputs=(*listings, crawl) if crawl else tuple(listings),
-        config=config_dict(config),
-        code=(Path(__file__),),
+        inputs=inputs,
+        config=config,
+        code=(code,),
         packages=("numpy", "polars", "simplemma"),
     )
-    return run_stage(stage, partial(_build, paths, listings, crawl, profile))
+    return run_stage(stage, build)
 
 
 def build_movies(listings: Sequence[Path], crawl: Path | None, profile: Profile, ledger: Ledger) -> pl.DataFrame:
@@ -211,8 +223,7 @@ def build_movies(listings: Sequence[Path], crawl: Path | None, profile: Profile,
     movies = _in_slices(movies, lambda some: apply_rules(some.with_columns(copies), profile.movie_rules, ledger))
     movies = note_text_groups(apply_rules(movies, (*profile.table_rules, *profile.prune_rules), ledger), ledger)
     ledger.counts["movies_kept"] = movies.height
-    people = [parsing.people(pl.col(name)) for name in LIST_FIELDS]
-    sides = _in_slices(sides[movies["place"]], lambda some: some.with_columns(people))
+    sides = _in_slices(sides[movies["place"]], lambda some: some.with_columns(PEOPLE))
     movies = as_movies(movies.hstack(sides))
     note_unknown_genres(movies, ledger)
     return movies
@@ -230,35 +241,30 @@ def _in_slices(frame: pl.DataFrame, change: Callable[[pl.DataFrame], pl.DataFram
     return pl.concat([change(some) for some in slices])
 
 
-def _build(
-    paths: DataPaths, listings: Sequence[Path], crawl: Path | None, profile: Profile, folder: Path
-) -> Mapping[str, int]:
-    ledger = Ledger()
-    movies = build_movies(listings, crawl, profile, ledger)
-    if movies.is_empty():
-        raise DataError(_nothing_left(paths.raw, ledger))
-    write_movies(movies, paths, folder)
-    write_json(folder / paths.dropped.name, ledger.report(profile.rules))
-    return dict(ledger.counts)
-
-
-def write_movies(movies: pl.DataFrame, paths: DataPaths, folder: Path) -> None:
-    """Write the table (`schema.MOVIES`, sorted) as parquet and as CSV and its genres as JSON, named as in `paths`."""
-    # One chunk for each group, so that the bytes do not depend on how many threads made the frame; and with lists of
-    # its own, since for each group the writer goes through all lists of the chunk.
+def write_cleaned(
+    movies: pl.DataFrame, ledger: Ledger, rules: Iterable[Rule], paths: DataPaths, folder: Path
+) -> dict[str, int]:
+    """Write the table (`schema.MOVIES`, sorted) as parquet and CSV, its genres and the ledger; return the counts."""
+    # One chunk per group, so that the bytes do not depend on how many threads made the frame; with lists of its own,
+    # since for each group the writer goes through all lists of the chunk.
     own_lists = cs.list().gather(pl.int_range(pl.len()))
     groups = [rows.rechunk().with_columns(own_lists) for rows in movies.iter_slices(ROW_GROUP_SIZE)]
     pl.concat(groups).write_parquet(folder / paths.movies.name, row_group_size=ROW_GROUP_SIZE)
-    _write_csv(movies, folder / paths.clean_csv.name)
+    joined = [pl.col(name).list.join(", ") for name, dtype in schema.MOVIES.items() if dtype == pl.List(pl.String)]
+    with (folder / paths.clean_csv.name).open("wb") as file:  # by slices: joined, the people of millions are large
+        for number, rows in enumerate(movies.iter_slices(ROW_GROUP_SIZE)):
+            rows.with_columns(joined).write_csv(file, include_header=number == 0)
     write_json(folder / paths.genres_json.name, sorted(movies["genres"].explode().unique()))
+    write_json(folder / paths.dropped.name, ledger.report(rules))
+    return dict(ledger.counts)
 
 
 def note_text_groups(movies: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
-    """Add `text_group` and count what it holds."""
+    """Add `text_group` and count the groups."""
     movies = group_texts(movies)
     counts = count_groups(movies)
     ledger.counts.update({f"text_groups/{name}": count for name, count in counts.items()})
-    logger.info("clean: %d movies in %d groups tell the same text", counts["movies"], counts["groups"])
+    logger.info("clean: %d near-duplicate movies in %d groups", counts["movies"], counts["groups"])
     return movies
 
 
@@ -270,25 +276,3 @@ def note_unknown_genres(movies: pl.DataFrame, ledger: Ledger) -> None:
         ledger.counts[f"unknown_genre/{name}"] = count
     if unknown.height:
         logger.warning("clean: kept %d unknown genres: %s", unknown.height, ", ".join(unknown["genres"].head(20)))
-
-
-def _nothing_left(folder: Path, ledger: Ledger) -> str:
-    dropped = {key: count for key, count in ledger.counts.items() if key.startswith("dropped/") and count}
-    reasons = ", ".join(f"{key} {count}" for key, count in dropped.items()) or "the files hold only headers"
-    return (
-        f"{folder}: no movie is left of {ledger.counts['rows_read']} rows ({reasons}). "
-        "Check the files, or leave a rule out with --clean.disable."
-    )
-
-
-def _write_csv(movies: pl.DataFrame, path: Path) -> None:
-    """Write the lists joined by ", ", some rows at a time: joined, the people of millions of movies are large."""
-    joined = [pl.col(name).list.join(", ") for name, dtype in schema.MOVIES.items() if dtype == pl.List(pl.String)]
-    with path.open("wb") as file:
-        for number, rows in enumerate(movies.iter_slices(ROW_GROUP_SIZE)):
-            rows.with_columns(joined).write_csv(file, include_header=number == 0)
-
-
-def write_json(path: Path, content: object) -> None:
-    """Write JSON for people: indented, one trailing newline."""
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")

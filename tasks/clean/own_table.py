@@ -1,33 +1,24 @@
-"""The clean stage for a user's own table: rows in, one row a movie out. Owns the order of the steps and what an id is.
+"""The clean stage for a user's own table: rows in, one row per id out.
 
-Whatever a row describes is called a movie, and its labels are its genres, as everywhere in the pipeline.
+A row is called a movie and its labels genres, as everywhere in the pipeline.
 """
 
 import logging
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 from typing import Final
 
 import polars as pl
 
 from tasks.clean.config import LISTING_FIELDS, CleanConfig, TableConfig
-from tasks.clean.movies import (
-    LIST_FIELDS,
-    SIDE_FIELDS,
-    as_movies,
-    note_text_groups,
-    parse_fields,
-    write_json,
-    write_movies,
-)
+from tasks.clean.movies import PEOPLE, SIDE_FIELDS, as_movies, note_text_groups, parse_fields, run_clean, write_cleaned
 from tasks.clean.profiles import table_profile
 from tasks.clean.read import read_table
 from tasks.clean.rules import Ledger, Profile, apply_rules
 from tasks.core import parsing, schema
 from tasks.core.errors import DataError, SourceError
 from tasks.core.settings import DataPaths
-from tasks.stage import Stage, StageResult, config_dict, run_stage
+from tasks.stage import StageResult, config_dict
 
 logger = logging.getLogger(__name__)
 
@@ -37,13 +28,13 @@ FORMS: Final = (".csv", ".parquet")
 def read_own_table(path: Path, table: TableConfig, ledger: Ledger) -> pl.DataFrame:
     """Return the columns that a mapping names, as texts (lists of texts where parquet has lists), and `is_short`.
 
-    What is not there is an empty text. Of numbers in parquet those without a fraction are written without one.
+    Missing values are empty texts. Whole numbers in parquet are written without a fraction.
 
     Raises:
-        SourceError: the file is missing, of another form, unreadable, or lacks a column.
+        SourceError: the file is missing, of another type, unreadable, or lacks a column.
     """
     if not path.is_file() or path.suffix.lower() not in FORMS:
-        state = "is no .csv or .parquet file" if path.exists() else "does not exist"
+        state = "is not a .csv or .parquet file" if path.exists() else "does not exist"
         raise SourceError(f"{path} {state}: `source` must be the file whose columns `table` names.")
     if path.suffix.lower() == ".csv":
         read = read_table(path, table.columns)
@@ -66,7 +57,7 @@ def _read_parquet(path: Path, table: TableConfig) -> pl.DataFrame:
         raise SourceError(f"{path} cannot be read as parquet ({_first_line(error)}). Check the file.") from error
     lists = [name for name in rows.columns if isinstance(rows.schema[name], pl.List | pl.Array)]
     if odd := [name for name in lists if (name,) != table.labels]:
-        raise SourceError(f"{path}: the column {odd[0]} holds lists, as the one column of labels alone may. Join them.")
+        raise SourceError(f"{path}: the column {odd[0]} holds lists; only a single column of labels may. Join them.")
     try:
         return rows.select(_as_text(rows, name) for name in table.columns)
     except pl.exceptions.PolarsError as error:
@@ -86,7 +77,7 @@ def _as_text(rows: pl.DataFrame, name: str) -> pl.Expr:
     return parsing.as_text(kind, column).fill_null("")
 
 
-MAX_LABELS: Final = 200  # beyond, neither pictures nor decision rules say anything
+MAX_LABELS: Final = 200  # beyond, pictures and decision rules are useless
 MAX_CHARACTERS: Final = 100  # of a label, which is in the names of metrics
 _SEPARATES: Final = ",="  # labels in outputs and decision rules
 _YES: Final = ("1", "1.0", "true")
@@ -94,13 +85,13 @@ _NO: Final = ("0", "0.0", "false", "")
 
 
 def add_labels(rows: pl.DataFrame, table: TableConfig, path: Path) -> pl.DataFrame:
-    """Replace the columns of labels by `genres`, sorted lists of different labels, perhaps empty.
+    """Replace the columns of labels by `genres`, sorted lists of distinct labels, perhaps empty.
 
-    One column holds texts, in which labels are separated, or lists of labels; several hold 0 or 1 (also true, false
-    or nothing) and are each a label. Labels are texts, numbers too; spaces around them do not count.
+    One column holds separated labels or lists of labels; several columns hold 0 or 1 (also true, false or nothing) and
+    are a label each. Spaces around labels are ignored.
 
     Raises:
-        DataError: a cell is neither 0 nor 1, or a label holds a comma or an equals sign or is endless.
+        DataError: a cell is neither 0 nor 1, or a label holds a comma or an equals sign or is too long.
     """
     if len(table.labels) > 1:
         labels = _of_indicators(rows, table, path)
@@ -136,13 +127,13 @@ def _check(rows: pl.DataFrame, labels: pl.Series, table: TableConfig, path: Path
         row_id = rows.filter(labels.list.contains(label))[table.id][0]
         raise DataError(
             f"{path}: the label {label[:60]!r} of the row {row_id} holds a comma or an equals sign, which separate "
-            f"labels elsewhere, or more than {MAX_CHARACTERS} characters. Rename it; or is `table.separator` another "
-            f"one than {table.separator!r}?"
+            f"labels elsewhere, or more than {MAX_CHARACTERS} characters. Rename it, or check `table.separator`, which "
+            f"is {table.separator!r}."
         )
 
 
 def drop_rare_labels(movies: pl.DataFrame, table: TableConfig, path: Path, ledger: Ledger) -> pl.DataFrame:
-    """Take labels of fewer than `min_rows` rows away, and the rows that had no others; count both.
+    """Remove labels with fewer than `min_rows` rows, and rows that had no others; count both.
 
     Raises:
         DataError: fewer than two labels are left, or more than `MAX_LABELS`.
@@ -154,14 +145,14 @@ def drop_rare_labels(movies: pl.DataFrame, table: TableConfig, path: Path, ledge
     if kept.len() > MAX_LABELS:
         enough = counts["count"].sort(descending=True)[MAX_LABELS] + 1
         raise DataError(
-            f"{path} has {kept.len():,} labels of at least {table.min_rows} rows, and {MAX_LABELS} are the most that "
-            f"can be told. Leave rare ones out, as with --table.min-rows {enough}, or name another column of labels."
+            f"{path} has {kept.len():,} labels of at least {table.min_rows} rows, more than the maximum of "
+            f"{MAX_LABELS}. Leave rare ones out with --table.min-rows {enough}, or name another column of labels."
         )
     if kept.len() < 2:
         found = ", ".join(f"{label} ({count})" for label, count in counts.head(20).iter_rows())
         raise DataError(
-            f"{path}: {kept.len()} label has at least {table.min_rows} rows, of {counts.height} in all ({found}), and "
-            f"a classifier tells at least two. Is {table.separator!r} what separates them? Or lower --table.min-rows."
+            f"{path}: {kept.len()} label has at least {table.min_rows} rows, of {counts.height} in all ({found}); a "
+            f"classifier needs two. Are labels separated by {table.separator!r}? Or lower --table.min-rows."
         )
     left = movies.with_columns(pl.col("genres").list.set_intersection(kept.to_list()).list.sort())
     has_label = left["genres"].list.len() > 0
@@ -173,13 +164,12 @@ SEPARATORS: Final = set(";|/\\+&\t")  # what people put between labels
 
 
 def clean_own_table(paths: DataPaths, source: Path, table: TableConfig, config: CleanConfig) -> StageResult:
-    """Clean a CSV or parquet file of the user's into `paths.clean`, unless that is up to date; the file stays as it is.
+    """Clean a user's CSV or parquet file into `paths.clean`, unless that is up to date; the file stays as it is.
 
-    It stands in for the clean stage under the same name, so that either's result replaces the other's. Rows that share
-    id and text are one, with the labels of all.
+    Rows that share id and text are one, with the labels of all.
 
     Returns:
-        Counts: `rows_read` is the sum of `movies_kept`, `merged/same_movie` and all `dropped/<rule>`; besides
+        Counts: `rows_read` is the sum of `movies_kept`, `merged/same_movie` and all `dropped/<rule>`; also
         `changed/<rule>`, `repaired/<damage>`, `unparsed/<field>`, `rare_label/<label>` (rows) and `text_groups/<what>`.
 
     Raises:
@@ -188,20 +178,24 @@ def clean_own_table(paths: DataPaths, source: Path, table: TableConfig, config: 
         ConfigError: a rule to disable does not exist, or an option for listings is given.
     """
     profile = table_profile(config)
-    stage = Stage(
-        name="clean",
-        folder=paths.clean,
-        outputs=(paths.movies.name, paths.clean_csv.name, paths.genres_json.name, paths.dropped.name),
-        inputs=(source,) if source.is_file() else (),
-        config={"table": config_dict(table), **config_dict(config)},
-        code=(Path(__file__),),
-        packages=("numpy", "polars", "simplemma"),
-    )
-    return run_stage(stage, partial(_build, paths, source, (table, profile)))
+    inputs = (source,) if source.is_file() else ()
+
+    def build(folder: Path) -> Mapping[str, int]:
+        ledger = Ledger()
+        movies = build_own_movies(source, table, profile, ledger)
+        if rare := sorted(key.partition("/")[2] for key in ledger.counts if key.startswith("rare_label/")):
+            logger.warning(
+                "clean: left out %d labels of fewer than %d rows, and %d rows that had no others: %s%s",
+                *(len(rare), table.min_rows, ledger.counts["dropped/only_rare_labels"], _some(rare)),
+                f". Are labels separated by {table.separator!r}?" if SEPARATORS.intersection("".join(rare)) else "",
+            )
+        return write_cleaned(movies, ledger, profile.rules, paths, folder)
+
+    return run_clean(paths, inputs, {"table": config_dict(table), **config_dict(config)}, Path(__file__), build)
 
 
 def build_own_movies(source: Path, table: TableConfig, profile: Profile, ledger: Ledger) -> pl.DataFrame:
-    """Return the movies of a table (`schema.MOVIES`, sorted by id) and note what became of every row."""
+    """Return the movies of a table (`schema.MOVIES`, sorted by id) and note what happened to every row."""
     rows = add_labels(read_own_table(source, table, ledger), table, source)
     rows = apply_rules(_named(rows, table), profile.row_rules, ledger).drop("is_short")
     movies = _merge_rows(rows, source, ledger).sort("movie_id")
@@ -211,28 +205,13 @@ def build_own_movies(source: Path, table: TableConfig, profile: Profile, ledger:
     movies, unparsed = parse_fields(movies)
     read_as_listed = {name for name, raw in SIDE_FIELDS.items() if raw in LISTING_FIELDS and raw in table.fields}
     ledger.counts.update({f"unparsed/{name}": count for name, count in unparsed.items() if name in read_as_listed})
-    people = [parsing.people(pl.col(name)) for name in LIST_FIELDS]
-    movies = as_movies(note_text_groups(movies.with_columns(people), ledger))
+    movies = as_movies(note_text_groups(movies.with_columns(PEOPLE), ledger))
     ledger.counts["movies_kept"] = movies.height
     return movies
 
 
-def _build(paths: DataPaths, source: Path, how: tuple[TableConfig, Profile], folder: Path) -> Mapping[str, int]:
-    (table, profile), ledger = how, Ledger()
-    movies = build_own_movies(source, table, profile, ledger)
-    write_movies(movies, paths, folder)
-    write_json(folder / paths.dropped.name, ledger.report(profile.rules))
-    if rare := sorted(key.partition("/")[2] for key in ledger.counts if key.startswith("rare_label/")):
-        logger.warning(
-            "clean: left out %d labels of fewer than %d rows, and %d rows that had no others: %s%s",
-            *(len(rare), table.min_rows, ledger.counts["dropped/only_rare_labels"], _some(rare)),
-            f". Is {table.separator!r} what separates labels?" if SEPARATORS.intersection("".join(rare)) else "",
-        )
-    return dict(ledger.counts)
-
-
 def _named(rows: pl.DataFrame, table: TableConfig) -> pl.DataFrame:
-    """Return rows with the pipeline's names of columns; fields that a listing has under those of a listing."""
+    """Return rows with the pipeline's column names; fields that a listing has keep their names there."""
     listed = [name for name in table.fields if name in LISTING_FIELDS]
     own = [parsing.own(name, pl.col(name)) for name in table.fields if name not in LISTING_FIELDS]
     no_field = pl.lit([], pl.List(pl.String))
@@ -250,7 +229,7 @@ def _named(rows: pl.DataFrame, table: TableConfig) -> pl.DataFrame:
 
 
 def _merge_rows(rows: pl.DataFrame, source: Path, ledger: Ledger) -> pl.DataFrame:
-    """Return one row an id, with the labels of all its rows and the other values of the first.
+    """Return one row per id, with the labels of all its rows and the other values of the first.
 
     Raises:
         DataError: an id is unusable, or has several texts; or there is no row.
@@ -259,7 +238,7 @@ def _merge_rows(rows: pl.DataFrame, source: Path, ledger: Ledger) -> pl.DataFram
     unusable = rows.filter(~pl.col("movie_id").str.contains(schema.MOVIE_ID_PATTERN))["movie_id"]
     if unusable.len():
         raise DataError(
-            f"{source}: {unusable.len()} ids are not made of letters, digits and _.:- alone, the first is "
+            f"{source}: {unusable.len()} ids have other characters than letters, digits and _.:-, the first is "
             f"{unusable[0][:60]!r}. Change them, or name another column as `table.id`."
         )
     by_id = rows.group_by("movie_id", maintain_order=True)
@@ -267,7 +246,7 @@ def _merge_rows(rows: pl.DataFrame, source: Path, ledger: Ledger) -> pl.DataFram
     if texts.height:
         raise DataError(
             f"{source}: {texts.height} ids have several texts, the first is {texts['movie_id'][0]!r}. Name a column as "
-            "`table.id` that tells rows apart."
+            "`table.id` that is unique."
         )
     others = [name for name in rows.columns if name not in ("movie_id", "genres")]
     merged = by_id.agg(pl.col("genres").explode().unique().sort(), pl.col(others).first())
@@ -277,10 +256,9 @@ def _merge_rows(rows: pl.DataFrame, source: Path, ledger: Ledger) -> pl.DataFram
 
 def _check_some_are_left(rows: pl.DataFrame, source: Path, ledger: Ledger) -> None:
     if rows.is_empty():
-        dropped = ", ".join(f"{key} {count}" for key, count in ledger.counts.items() if count) or "it is empty"
         raise DataError(
-            f"{source}: no row is left ({dropped}). Check the file, the columns that `table` names, and what "
-            "clean.prune leaves out."
+            f"{source}: no row is left of {ledger.explain_loss()}. Check the file, the columns that `table` names, and "
+            "the options of clean.prune."
         )
 
 

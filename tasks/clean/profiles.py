@@ -1,4 +1,12 @@
-"""The rules for any table. Owns which there are and their order: those that make sense for whatever the text is."""
+"""The profiles of cleaning: `default`, `original` (the earlier system's rules) and the one for a user's own table.
+
+`original` is for comparison with the earlier system's results: same input, same ids, genres and descriptions. Text
+patterns mean exactly what they mean in Python's `re` and `str.strip`, and missing values are as in `pandas.read_csv`.
+
+`default` fixes its faults; where a rule exists in both, a comment says what is fixed. Three faults are fixed by how
+rows merge into movies: an id is one movie under any names, so that no genre is lost with a second name; a placeholder
+never wins over a plot by its length; and the site's "See full summary" does not count as length.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +21,6 @@ from tasks.clean.rules import Change, Drop, DropText, Profile
 from tasks.core import parsing, schema
 from tasks.core.errors import ConfigError
 
-_BITS: Final = 63  # of a signed 64-bit integer, the sign left alone
 _SITE_GENRES: Final = (*schema.GENRES, *schema.EXCLUDED_GENRES)
 _ANY_SITE_GENRE: Final = f"(?:{'|'.join(pl.escape_regex(name) for name in _SITE_GENRES)})"
 # A genre text that is spelled as on the site throughout, as almost all are.
@@ -21,7 +28,7 @@ SITE_TEXT: Final = rf"\A\s*{_ANY_SITE_GENRE}(?:\s*,\s*{_ANY_SITE_GENRE})*\s*\z"
 
 
 def spell_as_site(text: pl.Expr) -> pl.Expr:
-    """Spell those genres of a text that differ from the site's in case or spaces alone as the site does."""
+    """Give genres that differ from the site's only in case or spaces the site's spelling."""
     name = pl.element()
     spelling = name.str.replace_all(r"\s", "").str.to_lowercase()
     spelling = spelling.replace_strict({site.lower(): site for site in _SITE_GENRES}, default=None)
@@ -29,66 +36,24 @@ def spell_as_site(text: pl.Expr) -> pl.Expr:
     return text.str.split(",").list.eval(spelled).list.join(",")
 
 
-class GenreCoder:
-    """Turn genre texts such as `Action, Sci-Fi` into integer columns `genres_0`, `genres_1`, ... and back into lists.
-
-    One column holds 63 genres; there are as many columns as the texts need.
-    """
-
-    def __init__(self, texts: pl.Series) -> None:
-        """Learn the genres of some texts, repeated or not; each distinct text is parsed once."""
-        distinct = texts.unique().sort()
-        split = [_split(text) for text in distinct]
-        self.names = sorted(set().union(*split))
-        self.codes = {name: 1 << index for index, name in enumerate(self.names)}
-        self.columns = [f"genres_{word}" for word in range(max(1, -(-len(self.names) // _BITS)))]
-        self.bits = self._in_columns([sum(self.codes[name] for name in names) for names in split])
-        self.bits.insert_column(0, distinct.alias("genre"))
-
-    def encode(self, rows: pl.DataFrame) -> pl.DataFrame:
-        """Replace the column `genre` by the integer columns; the order of the rows stays."""
-        bits = rows.select("genre").join(self.bits, on="genre", how="left", maintain_order="left")
-        return rows.drop("genre").hstack(bits.drop("genre"))
-
-    def decode(self, movies: pl.DataFrame) -> pl.DataFrame:
-        """Replace the integer columns by `genres`, sorted lists of names; each distinct set is spelled out once."""
-        distinct = movies.select(self.columns).unique()
-        sets = [sum(bits << (_BITS * word) for word, bits in enumerate(row)) for row in distinct.iter_rows()]
-        lists = pl.Series("genres", [self._names(bits) for bits in sets], pl.List(pl.String))
-        joined = movies.join(distinct.with_columns(lists), on=self.columns, how="left", maintain_order="left")
-        return joined.drop(self.columns)
-
-    def _in_columns(self, sets: Sequence[int]) -> pl.DataFrame:
-        word = (1 << _BITS) - 1
-        return pl.DataFrame(
-            {column: [bits >> (_BITS * place) & word for bits in sets] for place, column in enumerate(self.columns)},
-            schema=dict.fromkeys(self.columns, pl.Int64),
-        )
-
-    def _names(self, bits: int) -> list[str]:
-        return [name for name in self.names if bits & self.codes[name]]
-
-
-def _split(text: str) -> set[str]:
-    return {name.strip() for name in text.split(",")} - {""}
-
-
-# The earlier system's rules, to the letter, faults included. Owns the profile `original` and the rules both share.
-#
-# For comparison with the earlier system's results: same input, same ids, genres and descriptions. What a text pattern
-# means, down to case and spaces, is as in Python's `re` and `str.strip`; a missing value is as in `pandas.read_csv`.
+def split_genres(texts: pl.Series) -> pl.DataFrame:
+    """Return the distinct texts, `genre`, with `genres`, the sorted list of names in each."""
+    names = pl.col("genre").str.split(",").list.eval(pl.element().str.strip_chars(rules.SPACES))
+    names = names.list.eval(pl.element().filter(pl.element() != "").unique().sort())
+    return texts.unique().to_frame("genre").select("genre", names.alias("genres"))
 
 
 NEEDED: Final = ("movie_id", "movie_name", "genre", "description")
 
 _description = pl.col("description")
 
-NO_GENRE: Final = Drop(
-    "no_genre", "The genre text holds nothing but commas and spaces.", pl.col("genres").list.len() == 0
+SHORT_ROW: Final = Drop(
+    "short_row", "The row has fewer fields than the header, so it is unknown which are missing.", pl.col("is_short")
 )
+NO_GENRE: Final = Drop("no_genre", "The genre text has only commas and spaces.", pl.col("genres").list.len() == 0)
 CRAWLED_TEXT: Final = Change(
     "crawled_text",
-    "A crawled text, the movie's first that is not empty, is whole where the listing's is often cut off.",
+    "The movie has a crawled text, which is whole; that of the listing is often cut off.",
     {
         "description": pl.coalesce("crawled", "description"),
         "description_source": pl.when(pl.col("crawled").is_null())
@@ -97,19 +62,19 @@ CRAWLED_TEXT: Final = Change(
     },
 )
 PLACEHOLDERS: Final = tuple(
-    DropText(name, f"A placeholder, not a plot: {what}.", parsing.PLACEHOLDERS[name])
+    DropText(name, f"The text is a placeholder: {what}.", parsing.PLACEHOLDERS[name])
     for name, what in (
         ("add_a_plot", "contains 'add a plot'"),
-        ("under_wraps", "a word begins 'under wrap'"),
-        ("plot_unknown", "'plot' and later on the line 'unknown'"),
-        ("plot_undisclosed", "'plot' and later on the line 'undisclosed'"),
+        ("under_wraps", "contains 'under wraps'"),
+        ("plot_unknown", "'plot' and later in the line 'unknown'"),
+        ("plot_undisclosed", "'plot' and later in the line 'undisclosed'"),
         ("in_development", "contains 'in development'"),
-        ("no_plot", "begins 'no plot'"),
-        ("tba", "the word 'TBA'"),
-        ("coming_soon", "begins 'coming soon'"),
-        ("not_available", "begins 'not available', or says so of plot, outline, details or story"),
-        ("not_disclosed", "begins 'not disclosed', or says so of plot, outline, details or story"),
-        ("unavailable", "calls plot, story or synopsis 'unavailable'"),
+        ("no_plot", "starts with 'no plot'"),
+        ("tba", "contains 'TBA'"),
+        ("coming_soon", "starts with 'coming soon'"),
+        ("not_available", "starts with 'not available', or has it after plot, outline, details or story"),
+        ("not_disclosed", "starts with 'not disclosed', or has it after plot, outline, details or story"),
+        ("unavailable", "'plot', 'story' or 'synopsis' and later in the line 'unavailable'"),
     )
 )
 SAME_DESCRIPTION: Final = Drop(
@@ -118,15 +83,15 @@ SAME_DESCRIPTION: Final = Drop(
 
 
 def original_profile(excluded_genres: Sequence[str]) -> Profile:
-    """Return the earlier system's rules. Their order matters: placeholders are searched for in untouched texts."""
+    """Return the earlier system's rules. Order matters: placeholders are searched in unchanged texts."""
     excluded = "|".join(parsing.any_case(pl.escape_regex(genre.lower())) for genre in excluded_genres)
     needed = pl.col(NEEDED)
     return Profile(
         row_rules=(
             Drop(
                 "missing_value",
-                "Id, name, genre or description is missing, or a word that pandas takes for that, such as 'None'.",
-                pl.any_horizontal(needed.is_in(parsing.WORDS_FOR_NOTHING)),
+                "Id, name, genre or description is missing, or a word that pandas reads as missing, such as 'None'.",
+                pl.any_horizontal(needed.is_in(parsing.MISSING_TEXTS)),
             ),
             Drop(
                 "excluded_genre",
@@ -143,23 +108,19 @@ def original_profile(excluded_genres: Sequence[str]) -> Profile:
             *PLACEHOLDERS,
             Change(
                 "truncated",
-                "The text was cut off. A mark alone, which the earlier system did not have.",
+                "The text was cut off; it is only marked, which the earlier system did not do.",
                 {"is_truncated": _description.str.contains(f"{parsing.EXACT_TAIL}|{parsing.ELLIPSIS}")},
             ),
             Change(
                 "summary_tail",
-                "'See full summary »' after three or more dots is the site's, not the plot's.",
+                "'See full summary »' after three or more dots is not part of the plot.",
                 {"description": _description.str.replace(parsing.EXACT_TAIL, "")},
                 where=_description.str.ends_with("»"),
             ),
-            Change(
-                "outer_spaces",
-                "Spaces at the ends say nothing.",
-                {"description": _description.str.strip_chars(rules.SPACES)},
-            ),
+            Change("outer_spaces", "Spaces at both ends.", {"description": _description.str.strip_chars(rules.SPACES)}),
             Change(
                 "author_signature",
-                "All from the first em dash after the last line break, which is taken for the author's signature.",
+                "Everything from the first em dash after the last line break counts as the author's signature.",
                 {"description": _description.str.replace(rules.FROM_LAST_EM_DASH, "").str.strip_chars(rules.SPACES)},
                 where=_description.str.contains("—", literal=True),
             ),
@@ -167,19 +128,10 @@ def original_profile(excluded_genres: Sequence[str]) -> Profile:
         table_rules=(
             SAME_DESCRIPTION,
             Drop(
-                "same_id",
-                "An earlier movie has the same id and another name.",
-                ~pl.col("movie_id").is_first_distinct(),
+                "same_id", "An earlier movie has the same id and another name.", ~pl.col("movie_id").is_first_distinct()
             ),
         ),
     )
-
-
-# The rules of the pipeline. Owns the profile `default`, which mends the faults of `original`.
-#
-# Beside the reasons that begin with "Mends", three faults are mended by how rows merge into movies: an id is one movie
-# under whatever names, so that no genre is lost with a second name; a placeholder never wins over a plot by its length;
-# and the site's tail does not count as length.
 
 
 _TEXTS: Final = ("movie_name", "description")
@@ -187,33 +139,26 @@ _is_truncated = pl.col("is_truncated")
 
 
 def default_profile(excluded_genres: Sequence[str]) -> Profile:
-    """Return the mended rules. Texts are tidied first, so that placeholders and equal texts are found as they read."""
+    """Return the fixed rules. Texts are tidied first, so that placeholders and equal texts are found as they read."""
     return Profile(
         row_rules=(
-            Drop(
-                "short_row",
-                "Mends: a row with fewer fields than the header does not say which of them are missing.",
-                pl.col("is_short"),
-            ),
-            Drop(
+            SHORT_ROW,
+            Drop(  # fixed: a movie may be named 'None', 'Null' or 'NA'
                 "missing_value",
-                "Id, name, genre or description is blank. Mends: a movie may be named 'None', 'Null' or 'NA'.",
+                "Id, name, genre or description is blank.",
                 pl.any_horizontal(
                     ~pl.col(NEEDED).str.contains(parsing.VISIBLE),
-                    pl.col("movie_id", "genre", "description").is_in(parsing.WORDS_FOR_NOTHING),
+                    pl.col("movie_id", "genre", "description").is_in(parsing.MISSING_TEXTS),
                 ),
             ),
             Change(
                 "genre_spelling",
-                "Mends: a genre that differs from the site's in case or spaces alone, such as 'horror', is the site's.",
+                "A genre differs from the site's only in case or spaces, such as 'horror'.",
                 {"genre": spell_as_site(pl.col("genre"))},
                 where=~pl.col("genre").str.contains(SITE_TEXT),
             ),
-            Drop(
-                "excluded_genre",
-                "One of the genres is excluded. Mends: the name of another genre may contain an excluded one's.",
-                _has_genre(excluded_genres),
-            ),
+            # Fixed: the name of another genre may contain that of an excluded one.
+            Drop("excluded_genre", "One of the genres is excluded.", _has_genre(excluded_genres)),
         ),
         identity=("movie_id",),
         preference=pl.when(_description.str.contains(parsing.ANY_PLACEHOLDER))
@@ -249,7 +194,7 @@ _crawled = pl.col("crawled").str
 _crawled_is_plot = _crawled.contains(parsing.VISIBLE) & ~_crawled.contains(parsing.ANY_PLACEHOLDER)
 _WHOLE_CRAWLED_TEXT: Final = Change(
     "crawled_text",
-    f"{CRAWLED_TEXT.reason} Mends: a crawled placeholder does not replace a plot.",
+    CRAWLED_TEXT.reason,  # fixed: a crawled placeholder does not replace a plot
     {
         "description": pl.when(_crawled_is_plot).then("crawled").otherwise("description"),
         "description_source": pl.when(_crawled_is_plot).then(pl.lit("crawl")).otherwise("description_source"),
@@ -257,20 +202,20 @@ _WHOLE_CRAWLED_TEXT: Final = Change(
 )
 HTML_ENTITIES: Final = Change(
     "html_entities",
-    "Mends: '&quot;' is a quotation mark, '&amp;#39;' an apostrophe.",
+    "'&quot;' is a quotation mark, '&amp;#39;' an apostrophe.",
     {name: pl.col(name).map_batches(rules.unescape_entities, pl.String, is_elementwise=True) for name in _TEXTS},
     where=_either_text("&", literal=True),
 )
 INVISIBLE_CHARACTERS: Final = Change(
     "invisible_characters",
-    "Mends: controls, soft hyphens, zero-width and direction marks, and U+FFFD for bytes lost, are no text.",
+    "Control characters, soft hyphens, zero-width and direction marks, and U+FFFD for lost bytes.",
     {name: pl.col(name).str.replace_all(parsing.INVISIBLE, "") for name in _TEXTS},
     where=_either_text(parsing.INVISIBLE),
 )
 _WITHOUT_SITE_MARKS: Final = (
     Change(
         "summary_tail",
-        "'See full summary »' is the site's. Mends: however it is spaced, and the text is marked as cut off.",
+        "'See full summary »' is not part of the plot; the text is marked as cut off.",  # fixed: with any spaces
         {
             "is_truncated": _is_truncated | _description.str.contains(parsing.ANY_TAIL),
             "description": _description.str.replace(parsing.ANY_TAIL, ""),
@@ -279,75 +224,62 @@ _WITHOUT_SITE_MARKS: Final = (
     ),
     Change(
         "author_signature",
-        "Mends: a signature is a name after an em dash after a line break or the end of a sentence, and an em dash "
-        "inside a sentence is none; a text that is cut off has lost its signature.",
+        "A name after an em dash after a line break or the end of a sentence is the author's signature.",
         {"description": _description.str.replace(rules.SIGNATURE, "${1}")},
-        where=~_is_truncated & _description.str.contains("—", literal=True),
+        where=~_is_truncated & _description.str.contains("—", literal=True),  # a cut-off text has lost its signature
     ),
 )
 ODD_SPACES: Final = Change(
     "odd_spaces",
-    "Mends: line breaks, no-break spaces and runs of spaces are one space.",
+    "Line breaks, no-break spaces and runs of spaces become one space.",
     {name: rules.tidy_spaces(pl.col(name)) for name in _TEXTS},
     where=_either_text(rules.UNTIDY_SPACE),
 )
 _TRAILING_ELLIPSIS: Final = Change(
     "trailing_ellipsis",
-    "Mends: a text that ends in three dots or an ellipsis was cut off, and is marked so.",
+    "A text that ends in three dots or an ellipsis is marked as cut off.",
     {"is_truncated": _is_truncated | _description.str.contains(parsing.ELLIPSIS)},
 )
 _EMPTY_TEXT: Final = Drop(
     "empty_text",
-    "Mends: of the name or the description nothing is left, or of the latter only a word for nothing, such as 'N/A'.",
-    (pl.col("movie_name") == "") | _description.is_in(parsing.WORDS_FOR_NOTHING),
+    "The name or the description is empty after cleaning, or the description is a word such as 'N/A'.",
+    (pl.col("movie_name") == "") | _description.is_in(parsing.MISSING_TEXTS),
 )
 
 
 _PROFILES: Final = {"default": default_profile, "original": original_profile}
+_LISTINGS_ONLY: Final = ("profile", "excluded_genres")  # options that do not apply to other tables
 
 
 def build_profile(config: CleanConfig) -> Profile:
-    """Return the configured profile with the rules of pruning that are asked for, without the disabled ones.
+    """Return the configured profile with the enabled rules of pruning, without the disabled rules.
 
     Raises:
         ConfigError: a disabled rule is not in the profile.
     """
     profile = replace(_PROFILES[config.profile](config.excluded_genres), prune_rules=prune_rules(config.prune))
-    known = [rule.name for rule in profile.rules]
-    if unknown := sorted(set(config.disable).difference(known)):
-        raise ConfigError(
-            f"clean.disable: profile '{config.profile}' has no rule {', '.join(unknown)}. "
-            f"Choose among {', '.join(known)}."
-        )
     return profile.without(config.disable)
 
 
-_LISTINGS_ONLY: Final = ("profile", "excluded_genres")  # options of cleaning that say nothing about other tables
-
-
 def table_profile(config: CleanConfig) -> Profile:
-    """Return the rules for a table, with those of pruning that are asked for and without the disabled ones.
+    """Return the rules for a user's own table, with the enabled rules of pruning, without the disabled rules.
 
     Raises:
         ConfigError: a disabled rule does not exist, or an option for listings is changed.
     """
     if changed := [name for name in _LISTINGS_ONLY if getattr(config, name) != CleanConfig.model_fields[name].default]:
         raise ConfigError(
-            f"clean.{changed[0]} is about listings and does nothing for a table of your own: leave it out. Labels are "
-            "left out with --without-genres or --table.min-rows."
+            f"clean.{changed[0]} applies to listings only, not to your own table: leave it out. To leave out labels, "
+            "use --without-genres or --table.min-rows."
         )
-    profile = Profile(
+    return Profile(
         row_rules=(
-            Drop(
-                "short_row",
-                "A row with fewer fields than the header does not say which of them are missing.",
-                pl.col("is_short"),
-            ),
+            SHORT_ROW,
             Drop("no_id", "The id is blank.", pl.col("movie_id") == ""),
             Drop(
                 "no_text",
-                "The text is blank, or a word for nothing such as 'N/A'.",
-                pl.col("description").str.strip_chars().is_in(parsing.WORDS_FOR_NOTHING),
+                "The text is blank, or a word such as 'N/A'.",
+                pl.col("description").str.strip_chars().is_in(parsing.MISSING_TEXTS),
             ),
             Drop("no_label", "The row has no label.", pl.col("genres").list.len() == 0),
         ),
@@ -357,12 +289,8 @@ def table_profile(config: CleanConfig) -> Profile:
             HTML_ENTITIES,
             INVISIBLE_CHARACTERS,
             ODD_SPACES,
-            Drop("empty_text", "Nothing is left of the text.", pl.col("description") == ""),
+            Drop("empty_text", "The text is empty after cleaning.", pl.col("description") == ""),
         ),
         table_rules=(SAME_DESCRIPTION,),
         prune_rules=prune_rules(config.prune),
-    )
-    known = [rule.name for rule in profile.rules]
-    if unknown := sorted(set(config.disable).difference(known)):
-        raise ConfigError(f"clean.disable: tables have no rule {', '.join(unknown)}. Choose among {', '.join(known)}.")
-    return profile.without(config.disable)
+    ).without(config.disable)

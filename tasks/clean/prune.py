@@ -1,6 +1,26 @@
-"""Rules that leave whole movies out because their descriptions teach little. Owns which there are and their order.
+"""Optional rules that drop movies whose descriptions teach little. They come last.
 
-They come after all other rules, so that with them off the result is what it was, and only if they are asked for.
+English: a text is English if at least half of its words are in simplemma's English dictionary. Words that begin with a
+capital are ignored, since names are of every language; the commonest words of other languages are not English, although
+the dictionary has them as loans. Texts with fewer than `FEWEST_WORDS` such words are not judged by them, but a text
+whose letters are mostly not Latin is foreign. Measured on 22,821 real descriptions, of which all with a share of known
+words below 0.75 were read: the 28 in other languages (Spanish, French, Italian, Hungarian, Romanian, Finnish) and one
+of keyboard runs are at 0.37 or below; the lowest English one is at 0.56, and one in a hundred is below 0.88.
+
+Gibberish: a model of the probability of each letter after two others is learnt from the words of the same dictionary
+(learnt from the listings, keyboard runs in two texts of a hundred would teach it to let half of them pass). Everything
+between words is one sign, every byte beyond ASCII another. A text's score is the mean natural logarithm of these
+probabilities. Measured on 22,821 real descriptions and 3,000 invented texts of each kind, of 5 to 30 words (the median
+real text scores -2.30, one in a thousand below -2.91):
+
+    bound    real texts below    random letters    runs of neighbouring keys    shuffled letters of real texts
+    -3.0            12                100%                  100%                            100%
+    -3.3             3                100%                  100%                            99.7%
+    -3.6             1                100%                  100%                            96.9%
+    -3.9             1                99.97%                100%                            68.4%
+
+The one below -3.6 is keyboard runs; then come Hungarian, Finnish and lists of foreign names. A short text with one
+foreign name can be at -3.7, so the bound is -3.9: people do not type what it lets pass.
 """
 
 from functools import cache
@@ -13,18 +33,6 @@ from numpy.typing import NDArray
 from tasks.clean.config import PruneConfig
 from tasks.clean.rules import Drop, DropText, Rule
 from tasks.core.parsing import SPACE
-
-# Texts that are not English. Owns the test and its bounds.
-#
-# A text is English if at least half of its words are in the English dictionary of simplemma. Words that begin with a
-# capital do not count, since names are of every language; and the commonest words of other languages are not English,
-# though the dictionary has them as loans. Texts with fewer than `FEWEST_WORDS` words that count are not judged by them,
-# but any text is foreign whose letters are mostly of another script than the Latin.
-#
-# Measured on 22,821 real descriptions, of which all with a share of known words below 0.75 were read: the 28 in other
-# languages (Spanish, French, Italian, Hungarian, Romanian, Finnish) and one of keyboard runs are at 0.37 or below; the
-# lowest English one is at 0.56, and one in a hundred is below 0.88.
-
 
 LEAST_KNOWN: Final = 0.5
 FEWEST_WORDS: Final = 5
@@ -39,7 +47,7 @@ _COMMON_WORD: Final = r"\b[\p{Ll}\p{Lo}][\p{L}\p{M}]+"  # of at least two letter
 
 
 def is_foreign(texts: pl.Series) -> pl.Series:
-    """Tell of each text whether it is not English."""
+    """Return whether each text is not English."""
     parts = [_is_foreign(some.to_series()) for some in texts.to_frame().iter_slices(SLICE_TEXTS_FOREIGN)]
     return pl.concat(parts) if parts else pl.Series(texts.name, [], pl.Boolean)
 
@@ -54,31 +62,11 @@ def _is_foreign(texts: pl.Series) -> pl.Series:
 
 
 def _known(words: pl.Series) -> pl.Series:
-    """Return those of some words that are English."""
+    """Return the English ones of some words."""
     import simplemma  # noqa: PLC0415 - reads its dictionary, on the first word
 
     is_known = [word not in LOANS and simplemma.is_known(word, lang="en") for word in words]
     return words.filter(pl.Series(is_known, dtype=pl.Boolean))
-
-
-# Texts whose letters follow one another as in no language. Owns the character model and its bound.
-#
-# The model is learnt from the words of simplemma's English dictionary: how probable is each letter, or the word's end,
-# after two others, or after the word's beginning and one. Everything between words is one sign, every byte beyond ASCII
-# another. A text's score is the mean natural logarithm of these probabilities. The model does not learn from the
-# listings: with keyboard runs in two texts of a hundred, these would teach it to let half of them pass.
-#
-# Measured on 22,821 real descriptions and on invented texts, 3,000 of each kind, of 5 to 30 words; the median real text
-# scores -2.30, one in a thousand below -2.91:
-#
-#     bound    real texts below    random letters    runs of neighbouring keys    shuffled letters of real texts
-#     -3.0            12                100 %                  100 %                           100 %
-#     -3.3             3                100 %                  100 %                            99.7 %
-#     -3.6             1                100 %                  100 %                            96.9 %
-#     -3.9             1                 99.97 %               100 %                            68.4 %
-#
-# The one below -3.6 is keyboard runs; the next are in Hungarian and Finnish, then come lists of foreign names. A short
-# text around one foreign name comes as low as -3.7, so the bound is -3.9: what it lets pass is not what people type.
 
 
 LEAST_SCORE: Final = -3.9
@@ -97,7 +85,7 @@ Triples = tuple[NDArray[np.int32], NDArray[np.int64]]
 
 
 def is_gibberish(texts: pl.Series) -> pl.Series:
-    """Tell of each text of at least `FEWEST_LETTERS` letters whether it scores below `LEAST_SCORE`."""
+    """Return whether each text has at least `FEWEST_LETTERS` letters and scores below `LEAST_SCORE`."""
     return score_texts(texts) < LEAST_SCORE
 
 
@@ -114,7 +102,7 @@ def score_texts(texts: pl.Series) -> pl.Series:
 
 @cache
 def _learn() -> NDArray[np.float64]:
-    """Return the logarithm of the probability of each sign after two others, by the number of the three."""
+    """Return the log probability of each sign after two others, by the index of the triple."""
     from simplemma.strategies import DefaultDictionaryFactory  # noqa: PLC0415 - reads megabytes
 
     words = pl.Series([str(word) for word in DefaultDictionaryFactory().get_dictionary("en")], dtype=pl.String)
@@ -127,7 +115,7 @@ def _learn() -> NDArray[np.float64]:
 
 
 def _triples(texts: pl.Series) -> Triples:
-    """Return the number of each three signs in a row around a letter, and the number of the text that it is in."""
+    """Return the index of each triple of signs around a letter, and the number of its text."""
     signs = _SIGN_OF_BYTE[np.frombuffer(("\n" + "\n".join(texts) + "\n").encode(), dtype=np.uint8)]
     lengths = texts.str.len_bytes().to_numpy().astype(np.int64) + 1
     text = np.append(np.repeat(np.arange(lengths.size), lengths), lengths.size - 1)  # a text's separator before it
@@ -138,7 +126,7 @@ def _triples(texts: pl.Series) -> Triples:
     return triples, text[middles]
 
 
-# Of the making of a film, not of its plot. Only where a word begins: "attracted by" is no credit.
+# About the production, not the plot. Only at the beginning of a word: "attracted by" is not a credit.
 PRODUCTION_PHRASES: Final = ("directed by", "produced by", "starring", "stars as", "filmed in", "acted by")
 
 _description = pl.col("description")
@@ -146,21 +134,20 @@ _n_words = _description.str.count_matches(rf"[^{SPACE[1:-1]}]+")
 
 
 def prune_rules(config: PruneConfig) -> tuple[Rule, ...]:
-    """Return the rules that are asked for."""
+    """Return the rules that are enabled."""
+    phrases = ", ".join(PRODUCTION_PHRASES)
     rules: list[Rule] = []
-    if config.min_words:
-        reason = f"The description has fewer than {config.min_words} words."
-        rules.append(Drop("too_few_words", reason, _n_words < config.min_words))
-    if config.max_words:
-        reason = f"The description has more than {config.max_words} words."
-        rules.append(Drop("too_many_words", reason, _n_words > config.max_words))
+    if fewest := config.min_words:
+        rules.append(Drop("too_few_words", f"The description has fewer than {fewest} words.", _n_words < fewest))
+    if most := config.max_words:
+        rules.append(Drop("too_many_words", f"The description has more than {most} words.", _n_words > most))
     if config.production_phrases:
-        reason = f"The description tells of the making: {', '.join(PRODUCTION_PHRASES)}."
-        rules.append(DropText("production_phrase", reason, rf"(?i)\b(?:{'|'.join(PRODUCTION_PHRASES)})"))
+        pattern = rf"(?i)\b(?:{'|'.join(PRODUCTION_PHRASES)})"
+        rules.append(DropText("production_phrase", f"The description is about the production: {phrases}.", pattern))
     if config.gibberish:
-        reason = "The letters of the description follow one another as in no language."
-        rules.append(Drop("gibberish", reason, _description.map_batches(is_gibberish, pl.Boolean)))
+        found = _description.map_batches(is_gibberish, pl.Boolean)
+        rules.append(Drop("gibberish", "The description is gibberish.", found))
     if config.not_english:
-        reason = "Most words of the description are not English, or most letters not Latin."
+        reason = "Most words of the description are not English, or most letters are not Latin."
         rules.append(Drop("not_english", reason, _description.map_batches(is_foreign, pl.Boolean)))
     return tuple(rules)

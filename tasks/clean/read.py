@@ -1,7 +1,9 @@
-"""Raw CSV files as frames of strings. Owns headers, encodings and damage; knows no rule and parses no value.
+"""Raw CSV files as frames of strings.
 
-A well-formed file is read by polars, any other by `tasks.clean.read`. Both give the same table for a well-formed
-file; only the careful way says where the damage is.
+A well-formed file is read by polars, which forgives damage silently: it fills short rows, may ignore surplus fields and
+guesses at stray quotes. So `is_well_formed` looks at commas, quotes and line ends first, a block at a time, at a
+fraction of the cost of parsing. Any other file is read leniently, row by row: where quotes are broken, reading goes on
+at the next line, so that a stray quote costs one row and not the rest of the file.
 """
 
 import codecs
@@ -12,7 +14,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,16 +22,20 @@ import polars as pl
 
 from tasks.core.errors import SourceError
 
-# Damaged CSV files, row by row, so that damage costs the row it is in. Owns recovery; knows no column's meaning.
-#
-# A row whose quotes are broken would swallow the rows after it. Here reading goes on at the next line of the file
-# instead, so that one stray quote costs one row and not the file.
+logger = logging.getLogger(__name__)
 
-
+# No listing field is this long (Python's csv module has the same limit): a longer record is most often an open quote.
+MAX_RECORD_BYTES: Final = 131_072
+BLOCK_BYTES: Final = 128 * 1024  # what a block becomes fits a processor's cache
 BATCH_ROWS: Final = 50_000
+_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_REMEDIES = {
+    "repaired/invalid_utf8": "; read as Windows-1252. Save the file as UTF-8 to be sure of its letters",
+    "dropped/field_too_long": f"; a field may have {MAX_RECORD_BYTES:,} characters. Shorten it",
+}
 _UNDECODABLE: Final = re.compile("[\udc80-\udcff]")  # what `surrogateescape` makes of bytes that are not UTF-8
 _PLAIN: Final = re.compile('[^",]+')
-# What these bytes most often are, for `str.translate`: characters of Windows-1252, which leaves five bytes undefined.
+# Bytes that are not UTF-8 as Windows-1252, for `str.translate`; five bytes are undefined there.
 WINDOWS_1252: Final = {0xDC00 + byte: bytes([byte]).decode("cp1252", "replace") for byte in range(0x80, 0x100)}
 
 
@@ -41,7 +47,7 @@ class Damage:
     first_lines: dict[str, int] = field(default_factory=dict)
 
     def note(self, kind: str, line: int, count: int = 1) -> None:
-        """Count `count` more cases of a kind of damage, seen at a line (the header is line 1)."""
+        """Count damage of a kind that was found at a line (the header is line 1)."""
         self.counts[kind] += count
         self.first_lines.setdefault(kind, line)
 
@@ -77,12 +83,12 @@ class _Lines:
         self.number -= len(self.record) - 1
 
 
-def read_carefully(path: Path, columns: dict[str, int], n_fields: int) -> tuple[pl.DataFrame, int, Damage]:
+def read_leniently(path: Path, columns: dict[str, int], n_fields: int) -> tuple[pl.DataFrame, int, Damage]:
     """Read what can be read of a damaged file.
 
     Bytes that are not UTF-8 are read as Windows-1252, or become U+FFFD where that has no character. A row with too few
-    fields is filled with empty ones and marked, one with too many, with broken quotes or with an endless field is left
-    out; one whose only fault is a quote inside a field is read. All is counted.
+    fields is filled with empty ones and marked; one with too many, with broken quotes or with a field that is too long
+    is dropped; one whose only fault is a quote inside a field is kept. Everything is counted.
 
     Args:
         path: a file with a header.
@@ -90,8 +96,8 @@ def read_carefully(path: Path, columns: dict[str, int], n_fields: int) -> tuple[
         n_fields: number of fields of the header.
 
     Returns:
-        The wanted columns as strings, with `is_short`; how many records there were below the header, those left out
-        included; what was wrong.
+        The wanted columns as strings, with `is_short`; the number of records below the header, dropped ones included;
+        the damage.
     """
     damage = Damage()
     n_records = 0
@@ -113,7 +119,7 @@ def read_carefully(path: Path, columns: dict[str, int], n_fields: int) -> tuple[
 
 
 def _records(lines: _Lines, n_fields: int, damage: Damage) -> Iterator[Sequence[str] | None]:
-    """Yield the fields of each record below the header, None for one that cannot be used; skip blank lines."""
+    """Yield the fields of each record below the header, None for an unusable one; skip blank lines."""
     next(csv.reader(lines))  # the header, which is already known
     reader = csv.reader(lines, strict=True)
     while True:
@@ -141,7 +147,7 @@ def _records(lines: _Lines, n_fields: int, damage: Damage) -> Iterator[Sequence[
 
 
 def _read_single_line(line: str, n_fields: int) -> tuple[Sequence[str] | None, str]:
-    """Return the fields of a damaged line, if they are as many as the columns and so can be told apart; its damage."""
+    """Return the fields of a damaged line, None unless they are as many as the columns; and its damage."""
     line = line.rstrip("\r\n")
     try:
         row = next(csv.reader([line]))
@@ -151,25 +157,13 @@ def _read_single_line(line: str, n_fields: int) -> tuple[Sequence[str] | None, s
 
 
 def _has_whole_quotes(line: str) -> bool:
-    """Tell whether each field of a line, however long, is closed; what is between commas and quotes does not matter."""
+    """Return whether the quotes of each field of a line, however long, are closed."""
     try:
         next(csv.reader([_PLAIN.sub("x", line)], strict=True))
     except csv.Error:
         return False
     return True
 
-
-# Whether a CSV file can be read by a fast parser without losing anything. Owns the check; parses no field.
-#
-# A fast parser forgives damage in silence: it fills short rows, may ignore surplus fields and guesses at stray quotes.
-# This check looks at nothing but commas, quotes and line ends, a block at a time, so it costs a fraction of the
-# parsing.
-
-
-# No listing field comes near this length (Python's csv module stops there, too): a longer record is most often a quote
-# that nobody closed.
-MAX_RECORD_BYTES: Final = 131_072
-BLOCK_BYTES: Final = 128 * 1024  # what a block becomes fits a processor's cache
 
 _COMMA, _QUOTE, _NEWLINE, _RETURN = b',"\n\r'
 _TO_MARK = bytes(byte in b',"\n\r' for byte in range(256))  # a table for `bytes.translate`
@@ -180,27 +174,23 @@ _AFTER_CLOSING[[_COMMA, _QUOTE, _NEWLINE, _RETURN]] = True
 
 
 def is_well_formed(path: Path, n_fields: int, block_bytes: int = BLOCK_BYTES) -> bool:
-    """Tell whether each record has `n_fields` fields, closed quotes around whole fields only, and ends in LF or CRLF.
+    """Return whether each record has `n_fields` fields, closed quotes around whole fields only, and ends in LF or CRLF.
 
-    A blank line, a lone carriage return and a record of more than `MAX_RECORD_BYTES` count as damage, too: parsers
-    disagree about them. Invalid UTF-8 is not looked for; the parser reports it. Memory: a few blocks.
+    A blank line, a lone carriage return and a record of more than `MAX_RECORD_BYTES` are damage, too: parsers disagree
+    about them. Invalid UTF-8 is not looked for; the parser reports it. Memory: a few blocks.
     """
+    rest = b""
     with path.open("rb") as file:
         if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
             file.seek(0)
-        return _all_records_are_whole(file, n_fields, block_bytes)
-
-
-def _all_records_are_whole(file: BinaryIO, n_fields: int, block_bytes: int) -> bool:
-    rest = b""
-    while block := file.read(block_bytes):
-        data = rest + block
-        end = _end_of_whole_records(data, n_fields)
-        if end is None:
-            return False
-        rest = data[end:]
-        if len(rest) > MAX_RECORD_BYTES:
-            return False
+        while block := file.read(block_bytes):
+            data = rest + block
+            end = _end_of_whole_records(data, n_fields)
+            if end is None:
+                return False
+            rest = data[end:]
+            if len(rest) > MAX_RECORD_BYTES:
+                return False
     if not rest:
         return True
     data = rest + b"\n"
@@ -208,10 +198,7 @@ def _all_records_are_whole(file: BinaryIO, n_fields: int, block_bytes: int) -> b
 
 
 def _end_of_whole_records(block: bytes, n_fields: int) -> int | None:
-    """Return where the last whole record of a block ends, or None if a record before that is damaged.
-
-    The block begins at the beginning of a record.
-    """
+    """Return where the last whole record of a block of records ends, or None if one before that is damaged."""
     positions = np.flatnonzero(np.frombuffer(block.translate(_TO_MARK), dtype=np.bool_))
     data = np.frombuffer(block, dtype=np.uint8)
     marks = data[positions]
@@ -235,38 +222,26 @@ def _end_of_whole_records(block: bytes, n_fields: int) -> int | None:
 
 
 def _quotes_are_regular(data: npt.NDArray[np.uint8], quotes: npt.NDArray[np.intp]) -> bool:
-    """Tell whether each quote opens a field, closes one, or is half of a doubled quote inside one.
-
-    The quotes are all of some whole records, so that a line end follows, and every second one is a closing one.
-    """
+    """Return whether each quote of some whole records opens or closes a field, or is half of a doubled one inside."""
     opening, closing = quotes[::2], quotes[1::2]
     opening = opening[opening > 0]
     return bool(_BEFORE_OPENING[data[opening - 1]].all() and _AFTER_CLOSING[data[closing + 1]].all())
 
 
 def _returns_are_regular(data: npt.NDArray[np.uint8], separators: npt.NDArray[np.intp]) -> bool:
-    """Tell whether each carriage return outside of quotes belongs to a CRLF, or is the last byte that is there."""
+    """Return whether each carriage return outside of quotes belongs to a CRLF, or is the last byte of the block."""
     returns = separators[data[separators] == _RETURN]
     followers = returns[returns < data.size - 1] + 1
     return bool((data[followers] == _NEWLINE).all())
 
 
-logger = logging.getLogger(__name__)
-
-_UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-_REMEDIES = {
-    "repaired/invalid_utf8": "; read as Windows-1252. Save the file as UTF-8 to be sure of its letters",
-    "dropped/field_too_long": f"; a field may have {MAX_RECORD_BYTES:,} characters. Shorten it",
-}
-
-
 @dataclass(frozen=True)
 class Table:
-    """A file's wanted columns as strings (empty where nothing is) with `is_short`, its size, and its damage."""
+    """The wanted columns of a file as strings (empty where missing) with `is_short`, its size, and its damage."""
 
     path: Path
     rows: pl.DataFrame
-    n_records: int  # below the header, those left out included
+    n_records: int  # below the header, dropped ones included
     damage: Damage
 
 
@@ -284,9 +259,9 @@ def find_listings(folder: Path) -> list[Path]:
 
 
 def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()) -> Table:
-    """Read some columns of a CSV file, whatever their order and whatever else is in it.
+    """Read some columns of a CSV file, in any order and with any others.
 
-    An optional column that the file lacks is all empty. Columns of the result: `required`, `optional`, `is_short`.
+    A missing optional column is all empty. Columns of the result: `required`, `optional`, `is_short`.
 
     Raises:
         SourceError: the file cannot be opened, is empty or UTF-16, or its header lacks a required column or repeats a
@@ -297,7 +272,7 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()
         columns = _find_columns(path, header, required, optional)
         table = _read_fast(path, columns, len(header)) if is_well_formed(path, len(header)) else None
         if table is None:
-            table = Table(path, *read_carefully(path, columns, len(header)))
+            table = Table(path, *read_leniently(path, columns, len(header)))
             _warn(table)
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}. Check the file and its permissions.") from error
@@ -316,13 +291,11 @@ def _read_header(path: Path) -> list[str]:
             header = [name.translate(WINDOWS_1252).strip() for name in next(csv.reader(lines), [])]
         except csv.Error as error:  # a field longer than csv's limit
             raise SourceError(
-                f"{path}, line 1: the header does not end, most likely for a quote that is not closed. Close it, or "
-                "download the file again."
+                f"{path}, line 1: the header does not end, probably because of an open quote. Close it, or download "
+                "the file again."
             ) from error
     if not any(header):
-        raise SourceError(
-            f"{path}, line 1: the file is empty or begins with a blank line. Download it again, or remove it."
-        )
+        raise SourceError(f"{path}, line 1: the file is empty or starts with a blank line. Download it again.")
     return header
 
 
@@ -333,7 +306,7 @@ def _find_columns(path: Path, header: list[str], required: Sequence[str], option
     if missing:
         raise SourceError(
             f"{path}, line 1: no column {' or '.join(missing)} among {found}. "
-            "The first line must name the columns, with commas between them."
+            "The first line must name the columns, separated by commas."
         )
     if repeated := [name for name in wanted if header.count(name) > 1]:
         raise SourceError(f"{path}, line 1: more than one column {' and '.join(repeated)} among {found}. Keep one.")
@@ -344,14 +317,14 @@ def _find_columns(path: Path, header: list[str], required: Sequence[str], option
 
 
 def _read_fast(path: Path, columns: dict[str, int], n_fields: int) -> Table | None:
-    """Read a well-formed file, or return None where polars finds bytes that are not UTF-8."""
-    names = [str(index) for index in range(n_fields)]  # whatever the header says, names are unique
+    """Read a well-formed file, or return None if polars finds bytes that are not UTF-8."""
+    names = [str(index) for index in range(n_fields)]  # unique, unlike the header's
     wanted = [pl.col(str(index)).alias(name) for name, index in columns.items()]
     lines = pl.scan_csv(path, infer_schema=False, empty_string_is_null=False, glob=False, new_columns=names)
     try:
         rows = lines.select(*wanted, is_short=pl.lit(False)).collect()
     except pl.exceptions.ComputeError as error:
-        logger.info("%s: read row by row, because of: %s", path.name, str(error).partition("\n")[0])
+        logger.info("%s: reading row by row (%s)", path.name, str(error).partition("\n")[0])
         return None
     return Table(path, rows, rows.height, Damage())
 

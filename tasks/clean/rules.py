@@ -1,33 +1,31 @@
-"""Applying rules and writing down what they did. Owns counting and examples; knows no particular rule."""
+"""Cleaning rules: text patterns, how rules are applied, and the ledger that counts what they did.
+
+Patterns are in the syntax of Rust's regex crate, which polars uses: no look-around. More are in `tasks.core.parsing`.
+"""
 
 import html
 import html.entities
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 import polars as pl
 
 from tasks.clean.read import Damage
+from tasks.core.errors import ConfigError
 from tasks.core.parsing import CLOSING, SPACE
-
-# Patterns and expressions for descriptions and names. Owns what a signature, an entity and an odd space look like.
-#
-# Knows no order of rules; placeholders and tails are in `tasks.core.parsing`. The patterns are in the syntax of Rust's
-# regex crate, which polars uses: no look-around.
-
 
 # What `str.strip` strips in Python, and what `\s` matches there.
 SPACES: Final = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
 
-# The earlier system's: from the first em dash after the last line break to the end, whatever it is.
+# The earlier system's signature: everything from the first em dash after the last line break.
 FROM_LAST_EM_DASH: Final = r"—[^\n]*\z"
-# An author: an em dash at the beginning, after a line break or after the end of a sentence, then nothing but one
-# nickname or up to eight words of a name, and perhaps an address in brackets. A name's words begin with a capital, a
-# digit or a letter of a script without case, or are particles; it does not end like a sentence.
+# An author: an em dash at the beginning, after a line break or after the end of a sentence, then only a nickname or up
+# to eight words of a name, and perhaps an address in brackets. A name's words begin with a capital, a digit or a letter
+# of a script without case, or are particles; it does not end like a sentence.
 _NAME_WORD: Final = (
     r"(?:(?:\p{Lu}\.)+|(?:Jr|Sr|St|Dr|Mr|Ms|Mrs)\.|d[aeiu]|de[lnr]|el|la|le|v[ao]n|of|the|and|&|y|e"
     r"|[\p{Lu}\p{Lt}\p{Lo}\p{N}][\p{L}\p{M}\p{N}'\x{2019}_-]*(?:\.[\p{L}\p{N}]+)*)"
@@ -51,10 +49,7 @@ def tidy_spaces(text: pl.Expr) -> pl.Expr:
 
 
 def unescape_entities(texts: pl.Series) -> pl.Series:
-    """Replace HTML entities by their characters, also those that were escaped twice, such as `&amp;quot;`.
-
-    Names that HTML does not know stay. Each distinct entity is looked up once, whatever the number of texts.
-    """
+    """Replace HTML entities by their characters, also those escaped twice, such as `&amp;quot;`; unknown names stay."""
     with_ampersand = texts.filter(texts.str.contains("&", literal=True))
     found = with_ampersand.str.extract_all(ENTITY).explode().drop_nulls().unique()
     longest_first = sorted(found, key=lambda entity: (-len(entity), entity))  # `&amp;quot;` before the `&amp;` in it
@@ -82,7 +77,7 @@ class Drop:
 
 @dataclass(frozen=True, eq=False)
 class DropText:
-    """Drop the movies whose description matches a pattern. Neighbours in a profile are searched for together."""
+    """Drop the movies whose description matches a pattern. Consecutive ones in a profile are searched together."""
 
     name: str
     reason: str
@@ -93,8 +88,8 @@ class DropText:
 class Change:
     """Set columns to new values; a row counts as changed where one of them differs.
 
-    The new values depend on a row alone, and `where`, if given, is true for every row that changes: of the other rows,
-    which are most, no new values are made.
+    The new values depend on the row only, and `where`, if given, is true for every row that changes: for the others,
+    which are most, no new values are computed.
     """
 
     name: str
@@ -108,13 +103,13 @@ Rule = Drop | DropText | Change
 
 @dataclass(frozen=True)
 class Profile:
-    """One way of cleaning, in four steps with the merging of rows into movies after the first.
+    """The rules of cleaning, in four steps: after the first, rows are merged into movies.
 
-    `row_rules` judge raw rows, `movie_rules` each movie by itself, `table_rules` each movie beside those before it, in
-    the order of `identity`, and `prune_rules` the movies that are then left.
+    `row_rules` look at raw rows, `movie_rules` at single movies, `table_rules` at a movie and those before it, in the
+    order of `identity`, and `prune_rules` at the movies that are then left.
 
     Rows with the same `identity` are one movie. Its genres are the sorted union; its description is that of the row
-    with the highest `preference` (an integer), the first of equals; any other field is the first that is there.
+    with the highest `preference` (an integer), the first on ties; any other field is the first that is not null.
     """
 
     row_rules: tuple[Rule, ...]
@@ -129,20 +124,20 @@ class Profile:
         """All rules in the order in which they apply."""
         return (*self.row_rules, *self.movie_rules, *self.table_rules, *self.prune_rules)
 
-    def without(self, names: Iterable[str]) -> "Profile":
-        """Return the profile without the rules of these names."""
-        left_out = frozenset(names)
+    def without(self, names: Collection[str]) -> "Profile":
+        """Return the profile without the rules of these names.
 
-        def keep(rules: tuple[Rule, ...]) -> tuple[Rule, ...]:
-            return tuple(rule for rule in rules if rule.name not in left_out)
-
-        return replace(
-            self,
-            row_rules=keep(self.row_rules),
-            movie_rules=keep(self.movie_rules),
-            table_rules=keep(self.table_rules),
-            prune_rules=keep(self.prune_rules),
-        )
+        Raises:
+            ConfigError: a name is not that of a rule.
+        """
+        known = [rule.name for rule in self.rules]
+        if unknown := sorted(set(names).difference(known)):
+            raise ConfigError(f"clean.disable: no rule {', '.join(unknown)}. Choose among {', '.join(known)}.")
+        kept: dict[str, Any] = {
+            step: tuple(rule for rule in getattr(self, step) if rule.name not in names)
+            for step in ("row_rules", "movie_rules", "table_rules", "prune_rules")
+        }
+        return replace(self, **kept)
 
 
 EXAMPLE_CHARS: Final = 160
@@ -150,7 +145,7 @@ EXAMPLE_CHARS: Final = 160
 
 @dataclass
 class Ledger:
-    """Counts by reason (`dropped/<rule>`, `changed/<rule>`, ...), one example of each rule's catch, damage by file."""
+    """Counts by reason (`dropped/<rule>`, `changed/<rule>`, ...), one example for each rule, damage by file."""
 
     counts: Counter[str] = field(default_factory=Counter)
     examples: dict[str, dict[str, str | None]] = field(default_factory=dict)
@@ -165,35 +160,38 @@ class Ledger:
             self.examples[rule.name] = {**example, "description": _excerpt(rule, first)}
 
     def note_damage(self, file_name: str, damage: Damage, prefix: str = "") -> None:
-        """Add what was wrong with a file to the counts, under `<prefix><kind>`."""
+        """Count the damage of a file under `<prefix><kind>`."""
         for kind, count in sorted(damage.counts.items()):
             self.counts[prefix + kind] += count
         if damage.counts:
             self.damage[file_name] = {"counts": dict(damage.counts), "first_lines": damage.first_lines}
 
+    def explain_loss(self) -> str:
+        """Return how many rows were read and why rows and movies were dropped, as text."""
+        dropped = {key: count for key, count in self.counts.items() if key.startswith("dropped/") and count}
+        reasons = ", ".join(f"{key} {count}" for key, count in dropped.items()) or "nothing below the header"
+        return f"{self.counts['rows_read']} rows ({reasons})"
+
     def report(self, rules: Iterable[Rule]) -> dict[str, Any]:
         """Return all of it as JSON values, the rules in their order with their reasons."""
-        return {
-            "counts": dict(self.counts),
-            "rules": [
-                {
-                    "name": rule.name,
-                    "reason": rule.reason,
-                    "count": self.counts[_key(rule)],
-                    "example": self.examples.get(rule.name),
-                }
-                for rule in rules
-            ],
-            "damage": self.damage,
-        }
+        described = [
+            {
+                "name": rule.name,
+                "reason": rule.reason,
+                "count": self.counts[_key(rule)],
+                "example": self.examples.get(rule.name),
+            }
+            for rule in rules
+        ]
+        return {"counts": dict(self.counts), "rules": described, "damage": self.damage}
 
 
 def apply_rules(frame: pl.DataFrame, rules: Iterable[Rule], ledger: Ledger) -> pl.DataFrame:
     """Apply rules in their order and note what each did; the order of the rows stays."""
-    for kind, batch in itertools.groupby(rules, key=type):
-        if kind is DropText:
-            frame = _drop_texts(frame, [rule for rule in batch if isinstance(rule, DropText)], ledger)
-            continue
+    for _, group in itertools.groupby(rules, key=type):
+        batch = list(group)
+        if patterns := [rule for rule in batch if isinstance(rule, DropText)]:
+            frame = _drop_texts(frame, patterns, ledger)
         for rule in batch:
             if isinstance(rule, Change):
                 frame = _change(frame, rule, ledger)
@@ -207,7 +205,7 @@ def _key(rule: Rule) -> str:
 
 
 def _excerpt(rule: Rule, row: pl.DataFrame) -> str | None:
-    """Return what a rule saw of a description: its beginning, or what is around the place that matches or changes."""
+    """Return the beginning of a description, or what surrounds the place that matches or changes."""
     text: str | None = row["description"][0]
     if text is None or len(text) <= EXAMPLE_CHARS:
         return text
@@ -230,7 +228,7 @@ def _drop(frame: pl.DataFrame, rule: Drop, ledger: Ledger) -> pl.DataFrame:
 
 
 def _drop_texts(frame: pl.DataFrame, rules: list[DropText], ledger: Ledger) -> pl.DataFrame:
-    """Search all descriptions once for all patterns together, then the hits for each; the first rule has them."""
+    """Search all descriptions once for all patterns together, then the hits for each; the first rule gets them."""
     together = "|".join(f"(?:{rule.pattern})" for rule in rules)
     caught = frame.select(pl.col("description").str.contains(together)).to_series()
     hits = frame.filter(caught)

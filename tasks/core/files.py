@@ -15,6 +15,11 @@ REMEDY: Final = (
 )
 
 
+def write_json(path: Path, content: object) -> None:
+    """Write JSON for people and programs; a number that is not finite is an error."""
+    path.write_text(json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
 def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:

@@ -1,7 +1,7 @@
-r"""What a description is worth: nothing, half a plot, or a whole one. Owns the patterns; changes and drops no text.
+r"""Parsing of side fields, genre lists and texts without content, shared by acquisition, cleaning and models.
 
-The crawl asks for what is not whole, and cleaning drops what is worth nothing: both have to mean the same by it. The
-patterns are in the syntax of Rust's regex crate, which polars uses: no look-around, and `\x{130}` for a code point.
+A side field that cannot be parsed becomes null. The patterns are in the syntax of Rust's regex crate, which polars
+uses: no look-around, and `\x{130}` for a code point.
 """
 
 import json
@@ -15,43 +15,34 @@ import polars as pl
 from tasks.core.errors import DataError
 from tasks.core.schema import GENRES
 
-# Side fields out of their texts. Owns the expressions that parse them; knows no file and no model.
-#
-# A foundation: cleaning parses whole listings, models parse what they are given to classify, in the same way. A text
-# that cannot be parsed becomes null.
-
-
-# The first of several; but none in a text that begins with a minus.
+# The first year of several; none in a text that starts with a minus.
 _YEAR: Final = r"(?s)^\s*(?:[^\s\-−].*?)??(?-u:\b)(1[89][0-9]{2}|2[01][0-9]{2})(?-u:\b)"
-# Two patterns, of which the first has them nearly all: one for both takes several times as long.
+# Two patterns, the first of which matches nearly all: one for both takes several times as long.
 _MINUTES: Final = r"^\s*([0-9][0-9,]*)\s*mins?\s*$"
 _HOURS: Final = r"^\s*([0-9]{1,4})\s*h\s*(?:([0-9][0-9,]*)\s*mins?\s*)?$"
 
 
 def year(raw: pl.Expr) -> pl.Expr:
-    """Parse a year of 1800 to 2199, wherever it stands: `I`, `II` ... (which namesake) hold none, nor does `-2000`."""
+    """Parse a year of 1800 to 2199 anywhere in a text; not in `I`, `II` ... (numbers of namesakes) or `-2000`."""
     return raw.str.extract(_YEAR).cast(pl.Int32)
 
 
 def runtime_min(raw: pl.Expr) -> pl.Expr:
-    """Parse minutes: `1,040 min` is 1040, `90 mins` is 90, and so is `1 h 30 min`; `0 min` says nothing."""
+    """Parse minutes: `1,040 min` is 1040, `90 mins` is 90, and so is `1 h 30 min`; `0 min` is null."""
     hours = raw.str.extract(_HOURS, 1).cast(pl.Int32)
-    besides = _count(raw.str.extract(_HOURS, 2)).fill_null(0)
-    total = pl.coalesce(_count(raw.str.extract(_MINUTES)), 60 * hours + besides)
+    minutes = _count(raw.str.extract(_HOURS, 2)).fill_null(0)
+    total = pl.coalesce(_count(raw.str.extract(_MINUTES)), 60 * hours + minutes)
     return total.cast(pl.Int32, strict=False).replace(0, None)
 
 
 def own(name: str, raw: pl.Expr) -> pl.Expr:
-    """Write a column of a user's own table as `name=value`, spaces made single; a blank value is null.
-
-    `5.0` is `5`: of the same numbers one program writes the one, another the other.
-    """
+    """Write a column of a user's own table as `name=value` with single spaces; blank is null, `5.0` is `5`."""
     value = raw.str.replace_all(r"\s+", " ").str.strip_chars(" ").str.replace(r"^(-?[0-9]+)\.0+$", "$1")
     return pl.when(value != "").then(pl.concat_str(pl.lit(f"{name}="), value))
 
 
 def as_text(kind: object, value: pl.Expr) -> pl.Expr:
-    """Write a value of a polars type as a text, as most CSVs would: a whole number without a fraction, NaN as null."""
+    """Write a value of a polars type as text, as in most CSVs: a whole number without a fraction, NaN as null."""
     if kind not in (pl.Float32, pl.Float64):
         return value.cast(pl.String)
     is_whole = (value == value.round()) & (value.abs() < 2**53)  # beyond, not every whole number is a float
@@ -76,24 +67,20 @@ def people(raw: pl.Expr) -> pl.Expr:
 
 
 _QUOTED: Final = re.compile(r"'([^']*)'|\"([^\"]*)\"")
-_BEGINS_QUOTED: Final = re.compile(r"[\[({\s]*['\"]")  # apostrophes elsewhere are parts of names
+_BEGINS_QUOTED: Final = re.compile(r"[\[({\s]*['\"]")  # other apostrophes are parts of names
 _CONSTRUCTOR: Final = re.compile(r"^(?:array|frozenset|set)(?=\()")
 _BIT: Final = r"[01](?:\.0?)?"
 _ENCODED: Final = re.compile(rf"[\[(\s,]*(?:{_BIT}[\s,]*)+[\])]*")
 
 
 def parse_genres(text: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the genres that a text lists, sorted, each once; none for an empty text.
+    """Return the distinct genres that a text lists, sorted; none for an empty text.
 
-    Accepted are names with commas between them, with or without quotes and brackets (JSON, and lists, tuples, sets and
-    arrays as Python prints them), and one 0 or 1 per genre, as label encoders give.
-
-    Args:
-        text: the field.
-        names: all genres, in the order of the encoding.
+    Accepts names separated by commas, with or without quotes and brackets (JSON, and lists, tuples, sets and arrays as
+    Python prints them), and one 0 or 1 per genre, in the order of `names`, as label encoders give.
 
     Raises:
-        ValueError: it is an encoding of another number of genres.
+        ValueError: it encodes another number of genres.
 
     >>> parse_genres("['Sci-Fi', 'Action']", ())
     ('Action', 'Sci-Fi')
@@ -117,34 +104,34 @@ def read_genre_names(path: Path) -> tuple[str, ...]:
     """Return the names in a JSON list, or the known genres in alphabetical order if there is no such file.
 
     Raises:
-        DataError: it is no list of names.
+        DataError: it is not a list of names.
     """
     try:
         names = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return tuple(sorted(GENRES))
     except ValueError as error:
-        raise DataError(f"{path} is no JSON ({error}). Expected is a list of genre names.") from error
+        raise DataError(f"{path} is not JSON ({error}). Expected a list of genre names.") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise DataError(f"{path} is no list of genre names. Expected is one such as {json.dumps(GENRES[:3])}.")
+        raise DataError(f"{path} is not a list of genre names. Expected, for example, {json.dumps(GENRES[:3])}.")
     return tuple(names)
 
 
 NOTHING, TRUNCATED, WHOLE = "nothing", "truncated", "whole"
 
 SPACE: Final = r"[\s\x1c-\x1f]"  # what `\s` matches in Python; Rust's lacks U+001C to U+001F
-# Python's `\b` beside a letter, without look-around: Rust's own takes marks and joiners for letters, too.
+# Python's `\b` next to a letter, without look-around: Rust's also counts marks and joiners as letters.
 _WORD_BEGINS: Final = r"(?:^|[^\p{L}\p{N}_])"
 _WORD_ENDS: Final = r"(?:$|[^\p{L}\p{N}_])"
 
 
 def any_case(pattern: str) -> str:
-    """Return a lower-case pattern in any case as Python folds it, where `i` is also the dotted and the dotless one."""
+    """Return a lower-case pattern that ignores case as Python does: `i` is also the dotted and the dotless one."""
     return "(?i)" + pattern.replace("i", r"[i\x{130}\x{131}]")
 
 
 # What pandas reads as a missing value.
-WORDS_FOR_NOTHING: Final = (
+MISSING_TEXTS: Final = (
     "", "#N/A", "#N/A N/A", "#NA", "-1.#IND", "-1.#QNAN", "-NaN", "-nan", "1.#IND", "1.#QNAN", "<NA>", "N/A", "NA",
     "NULL", "NaN", "None", "n/a", "nan", "null",
 )  # fmt: skip
@@ -165,31 +152,29 @@ PLACEHOLDERS: Final = {
 }
 ANY_PLACEHOLDER: Final = "|".join(f"(?:{pattern})" for pattern in PLACEHOLDERS.values())
 
-# The site's own tail of a shortened text, exactly; and however else it was written or copied.
+# The ending that the site gives a shortened text, exactly, and in any other spelling.
 EXACT_TAIL: Final = rf"\.{{3,}}{SPACE}*See full (?:summary|synopsis){SPACE}»\z"
 ANY_TAIL: Final = rf"(?i){SPACE}*(?:\.{{2,}}|…)?{SPACE}*see full (?:summary|synopsis)(?:{SPACE}*(?:»|>>))?{SPACE}*\z"
 CLOSING: Final = r"[\"'\x{2019}\x{201d})\]]*"
 ELLIPSIS: Final = rf"(?:\.{{3,}}|…){CLOSING}{SPACE}*\z"
 
-# Characters that nobody sees: controls, soft hyphens, zero-width spaces, direction marks, and U+FFFD, which stands for
-# bytes lost before. The zero-width joiners U+200C and U+200D stay: they are spelling in Persian and Indic scripts.
+# Invisible characters: controls, soft hyphens, zero-width spaces, direction marks, and U+FFFD, which stands for lost
+# bytes. The zero-width joiners U+200C and U+200D are not: they are spelling in Persian and Indic scripts.
 INVISIBLE: Final = (
     r"[\x00-\x08\x0e-\x1b\x7f-\x{84}\x{86}-\x{9f}\x{ad}\x{200b}\x{200e}\x{200f}\x{202a}-\x{202e}"
     r"\x{2060}-\x{2064}\x{2066}-\x{2069}\x{feff}\x{fffd}]"
 )
-# A text that holds one of these says something to a reader.
+# A text without any of these is blank.
 VISIBLE: Final = rf"[^\s\x1c-\x1f{INVISIBLE[1:-1]}]"
 
 
 def worth_of(description: pl.Expr) -> pl.Expr:
-    """Return whether a description is worth `nothing`, or is a `truncated` or a `whole` plot.
+    """Return whether a description is `nothing`, a `truncated` or a `whole` plot; the crawl asks for the first two.
 
-    Nothing: null, nothing visible, a word for nothing such as "N/A", or a placeholder. Truncated: ends in three dots,
-    an ellipsis, or the site's "See full summary".
+    Nothing: null, blank, a word such as "N/A", or a placeholder. Truncated: ends in three dots, an ellipsis, or the
+    site's "See full summary".
     """
     text = description.fill_null("").str.strip_chars()
-    is_nothing = (
-        text.is_in(WORDS_FOR_NOTHING) | ~text.str.contains(VISIBLE) | text.str.contains(f"(?:{ANY_PLACEHOLDER})")
-    )
+    is_nothing = text.is_in(MISSING_TEXTS) | ~text.str.contains(VISIBLE) | text.str.contains(f"(?:{ANY_PLACEHOLDER})")
     is_cut_off = text.str.contains(f"(?:{ANY_TAIL})|(?:{ELLIPSIS})")
     return pl.when(is_nothing).then(pl.lit(NOTHING)).when(is_cut_off).then(pl.lit(TRUNCATED)).otherwise(pl.lit(WHOLE))

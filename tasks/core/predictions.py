@@ -1,4 +1,4 @@
-"""What several models decided on the same test movies. Owns the check that they can be compared; knows no metric."""
+"""Scores of movies in files, true genres as a matrix, and what several models decided on the same test movies."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,12 +12,9 @@ from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
 
-# Scores of movies in a file, and true genres as a matrix. Owns their form; knows no model, rule or metric.
-#
-# A foundation: models write scores, evaluation and comparison read them.
-
-
 PREFIX: Final = "score_"
+PREDICTIONS_FILE: Final = "predictions_test.parquet"
+RULES_FILE: Final = "rules.json"
 
 
 @dataclass(frozen=True)
@@ -40,9 +37,7 @@ def write_scores(path: Path, movie_ids: Sequence[str], scores: NDArray[np.float3
     _require_in_unit_range(path, Scores(tuple(movie_ids), scores, tuple(genres)))
     columns = {f"{PREFIX}{genre}": scores[:, column].astype(np.float32) for column, genre in enumerate(genres)}
     ids = pl.Series("movie_id", movie_ids, dtype=pl.String)
-    pl.DataFrame([ids, *(pl.Series(name, values) for name, values in columns.items())]).write_parquet(
-        path, compression="zstd"
-    )
+    pl.DataFrame({"movie_id": ids, **columns}).write_parquet(path, compression="zstd")
 
 
 def read_scores(path: Path) -> Scores:
@@ -77,10 +72,7 @@ def truth_matrix(
 ) -> NDArray[np.bool_]:
     """Return which movie (row) has which of the genres (column, in the given order).
 
-    Args:
-        movie_genres: each movie's genres.
-        genres: the columns.
-        ignored: genres that movies may have and no column stands for.
+    `ignored` are genres that movies may have although no column stands for them.
 
     Raises:
         DataError: a movie has a genre that is neither among the columns nor ignored.
@@ -106,13 +98,8 @@ def _require_in_unit_range(path: Path, scores: Scores) -> None:
         row, column = wrong[0]
         raise DataError(
             f"{path}: movie {scores.movie_ids[row]}: score {scores.scores[row, column]} of {scores.genres[column]}; "
-            f"every score must be in [0, 1] ({len(wrong)} are not): mend the model that made it"
+            f"every score must be in [0, 1] ({len(wrong)} are not): fix the model that made it"
         )
-
-
-PREDICTIONS_FILE: Final = "predictions_test.parquet"
-RULES_FILE: Final = "rules.json"
-_COLUMNS: Final = ("movie_id", "true_genres", "predicted_genres")
 
 
 @dataclass(frozen=True)
@@ -151,14 +138,14 @@ def read_decisions(folders: Sequence[Path], data_hashes: Mapping[str, str] | Non
     ]
     if differences:
         lines = "".join(f"\n  {line}" for line in differences)
-        raise IncomparableError(f"models of different test movies cannot be compared; choose those of one data:{lines}")
+        raise IncomparableError(f"models tested on different movies cannot be compared; choose others:{lines}")
     matrices = [truth_matrix(table["predicted_genres"].to_list(), genres[0]) for table in tables]
     truth = truth_matrix(tables[0]["true_genres"].to_list(), genres[0])
     return Decisions(tuple(names), genres[0], tuple(tables[0]["movie_id"]), truth, tuple(matrices))
 
 
 def _difference(first: tuple[pl.DataFrame, tuple[str, ...]], other: tuple[pl.DataFrame, tuple[str, ...]]) -> str:
-    """Return how a model's test differs from that of the first, as "<other> ... <first>"; "" if it does not."""
+    """Return how a model's test data differs from that of the first; "" if it does not."""
     (table, genres), (own, own_genres) = first, other
     ids, own_ids = set(table["movie_id"]), set(own["movie_id"])
     if ids != own_ids:
@@ -186,11 +173,11 @@ def _hashes(name: str, first: str, data_hashes: Mapping[str, str]) -> str:
 def _read_predictions(folder: Path) -> pl.DataFrame:
     path = folder / PREDICTIONS_FILE
     try:
-        table = pl.read_parquet(path, columns=list(_COLUMNS), glob=False)
+        table = pl.read_parquet(path, columns=["movie_id", "true_genres", "predicted_genres"], glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path} is missing or damaged ({error}); evaluate the model again") from error
     if table.is_empty():
-        raise DataError(f"{path}: no rows in it; evaluate the model again")
+        raise DataError(f"{path}: no rows; evaluate the model again")
     return table.sort("movie_id").with_columns(pl.col("true_genres").list.sort())
 
 

@@ -1,7 +1,4 @@
-"""When a model becomes the champion: the choice, and what those who know the store and those who judge tell each other.
-
-A foundation: tracking says who is champion, the report judges, and tracking does as judged. Owns no rule.
-"""
+"""Promotion to champion: its options, and what tracking (who is champion) and the report (who should be) exchange."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +6,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-PromotionMetric = Literal[
-    "jaccard", "f1_samples", "f1_micro", "f1_macro", "f1_weighted", "exact_match", "hamming_loss", "balanced_accuracy"
-]
-
+from tasks.core.metrics import ChoiceMetric
 
 REGISTERED_NAME: Final = "movie-genre-classifier"
 
@@ -23,20 +17,20 @@ class PromotionConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool | None = Field(
-        None, description="Whether to promote; none: after a pipeline run yes, after a comparison of chosen runs no."
+        None, description="Whether to promote. Default: after a pipeline run, not after a comparison of chosen runs."
     )
-    metric: PromotionMetric = Field("jaccard", description="What the challenger must be better by, on the test movies.")
-    level: float = Field(0.95, gt=0, lt=1, description="Of the interval of the difference, which must be above zero.")
-    min_f1_macro: float = Field(0.1, ge=0, le=1, description="Macro F1 on test that a champion has at least.")
+    metric: ChoiceMetric = Field("jaccard", description="Metric on test that decides promotion.")
+    level: float = Field(0.95, gt=0, lt=1, description="Confidence level of the promotion test.")
+    min_f1_macro: float = Field(0.1, ge=0, le=1, description="Lowest macro F1 on test of a champion.")
     registered_model: str = Field(
         REGISTERED_NAME,
         pattern="^[^/:@'\"]+$",  # MLflow's filters cannot hold every name
-        description="MLflow registered model whose champion is challenged; another kind of data wants one of its own.",
+        description="MLflow registered model whose champion is challenged. Use a separate one for each dataset.",
     )
     replace_other_data: Literal["sample", "always", "never"] = Field(
         "sample",
-        description="Which champions of other test movies, with whom nothing can be compared, give way: those of the "
-        "embedded sample, all, or none.",
+        description="When to replace a champion tested on different data, which cannot be compared: if its data is the "
+        "embedded sample, always, or never.",
     )
 
 

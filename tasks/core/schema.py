@@ -1,4 +1,4 @@
-"""Column names, polars schemas, the genre set and typed names. Owns the form of the data between stages."""
+"""Column names, polars schemas, genres and typed names: the form of the data between stages."""
 
 from typing import Final, NewType
 
@@ -9,29 +9,16 @@ Genre = NewType("Genre", str)
 ModelName = NewType("ModelName", str)
 
 DEFAULT_SEED: Final = 42069
-MOVIE_ID_PATTERN: Final = r"^[A-Za-z0-9_.:-]+$"  # a sentence id of CoNLL-U, which begins with it, has no space or slash
+MOVIE_ID_PATTERN: Final = r"^[A-Za-z0-9_.:-]+$"  # CoNLL-U sentence ids begin with it: no space or slash
 
 # The 14 columns of the Kaggle set `rajugc/imdb-movies-dataset-based-on-genre`, in its order.
 RAW_COLUMNS: Final = (
-    "movie_id",
-    "movie_name",
-    "year",
-    "certificate",
-    "runtime",
-    "genre",
-    "rating",
-    "description",
-    "director",
-    "director_id",
-    "star",
-    "star_id",
-    "votes",
-    "gross(in $)",
-)
+    "movie_id", "movie_name", "year", "certificate", "runtime", "genre", "rating", "description", "director",
+    "director_id", "star", "star_id", "votes", "gross(in $)",
+)  # fmt: skip
 REQUIRED_RAW_COLUMNS: Final = ("movie_id", "movie_name", "genre", "description")
 
-# The genres that are left after cleaning. Excluded ones, as in the earlier system: Reality-TV, News, Adult, Talk-Show,
-# Game-Show and Short.
+# The genres that are left after cleaning; the excluded ones are those of the earlier system.
 GENRES: Final = tuple(
     Genre(name)
     for name in (
@@ -41,7 +28,7 @@ GENRES: Final = tuple(
 )  # fmt: skip
 EXCLUDED_GENRES: Final = ("Reality-TV", "News", "Adult", "Talk-Show", "Game-Show", "Short")
 
-# data/clean/movies.parquet, sorted by movie_id, one row a movie.
+# data/clean/movies.parquet, sorted by movie_id, one row per movie.
 MOVIES: Final = pl.Schema(
     {
         "movie_id": pl.String(),
@@ -58,7 +45,7 @@ MOVIES: Final = pl.Schema(
         "votes": pl.Int64(),
         "directors": pl.List(pl.String()),
         "stars": pl.List(pl.String()),
-        "own_fields": pl.List(pl.String()),  # "name=value" of further columns that a table of one's own names
+        "own_fields": pl.List(pl.String()),  # "name=value" of other columns of a user's own table
     }
 )
 
@@ -101,11 +88,11 @@ EXHIBITS: Final = pl.Schema(
     {
         "movie_id": pl.String(),
         "role": pl.String(),  # one of ROLES
-        "rank": pl.Int64(),  # from 1 within a role, the most telling first
+        "rank": pl.Int64(),  # from 1 within a role, the best example first
     }
 )
 
-# data/models/<name>/explanations.parquet: what each piece of a movie adds to the log-odds of a genre. Of a movie and
+# data/models/<name>/explanations.parquet: what each piece of a movie adds to the log-odds of a genre. For a movie and
 # genre, the contributions sum to value - base.
 EXPLANATIONS: Final = pl.Schema(
     {
@@ -114,17 +101,17 @@ EXPLANATIONS: Final = pl.Schema(
         "method": pl.String(),  # "exact", "integrated-gradients", "shapley", or "mixed" of several
         "base": pl.Float64(),  # log-odds of the genre when nothing of the movie is known
         "value": pl.Float64(),  # log-odds of the score
-        # "movie_name", "description", "director", "star", "certificate", "year", "runtime" or the name of an own field;
-        # "rest" is no piece's own
+        # "movie_name", "description", "director", "star", "certificate", "year", "runtime", the name of an own
+        # field, or "rest" for what belongs to no piece
         "source": pl.String(),
-        "start": pl.Int32(),  # of the piece in that text of the movie; null where it is no span of it
+        "start": pl.Int32(),  # of the piece in that text of the movie; null if it is not a span of it
         "end": pl.Int32(),  # the character after the last one
         "piece": pl.String(),  # the text; empty for the rest
         "contribution": pl.Float64(),  # log-odds
     }
 )
 
-# data/models/<name>/importance.parquet: what features do to a genre over many movies.
+# data/models/<name>/importance.parquet: the mean effect of features on a genre.
 IMPORTANCE: Final = pl.Schema(
     {
         "genre": pl.String(),

@@ -1,10 +1,13 @@
-"""Decision rules in JSON. Owns their form there; knows no file."""
+"""Decision rules as users write them and as JSON."""
 
+import json
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import MISSING, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from difflib import get_close_matches
 from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
 
 from tasks.core.errors import ConfigError, DataError
 from tasks.decision.rules import (
@@ -31,19 +34,19 @@ def parse_rule(text: str, stored: Mapping[str, Rule], genres: Sequence[str]) -> 
     - `top=2`: the two highest scores.
     - `Drama=0.6,Horror=0.3`: these thresholds; the other genres keep those of the stored rule `per-genre`, or of what
       stands before: `per-genre-f1,Drama=0.6`, `threshold=0.5,Drama=0.6`.
-    - `fallback=none` beside any of these that have thresholds: what a movie gets none of whose scores reaches its
-      threshold; `highest-score`, `none` or the name of a genre.
+    - `fallback=none` after any of these that have thresholds: what a movie gets if no score reaches its threshold;
+      `highest-score`, `none` or the name of a genre.
 
-    Thresholds are in [0, 1]. Spaces around names and numbers make no difference, nor does the case of genres, unless
-    two of them differ in nothing else.
+    Thresholds are in [0, 1]. Spaces around names and numbers are ignored, and so is the case of genres, unless two
+    genres differ only in case.
 
     Args:
         text: as above.
-        stored: the rules that there are, by name.
+        stored: the available rules, by name.
         genres: in the order of the scores' columns.
 
     Raises:
-        ConfigError: it is none of these; the message says what there is.
+        ConfigError: it is none of these; the message lists what is available.
     """
     items = [item.strip() for item in text.split(",")]
     if len(items) == 1 and items[0] in stored:
@@ -52,15 +55,12 @@ def parse_rule(text: str, stored: Mapping[str, Rule], genres: Sequence[str]) -> 
     given = _read_settings(items, genres)
     count, threshold = given.pop("top", None), given.pop("threshold", None)
     if sum(base is not None for base in (named, count, threshold)) > 1 or (count is not None and given):
-        raise ConfigError(f"rule {text!r}: a rule's name, threshold and top exclude each other, and top all else")
+        raise ConfigError(f"rule {text!r}: a rule's name, threshold and top exclude each other; top excludes all else")
     if count is not None:
         return TopGenres(_read_count(count, len(genres)))
-    base: Thresholds
     if threshold is not None:
-        base = GlobalThreshold(_read_threshold("threshold", threshold))
-    else:
-        base = _stored_thresholds(DEFAULT_BASE if named is None else named, stored, genres)
-    return _changed(base, given, genres)
+        return _changed(GlobalThreshold(_read_threshold("threshold", threshold)), given, genres)
+    return _changed(_stored_thresholds(DEFAULT_BASE if named is None else named, stored, genres), given, genres)
 
 
 def _read_settings(items: Sequence[str], genres: Sequence[str]) -> dict[str, str]:
@@ -74,9 +74,7 @@ def _read_settings(items: Sequence[str], genres: Sequence[str]) -> dict[str, str
             raise ConfigError(f"rule: {item!r} is not NAME=VALUE; give {_forms(genres)}")
         name = names.get(key, names.get(key.casefold()))
         if name is None:
-            raise ConfigError(
-                f"rule: {_no_genre(key, genres)}; besides genres, threshold, top and fallback have values"
-            )
+            raise ConfigError(f"rule: {_no_genre(key, genres)}; threshold, top and fallback are allowed, too")
         if name in settings:
             raise ConfigError(f"rule: {name} is given twice")
         settings[name] = value
@@ -148,7 +146,7 @@ _CLASSES: Final[Mapping[str, type[Rule]]] = {
 
 def rules_to_json(rules: Mapping[str, Rule]) -> dict[str, Any]:
     """Return named rules as plain JSON values, in their order."""
-    return {name: {"kind": rule.kind, **_plain_fields(rule)} for name, rule in rules.items()}
+    return {name: {"kind": rule.kind, **json.loads(json.dumps(asdict(rule)))} for name, rule in rules.items()}
 
 
 def rules_from_json(stored: object) -> dict[str, Rule]:
@@ -162,59 +160,15 @@ def rules_from_json(stored: object) -> dict[str, Rule]:
     return {str(name): _read_rule(f"decision rule {name!r}", values) for name, values in stored.items()}
 
 
-def _plain_fields(rule: Rule) -> dict[str, Any]:
-    values = {field.name: getattr(rule, field.name) for field in fields(rule)}
-    return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
-
-
 def _read_rule(where: str, values: object) -> Rule:
     if not isinstance(values, dict):
         raise DataError(f"{where}: expected an object, not {values!r}; {REMEDY}")
     rule_class = _CLASSES.get(str(values.get("kind")))
     if rule_class is None:
         raise DataError(f"{where}: unknown kind {values.get('kind')!r}; {REMEDY}")
-    found: dict[str, Any] = {}
-    for field in fields(rule_class):
-        if field.name in values or field.default is MISSING:
-            found[field.name] = _READERS[field.type](f"{where}: {field.name}", values.get(field.name))
-    if len({len(value) for value in found.values() if isinstance(value, tuple)}) > 1:
-        raise DataError(f"{where}: {' and '.join(found)} must be of the same length; {REMEDY}")
-    return rule_class(**found)
-
-
-def _read_number(where: str, value: object) -> float:
-    return _read_numbers(where, [value])[0]
-
-
-def _read_numbers(where: str, values: object) -> tuple[float, ...]:
-    if not isinstance(values, list) or not values or not all(_is_finite_number(value) for value in values):
-        raise DataError(f"{where} must be finite numbers, not {values!r}; {REMEDY}")
-    return tuple(float(value) for value in values)
-
-
-def _count_from_json(where: str, value: object) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise DataError(f"{where} must be a whole number of at least 1, not {value!r}; {REMEDY}")
-    return value
-
-
-def _fallback_from_json(where: str, value: object) -> Fallback:
-    if value == "highest-score":
-        return "highest-score"
-    if value == "none":
-        return "none"
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-        raise DataError(f'{where} must be "highest-score", "none" or the column of a genre, not {value!r}; {REMEDY}')
-    return value
-
-
-def _is_finite_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-_READERS: Final[Mapping[Any, Callable[[str, object], Any]]] = {
-    float: _read_number,
-    tuple[float, ...]: _read_numbers,
-    int: _count_from_json,
-    Fallback: _fallback_from_json,
-}
+    try:
+        return TypeAdapter(rule_class).validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = f"{first['loc'][0]}: " if first["loc"] else ""
+        raise DataError(f"{where}: {field}{first['msg']}; {REMEDY}") from error

@@ -1,45 +1,52 @@
 """Decision rules: from scores to sets of labels. They are fitted in `thresholds`, read and stored in `rule_formats`.
 
 Every rule decides at least one genre for every movie, unless its fallback is "none".
+
+The expected Jaccard and F1 assume that genres are independent. Let p_1 >= p_2 >= ... be their probabilities, H the
+number of true genres among the first k of them and M the number among the others: both are Poisson-binomial and
+independent of each other. Replacing one of the first k by a less probable genre lowers H and raises M, so no other set
+of k genres has a greater expected Jaccard or F1, and the best k gives the best of all sets. Both functions need
+E[1 / (l + M)], which follows from moving genres one by one from the others into the set, the least probable first:
+
+    E[1 / (l + M_(k-1))] = p_k E[1 / (l + 1 + M_k)] + (1 - p_k) E[1 / (l + M_k)],  with M_g = 0.
+
+No matrix product is used: its last digits would depend on which movies are scored together.
+
+Source:
+    Lewis 1995, Evaluating and Optimizing Autonomous Text Classification Systems; Dembczynski et al. 2011, An Exact
+    Algorithm for F-Measure Maximization; Ye et al. 2012, Optimizing F-measure: A Tale of Two Approaches, section 4
+    (the recurrence).
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, FiniteFloat
 
 from tasks.core.errors import DataError
 from tasks.decision.calibration import Calibration
 
-# The expected Jaccard and F1 of the most probable genres. Owns the formulas; knows no rule and no calibration.
-#
-# With genres independent of each other, p_1 >= p_2 >= ... their probabilities, S the first k of them, H the number of
-# true genres in S and M the number outside, both are Poisson-binomial and independent of each other. Exchanging a genre
-# of S for a less probable one outside lowers H and raises M, so no other set of k genres has a greater expected Jaccard
-# or F1, and the best k gives the best of all sets.
-#
-# Both functions rest on E[1 / (l + M)]. Taking the genres from outside into S one by one, from the least probable on,
-#
-#     E[1 / (l + M_(k-1))] = p_k E[1 / (l + 1 + M_k)] + (1 - p_k) E[1 / (l + M_k)],  with M_g = 0.
-#
-# No matrix product is used: its last digits would depend on which movies are scored together.
-#
-# Source:
-#     Lewis 1995, Evaluating and Optimizing Autonomous Text Classification Systems; Dembczynski et al. 2011, An Exact
-#     Algorithm for F-Measure Maximization; Ye et al. 2012, Optimizing F-measure: A Tale of Two Approaches, section 4
-#     (the recurrence).
-
-
 Matrix = NDArray[np.float64]
+Scores = NDArray[np.float32]
+Decided = NDArray[np.bool_]
+Numbers = Annotated[tuple[FiniteFloat, ...], Field(min_length=1)]
+
+# What a movie gets if no score reaches its threshold: the genre with the highest score (the first of equals), no genre,
+# or the genre of this column.
+Fallback = Literal["highest-score", "none"] | Annotated[int, Field(ge=0)]
+
+ROWS_AT_ONCE: Final = 5_000  # bounds the memory for any number of movies
+REMEDY: Final = "evaluate the model again"
 
 
 def expected_jaccard(probabilities: Matrix) -> Matrix:
     """Return, for each movie and each k, the expected Jaccard of its k most probable genres.
 
-    It is H / (k + M), and so E[H] E[1 / (k + M)], E[H] being p_1 + ... + p_k.
+    The Jaccard is H / (k + M), so its expectation is E[H] E[1 / (k + M)] with E[H] = p_1 + ... + p_k.
 
     Args:
         probabilities: (n_movies, n_genres), each row in descending order.
@@ -56,10 +63,8 @@ def expected_jaccard(probabilities: Matrix) -> Matrix:
 def expected_f1(probabilities: Matrix) -> Matrix:
     """Return, for each movie and each k, the expected F1 of its k most probable genres.
 
-    It is 2 H / (k + H + M), and so the sum over h of P(H = h) 2 h E[1 / (k + h + M)].
-
-    Args and Returns:
-        As `expected_jaccard`.
+    F1 is 2 H / (k + H + M), so its expectation is the sum over h of P(H = h) 2 h E[1 / (k + h + M)]. Arguments and
+    result are as in `expected_jaccard`.
     """
     n_movies, n_genres = probabilities.shape
     hits = np.zeros((n_genres + 1, n_genres + 1, n_movies))  # [k, h]: P(H = h), for the k most probable genres
@@ -84,20 +89,9 @@ def _mean_inverses(probabilities: Matrix) -> Iterator[tuple[int, Matrix]]:
         inverse = p * inverse[1 : 2 * k - 1] + (1 - p) * inverse[: 2 * k - 2]
 
 
-Scores = NDArray[np.float32]
-Decided = NDArray[np.bool_]
-
-# What a movie gets none of whose scores reaches its threshold: the genre with the highest score (of equally high ones
-# the first in genre order), no genre at all, or always the genre of this column.
-Fallback = Literal["highest-score", "none"] | int
-
-ROWS_AT_ONCE: Final = 5_000  # bounds the memory for any number of movies
-REMEDY: Final = "evaluate the model again"
-
-
 @dataclass(frozen=True)
 class Rule(ABC):
-    """Turns scores into genres. Knows at most the number of genres."""
+    """Turns scores into genres."""
 
     kind: ClassVar[str]  # its name in JSON
 
@@ -119,13 +113,10 @@ class Rule(ABC):
 
 @dataclass(frozen=True)
 class GlobalThreshold(Rule):
-    """Decides the genres whose score is the threshold or more; where there is none, what the fallback says.
-
-    A threshold above 1 is never reached.
-    """
+    """Decides the genres whose score reaches the threshold, else the fallback; none reaches a threshold above 1."""
 
     kind: ClassVar[str] = "global-threshold"
-    threshold: float
+    threshold: FiniteFloat
     fallback: Fallback = "highest-score"
 
     def decide(self, scores: Scores) -> Decided:
@@ -139,10 +130,10 @@ class GlobalThreshold(Rule):
 
 @dataclass(frozen=True)
 class PerGenreThresholds(Rule):
-    """Decides as `GlobalThreshold` does, with a threshold for each genre."""
+    """`GlobalThreshold` with a threshold for each genre."""
 
     kind: ClassVar[str] = "per-genre-thresholds"
-    thresholds: tuple[float, ...]
+    thresholds: Numbers
     fallback: Fallback = "highest-score"
 
     def decide(self, scores: Scores) -> Decided:
@@ -156,10 +147,10 @@ class PerGenreThresholds(Rule):
 
 @dataclass(frozen=True)
 class TopGenres(Rule):
-    """Decides the `count` genres with the highest scores, of equally high ones the first in genre order."""
+    """Decides the `count` genres with the highest scores, the first in genre order on ties."""
 
     kind: ClassVar[str] = "top-genres"
-    count: int
+    count: Annotated[int, Field(ge=1)]
 
     def decide(self, scores: Scores) -> Decided:
         """See `Rule.decide`."""
@@ -174,17 +165,20 @@ class TopGenres(Rule):
 class ExpectedSet(Rule):
     """Decides for each movie the set of genres with the greatest expected value of a metric, by calibrated scores.
 
-    The set always consists of the most probable genres (of equally probable ones the first in genre order), and it is
-    the smallest of equally good ones; see `tasks.decision.rules`.
+    The set consists of the most probable genres (the first in genre order on ties) and is the smallest on ties.
     """
 
-    slopes: tuple[float, ...]  # of the calibration
-    intercepts: tuple[float, ...]
+    slopes: Numbers  # of the calibration
+    intercepts: Numbers
+
+    def __post_init__(self) -> None:
+        if len(self.slopes) != len(self.intercepts):
+            raise ValueError("slopes and intercepts must be of the same length")
 
     @staticmethod
     @abstractmethod
     def expected(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the expected metric of each movie's 1, 2, ... most probable genres; see `tasks.decision.rules`."""
+        """Return the expected metric of each movie's 1, 2, ... most probable genres, (n_movies, n_genres)."""
 
     def decide(self, scores: Scores) -> Decided:
         """See `Rule.decide`."""
@@ -217,18 +211,18 @@ class ExpectedF1Set(ExpectedSet):
 
 
 def check_scores(scores: Scores, n_genres: int) -> None:
-    """Let scores of the shape (n_movies, n_genres) pass, each in [0, 1].
+    """Check that scores have the shape (n_movies, n_genres) and are in [0, 1].
 
     Raises:
-        DataError: they are not; the message names the row and genre.
+        DataError: they do not; the message names the row and genre.
     """
     if scores.ndim != 2 or scores.shape[1] != n_genres:
-        raise DataError(f"scores have shape {scores.shape}, where {n_genres} genres are decided; {REMEDY}")
+        raise DataError(f"scores have shape {scores.shape}, but the rule is for {n_genres} genres; {REMEDY}")
     wrong = np.argwhere(~((scores >= 0) & (scores <= 1)))
     if len(wrong):
         row, genre = wrong[0]
         raise DataError(
-            f"row {row}, genre {genre}: the score {scores[row, genre]} is not in [0, 1]; mend the model that made it"
+            f"row {row}, genre {genre}: the score {scores[row, genre]} is not in [0, 1]; fix the model that made it"
         )
 
 
@@ -243,5 +237,5 @@ def _reaching(scores: Scores, thresholds: tuple[float, ...], fallback: Fallback)
     elif fallback < len(thresholds):
         decided[empty, fallback] = True
     else:
-        raise DataError(f"the fallback is genre {fallback}, where {len(thresholds)} genres are decided; {REMEDY}")
+        raise DataError(f"the fallback is genre {fallback}, but the rule is for {len(thresholds)} genres; {REMEDY}")
     return decided

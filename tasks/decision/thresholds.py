@@ -1,4 +1,7 @@
-"""Fitting the rules, on scores of movies that no model was trained on. Owns which rules there are; knows no model."""
+"""Fitting the decision rules, on scores of movies that the model was not trained on.
+
+All searches are exact. Jaccard is the samples-averaged one, with at least one genre decided for each movie.
+"""
 
 from typing import Final
 
@@ -17,11 +20,6 @@ from tasks.decision.rules import (
     check_scores,
 )
 
-# Thresholds and numbers of genres tuned for a metric. Owns the searches, all of them exact; knows no rule.
-#
-# Jaccard is the samples-averaged one, at least one genre decided for each movie.
-
-
 Scores = NDArray[np.float32]
 Truth = NDArray[np.bool_]
 
@@ -37,19 +35,19 @@ def tune_global_threshold(scores: Scores, truth: Truth) -> float:
 
 
 def tune_count(scores: Scores, truth: Truth) -> int:
-    """Return the k with which the k highest scores of each movie have the greatest mean Jaccard; of several the least.
+    """Return the k whose k highest scores of each movie have the greatest mean Jaccard, the smallest on ties.
 
-    Means that are equal but for rounding count as equal.
+    Means that differ only by rounding count as ties.
     """
     jaccard = _jaccard_of_highest(scores, truth).mean(axis=0)
     return int((jaccard >= jaccard.max() - 1e-12).argmax()) + 1
 
 
 def tune_genre_thresholds(scores: Scores, truth: Truth, start: float) -> NDArray[np.float64]:
-    """Return one threshold a genre with a great mean Jaccard, by coordinate ascent from one threshold for all.
+    """Return one threshold per genre, by coordinate ascent on the mean Jaccard from one threshold for all.
 
-    Each step is exact: it tries every cut between two scores of one genre, the decisions on the others being as they
-    are. Genres go from frequent to rare. A genre that never changes the mean keeps `start`.
+    Each step tries every cut between two scores of one genre, with the decisions on the others fixed, from frequent to
+    rare genres. A genre that never changes the mean keeps `start`.
     """
     orders = np.argsort(-scores, axis=0, kind="stable")
     n_true = truth.sum(axis=1)
@@ -78,10 +76,10 @@ def tune_genre_thresholds(scores: Scores, truth: Truth, start: float) -> NDArray
 
 
 def tune_f1_thresholds(scores: Scores, truth: NDArray[np.bool_ | np.float64]) -> NDArray[np.float64]:
-    """Return for each genre the threshold with the greatest F1 of that genre; of several the highest.
+    """Return for each genre the threshold with the greatest F1 of that genre, the highest on ties.
 
-    The truth can be probabilities p. Then F1 = 2 sum(p decided) / (n_decided + sum(p)), which is what the F1 comes to
-    as movies grow many. A genre without any truth has a threshold above all scores.
+    The truth can be probabilities p: F1 = 2 sum(p decided) / (n_decided + sum(p)) is the limit for many movies. A genre
+    without any truth has a threshold above all scores.
 
     Source:
         Lipton, Elkan and Narayanaswamy 2014, Optimal Thresholding of Classifiers to Maximize F1 Measure.
@@ -104,7 +102,7 @@ def _jaccard_of_highest(scores: Scores, truth: Truth) -> NDArray[np.float64]:
 
 
 def _best_cut(scores: Scores, gains: NDArray[np.float64], order: NDArray[np.intp]) -> float:
-    """Return the threshold that maximises the sum of gains of the scores that reach it; of several the highest.
+    """Return the threshold that maximises the sum of gains of the scores that reach it, the highest on ties.
 
     `order` sorts the scores, the highest first.
     """
@@ -112,7 +110,7 @@ def _best_cut(scores: Scores, gains: NDArray[np.float64], order: NDArray[np.intp
 
 
 def _cut_at_greatest(descending: Scores, values: NDArray[np.float64]) -> float:
-    """Return the threshold that the first 0, 1, ... of the scores reach, whichever number has the greatest value.
+    """Return the threshold that the first n scores reach, n = 0, 1, ... being the place of the greatest value.
 
     It lies midway between the lowest score that reaches it and the highest that does not.
     """
@@ -123,35 +121,26 @@ def _cut_at_greatest(descending: Scores, values: NDArray[np.float64]) -> float:
     return float((bounds[best] + bounds[best + 1]) / 2)
 
 
-# The number of positives at which a genre's own threshold counts as much as the one it is drawn to. On 2,282 movies,
-# cross-fitted, the mean Jaccard of five models is 0.4519 with 50, 0.4520 with 25, 0.4492 with 200, 0.4513 unshrunk; the
-# mean macro F1 of seven by `fit_f1_thresholds` 0.4384, 0.4372, 0.4371 and 0.4365, and 0.4328 with no own thresholds.
-# Drawn to one threshold for all instead, it is 0.4240 with 50.
+# The number of positives at which a genre's own threshold weighs as much as the one it is shrunk towards. On 2,282
+# movies, cross-fitted, the mean Jaccard of five models is 0.4519 with 50, 0.4520 with 25, 0.4492 with 200, 0.4513
+# unshrunk; the mean macro F1 of seven by `fit_f1_thresholds` 0.4384, 0.4372, 0.4371 and 0.4365, and 0.4328 with no own
+# thresholds. Shrunk towards one threshold for all instead, it is 0.4240 with 50.
 HALF_WEIGHT_POSITIVES: Final = 50
 CLIP: Final = 1e-6  # thresholds of 0 and 1 have no log-odds
 
 
-def fit_rules(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> dict[str, Rule]:
-    """Return every rule under its name, the simplest first.
+def fit_rules(scores: Scores, truth: Truth) -> dict[str, Rule]:
+    """Return every rule by name, the simplest first; all but `fixed-or-none` decide at least one genre.
 
-    Nothing to fit, or nearly so:
+    Little or nothing to fit: `fixed` (0.5 for every genre, else the highest score), `fixed-or-majority` (0.5, else the
+    most frequent genre), `fixed-or-none` (0.5, else no genre), `fixed-0.425`.
 
-    - `fixed`: 0.5 for every genre, and at least one by the highest score.
-    - `fixed-or-majority`: 0.5, and where no genre has it the most frequent one.
-    - `fixed-or-none`: 0.5, and no genre where none has it.
-    - `fixed-0.425`: 0.425, and at least one by the highest score.
+    Fitted for samples-averaged Jaccard: `top` (the k highest scores, one k for all movies), `global` (one threshold),
+    `per-genre` (a threshold for each genre, shrunk towards the global one), `expected-jaccard` (for each movie the set
+    with the greatest expected Jaccard, by calibrated scores).
 
-    Fitted for samples-averaged Jaccard, at least one by the highest score:
-
-    - `top`: the k highest scores, one k for all movies.
-    - `global`: one tuned threshold.
-    - `per-genre`: a tuned threshold for each genre, drawn to the global one (`shrink_thresholds`).
-    - `expected-jaccard`: for each movie the set with the greatest expected Jaccard, by calibrated scores.
-
-    For other metrics, at least one by the highest score:
-
-    - `per-genre-f1`: for each genre the threshold that is best for its F1 (`fit_f1_thresholds`), and so for macro F1.
-    - `expected-f1`: for each movie the set with the greatest expected F1, by calibrated scores.
+    Fitted for other metrics: `per-genre-f1` (for each genre the threshold with the best F1, and so for macro F1),
+    `expected-f1` (for each movie the set with the greatest expected F1, by calibrated scores).
 
     Args:
         scores: (n_movies, n_genres), in [0, 1].
@@ -162,9 +151,7 @@ def fit_rules(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> dict[str
     """
     check_scores(scores, truth.shape[1])
     if len(scores) != len(truth) or not len(truth):
-        raise DataError(
-            f"decision rules need scores and true genres of some movies, not of {len(scores)}, {len(truth)}"
-        )
+        raise DataError(f"decision rules need scores and true genres of the same movies: {len(scores)}, {len(truth)}")
     positives = truth.sum(axis=0)
     threshold = tune_global_threshold(scores, truth)
     own = tune_genre_thresholds(scores, truth, threshold)
@@ -183,12 +170,10 @@ def fit_rules(scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> dict[str
     }
 
 
-def fit_f1_thresholds(
-    scores: NDArray[np.float32], truth: NDArray[np.bool_], calibration: Calibration
-) -> tuple[float, ...]:
-    """Return each genre's threshold for its F1, drawn to the one that is best if the calibrated scores are true.
+def fit_f1_thresholds(scores: Scores, truth: Truth, calibration: Calibration) -> tuple[float, ...]:
+    """Return each genre's threshold for its F1, shrunk towards the one that is best if the calibrated scores are true.
 
-    The latter rests on the scores of all movies and two fitted numbers, so a handful of positives cannot move it far.
+    The latter rests on the scores of all movies and two fitted numbers, so a few positives cannot move it far.
     """
     positives = truth.sum(axis=0)
     by_truth = tune_f1_thresholds(scores, truth)
@@ -199,10 +184,9 @@ def fit_f1_thresholds(
 def shrink_thresholds(
     own: NDArray[np.float64], common: NDArray[np.float64], positives: NDArray[np.int64]
 ) -> tuple[float, ...]:
-    """Return thresholds between each genre's own and another one, so that a few positives do not decide alone.
+    """Return each genre's own threshold shrunk towards a common one, so that a few positives do not decide alone.
 
-    The mean is weighted, in log-odds: the own threshold counts n / (n + 50), n being the genre's positives. A genre
-    without a positive gets the other threshold.
+    It is the weighted mean in log-odds, in which the own threshold has the weight n / (n + 50) for n positives.
     """
     weight = positives / (positives + HALF_WEIGHT_POSITIVES)
     shrunk = logistic(weight * log_odds(own, CLIP) + (1 - weight) * log_odds(common, CLIP))

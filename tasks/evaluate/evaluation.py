@@ -1,13 +1,14 @@
-"""The evaluate stage of a cross-validation: what the out-of-fold scores of all movies tell, fold by fold.
+"""The evaluate stages: saved scores in; fitted decision rules, metrics and tables out.
 
-Each fold is decided by rules that were fitted on the other folds' scores. The figures are of all movies, those of
-validation and test among them: they say how good a way to make a model is and how much that depends on the movies.
-Whoever chooses a model by them has no test left to judge it.
+Rules are fitted and chosen on validation only. The `val/` metrics are cross-fitted: each movie is decided by a rule
+fitted on the other folds, because a rule looks better on the movies it was fitted on, the more so the more thresholds
+it has. The `test/` metrics are those of the rule fitted on all of validation. A cross-validation's metrics cover all
+movies, validation and test included: a model chosen by them has no unseen test data left.
 """
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -18,34 +19,32 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.core.errors import ConfigError, DataError
+from tasks.core.files import write_json
 from tasks.core.metrics import (
     LOWER_IS_BETTER,
+    METRICS,
     MOVIE_METRICS,
+    CalibrationMetric,
+    ChoiceMetric,
+    MovieCounts,
+    all_metrics,
     count_genres,
     decision_metrics,
-    movie_metrics,
-    precision_recall_f1,
+    ranking_metrics,
 )
 from tasks.core.predictions import PREDICTIONS_FILE, RULES_FILE, Scores, read_scores, truth_matrix
 from tasks.core.schema import PREDICTIONS
 from tasks.core.settings import DataPaths
 from tasks.decision.calibration import Calibration
 from tasks.decision.rule_formats import rules_to_json
-from tasks.decision.rules import Rule
 from tasks.decision.thresholds import fit_rules
-from tasks.evaluate.tables import (
-    calibration_table,
-    evaluate,
-    expected_calibration_error,
-    per_genre_table,
-    ranking_metrics,
-    reliability_table,
-)
+from tasks.evaluate.tables import calibration_table, per_genre_table, reliability_table
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
-ChoiceMetric = Literal[
-    "jaccard", "f1_samples", "f1_micro", "f1_macro", "f1_weighted", "exact_match", "hamming_loss", "balanced_accuracy"
-]
+logger = logging.getLogger(__name__)
+
+Decided = NDArray[np.bool_]
+Folds = NDArray[np.integer[Any]]
 RuleName = Literal[
     "fixed", "fixed-or-majority", "fixed-or-none", "fixed-0.425", "top", "global", "per-genre", "per-genre-f1",
     "expected-jaccard", "expected-f1",
@@ -58,67 +57,78 @@ class EvaluateConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     choose_by: ChoiceMetric = Field(
-        "jaccard", description="Each model gets the decision rule that is best by this metric on validation."
+        "jaccard", description="Metric on validation by which the decision rule of each model is chosen."
     )
-    rule: RuleName | None = Field(None, description="The rule that every model gets; none: the best by choose_by.")
+    rule: RuleName | None = Field(None, description="Decision rule of every model. Default: the best by choose_by.")
 
 
+DEFAULT: Final = EvaluateConfig()
+FOLDS: Final = 5
 OUT_OF_FOLD: Final = "out_of_fold"  # of a cross-validation: all movies
+METRICS_FILE: Final = "metrics.json"
+PER_GENRE_FILE: Final = "per_genre.csv"
+CALIBRATION_FILE: Final = "calibration.csv"
+RELIABILITY_FILE: Final = "reliability.csv"
+OUT_OF_FOLD_FILE: Final = "predictions_out_of_fold.parquet"
 
 
 @dataclass(frozen=True)
-class ScoredPart:
-    """The scores of a model on one part of the data, and the truth about it, of the same shape."""
+class ScoredSplit:
+    """The scores of a model on one part of the split, and the truth, of the same shape."""
 
     scores: Scores
     truth: NDArray[np.bool_]
 
 
-def read_part(model_folder: Path, part: str, paths: DataPaths) -> ScoredPart:
-    """Return a model's scores on a part with the truth.
+def scores_path(model_folder: Path, part: str) -> Path:
+    """Return the file with a model's scores on a part of the split."""
+    return model_folder / f"scores_{part}.parquet"
 
-    Args:
-        model_folder: holds `scores_<part>.parquet`.
-        part: of the split; or "out_of_fold", all movies.
-        paths: the data folder with the cleaned movies and the split.
+
+def read_scored_split(model_folder: Path, part: str, paths: DataPaths) -> ScoredSplit:
+    """Return a model's scores on a part of the split, or on all movies ("out_of_fold"), with the truth.
 
     Raises:
         DataError: the scores are not of exactly the movies of the part, or the part is empty.
     """
     path = scores_path(model_folder, part)
     scores = read_scores(path)
-    in_part = pl.col("part").cast(pl.String).eq(part) | pl.lit(part == OUT_OF_FOLD)
-    splits = pl.scan_parquet(paths.splits).filter(in_part)
-    expected = set(splits.select("movie_id").collect().get_column("movie_id").to_list())
+    splits = pl.read_parquet(paths.splits, columns=["movie_id", "part"])
+    expected = set((splits if part == OUT_OF_FOLD else splits.filter(pl.col("part") == part))["movie_id"])
     if not expected:
-        raise DataError(f"{paths.splits}: no movie is in the {part} part; split again with a larger share for it")
+        raise DataError(f"{paths.splits}: the {part} part has no movies; split again with a larger share for it")
     if different := sorted(expected.symmetric_difference(scores.movie_ids)):
         raise DataError(
             f"{path}: {len(different)} movies are not both here and in the {part} part of {paths.splits}, the first is "
             f"{different[0]}; train the model again on this split"
         )
-    movies = pl.read_parquet(paths.movies, columns=["movie_id", "genres"])
-    ids = pl.DataFrame({"movie_id": scores.movie_ids}, schema={"movie_id": pl.String})
-    genres = ids.join(movies, on="movie_id", how="left", maintain_order="left").get_column("genres")
+    genres = _look_up(scores, paths.movies, "genres")
     if genres.null_count():
         raise DataError(
             f"{paths.movies} lacks {genres.null_count()} movies of {paths.splits}; run the split stage again"
         )
     known = json.loads(paths.genres_json.read_text(encoding="utf-8")) if paths.genres_json.is_file() else ()
-    truth = truth_matrix(genres.to_list(), scores.genres, ignored=known)  # a model may tell some of the genres only
+    truth = truth_matrix(genres.to_list(), scores.genres, ignored=known)  # a model may cover only some of the genres
     if not truth.any():
         raise DataError(f"{paths.movies}: no movie of the {part} part has a genre; clean the listings again")
-    return ScoredPart(scores, truth)
+    return ScoredSplit(scores, truth)
 
 
-def predictions_table(part: ScoredPart, decided: NDArray[np.bool_]) -> pl.DataFrame:
+def _look_up(scores: Scores, table: Path, column: str) -> pl.Series:
+    """Return a column of a table by movie, for the movies of some scores, null for movies that the table lacks."""
+    ids = pl.DataFrame({"movie_id": scores.movie_ids}, schema={"movie_id": pl.String})
+    values = pl.read_parquet(table, columns=["movie_id", column])
+    return ids.join(values, on="movie_id", how="left", maintain_order="left")[column]
+
+
+def predictions_table(split: ScoredSplit, decided: Decided) -> pl.DataFrame:
     """Return `schema.PREDICTIONS` of decisions, in the order of the scores."""
-    names = np.asarray(part.scores.genres)
-    jaccard = movie_metrics(part.truth, decided)[:, MOVIE_METRICS.index("jaccard")]
+    names = np.asarray(split.scores.genres)
+    jaccard = MOVIE_METRICS["jaccard"].compute(MovieCounts(split.truth, decided))
     return pl.DataFrame(
         {
-            "movie_id": part.scores.movie_ids,
-            "true_genres": [names[row].tolist() for row in part.truth],
+            "movie_id": split.scores.movie_ids,
+            "true_genres": [names[row].tolist() for row in split.truth],
             "predicted_genres": [names[row].tolist() for row in decided],
             "jaccard": pl.Series(jaccard).fill_nan(None),
         },
@@ -126,44 +136,17 @@ def predictions_table(part: ScoredPart, decided: NDArray[np.bool_]) -> pl.DataFr
     )
 
 
-def scores_path(model_folder: Path, part: str) -> Path:
-    """Return the file with a model's scores on a part."""
-    return model_folder / f"scores_{part}.parquet"
-
-
-# The evaluate stage: saved scores in; fitted rules, metrics and tables out. Owns the choice of a rule; knows no model.
-#
-# Rules are fitted and chosen on validation only. The `val/` figures that the choice rests on are cross-fitted: each
-# movie is decided by a rule that was fitted on the other folds, because a rule looks better on the movies that it was
-# fitted on, and the more thresholds it has, the more so. The `test/` figures are those of the rule fitted on all of
-# validation.
-
-
-logger = logging.getLogger(__name__)
-
-TASKS: Final = Path(__file__).parents[1]
-FOLDS: Final = 5
-DEFAULT: Final = EvaluateConfig()
-METRICS_FILE: Final = "metrics.json"
-PER_GENRE_FILE: Final = "per_genre.csv"
-CALIBRATION_FILE: Final = "calibration.csv"
-RELIABILITY_FILE: Final = "reliability.csv"
-
-
 def evaluate_model(model_folder: Path, paths: DataPaths, config: EvaluateConfig = DEFAULT) -> StageResult:
-    """Fit every decision rule to a model's scores, choose one, and write what it does beside the scores.
+    """Fit every decision rule to a model's scores, choose one, and write these files next to the scores.
 
     - `rules.json`: `chosen`, `genres`, and `rules`, all fitted ones by name (`rules_from_json`).
-    - `metrics.json`: `chosen_rule`, `chosen_by`, and `rules`, for each rule the metrics of
-      `tasks.evaluate.tables.evaluate` under `val/<metric>` (cross-fitted) and `test/<metric>`, and the expected
-      calibration error of all scores as they are (`test/ece_raw`) and after the calibration that was fitted on
-      validation (`test/ece_calibrated`), which do not depend on the rule. An undefined metric is absent.
-    - `per_genre.csv`: the table of `per_genre_table`, on test, by the chosen rule.
-    - `predictions_test.parquet`: `schema.PREDICTIONS`, by the chosen rule.
-    - `calibration.csv`, `reliability.csv`: of `tasks.evaluate.tables`, on test, as they are and calibrated.
+    - `metrics.json`: `chosen_rule`, `chosen_by`, and `rules`, for each rule the metrics of `tasks.core.metrics` under
+      `val/<metric>` (cross-fitted) and `test/<metric>`. An undefined metric is absent.
+    - `per_genre.csv`, `predictions_test.parquet`: `per_genre_table` and `schema.PREDICTIONS` of the chosen rule on
+      test.
+    - `calibration.csv`, `reliability.csv`: scores on test, as they are and calibrated on validation.
 
-    The chosen rule is the one that the configuration names; if none, the one with the best `val/<choose_by>`, of equals
-    the simplest.
+    The chosen rule is the one that the configuration names; else the best by `val/<choose_by>`, the simplest on ties.
 
     Args:
         model_folder: holds `scores_validation.parquet` and `scores_test.parquet`.
@@ -189,59 +172,77 @@ def evaluate_model(model_folder: Path, paths: DataPaths, config: EvaluateConfig 
     )
 
     def build(folder: Path) -> Mapping[str, Any]:
-        validation = read_part(model_folder, "validation", paths)
-        test = read_part(model_folder, "test", paths)
+        validation = read_scored_split(model_folder, "validation", paths)
+        test = read_scored_split(model_folder, "test", paths)
         if validation.scores.genres != test.scores.genres:
             raise DataError(
                 f"{model_folder}: validation has scores of {', '.join(validation.scores.genres)}; test has scores of "
                 f"{', '.join(test.scores.genres)}; they must be of the same genres in the same order: train it again"
             )
-        return _evaluate_parts(validation, test, config, folder)
+        return _evaluate_splits(validation, test, config, folder)
 
     return run_stage(stage, build)
 
 
 def cross_fit(
-    scores: NDArray[np.float32], truth: NDArray[np.bool_], fold_of: NDArray[np.integer[Any]] | None = None
-) -> dict[str, NDArray[np.bool_]]:
+    scores: NDArray[np.float32], truth: NDArray[np.bool_], fold_of: Folds | None = None
+) -> dict[str, Decided]:
     """Return each rule's decisions on movies that it was not fitted on, by rule name.
 
-    With fewer movies than folds each movie is a fold; a single movie is decided by rules that were fitted on it, for
-    want of others.
+    With fewer movies than folds each movie is a fold; a single movie is decided by rules fitted on it.
 
     Args:
         scores: (n_movies, n_genres), in [0, 1].
         truth: of the same shape.
-        fold_of: the fold of each movie, (n_movies,); none: every fifth movie is in the same fold.
+        fold_of: the fold of each movie, (n_movies,). Default: every fifth movie is in the same fold.
     """
     if fold_of is None:
         fold_of = np.arange(len(scores)) % min(FOLDS, len(scores))
-    decided: dict[str, NDArray[np.bool_]] = {}
-    for fold in np.unique(fold_of):
-        held_out = fold_of == fold
+    decided: dict[str, Decided] = {}
+    for held_out in _by_fold(fold_of):
         others = held_out if held_out.all() else ~held_out
         for name, rule in fit_rules(scores[others], truth[others]).items():
             decided.setdefault(name, np.zeros_like(truth))[held_out] = rule.decide(scores[held_out])
     return decided
 
 
-def _evaluate_parts(validation: ScoredPart, test: ScoredPart, config: EvaluateConfig, folder: Path) -> dict[str, Any]:
-    genres = validation.scores.genres
+def _by_fold(fold_of: Folds) -> Iterator[NDArray[np.bool_]]:
+    """Yield of each fold which movies are in it."""
+    return (fold_of == fold for fold in np.unique(fold_of))
+
+
+def _evaluate_splits(
+    validation: ScoredSplit, test: ScoredSplit, config: EvaluateConfig, folder: Path
+) -> dict[str, Any]:
+    genres, scores = validation.scores.genres, test.scores.scores
     unseen = [genre for genre, y in zip(genres, validation.truth.T, strict=True) if not y.any()]
     if unseen:
         logger.warning(
-            "no validation movie is %s: the rules treat it as they treat genres on the whole", ", ".join(unseen)
+            "no validation movie is %s: the rules use the thresholds of all genres for it", ", ".join(unseen)
         )
     rules = fit_rules(validation.scores.scores, validation.truth)
-    calibration = _write_calibration(validation, test, folder)
-    metrics = {rule: values | calibration for rule, values in _score_rules(rules, validation, test).items()}
+    decided = {name: rule.decide(scores) for name, rule in rules.items()}
+    calibrated = Calibration.fit(validation.scores.scores, validation.truth).apply(scores)
+    calibration_table(scores, calibrated, test.truth, genres).write_csv(folder / CALIBRATION_FILE)
+    reliability_table({"raw": scores, "calibrated": calibrated}, test.truth).write_csv(folder / RELIABILITY_FILE)
+
+    cross_fitted = cross_fit(validation.scores.scores, validation.truth)
+    on_validation = _score_rules(validation.truth, validation.scores.scores, cross_fitted)
+    on_test = _score_rules(test.truth, scores, decided)
+    calibration = {
+        f"test/{name}": metric.compute(test.truth, calibrated if metric.calibrated else scores)
+        for name, metric in METRICS.items()
+        if isinstance(metric, CalibrationMetric)
+    }
+    metrics = {
+        name: _defined("val/", on_validation[name]) | _defined("test/", on_test[name]) | calibration for name in rules
+    }
     chosen = choose_rule(metrics, config)
     write_json(folder / RULES_FILE, {"chosen": chosen, "genres": genres, "rules": rules_to_json(rules)})
     write_json(folder / METRICS_FILE, {"chosen_rule": chosen, "chosen_by": config.choose_by, "rules": metrics})
-    decided = rules[chosen].decide(test.scores.scores)
     thresholds = rules[chosen].genre_thresholds(len(genres))
-    per_genre_table(test.truth, decided, test.scores.scores, genres, thresholds).write_csv(folder / PER_GENRE_FILE)
-    predictions_table(test, decided).write_parquet(folder / PREDICTIONS_FILE, compression="zstd")
+    per_genre_table(test.truth, decided[chosen], scores, genres, thresholds).write_csv(folder / PER_GENRE_FILE)
+    predictions_table(test, decided[chosen]).write_parquet(folder / PREDICTIONS_FILE, compression="zstd")
     return {
         "chosen_rule": chosen,
         "val/jaccard": metrics[chosen]["val/jaccard"],
@@ -252,15 +253,25 @@ def _evaluate_parts(validation: ScoredPart, test: ScoredPart, config: EvaluateCo
     }
 
 
-def choose_rule(metrics: Mapping[str, Mapping[str, float]], config: EvaluateConfig, prefix: str = "val/") -> str:
-    """Return the rule that the configuration names; if none, the one with the best `<prefix><choose_by>`.
+def _score_rules(
+    truth: NDArray[np.bool_], scores: NDArray[np.float32], decided: Mapping[str, Decided]
+) -> dict[str, dict[str, float]]:
+    """Return all metrics of each rule's decisions; those of ranking are the same for all."""
+    ranking = ranking_metrics(truth, scores)
+    return {rule: {**decision_metrics(truth, labels), **ranking} for rule, labels in decided.items()}
 
-    Of equals it is the first. A rule whose metric is undefined is no choice.
+
+def _defined(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
+    return {f"{prefix}{name}": value for name, value in metrics.items() if np.isfinite(value)}
+
+
+def choose_rule(metrics: Mapping[str, Mapping[str, float]], config: EvaluateConfig, prefix: str = "val/") -> str:
+    """Return the rule that the configuration names; else the best by `<prefix><choose_by>`, the first on ties.
 
     Args:
-        metrics: of each rule.
+        metrics: of each rule; a rule without the metric cannot be chosen by it.
         config: how to choose.
-        prefix: of the metrics to choose by.
+        prefix: of the names of metrics.
 
     Raises:
         DataError: the metric is undefined for every rule.
@@ -274,38 +285,8 @@ def choose_rule(metrics: Mapping[str, Mapping[str, float]], config: EvaluateConf
     return max(found, key=lambda rule: found[rule])
 
 
-def _score_rules(rules: Mapping[str, Rule], validation: ScoredPart, test: ScoredPart) -> dict[str, dict[str, float]]:
-    decided = {
-        "val": cross_fit(validation.scores.scores, validation.truth),
-        "test": {name: rule.decide(test.scores.scores) for name, rule in rules.items()},
-    }
-    result: dict[str, dict[str, float]] = {name: {} for name in rules}
-    for prefix, part in (("val", validation), ("test", test)):
-        ranking = ranking_metrics(part.truth, part.scores.scores)  # whatever the rule
-        for name, labels in decided[prefix].items():
-            values = {**decision_metrics(part.truth, labels), **ranking}
-            result[name] |= {f"{prefix}/{metric}": value for metric, value in values.items() if np.isfinite(value)}
-    return result
-
-
-def _write_calibration(validation: ScoredPart, test: ScoredPart, folder: Path) -> dict[str, float]:
-    raw, truth = test.scores.scores, test.truth
-    calibrated = Calibration.fit(validation.scores.scores, validation.truth).apply(raw)
-    calibration_table(raw, calibrated, truth, test.scores.genres).write_csv(folder / CALIBRATION_FILE)
-    reliability_table({"raw": raw, "calibrated": calibrated}, truth).write_csv(folder / RELIABILITY_FILE)
-    return {
-        "test/ece_raw": expected_calibration_error(raw, truth),
-        "test/ece_calibrated": expected_calibration_error(calibrated, truth),
-    }
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write JSON for people and programs; a value that is not a finite number is a defect."""
-    path.write_text(json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
 def measure_validation(folder: Path, rule: str, metric: str, paths: DataPaths) -> dict[str, float]:
-    """Return the metrics of `tasks.evaluate.tables.evaluate` that are defined, of cross-fitted decisions.
+    """Return all metrics of cross-fitted decisions on validation that are defined.
 
     Args:
         folder: holds `scores_validation.parquet`.
@@ -317,96 +298,72 @@ def measure_validation(folder: Path, rule: str, metric: str, paths: DataPaths) -
         ConfigError: there is no such rule.
         DataError: the scores are not those of the validation movies, or the metric is undefined on them.
     """
-    part = read_part(folder, "validation", paths)
-    decided = cross_fit(part.scores.scores, part.truth)
+    split = read_scored_split(folder, "validation", paths)
+    decided = cross_fit(split.scores.scores, split.truth)
     if rule not in decided:
         raise ConfigError(f"no rule is named {rule!r}; there are: {', '.join(decided)}")
-    metrics = evaluate(part.truth, decided[rule], part.scores.scores, part.scores.genres)
-    defined = {name: value for name, value in metrics.items() if np.isfinite(value)}
+    defined = _defined("", all_metrics(split.truth, decided[rule], split.scores.scores))
     if metric not in defined:
-        raise DataError(f"{metric} is undefined on the {len(part.truth)} validation movies; choose another metric")
+        raise DataError(f"{metric} is undefined on the {len(split.truth)} validation movies; choose another metric")
     return defined
 
 
-OUT_OF_FOLD_FILE: Final = "predictions_out_of_fold.parquet"
-
-Decided = NDArray[np.bool_]
-Folds = NDArray[np.integer[Any]]
-
-
 def evaluate_out_of_fold(folder: Path, paths: DataPaths, config: EvaluateConfig = DEFAULT) -> StageResult:
-    """Decide every movie by rules of the other folds, and write what that gives beside the scores.
+    """Decide every movie by rules of the other folds, and write these files next to the scores.
 
-    - `metrics.json`: `chosen_rule`, and `rules`, for each rule and each metric of `tasks.evaluate.tables.evaluate` its
-      `mean` over folds, its `std` (sample standard deviation) and its values in the `folds`. A metric that is undefined
-      in some fold is absent.
-    - `per_genre.csv`: the table of `per_genre_table`, over all movies, by the chosen rule, without thresholds, which
-      differ from fold to fold; and `f1_std`, the standard deviation of F1 over folds, null where a fold has none.
+    - `metrics.json`: `chosen_rule`, and `rules`, for each rule and metric of `tasks.core.metrics` its `mean` over
+      folds, its `std` (sample standard deviation) and its values in the `folds`. A metric that is undefined in some
+      fold is absent.
+    - `per_genre.csv`: `per_genre_table` over all movies, by the chosen rule, without thresholds, which differ from fold
+      to fold; and `f1_std`, the standard deviation of F1 over folds, null where some fold has none.
     - `predictions_out_of_fold.parquet`: `schema.PREDICTIONS` of all movies, by the chosen rule.
 
-    The chosen rule is the one that the configuration names; if none, the one with the best mean of `choose_by`, of
-    equals the simplest.
-
-    Args:
-        folder: holds `scores_out_of_fold.parquet`.
-        paths: the data folder with the cleaned movies and the split.
-        config: how to choose the rule.
+    The rule is chosen as in `evaluate_model`, by the mean over folds. `folder` holds `scores_out_of_fold.parquet`.
 
     Raises:
         DataError: the scores are damaged or not of all movies, or the metric is undefined in some fold.
     """
-    scores = folder / f"scores_{OUT_OF_FOLD}.parquet"
     stage = Stage(
         name="evaluate_out_of_fold",
         folder=folder,
         outputs=(METRICS_FILE, PER_GENRE_FILE, OUT_OF_FOLD_FILE),
-        inputs=(scores, paths.movies, paths.splits),
+        inputs=(scores_path(folder, OUT_OF_FOLD), paths.movies, paths.splits),
         config=config_dict(config),
         code=(Path(__file__),),
         packages=("numpy", "polars"),
     )
 
     def build(target: Path) -> Mapping[str, Any]:
-        part = read_part(folder, OUT_OF_FOLD, paths)
-        fold_of = _folds(part, paths)
-        decided = cross_fit(part.scores.scores, part.truth, fold_of)
-        metrics = _metrics_by_fold(part, decided, fold_of)
+        split = read_scored_split(folder, OUT_OF_FOLD, paths)
+        fold_of = _look_up(split.scores, paths.splits, "fold").to_numpy()
+        decided = cross_fit(split.scores.scores, split.truth, fold_of)
+        metrics = _metrics_by_fold(split, decided, fold_of)
         means = {rule: {name: each["mean"] for name, each in values.items()} for rule, values in metrics.items()}
         chosen = choose_rule(means, config, prefix="")
         write_json(target / METRICS_FILE, {"chosen_rule": chosen, "chosen_by": config.choose_by, "rules": metrics})
-        _per_genre(part, decided[chosen], fold_of).write_csv(target / PER_GENRE_FILE)
-        predictions_table(part, decided[chosen]).write_parquet(target / OUT_OF_FOLD_FILE, compression="zstd")
+        _per_genre(split, decided[chosen], fold_of).write_csv(target / PER_GENRE_FILE)
+        predictions_table(split, decided[chosen]).write_parquet(target / OUT_OF_FOLD_FILE, compression="zstd")
         return {"chosen_rule": chosen, "movies": len(fold_of), "jaccard": means[chosen]["jaccard"]}
 
     return run_stage(stage, build)
 
 
-def _folds(part: ScoredPart, paths: DataPaths) -> Folds:
-    scored = pl.DataFrame({"movie_id": part.scores.movie_ids}, schema={"movie_id": pl.String})
-    folds = pl.read_parquet(paths.splits, columns=["movie_id", "fold"])
-    return scored.join(folds, on="movie_id", how="left", maintain_order="left").get_column("fold").to_numpy()
-
-
-def _metrics_by_fold(part: ScoredPart, decided: Mapping[str, Decided], fold_of: Folds) -> dict[str, Any]:
-    by_fold: dict[str, list[dict[str, float]]] = {rule: [] for rule in decided}
-    for rows in (fold_of == fold for fold in np.unique(fold_of)):
-        ranking = ranking_metrics(part.truth[rows], part.scores.scores[rows])  # whatever the rule
-        for rule, labels in decided.items():
-            by_fold[rule].append({**decision_metrics(part.truth[rows], labels[rows]), **ranking})
+def _metrics_by_fold(split: ScoredSplit, decided: Mapping[str, Decided], fold_of: Folds) -> dict[str, Any]:
+    folds = [
+        _score_rules(split.truth[rows], split.scores.scores[rows], {rule: each[rows] for rule, each in decided.items()})
+        for rows in _by_fold(fold_of)
+    ]
     return {
         rule: {
             metric: {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)), "folds": values}
-            for metric, values in ((metric, [fold[metric] for fold in folds]) for metric in folds[0])
-            if np.isfinite(values).all()
+            for metric in folds[0][rule]
+            if np.isfinite(values := [fold[rule][metric] for fold in folds]).all()
         }
-        for rule, folds in by_fold.items()
+        for rule in decided
     }
 
 
-def _per_genre(part: ScoredPart, decided: Decided, fold_of: Folds) -> pl.DataFrame:
-    f1 = [
-        precision_recall_f1(count_genres(part.truth[rows], decided[rows]))["f1"]
-        for rows in (fold_of == fold for fold in np.unique(fold_of))
-    ]
-    table = per_genre_table(part.truth, decided, part.scores.scores, part.scores.genres).drop("threshold")
+def _per_genre(split: ScoredSplit, decided: Decided, fold_of: Folds) -> pl.DataFrame:
+    f1 = [count_genres(split.truth[rows], decided[rows]).f1 for rows in _by_fold(fold_of)]
+    table = per_genre_table(split.truth, decided, split.scores.scores, split.scores.genres).drop("threshold")
     return table.with_columns(pl.Series("f1_std", np.std(f1, axis=0, ddof=1)).fill_nan(None))

@@ -1,7 +1,8 @@
-"""What it does to a model to drop doubted movies from train. Owns the choice, the comparison and its words.
+"""The label audit: the movies whose genres are most likely wrong, and what dropping them from train does to a model.
 
-The comparison is on the same test movies with the same labels, doubtful ones among them: if what was dropped was
-wrong, and test is wrong in the same way, a better model can look worse.
+A doubted genre is not an error: genres are matters of opinion, and descriptions leave out what a film shows. The effect
+is measured on test movies whose labels are not audited: if they are wrong in the same way as what was dropped, a better
+model can look worse.
 """
 
 import logging
@@ -18,19 +19,19 @@ from numpy.typing import NDArray
 from tasks.core.errors import DataError, how_to_install, is_installed
 from tasks.core.files import hash_file
 from tasks.core.markup import write_safe_csv
-from tasks.core.metrics import Floats, interval, resample
+from tasks.core.metrics import METRICS, Floats, interval, resample
 from tasks.core.predictions import PREDICTIONS_FILE, read_decisions
 from tasks.core.schema import DEFAULT_SEED
 from tasks.core.settings import DataPaths
 from tasks.decision.calibration import Calibration
-from tasks.evaluate.evaluation import OUT_OF_FOLD, read_part, scores_path
+from tasks.evaluate.evaluation import OUT_OF_FOLD, read_scored_split, scores_path
 from tasks.stage import Stage, StageResult, remove_outdated, run_stage
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Doubt:
+class LabelIssue:
     """A doubted genre of a movie: whether the listing has it, and its probability by model."""
 
     genre: str
@@ -39,7 +40,7 @@ class Doubt:
 
     @property
     def claim(self) -> str:
-        """What is doubted of the movie's genres."""
+        """What is doubted about the movie's genres."""
         return f"{'is not' if self.is_given else 'lacks'} {self.genre}"
 
     @property
@@ -53,7 +54,7 @@ class Doubt:
 
     @property
     def bound(self) -> str:
-        """What they give the genre."""
+        """The probability that the least certain of them gives the genre."""
         value = max(self._agreeing) if self.is_given else min(self._agreeing)
         limit = "" if len(self._agreeing) == 1 else "at most " if self.is_given else "at least "
         return f"{limit}{value:.2f}"
@@ -63,14 +64,14 @@ class Doubt:
         return [value for value in self.probabilities.values() if (value <= 0.5) == self.is_given]
 
 
-def find_doubts(
+def find_label_issues(
     truth: NDArray[np.bool_], probabilities: NDArray[np.float64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Return which labels are taken for errors, (n_movies, n_genres), and the label quality of each movie, 0 to 1.
+    """Return which labels are likely errors, (n_movies, n_genres), and the label quality of each movie, 0 to 1.
 
-    For each genre by itself as many labels are doubted as confident learning estimates to be wrong, those with the
-    least probability. The quality of a movie weighs the probabilities of its labels (having a genre or not), the lowest
-    one by far the most. A genre that every or no movie has is not doubted.
+    Confident learning estimates for each genre how many labels are wrong; those with the lowest probability are
+    doubted. A movie's quality weighs the probabilities of its labels (having a genre or not), the lowest by far the
+    most. A genre that every or no movie has is not doubted.
 
     Args:
         truth: (n_movies, n_genres), as the listings have it.
@@ -80,7 +81,7 @@ def find_doubts(
         Northcutt, Jiang and Chuang 2021, Confident Learning: Estimating Uncertainty in Dataset Labels; Thyagarajan et
         al. 2023, Identifying Incorrect Annotations in Multi-Label Classification Data.
     """
-    # Imported here: it takes more than a second, and most of this room's users do without.
+    # Imported here: cleanlab takes more than a second and is optional.
     from cleanlab.multilabel_classification import get_label_quality_scores  # noqa: PLC0415
     from cleanlab.multilabel_classification.filter import find_multilabel_issues_per_class  # noqa: PLC0415
 
@@ -90,28 +91,28 @@ def find_doubts(
         return doubted, np.ones(len(truth))
     labels = [np.flatnonzero(row).tolist() for row in truth[:, varying]]
     shown = np.clip(probabilities[:, varying], 1e-9, 1 - 1e-9)
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always", UserWarning)
         doubted[:, varying] = find_multilabel_issues_per_class(labels, shown, n_jobs=1)
-    if told:
-        logger.info("genres with too few movies, in or out, for every doubt to be found: %s", len(told))
-    if len(varying) == 1:  # which cleanlab does not take for labels of several genres
+    if warned:
+        logger.info("genres with too few movies, with or without them, to find all label errors: %d", len(warned))
+    if len(varying) == 1:  # cleanlab does not accept a single genre
         return doubted, np.where(truth[:, varying], shown, 1 - shown)[:, 0]
     return doubted, np.asarray(get_label_quality_scores(labels, shown), dtype=np.float64)
 
 
-def explain_doubts(doubts: Sequence[Doubt]) -> str:
-    """Return in words why genres of a movie are doubted; how many models agree, and what the most hesitant says.
+def explain_issues(issues: Sequence[LabelIssue]) -> str:
+    """Return in words why genres of a movie are doubted: how many models agree, and the least certain probability.
 
     >>> horror, war = {"a": 0.93, "b": 0.8, "c": 0.2}, {"a": 0.7, "b": 0.6, "c": 0.0}
-    >>> explain_doubts([Doubt("Horror", False, horror), Doubt("War", False, war)])
+    >>> explain_issues([LabelIssue("Horror", False, horror), LabelIssue("War", False, war)])
     '2 of 3 models give Horror at least 0.80 and War at least 0.60, which the listing lacks'
-    >>> explain_doubts([Doubt("Drama", True, {"a": 0.02})])
+    >>> explain_issues([LabelIssue("Drama", True, {"a": 0.02})])
     'a gives Drama 0.02, which the listing has'
     """
     groups: dict[tuple[str, bool], list[str]] = {}
-    for doubt in doubts:
-        groups.setdefault((doubt.who, doubt.is_given), []).append(f"{doubt.genre} {doubt.bound}")
+    for issue in issues:
+        groups.setdefault((issue.who, issue.is_given), []).append(f"{issue.genre} {issue.bound}")
     return "; ".join(
         f"{who} {_listed(claims)}, which the listing {'has' if is_given else 'lacks'}"
         for (who, is_given), claims in groups.items()
@@ -140,15 +141,15 @@ def held_out_files(folder: Path, paths: DataPaths, like: Container[str] = (OUT_O
     Args:
         folder: of the model.
         paths: the data folder.
-        like: parts of the model that it is set beside. Without "out_of_fold" there, and where a model has no such
-            scores of the movies of today, it is validation and test.
+        like: parts of the model that it is compared with. Without "out_of_fold" there, and where a model has no
+            out-of-fold scores of exactly the current movies, the parts are validation and test.
     """
     out_of_fold = scores_path(paths.cross_validation / folder.name, OUT_OF_FOLD)
     if OUT_OF_FOLD in like and out_of_fold.is_file():
         ids = [pl.read_parquet(path, columns=["movie_id"])["movie_id"] for path in (out_of_fold, paths.splits)]
         if ids[0].sort().equals(ids[1].sort()):
             return {OUT_OF_FOLD: out_of_fold}
-        logger.warning("%s is not of the movies of %s: passed over; cross-validate again", out_of_fold, paths.splits)
+        logger.warning("%s is skipped, as its movies differ from %s; cross-validate again", out_of_fold, paths.splits)
     return {part: scores_path(folder, part) for part in ("validation", "test")}
 
 
@@ -158,9 +159,9 @@ def read_held_out(folder: Path, files: Mapping[str, Path], paths: DataPaths) -> 
     Raises:
         DataError: a file is missing, damaged or of other movies.
     """
-    parts = {name: read_part(path.parent, name, paths) for name, path in files.items()}
+    parts = {name: read_scored_split(path.parent, name, paths) for name, path in files.items()}
     ids = [movie for part in parts.values() for movie in part.scores.movie_ids]
-    order = np.argsort(np.array(ids))  # whatever the order of the files' rows, the figures are the same
+    order = np.argsort(np.array(ids))  # the result does not depend on the order of rows
     scores = np.concatenate([part.scores.scores for part in parts.values()])[order]
     truth = np.concatenate([part.truth for part in parts.values()])[order]
     names = [name.replace("_", " ") for name, part in parts.items() for _ in part.scores.movie_ids]
@@ -172,12 +173,6 @@ def read_held_out(folder: Path, files: Mapping[str, Path], paths: DataPaths) -> 
         probabilities=Calibration.fit(scores, truth).apply(scores),
         parts=tuple(names[row] for row in order),
     )
-
-
-# The label audit: the movies whose genres the models doubt most, and why. Owns its table.
-#
-# A doubt is no error. Genres are matters of opinion, and descriptions leave out what a film shows; what comes first is
-# what is worth a look.
 
 
 AUDIT_CSV: Final = "label_audit.csv"
@@ -196,26 +191,26 @@ AUDIT: Final = pl.Schema(
 
 
 def audit_labels(model_folders: Sequence[Path], paths: DataPaths) -> StageResult:
-    """Write the movies of which the first model doubts a genre, those with the least label quality first.
+    """Write the movies of which the first model doubts a genre, those with the lowest label quality first.
 
     Both files hold `AUDIT`: `label_audit.csv` for people, its formulas neutralised, `label_audit.parquet` for programs.
-    What counts are scores of movies that a model was not trained on: out of fold where the model was cross-validated,
-    else those of validation and test; calibrated on the same movies, by two numbers a genre.
+    They rest on scores of movies that a model was not trained on (out of fold where the model was cross-validated, else
+    validation and test), calibrated on the same movies by two numbers per genre.
 
     Args:
-        model_folders: the model whose doubts count, then others to ask about them. Those whose scores are of other
-            movies or genres are not asked.
+        model_folders: the model that decides what is doubted, then others for a second opinion; those with scores of
+            other movies or genres are not asked.
         paths: the data folder; the files go to its results.
 
     Returns:
-        The stage's result, with the counts `movies`, `doubted_movies`, `doubts`, and `asked`, the models; with none
-        where cleanlab is not installed, and an outdated audit is removed.
+        The stage's result, with the counts `movies`, `doubted_movies`, `doubts`, and `asked`, the models; without
+        counts where cleanlab is not installed, and an outdated audit is removed.
 
     Raises:
         DataError: no model is given, or the scores of the first are missing, damaged or of other movies.
     """
     if not model_folders:
-        raise DataError("label audit: no model is given whose doubts could count; train one first")
+        raise DataError("label audit: no model is given; train one first")
     first = held_out_files(model_folders[0], paths)
     sources = [first, *(held_out_files(folder, paths, first) for folder in model_folders[1:])]
     stage = Stage(
@@ -229,13 +224,13 @@ def audit_labels(model_folders: Sequence[Path], paths: DataPaths) -> StageResult
     )
 
     if not is_installed("audit"):
-        logger.warning("label audit: left out, as cleanlab is not installed; %s", how_to_install(["audit"]))
+        logger.warning("label audit: skipped, as cleanlab is not installed; %s", how_to_install(["audit"]))
         return remove_outdated(stage)
 
     def build(folder: Path) -> Mapping[str, Any]:
         asked = [read_held_out(*each, paths) for each in zip(model_folders, sources, strict=True)]
         asked = [asked[0], *(other for other in asked[1:] if _can_be_asked(other, asked[0]))]
-        doubted, quality = find_doubts(asked[0].truth, asked[0].probabilities)
+        doubted, quality = find_label_issues(asked[0].truth, asked[0].probabilities)
         table = _table(asked, doubted, quality, paths)
         write_safe_csv(table, folder / AUDIT_CSV)
         table.write_parquet(folder / AUDIT_FILE, compression="zstd")
@@ -257,7 +252,7 @@ def read_audit(paths: DataPaths) -> pl.DataFrame:
 def _can_be_asked(other: HeldOut, first: HeldOut) -> bool:
     if other.movie_ids == first.movie_ids and other.genres == first.genres:
         return True
-    logger.info("label audit: %s is not asked, its held-out scores are of other movies or genres", other.model)
+    logger.info("label audit: %s is not asked, because its held-out scores are of other movies or genres", other.model)
     return False
 
 
@@ -268,28 +263,22 @@ def _table(
     names = dict(pl.read_parquet(paths.movies, columns=["movie_id", "movie_name"]).iter_rows())
     rows = []
     for row in np.flatnonzero(doubted.any(axis=1)).tolist():
-        doubts = _doubts(asked, row, doubted[row])
+        of_label = np.where(first.truth[row], first.probabilities[row], 1 - first.probabilities[row])
+        columns = np.flatnonzero(doubted[row])
+        columns = columns[np.argsort(of_label[columns], kind="stable")]  # the greatest doubt first
+        issues = [
+            LabelIssue(
+                first.genres[column],
+                bool(first.truth[row, column]),
+                {model.model: float(model.probabilities[row, column]) for model in asked},
+            )
+            for column in columns.tolist()
+        ]
         given = [genre for genre, has in zip(first.genres, first.truth[row], strict=True) if has]
-        claims = "; ".join(doubt.claim for doubt in doubts)
+        claims = "; ".join(issue.claim for issue in issues)
         movie = (first.movie_ids[row], names[first.movie_ids[row]], ", ".join(given))
-        why = (float(quality[row]), explain_doubts(doubts), f"{first.model}, {first.parts[row]}")
-        rows.append((*movie, claims, *why))
+        rows.append((*movie, claims, float(quality[row]), explain_issues(issues), f"{first.model}, {first.parts[row]}"))
     return pl.DataFrame(rows, schema=AUDIT, orient="row").sort("quality", "movie_id")
-
-
-def _doubts(asked: Sequence[HeldOut], row: int, doubted: NDArray[np.bool_]) -> list[Doubt]:
-    """Return the doubts about one movie, the greatest first."""
-    first = asked[0]
-    of_label = np.where(first.truth[row], first.probabilities[row], 1 - first.probabilities[row])
-    columns = sorted(np.flatnonzero(doubted).tolist(), key=lambda column: (of_label[column], column))
-    return [
-        Doubt(
-            first.genres[column],
-            bool(first.truth[row, column]),
-            {model.model: float(model.probabilities[row, column]) for model in asked},
-        )
-        for column in columns
-    ]
 
 
 COMPARED_METRICS: Final = ("jaccard", "f1_macro")
@@ -297,7 +286,7 @@ COMPARED_METRICS: Final = ("jaccard", "f1_macro")
 
 @dataclass(frozen=True)
 class Change:
-    """A metric before and after, and the 95 % interval of after - before."""
+    """A metric before and after, and the 95% interval of after - before."""
 
     before: float
     after: float
@@ -306,21 +295,21 @@ class Change:
 
     @property
     def in_words(self) -> str:
-        """What can be said of it.
+        """The change, its interval, and whether it is significant.
 
         >>> Change(0.5, 0.49, -0.015, -0.005).in_words
-        'surely worse: 0.5000 to 0.4900, -0.0100 with the 95 % interval -0.0150 to -0.0050'
+        'significantly worse: 0.5000 to 0.4900 (-0.0100, 95% interval -0.0150 to -0.0050)'
         """
         if self.low <= 0 <= self.high:
-            surely = "neither surely better nor surely worse"
+            verdict = "not significantly different"
         else:
-            surely = "surely better" if self.low > 0 else "surely worse"
-        interval = f"{self.after - self.before:+.4f} with the 95 % interval {self.low:+.4f} to {self.high:+.4f}"
-        return f"{surely}: {self.before:.4f} to {self.after:.4f}, {interval}"
+            verdict = f"significantly {'better' if self.low > 0 else 'worse'}"
+        difference = f"{self.after - self.before:+.4f}, 95% interval {self.low:+.4f} to {self.high:+.4f}"
+        return f"{verdict}: {self.before:.4f} to {self.after:.4f} ({difference})"
 
 
 def measure_changes(before: Path, after: Sequence[Path], seed: int = DEFAULT_SEED) -> list[dict[str, Change]]:
-    """Return for each model of `after` how the Jaccard and the macro F1 on test change, by metric.
+    """Return for each model of `after` how the test metrics change, by metric.
 
     Args:
         before: folder of an evaluated model.
@@ -355,12 +344,11 @@ EFFECT: Final = pl.Schema(
         "with_all": pl.Float64,
         "without": pl.Float64,
         "difference": pl.Float64,
-        "low": pl.Float64,  # of the 95 % interval of the difference
+        "low": pl.Float64,  # of the 95% interval of the difference
         "high": pl.Float64,
         "finding": pl.String,
     }
 )
-METRICS: Final = {"jaccard": "Jaccard", "f1_macro": "macro F1"}
 
 
 def choose_dropped(train: DataPaths, share: float | None, seed: int) -> StageResult:
@@ -368,7 +356,7 @@ def choose_dropped(train: DataPaths, share: float | None, seed: int) -> StageRes
 
     Args:
         train: a data folder with train movies alone, whose labels were audited.
-        share: of its movies to drop at most, the most doubted first; none: all that are doubted.
+        share: of its movies to drop at most, the most doubted first. Default: all that are doubted.
         seed: of the random ones.
 
     Raises:
@@ -390,9 +378,7 @@ def choose_dropped(train: DataPaths, share: float | None, seed: int) -> StageRes
         if share is not None:
             doubted = doubted.head(round(share * len(ids)))
         if not 0 < len(doubted) < len(ids):
-            raise DataError(
-                f"{train.root}: {len(doubted)} of {len(ids)} train movies are to be dropped; change --share"
-            )
+            raise DataError(f"{train.root}: {len(doubted)} of {len(ids)} train movies would be dropped; change --share")
         drawn = np.random.default_rng(seed).choice(len(ids), len(doubted), replace=False)
         for name, chosen in (("doubted", doubted), ("random", ids[np.sort(drawn).tolist()])):
             pl.DataFrame({"movie_id": chosen}).write_csv(folder / DROP_FILES[name])
@@ -402,13 +388,13 @@ def choose_dropped(train: DataPaths, share: float | None, seed: int) -> StageRes
 
 
 def measure_effect(with_all: Path, without: Mapping[str, Path], train: DataPaths, home: DataPaths) -> StageResult:
-    """Write how much better or worse a model is without the dropped movies, `EFFECT`; the counts hold the findings.
+    """Write how test metrics change without the dropped movies, `EFFECT`; the counts hold the findings as sentences.
 
     Args:
         with_all: folder of the evaluated model that was trained on all train movies.
         without: folders of those trained without some, by what was dropped: keys of `DROP_FILES`.
         train: the data folder in which `choose_dropped` ran.
-        home: the data folder that was audited; the counts hold the hash of its splits, which tells its data apart.
+        home: the data folder that was audited; the counts hold the hash of its splits, which identifies it.
 
     Raises:
         DataError: the models were not tested on the same movies.
@@ -434,7 +420,7 @@ def measure_effect(with_all: Path, without: Mapping[str, Path], train: DataPaths
             what = f"Without the {n_dropped:,} {_KINDS[name]} of {n_train:,} train movies"
             for metric, change in by_metric.items():
                 figures = (change.before, change.after, change.after - change.before, change.low, change.high)
-                finding = f"{what} the {METRICS[metric]} on test is {change.in_words}."
+                finding = f"{what} the {METRICS[metric].title} on test is {change.in_words}."
                 rows.append((with_all.name, name, n_dropped, n_train, metric, *figures, finding))
         table = pl.DataFrame(rows, schema=EFFECT, orient="row")
         table.write_csv(folder / EFFECT_FILE, float_precision=6)

@@ -1,4 +1,4 @@
-"""The evaluate room's face towards the flows."""
+"""The evaluate stages as Prefect tasks."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -32,17 +32,17 @@ def evaluate_folds(folder: Path, config: EvaluateConfig = DEFAULT) -> StageResul
 
 @stage_task("measure", "measure {folder.name}")
 def measure(folder: Path, rule: str, metric: str) -> dict[str, float]:
-    """Return the metrics of a model on validation under one rule, one of which has to be among them."""
+    """Return the metrics of a model on validation under one rule; `metric` must be defined."""
     return measure_validation(folder, rule, metric, data_paths())
 
 
 @stage_task("audit labels")
 def audit(model_folders: Sequence[Path], root: Path | None = None) -> StageResult:
-    """Write which movies' genres the first model doubts most and what the others say, of our or another data folder."""
+    """Write which movies' genres are likely wrong, in the default or another data folder; see `audit_labels`."""
     result = audit_labels(model_folders, DataPaths(root) if root else data_paths())
     if counts := result.counts:
         logger.info(
-            "label audit: %s doubts a genre of %s of %s movies",
+            "label audit: according to %s, a genre of %s of %s movies may be wrong",
             *(counts["asked"][0], f"{counts['doubted_movies']:,}", f"{counts['movies']:,}"),
         )
     return result
@@ -62,5 +62,5 @@ def evaluate_in(root: Path, model_folder: Path, config: EvaluateConfig = DEFAULT
 
 @stage_task("measure effect")
 def effect_of_dropping(with_all: Path, without: Mapping[str, Path], root: Path) -> StageResult:
-    """Write how much better or worse a model is without the movies that were dropped from train."""
+    """Write how a model changes without the movies that were dropped from train."""
     return measure_effect(with_all, without, DataPaths(root), data_paths())

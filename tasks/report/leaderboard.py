@@ -15,7 +15,7 @@ from rich.text import Text
 
 from tasks.core.errors import DataError
 from tasks.core.markup import escape_markdown, markdown_table
-from tasks.core.metrics import LOWER_IS_BETTER, Interval, interval, resample
+from tasks.core.metrics import LOWER_IS_BETTER, METRICS, Interval, in_groups, interval, resample
 from tasks.core.predictions import read_decisions
 
 # The leaderboard of evaluated models. Owns its columns and its order; computes no metric but how sure one is.
@@ -25,35 +25,11 @@ from tasks.core.predictions import read_decisions
 # choice.
 
 
+ON_VALIDATION: Final = ("jaccard", "f1_macro")  # metrics that have a column for validation, too
 # Column: how many decimals people see. Its value is the metric of the same name: val_jaccard is val/jaccard.
 _METRICS: Final = {
-    "val_jaccard": 4,
-    "val_f1_macro": 4,
-    "test_jaccard": 4,
-    "test_f1_samples": 4,
-    "test_f1_micro": 4,
-    "test_f1_macro": 4,
-    "test_f1_weighted": 4,
-    "test_precision_samples": 4,
-    "test_precision_micro": 4,
-    "test_precision_macro": 4,
-    "test_precision_weighted": 4,
-    "test_recall_samples": 4,
-    "test_recall_micro": 4,
-    "test_recall_macro": 4,
-    "test_recall_weighted": 4,
-    "test_hamming_loss": 4,
-    "test_exact_match": 4,
-    "test_at_least_one": 4,
-    "test_at_least_two": 4,
-    "test_signed_overlap": 4,
-    "test_balanced_accuracy": 4,
-    "test_mean_average_precision": 4,
-    "test_coverage_error": 2,
-    "test_label_ranking_loss": 4,
-    "test_ece_raw": 4,
-    "test_ece_calibrated": 4,
-    "test_undefined_genres": 0,
+    **{f"val_{name}": METRICS[name].decimals for name in ON_VALIDATION},
+    **{f"test_{name}": metric.decimals for name, metric in METRICS.items()},
 }
 INTERVALS: Final = ("test_jaccard", "test_f1_samples", "test_f1_micro", "test_f1_macro")
 _COSTS: Final = {"fit_s": 1, "predict_docs_per_s": 0, "model_memory_mb": 1, "model_mb": 1}
@@ -180,37 +156,25 @@ def _number(values: Mapping[str, Any], key: str) -> float | None:
 
 
 PUBLISHED: Final = Path(__file__).with_name("published.csv")
-TITLES: Final = {
-    "jaccard": "Jaccard",
-    "at_least_one": "at least one",
-    "precision_samples": "precision",
-    "recall_samples": "recall",
-    "f1_samples": "F1",
-    "hamming_loss": "Hamming loss",
-    "exact_match": "exact match",
-    "at_least_two": "at least two",
-    "precision_micro": "precision micro",
-    "precision_macro": "precision macro",
-    "precision_weighted": "precision weighted",
-    "recall_micro": "recall micro",
-    "recall_macro": "recall macro",
-    "recall_weighted": "recall weighted",
-}
-METRICS: Final = tuple(TITLES)
+PUBLISHED_METRICS: Final = (
+    "jaccard", "at_least_one", "precision_samples", "recall_samples", "f1_samples", "hamming_loss", "exact_match",
+    "at_least_two", "precision_micro", "precision_macro", "precision_weighted", "recall_micro", "recall_macro",
+    "recall_weighted",
+)  # fmt: skip
 _TEXTS: Final = ("table", "setting", "model", "rule")
 
 
 def read_published() -> pl.DataFrame:
-    """Return the published figures, one row a model: `table`, `setting`, our `model` and `rule`, and `METRICS`."""
-    schema = {**dict.fromkeys(_TEXTS, pl.String), **dict.fromkeys(METRICS, pl.Float64)}
+    """Return the published figures, one row per model: `table`, `setting`, `model`, `rule`, `PUBLISHED_METRICS`."""
+    schema = {**dict.fromkeys(_TEXTS, pl.String), **dict.fromkeys(PUBLISHED_METRICS, pl.Float64)}
     return pl.read_csv(PUBLISHED, schema_overrides=schema).select(*schema)
 
 
 def beside_published(model_folders: Sequence[Path]) -> pl.DataFrame:
     """Return the published tables of which at least one model of ours does the work, in their order.
 
-    Columns: `table`, `setting`, `model`, `rule`, and for each of `METRICS` the published figure and ours on test, under
-    `published_<metric>` and `ours_<metric>`. What was not published, or is not ours, is null.
+    Columns: `table`, `setting`, `model`, `rule`, and for each of `PUBLISHED_METRICS` the published figure and ours on
+    test, under `published_<metric>` and `ours_<metric>`. What was not published, or is not ours, is null.
     """
     folders = {folder.name: folder for folder in model_folders}
     published = read_published()
@@ -219,7 +183,7 @@ def beside_published(model_folders: Sequence[Path]) -> pl.DataFrame:
         {**{name: row[name] for name in _TEXTS}, **_figures(row, folders.get(row["model"]))}
         for row in published.filter(pl.col("table").is_in(tables.to_list())).iter_rows(named=True)
     ]
-    figures = [f"{side}_{metric}" for metric in METRICS for side in ("published", "ours")]
+    figures = [f"{side}_{metric}" for metric in PUBLISHED_METRICS for side in ("published", "ours")]
     return pl.DataFrame(rows, schema={**dict.fromkeys(_TEXTS, pl.String), **dict.fromkeys(figures, pl.Float64)})
 
 
@@ -228,8 +192,13 @@ def render_published(beside: pl.DataFrame) -> str:
     parts = []
     for name in beside["table"].unique(maintain_order=True):
         rows = beside.filter(pl.col("table") == name)
-        metrics = [metric for metric in METRICS if rows[f"published_{metric}"].count()]
-        header = ["earlier system", "here", "rule", *(f"{TITLES[metric]}: published / ours" for metric in metrics)]
+        metrics = [metric for metric in PUBLISHED_METRICS if rows[f"published_{metric}"].count()]
+        header = [
+            "earlier system",
+            "here",
+            "rule",
+            *(f"{METRICS[metric].title}: published / ours" for metric in metrics),
+        ]
         cells = [
             [
                 *(escape_markdown(row[text] or "\N{EN DASH}") for text in _TEXTS[1:]),
@@ -242,13 +211,13 @@ def render_published(beside: pl.DataFrame) -> str:
 
 
 def _figures(published: Mapping[str, Any], folder: Path | None) -> dict[str, Any]:
-    figures = {f"published_{metric}": published[metric] for metric in METRICS}
+    figures = {f"published_{metric}": published[metric] for metric in PUBLISHED_METRICS}
     if folder is None:
         return {**figures, "model": None, "rule": None}
     evaluated = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     rule = published["rule"] or evaluated["chosen_rule"]
     ours = evaluated["rules"].get(rule, {})
-    return {"rule": rule, **figures, **{f"ours_{metric}": ours.get(f"test/{metric}") for metric in METRICS}}
+    return {"rule": rule, **figures, **{f"ours_{metric}": ours.get(f"test/{metric}") for metric in PUBLISHED_METRICS}}
 
 
 def _pair(row: Mapping[str, Any], metric: str) -> str:
@@ -262,47 +231,33 @@ def _written(value: float | None) -> str:
 BEST_MARK: Final = "★"
 NOTHING: Final = "\N{EN DASH}"
 TERMINAL_WIDTH: Final = 1000  # no limit: a name that is broken cannot be copied
-METRIC_NAMES: Final = {"jaccard": "Jaccard (J)", "f1_macro": "macro F1"}
 
 _TERMINAL: Final = {
     "rank": "#",
     "model": "model",
     "rule": "rule",
-    "val_jaccard": "J val",
-    "test_jaccard": "J test",
+    "val_jaccard": f"{METRICS['jaccard'].short} val",
+    "test_jaccard": f"{METRICS['jaccard'].short} test",
     "behind": "behind",
-    "test_f1_samples": "F1 smp",
-    "test_f1_macro": "F1 mac",
-    "test_at_least_one": "≥ 1",
+    **{f"test_{name}": METRICS[name].short for name in ("f1_samples", "f1_macro", "at_least_one")},
     "fit_s": "fit s",
     "predict_docs_per_s": "docs/s",
     "model_memory_mb": "RAM MB",
     "model_mb": "disk MB",
 }
 _MARKDOWN: Final = {
-    "How good": ("val_jaccard", *INTERVALS, "behind", "test_exact_match", "test_at_least_one", "test_at_least_two"),
-    "Precision and recall": (
-        *(
-            f"test_{metric}_{mean}"
-            for metric in ("precision", "recall")
-            for mean in ("samples", "micro", "macro", "weighted")
-        ),
-        "test_f1_weighted",
+    "How good": (
+        *(f"val_{name}" for name in ON_VALIDATION),
+        *(f"test_{name}" for name in in_groups("leading", "main")),
+        "behind",
     ),
-    "Further metrics": (
-        "val_f1_macro",
-        "test_hamming_loss",
-        "test_signed_overlap",
-        "test_balanced_accuracy",
-        "test_mean_average_precision",
-        "test_coverage_error",
-        "test_label_ranking_loss",
-        "test_ece_raw",
-        "test_ece_calibrated",
-    ),
+    "Precision and recall": tuple(f"test_{name}" for name in in_groups("averages")),
+    "Further metrics": tuple(f"test_{name}" for name in in_groups("further")),
     "What it costs": ("fit_s", "predict_docs_per_s", "model_memory_mb", "model_mb"),
 }
 _TITLES: Final = {
+    **{f"val_{name}": f"{METRICS[name].title} on validation" for name in ON_VALIDATION},
+    **{f"test_{name}": metric.title for name, metric in METRICS.items()},
     "predict_docs_per_s": "movies scored / s",
     "model_memory_mb": "MB in memory",
     "model_mb": "MB on disk",
@@ -315,7 +270,7 @@ def render_markdown(leaderboard: pl.DataFrame) -> str:
     """Return the whole leaderboard as Markdown, one table a subject, the champion in bold, intervals in brackets."""
     parts: list[str] = []
     for title, columns in _MARKDOWN.items():
-        names = [_TITLES.get(column, column.replace("_", " ")) for column in columns]
+        names = [_TITLES[column] for column in columns]
         header = ["", "model", *(["rule"] if not parts else []), *names]
         rows = []
         for row in leaderboard.iter_rows(named=True):
@@ -346,8 +301,8 @@ def render_terminal(leaderboard: pl.DataFrame) -> str:
     Console(file=text, width=TERMINAL_WIDTH, color_system=None, legacy_windows=False).print(drawn)
     lines = [line.rstrip() for line in text.getvalue().splitlines()]
     behind = (
-        "behind: less test Jaccard than the best; ≈ the 95 % interval of the difference, by a paired bootstrap, holds "
-        "zero. ±: half of the 95 % interval."
+        "J: Jaccard; behind: gap in test Jaccard to the best; ≈ not significantly different (95% interval of a paired "
+        "bootstrap). ±: half of the 95% interval."
     )
     first, *others = notes_on(leaderboard)
     return "\n".join([*(line for line in lines if line), f"{BEST_MARK} {first}", behind, *others])
@@ -355,8 +310,7 @@ def render_terminal(leaderboard: pl.DataFrame) -> str:
 
 def notes_on(leaderboard: pl.DataFrame) -> list[str]:
     """Return in sentences what makes the best the best, and what a reader would miss in the figures."""
-    metric = METRIC_NAMES.get(chosen_by := leaderboard["chosen_by"][0], chosen_by)
-    notes = [f"best {metric} on validation. Other figures are of the test movies."]
+    notes = [f"best {METRICS[leaderboard['chosen_by'][0]].title} on validation. Other figures are of the test movies."]
     if undefined := int(leaderboard["test_undefined_genres"].max() or 0):  # type: ignore[arg-type]
         notes.append(f"{undefined} genre(s) have no test movie: undefined, and left out of macro figures.")
     same = leaderboard.filter(pl.col("distinct_answers") == 1)["model"].to_list()
@@ -391,13 +345,7 @@ def _short_decimals(column: str) -> int | None:
     return 3 if DECIMALS.get(column) == 4 else None
 
 
-COLUMNS: Final = {
-    "jaccard": "Jaccard",
-    "f1_samples": "F1 samples",
-    "f1_micro": "F1 micro",
-    "f1_macro": "F1 macro",
-    "at_least_one": "≥ 1 right",
-}
+COLUMNS: Final = in_groups("leading", "main")
 
 
 def render_cross_validation(folders: Sequence[Path]) -> str:
@@ -412,7 +360,7 @@ def render_cross_validation(folders: Sequence[Path]) -> str:
     rows = sorted(
         (_read(folder) for folder in folders), key=lambda row: (-row["metrics"]["jaccard"]["mean"], row["model"])
     )
-    cells = [["model", "rule", *COLUMNS.values(), "fit s"]]
+    cells = [["model", "rule", *(METRICS[name].title for name in COLUMNS), "fit s"]]
     for row in rows:
         values = [_mean_and_spread(row["metrics"].get(metric)) for metric in COLUMNS]
         cells.append([row["model"], row["rule"], *values, f"{row['fit_s']:.1f}"])

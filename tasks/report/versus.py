@@ -30,7 +30,7 @@ from tasks.core.figures import (
 )
 from tasks.core.files import hash_file
 from tasks.core.markup import escape_markdown, markdown_table, write_safe_csv
-from tasks.core.metrics import Floats, Interval, Resampled, interval, movie_metrics, resample
+from tasks.core.metrics import CHOICES, Floats, Interval, Resampled, interval, movie_metrics, resample
 from tasks.core.predictions import PREDICTIONS_FILE, RULES_FILE, Decisions, read_decisions
 from tasks.core.settings import DataPaths
 from tasks.report.leaderboard import defined
@@ -69,7 +69,6 @@ def draw_versus(genres: pl.DataFrame) -> Figure:
     return figure
 
 
-OVERALL: Final = ("jaccard", "f1_samples", "f1_micro", "f1_macro", "exact_match", "hamming_loss")
 SHOWN_MOVIES: Final = 10
 NOTHING: Final = "\N{EN DASH}"
 
@@ -84,7 +83,7 @@ def render_versus(
 
     Args:
         models: their names.
-        overall: of each metric in `OVERALL` both values and the interval of the first less the second.
+        overall: of each metric in `CHOICES` both values and the interval of the first less the second.
         genres: as `tasks.report.versus.compare_genres` returns them.
         movies: as `tasks.report.versus.list_movies` returns them.
     """
@@ -240,7 +239,7 @@ def write_versus(
         genres, movies = compare_genres(decisions, resampled), list_movies(decisions, inputs)
         write_safe_csv(genres, folder / GENRES_FILE)
         write_safe_csv(movies, folder / MOVIES_FILE)
-        overall = {name: _three(resampled.metrics[name]) for name in OVERALL}
+        overall = {name: _three(resampled.metrics[name]) for name in CHOICES}
         text = render_versus(decisions.models, overall, genres, movies)
         (folder / TEXT_FILE).write_text(text, encoding="utf-8")
         if draws:

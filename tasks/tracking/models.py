@@ -22,6 +22,7 @@ from mlflow.types.schema import AnyType
 
 from tasks.core.files import hash_files, write_hashes
 from tasks.core.markup import escape_markdown, markdown_table
+from tasks.core.metrics import METRICS, in_groups
 from tasks.core.settings import data_paths
 from tasks.stage import PROJECT, import_closure
 from tasks.tracking.champion import HASHES_TAG
@@ -33,14 +34,6 @@ from tasks.tracking.stored_model import DATA_FOLDER, LOADER_MODULE, is_as_logged
 LONGEST: Final = 4900  # MLflow keeps 5,000 characters of a version's description
 FEW: Final = 10  # rows of test; an F1 on fewer says little
 HEADER: Final = ("label", "test rows", "precision", "recall", "F1")
-FIGURES: Final = {
-    "jaccard": "Jaccard (mean over rows)",
-    "f1_samples": "F1 (mean over rows)",
-    "f1_micro": "F1, micro",
-    "f1_macro": "F1, macro",
-    "exact_match": "Exact match",
-    "at_least_one": "At least one label right",
-}
 
 
 def write_card(run: Run, model: LoggedModel, leaderboard: Path, registered: str, version: int) -> str:
@@ -62,7 +55,7 @@ def write_card(run: Run, model: LoggedModel, leaderboard: Path, registered: str,
         f"**{escape_markdown(model.name)}**, {_origin(run, model.data_hash)}. Decision rule: "
         f"{evaluated['chosen_rule']}, chosen on validation by {evaluated['chosen_by']}."
     )
-    figures = [_figure(name, title, values, row) for name, title in FIGURES.items() if f"test/{name}" in values]
+    figures = [_figure(name, values, row) for name in in_groups("leading", "main") if f"test/{name}" in values]
     shown = "On test, which no choice has seen:\n\n" + markdown_table(("metric", "value", "95 % interval"), figures)
     uri = f"models:/{registered}/{version}"
     call = (
@@ -83,10 +76,10 @@ def _origin(run: Run, data_hash: str) -> str:
     return f"trained on {day} on source {escape_markdown(source)}, data {data_hash}{sizes}, code {code}"
 
 
-def _figure(name: str, title: str, values: dict[str, float], row: dict[str, Any]) -> tuple[str, str, str]:
+def _figure(name: str, values: dict[str, float], row: dict[str, Any]) -> tuple[str, str, str]:
     low, high = row.get(f"test_{name}_low"), row.get(f"test_{name}_high")
     interval = f"{low:.3f} to {high:.3f}" if low is not None and high is not None else ""
-    return title, f"{values[f'test/{name}']:.3f}", interval
+    return METRICS[name].title, f"{values[f'test/{name}']:.3f}", interval
 
 
 def _limits(labels: pl.DataFrame) -> str:
@@ -114,7 +107,6 @@ def _labels(labels: pl.DataFrame, room: int) -> str:
 FINGERPRINT_TAG: Final = "genreflow.model_fingerprint"
 MODEL_URI_TAG: Final = "genreflow.model_uri"
 
-LEADING: Final = ("jaccard", "f1_micro", "f1_macro", "exact_match", "at_least_one")  # metrics to compare by at first
 PIPELINE_FILE: Final = "model/model.skops"
 INPUT_COLUMNS: Final = ("movie_name", "year", "certificate", "runtime", "director", "star")
 
@@ -348,7 +340,7 @@ def model_summary(model_folder: Path) -> dict[str, Any]:
     evaluated = json.loads((model_folder / "metrics.json").read_text(encoding="utf-8"))
     cost = json.loads((model_folder / "fit.json").read_text(encoding="utf-8"))
     chosen = evaluated["chosen_rule"]
-    leading = {f"{part}/{name}" for part in ("val", "test") for name in LEADING}
+    leading = {f"{part}/{name}" for part in ("val", "test") for name in in_groups("leading")}
     metrics = {
         name if name in leading else f"{MANY}{name}": value for name, value in evaluated["rules"][chosen].items()
     }

@@ -99,7 +99,7 @@ def test_encoded_genres_need_their_order(paths: DataPaths, run: Any) -> None:
     ("content", "said"),
     [
         ("movie_id,genre\ntt1,War\n", "no column description"),
-        ("movie_id,description\ntt1,Fog.\n", "has no genres: expected is a column genre or genres or encoded_genre"),
+        ("movie_id,description\ntt1,Fog.\n", "has no genres: expected a column genre or genres or encoded_genre"),
         ("", "is empty"),
     ],
 )
@@ -109,9 +109,9 @@ def test_another_kind_of_table_is_refused(run: Any, content: str, said: str) -> 
 
 
 def test_a_table_without_a_usable_movie_is_refused(run: Any) -> None:
-    with pytest.raises(DataError, match=r"no movie is left \(rows_read 1, dropped/no_movie_id 1\)"):
+    with pytest.raises(DataError, match=r"no movie is left of 1 rows \(dropped/no_movie_id 1\)"):
         run("movie_id,description,genre\n,Fog.,War\n")
-    with pytest.raises(DataError, match="it holds only a header"):
+    with pytest.raises(DataError, match="nothing below the header"):
         run("movie_id,description,genre\n")
 
 

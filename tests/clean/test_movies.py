@@ -114,7 +114,7 @@ def test_nothing_left_is_an_error_that_says_why(row: MakeRow, listing: Listing, 
 
 def test_files_with_headers_only_are_an_error(listing: Listing, data: DataPaths) -> None:
     listing()
-    with pytest.raises(DataError, match="the files hold only headers"):
+    with pytest.raises(DataError, match="nothing below the header"):
         clean_movies(data, CleanConfig())
 
 

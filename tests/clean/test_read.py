@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from tasks.clean import read
-from tasks.clean.read import find_listings, is_well_formed, read_carefully, read_table
+from tasks.clean.read import find_listings, is_well_formed, read_leniently, read_table
 from tasks.core import schema
 from tasks.core.errors import SourceError
 
@@ -63,14 +63,14 @@ def test_an_optional_column_that_is_missing_is_empty(tmp_path: Path) -> None:
     [
         (b"", "x.csv, line 1: the file is empty"),
         (b"\xef\xbb\xbf", "the file is empty"),
-        (b"\n\nid,text\n", "begins with a blank line"),
+        (b"\n\nid,text\n", "starts with a blank line"),
         (b"id,name\n1,x\n", "x.csv, line 1: no column text among id, name"),
         (b"a\n", "no column id or text among a"),
         (b"id;text\n1;x\n", "commas"),
         (b"id,text,text\n1,x,y\n", "more than one column text"),
         ("id,text\n1,x\n".encode("utf-16"), "UTF-16"),
         ("id,text\n1,x\n".encode("utf-16-le"), "no column"),
-        (b'id,"text\n' + b"1,x\n" * 100_000, "line 1: the header does not end, most likely for a quote"),
+        (b'id,"text\n' + b"1,x\n" * 100_000, "line 1: the header does not end, probably because of an open quote"),
         (b'id,"text\n1,x\n', "no column text"),
     ],
 )
@@ -128,7 +128,7 @@ def both_ways(path: Path, n_fields: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     columns = {f"c{index}": index for index in range(n_fields)}
     fast = read._read_fast(path, columns, n_fields)
     assert fast is not None
-    rows, n_records, damage = read_carefully(path, columns, n_fields)
+    rows, n_records, damage = read_leniently(path, columns, n_fields)
     assert n_records == fast.n_records
     assert not damage.counts
     return fast.rows, rows

@@ -9,10 +9,7 @@ from tasks.core.settings import DataPaths
 
 
 def test_the_task_cleans_the_configured_folder(
-    row: Callable[..., dict[str, str]],
-    listing: Callable[..., Path],
-    paths: DataPaths,
-    caplog: pytest.LogCaptureFixture,
+    row: Callable[..., dict[str, str]], listing: Callable[..., Path], paths: DataPaths, caplog: pytest.LogCaptureFixture
 ) -> None:
     paths.root.mkdir()
     listing(row("tt1"), row("tt1")).parent.rename(paths.raw)

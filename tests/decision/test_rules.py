@@ -54,7 +54,7 @@ def test_the_fallback_can_be_no_genre_or_always_the_same_one() -> None:
     for rule in (GlobalThreshold(0.5), PerGenreThresholds((0.5, 0.5, 0.5))):
         assert replace(rule, fallback="none").decide(scores).tolist() == [[False] * 3, [False, False, True]]
         assert replace(rule, fallback=0).decide(scores).tolist() == [[True, False, False], [False, False, True]]
-        with pytest.raises(DataError, match="the fallback is genre 3, where 3 genres"):
+        with pytest.raises(DataError, match="the fallback is genre 3, but the rule is for 3 genres"):
             replace(rule, fallback=3).decide(scores)
 
 
@@ -118,17 +118,17 @@ def test_stored_thresholds_without_a_fallback_have_the_highest_score() -> None:
         ({"a": 1}, "'a': expected an object"),
         ({"a": {}}, "'a': unknown kind None"),
         ({"a": {"kind": "oracle"}}, "'a': unknown kind 'oracle'"),
-        ({"a": {"kind": "global-threshold"}}, "'a': threshold must be finite"),
-        ({"a": {"kind": "global-threshold", "threshold": "0.5"}}, "'a': threshold must be finite"),
-        ({"a": {"kind": "global-threshold", "threshold": True}}, "'a': threshold must be finite"),
-        ({"a": {"kind": "per-genre-thresholds", "thresholds": []}}, "'a': thresholds must be finite"),
-        ({"a": {"kind": "per-genre-thresholds", "thresholds": [0.5, None]}}, "'a': thresholds must be finite"),
-        ({"a": {"kind": "per-genre-thresholds", "thresholds": [float("nan")]}}, "'a': thresholds must be finite"),
-        ({"a": {"kind": "top-genres"}}, "'a': count must be a whole number"),
-        ({"a": {"kind": "top-genres", "count": 0}}, "'a': count must be a whole number"),
-        ({"a": {"kind": "top-genres", "count": 1.5}}, "'a': count must be a whole number"),
-        ({"a": {"kind": "global-threshold", "threshold": 0.5, "fallback": "dice"}}, "'a': fallback must be"),
-        ({"a": {"kind": "global-threshold", "threshold": 0.5, "fallback": -1}}, "'a': fallback must be"),
+        ({"a": {"kind": "global-threshold"}}, "'a': threshold: Field required"),
+        ({"a": {"kind": "global-threshold", "threshold": "0.5"}}, "'a': threshold: Input should be"),
+        ({"a": {"kind": "global-threshold", "threshold": True}}, "'a': threshold: Input should be"),
+        ({"a": {"kind": "per-genre-thresholds", "thresholds": []}}, "'a': thresholds: "),
+        ({"a": {"kind": "per-genre-thresholds", "thresholds": [0.5, None]}}, "'a': thresholds: "),
+        ({"a": {"kind": "per-genre-thresholds", "thresholds": [float("nan")]}}, "'a': thresholds: "),
+        ({"a": {"kind": "top-genres"}}, "'a': count: "),
+        ({"a": {"kind": "top-genres", "count": 0}}, "'a': count: "),
+        ({"a": {"kind": "top-genres", "count": 1.5}}, "'a': count: "),
+        ({"a": {"kind": "global-threshold", "threshold": 0.5, "fallback": "dice"}}, "'a': fallback: "),
+        ({"a": {"kind": "global-threshold", "threshold": 0.5, "fallback": -1}}, "'a': fallback: "),
         ({"a": {"kind": "expected-jaccard-set", "slopes": [1], "intercepts": [0, 0]}}, "of the same length"),
     ],
 )

@@ -11,14 +11,13 @@ import pytest
 from pydantic import ValidationError
 
 from tasks.core.errors import DataError
+from tasks.core.metrics import ChoiceMetric, all_metrics, expected_calibration_error
 from tasks.core.predictions import truth_matrix, write_scores
 from tasks.core.schema import PREDICTIONS, SPLITS
 from tasks.core.settings import DataPaths
 from tasks.decision.calibration import Calibration
 from tasks.decision.rule_formats import rules_from_json
-from tasks.evaluate.evaluation import ChoiceMetric, EvaluateConfig, RuleName, choose_rule, cross_fit, evaluate_model
-from tasks.evaluate.tables import evaluate as evaluate_decisions
-from tasks.evaluate.tables import expected_calibration_error
+from tasks.evaluate.evaluation import EvaluateConfig, RuleName, choose_rule, cross_fit, evaluate_model
 from tasks.evaluate.task import evaluate
 
 GENRES = ("Comedy", "Drama", "War")
@@ -96,7 +95,7 @@ def test_stored_rules_give_the_stored_predictions_and_figures(model_folder: Path
     truth = truth_matrix(predictions["true_genres"], GENRES)
     of_movies = dict(pl.read_parquet(paths.movies).iter_rows())
     assert predictions["true_genres"].to_list() == [of_movies[movie] for movie in predictions["movie_id"]]
-    expected = evaluate_decisions(truth, decided, scores, GENRES)
+    expected = all_metrics(truth, decided, scores)
     on_test = metrics["rules"][stored["chosen"]]
     assert {
         name.removeprefix("test/"): on_test[name] for name in on_test.keys() - CALIBRATION if name.startswith("test/")
@@ -231,7 +230,7 @@ def test_scores_that_do_not_fit_are_refused(
 def test_an_empty_validation_part_is_refused(model_folder: Path, paths: DataPaths) -> None:
     rewrite(paths.splits, lambda table: table.filter(pl.col("part").cast(pl.String) != "validation"))
     rewrite(model_folder / "scores_validation.parquet", lambda table: table.clear())
-    with pytest.raises(DataError, match=r"splits\.parquet: no movie is in the validation part"):
+    with pytest.raises(DataError, match=r"splits\.parquet: the validation part has no movies"):
         evaluate_model(model_folder, paths)
 
 
@@ -296,8 +295,8 @@ def test_calibration_is_fitted_on_validation_and_measured_on_test(model_folder: 
         truth[part] = truth_matrix([of_movies[movie] for movie in table["movie_id"]], GENRES)
     calibrated = Calibration.fit(scores["validation"], truth["validation"]).apply(scores["test"])
     metrics = json.loads((model_folder / "metrics.json").read_text())["rules"]["fixed"]
-    assert metrics["test/ece_raw"] == expected_calibration_error(scores["test"], truth["test"])
-    assert metrics["test/ece_calibrated"] == expected_calibration_error(calibrated, truth["test"])
+    assert metrics["test/ece_raw"] == expected_calibration_error(truth["test"], scores["test"])
+    assert metrics["test/ece_calibrated"] == expected_calibration_error(truth["test"], calibrated)
     assert metrics["test/ece_calibrated"] < metrics["test/ece_raw"]
     table = pl.read_csv(model_folder / "calibration.csv")
     assert table["genre"].to_list() == list(GENRES)

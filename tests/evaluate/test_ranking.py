@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
-from tasks.evaluate import tables
-from tasks.evaluate.tables import average_precision, ranking_metrics
+from tasks.core import metrics
+from tasks.core.metrics import average_precision, ranking_metrics
 
 
 @given(n_movies=st.integers(1, 30), seed=st.integers(0, 10_000), levels=st.sampled_from([1, 3, 100]))
@@ -42,5 +42,5 @@ def test_chunks_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     random = np.random.default_rng(1)
     truth, scores = random.random((25, 4)) < 0.5, random.random((25, 4)).astype(np.float32)
     whole = ranking_metrics(truth, scores)
-    monkeypatch.setattr(tables, "ROWS_AT_ONCE", 10)
+    monkeypatch.setattr(metrics, "ROWS_AT_ONCE", 10)
     assert ranking_metrics(truth, scores) == whole

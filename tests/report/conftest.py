@@ -9,11 +9,12 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
+from tasks.core.metrics import all_metrics
 from tasks.core.predictions import Scores, truth_matrix, write_scores
 from tasks.core.schema import MOVIES
 from tasks.core.settings import DataPaths
-from tasks.evaluate.evaluation import ScoredPart, predictions_table
-from tasks.evaluate.tables import calibration_table, evaluate, per_genre_table, reliability_table
+from tasks.evaluate.evaluation import ScoredSplit, predictions_table
+from tasks.evaluate.tables import calibration_table, per_genre_table, reliability_table
 from tasks.report.exhibits import write_exhibits
 from tasks.report.stages import write_leaderboard
 
@@ -70,12 +71,12 @@ def write_model(
     truth, decided = truth_matrix(true, genres), scores >= 0.5
     ids = [f"tt{number:04}" for number in range(len(true))]
     write_scores(folder / "scores_test.parquet", ids, scores, genres)
-    part = ScoredPart(Scores(tuple(ids), scores, tuple(genres)), truth)
+    part = ScoredSplit(Scores(tuple(ids), scores, tuple(genres)), truth)
     predictions_table(part, decided).write_parquet(folder / "predictions_test.parquet")
     per_genre_table(truth, decided, scores, genres).write_csv(folder / "per_genre.csv")
     calibration_table(scores, scores, truth, genres).write_csv(folder / "calibration.csv")
     reliability_table({"raw": scores, "calibrated": scores}, truth).write_csv(folder / "reliability.csv")
-    values = {name: value for name, value in evaluate(truth, decided, scores, genres).items() if np.isfinite(value)}
+    values = {name: value for name, value in all_metrics(truth, decided, scores).items() if np.isfinite(value)}
     metrics = {f"{part}/{name}": value for part in ("val", "test") for name, value in values.items()}
     content = {"chosen_rule": "global", "chosen_by": "jaccard", "rules": {"global": metrics}}
     (folder / "metrics.json").write_text(json.dumps(content))

@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from tasks.core.errors import DataError
+from tasks.core.metrics import METRICS, in_groups
 from tasks.core.schema import PREDICTIONS
 from tasks.report.leaderboard import LEADERBOARD, rank_models, render_markdown, render_terminal
 
@@ -74,11 +75,14 @@ def test_markdown_has_every_column_and_a_bold_champion(tmp_path: Path) -> None:
     leaderboard = rank_models([write_model(tmp_path, "a|b", 0.4), write_model(tmp_path, "c", 0.3)])
     lines = render_markdown(leaderboard).splitlines()
     headers = " ".join(line for line in lines if line.startswith("|  | model |"))
-    hidden = {"rank", "chosen_by", "distinct_answers", "test_undefined_genres"}  # told in words
+    hidden = {"rank", "chosen_by", "distinct_answers", *(f"test_{name}" for name in in_groups("counts"))}
     ends = {column for column in LEADERBOARD if column.endswith(("_low", "_high"))}  # told in brackets
     titles = {"fit_s": "s to fit", "predict_docs_per_s": "scored / s", "model_memory_mb": "MB in", "model_mb": "MB on"}
+    titles |= {f"test_{name}": f" {metric.title} |" for name, metric in METRICS.items()}
+    titles |= {"val_jaccard": "Jaccard on validation", "val_f1_macro": "F1 (macro) on validation"}
+    titles |= {"behind": "less Jaccard"}
     for column in LEADERBOARD.keys() - hidden - ends:
-        assert titles.get(column, {"behind": "less Jaccard"}.get(column, column.replace("_", " "))) in headers
+        assert titles.get(column, column) in headers
     assert [line.startswith("| **1** | **a\\|b** |") for line in lines if "a\\|b" in line] == [True] * 4
     assert not any("**" in line for line in lines if line.startswith("| 2 | c |"))
     assert "0.3000 \\[0." in "".join(lines)
@@ -156,6 +160,6 @@ def test_the_metric_that_chose_the_rules_sets_the_order(tmp_path: Path) -> None:
         (folder / "metrics.json").write_text(json.dumps({**metrics, "chosen_by": "f1_macro"}))
     leaderboard = rank_models(folders)
     assert leaderboard["model"].to_list() == ["b", "a"]
-    assert "best macro F1 on validation" in render_terminal(leaderboard)
+    assert "best F1 (macro) on validation" in render_terminal(leaderboard)
     with pytest.raises(DataError, match="chosen by f1_macro and by jaccard"):
         rank_models([*folders, write_model(tmp_path, "c", 0.6)])

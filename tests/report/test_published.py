@@ -2,7 +2,7 @@ import json
 
 import polars as pl
 
-from tasks.report.leaderboard import METRICS, beside_published, read_published, render_published
+from tasks.report.leaderboard import PUBLISHED_METRICS, beside_published, read_published, render_published
 
 
 def write_metrics(folder, jaccard):
@@ -40,6 +40,6 @@ def test_no_published_model_no_rows(tmp_path):
 def test_published_figures_are_shares_and_no_model_stands_twice_with_one_rule():
     published = read_published()
     assert published.filter(pl.col("model").is_not_null()).select("model", "rule").is_unique().all()
-    figures = published.select(pl.concat_list(METRICS).explode().drop_nulls()).to_series()
+    figures = published.select(pl.concat_list(PUBLISHED_METRICS).explode().drop_nulls()).to_series()
     assert figures.is_between(0, 1, closed="none").all()
     assert (published.height, len(figures)) == (22, 131)

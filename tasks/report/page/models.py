@@ -10,7 +10,7 @@ import polars as pl
 from tasks.report.figures import HISTORY_COLUMNS, HISTORY_FILE, draw_training
 from tasks.report.leaderboard import beside_published
 from tasks.report.page.sources import (
-    METRICS,
+    METRIC_TITLES,
     RunFacts,
     Sources,
     counted,
@@ -142,7 +142,7 @@ def say_published(published: pl.DataFrame) -> str:
 
 def _explain(board: pl.DataFrame) -> str:
     metric = (
-        METRICS.get(str(board["chosen_by"][0]), str(board["chosen_by"][0]))
+        METRIC_TITLES.get(str(board["chosen_by"][0]), str(board["chosen_by"][0]))
         if "chosen_by" in board.columns
         else "Jaccard"
     )
@@ -178,7 +178,11 @@ def decimals_of(values: pl.Series) -> int:
 def _published_table(published: pl.DataFrame) -> Table:
     metrics = [name.removeprefix("ours_") for name in published.columns if name.startswith("ours_")]
     metrics = [name for name in metrics if published[f"published_{name}"].null_count() < published.height]
-    heads = [Column("Earlier system"), Column("Here"), *(Column(METRICS.get(name, name), True) for name in metrics)]
+    heads = [
+        Column("Earlier system"),
+        Column("Here"),
+        *(Column(METRIC_TITLES.get(name, name), True) for name in metrics),
+    ]
     rows = []
     for row in published.iter_rows(named=True):
         pairs = [(row[f"published_{name}"], row[f"ours_{name}"]) for name in metrics]

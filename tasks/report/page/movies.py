@@ -268,7 +268,7 @@ def _rows(counts: Mapping[str, int], reasons: Mapping[str, str]) -> list[tuple[C
     for name, count in sorted(counts.items(), key=lambda item: (item[0].partition("/")[0], -item[1], item[0])):
         doing, _, rule = name.partition("/")
         if doing in _DOINGS:
-            why = say_reason(reasons.get(rule, _say_doing(doing, rule)))
+            why = reasons.get(rule, _say_doing(doing, rule))
             rows.append((Cell(rule.replace("_", " ")), Cell(_DOINGS[doing]), Cell(f"{count:,}", count), Cell(why)))
     return rows
 
@@ -281,16 +281,6 @@ def _say_doing(doing: str, what: str) -> str:
         return ""
     wanted = _WANTED.get(what)
     return f"The field holds something that is no {wanted}; it counts as unknown." if wanted else _UNREADABLE
-
-
-def say_reason(reason: str) -> str:
-    """Return a rule's reason without what only says where it departs from the earlier system.
-
-    >>> say_reason("The genre is excluded. Mends: a name may hold another."), say_reason("Mends: runs are one space.")
-    ('The genre is excluded.', 'Runs are one space.')
-    """
-    own, _, mended = reason.partition("Mends: ")
-    return own.strip() or mended[:1].upper() + mended[1:]
 
 
 def _say_annotation(sources: Sources) -> str:

@@ -14,6 +14,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
+from tasks.core.metrics import METRICS
 from tasks.core.predictions import Scores, read_scores, truth_matrix
 from tasks.core.schema import PREDICTIONS
 from tasks.core.settings import DataPaths
@@ -208,19 +209,7 @@ def read_parquet(path: Path) -> pl.DataFrame:
 
 
 UNDEFINED: Final = "undefined"
-METRICS: Final = {
-    "jaccard": "Jaccard",
-    "f1_samples": "F1 (samples)",
-    "f1_micro": "F1 (micro)",
-    "f1_macro": "F1 (macro)",
-    "f1_weighted": "F1 (weighted)",
-    "precision_samples": "precision",
-    "recall_samples": "recall",
-    "hamming_loss": "Hamming loss",
-    "exact_match": "exact match",
-    "at_least_one": "at least one right",
-    "at_least_two": "at least two right",
-}
+METRIC_TITLES: Final = {name: metric.title for name, metric in METRICS.items()}
 
 
 def figure(value: float | None, decimals: int = 3) -> str:
@@ -312,7 +301,7 @@ def metric_title(column: str) -> str:
         return known[column]
     part, _, metric = column.partition("_")
     if part in {"test", "val"}:
-        return METRICS.get(metric, metric.replace("_", " ")) + (" on validation" if part == "val" else "")
+        return METRIC_TITLES.get(metric, metric.replace("_", " ")) + (" on validation" if part == "val" else "")
     words = column.replace("_", " ")
     for ending, unit in ((" mb", "MB"), (" s", "s")):
         words = f"{words.removesuffix(ending)}, {unit}" if words.endswith(ending) else words

@@ -77,7 +77,7 @@ def test_labels_that_outputs_could_not_hold(clean_frame, label):
 
 
 def test_a_wrong_separator_is_asked_for(clean_frame):
-    with pytest.raises(DataError, match=r"is `table.separator` another one than '\|'"):
+    with pytest.raises(DataError, match=r"check `table.separator`, which is '\|'"):
         clean_frame(pl.DataFrame({**TEXTS, "tags": ["left,right", "right", "left"]}))
 
 

@@ -72,11 +72,7 @@ def test_damage_is_seen(tmp_path: Path, content: bytes) -> None:
     block_bytes=st.integers(1, 40),
 )
 def test_what_a_csv_writer_writes_is_well_formed(
-    tmp_path_factory: pytest.TempPathFactory,
-    rows: list[tuple[str, str, str]],
-    quoting: int,
-    end: str,
-    block_bytes: int,
+    tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]], quoting: int, end: str, block_bytes: int
 ) -> None:
     text = io.StringIO(newline="")
     # A lone carriage return must be quoted; csv does that from Python 3.13 on.

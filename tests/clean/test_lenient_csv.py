@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.clean.read import read_carefully
+from tasks.clean.read import read_leniently
 
 HEADER = b"id,name,text\n"
 
@@ -10,7 +10,7 @@ HEADER = b"id,name,text\n"
 def read(tmp_path: Path, body: bytes) -> tuple[list[tuple[object, ...]], int, dict[str, tuple[int, int]]]:
     path = tmp_path / "x.csv"
     path.write_bytes(HEADER + body)
-    rows, n_records, damage = read_carefully(path, {"id": 0, "text": 2}, 3)
+    rows, n_records, damage = read_leniently(path, {"id": 0, "text": 2}, 3)
     return rows.rows(), n_records, {kind: (n, damage.first_lines[kind]) for kind, n in damage.counts.items()}
 
 
