@@ -15,6 +15,7 @@ from zipfile import is_zipfile
 from tasks.acquire.config import DownloadConfig, SampleConfig
 from tasks.acquire.download import Downloader
 from tasks.acquire.sample import GENRE_FILES, write_sample
+from tasks.acquire.sample_text import WORDS_FILE
 from tasks.acquire.sources import check_header, fetch_archive, fetch_objects, list_archive, summarise, unpack_archive
 from tasks.core.errors import SourceError
 from tasks.core.files import hash_file
@@ -130,7 +131,7 @@ def acquire_listings(
         outputs=origin.names,
         inputs=origin.inputs,
         config={"source": origin.kind, "label": origin.label, **origin.config},
-        code=(Path(__file__),),
+        code=(Path(__file__), WORDS_FILE),
         packages=("numpy",) if source == "sample" else (),
     )
 
