@@ -1,7 +1,7 @@
-"""The journal's plots as files that others read. Owns `crawl_data.csv`, `crawl_sources.csv`, and whose the former is.
+"""Which plots the listings lack, and the export: `crawl_data.csv` and `crawl_sources.csv` from the journal.
 
-An id's plot is the first whole one in the order of the sources. A truncated one is better than none, so the longest is
-taken where the listings have nothing, and left out where they have a part themselves.
+An id's plot is the first whole one in the order of the sources. The longest truncated one is used where the listings
+have nothing, and left out where they have a part themselves.
 """
 
 import csv
@@ -28,23 +28,24 @@ from tasks.stage import Stage, StageResult, remove_unfinished, run_stage
 
 logger = logging.getLogger(__name__)
 
+STAGE: Final = "crawl"
 ID: Final = r"^tt[0-9]{7,10}$"
 _WORTHS: Final = pl.Enum((NOTHING, TRUNCATED, WHOLE))  # in ascending order
 
 
 @dataclass(frozen=True)
 class MissingPlots:
-    """The ids to ask for, those without any text first, then by id; and counts of all ids by what is known of them."""
+    """The ids to ask for, those without any text first, then by id; and counts of all ids by what they have."""
 
     ids: tuple[MovieId, ...]
-    truncated: frozenset[MovieId]  # of which a part is known
+    truncated: frozenset[MovieId]  # those with a part of a description
     counts: dict[str, int]
 
 
 def find_missing(folder: Path) -> MissingPlots:
-    """Return the ids in a folder of listings that have no whole description in any row of any file.
+    """Return the ids in a folder of listings without a whole description in any row of any file.
 
-    Counts: `rows`, `malformed_ids` (rows that are left out), `ids`, and of these `whole`, `truncated` and `nothing`.
+    Counts: `rows`, `malformed_ids` (rows left out), `ids`, and of these `whole`, `truncated` and `nothing`.
 
     Raises:
         SourceError: there is no listing, or one cannot be read.
@@ -69,7 +70,7 @@ def find_missing(folder: Path) -> MissingPlots:
 def read_descriptions(path: Path, wanted: Sequence[str] | None = None) -> pl.DataFrame:
     """Return `movie_id` and `description` of a CSV, for all ids or only the wanted ones, in the order of the file.
 
-    Bytes that are no UTF-8 are replaced, and fields beyond the header ignored.
+    Bytes that are not UTF-8 are replaced, and fields beyond the header ignored.
 
     Raises:
         SourceError: the file cannot be read, or lacks one of the two columns.
@@ -77,7 +78,7 @@ def read_descriptions(path: Path, wanted: Sequence[str] | None = None) -> pl.Dat
     try:
         rows = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True, encoding="utf8-lossy")
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise SourceError(f"{path} cannot be read as CSV ({str(error).partition(chr(10))[0]}): get it again") from error
+        raise SourceError(f"{path} is not a readable CSV ({str(error).partition(chr(10))[0]}): get it again") from error
     columns = {name.strip().removeprefix("\ufeff"): name for name in rows.columns}
     if not columns.keys() >= {"movie_id", "description"}:
         raise SourceError(f"{path}: expected columns movie_id and description, found {', '.join(rows.columns[:20])}")
@@ -88,11 +89,8 @@ def read_descriptions(path: Path, wanted: Sequence[str] | None = None) -> pl.Dat
     return pairs if wanted is None else pairs.filter(pl.col("movie_id").is_in(wanted))
 
 
-STAGE = "crawl"
-
-
 def export_plots(paths: DataPaths, config: CrawlConfig, journal: Journal, missing: MissingPlots) -> StageResult:
-    """Write the plots of missing ids to `paths.crawl_csv`, sorted by id, and where each is from beside it.
+    """Write the plots of missing ids to `paths.crawl_csv`, sorted by id, and their sources to `crawl_sources_csv`.
 
     Returns:
         Counts: `plots`, `plots/<source>`, and `plots/truncated`, which are among the others.
@@ -119,7 +117,7 @@ def export_plots(paths: DataPaths, config: CrawlConfig, journal: Journal, missin
 
 
 def adopt_foreign_plots(paths: DataPaths) -> None:
-    """Move a `crawl_data.csv` that no crawl here wrote to where the source `published` looks, before it is overwritten.
+    """Move a `crawl_data.csv` that no crawl here wrote to where the source `published` reads, before it is overwritten.
 
     Raises:
         DataError: another file is there already.
@@ -129,8 +127,8 @@ def adopt_foreign_plots(paths: DataPaths) -> None:
     target = paths.published_crawl_csv
     if target.is_file() and hash_file(target) != hash_file(paths.crawl_csv):
         raise DataError(
-            f"{paths.crawl_csv} was not written by this crawl and would be overwritten, and {target} is another file: "
-            "keep the one that you want as the latter, and move the former away"
+            f"{paths.crawl_csv} was not written by this crawl and would be overwritten, and {target} is a different "
+            "file: keep the one that you want as the latter, and move the former away"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     paths.crawl_csv.replace(target)
