@@ -1,4 +1,4 @@
-"""The annotation as a Prefect task."""
+"""The annotation as Prefect tasks."""
 
 import logging
 from pathlib import Path
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 @stage_task("annotate")
 def annotate(config: AnnotateConfig, workers: int, dask_address: str | None = None) -> StageResult:
-    """Bring `data/conllu/` up to date with the cleaned movies, in processes here or on the workers of a scheduler."""
+    """Bring `data/conllu/` up to date with the cleaned movies, in local processes or on a scheduler's workers."""
     paths = data_paths()
     where = f"workers of {dask_address}" if dask_address else f"{workers} workers"
     logger.info("annotate: %s with %s, %s", paths.movies, config.pipeline, where)

@@ -1,4 +1,4 @@
-"""Iterative stratification of multi-label rows. Owns the algorithm; knows no movie, file or part name."""
+"""Iterative stratification of multi-label rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
 
-# How many rows of each label set the smallest part is left to receive one by one. Dealing all rows of the frequent
-# label sets out at once leaves too few to make up for the rare ones: on 22,821 movies the worst genre share is then off
-# by 0.95 percentage points instead of 0.09.
+# How many rows of each label set the smallest part receives one by one. Without this reserve too few rows are left to
+# balance the rare label sets: on 22,821 movies the worst genre share is then off by 0.95 percentage points, with it by
+# 0.09.
 RESERVED_ROWS: Final = 30
 
 
@@ -25,15 +25,15 @@ class _Units:
 
 @dataclass(frozen=True)
 class _Parts:
-    """What the parts are due and what they still want. Below 0: more than it is due."""
+    """The target rows of each part, and those that it still needs, below 0 if it has too many."""
 
     due: NDArray[np.float64]  # (n_parts, n_labels + 1), columns as in `_Units.counts`
     wants: NDArray[np.float64]  # the same shape; lowered by every assignment
 
     def neediest(self, counts: Integers, random: np.random.Generator) -> int:
-        """Return the part that a unit brings nearest to what it is due; of several the one that wants most rows.
+        """Return the part that a unit brings nearest to its target; on ties the one that needs most rows.
 
-        Nearest: the greatest fall of the sum of wants² / due over labels and rows.
+        Nearest: the largest decrease of the sum of wants² / due over labels and rows.
         """
         fall = (counts * (2 * self.wants - counts) / self.due).sum(axis=1)
         fall[self.wants[:, -1] <= 0] = -np.inf
@@ -42,7 +42,7 @@ class _Parts:
         return int(best[0] if len(best) == 1 else random.choice(best))
 
     def give(self, part: int, counts: Integers) -> None:
-        """Lower what a part wants by what it gets."""
+        """Assign rows to a part."""
         self.wants[part] -= counts
 
 
@@ -58,25 +58,24 @@ def stratify(
     The label with the fewest unassigned rows goes first, its rows one by one, in random order. This is the paper's
     algorithm with these changes:
 
-    - The paper gives a row to the part that wants most rows of the label in hand. The largest part then gets the
-      first seven tenths, and the row's other labels do not count. Here the part is the one that the whole row brings
-      nearest to what it is due, over all its labels. Ties as in the paper: the part that wants most rows, then a
-      random one.
-    - Rows with the same labels are interchangeable, so those of frequent label sets are dealt out at once, up to a
-      reserve, in proportion to the rows that the parts want. This is what makes it fast.
-    - A part that has all the rows it is due is closed. No part's size is off by more than a row (or a group), and none
-      is empty where there are as many rows as parts.
-    - A label with as many rows as there are parts is due at least once everywhere, unless such labels alone would
-      fill a part.
+    - The paper gives a row to the part that needs most rows of the current label. The largest part then gets the
+      first seven tenths, and the row's other labels do not count. Here the row goes to the part that it brings
+      nearest to its target over all labels. Ties as in the paper: the part that needs most rows, then a random one.
+    - Rows with the same labels are interchangeable, so those of frequent label sets are assigned at once, except a
+      reserve, in proportion to the rows that the parts need. This is what makes it fast.
+    - A full part is closed. No part's size is off by more than a row (or a group), and none is empty where there are
+      as many rows as parts.
+    - A label with as many rows as there are parts has a target of at least one row in each, unless such labels alone
+      would fill a part.
 
     Args:
         Y: labels, (n_rows, n_labels). Rows without a label are assigned last.
         shares: one share above 0 for each part; they sum to 1.
         seed: of the order of rows and of random choices. Same arguments, same parts.
-        groups: (n_rows,) rows with the same number stay together; the largest group of a label goes first. None: every
-            row for itself.
-        kept: (n_rows,) the part in which a row stays, -1 for one to assign. Parts want what these rows leave. A row to
-            assign goes where most kept rows of its group are, or first to the lowest such part. None: assign all.
+        groups: (n_rows,) rows with the same number stay together; the largest group of a label goes first. Default: no
+            groups.
+        kept: (n_rows,) the part in which a row stays, -1 for one to assign. A row to assign goes where most kept rows
+            of its group are, on ties to the lowest such part. Default: assign all.
 
     Returns:
         (n_rows,) the index of each row's part.
@@ -126,7 +125,7 @@ def part_sizes(n_rows: int, shares: Sequence[float]) -> list[int]:
 
 
 def _join_kept(groups: Integers | None, kept: NDArray[np.int8], n_parts: int) -> NDArray[np.int8]:
-    """Return `kept`, with the other rows of its groups where most of their group's kept rows are."""
+    """Return `kept`, with the other rows of each group in the part of most of its kept rows."""
     if groups is None:
         return kept.copy()
     members, of_row = np.unique(groups, return_inverse=True)
@@ -151,7 +150,7 @@ def _gather_units(Y: NDArray[np.bool_], groups: Integers | None) -> _Units:
 
 
 def _parts_due(Y: NDArray[np.bool_], shares: Sequence[float]) -> _Parts:
-    """Return what each part is due: its share of everything, and one row of each rare label where there is room."""
+    """Return each part's target: its share of everything, and one row of each rare label where there is room."""
     label_counts = Y.sum(axis=0)
     sizes = part_sizes(len(Y), shares)
     due = np.outer(shares, label_counts)
@@ -161,14 +160,14 @@ def _parts_due(Y: NDArray[np.bool_], shares: Sequence[float]) -> _Parts:
             due[part, rare] = 1
     due[int(np.argmax(shares))] -= due.sum(axis=0) - label_counts
     due = np.column_stack([due, sizes])
-    # A label without rows, or a part without room, is never asked about: any divisor but 0 will do.
+    # Entries for a label without rows, or a part without room, are never used: any divisor but 0 will do.
     return _Parts(np.where(due > 0, due, 1), due)
 
 
 def _deal_frequent_kinds(units: _Units, parts: _Parts, random: np.random.Generator) -> NDArray[np.int8]:
-    """Give each part its whole number of the units of each frequent kind, less a reserve; -1: left over.
+    """Return the part of the units assigned at once: each part's share of each kind, except a reserve; -1: left over.
 
-    Units with the same counts are of one kind. A kind is frequent if there are some beyond the reserve.
+    Units with the same counts are of one kind.
     """
     part_of_unit = np.full(len(units.counts), -1, dtype=np.int8)
     kinds: dict[bytes, list[int]] = {}
@@ -187,7 +186,7 @@ def _deal_frequent_kinds(units: _Units, parts: _Parts, random: np.random.Generat
 
 
 def _with_rarest_label(label_counts: Integers, random: np.random.Generator) -> NDArray[np.bool_]:
-    """Return which units have the label with the fewest rows among them (one of those); all where none has a label."""
+    """Return which units have the label with the fewest rows (on ties a random one); all where none has a label."""
     remaining = label_counts.sum(axis=0)
     if not remaining.any():
         return np.ones(len(label_counts), dtype=np.bool_)
