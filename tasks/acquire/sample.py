@@ -105,7 +105,11 @@ class FieldWriter:
         if chance() >= words.empty_fields["certificate"]:
             fields["certificate"] = pick(chance, _of_first(words.certificates, genres))
         if chance() >= words.empty_fields["runtime"]:
-            fields["runtime"] = f"{self._runtime_min(genres):,} min"
+            if chance() < LONG_RUNTIME:
+                minutes = 1000 + int(chance() * 4000)
+            else:
+                minutes = int(_of_first(words.runtimes_min, genres) + self._deviate(45))
+            fields["runtime"] = f"{minutes:,} min"
         if chance() >= words.empty_fields["rating"]:
             fields["rating"] = f"{min(10, max(1, _of_first(words.ratings, genres) + self._deviate(2.5))):.1f}"
             fields["votes"] = f"{int(4 + 10 ** (6 * chance() ** 1.5))}.0"
@@ -118,11 +122,6 @@ class FieldWriter:
             return pick(self._uniform, ("I", "I", "I", "II", "II", "III"))
         first, last = _of_first(self._words.years, genres)
         return str(first + int((last + 1 - first) * self._uniform() ** RECENT))
-
-    def _runtime_min(self, genres: Sequence[str]) -> int:
-        if self._uniform() < LONG_RUNTIME:
-            return 1000 + int(self._uniform() * 4000)
-        return int(_of_first(self._words.runtimes_min, genres) + self._deviate(45))
 
     def _cast(self, role: str, genres: Sequence[str], numbers: Sequence[int]) -> dict[str, str]:
         """Return the two columns of a role: names and ids, as many as one of the numbers says."""

@@ -6,11 +6,10 @@ import os
 import platform
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -51,33 +50,26 @@ def _companion_schema() -> pa.Schema:
     return pl.DataFrame(schema=schema.TOKENS).to_arrow().schema
 
 
-class CompanionWriter:
-    """Writes the companion to parquet. Its bytes depend on the rows, not on how they were divided into tables."""
+@contextmanager
+def open_companion(path: Path) -> Iterator[Callable[[pa.Table], None]]:
+    """Give what appends rows to a new companion. Its bytes do not depend on how the rows were divided into tables."""
+    waiting = _companion_schema().empty_table()
+    with pq.ParquetWriter(path, waiting.schema, compression="zstd") as writer:
 
-    def __init__(self, path: Path) -> None:
-        self._writer = pq.ParquetWriter(path, _companion_schema(), compression="zstd")
-        self._waiting = _companion_schema().empty_table()
+        def write(rows: pa.Table) -> None:
+            # One chunk: the encoder would begin a page with every chunk.
+            writer.write_table(rows.combine_chunks(), row_group_size=ROW_GROUP)
 
-    def __enter__(self) -> Self:
-        return self
+        def append(rows: pa.Table) -> None:
+            nonlocal waiting
+            waiting = pa.concat_tables([waiting, rows])
+            while waiting.num_rows >= ROW_GROUP:
+                write(waiting.slice(0, ROW_GROUP))
+                waiting = waiting.slice(ROW_GROUP)
 
-    def append(self, rows: pa.Table) -> None:
-        """Add rows; they are written as soon as they fill a row group."""
-        self._waiting = pa.concat_tables([self._waiting, rows])
-        while self._waiting.num_rows >= ROW_GROUP:
-            self._write(self._waiting.slice(0, ROW_GROUP))
-            self._waiting = self._waiting.slice(ROW_GROUP)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None and self._waiting.num_rows:
-            self._write(self._waiting)
-        self._writer.close()
-
-    def _write(self, rows: pa.Table) -> None:
-        # One chunk: the encoder would begin a page with every chunk.
-        self._writer.write_table(rows.combine_chunks(), row_group_size=ROW_GROUP)
+        yield append
+        if waiting.num_rows:
+            write(waiting)
 
 
 class Shard(NamedTuple):
@@ -186,14 +178,14 @@ def annotate_movies(
         progress = Progress("annotate", height)
         with (
             (folder / paths.conllu.name).open("wb") as corpus,
-            CompanionWriter(folder / paths.tokens.name) as companion,
+            open_companion(folder / paths.tokens.name) as append_rows,
         ):
             counts_of_shards = spread(annotate_shard, shards, workers=workers, address=dask_address)
             for shard, of_shard in zip(shards, counts_of_shards, strict=True):
                 with shard.conllu.open("rb") as piece:
                     shutil.copyfileobj(piece, corpus, 1 << 20)
                 with pa.ipc.open_file(shard.companion.read_bytes()) as rows:
-                    companion.append(rows.read_all())
+                    append_rows(rows.read_all())
                 shard.conllu.unlink()
                 shard.companion.unlink()
                 counts.update(of_shard)

@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 import polars as pl
 
 from tasks.annotate.conllu import format_document, join_forms
-from tasks.annotate.corpus import CompanionWriter, check_movies, companion_rows
+from tasks.annotate.corpus import check_movies, companion_rows, open_companion
 from tasks.core.errors import DataError
 from tasks.core.language import Token, normalise_text
 from tasks.core.logs import Progress
@@ -241,7 +241,7 @@ def import_conllu(paths: DataPaths, corpus: Path) -> StageResult:
         rows = movies.iter_rows()
         with (
             (folder / paths.conllu.name).open("w", encoding="utf-8", newline="\n") as file,
-            CompanionWriter(folder / paths.tokens.name) as companion,
+            open_companion(folder / paths.tokens.name) as append_rows,
         ):
             while batch := list(islice(rows, BATCH)):
                 ids, genres = map(list, zip(*batch, strict=True))
@@ -251,7 +251,7 @@ def import_conllu(paths: DataPaths, corpus: Path) -> StageResult:
                 ]
                 file.writelines(map(format_document, ids, genres, annotated))
                 table, of_batch = companion_rows(ids, genres, annotated)
-                companion.append(table)
+                append_rows(table)
                 counts.update(of_batch)
                 progress.advance(len(batch))
         progress.finish()

@@ -73,10 +73,6 @@ class RejectedError(Exception):
     """The source refuses this query, such as one with a malformed id. Smaller queries may work."""
 
 
-class GaveUpError(Exception):
-    """All retries failed."""
-
-
 class StopError(Exception):
     """The source must be left alone until `until` (seconds since 1970), or until the crawl is started again."""
 
@@ -283,7 +279,7 @@ class ApiClient:
         Errors of this module that `read` raises count as failures of the request.
 
         Raises:
-            GaveUpError: all retries failed.
+            TransientError: all retries failed.
             GarbledError: two responses made no sense, or one did and no retry was left.
             RejectedError: the source refuses this query.
             StopError: the source must be left alone for longer than we wait.
@@ -314,9 +310,7 @@ class ApiClient:
                 slot.use()  # if no connection was made
         if isinstance(last, ThrottledError):
             raise StopError(f"{last}, {retries + 1} times in a row") from last
-        if isinstance(last, GarbledError):
-            raise last
-        raise GaveUpError(str(last)) from last
+        raise last
 
     async def _send_once(self, request: httpx.Request, slot: Slot) -> dict[str, Any]:
         """Send the request once and return the JSON object of the response."""

@@ -19,11 +19,11 @@ from tasks.acquire.crawl.client import (
     BlockedError,
     Clock,
     GarbledError,
-    GaveUpError,
     QuotaSpentError,
     RejectedError,
     SourceContext,
     StopError,
+    TransientError,
 )
 from tasks.acquire.crawl.journal import NEGATIVE, SECONDS_A_DAY, Answer, Journal, State, open_journal
 from tasks.acquire.crawl.plots import STAGE, adopt_foreign_plots, export_plots, find_missing
@@ -134,7 +134,7 @@ class SourceSession:
             state: State = "bad_payload" if isinstance(error, GarbledError) else "not_found"
             logger.info("crawl: %s: %s is %s: %s", self.name, batch[0], state, error)
             answers = {batch[0]: Answer(state, detail=str(error))}
-        except GaveUpError as error:
+        except TransientError as error:
             self._note_outcome(success=False)
             logger.warning("crawl: %s: gave up on %d ids, from %s: %s", self.name, len(batch), batch[0], error)
             answers = dict.fromkeys(batch, Answer("failed", detail=str(error)))

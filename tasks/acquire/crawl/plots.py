@@ -108,8 +108,21 @@ def export_plots(paths: DataPaths, config: CrawlConfig, journal: Journal, missin
     )
 
     def build(folder: Path) -> Mapping[str, int]:
-        counts = _write(_best_plots(config, journal, missing), folder, paths)
-        journal.note_export(hash_file(folder / paths.crawl_csv.name))
+        counts: Counter[str] = Counter({"plots": 0})
+        texts_csv, origins_csv = (folder / name for name in stage.outputs)
+        with (
+            texts_csv.open("w", encoding="utf-8", newline="") as texts,
+            origins_csv.open("w", encoding="utf-8", newline="") as origins,
+        ):
+            write_text, write_origin = (csv.writer(file, lineterminator="\n").writerow for file in (texts, origins))
+            write_text(("movie_id", "description"))
+            write_origin(("movie_id", "source", "is_truncated"))
+            for plot in _best_plots(config, journal, missing):
+                is_truncated = plot.state == "truncated"
+                write_text((plot.movie_id, plot.description))
+                write_origin((plot.movie_id, plot.source, str(is_truncated).lower()))
+                counts.update({"plots": 1, f"plots/{plot.source}": 1, "plots/truncated": is_truncated})
+        journal.note_export(hash_file(texts_csv))
         return counts
 
     remove_unfinished(stage.folder)  # also where the stage is skipped
@@ -155,21 +168,3 @@ def _best_plots(config: CrawlConfig, journal: Journal, missing: MissingPlots) ->
             yield whole[0]
         elif movie_id not in missing.truncated:
             yield max(texts, key=lambda plot: len(plot.description))
-
-
-def _write(plots: Iterator[Plot], folder: Path, paths: DataPaths) -> Counter[str]:
-    """Write both files into a folder and count what is in them."""
-    counts: Counter[str] = Counter({"plots": 0})
-    with (
-        (folder / paths.crawl_csv.name).open("w", encoding="utf-8", newline="") as texts,
-        (folder / paths.crawl_sources_csv.name).open("w", encoding="utf-8", newline="") as origins,
-    ):
-        write_text, write_origin = (csv.writer(file, lineterminator="\n").writerow for file in (texts, origins))
-        write_text(("movie_id", "description"))
-        write_origin(("movie_id", "source", "is_truncated"))
-        for plot in plots:
-            is_truncated = plot.state == "truncated"
-            write_text((plot.movie_id, plot.description))
-            write_origin((plot.movie_id, plot.source, str(is_truncated).lower()))
-            counts.update({"plots": 1, f"plots/{plot.source}": 1, "plots/truncated": is_truncated})
-    return counts

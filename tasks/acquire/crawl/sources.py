@@ -59,7 +59,7 @@ class PlotSource(ABC):
 
         Raises:
             GarbledError, RejectedError: one of the ids may be the reason; smaller batches show which.
-            GaveUpError, StopError, BlockedError: as `ApiClient.ask`.
+            TransientError, StopError, BlockedError: as `ApiClient.ask`.
         """
 
     async def close(self) -> None:  # noqa: B027 - local sources have none
