@@ -41,10 +41,6 @@ class _Parts:
         best = best[self.wants[best, -1] == self.wants[best, -1].max()]
         return int(best[0] if len(best) == 1 else random.choice(best))
 
-    def give(self, part: int, counts: Integers) -> None:
-        """Assign rows to a part."""
-        self.wants[part] -= counts
-
 
 def stratify(
     Y: NDArray[np.bool_],
@@ -88,12 +84,14 @@ def stratify(
     """
     if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
         raise ValueError(f"shares must be above 0 and sum to 1, not {list(shares)}")
-    result = _join_kept(groups, kept, len(shares)) if kept is not None else np.full(len(Y), -1, dtype=np.int8)
+    groups = np.arange(len(Y)) if groups is None else groups
+    kept = np.full(len(Y), -1, dtype=np.int8) if kept is None else kept
+    result = _join_kept(groups, kept, len(shares))
     free = result < 0
     parts = _parts_due(Y, shares)
     for part in range(len(shares)):
-        parts.give(part, _count(Y[result == part]).sum(axis=0))
-    units = _gather_units(Y[free], None if groups is None else groups[free])
+        parts.wants[part] -= _count(Y[result == part]).sum(axis=0)
+    units = _gather_units(Y[free], groups[free])
     result[free] = _assign(units, parts, np.random.default_rng(seed))[units.of_row]
     return result
 
@@ -107,7 +105,7 @@ def _assign(units: _Units, parts: _Parts, random: np.random.Generator) -> NDArra
         chosen = _with_rarest_label(units.counts[left, :-1], random)
         for unit in left[chosen]:
             part_of_unit[unit] = parts.neediest(units.counts[unit], random)
-            parts.give(part_of_unit[unit], units.counts[unit])
+            parts.wants[part_of_unit[unit]] -= units.counts[unit]
         left = left[~chosen]
     return part_of_unit
 
@@ -124,10 +122,8 @@ def part_sizes(n_rows: int, shares: Sequence[float]) -> list[int]:
     return [int(size) for size in sizes]
 
 
-def _join_kept(groups: Integers | None, kept: NDArray[np.int8], n_parts: int) -> NDArray[np.int8]:
+def _join_kept(groups: Integers, kept: NDArray[np.int8], n_parts: int) -> NDArray[np.int8]:
     """Return `kept`, with the other rows of each group in the part of most of its kept rows."""
-    if groups is None:
-        return kept.copy()
     members, of_row = np.unique(groups, return_inverse=True)
     votes = np.zeros((len(members), n_parts), dtype=np.int64)
     np.add.at(votes, (of_row[kept >= 0], kept[kept >= 0]), 1)
@@ -139,10 +135,8 @@ def _count(Y: NDArray[np.bool_]) -> Integers:
     return np.column_stack([Y, np.ones(len(Y), dtype=np.bool_)]).astype(np.int64)
 
 
-def _gather_units(Y: NDArray[np.bool_], groups: Integers | None) -> _Units:
+def _gather_units(Y: NDArray[np.bool_], groups: Integers) -> _Units:
     rows = _count(Y)
-    if groups is None:
-        return _Units(np.arange(len(Y)), rows)
     members, of_row = np.unique(groups, return_inverse=True)
     counts = np.zeros((len(members), rows.shape[1]), dtype=np.int64)
     np.add.at(counts, of_row, rows)
@@ -181,7 +175,7 @@ def _deal_frequent_kinds(units: _Units, parts: _Parts, random: np.random.Generat
         dealt = np.repeat(np.arange(len(shares)), quotas)
         part_of_unit[members[: len(dealt)]] = dealt
         for part, quota in enumerate(quotas):
-            parts.give(part, quota * units.counts[members[0]])
+            parts.wants[part] -= quota * units.counts[members[0]]
     return part_of_unit
 
 
