@@ -135,8 +135,8 @@ class Journal:
         query = f"SELECT movie_id, state FROM answers WHERE source = ? AND (state NOT IN ({marks}) OR answered_at > ?)"  # noqa: S608 - only marks
         return dict(self._db.execute(query, (source, *NEGATIVE, since)))
 
-    def plots(self, sources: Sequence[str]) -> Iterator[Plot]:
-        """Yield the whole and truncated texts of the sources, by id and then in the order of the sources."""
+    def plots(self, sources: Sequence[str]) -> Iterator[list[Plot]]:
+        """Yield the whole and truncated texts of each id, sorted by id, each list in the order of the sources."""
         marks = ", ".join("?" * len(sources))
         query = (
             f"SELECT movie_id, source, state, description FROM answers WHERE source IN ({marks}) "  # noqa: S608
@@ -144,7 +144,7 @@ class Journal:
         )
         rows = (Plot(*row) for row in self._db.execute(query, tuple(sources)))
         for _, plots in groupby(rows, key=attrgetter("movie_id")):
-            yield from sorted(plots, key=lambda plot: sources.index(plot.source))
+            yield sorted(plots, key=lambda plot: sources.index(plot.source))
 
     def count_request(self, source: str, now: float) -> None:
         """Count a request that is about to be sent, so that a crash cannot forget it."""

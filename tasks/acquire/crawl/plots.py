@@ -10,8 +10,6 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -159,12 +157,11 @@ def is_foreign(paths: DataPaths) -> bool:
 def _best_plots(config: CrawlConfig, journal: Journal, missing: MissingPlots) -> Iterator[Plot]:
     """Yield at most one plot for each missing id, sorted by id."""
     wanted = frozenset(missing.ids)
-    for movie_id, plots in groupby(journal.plots(config.sources), key=attrgetter("movie_id")):
+    for plots in journal.plots(config.sources):
+        movie_id = plots[0].movie_id
         if movie_id not in wanted:
             continue
-        texts = list(plots)
-        whole = [plot for plot in texts if plot.state == "ok"]
-        if whole:
+        if whole := [plot for plot in plots if plot.state == "ok"]:
             yield whole[0]
         elif movie_id not in missing.truncated:
-            yield max(texts, key=lambda plot: len(plot.description))
+            yield max(plots, key=lambda plot: len(plot.description))
