@@ -138,7 +138,7 @@ class PlotWriter:
         return "".join(pieces)
 
     def _compile(self, template: str, capitalise: Callable[[str], str]) -> _Template:
-        """Return a template as slots whose words have article and capitals already; the last slot has no words."""
+        """Return a template as slots whose words include article and capitals; the last slot has no words."""
         slots = []
         end = 0
         for match in _SLOT.finditer(template):

@@ -27,18 +27,18 @@ class _Units:
 class _Parts:
     """The target rows of each part, and those that it still needs, below 0 if it has too many."""
 
-    due: NDArray[np.float64]  # (n_parts, n_labels + 1), columns as in `_Units.counts`
-    wants: NDArray[np.float64]  # the same shape; lowered by every assignment
+    target: NDArray[np.float64]  # (n_parts, n_labels + 1), columns as in `_Units.counts`
+    missing: NDArray[np.float64]  # the same shape; lowered by every assignment
 
     def neediest(self, counts: Integers, random: np.random.Generator) -> int:
         """Return the part that a unit brings nearest to its target; on ties the one that needs most rows.
 
-        Nearest: the largest decrease of the sum of wants² / due over labels and rows.
+        Nearest: the largest decrease of the sum of missing² / target over labels and rows.
         """
-        fall = (counts * (2 * self.wants - counts) / self.due).sum(axis=1)
-        fall[self.wants[:, -1] <= 0] = -np.inf
+        fall = (counts * (2 * self.missing - counts) / self.target).sum(axis=1)
+        fall[self.missing[:, -1] <= 0] = -np.inf
         best = np.flatnonzero(fall == fall.max())
-        best = best[self.wants[best, -1] == self.wants[best, -1].max()]
+        best = best[self.missing[best, -1] == self.missing[best, -1].max()]
         return int(best[0] if len(best) == 1 else random.choice(best))
 
 
@@ -88,9 +88,9 @@ def stratify(
     kept = np.full(len(Y), -1, dtype=np.int8) if kept is None else kept
     result = _join_kept(groups, kept, len(shares))
     free = result < 0
-    parts = _parts_due(Y, shares)
+    parts = _targets(Y, shares)
     for part in range(len(shares)):
-        parts.wants[part] -= _count(Y[result == part]).sum(axis=0)
+        parts.missing[part] -= _count(Y[result == part]).sum(axis=0)
     units = _gather_units(Y[free], groups[free])
     result[free] = _assign(units, parts, np.random.default_rng(seed))[units.of_row]
     return result
@@ -105,7 +105,7 @@ def _assign(units: _Units, parts: _Parts, random: np.random.Generator) -> NDArra
         chosen = _with_rarest_label(units.counts[left, :-1], random)
         for unit in left[chosen]:
             part_of_unit[unit] = parts.neediest(units.counts[unit], random)
-            parts.wants[part_of_unit[unit]] -= units.counts[unit]
+            parts.missing[part_of_unit[unit]] -= units.counts[unit]
         left = left[~chosen]
     return part_of_unit
 
@@ -143,19 +143,19 @@ def _gather_units(Y: NDArray[np.bool_], groups: Integers) -> _Units:
     return _Units(of_row, counts)
 
 
-def _parts_due(Y: NDArray[np.bool_], shares: Sequence[float]) -> _Parts:
+def _targets(Y: NDArray[np.bool_], shares: Sequence[float]) -> _Parts:
     """Return each part's target: its share of everything, and one row of each rare label where there is room."""
     label_counts = Y.sum(axis=0)
     sizes = part_sizes(len(Y), shares)
-    due = np.outer(shares, label_counts)
+    target = np.outer(shares, label_counts)
     for part, size in enumerate(sizes):
-        rare = (label_counts >= len(shares)) & (due[part] < 1)
+        rare = (label_counts >= len(shares)) & (target[part] < 1)
         if rare.sum() <= size:
-            due[part, rare] = 1
-    due[int(np.argmax(shares))] -= due.sum(axis=0) - label_counts
-    due = np.column_stack([due, sizes])
+            target[part, rare] = 1
+    target[int(np.argmax(shares))] -= target.sum(axis=0) - label_counts
+    target = np.column_stack([target, sizes])
     # Entries for a label without rows, or a part without room, are never used: any divisor but 0 will do.
-    return _Parts(np.where(due > 0, due, 1), due)
+    return _Parts(np.where(target > 0, target, 1), target)
 
 
 def _deal_frequent_kinds(units: _Units, parts: _Parts, random: np.random.Generator) -> NDArray[np.int8]:
@@ -167,15 +167,15 @@ def _deal_frequent_kinds(units: _Units, parts: _Parts, random: np.random.Generat
     kinds: dict[bytes, list[int]] = {}
     for unit in random.permutation(len(units.counts)).tolist():
         kinds.setdefault(units.counts[unit].tobytes(), []).append(unit)
-    rows_wanted = np.maximum(parts.wants[:, -1], 0)
-    shares = rows_wanted / max(rows_wanted.sum(), 1)
-    reserve = RESERVED_ROWS * parts.due[:, -1].sum() / parts.due[:, -1].min()
+    rows_missing = np.maximum(parts.missing[:, -1], 0)
+    shares = rows_missing / max(rows_missing.sum(), 1)
+    reserve = RESERVED_ROWS * parts.target[:, -1].sum() / parts.target[:, -1].min()
     for members in kinds.values():
         quotas = (shares * max(len(members) - reserve, 0)).astype(np.int64)
         dealt = np.repeat(np.arange(len(shares)), quotas)
         part_of_unit[members[: len(dealt)]] = dealt
         for part, quota in enumerate(quotas):
-            parts.wants[part] -= quota * units.counts[members[0]]
+            parts.missing[part] -= quota * units.counts[members[0]]
     return part_of_unit
 
 
