@@ -15,7 +15,7 @@ spacy            Written for this comparison as one would who knows both package
 one worker       The annotation stage, corpus and companion; `two workers` the same on two cores. Its corpus has to be,
                  byte for byte, that of `spacy`.
 parse_incr       `conllu.parse_incr`, forms and lemmas of every document.
-read_documents   The same with the project's reader of CoNLL-U; `read companion` with polars from the companion.
+read companion   The same from the companion, a row group at a time.
 
 Wall times, and so the gain of a second worker, depend on what else the machine does; `load` is its load before the way
 began. Compare figures with each other, not with other machines'.
@@ -40,7 +40,7 @@ from typing import Any
 from cost_picture import write_costs
 
 WRITERS = ("spacy", "one worker", "two workers")
-READERS = ("parse_incr", "read_documents", "read companion")
+READERS = ("parse_incr", "read companion")
 SLOW = ("spacy", "parse_incr")
 MOST_SLOW_ROWS = 33_000  # beyond, they take minutes and say nothing new
 SAMPLE_MOVIES = 30_000
@@ -105,19 +105,6 @@ def read_with_parse_incr(folder: Path) -> dict[str, Any]:
     return {"documents": documents, "tokens": tokens}
 
 
-def read_with_read_documents(folder: Path) -> dict[str, Any]:
-    """Read forms and lemmas with the project's reader."""
-    from tasks.annotate.conllu import read_documents  # noqa: PLC0415
-
-    documents = tokens = 0
-    for document in read_documents(folder / "conllu" / "movies.conllu"):
-        documents += 1
-        forms, lemmas = document.forms, document.lemmas
-        assert len(forms) == len(lemmas)
-        tokens += len(forms)
-    return {"documents": documents, "tokens": tokens}
-
-
 def read_companion(folder: Path) -> dict[str, Any]:
     """Read forms and lemmas from the companion, a row group at a time."""
     import pyarrow.parquet as pq  # noqa: PLC0415
@@ -137,7 +124,6 @@ RUN: dict[str, Callable[[Path], dict[str, Any]]] = {
     "one worker": lambda folder: annotate_with_genreflow(folder, 1),
     "two workers": lambda folder: annotate_with_genreflow(folder, 2),
     "parse_incr": read_with_parse_incr,
-    "read_documents": read_with_read_documents,
     "read companion": read_companion,
 }
 

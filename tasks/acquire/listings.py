@@ -14,6 +14,7 @@ from tasks.acquire.archive import check_header, list_archive, unpack_archive
 from tasks.acquire.config import DownloadConfig, SampleConfig
 from tasks.acquire.download import DATASET_PAGE, fetch_kaggle_archive, fetch_objects, summarise
 from tasks.acquire.sample import GENRE_FILES, write_sample
+from tasks.acquire.sample_text import WORDS_FILE
 from tasks.core.errors import SourceError
 from tasks.core.files import hash_file
 from tasks.core.settings import DataPaths
@@ -88,7 +89,7 @@ def acquire_listings(
         outputs=origin.names,
         inputs=origin.inputs,
         config={"source": origin.kind, "label": origin.label, **origin.config},
-        code=(Path(__file__),),
+        code=(Path(__file__), WORDS_FILE),
         packages=("numpy",) if source == "sample" else (),
     )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import conllu
 
-from tasks.annotate.conllu import read_source
+from tasks.annotate.import_conllu import find_documents, read_lines
 from tasks.core.errors import DataError, GenreflowError
 from tasks.core.settings import data_paths
 
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in show_movie(options.corpus or data_paths().conllu, options.movie_id):
             sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
-    except BrokenPipeError:  # who reads wants no more, such as `head`; nor may Python say so when it flushes at its end
+    except BrokenPipeError:  # the reader has closed the pipe, such as `head`; Python must not report it at exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except GenreflowError as error:
         sys.stderr.write(f"{error}\n")
@@ -37,26 +37,29 @@ def show_movie(corpus: Path, movie_id: str) -> Iterator[str]:
     """Yield the lines to print: id and genres, then each sentence with a table of its tokens.
 
     Raises:
-        DataError: the corpus cannot be read, has no such movie, or its sentences are damaged.
+        DataError: the corpus cannot be read, does not have the movie, or its sentences are damaged.
     """
-    source = read_source(corpus, movie_id)
-    if not source:
+    if not corpus.is_file():
+        raise DataError(f"{corpus} does not exist: run the annotation stage first")
+    places, _ = find_documents(corpus)
+    if movie_id not in places:
         raise DataError(f"{corpus} has no sentence of {movie_id!r}: is the id right, and did cleaning keep the movie?")
     try:
-        sentences = conllu.parse(source)
+        sentences = conllu.parse("\n".join(read_lines(corpus, places[movie_id])))
     except conllu.exceptions.ParseException as error:
         raise DataError(
-            f"{corpus}: the sentences of {movie_id!r} are no CoNLL-U ({error}). Run the annotation stage again to make "
-            "the file anew"
+            f"{corpus}: the sentences of {movie_id!r} are not valid CoNLL-U ({error}). Run the annotation stage again "
+            "to write the file anew"
         ) from error
     for sentence in sentences:
         if "genre" in sentence.metadata:
             yield f"{movie_id}  {sentence.metadata['genre']}"
         yield f"\n{sentence.metadata.get('text', '')}"
-        width = max(len(token["form"]) for token in sentence)
+        width = max((len(token["form"]) for token in sentence), default=0)
         for token in sentence:
             tags = "  ".join(token[column] for column in ("upos", "xpos") if token[column] not in (None, "_"))
-            yield f"{token['id']:>4}  {token['form']:<{width}}  {token['lemma']}  {tags}".rstrip()
+            number = token["id"] if isinstance(token["id"], int) else "".join(map(str, token["id"]))  # such as 2-3
+            yield f"{number:>4}  {token['form']:<{width}}  {token['lemma']}  {tags}".rstrip()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How to annotate. Owns the choices; knows no data."""
+"""Options of the annotation, apart from the stage so that `--help` does not import joblib."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -6,13 +6,11 @@ from tasks.core.language import Pipeline
 
 
 class AnnotateConfig(BaseModel):
-    """Choices of the annotation."""
+    """How to annotate."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     pipeline: Pipeline = Field(
-        "simplemma", description="What gives the lemmas; en_core_web_sm gives tags too, if it is installed."
+        "simplemma", description="Source of the lemmas; en_core_web_sm also adds tags, if it is installed."
     )
-    shard_size: int = Field(
-        5_000, ge=1, description="Movies that a worker takes at a time; the result does not depend on it."
-    )
+    shard_size: int = Field(5_000, ge=1, description="Movies per task of a worker; does not change the result.")

@@ -1,4 +1,4 @@
-"""From the cleaned movies to the corpus and its companion. Owns the stage: its shards, their order, the counts."""
+"""The annotate stage: from the cleaned movies to the corpus and its companion, in shards and by several processes."""
 
 import gc
 import logging
@@ -8,10 +8,8 @@ import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from types import TracebackType
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
 import polars as pl
 import pyarrow as pa
@@ -21,59 +19,61 @@ from tasks.annotate.config import AnnotateConfig
 from tasks.annotate.conllu import format_document
 from tasks.core import schema
 from tasks.core.errors import ConfigError, DataError
-from tasks.core.language import Pipeline, annotator, normalise_text
+from tasks.core.language import Pipeline, Token, annotator, normalise_text
 from tasks.core.logs import Progress
 from tasks.core.parallel import spread
 from tasks.core.settings import DataPaths
 from tasks.stage import Stage, StageResult, run_stage
 
+logger = logging.getLogger(__name__)
+
 ROW_GROUP: Final = 20_000  # rows; what a reader has in memory at once
+READ_COLUMNS: Final = ("movie_id", "description", "genres")
+
+Sentences = Sequence[Sequence[Token]]
 
 
-def companion_schema() -> pa.Schema:
-    """Return `schema.TOKENS` as an Arrow schema."""
+def companion_rows(
+    ids: Sequence[str], genres: Sequence[Sequence[str]], annotated: Sequence[Sentences]
+) -> tuple[pa.Table, Counter[str]]:
+    """Return rows of the companion (`schema.TOKENS`), and their counts: `sentences`, `tokens`, `empty_documents`."""
+    tokens = [[token for sentence in sentences for token in sentence] for sentences in annotated]
+    forms = [[token.form for token in of_movie] for of_movie in tokens]
+    lemmas = [[token.lemma for token in of_movie] for of_movie in tokens]
+    n_sentences = list(map(len, annotated))
+    rows = pa.table([ids, genres, forms, lemmas, n_sentences], schema=_companion_schema())
+    counts = Counter(sentences=sum(n_sentences), tokens=sum(map(len, tokens)), empty_documents=n_sentences.count(0))
+    return rows, counts
+
+
+def _companion_schema() -> pa.Schema:
     return pl.DataFrame(schema=schema.TOKENS).to_arrow().schema
 
 
-class CompanionWriter:
-    """Writes the companion to parquet. Its bytes depend on the rows, not on the pieces in which they came."""
+@contextmanager
+def open_companion(path: Path) -> Iterator[Callable[[pa.Table], None]]:
+    """Give what appends rows to a new companion. Its bytes do not depend on how the rows were divided into tables."""
+    waiting = _companion_schema().empty_table()
+    with pq.ParquetWriter(path, waiting.schema, compression="zstd") as writer:
 
-    def __init__(self, path: Path) -> None:
-        self._writer = pq.ParquetWriter(path, companion_schema(), compression="zstd")
-        self._waiting = companion_schema().empty_table()
+        def write(rows: pa.Table) -> None:
+            # One chunk: the encoder would begin a page with every chunk.
+            writer.write_table(rows.combine_chunks(), row_group_size=ROW_GROUP)
 
-    def __enter__(self) -> Self:
-        return self
+        def append(rows: pa.Table) -> None:
+            nonlocal waiting
+            waiting = pa.concat_tables([waiting, rows])
+            while waiting.num_rows >= ROW_GROUP:
+                write(waiting.slice(0, ROW_GROUP))
+                waiting = waiting.slice(ROW_GROUP)
 
-    def append(self, rows: pa.Table) -> None:
-        """Add rows; they are written as soon as they fill a row group."""
-        self._waiting = pa.concat_tables([self._waiting, rows])
-        while self._waiting.num_rows >= ROW_GROUP:
-            self._write(self._waiting.slice(0, ROW_GROUP))
-            self._waiting = self._waiting.slice(ROW_GROUP)
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if kind is None and self._waiting.num_rows:
-            self._write(self._waiting)
-        self._writer.close()
-
-    def _write(self, rows: pa.Table) -> None:
-        # One piece each: the encoder begins a page anew with every piece that it is given.
-        self._writer.write_table(rows.combine_chunks(), row_group_size=ROW_GROUP)
-
-
-# One shard of the movies, annotated: text in and files out, so that processes exchange names and counts only.
-#
-# Owns what is counted and the content of the companion; knows no other shard and no process.
-
-
-READ_COLUMNS: Final = ("movie_id", "description", "genres")
+        yield append
+        if waiting.num_rows:
+            write(waiting)
 
 
 class Shard(NamedTuple):
-    """Consecutive movies of the cleaned table, and where their annotation goes."""
+    """Consecutive movies of the cleaned table. Processes exchange shards and counts only; texts stay in files."""
 
     movies: Path  # schema.MOVIES
     start: int
@@ -88,13 +88,13 @@ class Shard(NamedTuple):
 
     @property
     def companion(self) -> Path:
-        """Their rows of the companion (`schema.TOKENS`), as Arrow IPC."""
+        """Their rows of the companion, as Arrow IPC."""
         return self.folder / f"{self.start}.arrow"
 
 
 @contextmanager
-def paused_collector() -> Iterator[None]:
-    """Keep Python from looking for cycles, of which annotating makes none: a fifth of its time."""
+def _paused_collector() -> Iterator[None]:
+    """Turn off Python's search for reference cycles, a fifth of the time of annotating, which makes none."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -106,50 +106,27 @@ def paused_collector() -> Iterator[None]:
 
 @contextmanager
 def _renamed(path: Path) -> Iterator[Path]:
-    """Write under a name of this process, then rename: a worker that was given up may write the same shard again."""
+    """Write under a name of this process, then rename: a worker believed dead may still write the same shard."""
     own = path.with_name(f"{path.name}-{platform.node()}-{os.getpid()}")
     yield own
     own.replace(path)
 
 
-@paused_collector()
+@_paused_collector()
 def annotate_shard(shard: Shard) -> Counter[str]:
-    """Write the shard's part of the corpus and of the companion and return counts.
-
-    A movie whose description is null, or empty when normalised, has no sentence in the corpus and empty lists in the
-    companion, and is counted in `empty_documents`. `normalised_documents` counts the descriptions that normalising
-    changed.
-    """
+    """Write the shard's parts of the corpus and of the companion, and return its counts as in `annotate_movies`."""
     movies = pl.scan_parquet(shard.movies).slice(shard.start, shard.length).select(READ_COLUMNS).collect()
     ids, descriptions, genres = (movies[column].to_list() for column in READ_COLUMNS)
-    texts = [normalise_text(description or "") for description in descriptions]
+    originals = [description or "" for description in descriptions]
+    texts = list(map(normalise_text, originals))
     annotated = list(annotator(shard.pipeline).sentences(texts))
     with _renamed(shard.conllu) as path, path.open("w", encoding="utf-8", newline="\n") as file:
         file.writelines(map(format_document, ids, genres, annotated))
-    forms = [[token.form for sentence in sentences for token in sentence] for sentences in annotated]
-    lemmas = [[token.lemma for sentence in sentences for token in sentence] for sentences in annotated]
-    n_sentences = list(map(len, annotated))
-    rows = pa.table([ids, genres, forms, lemmas, n_sentences], schema=companion_schema())
+    rows, counts = companion_rows(ids, genres, annotated)
     with _renamed(shard.companion) as path, pa.ipc.new_file(path, rows.schema) as file:
         file.write_table(rows)
-    return Counter(
-        documents=len(ids),
-        sentences=sum(n_sentences),
-        tokens=sum(map(len, forms)),
-        empty_documents=n_sentences.count(0),
-        normalised_documents=sum(map(str.__ne__, texts, [description or "" for description in descriptions])),
-    )
-
-
-def read_companion(shard: Shard) -> pa.Table:
-    """Return the rows that `annotate_shard` wrote, independent of their file."""
-    with pa.ipc.open_file(shard.companion.read_bytes()) as file:
-        return file.read_all()
-
-
-logger = logging.getLogger(__name__)
-
-MapShards = Callable[[Callable[[Shard], Counter[str]], Sequence[Shard]], Iterator[Counter[str]]]
+    counts.update(documents=len(ids), normalised_documents=sum(map(str.__ne__, texts, originals)))
+    return counts
 
 
 def annotate_movies(
@@ -161,13 +138,13 @@ def annotate_movies(
 
     Args:
         paths: the data folder.
-        config: what gives the lemmas, and how large a shard is.
+        config: the pipeline, and the size of a shard.
         workers: processes on this machine.
-        dask_address: of a scheduler on whose workers the shards are annotated instead.
+        dask_address: of a scheduler whose workers annotate the shards instead.
 
     Returns:
-        Counts of `documents`, `sentences`, `tokens`, `empty_documents` (no sentence in the corpus, empty lists in the
-        companion) and `normalised_documents` (descriptions changed by `language.normalise_text`).
+        Counts of `documents`, `sentences`, `tokens`, `empty_documents` (null or empty when normalised: no sentence in
+        the corpus, empty lists in the companion) and `normalised_documents` (changed by `language.normalise_text`).
 
     Raises:
         ConfigError: fewer than one worker.
@@ -186,38 +163,43 @@ def annotate_movies(
         inputs=(paths.movies,),
         config={"pipeline": config.pipeline},
         code=(Path(__file__),),
-        packages=("spacy", config.pipeline, "pyarrow"),  # a pipeline bears the name of its package
+        packages=("spacy", config.pipeline, "pyarrow"),  # a pipeline has the name of its package
     )
-    return run_stage(stage, partial(_build, paths, config, partial(spread, workers=workers, address=dask_address)))
 
+    def build(folder: Path) -> Counter[str]:
+        height = check_movies(paths.movies)
+        shard_folder = folder / "shards"
+        shard_folder.mkdir()
+        shards = [
+            Shard(paths.movies, start, min(config.shard_size, height - start), shard_folder, config.pipeline)
+            for start in range(0, height, config.shard_size)
+        ]
+        counts: Counter[str] = Counter()
+        progress = Progress("annotate", height)
+        with (
+            (folder / paths.conllu.name).open("wb") as corpus,
+            open_companion(folder / paths.tokens.name) as append_rows,
+        ):
+            counts_of_shards = spread(annotate_shard, shards, workers=workers, address=dask_address)
+            for shard, of_shard in zip(shards, counts_of_shards, strict=True):
+                with shard.conllu.open("rb") as piece:
+                    shutil.copyfileobj(piece, corpus, 1 << 20)
+                with pa.ipc.open_file(shard.companion.read_bytes()) as rows:
+                    append_rows(rows.read_all())
+                shard.conllu.unlink()
+                shard.companion.unlink()
+                counts.update(of_shard)
+                progress.advance(shard.length)
+        progress.finish()
+        if counts["empty_documents"]:
+            logger.warning("annotate: %d movies have no text and no sentence in the corpus", counts["empty_documents"])
+        return counts
 
-def _build(paths: DataPaths, config: AnnotateConfig, map_shards: MapShards, folder: Path) -> Counter[str]:
-    height = check_movies(paths.movies)
-    shard_folder = folder / "shards"
-    shard_folder.mkdir()
-    shards = [
-        Shard(paths.movies, start, min(config.shard_size, height - start), shard_folder, config.pipeline)
-        for start in range(0, height, config.shard_size)
-    ]
-    counts: Counter[str] = Counter()
-    progress = Progress("annotate", height)
-    with (folder / paths.conllu.name).open("wb") as corpus, CompanionWriter(folder / paths.tokens.name) as companion:
-        for shard, of_shard in zip(shards, map_shards(annotate_shard, shards), strict=True):
-            with shard.conllu.open("rb") as part:
-                shutil.copyfileobj(part, corpus, 1 << 20)
-            companion.append(read_companion(shard))
-            shard.conllu.unlink()
-            shard.companion.unlink()
-            counts.update(of_shard)
-            progress.advance(shard.length)
-    progress.finish()
-    if counts["empty_documents"]:
-        logger.warning("annotate: %d movies have no text and no sentence in the corpus", counts["empty_documents"])
-    return counts
+    return run_stage(stage, build)
 
 
 def check_movies(path: Path) -> int:
-    """Return the number of movies, after making sure that they can be annotated as they are.
+    """Return the number of movies, after checking that they can be annotated as they are.
 
     Raises:
         DataError: the table is unreadable, empty, without a needed column, or not sorted by distinct, usable ids.
@@ -232,24 +214,18 @@ def check_movies(path: Path) -> int:
         ids = pl.read_parquet(path, columns=["movie_id"]).to_series()
         without_genres = pl.scan_parquet(path).select(pl.col("genres").null_count()).collect().item()
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(f"{path} is no readable parquet file ({error}): {again}") from error
+        raise DataError(f"{path} is not a readable parquet file ({error}): {again}") from error
     if ids.is_empty():
         raise DataError(f"{path} has no movie: look at what the cleaning stage dropped")
     if without_genres:
         raise DataError(f"{path}: {without_genres} movies have null for genres: {again}")
-    _check_ids(path, ids)
-    return len(ids)
-
-
-def _check_ids(path: Path, ids: pl.Series) -> None:
     unusable = ids.filter(~ids.str.contains(schema.MOVIE_ID_PATTERN).fill_null(value=False))
     if not unusable.is_empty():
         raise DataError(
-            f"{path}: {len(unusable)} movie ids are not made of letters, digits and _.:- only, the first is "
-            f"{unusable[0]!r}: mend it in the raw listings"
+            f"{path}: {len(unusable)} movie ids have other characters than letters, digits and _.:-, the first is "
+            f"{unusable[0]!r}: fix it in the raw listings"
         )
     disordered = ids.filter((ids <= ids.shift()).fill_null(value=False))
     if not disordered.is_empty():
-        raise DataError(
-            f"{path}: movie ids must be distinct and ascending, {disordered[0]!r} is not: run the cleaning stage again"
-        )
+        raise DataError(f"{path}: movie ids must be distinct and ascending, {disordered[0]!r} is not: {again}")
+    return len(ids)

@@ -1,4 +1,4 @@
-"""The annotation as a Prefect task."""
+"""The annotation as Prefect tasks."""
 
 import logging
 from pathlib import Path
@@ -15,7 +15,7 @@ logger = logging.getLogger(__name__)
 
 @stage_task("annotate")
 def annotate(config: AnnotateConfig, workers: int, dask_address: str | None = None) -> StageResult:
-    """Bring `data/conllu/` up to date with the cleaned movies, in processes here or on the workers of a scheduler."""
+    """Bring `data/conllu/` up to date with the cleaned movies, in local processes or on a scheduler's workers."""
     paths = data_paths()
     where = f"workers of {dask_address}" if dask_address else f"{workers} workers"
     logger.info("annotate: %s with %s, %s", paths.movies, config.pipeline, where)
@@ -24,7 +24,7 @@ def annotate(config: AnnotateConfig, workers: int, dask_address: str | None = No
 
 @stage_task("extract movies")
 def extract(corpus: Path) -> StageResult:
-    """Write the movies of a corpus that was annotated elsewhere as a CSV; see `extract_movies`."""
+    """Write the movies of a foreign corpus as a CSV; see `extract_movies`."""
     result = extract_movies(data_paths(), corpus)
     logger.info("extract movies: %d in %s", result.counts["documents"], corpus)
     return result
@@ -32,7 +32,7 @@ def extract(corpus: Path) -> StageResult:
 
 @stage_task("import corpus")
 def import_corpus(corpus: Path) -> StageResult:
-    """Make a corpus that was annotated elsewhere that of the cleaned movies; see `import_conllu`."""
+    """Make a foreign corpus the annotation of the cleaned movies; see `import_conllu`."""
     result = import_conllu(data_paths(), corpus)
     counts = result.counts
     logger.info("import corpus: %d movies, %d of them empty", counts["documents"], counts["empty_documents"])

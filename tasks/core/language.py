@@ -1,8 +1,7 @@
 """English text, normalised, tokenised, split into sentences and lemmatised.
 
-Owns the one way in which the corpus file, its companion and the models at inference get their words, so that all three
-agree. Knows no movie, no file and no format. Importing it loads no language data; the first annotator does, in about a
-second.
+The corpus file, its companion and the models at inference all get their words here, so that they agree. Importing this
+loads no language data; the first annotator does, in about a second.
 """
 
 import re
@@ -21,21 +20,20 @@ if TYPE_CHECKING:
 
 Pipeline = Literal["simplemma", "en_core_web_sm"]
 
-# What carries no text: control characters that are no space, soft hyphen, zero-width and bidirectional marks, tags,
-# byte-order mark, the replacement character (the text it stood for is lost; CoNLL-U forbids it), lone surrogates,
-# noncharacters.
+# Control characters other than spaces, soft hyphen, zero-width and bidirectional marks, tags, byte-order mark, the
+# replacement character (CoNLL-U forbids it), lone surrogates, noncharacters.
 _LAST_OF_PLANES = "".join(chr(plane + last) for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF))
 _WITHOUT_TEXT: Final = re.compile(
     r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
     rf"\ufff9-\ufffd\U000e0000-\U000e007f\ud800-\udfff\ufdd0-\ufdef{_LAST_OF_PLANES}]"
 )
 
-# A chunk of which spaCy's rules for affixes make what the groups are, unless it or the first group is an exception
-# (`cannot`, `Mr.`): most chunks, and fifty times faster so.
+# Chunks that spaCy's rules for affixes split into these groups, unless the chunk or its first group is an exception
+# (`cannot`, `Mr.`). Most chunks are such, and splitting them here is fifty times faster.
 _PLAIN_CHUNK: Final = re.compile(r"([A-Za-z]+)(,)?|([A-Za-z]*[a-z])(\.)")
 
 BATCH: Final = 2_000  # texts annotated together: what is in memory at once
-MAX_KNOWN_CHUNKS: Final = 200_000  # about 150 MB of remembered tokens
+MAX_KNOWN_CHUNKS: Final = 200_000  # about 150 MB of cached tokens
 MAX_CHUNK: Final = 256  # spaCy takes seconds for ten thousand brackets or emoji without a space
 
 
@@ -51,12 +49,12 @@ class Token(NamedTuple):
 
 
 def normalise_text(text: str) -> str:
-    r"""Return the text on one line, in NFC, with single spaces and without characters that show nothing.
+    r"""Return the text on one line, in NFC, with single spaces and without invisible characters; idempotent.
 
     Every run of white space (tabs, line and paragraph separators, no-break and other wide or narrow spaces, the
     separators U+001C to U+001F) becomes one space; none is left at the ends. Control characters, soft hyphens,
     zero-width and bidirectional marks (the joiners of emoji and of Persian too), byte-order marks, U+FFFD, lone
-    surrogates and noncharacters are removed without a trace. Idempotent.
+    surrogates and noncharacters are removed.
 
     >>> normalise_text("  Cafe\u0301\u00a0noir\r\n a\u200b b\x00 ")
     'Café noir a b'
@@ -66,14 +64,8 @@ def normalise_text(text: str) -> str:
     return " ".join(text.split())
 
 
-def tokenise(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Yield the forms of each text: no form for an empty one."""
-    for tokens in annotator().tokens(texts):
-        yield [token.form for token in tokens]
-
-
 def lemmatise(texts: Iterable[str], pipeline: Pipeline = "simplemma") -> Iterator[list[str]]:
-    """Yield the lemmas of each text, one a form: the same as in the annotated corpus of that pipeline."""
+    """Yield the lemmas of each text, one per form: the same as in the annotated corpus of that pipeline."""
     for tokens in annotator(pipeline).tokens(texts):
         yield [token.lemma for token in tokens]
 
@@ -91,20 +83,19 @@ def annotator(pipeline: Pipeline = "simplemma") -> "Annotator":
 class Annotator:
     """Tokens and sentences of English texts, the same for every pipeline, with that pipeline's lemmas and tags.
 
-    Tokens are those of spaCy's English tokenizer, sentences those of its Sentencizer. Both look no further than from
-    one space to the next, or from one token to the next, so what stands between two spaces (a chunk) is tokenised once
-    and remembered: several times faster than the tokenizer's own cache, and bounded. Threads may share an annotator.
-    Texts are normalised first.
+    Texts are normalised first. Tokens are those of spaCy's English tokenizer, sentences those of its Sentencizer. The
+    tokenizer never looks across a space, so each chunk between two spaces is tokenised once and cached: several times
+    faster than the tokenizer's own cache, and bounded. Threads may share an annotator.
     """
 
     def __init__(self, pipeline: Pipeline = "simplemma") -> None:
-        from spacy.lang.en import English  # noqa: PLC0415 - a second that importers of this module need not pay
+        from spacy.lang.en import English  # noqa: PLC0415 - importing it takes a second
         from spacy.pipeline import Sentencizer  # noqa: PLC0415
         from spacy.vocab import Vocab  # noqa: PLC0415
 
-        # A vocabulary of its own saves computing twenty attributes a new word, none of which the tokenizer asks for.
+        # An empty vocabulary saves computing twenty attributes per new word, none of which the tokenizer uses.
         self._nlp = English(vocab=Vocab())
-        tokenizer: Any = self._nlp.tokenizer  # for spaCy's types it might be any function
+        tokenizer: Any = self._nlp.tokenizer  # spaCy's types allow any function
         self._exceptions = frozenset(tokenizer.rules)
         self._sentence_ends = frozenset(Sentencizer.default_punct_chars)
         self._tagger = None if pipeline == "simplemma" else _load_tagger(pipeline)
@@ -135,7 +126,7 @@ class Annotator:
         if len(self._known) + len(new) > MAX_KNOWN_CHUNKS:
             self._known.clear()
             new = chunks
-        with self._nlp.memory_zone():  # or spaCy's vocabulary would keep every word that it ever saw
+        with self._nlp.memory_zone():  # or spaCy's vocabulary would keep every word
             self._known.update((chunk, self._tokenise(chunk)) for chunk in new)
 
     def _tokenise(self, chunk: str) -> tuple[Token, ...]:
@@ -195,17 +186,10 @@ def _tag(tagger: "Language", texts: list[list[Token]]) -> list[list[Token]]:
             Doc(tagger.vocab, words=[token.form for token in tokens], spaces=[token.space_after for token in tokens])
             for tokens in texts
         )
-        return [
-            [
-                Token(
-                    token.form,
-                    unicodedata.normalize("NFC", word.lemma_) or token.form,
-                    token.space_after,
-                    word.pos_ or "_",
-                    word.tag_ or "_",
-                    str(word.morph) or "_",
-                )
-                for token, word in zip(tokens, doc, strict=True)
-            ]
-            for tokens, doc in zip(texts, tagger.pipe(docs), strict=True)
-        ]
+        pairs = zip(texts, tagger.pipe(docs), strict=True)
+        return [[_tagged(token, word) for token, word in zip(tokens, doc, strict=True)] for tokens, doc in pairs]
+
+
+def _tagged(token: Token, word: Any) -> Token:
+    lemma = unicodedata.normalize("NFC", word.lemma_) or token.form
+    return Token(token.form, lemma, token.space_after, word.pos_ or "_", word.tag_ or "_", str(word.morph) or "_")

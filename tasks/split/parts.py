@@ -1,7 +1,4 @@
-"""A data folder with some of the movies of another one. Owns how it is made; knows not what it is for.
-
-Whatever works on a data folder works on such a one as it is, and what is not in it cannot be seen or changed.
-"""
+"""The split stage: which movie is in which part, and data folders with some of the movies."""
 
 import json
 import logging
@@ -23,21 +20,26 @@ from tasks.core.settings import DataPaths
 from tasks.split.stratify import stratify
 from tasks.stage import Stage, StageResult, config_dict, recorded_config, run_stage
 
+logger = logging.getLogger(__name__)
+
+# In the file and not in the sidecar: a run killed while publishing leaves one whole file or the other.
+_KEY: Final = "genreflow.split"
+
 
 class SplitConfig(BaseModel):
     """How large each part is. What is neither test nor validation is train."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    test_share: float = Field(0.1, gt=0, lt=1, description="Share of all movies that the final figures are made on.")
+    test_share: float = Field(0.1, gt=0, lt=1, description="Share of all movies for the final figures.")
     validation_share: float = Field(
-        0.1, gt=0, lt=1, description="Share of all movies that decision rules and models are chosen on."
+        0.1, gt=0, lt=1, description="Share of all movies for choosing decision rules and models."
     )
     development_share: float = Field(
         0.1, gt=0, lt=1, description="Share of the train part that is marked as its development subset."
     )
     keep_sides: bool = Field(
-        True, description="Let movies that an earlier run divided, by the same shares and seed, stay where they are."
+        True, description="Keep movies where an earlier run with the same shares and seed assigned them."
     )
 
     @model_validator(mode="after")
@@ -50,61 +52,15 @@ class SplitConfig(BaseModel):
         return self
 
 
-# What an earlier run of the split stage decided, so that movies stay where they are when others come or go.
-#
-# Owns what `splits.parquet` says of its own making and how it is read again; knows no algorithm.
-
-
-logger = logging.getLogger(__name__)
-
-# In the file and not in the sidecar: a run that is killed while it publishes leaves one whole file or the other.
-_KEY: Final = "genreflow.split"
-
-
-def write_splits(path: Path, splits: pl.DataFrame, config: SplitConfig, seed: int) -> None:
-    """Write `schema.SPLITS` to parquet, with the shares and the seed that made it."""
-    splits.write_parquet(path, compression="zstd", metadata={_KEY: json.dumps(_making(config, seed))})
-
-
-def read_earlier_splits(path: Path, config: SplitConfig, seed: int) -> pl.DataFrame:
-    """Return what an earlier run with the same shares and seed wrote (`schema.SPLITS`); without rows if none did.
-
-    It has no rows either where `config.keep_sides` is false.
-
-    Raises:
-        DataError: the file is damaged, so nobody knows which movies a model has been tested on.
-    """
-    nothing = pl.DataFrame(schema=SPLITS)
-    if not config.keep_sides or not path.is_file():
-        return nothing
-    try:
-        recorded = (pq.read_metadata(path).metadata or {}).get(_KEY.encode())
-        earlier = pl.read_parquet(path)
-    except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
-        raise DataError(
-            f"{path} cannot be read ({error}), so movies cannot stay where they were: bring it back, or delete it to "
-            "divide all movies afresh"
-        ) from error
-    if recorded != json.dumps(_making(config, seed)).encode() or earlier.schema != SPLITS:
-        by = recorded.decode() if recorded else "another version"
-        logger.warning("split: all movies are divided afresh, not kept where %s has them, made by %s", path, by)
-        return nothing
-    return earlier
-
-
-def _making(config: SplitConfig, seed: int) -> dict[str, Any]:
-    return {**config.model_dump(mode="json", exclude={"keep_sides"}), "seed": seed}
-
-
 def split_movies(paths: DataPaths, config: SplitConfig, seed: int) -> StageResult:
     """Write `splits.parquet`: for each movie its part, its fold and whether it is in train's development subset.
 
     Every genre has, as nearly as counts allow, the same share in all parts, in the development subset and in the folds
-    of each part. Movies of one text group are on the same side of all of them.
+    of each part. Movies of one text group stay together in all of them.
 
-    A movie that an earlier run in this folder divided, by the same shares and seed, stays where it is; only new ones
-    are assigned, so that each part comes as near as possible to what it is due. The file therefore depends on the
-    movies, the config and the seed in a fresh folder, and besides on its former self in any other.
+    A movie that an earlier run in this folder assigned, with the same shares and seed, stays where it is; only new ones
+    are assigned, so that each part comes as near as possible to its share. So the file depends on the movies, the
+    config, the seed and, where there is one, on the earlier file.
 
     Returns:
         The stage's result. Counts: `movies`; the movies in `train`, `validation`, `test` and `development`;
@@ -131,14 +87,43 @@ def split_movies(paths: DataPaths, config: SplitConfig, seed: int) -> StageResul
         _require_enough(movies.height, config, paths.movies)
         earlier = read_earlier_splits(paths.splits, config, seed)
         splits = assign_parts(movies, config, seed, earlier)
-        write_splits(folder / paths.splits.name, splits, config, seed)
-        return {
-            **count_parts(movies, splits),
-            **_count_kept(movies, earlier),
-            "text_groups": count_groups(movies, splits),
-        }
+        metadata = {_KEY: json.dumps(_origin(config, seed))}
+        splits.write_parquet(folder / paths.splits.name, compression="zstd", metadata=metadata)
+        kept = int(movies["movie_id"].is_in(earlier["movie_id"].implode()).sum())
+        gone = earlier.height - kept
+        logger.info("split: %d movies kept, %d new, %d removed", kept, movies.height - kept, gone)
+        changes = {"movies_kept": kept, "movies_new": movies.height - kept, "movies_gone": gone}
+        return {**count_parts(movies, splits), **changes, "text_groups": count_groups(movies, splits)}
 
     return run_stage(stage, build)
+
+
+def read_earlier_splits(path: Path, config: SplitConfig, seed: int) -> pl.DataFrame:
+    """Return `schema.SPLITS` of an earlier run with the same shares and seed; no rows if there is none to keep.
+
+    Raises:
+        DataError: the file is damaged, so nobody knows which movies a model has been tested on.
+    """
+    nothing = pl.DataFrame(schema=SPLITS)
+    if not config.keep_sides or not path.is_file():
+        return nothing
+    try:
+        recorded = (pq.read_metadata(path).metadata or {}).get(_KEY.encode())
+        earlier = pl.read_parquet(path)
+    except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}), so movies cannot stay where they were: restore it, or delete it to "
+            "split all movies afresh"
+        ) from error
+    if recorded != json.dumps(_origin(config, seed)).encode() or earlier.schema != SPLITS:
+        by = recorded.decode() if recorded else "another version"
+        logger.warning("split: all movies are split afresh, since %s was made with %s", path, by)
+        return nothing
+    return earlier
+
+
+def _origin(config: SplitConfig, seed: int) -> dict[str, Any]:
+    return {**config.model_dump(mode="json", exclude={"keep_sides"}), "seed": seed}
 
 
 def assign_parts(
@@ -147,14 +132,18 @@ def assign_parts(
     """Return `schema.SPLITS` for a table with `movie_id`, `genres` and `text_group`, in its order.
 
     Args:
-        movies: what to divide.
+        movies: what to split.
         config: the shares.
         seed: of all random choices.
-        earlier: `schema.SPLITS`; movies in it stay where it has them.
+        earlier: `schema.SPLITS`; its movies stay where they are.
     """
     Y, _ = _genre_matrix(movies["genres"])
     groups = movies["text_group"].rank("dense").to_numpy().astype(np.int64)
-    kept = _kept_sides(movies["movie_id"], pl.DataFrame(schema=SPLITS) if earlier is None else earlier)
+    known = movies.select("movie_id").join(
+        pl.DataFrame(schema=SPLITS) if earlier is None else earlier, on="movie_id", how="left", maintain_order="left"
+    )
+    numbers = (pl.col("part").to_physical(), pl.col("fold"), pl.col("is_development"))
+    kept = known.select(column.cast(pl.Int8).fill_null(-1) for column in numbers)  # -1: new
     fold, development = np.empty(len(Y), dtype=np.int8), np.zeros(len(Y), dtype=np.int8)
 
     def divide(rows: NDArray[np.bool_], shares: list[float], what: str) -> NDArray[np.int8]:
@@ -172,7 +161,7 @@ def assign_parts(
 
 
 def count_parts(movies: pl.DataFrame, splits: pl.DataFrame) -> dict[str, Any]:
-    """Return the counts that `split_movies` reports of parts, from tables with the same movies in the same order."""
+    """Return the counts of parts that `split_movies` reports, from tables with the same movies in the same order."""
     Y, genres = _genre_matrix(movies["genres"])
     members = {name: (splits["part"] == name).to_numpy() for name in PARTS}
     fold = splits["fold"].to_numpy()
@@ -193,9 +182,9 @@ def count_parts(movies: pl.DataFrame, splits: pl.DataFrame) -> dict[str, Any]:
 
 
 def count_groups(movies: pl.DataFrame, splits: pl.DataFrame) -> dict[str, int]:
-    """Return how many text groups have several movies, and how many of these are divided, for tables in one order.
+    """Return how many text groups have several movies, and how many of these are split, for tables in one order.
 
-    A group is only divided where an earlier run, which could not know of it, had put its movies on several sides.
+    A group is split only where an earlier run had assigned its movies before they were known to be equal.
 
     Returns:
         `groups` of more than one movie, `movies` in them, and the groups `across_parts`, `across_folds` and
@@ -206,41 +195,25 @@ def count_groups(movies: pl.DataFrame, splits: pl.DataFrame) -> dict[str, int]:
     )  # fmt: skip
     several = sides.filter(pl.col("len") > 1)
     whole = several.filter(pl.col("part") == 1)
-    counts = {
+    n_divided = several.height - whole.height
+    if n_divided:
+        logger.warning(
+            "split: %d groups of near-duplicates are split between parts, because an earlier run had assigned their "
+            "movies; --split.keep-sides false splits all movies afresh",
+            n_divided,
+        )
+    return {
         "groups": several.height,
         "movies": int(several["len"].sum()),
-        "across_parts": several.height - whole.height,
+        "across_parts": n_divided,
         "across_folds": whole.filter(pl.col("fold") > 1).height,
         "across_development": whole.filter(pl.col("is_development") > 1).height,
     }
-    if several.height > whole.height:
-        logger.warning(
-            "split: %d groups of equal texts are divided between parts, as their movies were before they were found to "
-            "be equal; --split.keep_sides false divides all movies afresh",
-            counts["across_parts"],
-        )
-    return counts
 
 
 def _share_difference(whole: NDArray[np.bool_], sample: NDArray[np.bool_]) -> float:
-    """Return the greatest distance between a genre's shares, in percentage points; 0 for a sample without rows."""
+    """Return the largest difference between a genre's shares, in percentage points; 0 for a sample without rows."""
     return 100 * float(np.abs(sample.mean(axis=0) - whole.mean(axis=0)).max(initial=0)) if len(sample) else 0.0
-
-
-def _kept_sides(ids: pl.Series, earlier: pl.DataFrame) -> pl.DataFrame:
-    """Return `part`, `fold` and `is_development` as whole numbers, one row an id, -1 where it is new."""
-    joined = ids.to_frame().join(earlier, on="movie_id", how="left", maintain_order="left")
-    numbers = [pl.col("part").to_physical(), pl.col("fold"), pl.col("is_development")]
-    return joined.select(column.cast(pl.Int8).fill_null(-1) for column in numbers)
-
-
-def _count_kept(movies: pl.DataFrame, earlier: pl.DataFrame) -> dict[str, int]:
-    kept = int(movies["movie_id"].is_in(earlier["movie_id"].implode()).sum())
-    counts = {
-        "movies_kept": kept, "movies_new": movies.height - kept, "movies_gone": earlier.height - kept,
-    }  # fmt: skip
-    logger.info("split: %(movies_kept)d movies stay, %(movies_new)d are new, %(movies_gone)d gone", counts)
-    return counts
 
 
 def _genre_matrix(genres: pl.Series) -> tuple[NDArray[np.bool_], list[str]]:
@@ -268,11 +241,11 @@ def write_subset(paths: DataPaths, root: Path, part: str | None = None, without:
     Args:
         paths: the whole data folder.
         root: the new one.
-        part: the part whose movies it gets; none: all parts.
-        without: a CSV whose `movie_id` names train movies to leave out; none: nothing.
+        part: the part whose movies it gets. Default: all parts.
+        without: a CSV whose `movie_id` names train movies to leave out. Default: none.
 
     Raises:
-        DataError: a file is missing, no movie is left, or a movie to leave out is none of train.
+        DataError: a file is missing, no movie is left, or a movie to leave out is not in train.
     """
     target = DataPaths(root)
     files = {target.movies: paths.movies, target.splits: paths.splits}
@@ -295,15 +268,15 @@ def write_subset(paths: DataPaths, root: Path, part: str | None = None, without:
         if without:
             kept = kept.join(_train_movies_to_drop(splits, without, paths), on="movie_id", how="anti")
         if kept.is_empty():
-            raise DataError(f"{root}: no movie of {paths.splits} is left in it")
+            raise DataError(f"{root}: no movie of {paths.splits} is left for it")
         for path, source in files.items():
-            place = folder / path.relative_to(root)
-            place.parent.mkdir(parents=True, exist_ok=True)
+            file = folder / path.relative_to(root)
+            file.parent.mkdir(parents=True, exist_ok=True)
             rows = pl.read_parquet(source).join(kept.select("movie_id"), on="movie_id", how="semi")
-            rows.write_parquet(place, compression="zstd")
+            rows.write_parquet(file, compression="zstd")
         (folder / target.genres_json.relative_to(root)).write_bytes(paths.genres_json.read_bytes())
         for path in sidecars:
-            config = {"config": recorded_config(paths.tokens.parent, "annotate")}  # what readers of lemmas ask for
+            config = {"config": recorded_config(paths.tokens.parent, "annotate")}  # readers of lemmas need it
             (folder / path.relative_to(root)).write_text(json.dumps(config, sort_keys=True) + "\n", encoding="utf-8")
         return {"movies": kept.height, "left_out": splits.height - kept.height}
 
@@ -313,10 +286,10 @@ def write_subset(paths: DataPaths, root: Path, part: str | None = None, without:
 def _train_movies_to_drop(splits: pl.DataFrame, without: Path, paths: DataPaths) -> pl.DataFrame:
     ids = pl.read_csv(without, columns=["movie_id"], infer_schema=False)
     train = splits.filter(pl.col("part").cast(pl.String) == "train")
-    strangers = ids.join(train, on="movie_id", how="anti")["movie_id"].sort()
-    if len(strangers):
+    unknown = ids.join(train, on="movie_id", how="anti")["movie_id"].sort()
+    if len(unknown):
         raise DataError(
-            f"{without}: {len(strangers)} movies are not in the train part of {paths.splits}, the first is "
-            f"{strangers[0]}; only train movies can be left out"
+            f"{without}: {len(unknown)} movies are not in the train part of {paths.splits}, the first is "
+            f"{unknown[0]}; only train movies can be left out"
         )
     return ids

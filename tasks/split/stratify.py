@@ -1,4 +1,4 @@
-"""Iterative stratification of multi-label rows. Owns the algorithm; knows no movie, file or part name."""
+"""Iterative stratification of multi-label rows."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
 
-# How many rows of each label set the smallest part is left to receive one by one. Dealing all rows of the frequent
-# label sets out at once leaves too few to make up for the rare ones: on 22,821 movies the worst genre share is then off
-# by 0.95 percentage points instead of 0.09.
+# How many rows of each label set the smallest part receives one by one. Without this reserve too few rows are left to
+# balance the rare label sets: on 22,821 movies the worst genre share is then off by 0.95 percentage points, with it by
+# 0.09.
 RESERVED_ROWS: Final = 30
 
 
@@ -25,25 +25,21 @@ class _Units:
 
 @dataclass(frozen=True)
 class _Parts:
-    """What the parts are due and what they still want. Below 0: more than it is due."""
+    """The target rows of each part, and those that it still needs, below 0 if it has too many."""
 
-    due: NDArray[np.float64]  # (n_parts, n_labels + 1), columns as in `_Units.counts`
-    wants: NDArray[np.float64]  # the same shape; lowered by every assignment
+    target: NDArray[np.float64]  # (n_parts, n_labels + 1), columns as in `_Units.counts`
+    missing: NDArray[np.float64]  # the same shape; lowered by every assignment
 
     def neediest(self, counts: Integers, random: np.random.Generator) -> int:
-        """Return the part that a unit brings nearest to what it is due; of several the one that wants most rows.
+        """Return the part that a unit brings nearest to its target; on ties the one that needs most rows.
 
-        Nearest: the greatest fall of the sum of wants² / due over labels and rows.
+        Nearest: the largest decrease of the sum of missing² / target over labels and rows.
         """
-        fall = (counts * (2 * self.wants - counts) / self.due).sum(axis=1)
-        fall[self.wants[:, -1] <= 0] = -np.inf
+        fall = (counts * (2 * self.missing - counts) / self.target).sum(axis=1)
+        fall[self.missing[:, -1] <= 0] = -np.inf
         best = np.flatnonzero(fall == fall.max())
-        best = best[self.wants[best, -1] == self.wants[best, -1].max()]
+        best = best[self.missing[best, -1] == self.missing[best, -1].max()]
         return int(best[0] if len(best) == 1 else random.choice(best))
-
-    def give(self, part: int, counts: Integers) -> None:
-        """Lower what a part wants by what it gets."""
-        self.wants[part] -= counts
 
 
 def stratify(
@@ -58,25 +54,24 @@ def stratify(
     The label with the fewest unassigned rows goes first, its rows one by one, in random order. This is the paper's
     algorithm with these changes:
 
-    - The paper gives a row to the part that wants most rows of the label in hand. The largest part then gets the
-      first seven tenths, and the row's other labels do not count. Here the part is the one that the whole row brings
-      nearest to what it is due, over all its labels. Ties as in the paper: the part that wants most rows, then a
-      random one.
-    - Rows with the same labels are interchangeable, so those of frequent label sets are dealt out at once, up to a
-      reserve, in proportion to the rows that the parts want. This is what makes it fast.
-    - A part that has all the rows it is due is closed. No part's size is off by more than a row (or a group), and none
-      is empty where there are as many rows as parts.
-    - A label with as many rows as there are parts is due at least once everywhere, unless such labels alone would
-      fill a part.
+    - The paper gives a row to the part that needs most rows of the current label. The largest part then gets the
+      first seven tenths, and the row's other labels do not count. Here the row goes to the part that it brings
+      nearest to its target over all labels. Ties as in the paper: the part that needs most rows, then a random one.
+    - Rows with the same labels are interchangeable, so those of frequent label sets are assigned at once, except a
+      reserve, in proportion to the rows that the parts need. This is what makes it fast.
+    - A full part is closed. No part's size is off by more than a row (or a group), and none is empty where there are
+      as many rows as parts.
+    - A label with as many rows as there are parts has a target of at least one row in each, unless such labels alone
+      would fill a part.
 
     Args:
         Y: labels, (n_rows, n_labels). Rows without a label are assigned last.
         shares: one share above 0 for each part; they sum to 1.
         seed: of the order of rows and of random choices. Same arguments, same parts.
-        groups: (n_rows,) rows with the same number stay together; the largest group of a label goes first. None: every
-            row for itself.
-        kept: (n_rows,) the part in which a row stays, -1 for one to assign. Parts want what these rows leave. A row to
-            assign goes where most kept rows of its group are, or first to the lowest such part. None: assign all.
+        groups: (n_rows,) rows with the same number stay together; the largest group of a label goes first. Default: no
+            groups.
+        kept: (n_rows,) the part in which a row stays, -1 for one to assign. A row to assign goes where most kept rows
+            of its group are, on ties to the lowest such part. Default: assign all.
 
     Returns:
         (n_rows,) the index of each row's part.
@@ -89,12 +84,14 @@ def stratify(
     """
     if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
         raise ValueError(f"shares must be above 0 and sum to 1, not {list(shares)}")
-    result = _join_kept(groups, kept, len(shares)) if kept is not None else np.full(len(Y), -1, dtype=np.int8)
+    groups = np.arange(len(Y)) if groups is None else groups
+    kept = np.full(len(Y), -1, dtype=np.int8) if kept is None else kept
+    result = _join_kept(groups, kept, len(shares))
     free = result < 0
-    parts = _parts_due(Y, shares)
+    parts = _targets(Y, shares)
     for part in range(len(shares)):
-        parts.give(part, _count(Y[result == part]).sum(axis=0))
-    units = _gather_units(Y[free], None if groups is None else groups[free])
+        parts.missing[part] -= _count(Y[result == part]).sum(axis=0)
+    units = _gather_units(Y[free], groups[free])
     result[free] = _assign(units, parts, np.random.default_rng(seed))[units.of_row]
     return result
 
@@ -108,7 +105,7 @@ def _assign(units: _Units, parts: _Parts, random: np.random.Generator) -> NDArra
         chosen = _with_rarest_label(units.counts[left, :-1], random)
         for unit in left[chosen]:
             part_of_unit[unit] = parts.neediest(units.counts[unit], random)
-            parts.give(part_of_unit[unit], units.counts[unit])
+            parts.missing[part_of_unit[unit]] -= units.counts[unit]
         left = left[~chosen]
     return part_of_unit
 
@@ -125,10 +122,8 @@ def part_sizes(n_rows: int, shares: Sequence[float]) -> list[int]:
     return [int(size) for size in sizes]
 
 
-def _join_kept(groups: Integers | None, kept: NDArray[np.int8], n_parts: int) -> NDArray[np.int8]:
-    """Return `kept`, with the other rows of its groups where most of their group's kept rows are."""
-    if groups is None:
-        return kept.copy()
+def _join_kept(groups: Integers, kept: NDArray[np.int8], n_parts: int) -> NDArray[np.int8]:
+    """Return `kept`, with the other rows of each group in the part of most of its kept rows."""
     members, of_row = np.unique(groups, return_inverse=True)
     votes = np.zeros((len(members), n_parts), dtype=np.int64)
     np.add.at(votes, (of_row[kept >= 0], kept[kept >= 0]), 1)
@@ -140,54 +135,52 @@ def _count(Y: NDArray[np.bool_]) -> Integers:
     return np.column_stack([Y, np.ones(len(Y), dtype=np.bool_)]).astype(np.int64)
 
 
-def _gather_units(Y: NDArray[np.bool_], groups: Integers | None) -> _Units:
+def _gather_units(Y: NDArray[np.bool_], groups: Integers) -> _Units:
     rows = _count(Y)
-    if groups is None:
-        return _Units(np.arange(len(Y)), rows)
     members, of_row = np.unique(groups, return_inverse=True)
     counts = np.zeros((len(members), rows.shape[1]), dtype=np.int64)
     np.add.at(counts, of_row, rows)
     return _Units(of_row, counts)
 
 
-def _parts_due(Y: NDArray[np.bool_], shares: Sequence[float]) -> _Parts:
-    """Return what each part is due: its share of everything, and one row of each rare label where there is room."""
+def _targets(Y: NDArray[np.bool_], shares: Sequence[float]) -> _Parts:
+    """Return each part's target: its share of everything, and one row of each rare label where there is room."""
     label_counts = Y.sum(axis=0)
     sizes = part_sizes(len(Y), shares)
-    due = np.outer(shares, label_counts)
+    target = np.outer(shares, label_counts)
     for part, size in enumerate(sizes):
-        rare = (label_counts >= len(shares)) & (due[part] < 1)
+        rare = (label_counts >= len(shares)) & (target[part] < 1)
         if rare.sum() <= size:
-            due[part, rare] = 1
-    due[int(np.argmax(shares))] -= due.sum(axis=0) - label_counts
-    due = np.column_stack([due, sizes])
-    # A label without rows, or a part without room, is never asked about: any divisor but 0 will do.
-    return _Parts(np.where(due > 0, due, 1), due)
+            target[part, rare] = 1
+    target[int(np.argmax(shares))] -= target.sum(axis=0) - label_counts
+    target = np.column_stack([target, sizes])
+    # Entries for a label without rows, or a part without room, are never used: any divisor but 0 will do.
+    return _Parts(np.where(target > 0, target, 1), target)
 
 
 def _deal_frequent_kinds(units: _Units, parts: _Parts, random: np.random.Generator) -> NDArray[np.int8]:
-    """Give each part its whole number of the units of each frequent kind, less a reserve; -1: left over.
+    """Return the part of the units assigned at once: each part's share of each kind, except a reserve; -1: left over.
 
-    Units with the same counts are of one kind. A kind is frequent if there are some beyond the reserve.
+    Units with the same counts are of one kind.
     """
     part_of_unit = np.full(len(units.counts), -1, dtype=np.int8)
     kinds: dict[bytes, list[int]] = {}
     for unit in random.permutation(len(units.counts)).tolist():
         kinds.setdefault(units.counts[unit].tobytes(), []).append(unit)
-    rows_wanted = np.maximum(parts.wants[:, -1], 0)
-    shares = rows_wanted / max(rows_wanted.sum(), 1)
-    reserve = RESERVED_ROWS * parts.due[:, -1].sum() / parts.due[:, -1].min()
+    rows_missing = np.maximum(parts.missing[:, -1], 0)
+    shares = rows_missing / max(rows_missing.sum(), 1)
+    reserve = RESERVED_ROWS * parts.target[:, -1].sum() / parts.target[:, -1].min()
     for members in kinds.values():
         quotas = (shares * max(len(members) - reserve, 0)).astype(np.int64)
         dealt = np.repeat(np.arange(len(shares)), quotas)
         part_of_unit[members[: len(dealt)]] = dealt
         for part, quota in enumerate(quotas):
-            parts.give(part, quota * units.counts[members[0]])
+            parts.missing[part] -= quota * units.counts[members[0]]
     return part_of_unit
 
 
 def _with_rarest_label(label_counts: Integers, random: np.random.Generator) -> NDArray[np.bool_]:
-    """Return which units have the label with the fewest rows among them (one of those); all where none has a label."""
+    """Return which units have the label with the fewest rows (on ties a random one); all where none has a label."""
     remaining = label_counts.sum(axis=0)
     if not remaining.any():
         return np.ones(len(label_counts), dtype=np.bool_)

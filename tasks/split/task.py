@@ -1,4 +1,4 @@
-"""The split room's face towards the flows."""
+"""The split as Prefect tasks."""
 
 import logging
 from pathlib import Path
@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 @stage_task("split")
 def split(config: SplitConfig, seed: int = DEFAULT_SEED) -> StageResult:
-    """Divide the cleaned movies into train, validation and test, with folds and a development subset of train."""
+    """Split the cleaned movies into train, validation and test, with folds and a development subset of train."""
     logger.info("split: test %g, validation %g of all movies", config.test_share, config.validation_share)
     return split_movies(data_paths(), config, seed)
 

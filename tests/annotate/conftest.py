@@ -1,11 +1,57 @@
 """The validator of Universal Dependencies as a fixture. It is under the GPL, so only tests use it."""
 
 import io
+import json
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from udtools import Validator
 from udtools.state import State
+
+from tasks.annotate.conllu import join_forms
+from tasks.annotate.import_conllu import find_documents, read_document
+from tasks.core.language import Token
+
+
+@dataclass(frozen=True)
+class AnnotatedDocument:
+    """One movie of our corpus, read back."""
+
+    movie_id: str
+    genres: list[str]
+    sentences: list[list[Token]]
+
+    @property
+    def tokens(self) -> list[Token]:
+        return [token for sentence in self.sentences for token in sentence]
+
+    @property
+    def forms(self) -> list[str]:
+        return [token.form for token in self.tokens]
+
+    @property
+    def lemmas(self) -> list[str]:
+        return [token.lemma for token in self.tokens]
+
+    @property
+    def text(self) -> str:
+        return join_forms(self.tokens)
+
+
+ReadCorpus = Callable[[Path], list[AnnotatedDocument]]
+
+
+@pytest.fixture(scope="session")
+def read_corpus() -> ReadCorpus:
+    """Reads our corpus as that of another program is read."""
+
+    def read(path: Path) -> list[AnnotatedDocument]:
+        documents = {name: read_document(path, place) for name, place in find_documents(path)[0].items()}
+        return [AnnotatedDocument(name, json.loads(found.genres), found.sentences) for name, found in documents.items()]
+
+    return read
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,14 @@
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
 from tasks.annotate import corpus
 from tasks.annotate.config import AnnotateConfig
-from tasks.annotate.conllu import read_documents
 from tasks.annotate.corpus import annotate_movies
 from tasks.core import schema
 from tasks.core.errors import ConfigError, DataError, ModelError
@@ -43,7 +44,9 @@ def outputs(paths: DataPaths) -> tuple[bytes, bytes]:
     return paths.conllu.read_bytes(), paths.tokens.read_bytes()
 
 
-def test_corpus_and_companion_say_the_same_as_the_movies(paths: DataPaths) -> None:
+def test_corpus_and_companion_say_the_same_as_the_movies(
+    paths: DataPaths, read_corpus: Callable[[Path], list[Any]]
+) -> None:
     write_movies(paths)
     annotate_movies(paths, AnnotateConfig(), 1)
     table = pl.read_parquet(paths.tokens)
@@ -52,11 +55,11 @@ def test_corpus_and_companion_say_the_same_as_the_movies(paths: DataPaths) -> No
     assert table.select("movie_id", "genres").equals(movies.select("movie_id", "genres"))
     texts = [text or "" for text in DESCRIPTIONS]
     assert table["lemmas"].to_list() == list(lemmatise(texts))
-    documents = {document.movie_id: document for document in read_documents(paths.conllu)}
+    documents = {document.movie_id: document for document in read_corpus(paths.conllu)}
     for row, text in zip(table.iter_rows(named=True), texts, strict=True):
         if document := documents.pop(row["movie_id"], None):
             assert document.text == normalise_text(text)
-            assert list(document.genres) == row["genres"]
+            assert document.genres == row["genres"]
             assert (document.forms, document.lemmas) == (row["tokens"], row["lemmas"])
             assert len(document.sentences) == row["n_sentences"]
         else:
@@ -122,7 +125,7 @@ def test_missing_movies_are_reported(paths: DataPaths) -> None:
 def test_a_damaged_table_is_reported(paths: DataPaths) -> None:
     paths.clean.mkdir(parents=True)
     paths.movies.write_bytes(b"PAR1 no parquet")
-    with pytest.raises(DataError, match="no readable parquet file"):
+    with pytest.raises(DataError, match="not a readable parquet file"):
         annotate_movies(paths, AnnotateConfig(), 1)
 
 
@@ -186,10 +189,12 @@ def test_a_failure_leaves_the_earlier_corpus(paths: DataPaths, monkeypatch: pyte
     assert outputs(paths) == expected
 
 
-def test_real_descriptions_make_a_corpus(real_listings: Path, paths: DataPaths) -> None:
+def test_real_descriptions_make_a_corpus(
+    real_listings: Path, paths: DataPaths, read_corpus: Callable[[Path], list[Any]]
+) -> None:
     listing = pl.scan_csv(real_listings / "horror.csv", infer_schema=False, truncate_ragged_lines=True)
     texts = listing.select("description").head(300).collect().to_series().to_list()
     write_movies(paths, tuple(texts))
     result = annotate_movies(paths, AnnotateConfig(), 1)
     assert result.counts["documents"] == len(texts)
-    assert sum(1 for _ in read_documents(paths.conllu)) == len(texts) - result.counts["empty_documents"]
+    assert len(read_corpus(paths.conllu)) == len(texts) - result.counts["empty_documents"]

@@ -1,5 +1,7 @@
 import csv
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -7,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tasks.annotate.config import AnnotateConfig
-from tasks.annotate.conllu import format_document, read_documents
+from tasks.annotate.conllu import format_document
 from tasks.annotate.corpus import annotate_movies
 from tasks.annotate.import_conllu import extract_movies, find_documents, import_conllu, read_document
 from tasks.annotate.task import extract, import_corpus
@@ -77,7 +79,9 @@ def test_the_movies_of_a_corpus_come_out_as_a_table(paths: DataPaths, corpus: Pa
     assert extract_movies(paths, corpus).skipped
 
 
-def test_a_corpus_becomes_the_annotation_of_the_table(paths: DataPaths, corpus: Path) -> None:
+def test_a_corpus_becomes_the_annotation_of_the_table(
+    paths: DataPaths, corpus: Path, read_corpus: Callable[[Path], list[Any]]
+) -> None:
     write_movies(paths, tt1=["Crime"], tt2=["Drama", "War"], tt3=["Drama"])
     result = import_conllu(paths, corpus)
     assert result.counts == {
@@ -94,9 +98,9 @@ def test_a_corpus_becomes_the_annotation_of_the_table(paths: DataPaths, corpus: 
     assert table["genres"].to_list() == [["Crime"], ["Drama", "War"], ["Drama"]]
     assert table["lemmas"].to_list()[1] == ["she", "will", "not", "go", ".", '"', "why", "?", '"']
     assert table["n_sentences"].to_list() == [1, 2, 0]
-    documents = {document.movie_id: document for document in read_documents(paths.conllu)}
+    documents = {document.movie_id: document for document in read_corpus(paths.conllu)}
     assert documents["tt2"].text == 'She won\'t go. "Why?"'
-    assert documents["tt2"].genres == ("Drama", "War")
+    assert documents["tt2"].genres == ["Drama", "War"]
     assert documents["tt2"].sentences[0][0] == Token("She", "she", True, "PRON", "PRP", "Case=Nom")
     assert [(name, document.forms) for name, document in documents.items()] == [
         (name, forms) for name, forms in zip(table["movie_id"], table["tokens"].to_list(), strict=True) if forms
@@ -168,11 +172,11 @@ def test_a_word_without_letters_at_the_end_of_a_range_ends_it(corpus: Path) -> N
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        ("", "holds no document"),
-        ("1\tFog\tfog\n", "holds no document"),
+        ("", "has no document"),
+        ("1\tFog\tfog\n", "has no document"),
         ("# movie_id = tt1\n# genre = [1 0 0]\n\n1\tFog\tfog\n", r"line 4: expected 10 tab-separated fields, found"),
         ("# movie_id = tt1\n# genre = [1 0]\n", r"line 1: the genres '\[1 0\]' cannot be read: 2 numbers"),
-        (b"# movie_id = \xff\n", "a movie id that is no UTF-8"),
+        (b"# movie_id = \xff\n", "a movie id that is not UTF-8"),
     ],
 )
 def test_a_damaged_corpus_is_refused(paths: DataPaths, corpus: Path, content: str | bytes, said: str) -> None:

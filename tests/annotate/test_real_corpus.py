@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import conllu
 import polars as pl
 import pytest
 
 from tasks.annotate.config import AnnotateConfig
-from tasks.annotate.conllu import read_documents
 from tasks.annotate.corpus import annotate_movies
 from tasks.clean.config import CleanConfig
 from tasks.clean.movies import clean_movies
@@ -35,11 +35,11 @@ def test_the_validator_of_universal_dependencies_finds_no_fault(
     assert validate("\n\n# newdoc".join(documents[:: len(documents) // JUDGED]) + "\n\n", level) == []
 
 
-def test_corpus_and_companion_say_the_same(corpus: DataPaths) -> None:
+def test_corpus_and_companion_say_the_same(corpus: DataPaths, read_corpus: Callable[[Path], list[Any]]) -> None:
     table = pl.read_parquet(corpus.tokens).filter(pl.col("n_sentences") > 0)
-    documents = read_documents(corpus.conllu)
+    documents = read_corpus(corpus.conllu)
     for (movie_id, genres, tokens, lemmas, _), document in zip(table.iter_rows(), documents, strict=True):
-        assert (document.movie_id, list(document.genres)) == (movie_id, genres)
+        assert (document.movie_id, document.genres) == (movie_id, genres)
         assert (document.forms, document.lemmas) == (tokens, lemmas)
 
 

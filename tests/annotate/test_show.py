@@ -51,9 +51,17 @@ def test_a_damaged_corpus_is_an_error(paths: DataPaths, capsys: pytest.CaptureFi
     corpus = paths.conllu.read_text(encoding="utf-8")
     paths.conllu.write_text(corpus.replace("1\tTwo", "one\tTwo").replace("# text = Why?\n", ""), encoding="utf-8")
     assert main(["show", "tt7"]) == 1
-    assert "the sentences of 'tt7' are no CoNLL-U" in capsys.readouterr().err
+    assert "the sentences of 'tt7' are not valid CoNLL-U" in capsys.readouterr().err
     paths.conllu.write_text(corpus.replace("# text = Why?\n", ""), encoding="utf-8")
     assert main(["show", "tt7"]) == 0
+
+
+def test_a_sentence_may_have_ranges_or_no_token(paths: DataPaths, capsys: pytest.CaptureFixture[str]) -> None:
+    corpus = paths.conllu.read_text(encoding="utf-8")
+    ranged = corpus.replace("3\tca", "3-4\tcan't\t_\t_\t_\t_\t_\t_\t_\t_\n3\tca").replace("1\tWhy", "# 1\tWhy")
+    paths.conllu.write_text(ranged.replace("2\t?", "# 2\t?"), encoding="utf-8")
+    assert main(["show", "tt7"]) == 0
+    assert " 3-4  can't" in capsys.readouterr().out
 
 
 def test_another_corpus_can_be_named(paths: DataPaths, capsys: pytest.CaptureFixture[str]) -> None:

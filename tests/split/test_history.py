@@ -97,7 +97,7 @@ def test_a_run_killed_while_it_published_loses_no_history(paths: DataPaths) -> N
 def test_a_damaged_history_is_reported(paths: DataPaths) -> None:
     split(paths, some_movies(range(200)))
     paths.splits.write_bytes(paths.splits.read_bytes()[:-20])
-    with pytest.raises(DataError, match=r"splits\.parquet cannot be read .* delete it to divide all movies afresh"):
+    with pytest.raises(DataError, match=r"splits\.parquet cannot be read .* delete it to split all movies afresh"):
         split(paths, some_movies(range(200)))
 
 
@@ -122,7 +122,7 @@ def test_a_group_that_is_found_to_span_parts_stays_divided_and_is_counted(
     assert after.head(300).equals(before)
     assert after["part"][300] == "test"
     assert counts["text_groups"]["across_parts"] == 1
-    assert "1 groups of equal texts are divided" in caplog.text
+    assert "1 groups of near-duplicates are split" in caplog.text
 
 
 @settings(max_examples=40)

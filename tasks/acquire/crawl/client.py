@@ -1,7 +1,7 @@
-"""One question to a source's API and its answer. Owns sending, retries, deadlines, and what each status means.
+"""Requests to a source's API: pacing, retries, deadlines, and what each failure means.
 
-A request is send, read, parse and validate together: whatever of it fails is judged in one place. What may heal is
-retried; a block never is. Secrets are put on below all that logs or raises.
+Sending, reading, parsing and validating are one unit: any failure in it is judged in one place. What may be temporary
+is retried; a block never is. Secrets are added below everything that logs or raises.
 """
 
 import asyncio
@@ -11,7 +11,6 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, Final, NoReturn, TypeVar
 
@@ -21,6 +20,21 @@ from pydantic import SecretStr
 from tasks.acquire.config import CrawlConfig
 from tasks.acquire.download import parse_retry_after
 from tasks.core.logs import HIDDEN, MIN_CHARS
+from tasks.core.settings import DataPaths, Settings
+
+MAX_BYTES: Final = 8 << 20  # unpacked; 250 titles with five long plots each reach 2 MiB
+# Requests are 3% further apart than the rate says, and at most 10 ms closer than that after a late one: no second has
+# more requests than the rate, and lost time is made up for.
+MARGIN: Final = 1.03
+CATCH_UP_S: Final = 0.01
+SLOWEST: Final = 1 / 64  # of the ceiling
+RECOVERY: Final = 0.01  # of the ceiling, per success
+FIRST_BACKOFF_S: Final = 1.0
+LONGEST_BACKOFF_S: Final = 60.0
+LONGEST_ABSENCE_S: Final = 86_400.0  # a longer Retry-After counts as one day
+THROTTLED: Final = (429, 503)
+TEMPORARY: Final = (408, 425)  # besides all from 500
+ABOUT_THE_QUERY: Final = (400, 404, 413, 414, 422)
 
 
 class Clock:
@@ -35,23 +49,16 @@ class Clock:
         return time.time()
 
     async def sleep(self, seconds: float) -> None:
-        """Wait, and let others work meanwhile."""
+        """Wait without blocking other coroutines."""
         await asyncio.sleep(seconds)
 
 
-# What can go wrong with a request, by what to do about it. Owns the kinds; none of them reaches the user as an error.
-#
-# `TransientError` is retried, `GarbledError` once. `GaveUpError`, `GarbledError` and `RejectedError` leave the client
-# when retrying is over: the ids are noted and the crawl goes on. `StopError` and `BlockedError` end the use of a
-# source.
-
-
 class TransientError(Exception):
-    """The request failed in a way that may heal: the same request may succeed later."""
+    """The request failed in a way that may be temporary: it is retried."""
 
 
 class ThrottledError(TransientError):
-    """The source asks to slow down; `wait_s` is for how long, where it says so."""
+    """The source asks to slow down, for `wait_s` if it says so."""
 
     def __init__(self, message: str, wait_s: float | None = None) -> None:
         super().__init__(message)
@@ -59,19 +66,15 @@ class ThrottledError(TransientError):
 
 
 class GarbledError(Exception):
-    """The answer came whole and makes no sense. It may have been garbled on its way, or one of its ids makes it so."""
+    """A complete response makes no sense: damaged on its way, or because of one of its ids. It is retried once."""
 
 
 class RejectedError(Exception):
-    """The source refuses this question, as one does that holds a malformed id. Smaller questions may do."""
-
-
-class GaveUpError(Exception):
-    """All retries failed."""
+    """The source refuses this query, such as one with a malformed id. Smaller queries may work."""
 
 
 class StopError(Exception):
-    """The source must be left alone until `until` (seconds since 1970); none: until somebody starts the crawl again."""
+    """The source must be left alone until `until` (seconds since 1970), or until the crawl is started again."""
 
     def __init__(self, message: str, until: float | None = None) -> None:
         super().__init__(message)
@@ -83,18 +86,29 @@ class QuotaSpentError(StopError):
 
 
 class BlockedError(Exception):
-    """The source does not want us: a bad key, a refusal, a challenge, a web page. Never retried, never evaded."""
+    """The source refuses us: a bad key, a refusal, a challenge, a web page. Never retried, never evaded."""
+
+
+@dataclass(frozen=True)
+class SourceContext:
+    """What a source works with. `spend_request` is called before each request; raises QuotaSpentError at the quota."""
+
+    config: CrawlConfig
+    settings: Settings
+    paths: DataPaths
+    clock: Clock = field(default_factory=Clock)
+    spend_request: Callable[[], None] = lambda: None
 
 
 @dataclass(frozen=True)
 class Secrets:
-    """What goes out with each request and nowhere else."""
+    """What is sent with each request and appears nowhere else."""
 
     params: dict[str, SecretStr] = field(default_factory=dict)
     headers: dict[str, SecretStr] = field(default_factory=dict)
 
     def scrub(self, body: bytes) -> bytes:
-        """Return what a server said without them, from `MIN_CHARS` on, in case it repeats what it was sent."""
+        """Return a response without the secrets of at least `MIN_CHARS`, in case it repeats what it was sent."""
         for secret in (*self.params.values(), *self.headers.values()):
             value = secret.get_secret_value().encode()
             body = body.replace(value, HIDDEN.encode()) if len(value) >= MIN_CHARS else body
@@ -102,7 +116,7 @@ class Secrets:
 
 
 class SecretTransport(httpx.AsyncHTTPTransport):
-    """Sends requests with the secrets put on, which neither httpx's log nor its exceptions then know."""
+    """Adds the secrets to each request, so that neither httpx's log nor its exceptions contain them."""
 
     def __init__(self, secrets: Secrets) -> None:
         super().__init__()
@@ -119,17 +133,10 @@ class SecretTransport(httpx.AsyncHTTPTransport):
         )
 
 
-# The body of an answer as a JSON object. Owns the caps on size and depth, and what counts as cut or garbled.
-#
-# httpx would unpack a body of any size, and takes a cut one for whole, so packed bodies are unpacked here.
-
-
-MAX_BYTES: Final = 8 << 20  # unpacked; 250 titles with five long plots each reach 2 MiB
-ACCEPTED: Final = "gzip"
-
-
 async def read_body(response: httpx.Response) -> bytes:
     """Return the unpacked body of a streamed response.
+
+    httpx would unpack a body of any size and accept one that was cut, so gzip is unpacked here.
 
     Raises:
         GarbledError: it is larger than `MAX_BYTES`, or packed in a way that was not offered.
@@ -138,81 +145,64 @@ async def read_body(response: httpx.Response) -> bytes:
     """
     coding = response.headers.get("content-encoding", "identity").strip().lower()
     if coding not in ("identity", "", "gzip", "x-gzip"):
-        raise GarbledError(f"the answer is packed as {coding[:20]!r}, which was not offered")
+        raise GarbledError(f"the response is packed as {coding[:20]!r}, which was not offered")
     unpacker = zlib.decompressobj(wbits=31) if "gzip" in coding else None
     body = bytearray()
     async for chunk in response.aiter_raw():
         try:
             body += unpacker.decompress(chunk, MAX_BYTES + 1 - len(body)) if unpacker else chunk
         except zlib.error as error:
-            raise TransientError(f"the packed answer is damaged ({error})") from error
+            raise TransientError(f"the packed response is damaged ({error})") from error
         if len(body) > MAX_BYTES:
-            raise GarbledError(f"the answer has more than {MAX_BYTES:,} bytes")
+            raise GarbledError(f"the response has more than {MAX_BYTES:,} bytes")
     if unpacker and not unpacker.eof:
-        raise TransientError("the packed answer was cut")
+        raise TransientError("the packed response was cut")
     return bytes(body)
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object that a body holds.
+    """Return the JSON object in a body.
 
     Raises:
-        GarbledError: it is no UTF-8, no object, nested too deeply, or holds NaN, infinities or endless numbers.
-        TransientError: it is no JSON, as one is that was cut.
+        GarbledError: it is not UTF-8, not an object, nested too deeply, or has NaN, infinities or huge numbers.
+        TransientError: it is not JSON, perhaps because it was cut.
     """
     try:
         content = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
-        raise GarbledError(f"the answer is no UTF-8 (byte {error.start})") from error
+        raise GarbledError(f"the response is not UTF-8 (byte {error.start})") from error
     except json.JSONDecodeError as error:
-        raise TransientError(f"the answer is no JSON, or was cut ({error.msg}, character {error.pos})") from error
+        raise TransientError(f"the response is not JSON, or was cut ({error.msg}, character {error.pos})") from error
     except (RecursionError, ValueError) as error:
-        raise GarbledError(f"the answer is no JSON that makes sense ({str(error)[:80]})") from error
+        raise GarbledError(f"the response is not usable JSON ({str(error)[:80]})") from error
     if not isinstance(content, dict):
-        raise GarbledError(f"the answer is a JSON {type(content).__name__}, not an object")
+        raise GarbledError(f"the response is a JSON {type(content).__name__}, not an object")
     return content
 
 
-def dig(value: object, *keys: str) -> Any:
-    """Return what lies under nested keys, or None where a step is not there or is no object."""
-    for key in keys:
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
-# How fast a source is asked. Owns even spacing, the adaptive rate and pauses; knows no request.
-#
-# One pacer serves all workers of a source: whoever wants to send waits for a turn, and a pause holds all of them. What
-# counts is when a request leaves, not when it was allowed to.
-
-
-# Requests are 3 % further apart than the rate says, and at most 10 ms closer than that where one was late: no second
-# sees more of them than the rate, and what is lost to lateness is made up for.
-MARGIN: Final = 1.03
-CATCH_UP_S: Final = 0.01
-SLOWEST: Final = 1 / 64  # of the ceiling
-RECOVERY: Final = 0.01  # of the ceiling, a success
-
-
-class Turn:
-    """The right to send one request. Nobody else gets a turn until it is used, or given up."""
+class Slot:
+    """The right to send one request. No other slot is given until this one is used."""
 
     def __init__(self, end: Callable[[], None]) -> None:
         self._end: Callable[[], None] | None = end
 
     def use(self) -> None:
-        """Note that the request leaves now, which is what the next one keeps its distance from; again: nothing."""
+        """Note that the request leaves now; the next one keeps its distance from this moment. Idempotent."""
         if self._end is not None:
             self._end()
             self._end = None
 
 
 class Pacer:
-    """Gives turns at most `ceiling_hz` times a second: halved when the source complains, recovering step by step."""
+    """Gives evenly spaced slots, `ceiling_hz` at most: halved when the source complains, recovering step by step.
+
+    One pacer serves all workers of a source, and a pause holds all of them. The spacing counts from when a request
+    leaves, not from when it was allowed to.
+    """
 
     def __init__(self, ceiling_hz: float, clock: Clock) -> None:
         self.ceiling_hz = self.rate_hz = ceiling_hz
@@ -220,7 +210,7 @@ class Pacer:
         self.paused_until_s = self._next_s = clock.monotonic()
         self._busy = asyncio.Lock()
 
-    async def wait_turn(self) -> Turn:
+    async def wait_for_slot(self) -> Slot:
         """Return when the caller may send."""
         await self._busy.acquire()
         try:
@@ -229,15 +219,15 @@ class Pacer:
         except BaseException:
             self._busy.release()
             raise
-        return Turn(self._end_turn)
+        return Slot(self._end_slot)
 
-    def _end_turn(self) -> None:
+    def _end_slot(self) -> None:
         grid_s = max(self._next_s, self.clock.monotonic() - CATCH_UP_S)
         self._next_s = grid_s + MARGIN / self.rate_hz
         self._busy.release()
 
     def back_off(self, pause_s: float) -> None:
-        """Give no turn for a while and then half as many. Complaints during a pause are about earlier requests."""
+        """Pause, then halve the rate. Complaints during a pause are about earlier requests: they do not halve it."""
         now_s = self.clock.monotonic()
         if now_s >= self.paused_until_s:
             self.rate_hz = max(self.rate_hz / 2, self.ceiling_hz * SLOWEST)
@@ -248,184 +238,142 @@ class Pacer:
         self.rate_hz = min(self.ceiling_hz, self.rate_hz + self.ceiling_hz * RECOVERY)
 
 
-class Breaker:
-    """Opens after so many failures in a row: the source is down, and asking on only adds to its load."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.failures = 0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether there were too many failures in a row."""
-        return self.failures >= self.limit
-
-    def note(self, *, success: bool) -> None:
-        """Count a failure, or forget those before a success. Once open it stays so."""
-        if not self.is_open:
-            self.failures = 0 if success else self.failures + 1
-
-
 Answer = TypeVar("Answer")
-
-FIRST_BACKOFF_S: Final = 1.0
-LONGEST_BACKOFF_S: Final = 60.0
-LONGEST_ABSENCE_S: Final = 86_400.0  # a Retry-After beyond a day is believed for a day
-THROTTLED: Final = (429, 503)
-MAY_HEAL: Final = (408, 425)  # besides all from 500
-ABOUT_THE_QUESTION: Final = (400, 404, 413, 414, 422)
-_KNOWN: Final = frozenset(HTTPStatus)
-
-
-@dataclass(frozen=True)
-class Conduct:
-    """How to behave towards a source: the rules, whom we say we are, the time, and what counts requests."""
-
-    config: CrawlConfig
-    contact: str
-    clock: Clock
-    spend_request: Callable[[], None]  # raises QuotaSpentError when the day's are used up
 
 
 class ApiClient:
-    """Asks one API, at the pace that it bears.
+    """Sends requests to one API, at a pace that it can bear.
 
     Args:
-        address: what requests are relative to.
-        secrets: put onto each request, below what logs.
-        conduct: how to behave.
-        explain_refusal: returns what a status from 400 with a JSON object means, or None for the usual.
+        address: base of all requests.
+        secrets: added to each request, below what logs.
+        context: limits, contact, clock, and what counts requests.
+        explain_refusal: returns what a status from 400 with a JSON object means, or None for the usual meaning.
     """
 
     def __init__(
         self,
         address: str,
         secrets: Secrets,
-        conduct: Conduct,
-        explain_refusal: Callable[[dict[str, Any]], Exception | None] = lambda _: None,
+        context: SourceContext,
+        explain_refusal: Callable[[dict[str, Any]], Exception | None],
     ) -> None:
-        self.secrets, self.conduct, self.explain_refusal = secrets, conduct, explain_refusal
-        self.pacer = Pacer(conduct.config.rate_hz, conduct.clock)
-        agent = f"genreflow/{version('genreflow')} (+{conduct.contact})"
+        self.secrets, self.context, self.explain_refusal = secrets, context, explain_refusal
+        self.pacer = Pacer(context.config.rate_hz, context.clock)
+        agent = f"genreflow/{version('genreflow')} (+{context.settings.contact})"
         self.http = httpx.AsyncClient(
             base_url=address,
-            headers={"User-Agent": agent, "Accept": "application/json", "Accept-Encoding": ACCEPTED},
-            timeout=conduct.config.deadline_s,
+            headers={"User-Agent": agent, "Accept": "application/json", "Accept-Encoding": "gzip"},
+            timeout=context.config.deadline_s,
             follow_redirects=False,
             transport=SecretTransport(secrets),
         )
 
     def request(self, method: str, path: str, params: object = None, json: object = None) -> httpx.Request:
-        """Return a request that can be sent again and again."""
+        """Return a request that can be sent repeatedly."""
         return self.http.build_request(method, path, params=params, json=json)  # type: ignore[arg-type]
 
     async def ask(self, request: httpx.Request, read: Callable[[dict[str, Any]], Answer]) -> Answer:
         """Send a request until it is answered, and return what `read` makes of the JSON object.
 
-        `read` may raise any of the faults, too; they are treated alike.
+        Errors of this module that `read` raises count as failures of the request.
 
         Raises:
-            GaveUpError: all retries failed.
-            GarbledError: two answers made no sense, or one and no retry was left.
-            RejectedError: the source refuses this question.
+            TransientError: all retries failed.
+            GarbledError: two responses made no sense, or one did and no retry was left.
+            RejectedError: the source refuses this query.
             StopError: the source must be left alone for longer than we wait.
-            BlockedError: the source does not want us.
+            BlockedError: the source refuses us.
         """
         garbled_before = False
-        for attempt in range(self.conduct.config.retries + 1):
-            self.conduct.spend_request()
-            turn = await self.pacer.wait_turn()
+        retries = self.context.config.retries
+        for attempt in range(retries + 1):
+            self.context.spend_request()
+            slot = await self.pacer.wait_for_slot()
             try:
-                answer = read(await self._exchange(request, turn))
-            except ThrottledError as fault:
-                self._slow_down(fault, attempt)
-                last: Exception = fault
-            except TransientError as fault:
-                last = fault
-                if attempt < self.conduct.config.retries:
-                    await self.conduct.clock.sleep(_backoff_s(attempt))
-            except GarbledError as fault:
+                answer = read(await self._send_once(request, slot))
+            except ThrottledError as error:
+                self._slow_down(error, attempt)
+                last: Exception = error
+            except TransientError as error:
+                last = error
+                if attempt < retries:
+                    await self.context.clock.sleep(_backoff_s(attempt))
+            except GarbledError as error:
                 if garbled_before:
                     raise
-                garbled_before, last = True, fault
+                garbled_before, last = True, error
             else:
                 self.pacer.recover()
                 return answer
             finally:
-                turn.use()  # if no connection was made
+                slot.use()  # if no connection was made
         if isinstance(last, ThrottledError):
-            raise StopError(f"{last}, {self.conduct.config.retries + 1} times in a row") from last
-        if isinstance(last, GarbledError):
-            raise last
-        raise GaveUpError(str(last)) from last
+            raise StopError(f"{last}, {retries + 1} times in a row") from last
+        raise last
 
-    async def close(self) -> None:
-        """Close all connections."""
-        await self.http.aclose()
-
-    async def _exchange(self, request: httpx.Request, turn: Turn) -> dict[str, Any]:
-        """Send the request once and return the JSON object that it is answered with."""
-        deadline_s = self.conduct.config.deadline_s
+    async def _send_once(self, request: httpx.Request, slot: Slot) -> dict[str, Any]:
+        """Send the request once and return the JSON object of the response."""
+        deadline_s = self.context.config.deadline_s
 
         async def note(event: str, _: object) -> None:
-            if event.endswith("send_request_body.complete"):  # also where there is none; now all of it has left
-                turn.use()
+            if event.endswith("send_request_body.complete"):  # also without a body; now all of it has left
+                slot.use()
 
         request.extensions = {**request.extensions, "trace": note}
         try:
             async with asyncio.timeout(deadline_s):
                 response = await self.http.send(request, stream=True)
                 try:
-                    return await self._understand(response)
+                    return await self._read_response(response)
                 finally:
                     await response.aclose()
         except TimeoutError as error:
-            raise TransientError(f"no whole answer within {deadline_s:g} s") from error
+            raise TransientError(f"no complete response within {deadline_s:g} s") from error
         except httpx.TransportError as error:
-            said = self.secrets.scrub(f"{type(error).__name__}: {error}".encode())  # it may quote the server
-            raise TransientError(said.decode()) from None
+            message = self.secrets.scrub(f"{type(error).__name__}: {error}".encode())  # it may quote the server
+            raise TransientError(message.decode()) from None
 
-    async def _understand(self, response: httpx.Response) -> dict[str, Any]:
+    async def _read_response(self, response: httpx.Response) -> dict[str, Any]:
         status = response.status_code
         if status == 200:
             body = b"<" if _is_page(response) else await read_body(response)
             if body.lstrip()[:1] == b"<":
-                raise BlockedError("it answers with a web page, not with data")
+                raise BlockedError("it responded with a web page, not with data")
             return parse_object(self.secrets.scrub(body))
-        told = await self._read_refusal(response) if 400 <= status < 500 else None
-        raise self._judge_status(response, told)
+        raise self._judge_status(response, await self._read_refusal(response) if 400 <= status < 500 else None)
 
     async def _read_refusal(self, response: httpx.Response) -> dict[str, Any] | None:
         """Return the JSON object that came with a refusal. The status counts, whatever is wrong with the body."""
         try:
-            async with asyncio.timeout(self.conduct.config.deadline_s / 2):
+            async with asyncio.timeout(self.context.config.deadline_s / 2):
                 return parse_object(self.secrets.scrub(await read_body(response)))
         except (TransientError, GarbledError, httpx.TransportError, TimeoutError):
             return None
 
-    def _judge_status(self, response: httpx.Response, told: dict[str, Any] | None) -> Exception:
-        """Return what a status other than 200 means. `told` is the JSON object that came with a refusal."""
+    def _judge_status(self, response: httpx.Response, refusal: dict[str, Any] | None) -> Exception:
+        """Return what a status other than 200 means. `refusal` is the JSON object that came with it."""
         status = response.status_code
-        said = f"it answers {status} {HTTPStatus(status).phrase if status in _KNOWN else ''}".rstrip()
+        message = f"it responded with {status} {httpx.codes.get_reason_phrase(status)}".rstrip()
         if status in THROTTLED:
-            now = datetime.fromtimestamp(self.conduct.clock.now(), UTC)
-            return ThrottledError(said, parse_retry_after(response.headers.get("retry-after"), now))
-        if status >= 500 or status in MAY_HEAL:
-            return TransientError(said)
+            now = datetime.fromtimestamp(self.context.clock.now(), UTC)
+            return ThrottledError(message, parse_retry_after(response.headers.get("retry-after"), now))
+        if status >= 500 or status in TEMPORARY:
+            return TransientError(message)
         if 300 <= status < 400:
-            return BlockedError(f"{said}, which leads elsewhere; if the API has moved, set its address in base_urls")
-        if told is not None and (explained := self.explain_refusal(told)):
+            return BlockedError(f"{message}, a redirect; if the API has moved, set its address in crawl.base_urls")
+        if refusal is not None and (explained := self.explain_refusal(refusal)):
             return explained
-        if status in ABOUT_THE_QUESTION and not _is_page(response):
-            return RejectedError(said)
-        return BlockedError(said)
+        if status in ABOUT_THE_QUERY and not _is_page(response):
+            return RejectedError(message)
+        return BlockedError(message)
 
-    def _slow_down(self, fault: ThrottledError, attempt: int) -> None:
-        """Hold all workers for as long as the source asks, but no longer than we are ready to wait."""
-        longest_s, asked_s = self.conduct.config.longest_pause_s, fault.wait_s or 0.0
+    def _slow_down(self, error: ThrottledError, attempt: int) -> None:
+        """Hold all workers for as long as the source asks, but no longer than the configured pause."""
+        longest_s, asked_s = self.context.config.longest_pause_s, error.wait_s or 0.0
         if asked_s > longest_s:
-            until = self.conduct.clock.now() + min(asked_s, LONGEST_ABSENCE_S)
-            raise StopError(f"{fault} and asks to wait for {asked_s:,.0f} s", until) from fault
+            until = self.context.clock.now() + min(asked_s, LONGEST_ABSENCE_S)
+            raise StopError(f"{error} and asks to wait for {asked_s:,.0f} s", until) from error
         self.pacer.back_off(min(max(asked_s, _backoff_s(attempt)), longest_s))
 
 

@@ -1,7 +1,7 @@
-"""The crawl from beginning to end: what is missing, source after source, export. Owns their order and the outcome.
+"""The crawl: find what is missing, ask one source after the other, export.
 
-Each id tries the sources in their order: it goes on to the next one when the one before has settled that it has no
-whole plot. An id whose question failed, or was not asked, waits for the next run.
+Each id tries the sources in their order: it goes on to the next one once the one before has settled that it has no
+whole plot. An id whose query failed, or was not sent, waits for the next run.
 """
 
 import asyncio
@@ -11,56 +11,56 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeVar
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple, TypeVar
 
 from tasks.acquire.config import CrawlConfig
 from tasks.acquire.crawl.client import (
     BlockedError,
-    Breaker,
     Clock,
-    Conduct,
     GarbledError,
-    GaveUpError,
     QuotaSpentError,
     RejectedError,
+    SourceContext,
     StopError,
+    TransientError,
 )
 from tasks.acquire.crawl.journal import NEGATIVE, SECONDS_A_DAY, Answer, Journal, State, open_journal
 from tasks.acquire.crawl.plots import STAGE, adopt_foreign_plots, export_plots, find_missing
-from tasks.acquire.crawl.sources import Means, PlotSource, PublishedSource, configured_sources, find_obstacle
+from tasks.acquire.crawl.sources import PlotSource, PublishedSource, configured_sources, find_obstacle
 from tasks.core.logs import Progress
 from tasks.core.schema import MovieId
 from tasks.core.settings import DataPaths, settings
 from tasks.stage import StageResult
 
-# Asking one source about many ids, by several workers. Owns batches, their splitting, and when to stop.
-#
-# An answer is in the journal before the next question of its worker. What ends the use of a source ends only that: ids
-# that were not answered stay due.
-
-
 logger = logging.getLogger(__name__)
 
+Outcome = Literal["done", "stopped", "blocked"]
+Result = TypeVar("Result")
+Ids = Sequence[MovieId]
 
-@dataclass(frozen=True)
-class Ending:
+
+class StopReason(NamedTuple):
     """Why a source was left before all ids were answered."""
 
-    source: str
     outcome: Literal["stopped", "blocked"]
     reason: str
 
 
-class Inquiry:
-    """One source being asked. `states` counts the answers, and `requests` what was sent."""
+class SourceSession:
+    """The use of one source in one run, by several workers.
 
-    def __init__(self, name: str, config: CrawlConfig, journal: Journal, clock: Clock) -> None:
-        self.name, self.config, self.journal, self.clock = name, config, journal, clock
+    An answer is in the journal before its worker sends the next query. What ends the use of a source ends only that:
+    ids that were not answered stay due. `states` counts the answers, `requests` what was sent.
+    """
+
+    def __init__(self, source: type[PlotSource], context: SourceContext, journal: Journal, n_ids: int) -> None:
+        self.name, self.config, self.clock, self.journal = source.name, context.config, context.clock, journal
+        self.source = source(replace(context, spend_request=self.spend_request))
         self.states: Counter[State] = Counter()
-        self.requests = 0
-        self.ending: Ending | None = None
-        self.breaker = Breaker(config.failures_in_a_row)
+        self.requests = self.failures_in_a_row = 0
+        self.stop_reason: StopReason | None = None
+        self.progress = Progress(f"crawl: {self.name}", n_ids)
 
     def spend_request(self) -> None:
         """Count a request before it is sent.
@@ -77,96 +77,100 @@ class Inquiry:
             self.journal.count_request(self.name, now)
         self.requests += 1
 
-    async def ask(self, source: PlotSource, ids: Sequence[MovieId], progress: Progress) -> None:
-        """Ask for all ids that are due, as far as the source lets us; `ending` says why not all."""
+    async def ask(self, ids: Sequence[MovieId]) -> None:
+        """Ask for all ids, as far as the source allows; `stop_reason` says why not all."""
         pause = self.journal.pause_of(self.name, self.clock.now())
-        if pause is not None and not source.is_local:
+        if pause is not None and not self.source.is_local:
             wait_s = pause.until - self.clock.now()
-            self._end("stopped", f"{pause.reason}; it is left alone for {wait_s:,.0f} s more")
+            self._stop("stopped", f"{pause.reason}; it is left alone for {wait_s:,.0f} s more")
             return
-        size = min(self.config.batch_size or source.largest_batch, source.largest_batch)
+        size = effective_batch_size(self.source, self.config)
         batches = iter([ids[start : start + size] for start in range(0, len(ids), size)])
-        n_workers = 1 if source.is_local else self.config.workers
+        errors: tuple[Exception, ...] = ()
         try:
             async with asyncio.TaskGroup() as workers:
-                for _ in range(n_workers):
-                    workers.create_task(self._work(source, batches, progress))
+                for _ in range(1 if self.source.is_local else self.config.workers):
+                    workers.create_task(self._work(batches))
         except ExceptionGroup as group:
-            self._end_by(group.exceptions)
-
-    def _end_by(self, errors: Sequence[Exception]) -> None:
-        """Note how the workers' errors end the use of the source; one that is none of its affairs goes on alone."""
+            errors = group.exceptions
         for error in errors:
-            if isinstance(error, BlockedError):
-                self._end("blocked", str(error))
-            elif isinstance(error, StopError):
-                self._stop(error)
-            else:
+            if not isinstance(error, BlockedError | StopError):
                 raise error
+            self._stop_by(error)
 
-    async def _work(self, source: PlotSource, batches: Iterator[Sequence[MovieId]], progress: Progress) -> None:
+    async def _work(self, batches: Iterator[Sequence[MovieId]]) -> None:
         for batch in batches:
-            if self.ending is not None:
+            if self.stop_reason is not None:
                 return
             try:
-                await self._ask_batch(source, batch, progress)
-            except QuotaSpentError as fault:  # nothing was sent: the other workers may finish what they have
-                self._stop(fault)
+                await self._ask_batch(batch)
+            except QuotaSpentError as error:  # nothing was sent: the other workers may finish theirs
+                self._stop_by(error)
                 return
-            if self.breaker.is_open:
-                raise StopError(f"{self.breaker.failures} requests in a row failed; it seems to be down")
+            if self._is_down:
+                raise StopError(f"{self.failures_in_a_row} requests in a row failed; it seems to be down")
 
-    async def _ask_batch(self, source: PlotSource, batch: Sequence[MovieId], progress: Progress) -> None:
-        """Ask for a batch and keep the answers; one that the source cannot answer as a whole is split."""
-        if self.breaker.is_open:
+    @property
+    def _is_down(self) -> bool:
+        return self.failures_in_a_row >= self.config.failures_in_a_row
+
+    def _note_outcome(self, *, success: bool) -> None:
+        if not self._is_down:  # a late success does not undo that
+            self.failures_in_a_row = 0 if success else self.failures_in_a_row + 1
+
+    async def _ask_batch(self, batch: Sequence[MovieId]) -> None:
+        """Ask for a batch and store the answers; one that the source cannot answer as a whole is split."""
+        if self._is_down:
             return
         try:
-            answers = await source.fetch(batch)
-        except (GarbledError, RejectedError) as fault:
-            if len(batch) > 1:  # one of them is the culprit
+            answers = await self.source.fetch(batch)
+        except (GarbledError, RejectedError) as error:
+            if len(batch) > 1:  # one of the ids is the reason
                 middle = len(batch) // 2
-                await self._ask_batch(source, batch[:middle], progress)
-                await self._ask_batch(source, batch[middle:], progress)
+                await self._ask_batch(batch[:middle])
+                await self._ask_batch(batch[middle:])
                 return
-            self.breaker.note(success=False)
-            state: State = "bad_payload" if isinstance(fault, GarbledError) else "not_found"
-            logger.info("crawl: %s: %s is %s: %s", self.name, batch[0], state, fault)
-            answers = {batch[0]: Answer(state, detail=str(fault))}
-        except GaveUpError as fault:
-            self.breaker.note(success=False)
-            logger.warning("crawl: %s: gave up on %d ids, from %s: %s", self.name, len(batch), batch[0], fault)
-            answers = dict.fromkeys(batch, Answer("failed", detail=str(fault)))
+            self._note_outcome(success=False)
+            state: State = "bad_payload" if isinstance(error, GarbledError) else "not_found"
+            logger.info("crawl: %s: %s is %s: %s", self.name, batch[0], state, error)
+            answers = {batch[0]: Answer(state, detail=str(error))}
+        except TransientError as error:
+            self._note_outcome(success=False)
+            logger.warning("crawl: %s: gave up on %d ids, from %s: %s", self.name, len(batch), batch[0], error)
+            answers = dict.fromkeys(batch, Answer("failed", detail=str(error)))
         else:
-            self.breaker.note(success=True)
+            self._note_outcome(success=True)
         # In a thread: waiting for the disk would delay the requests of the other workers.
         await asyncio.to_thread(self.journal.record, self.name, answers, self.clock.now())
         self.states.update(answer.state for answer in answers.values())
-        progress.advance(len(answers))
+        self.progress.advance(len(answers))
 
-    def _stop(self, fault: Exception) -> None:
-        if isinstance(fault, StopError) and fault.until is not None and not isinstance(fault, QuotaSpentError):
-            self.journal.pause(self.name, fault.until, str(fault))
-        self._end("stopped", str(fault))
+    def _stop_by(self, error: BlockedError | StopError) -> None:
+        if isinstance(error, StopError) and error.until is not None and not isinstance(error, QuotaSpentError):
+            self.journal.pause(self.name, error.until, str(error))
+        self._stop("blocked" if isinstance(error, BlockedError) else "stopped", str(error))
 
-    def _end(self, outcome: Literal["stopped", "blocked"], reason: str) -> None:
-        if self.ending is None or outcome == "blocked":
-            self.ending = Ending(self.name, outcome, reason)
+    def _stop(self, outcome: Literal["stopped", "blocked"], reason: str) -> None:
+        if self.stop_reason is None or outcome == "blocked":
+            self.stop_reason = StopReason(outcome, f"{self.name}: {reason}")
             logger.warning("crawl: %s %s: %s", self.name, outcome, reason)
 
 
-Result = TypeVar("Result")
+def effective_batch_size(source: PlotSource | type[PlotSource], config: CrawlConfig) -> int:
+    """Return how many ids a request has."""
+    return min(config.batch_size or source.largest_batch, source.largest_batch)
 
 
-def run_watched(work: Coroutine[Any, Any, Result], tick: Callable[[], None], tick_s: float = 1.0) -> Result:
+def run_interruptible(work: Coroutine[Any, Any, Result], tick: Callable[[], None], tick_s: float = 1.0) -> Result:
     """Run a coroutine in a thread of its own, and call `tick` here every `tick_s` seconds meanwhile.
 
-    Whatever is raised here, Ctrl-C and a cancellation from outside included, cancels the coroutine, waits for its end
-    and goes on. In one thread, asyncio could swallow what a signal handler raises; and the caller may have a loop of
-    its own, as Prefect does.
+    Whatever is raised here, including Ctrl-C and a cancellation from outside, cancels the coroutine, waits for its end
+    and propagates. In one thread, asyncio could swallow what a signal handler raises; and the caller may have a running
+    loop, as Prefect does.
     """
     loop = asyncio.new_event_loop()
     task = loop.create_task(work)
-    with ThreadPoolExecutor(1, "watched") as pool:
+    with ThreadPoolExecutor(1, "crawl") as pool:
         done = pool.submit(contextvars.copy_context().run, _run_until_done, loop, task)
         try:
             while not wait([done], timeout=tick_s).done:
@@ -187,15 +191,12 @@ def _run_until_done(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Result])
         loop.close()
 
 
-Outcome = Literal["done", "stopped", "blocked"]
-
-
 @dataclass(frozen=True)
 class CrawlResult:
-    """How a crawl ended, and what it left.
+    """How a crawl ended.
 
-    `done`: nothing is left to ask. `stopped`: the same command goes on later (a quota, a pause, failures). `blocked`: a
-    source refuses us, and something has to be changed first. `reasons` has a line for each source that was left early.
+    `done`: nothing is left to ask. `stopped`: the same command continues later (a quota, a pause, failures). `blocked`:
+    a source refuses us, and something has to be changed first. `reasons` has a line per source that was left early.
     """
 
     outcome: Outcome
@@ -208,57 +209,15 @@ class CrawlResult:
         return self.stage.skipped
 
 
-@dataclass
-class _Crawl:
-    """One run over all sources."""
-
-    means: Means
-    journal: Journal
-    clock: Clock
-    counts: Counter[str] = field(default_factory=Counter)
-    endings: list[Ending] = field(default_factory=list)
-    progress: Progress = field(default_factory=lambda: Progress("crawl", None))
-
-    async def ask_all(self, sources: Sequence[type[PlotSource]], ids: Sequence[MovieId]) -> None:
-        """Ask one source after the other for the ids that have no whole plot yet."""
-        days = self.means.config.negative_days
-        for source in sources:
-            await self._ask(source, find_due(source, self.journal, ids, self.clock.now(), days))
-            ids = find_open(source, self.journal, ids, self.clock.now(), days)
-
-    async def _ask(self, kind: type[PlotSource], due: Sequence[MovieId]) -> None:
-        inquiry = Inquiry(kind.name, self.means.config, self.journal, self.clock)
-        self.progress = Progress(f"crawl: {kind.name}", len(due))
-        conduct = Conduct(self.means.config, self.means.settings.contact or "", self.clock, inquiry.spend_request)
-        source = kind(self.means, conduct)
-        try:
-            if due:
-                await inquiry.ask(source, due, self.progress)
-                self.progress.finish()
-        finally:
-            await source.close()
-        self.counts[f"{kind.name}/due"] = len(due)
-        self.counts[f"{kind.name}/requests"] = inquiry.requests
-        self.counts.update({f"{kind.name}/{state}": count for state, count in sorted(inquiry.states.items())})
-        if inquiry.ending is not None:
-            self.endings.append(inquiry.ending)
-        elif failed := inquiry.states["failed"]:
-            self.endings.append(Ending(kind.name, "stopped", f"{failed:,} ids failed"))
-
-
-def find_due(
-    source: type[PlotSource], journal: Journal, ids: Sequence[MovieId], now: float, negative_days: float
-) -> list[MovieId]:
-    """Return the ids that a source is to be asked for: those it has not settled, or not of late."""
-    states = journal.states(source.name, now, 0 if source.is_local else negative_days)
+def find_due(source: type[PlotSource], journal: Journal, ids: Ids, now: float, days: float) -> list[MovieId]:
+    """Return the ids to ask a source for: those that it has not settled within `days` days."""
+    states = journal.states(source.name, now, 0 if source.is_local else days)
     return [movie_id for movie_id in ids if states.get(movie_id, "failed") == "failed"]
 
 
-def find_open(
-    source: type[PlotSource], journal: Journal, ids: Sequence[MovieId], now: float, negative_days: float
-) -> list[MovieId]:
-    """Return the ids that go on to the next source: those of which this one has settled that it has no whole plot."""
-    states = journal.states(source.name, now, negative_days)
+def find_open(source: type[PlotSource], journal: Journal, ids: Ids, now: float, days: float) -> list[MovieId]:
+    """Return the ids for the next source: those of which this one has settled that it has no whole plot."""
+    states = journal.states(source.name, now, days)
     return [movie_id for movie_id in ids if states.get(movie_id) in NEGATIVE]
 
 
@@ -270,14 +229,13 @@ def run_crawl(
 ) -> CrawlResult:
     """Ask the configured sources for the plots that the listings lack, and export what is known to `paths.crawl_csv`.
 
-    Whenever it ends, by whatever cause, the next call goes on where it was. Where no source can be used, nothing is
-    written.
+    However it ends, the next call continues. Where no source can be used, nothing is written.
 
     Args:
         paths: the data folder.
         config: sources, and how they are asked.
-        watch: called about every second, and at the end, with the progress of the source that is being asked.
-        clock: the time; none: the real one.
+        watch: called about every second, and at the end, with the progress of the current source.
+        clock: the time. Default: the real one.
 
     Returns:
         Counts: those of `find_missing`, of `export_plots`, and by source `<name>/due`, `<name>/requests` and
@@ -285,39 +243,56 @@ def run_crawl(
 
     Raises:
         SourceError: there are no listings, or one cannot be read.
-        ConfigError: a source does not exist, or may not be asked like this.
+        ConfigError: a source does not exist, or may not be used like this.
         CrawlBusyError: another crawl writes to this data folder.
         DataError: the journal is damaged, or a file of the user would be overwritten.
     """
     missing = find_missing(paths.raw)
     if PublishedSource in configured_sources(config):
         adopt_foreign_plots(paths)  # now: whether that source can be used depends on it
-    means = Means(config, settings(), paths)
-    usable = _usable_sources(means)
+    context = SourceContext(config, settings(), paths, clock or Clock())
+    usable = _usable_sources(context)
     if not usable:
         return CrawlResult("done", (), StageResult(STAGE, paths.crawl_csv.parent, "", True, dict(missing.counts)))
     adopt_foreign_plots(paths)
+    counts: Counter[str] = Counter()
+    stop_reasons: list[StopReason] = []
+    progress = Progress("crawl", None)
+
+    async def ask_all(ids: Sequence[MovieId]) -> None:
+        nonlocal progress
+        now, days = context.clock.now, config.negative_days
+        for source in usable:
+            due = find_due(source, journal, ids, now(), days)
+            session = SourceSession(source, context, journal, len(due))
+            progress = session.progress
+            try:
+                if due:
+                    await session.ask(due)
+                    progress.finish()
+            finally:
+                await session.source.close()
+            counts.update({f"{source.name}/due": len(due), f"{source.name}/requests": session.requests})
+            counts.update({f"{source.name}/{state}": count for state, count in sorted(session.states.items())})
+            if session.stop_reason is not None:
+                stop_reasons.append(session.stop_reason)
+            elif failed := session.states["failed"]:
+                stop_reasons.append(StopReason("stopped", f"{source.name}: {failed:,} ids failed"))
+            ids = find_open(source, journal, ids, now(), days)
+
     with open_journal(paths.crawl_journal) as journal:
-        crawl = _Crawl(means, journal, clock or Clock())
-        run_watched(crawl.ask_all(usable, missing.ids), lambda: watch(crawl.progress))
-        watch(crawl.progress)
+        run_interruptible(ask_all(missing.ids), lambda: watch(progress))
+        watch(progress)
         stage = export_plots(paths, config, journal, missing)
-    counts = {**missing.counts, **crawl.counts, **stage.counts}
-    reasons = tuple(f"{ending.source}: {ending.reason}" for ending in crawl.endings)
-    return CrawlResult(_outcome(crawl.endings), reasons, replace(stage, counts=counts))
+    outcomes = {outcome for outcome, _ in stop_reasons}
+    outcome: Outcome = "blocked" if "blocked" in outcomes else "stopped" if outcomes else "done"
+    stage = replace(stage, counts={**missing.counts, **counts, **stage.counts})
+    return CrawlResult(outcome, tuple(reason for _, reason in stop_reasons), stage)
 
 
-def _usable_sources(means: Means) -> list[type[PlotSource]]:
-    usable = []
-    for source in configured_sources(means.config):
-        obstacle = find_obstacle(source, means)
-        if obstacle is None:
-            usable.append(source)
-        else:
+def _usable_sources(context: SourceContext) -> list[type[PlotSource]]:
+    obstacles = {source: find_obstacle(source, context) for source in configured_sources(context.config)}
+    for source, obstacle in obstacles.items():
+        if obstacle is not None:
             logger.info("crawl: %s is left out: %s", source.name, obstacle)
-    return usable
-
-
-def _outcome(endings: Sequence[Ending]) -> Outcome:
-    outcomes = {ending.outcome for ending in endings}
-    return "blocked" if "blocked" in outcomes else "stopped" if outcomes else "done"
+    return [source for source, obstacle in obstacles.items() if obstacle is None]

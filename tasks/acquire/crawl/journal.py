@@ -1,8 +1,8 @@
-"""The crawl's memory: what each source answered for each id, requests by day, and pauses. Owns the SQLite file.
+"""The crawl's memory, an SQLite file: each source's answer for each id, requests by day, and pauses.
 
 A row that `record` returned for is on the disk, whatever happens next: write-ahead log, full synchronisation, and one
-transaction a batch. One process writes, from any of its threads; others may read meanwhile. Times are the caller's, in
-seconds since 1970.
+transaction per batch. One process writes, from any of its threads; others may read meanwhile. Times are the caller's,
+in seconds since 1970. Texts are judged by the same patterns as in cleaning.
 """
 
 import contextlib
@@ -13,6 +13,8 @@ import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Final, Literal, NamedTuple
 
@@ -23,23 +25,17 @@ from tasks.core.errors import CrawlBusyError, DataError
 from tasks.core.parsing import NOTHING, TRUNCATED, WHOLE, worth_of
 from tasks.core.schema import MovieId
 
-# What a source said about an id. Owns the states of an answer, and the judgement of texts; knows no source.
-#
-# A text is judged by the same patterns as in cleaning, and stored as it came but for what no file should hold.
-
-
 State = Literal["ok", "truncated", "no_plot", "not_found", "bad_payload", "failed"]
-NEGATIVE: Final = ("truncated", "no_plot", "not_found", "bad_payload")  # settled for some time; `ok` is for good
-
+NEGATIVE: Final = ("truncated", "no_plot", "not_found", "bad_payload")  # settled for some time; `ok` for good
 MAX_CHARS: Final = 30_000  # more than any plot; four times as many bytes still fit a CSV field
 MAX_DETAIL_CHARS: Final = 200
-# Controls but for tab, line feed and next line, and surrogates, which have no UTF-8.
+# Controls except tab, line feed and next line; and surrogates, which have no UTF-8.
 _UNFIT: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One state of one id at one source."""
+    """What a source has for an id."""
 
     state: State
     description: str | None = None  # with ok and truncated
@@ -58,43 +54,34 @@ def make_fit(text: str) -> str:
     return _UNFIT.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
 
 
-class _Judged(NamedTuple):
-    text: str
-    worth: str
-
-
 def judge_plots(plots: Mapping[MovieId, Iterable[str]], asked: Collection[MovieId]) -> dict[MovieId, Answer]:
-    """Return one answer for each id that was asked for, by what texts the source has, the best first.
+    """Return one answer for each requested id, from the texts that the source has, the best first.
 
-    The first whole text is the plot; else the longest truncated one. An id of which the source says nothing is not
-    found; one without a text that says anything has no plot. Ids that nobody asked for are left out.
+    The first whole text is the plot; else the longest truncated one. An id of which the source says nothing is
+    `not_found`; one without a usable text has `no_plot`. Other ids are left out.
     """
-    judged: dict[MovieId, list[_Judged]] = {movie_id: [] for movie_id in asked if movie_id in plots}
-    texts = [(movie_id, make_fit(text)) for movie_id in judged for text in plots[movie_id]]
-    readable = pl.Series([html.unescape(text) for _, text in texts], dtype=pl.String)
-    worths = readable.to_frame("text").select(worth_of(pl.col("text"))).to_series()
+    texts = [(movie_id, make_fit(text)) for movie_id in asked for text in plots.get(movie_id, ())]
+    readable = pl.DataFrame({"text": [html.unescape(text) for _, text in texts]}, schema={"text": pl.String})
+    worths = readable.select(worth_of(pl.col("text"))).to_series()
+    judged: dict[MovieId, list[tuple[str, str]]] = {movie_id: [] for movie_id in asked if movie_id in plots}
     for (movie_id, text), worth in zip(texts, worths, strict=True):
-        judged[movie_id].append(_Judged(text, worth))
-    return {movie_id: _choose(judged.get(movie_id)) for movie_id in asked}
+        judged[movie_id].append((text, worth))
+    return {movie_id: _choose(judged[movie_id]) if movie_id in judged else Answer("not_found") for movie_id in asked}
 
 
-def _choose(texts: list[_Judged] | None) -> Answer:
-    if texts is None:
-        return Answer("not_found")
-    fitting = [text for text in texts if len(text.text) <= MAX_CHARS]
-    for text in fitting:
-        if text.worth == WHOLE:
-            return Answer("ok", text.text)
-    cut_off = [text.text for text in fitting if text.worth == TRUNCATED]
-    if cut_off:
-        return Answer("truncated", max(cut_off, key=len))
-    if any(text.worth != NOTHING for text in texts):
+def _choose(texts: Sequence[tuple[str, str]]) -> Answer:
+    short = [(text, worth) for text, worth in texts if len(text) <= MAX_CHARS]
+    if whole := [text for text, worth in short if worth == WHOLE]:
+        return Answer("ok", whole[0])
+    if truncated := [text for text, worth in short if worth == TRUNCATED]:
+        return Answer("truncated", max(truncated, key=len))
+    if any(worth != NOTHING for _, worth in texts):
         return Answer("bad_payload", detail=f"a text of more than {MAX_CHARS:,} characters")
     return Answer("no_plot")
 
 
 VERSION: Final = 1
-_FAULTS_OF_THE_DISK: Final = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM")
+_DISK_ERRORS: Final = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_IOERR", "SQLITE_PERM")
 SECONDS_A_DAY: Final = 86_400
 _TABLES: Final = """
     CREATE TABLE IF NOT EXISTS answers (
@@ -126,11 +113,11 @@ class Pause(NamedTuple):
 
 
 class Journal:
-    """What is known so far. Made by `open_journal` or `read_journal`."""
+    """The answers so far. Made by `open_journal` or `read_journal`."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._db = connection
-        self._transaction = threading.Lock()  # the connection is shared, and its transactions are not
+        self._transaction = threading.Lock()  # threads share the connection, but not a transaction
 
     def record(self, source: str, answers: Mapping[MovieId, Answer], now: float) -> None:
         """Store the answers of one batch, all or none; they replace what the source answered before."""
@@ -148,22 +135,16 @@ class Journal:
         query = f"SELECT movie_id, state FROM answers WHERE source = ? AND (state NOT IN ({marks}) OR answered_at > ?)"  # noqa: S608 - only marks
         return dict(self._db.execute(query, (source, *NEGATIVE, since)))
 
-    def plots(self, sources: Sequence[str]) -> Iterator[Plot]:
-        """Yield the whole and truncated texts of some sources, sorted by id, in the given order of sources."""
+    def plots(self, sources: Sequence[str]) -> Iterator[list[Plot]]:
+        """Yield the whole and truncated texts of each id, sorted by id, each list in the order of the sources."""
         marks = ", ".join("?" * len(sources))
         query = (
             f"SELECT movie_id, source, state, description FROM answers WHERE source IN ({marks}) "  # noqa: S608
             "AND state IN ('ok', 'truncated') ORDER BY movie_id"
         )
-        place = {source: index for index, source in enumerate(sources)}
-        together: list[Plot] = []
-        for row in self._db.execute(query, tuple(sources)):
-            plot = Plot(*row)
-            if together and together[0].movie_id != plot.movie_id:
-                yield from sorted(together, key=lambda one: place[one.source])
-                together = []
-            together.append(plot)
-        yield from sorted(together, key=lambda one: place[one.source])
+        rows = (Plot(*row) for row in self._db.execute(query, tuple(sources)))
+        for _, plots in groupby(rows, key=attrgetter("movie_id")):
+            yield sorted(plots, key=lambda plot: sources.index(plot.source))
 
     def count_request(self, source: str, now: float) -> None:
         """Count a request that is about to be sent, so that a crash cannot forget it."""
@@ -178,18 +159,18 @@ class Journal:
         return int(row[0]) if row else 0
 
     def pause(self, source: str, until: float, reason: str) -> None:
-        """Note that the source is to be left alone."""
+        """Leave the source alone until then."""
         with self._transaction, self._db:
             self._db.execute("INSERT OR REPLACE INTO pauses VALUES (?, ?, ?)", (source, until, reason))
 
     def pause_of(self, source: str, now: float) -> Pause | None:
-        """Return the pause of a source that is not over."""
+        """Return the pause of a source, if it is not over."""
         row = self._db.execute("SELECT until, reason FROM pauses WHERE source = ? AND until > ?", (source, now))
         found = row.fetchone()
         return Pause(*found) if found else None
 
     def note_export(self, sha256: str) -> None:
-        """Note the hash of an export before it gets its final name, so that it is known as ours."""
+        """Note the hash of an export before it gets its final name, to recognise it as ours."""
         with self._transaction, self._db:
             self._db.execute("INSERT OR IGNORE INTO exports VALUES (?)", (sha256,))
 
@@ -200,7 +181,7 @@ class Journal:
 
 @contextlib.contextmanager
 def open_journal(path: Path) -> Iterator[Journal]:
-    """Open the journal for writing, make it where there is none, and keep other crawls out until it is closed.
+    """Open the journal for writing, create it if needed, and keep other crawls out until it is closed.
 
     Raises:
         CrawlBusyError: another crawl has it open.
@@ -211,10 +192,10 @@ def open_journal(path: Path) -> Iterator[Journal]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise CrawlBusyError(f"another crawl writes to {path}; wait for it, or end it, and start this again") from error
+        raise CrawlBusyError(f"another crawl is writing to {path}; wait for it or stop it, then try again") from error
     with contextlib.ExitStack() as stack:
         stack.callback(lock.release)
-        with _explained(path):
+        with _errors_explained(path):
             db = stack.enter_context(contextlib.closing(sqlite3.connect(path, check_same_thread=False)))
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
@@ -225,13 +206,13 @@ def open_journal(path: Path) -> Iterator[Journal]:
 
 @contextlib.contextmanager
 def read_journal(path: Path) -> Iterator[Journal]:
-    """Open the journal to look at it, also while a crawl runs; one that is not there reads as empty and is not made.
+    """Open the journal for reading, also while a crawl runs; a missing one reads as empty and is not created.
 
     Raises:
         DataError: it is damaged, or of another version.
     """
     address = f"file:{path.resolve().as_posix()}?mode=ro" if path.is_file() else "file::memory:"
-    with _explained(path), contextlib.closing(sqlite3.connect(address, uri=True)) as db:
+    with _errors_explained(path), contextlib.closing(sqlite3.connect(address, uri=True)) as db:
         if path.is_file():
             _check_version(path, db)
         else:
@@ -240,25 +221,25 @@ def read_journal(path: Path) -> Iterator[Journal]:
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _errors_explained(path: Path) -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as error:
-        if getattr(error, "sqlite_errorname", "").startswith(_FAULTS_OF_THE_DISK):
+        if getattr(error, "sqlite_errorname", "").startswith(_DISK_ERRORS):
             raise DataError(
-                f"{path} cannot be used ({error}): make room, or mend the permissions, and start the crawl again. "
-                "What was answered so far is kept."
+                f"{path} cannot be used ({error}): free disk space or fix the permissions, then start the crawl "
+                "again. All answers so far are kept."
             ) from error
         raise DataError(
-            f"{path} is damaged ({error}): move it away, and the crawl begins anew; plots exported so far serve as the "
-            "source `published` then."
+            f"{path} is damaged ({error}): move it away, and the crawl starts afresh, with the plots "
+            "exported so far as the source `published`."
         ) from error
 
 
 def _check_version(path: Path, db: sqlite3.Connection) -> None:
     found = int(db.execute("PRAGMA user_version").fetchone()[0])
     if found not in (0, VERSION):
-        raise DataError(f"{path} is of version {found}, this is version {VERSION}: move it away, or use that genreflow")
+        raise DataError(f"{path} has version {found}, not {VERSION}: move it away, or use the genreflow that wrote it")
 
 
 def _day(now: float) -> str:

@@ -1,7 +1,7 @@
-"""The journal's plots as files that others read. Owns `crawl_data.csv`, `crawl_sources.csv`, and whose the former is.
+"""Which plots the listings lack, and the export: `crawl_data.csv` and `crawl_sources.csv` from the journal.
 
-An id's plot is the first whole one in the order of the sources. A truncated one is better than none, so the longest is
-taken where the listings have nothing, and left out where they have a part themselves.
+An id's plot is the first whole one in the order of the sources. The longest truncated one is used where the listings
+have nothing, and left out where they have a part themselves.
 """
 
 import csv
@@ -10,8 +10,6 @@ import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
-from operator import attrgetter
 from pathlib import Path
 from typing import Final
 
@@ -28,23 +26,24 @@ from tasks.stage import Stage, StageResult, remove_unfinished, run_stage
 
 logger = logging.getLogger(__name__)
 
+STAGE: Final = "crawl"
 ID: Final = r"^tt[0-9]{7,10}$"
 _WORTHS: Final = pl.Enum((NOTHING, TRUNCATED, WHOLE))  # in ascending order
 
 
 @dataclass(frozen=True)
 class MissingPlots:
-    """The ids to ask for, those without any text first, then by id; and counts of all ids by what is known of them."""
+    """The ids to ask for, those without any text first, then by id; and counts of all ids by what they have."""
 
     ids: tuple[MovieId, ...]
-    truncated: frozenset[MovieId]  # of which a part is known
+    truncated: frozenset[MovieId]  # those with a part of a description
     counts: dict[str, int]
 
 
 def find_missing(folder: Path) -> MissingPlots:
-    """Return the ids in a folder of listings that have no whole description in any row of any file.
+    """Return the ids in a folder of listings without a whole description in any row of any file.
 
-    Counts: `rows`, `malformed_ids` (rows that are left out), `ids`, and of these `whole`, `truncated` and `nothing`.
+    Counts: `rows`, `malformed_ids` (rows left out), `ids`, and of these `whole`, `truncated` and `nothing`.
 
     Raises:
         SourceError: there is no listing, or one cannot be read.
@@ -69,7 +68,7 @@ def find_missing(folder: Path) -> MissingPlots:
 def read_descriptions(path: Path, wanted: Sequence[str] | None = None) -> pl.DataFrame:
     """Return `movie_id` and `description` of a CSV, for all ids or only the wanted ones, in the order of the file.
 
-    Bytes that are no UTF-8 are replaced, and fields beyond the header ignored.
+    Bytes that are not UTF-8 are replaced, and fields beyond the header ignored.
 
     Raises:
         SourceError: the file cannot be read, or lacks one of the two columns.
@@ -77,7 +76,7 @@ def read_descriptions(path: Path, wanted: Sequence[str] | None = None) -> pl.Dat
     try:
         rows = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True, encoding="utf8-lossy")
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise SourceError(f"{path} cannot be read as CSV ({str(error).partition(chr(10))[0]}): get it again") from error
+        raise SourceError(f"{path} is not a readable CSV ({str(error).partition(chr(10))[0]}): get it again") from error
     columns = {name.strip().removeprefix("\ufeff"): name for name in rows.columns}
     if not columns.keys() >= {"movie_id", "description"}:
         raise SourceError(f"{path}: expected columns movie_id and description, found {', '.join(rows.columns[:20])}")
@@ -88,11 +87,8 @@ def read_descriptions(path: Path, wanted: Sequence[str] | None = None) -> pl.Dat
     return pairs if wanted is None else pairs.filter(pl.col("movie_id").is_in(wanted))
 
 
-STAGE = "crawl"
-
-
 def export_plots(paths: DataPaths, config: CrawlConfig, journal: Journal, missing: MissingPlots) -> StageResult:
-    """Write the plots of missing ids to `paths.crawl_csv`, sorted by id, and where each is from beside it.
+    """Write the plots of missing ids to `paths.crawl_csv`, sorted by id, and their sources to `crawl_sources_csv`.
 
     Returns:
         Counts: `plots`, `plots/<source>`, and `plots/truncated`, which are among the others.
@@ -110,8 +106,21 @@ def export_plots(paths: DataPaths, config: CrawlConfig, journal: Journal, missin
     )
 
     def build(folder: Path) -> Mapping[str, int]:
-        counts = _write(_best_plots(config, journal, missing), folder, paths)
-        journal.note_export(hash_file(folder / paths.crawl_csv.name))
+        counts: Counter[str] = Counter({"plots": 0})
+        texts_csv, origins_csv = (folder / name for name in stage.outputs)
+        with (
+            texts_csv.open("w", encoding="utf-8", newline="") as texts,
+            origins_csv.open("w", encoding="utf-8", newline="") as origins,
+        ):
+            write_text, write_origin = (csv.writer(file, lineterminator="\n").writerow for file in (texts, origins))
+            write_text(("movie_id", "description"))
+            write_origin(("movie_id", "source", "is_truncated"))
+            for plot in _best_plots(config, journal, missing):
+                is_truncated = plot.state == "truncated"
+                write_text((plot.movie_id, plot.description))
+                write_origin((plot.movie_id, plot.source, str(is_truncated).lower()))
+                counts.update({"plots": 1, f"plots/{plot.source}": 1, "plots/truncated": is_truncated})
+        journal.note_export(hash_file(texts_csv))
         return counts
 
     remove_unfinished(stage.folder)  # also where the stage is skipped
@@ -119,7 +128,7 @@ def export_plots(paths: DataPaths, config: CrawlConfig, journal: Journal, missin
 
 
 def adopt_foreign_plots(paths: DataPaths) -> None:
-    """Move a `crawl_data.csv` that no crawl here wrote to where the source `published` looks, before it is overwritten.
+    """Move a `crawl_data.csv` that no crawl here wrote to where the source `published` reads, before it is overwritten.
 
     Raises:
         DataError: another file is there already.
@@ -129,8 +138,8 @@ def adopt_foreign_plots(paths: DataPaths) -> None:
     target = paths.published_crawl_csv
     if target.is_file() and hash_file(target) != hash_file(paths.crawl_csv):
         raise DataError(
-            f"{paths.crawl_csv} was not written by this crawl and would be overwritten, and {target} is another file: "
-            "keep the one that you want as the latter, and move the former away"
+            f"{paths.crawl_csv} was not written by this crawl and would be overwritten, and {target} is a different "
+            "file: keep the one that you want as the latter, and move the former away"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     paths.crawl_csv.replace(target)
@@ -148,30 +157,11 @@ def is_foreign(paths: DataPaths) -> bool:
 def _best_plots(config: CrawlConfig, journal: Journal, missing: MissingPlots) -> Iterator[Plot]:
     """Yield at most one plot for each missing id, sorted by id."""
     wanted = frozenset(missing.ids)
-    for movie_id, plots in groupby(journal.plots(config.sources), key=attrgetter("movie_id")):
+    for plots in journal.plots(config.sources):
+        movie_id = plots[0].movie_id
         if movie_id not in wanted:
             continue
-        texts = list(plots)
-        whole = [plot for plot in texts if plot.state == "ok"]
-        if whole:
+        if whole := [plot for plot in plots if plot.state == "ok"]:
             yield whole[0]
         elif movie_id not in missing.truncated:
-            yield max(texts, key=lambda plot: len(plot.description))
-
-
-def _write(plots: Iterator[Plot], folder: Path, paths: DataPaths) -> Counter[str]:
-    """Write both files into a folder and count what is in them."""
-    counts: Counter[str] = Counter({"plots": 0})
-    with (
-        (folder / paths.crawl_csv.name).open("w", encoding="utf-8", newline="") as texts,
-        (folder / paths.crawl_sources_csv.name).open("w", encoding="utf-8", newline="") as origins,
-    ):
-        write_text, write_origin = (csv.writer(file, lineterminator="\n").writerow for file in (texts, origins))
-        write_text(("movie_id", "description"))
-        write_origin(("movie_id", "source", "is_truncated"))
-        for plot in plots:
-            is_truncated = plot.state == "truncated"
-            write_text((plot.movie_id, plot.description))
-            write_origin((plot.movie_id, plot.source, str(is_truncated).lower()))
-            counts.update({"plots": 1, f"plots/{plot.source}": 1, "plots/truncated": is_truncated})
-    return counts
+            yield max(plots, key=lambda plot: len(plot.description))

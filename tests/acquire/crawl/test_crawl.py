@@ -195,7 +195,7 @@ def test_a_disk_that_is_full_is_said_and_nothing_answered_is_lost(campaign, aske
         record(journal, *answers)
 
     monkeypatch.setattr(Journal, "record", record_in_what_room_there_is)
-    with pytest.raises(DataError, match=r"journal\.sqlite cannot be used \(database or disk is full\): make room"):
+    with pytest.raises(DataError, match=r"journal\.sqlite cannot be used \(database or disk is full\): free disk"):
         campaign.run("omdb")
     monkeypatch.undo()
     assert campaign.states() == {A: "ok"}

@@ -39,8 +39,8 @@ def test_plots_come_by_id_and_then_in_the_order_of_sources(journal):
     for source in ("b", "a", "c"):
         journal.record(source, {"tt2": Answer("ok", source), "tt1": Answer("truncated", source)}, NOW)
     journal.record("a", {"tt3": Answer("no_plot")}, NOW)
-    plots = [(plot.movie_id, plot.source) for plot in journal.plots(["b", "a"])]
-    assert plots == [("tt1", "b"), ("tt1", "a"), ("tt2", "b"), ("tt2", "a")]
+    plots = [[(plot.movie_id, plot.source) for plot in of_id] for of_id in journal.plots(["b", "a"])]
+    assert plots == [[("tt1", "b"), ("tt1", "a")], [("tt2", "b"), ("tt2", "a")]]
 
 
 def test_requests_are_counted_by_day_and_source(journal):

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.acquire.crawl.client import SLOWEST, Breaker, Clock, Pacer
+from tasks.acquire.crawl.client import SLOWEST, Clock, Pacer
 
 
 class RoughClock(Clock):
@@ -33,11 +33,11 @@ async def take_turns(pacer: Pacer, clock: RoughClock, n_turns: int, workers: int
 
     async def work() -> None:
         while len(turns) < n_turns:
-            turn = await pacer.wait_turn()
+            slot = await pacer.wait_for_slot()
             clock.seconds += next(clock.late_s, 0.0)  # until the request leaves
             turns.append(clock.monotonic())
-            turn.use()
-            turn.use()  # which changes nothing
+            slot.use()
+            slot.use()  # which changes nothing
 
     await asyncio.gather(*(work() for _ in range(workers)))
     return turns[:n_turns]
@@ -78,11 +78,11 @@ def test_who_stops_waiting_leaves_the_turn_to_others():
     pacer = Pacer(1, clock)
 
     async def work() -> None:
-        (await pacer.wait_turn()).use()
-        waiting = asyncio.create_task(pacer.wait_turn())
+        (await pacer.wait_for_slot()).use()
+        waiting = asyncio.create_task(pacer.wait_for_slot())
         await asyncio.sleep(0)
         waiting.cancel()
-        (await pacer.wait_turn()).use()
+        (await pacer.wait_for_slot()).use()
 
     asyncio.run(asyncio.wait_for(work(), 5))
     assert clock.seconds > 1
@@ -118,14 +118,3 @@ def test_the_rate_recovers_slowly_to_its_ceiling_and_never_falls_to_nothing():
     for _ in range(200):
         pacer.recover()
     assert pacer.rate_hz == 8
-
-
-def test_a_breaker_opens_after_failures_in_a_row_and_stays_open():
-    breaker = Breaker(3)
-    for success in (False, False, True, False, False):
-        breaker.note(success=success)
-    assert not breaker.is_open
-    breaker.note(success=False)
-    assert breaker.is_open
-    breaker.note(success=True)
-    assert breaker.is_open

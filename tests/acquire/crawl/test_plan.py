@@ -33,8 +33,8 @@ def test_a_plan_says_how_many_from_whom_and_how_long(campaign):
     ]
     assert planned.text.splitlines() == [
         "1,001 of 1,002 movies lack a whole plot: 1,000 have none, 1 a truncated one",
-        "  published: has 100 of 1,001, here on the disk",
-        "  omdb: at most 901 ids in 901 requests, 8 min, over 4 days by its quota",
+        "  published: has 100 of 1,001, on this disk",
+        "  omdb: at most 901 ids in 901 requests, 8 min, over 4 days because of its quota",
         "  imdb_graphql: at most 901 ids in 4 requests, 2 s",
         "  imdbapi_dev: at most 901 ids in 181 requests, 2 min",
     ]
@@ -62,7 +62,7 @@ def test_a_plan_shows_obstacles_instead_of_failing(campaign, monkeypatch):
     settings.cache_clear()
     campaign.lack(*IDS)
     text = plan_crawl(campaign.paths, CrawlConfig(sources=ALL), campaign.clock).text
-    assert text.count("cannot be asked now") == 4
+    assert text.count("cannot be used now") == 4
     assert "GENREFLOW_OMDB_API_KEY" in text
     assert "GENREFLOW_CONTACT" in text
     assert "written consent" in text

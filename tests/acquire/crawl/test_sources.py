@@ -222,9 +222,9 @@ def test_secrets_go_out_and_are_found_nowhere_else(campaign, caplog):
             {"sources": ("imdb_graphql",)},
             "printable",
         ),
-        ({}, {"sources": ("omdb", "elsewhere")}, "there is no elsewhere; choose among published, omdb"),
-        ({}, {"daily_requests": {"ombd": 9}}, r"crawl\.daily_requests: there is no ombd; choose among published, omdb"),
-        ({}, {"base_urls": {"ombd": "http://127.0.0.1"}}, r"crawl\.base_urls: there is no ombd; choose among"),
+        ({}, {"sources": ("omdb", "elsewhere")}, "there is no elsewhere; choose from published, omdb"),
+        ({}, {"daily_requests": {"ombd": 9}}, r"crawl\.daily_requests: there is no ombd; choose from published, omdb"),
+        ({}, {"base_urls": {"ombd": "http://127.0.0.1"}}, r"crawl\.base_urls: there is no ombd; choose from"),
     ],
 )
 def test_what_has_to_be_set_before_anything_is_sent(campaign, monkeypatch, environment, choices, words):

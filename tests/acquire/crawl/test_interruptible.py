@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from tasks.acquire.crawl.crawl import run_watched
+from tasks.acquire.crawl.crawl import run_interruptible
 
 variable = contextvars.ContextVar("variable", default="unset")
 
@@ -14,7 +14,7 @@ def test_the_result_and_the_context_go_through():
         return variable.get(), threading.current_thread()
 
     variable.set("set here")
-    value, thread = run_watched(work(), lambda: None)
+    value, thread = run_interruptible(work(), lambda: None)
     assert value == "set here"
     assert thread is not threading.current_thread()
 
@@ -24,7 +24,7 @@ def test_it_runs_inside_a_running_loop():
         return 1
 
     async def outer():
-        return run_watched(work(), lambda: None)
+        return run_interruptible(work(), lambda: None)
 
     assert asyncio.run(outer()) == 1
 
@@ -34,7 +34,7 @@ def test_an_error_of_the_work_is_raised_here():
         raise TimeoutError("its own")
 
     with pytest.raises(TimeoutError, match="its own"):
-        run_watched(work(), lambda: None, tick_s=0.01)
+        run_interruptible(work(), lambda: None, tick_s=0.01)
 
 
 def test_an_error_here_cancels_the_work_and_waits_for_its_end():
@@ -50,5 +50,5 @@ def test_an_error_here_cancels_the_work_and_waits_for_its_end():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run_watched(work(), tick, tick_s=0.01)
+        run_interruptible(work(), tick, tick_s=0.01)
     assert ended == ["ended"]
