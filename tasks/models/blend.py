@@ -17,7 +17,7 @@ from tasks.decision.calibration import log_odds, logistic
 from tasks.models.encoder.fine_tune import TRANSFORMER_FILES
 from tasks.models.features import read_genres
 from tasks.models.genre_classifier import CLIP, MEMBERS, EnsembleModel, Weights, blend, load_single
-from tasks.models.genre_model import FILES
+from tasks.models.pipeline import FILES
 from tasks.models.spec import EnsembleSpec, SingleModel, TransformerSpec
 from tasks.models.train import FIT_FILE, MODEL_FOLDER, RATE_SAMPLE, SCORED_PARTS, save_model
 from tasks.stage import Stage, StageResult, config_dict, run_stage

@@ -42,8 +42,8 @@ class Choice(BaseModel):
 
 
 _VECTORIZERS: Final = "tasks.models.vectorizers"
-_LINEAR: Final = "tasks.models.linear_classifiers"
-_CLASSIFIERS: Final = "tasks.models.classifiers"
+_LINEAR: Final = "tasks.models.linear"
+_CLASSIFIERS: Final = "tasks.models.multilabel"
 SHORT_NAMES: Final[Mapping[str, str]] = {
     "bag-of-words": f"{_VECTORIZERS}.BagOfWords",
     "character-ngrams": f"{_VECTORIZERS}.CharacterNgrams",
@@ -121,7 +121,7 @@ class EstimatorSpec(Choice):
         values = {name: _made(getattr(checked, f"param_{name}"), defaults[name].default) for name in self.params}
         estimator = self.estimator_class(**values)
         if "random_state" in more:
-            from tasks.models.classifiers import with_random_state  # noqa: PLC0415 - imports scikit-learn
+            from tasks.models.multilabel import with_random_state  # noqa: PLC0415 - imports scikit-learn
 
             estimator = with_random_state(estimator, more.pop("random_state"))
         return estimator.set_params(**more)

@@ -18,7 +18,7 @@ from tasks.core.predictions import truth_matrix
 from tasks.core.settings import DataPaths
 from tasks.models.encoder.store import encoder_files, find_encoder
 from tasks.models.estimators import EstimatorSpec
-from tasks.models.genre_model import VECTORS_FILE, as_frame, read_representation, save_estimator
+from tasks.models.pipeline import VECTORS_FILE, as_frame, read_representation, save_estimator
 from tasks.models.spec import FeaturesSpec, reads_movies
 from tasks.stage import Stage, StageResult, config_dict, recorded_config, run_stage
 

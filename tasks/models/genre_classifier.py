@@ -17,7 +17,7 @@ from tasks.core.errors import DataError, ModelError
 from tasks.decision.calibration import log_odds, logistic
 from tasks.decision.rule_formats import parse_rule, rules_from_json
 from tasks.decision.rules import Rule
-from tasks.models.genre_model import MODEL_FILE, GenreModel
+from tasks.models.pipeline import MODEL_FILE, GenreModel
 from tasks.models.spec import ModelSpec, Precision, TransformerSpec
 
 MEMBERS: Final = "members"

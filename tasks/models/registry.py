@@ -9,9 +9,8 @@ from typing import Final
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from tasks.models.classifiers import GradientBoosting, MultilayerPerceptron, NearestNeighbours
 from tasks.models.encoder.frozen import FrozenEncoder
-from tasks.models.linear_classifiers import (
+from tasks.models.linear import (
     ClassifierChains,
     LinearSVM,
     LogisticRegression,
@@ -19,6 +18,7 @@ from tasks.models.linear_classifiers import (
     NaiveBayesSVM,
     StackedLogisticRegression,
 )
+from tasks.models.multilabel import GradientBoosting, MultilayerPerceptron, NearestNeighbours
 from tasks.models.spec import AnyModel, EnsembleSpec, FineTuning, Imbalance, InputSpec, ModelSpec, TransformerSpec
 from tasks.models.vectorizers import BagOfWords, CharacterNgrams, SideFields
 from tasks.models.word_vectors import WordVectors

@@ -223,7 +223,7 @@ class ModelSpec(Choice):
 
     def new_classifier(self, genres: Sequence[str], random_state: int) -> Any:
         """Return the classifier, unfitted, for rows of labels in the order of the genres."""
-        from tasks.models.classifiers import AnyClassifier, MultilabelClassifier  # noqa: PLC0415
+        from tasks.models.multilabel import AnyClassifier, MultilabelClassifier  # noqa: PLC0415
 
         if self.imbalance.is_none:
             classifier = self.classifier.make(random_state=random_state)

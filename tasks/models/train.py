@@ -18,10 +18,10 @@ from tasks.core.errors import ConfigError, ModelError
 from tasks.core.predictions import truth_matrix, write_scores
 from tasks.core.schema import DEFAULT_SEED
 from tasks.core.settings import DataPaths
-from tasks.models import classifiers
-from tasks.models.classifiers import hstack
+from tasks.models import multilabel
 from tasks.models.features import MATRIX_FILE, code_files, read_genres, read_movies, train_rows
-from tasks.models.genre_model import FILES, VECTORS_FILE, GenreModel, held_bytes, load_estimator, new_pipeline
+from tasks.models.multilabel import hstack
+from tasks.models.pipeline import FILES, VECTORS_FILE, GenreModel, held_bytes, load_estimator, new_pipeline
 from tasks.models.spec import ModelSpec
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
@@ -99,7 +99,7 @@ def train_model(
 def fitting_code(model: ModelSpec) -> tuple[Path, ...]:
     """Return the modules that fit a model and score with it; a change of what they import fits it anew."""
     parts = [path for part in (model.classifier, *model.representations) for path in code_files(part)]
-    return (Path(__file__), Path(classifiers.__file__), *parts)
+    return (Path(__file__), Path(multilabel.__file__), *parts)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 import pytest
 
 from tasks.core.errors import ConfigError
-from tasks.models.linear_classifiers import LogisticRegression
+from tasks.models.linear import LogisticRegression
 from tasks.models.registry import MODELS
 from tasks.models.select import choose_models, names_of_late, say_models, within_budget
 from tasks.models.spec import EnsembleSpec, ModelSpec, TransformerSpec

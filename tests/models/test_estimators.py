@@ -26,8 +26,8 @@ from sklearn.svm import SVC, LinearSVC
 
 from tasks.core.errors import ConfigError, ModelError
 from tasks.models.estimators import SHORT_NAMES, EstimatorSpec
-from tasks.models.genre_model import PIPELINE_FILE, TRUSTED, GenreModel, held_bytes, load_estimator, save_estimator
-from tasks.models.linear_classifiers import LinearSVM
+from tasks.models.linear import LinearSVM
+from tasks.models.pipeline import PIPELINE_FILE, TRUSTED, GenreModel, held_bytes, load_estimator, save_estimator
 from tasks.models.select import choose_models, with_params
 from tasks.models.spec import ModelSpec, shown_params
 from tasks.models.vectorizers import BagOfWords

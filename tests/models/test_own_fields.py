@@ -2,11 +2,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.models.classifiers import NearestNeighbours
 from tasks.models.explain.explain import explain
-from tasks.models.genre_model import GenreModel
 from tasks.models.inputs import BOUNDS, gather, names_of, range_of, read_fields
-from tasks.models.linear_classifiers import LogisticRegression
+from tasks.models.linear import LogisticRegression
+from tasks.models.multilabel import NearestNeighbours
+from tasks.models.pipeline import GenreModel
 from tasks.models.served import ServedClassifier
 from tasks.models.spec import ModelSpec
 from tasks.models.vectorizers import BagOfWords, SideFields

@@ -6,13 +6,13 @@ import pytest
 
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.predictions import read_scores
-from tasks.models import linear_classifiers, spec
+from tasks.models import linear, spec
 from tasks.models.features import build_features
 from tasks.models.search import open_search, space_of
 from tasks.models.spec import features_of
 from tasks.models.train import TrainChoices, score_trial
 
-MODEL = spec.ModelSpec(name="logreg", classifier=linear_classifiers.LogisticRegression(C=1))
+MODEL = spec.ModelSpec(name="logreg", classifier=linear.LogisticRegression(C=1))
 TERMS = {"metric": "jaccard", "seed": 1}
 
 

@@ -9,14 +9,14 @@ import pytest
 from tasks.core.errors import ConfigError, DataError, ModelError
 from tasks.core.predictions import read_scores
 from tasks.core.settings import DataPaths
-from tasks.models import genre_model, linear_classifiers, spec
+from tasks.models import linear, pipeline, spec
 from tasks.models.features import build_features, read_genres, read_movies, train_rows
-from tasks.models.genre_model import GenreModel
+from tasks.models.pipeline import GenreModel
 from tasks.models.spec import InputSpec, features_of
 from tasks.models.train import TrainChoices, train_model
 from tasks.models.vectorizers import BagOfWords
 
-MODEL = spec.ModelSpec(name="logreg", classifier=linear_classifiers.LogisticRegression(C=10))
+MODEL = spec.ModelSpec(name="logreg", classifier=linear.LogisticRegression(C=10))
 GENRES = ["Drama", "Horror", "Western"]
 
 
@@ -46,9 +46,9 @@ def test_a_folder_that_is_not_prepared_is_told(tmp_path):
 
 def test_no_fit_sees_validation_or_test(prepared, monkeypatch):
     seen = []
-    original = genre_model.GenreModel.fit_vectors
+    original = pipeline.GenreModel.fit_vectors
     monkeypatch.setattr(
-        genre_model.GenreModel,
+        pipeline.GenreModel,
         "fit_vectors",
         lambda self, X, Y: seen.append((X, Y)) or original(self, X, Y),
     )
@@ -77,7 +77,7 @@ def test_rerun_is_skipped_and_another_seed_is_not(prepared):
 
 
 def test_models_with_the_same_input_share_features():
-    other = spec.ModelSpec(name="nb", classifier=linear_classifiers.NaiveBayes())
+    other = spec.ModelSpec(name="nb", classifier=linear.NaiveBayes())
     assert features_of(MODEL) == features_of(other)
 
 

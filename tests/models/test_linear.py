@@ -17,7 +17,7 @@ from sklearn.naive_bayes import ComplementNB, MultinomialNB
 
 from tasks.core.errors import ModelError
 from tasks.decision.calibration import fit_line
-from tasks.models.linear_classifiers import (
+from tasks.models.linear import (
     NO_PRIOR,
     STRENGTHS,
     TOLERANCE,

@@ -26,7 +26,7 @@ from sklearn.utils.validation import check_non_negative
 from tasks.core.errors import ModelError
 from tasks.core.schema import DEFAULT_SEED
 from tasks.decision.calibration import fit_line
-from tasks.models.classifiers import Labels, Matrix, MultilabelClassifier, Scores, hstack
+from tasks.models.multilabel import Labels, Matrix, MultilabelClassifier, Scores, hstack
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 All learn from `fit(X, Y)`, X (rows × columns) dense or sparse and Y (rows × genres) of 0 and 1, and answer
 `predict_proba(X)`, (rows × genres) float32 in [0, 1]. They also take one column of classes, as scikit-learn's own
-do. The linear ones are in `tasks.models.linear_classifiers`.
+do. The linear ones are in `tasks.models.linear`.
 
 A genre that no train row has, or every one, has nothing to separate: its score is 0 or 1.
 """

@@ -104,14 +104,14 @@ SCHEMA: Final = "schema.json"  # of skops
 
 # What a stored file may hold beside what is NumPy's, SciPy's and scikit-learn's.
 TRUSTED: Final = (
-    *(f"tasks.models.classifiers.{name}" for name in ("AnyClassifier", "GradientBoosting", "MultilayerPerceptron")),
-    "tasks.models.classifiers.NearestNeighbours",
+    *(f"tasks.models.multilabel.{name}" for name in ("AnyClassifier", "GradientBoosting", "MultilayerPerceptron")),
+    "tasks.models.multilabel.NearestNeighbours",
     "tasks.models.encoder.frozen.FrozenEncoder",
     "tasks.models.inputs.MovieText",
     "tasks.models.inputs.TextPipeline",
-    *(f"tasks.models.linear_classifiers.{name}" for name in ("ClassifierChains", "LinearSVM", "LogisticRegression")),
-    *(f"tasks.models.linear_classifiers.{name}" for name in ("NaiveBayes", "NaiveBayesSVM")),
-    "tasks.models.linear_classifiers.StackedLogisticRegression",
+    *(f"tasks.models.linear.{name}" for name in ("ClassifierChains", "LinearSVM", "LogisticRegression")),
+    *(f"tasks.models.linear.{name}" for name in ("NaiveBayes", "NaiveBayesSVM")),
+    "tasks.models.linear.StackedLogisticRegression",
     *(f"tasks.models.word_vectors.{name}" for name in ("PretrainedVectors", "WordVectors")),
     *(f"tasks.models.vectorizers.{name}" for name in ("BagOfWords", "CharacterNgrams", "SideFields")),
 )
