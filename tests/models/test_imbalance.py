@@ -80,7 +80,7 @@ def test_same_seed_same_synthetic_movies_and_another_seed_others(marked):
 def test_one_movie_has_no_other_to_make_synthetic_ones_with(marked, caplog):
     alone = replace(marked[0], y=np.arange(200) == 7)
     assert alone.resampled().y.sum() == 1
-    assert "A: one train movie has it" in caplog.text
+    assert "A: only one train movie has it" in caplog.text
 
 
 def held_out_words(X):
