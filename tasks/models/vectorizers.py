@@ -268,7 +268,7 @@ class SideFields(TermVectorizer):
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the values; `own_fields_` are the extra columns that the movies have."""
         movies = as_movies(X)
-        self.own_fields_ = list(inputs.names_of(movies)) if "own" in self.fields else []
+        self.own_fields_ = list(inputs.own_field_names(movies)) if "own" in self.fields else []
         super().fit(movies, y)
         return self
 
