@@ -4,19 +4,9 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, Self, get_args
+from typing import Annotated, Any, Final, Literal, Self, cast, get_args
 
-from pydantic import (
-    Discriminator,
-    Field,
-    NonNegativeFloat,
-    PositiveFloat,
-    PositiveInt,
-    Tag,
-    TypeAdapter,
-    ValidationError,
-    model_validator,
-)
+from pydantic import Discriminator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, Tag, model_validator
 
 from tasks.core.errors import ConfigError
 from tasks.models.estimators import SET_BY_THE_MODEL, SHORT_NAMES, Choice, EstimatorSpec, check_role
@@ -30,10 +20,9 @@ def read_precision(text: str) -> Precision:
     Raises:
         ConfigError: there is none.
     """
-    try:
-        return TypeAdapter(Precision).validate_python(text)
-    except ValidationError as error:
-        raise ConfigError(f"there is no precision {text!r}; there are {' and '.join(get_args(Precision))}") from error
+    if text not in get_args(Precision):
+        raise ConfigError(f"there is no precision {text!r}; there are {' and '.join(get_args(Precision))}")
+    return cast("Precision", text)
 
 
 PLACEHOLDERS: Final = ("title", "description", "decade", "year", "certificate", "runtime", "director", "star")
@@ -109,9 +98,7 @@ class Focal(Choice):
 
     kind: Literal["focal"] = "focal"
     alpha: Annotated[float, Field(gt=0, lt=1)] = Field(0.375, description="Weight of a genre that a movie has.")
-    gamma: NonNegativeFloat = Field(
-        2.0, description="How fast well-predicted labels lose weight; 0: weighted cross-entropy."
-    )
+    gamma: NonNegativeFloat = Field(2.0, description="How fast well-predicted labels lose weight.")
 
 
 class Asymmetric(Choice):
@@ -125,9 +112,7 @@ class Asymmetric(Choice):
     kind: Literal["asymmetric"] = "asymmetric"
     gamma_positive: NonNegativeFloat = Field(1.0, description="g of a genre that a movie has.")
     gamma_negative: NonNegativeFloat = Field(4.0, description="g of a genre that a movie does not have.")
-    margin: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.05, description="Probability of a false genre that costs nothing."
-    )
+    margin: Annotated[float, Field(ge=0, lt=1)] = Field(0.05, description="Probability that a false genre may have.")
 
 
 Loss = Annotated[BinaryCrossEntropy | LogWeighted | Focal | Asymmetric, Field(discriminator="kind")]
@@ -159,7 +144,7 @@ class FineTuning(Choice):
     )
     budget_minutes: PositiveFloat | None = Field(
         None,
-        description="Time limit; to fit, train fewer epochs, then fewer layers, then only the head. Default: no limit.",
+        description="Train what fits: fewer epochs, then fewer layers, then only the head. Default: no limit.",
     )
 
 
