@@ -51,7 +51,7 @@ TRAININGS = {f"train {name}" for name in ("svm-title", "nb-counts", "tree-title"
         ("clean/default.py", {"clean"}),
         ("split/stratify.py", {"split"}),
         ("evaluate/calibration.py", {"evaluate"}),
-        ("models/classifiers.py", TRAININGS | {"fine-tune"}),
+        ("models/multilabel.py", TRAININGS | {"fine-tune"}),
         ("models/linear.py", TRAININGS - {"train tree-title", "train knn-title"} | {"fine-tune"}),
         ("models/encoder/trainer.py", {"fine-tune"}),
         ("models/encoder/frozen.py", {"features, encoder"}),

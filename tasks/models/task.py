@@ -112,7 +112,7 @@ def predict_file(model_folder: Path, source: str, target: str, choices: Choices)
     """Score a file, given by its address as is the one to write; return the number of rows."""
     (place, name), (target_place, target_name) = split_address(source), split_address(target)
     if (place, name) == (target_place, target_name):
-        raise DataError(f"{source} is both what to read and what to write; give another file to write")
+        raise DataError(f"{source} is both input and output; choose another output file")
     with place.reading(name) as read, target_place.writing(target_name) as written:
         return prediction.predict_file(model_folder, read, written, choices)
 
