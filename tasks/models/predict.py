@@ -235,11 +235,14 @@ class Predictor:
         is_csv = target.suffix.lower() != ".parquet"
         progress = Progress(f"predict {source.name}", count_rows(source))
         try:
-            with unfinished_file(target) as path, _open_table(path, is_csv, self.empty) as append:
-                with closing(self._predicted(source, is_csv)) as predicted:
-                    for height, piece in predicted:
-                        append(piece)
-                        progress.advance(height)
+            with (
+                unfinished_file(target) as path,
+                _open_table(path, is_csv, self.empty) as append,
+                closing(self._predicted(source, is_csv)) as predicted,
+            ):
+                for height, piece in predicted:
+                    append(piece)
+                    progress.advance(height)
         except OSError as error:
             raise DataError(
                 f"{error.filename or target} cannot be written: {error.strerror or error}; make room or fix the "
@@ -275,9 +278,7 @@ def _warn_of_empty_texts(pieces: Iterator[pl.DataFrame], name: str) -> Iterator[
         without += piece.select(pl.col("description").fill_null("").str.strip_chars().eq("").sum()).item()
         yield piece
     if without:
-        logger.warning(
-            "%s: %d of %d rows have no description; they are predicted from their other fields", name, without, rows
-        )
+        logger.warning("%s: %d of %d rows have no description; only other fields are used", name, without, rows)
 
 
 def predict_file(model_folder: Path, source: Path, target: Path, choices: Choices = Choices()) -> int:
@@ -298,7 +299,7 @@ def _load_and_predict(
 
 
 def _predict(classifier: GenreClassifier, rule: str | None, is_csv: bool, movies: pl.DataFrame) -> tuple[int, Any]:
-    """Return the number of rows and their predictions: lines of a CSV, made here so that workers share it, or a frame."""
+    """Return the number of rows and their predictions: CSV lines, so that workers share making them, or a frame."""
     predicted = classifier.predict(movies, rule).insert_column(0, movies.get_column("movie_id"))
     if not is_csv:
         return movies.height, predicted
@@ -338,9 +339,7 @@ def predict_folder(model_folder: Path, source: Place, target: Place, choices: Ch
     files = source.files()
     wanted = {name: found for name, found in files.items() if PurePath(name).suffix.lower() in SUFFIXES}
     if not wanted:
-        raise DataError(
-            f"{source.address} has no {' or '.join(f'*{suffix}' for suffix in SUFFIXES)} files; put some there"
-        )
+        raise DataError(f"{source.address} has no {' or '.join(f'*{suffix}' for suffix in SUFFIXES)} files; add some")
     if len(files) > len(wanted):
         logger.info("predict: %d files of %s are neither CSV nor parquet", len(files) - len(wanted), source.address)
     predictor, result = Predictor(model_folder, choices), FolderResult()

@@ -40,7 +40,7 @@ def test_a_models_folder_holds_the_model_its_scores_and_its_cost(prepared, movie
 
 
 def test_a_folder_that_is_not_prepared_is_told(tmp_path):
-    with pytest.raises(DataError, match=r"genres\.json is not there; run flows/prepare\.py first"):
+    with pytest.raises(DataError, match=r"genres\.json does not exist; run flows/prepare\.py first"):
         read_genres(DataPaths(tmp_path))
 
 
@@ -85,7 +85,7 @@ def test_genre_absent_from_train_is_named(prepared, caplog):
     prepared.genres_json.write_text(json.dumps([*GENRES, "Zombie"]), encoding="utf-8")
     result = fit(prepared)
     assert result.counts["constant_genres"] == ["Zombie"]
-    assert "every or no train movie is Zombie" in caplog.text
+    assert "all or none of the train movies have the genre Zombie" in caplog.text
 
 
 def test_a_treatment_of_a_genre_that_no_movie_has_is_refused(prepared):
@@ -123,7 +123,7 @@ def test_lemmas_of_another_pipeline_are_made_anew_as_for_new_texts(prepared, cap
     sidecar = prepared.tokens.parent / "annotate.stage.json"
     sidecar.write_text(json.dumps({"config": {"pipeline": "unknown"}}), encoding="utf-8")
     result = fit(prepared, lemmas)
-    assert "annotated by unknown; the model makes its own lemmas" in caplog.text
+    assert "annotated by unknown; lemmatising again" in caplog.text
     terms = GenreModel.load(result.folder / "model").vectorizers[0].vocabulary_
     assert "ghost" in terms
     assert "foreign" not in terms
