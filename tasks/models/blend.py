@@ -100,15 +100,10 @@ def fit_weights(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_])
         scores: each member's, (movies × genres), on movies that no member was fitted on.
         truth: of the same shape.
     """
-    logits = np.stack([log_odds(member, CLIP) for member in scores])
-
-    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        z = np.tensordot(weights, logits, axes=1)
-        slopes = np.array([((logistic(z) - truth) * member).mean() for member in logits])
-        return float((np.logaddexp(0, z) - truth * z).mean()), slopes
-
+    logits = np.stack([log_odds(member, CLIP).ravel() for member in scores])
     start = np.full(len(logits), 1 / len(logits))
-    return tuple(float(weight) for weight in _minimise(loss, start, [(0, None)] * len(logits)))
+    fitted = _fit_logistic(logits, truth.ravel(), start, 0.0, [(0.0, None)] * len(logits))
+    return tuple(float(weight) for weight in fitted)
 
 
 def fit_stack(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_]) -> Weights:
@@ -119,31 +114,31 @@ def fit_stack(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_]) -
     logits = np.stack([log_odds(member, CLIP) for member in scores])
     common = np.array([*fit_weights(scores, truth), 0.0])
     strength = PRIOR_MOVIES / len(truth)
-
-    def fit_genre(z: NDArray[np.float64], y: NDArray[np.bool_]) -> NDArray[np.float64]:
-        inputs = np.vstack([z, np.ones(len(y))])
-
-        def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            total, away = weights @ inputs, weights - common
-            slopes = ((logistic(total) - y) * inputs).mean(axis=1) + strength * away
-            return float((np.logaddexp(0, total) - y * total).mean() + strength / 2 * away @ away), slopes
-
-        bounds = [*[(0, None)] * len(z), (None, None)]
-        return _minimise(loss, common, bounds)
-
-    fitted = [fit_genre(logits[:, :, genre], truth[:, genre]) for genre in range(truth.shape[1])]
+    bounds = [*[(0.0, None)] * len(scores), (None, None)]
+    bias = np.ones((1, len(truth)))
+    fitted = [
+        _fit_logistic(np.vstack([logits[:, :, genre], bias]), truth[:, genre], common, strength, bounds)
+        for genre in range(truth.shape[1])
+    ]
     return tuple(tuple(float(weight) for weight in row) for row in np.array(fitted).T)
 
 
-def _minimise(
-    loss: Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]],
-    start: NDArray[np.float64],
+def _fit_logistic(
+    inputs: NDArray[np.float64],
+    y: NDArray[np.bool_],
+    prior: NDArray[np.float64],
+    strength: float,
     bounds: Sequence[tuple[float | None, float | None]],
 ) -> NDArray[np.float64]:
-    """Return the minimum of a loss that returns its value and gradient."""
+    """Return weights of (inputs × rows) that minimise log loss plus a quadratic penalty on the distance to a prior."""
     from scipy.optimize import minimize  # noqa: PLC0415 - takes half a second, which other runs need not pay
 
-    return np.asarray(minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x)
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        total, away = weights @ inputs, weights - prior
+        slopes = ((logistic(total) - y) * inputs).mean(axis=1) + strength * away
+        return float((np.logaddexp(0, total) - y * total).mean() + strength / 2 * away @ away), slopes
+
+    return np.asarray(minimize(loss, prior, jac=True, bounds=bounds, method="L-BFGS-B").x)
 
 
 Fit = Callable[[Sequence[NDArray[np.float32]], NDArray[np.bool_]], Weights]

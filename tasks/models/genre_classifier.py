@@ -40,20 +40,16 @@ class SingleModel(Protocol):
     @property
     def own_fields(self) -> tuple[str, ...]:
         """The extra columns that it reads from a user's own table."""
-        ...
 
     @property
     def spec(self) -> ModelSpec | TransformerSpec:
         """Its specification, with its name."""
-        ...
 
     def scores(self, movies: pl.DataFrame) -> Scores:
         """Return (movies × genres) scores in [0, 1], in the order of the rows and of `self.genres`."""
-        ...
 
     def save(self, folder: Path) -> None:
         """Write the model into a folder that exists."""
-        ...
 
 
 class EnsembleModel:

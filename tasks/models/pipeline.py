@@ -60,7 +60,8 @@ def held_bytes(model: object) -> int:
     Arrays, tensors, tables, texts and their containers count. Memory that Python cannot see does not: tables inside
     tokenizers and inference sessions, the libraries themselves, and temporary arrays.
     """
-    total, seen, waiting = 0, set(), [model]
+    total, seen = 0, set()
+    waiting: list[Any] = [model]
     while waiting:
         found = waiting.pop()
         while isinstance(found, np.ndarray) and isinstance(found.base, np.ndarray):

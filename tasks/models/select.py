@@ -20,9 +20,7 @@ _EXTRA_OF: Final = {"frozen-encoder": "encoders", "word-vectors": "vectors"}
 
 
 def choose_models(
-    patterns: Sequence[str],
-    params: Mapping[str, Mapping[str, Any]] | None = None,
-    own_models: Sequence[AnyModel] = (),
+    patterns: Sequence[str], params: Mapping[str, Mapping[str, Any]] | None = None, own_models: Sequence[AnyModel] = ()
 ) -> tuple[AnyModel, ...]:
     """Return the models whose names match any of the patterns, in the registry's order, then the user's own.
 
@@ -187,7 +185,7 @@ def _parts_of(model: ModelSpec | TransformerSpec, values: dict[str, Any]) -> lis
     if isinstance(model, TransformerSpec):
         return [plain("training"), plain("loss"), plain("input"), _Part(values, frozenset(values) - NOT_PARAMETERS)]
     specs = (model.classifier, *model.representations)
-    written = [{"kind": spec.kind, "params": dict(spec.params)} for spec in specs]
+    written: list[dict[str, Any]] = [{"kind": spec.kind, "params": dict(spec.params)} for spec in specs]
     values["classifier"], *values["representations"] = written
     classifier, *representations = [
         _Part(each["params"], spec.parameters, spec.kind, spec is not model.classifier)

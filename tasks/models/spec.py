@@ -143,8 +143,7 @@ class FineTuning(Choice):
         "auto", description="Number format in training; auto: bfloat16 if the processor supports it."
     )
     budget_minutes: PositiveFloat | None = Field(
-        None,
-        description="Train what fits: fewer epochs, then fewer layers, then only the head. Default: no limit.",
+        None, description="Train what fits: fewer epochs, then fewer layers, then only the head. Default: no limit."
     )
 
 
@@ -270,8 +269,7 @@ class EnsembleSpec(Choice):
     name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name in leaderboards, folders and MLflow.")
     members: tuple[str, ...] = Field(min_length=2, description="Names of models that are trained in the same run.")
     method: Literal["blend", "stack"] = Field(
-        "blend",
-        description="blend: one weight per member. stack: one per member and genre, shrunk to it, and a bias.",
+        "blend", description="blend: one weight per member. stack: one per member and genre, shrunk to it, and a bias."
     )
 
 

@@ -139,9 +139,7 @@ def fit_on_features(
     logger.info("%s: fitted on %s movies in %.1f s", model.name, f"{train.sum():,}", fit_s)
     constant = [genre for genre, y in zip(genres, Y.T, strict=True) if y.all() or not y.any()]
     for genre in constant:
-        logger.warning(
-            "%s: all or none of the train movies have the genre %s; its score is constant", model.name, genre
-        )
+        logger.warning("%s: all or no train movies have the genre %s; its score is constant", model.name, genre)
     counts = {"train_movies": int(train.sum()), "columns": X.shape[1], "constant_genres": constant}
     return FittedModel(fitted, movies, X, fit_s, counts)
 

@@ -85,7 +85,7 @@ def test_genre_absent_from_train_is_named(prepared, caplog):
     prepared.genres_json.write_text(json.dumps([*GENRES, "Zombie"]), encoding="utf-8")
     result = fit(prepared)
     assert result.counts["constant_genres"] == ["Zombie"]
-    assert "all or none of the train movies have the genre Zombie" in caplog.text
+    assert "all or no train movies have the genre Zombie" in caplog.text
 
 
 def test_a_treatment_of_a_genre_that_no_movie_has_is_refused(prepared):
