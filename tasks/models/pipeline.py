@@ -326,7 +326,7 @@ def _skops() -> Any:
 
 
 def _types_in(path: Path, parts: Sequence[EstimatorSpec]) -> tuple[list[str], list[str]]:
-    """Return what a file holds beside what skops trusts by itself: types that are known to be safe, and all others.
+    """Return the types in a file that skops itself does not trust: those known to be safe, and all others.
 
     Safe are those of `TRUSTED`, the estimators that a specification names, and classes of scikit-learn and of SciPy's
     sparse arrays, which hold numbers and settings.
