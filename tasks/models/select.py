@@ -92,17 +92,14 @@ def check_installed(models: Sequence[AnyModel]) -> None:
     Raises:
         ConfigError: one is not; names the models, and how to install it.
     """
-    extras = {model.name: extra for model in models if (extra := _extra_of(model)) and not is_installed(extra)}
-    if extras:
-        require(set(extras.values()), ", ".join(extras))
-
-
-def _extra_of(model: AnyModel) -> str | None:
-    if isinstance(model, TransformerSpec):
-        return "encoders"
-    if isinstance(model, EnsembleSpec):
-        return None  # its members are chosen with it
-    return next((_EXTRA_OF[part.kind] for part in model.representations if part.kind in _EXTRA_OF), None)
+    missing: dict[str, list[str]] = {}
+    for model in models:
+        kinds = [part.kind for part in model.representations] if isinstance(model, ModelSpec) else []
+        extras = ["encoders"] if isinstance(model, TransformerSpec) else [_EXTRA_OF.get(kind, "") for kind in kinds]
+        if absent := [extra for extra in extras if extra and not is_installed(extra)]:
+            missing[model.name] = absent
+    if missing:
+        require({extra for extras in missing.values() for extra in extras}, ", ".join(missing))
 
 
 def describe_choice(chosen: Sequence[AnyModel], patterns: Sequence[str]) -> str:

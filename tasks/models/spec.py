@@ -184,14 +184,19 @@ class Imbalance(Choice):
     @property
     def suffix(self) -> str:
         """The suffix for a model's name, such as "-balanced" or "-smote50"."""
-        smote = f"-smote{self.smote_ratio * 100:g}".replace(".", "p") if self.smote_ratio is not None else ""
+        smote = "" if self.smote_ratio is None else f"-smote{self.smote_ratio * 100:g}".replace(".", "p")
         return smote + ("-balanced" if self.balanced else "")
+
+
+ModelName = Annotated[
+    str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name in leaderboards, folders and MLflow.")
+]
 
 
 class ModelSpec(Choice):
     """A model made of scikit-learn estimators."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name in leaderboards, folders and MLflow.")
+    name: ModelName
     input: InputSpec = InputSpec()
     representations: tuple[EstimatorSpec, ...] = Field(
         default_factory=lambda: (EstimatorSpec.model_validate({"kind": "bag-of-words"}),),
@@ -207,14 +212,10 @@ class ModelSpec(Choice):
         return any(map(reads_movies, self.representations))
 
     @model_validator(mode="after")
-    def _parts_do_what_they_should(self) -> Self:
+    def _check_parts(self) -> Self:
         check_role(self.classifier, is_classifier=True)
         for representation in self.representations:
             check_role(representation, is_classifier=False)
-        return self
-
-    @model_validator(mode="after")
-    def _classifier_can_treat_imbalance(self) -> Self:
         if not self.imbalance.is_none and not self.classifier.treats_imbalance:
             raise ValueError(f"a {self.classifier.kind} classifier takes no balanced weights and no SMOTE")
         return self
@@ -240,7 +241,7 @@ class ModelSpec(Choice):
 class TransformerSpec(Choice):
     """A fine-tuned encoder with a head for genres."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name in leaderboards, folders and MLflow.")
+    name: ModelName
     input: InputSpec = Field(
         InputSpec(lowercase=False), description="How the description is read; the template adds other fields."
     )
@@ -266,7 +267,7 @@ class TransformerSpec(Choice):
 class EnsembleSpec(Choice):
     """Weighted sums of the log-odds of other models of the same run, with weights fitted on validation."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name in leaderboards, folders and MLflow.")
+    name: ModelName
     members: tuple[str, ...] = Field(min_length=2, description="Names of models that are trained in the same run.")
     method: Literal["blend", "stack"] = Field(
         "blend", description="blend: one weight per member. stack: one per member and genre, shrunk to it, and a bias."
