@@ -38,8 +38,8 @@ from tasks.decision.rule_formats import parse_rule
 from tasks.decision.rules import ExpectedJaccardSet, Rule
 from tasks.models.estimators import SET_BY_THE_MODEL
 from tasks.models.genre_classifier import GenreClassifier
-from tasks.models.genre_model import GenreModel
 from tasks.models.inputs import as_movies
+from tasks.models.pipeline import GenreModel
 from tasks.models.registry import MODELS
 from tasks.models.select import choose_models, with_params
 from tasks.models.spec import ModelSpec

@@ -40,7 +40,7 @@ def search(config: SearchConfig) -> None:
 
     Raises:
         ModelError: the model cannot be fitted as it is.
-        ConfigError: an earlier search of this model was on other terms.
+        ConfigError: an earlier search of this model had other settings.
     """
     paths = data_paths()
     tags = {"flow": "search", "model": config.model}

@@ -22,7 +22,7 @@ from flows.run_context import check_cluster, core_count, exclusive, pipeline_run
 from tasks.core.errors import TrackingError
 from tasks.core.settings import data_paths
 from tasks.models.features import read_genres
-from tasks.models.select import choose_models, is_encoded, names_of_late, say_models, within_budget
+from tasks.models.select import choose_models, describe_choice, encoder_dependent, is_encoded, within_budget
 from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, TransformerSpec, features_of, shown_params
 from tasks.models.task import build_features
 from tasks.models.train import chosen_genres
@@ -57,7 +57,7 @@ def fit_models(config: TrainConfig, run: PipelineRun, prepared: Sequence[StageRe
     So no worker waits for another while there is work.
     """
     chosen = within_budget(choose_models(config.models, config.model_params, config.own_models), config.budget_minutes)
-    logger.info("train: %s", say_models(chosen, config.models))
+    logger.info("train: %s", describe_choice(chosen, config.models))
     chosen_genres(read_genres(data_paths()), train_choices(config))  # a typo is told before anything is fitted
     run = replace(run, tags=run.tags | log_data(run, data_paths()))
     wanted = {model.name: features_of(model, config.train_on) for model in chosen if isinstance(model, ModelSpec)}
@@ -68,7 +68,7 @@ def fit_models(config: TrainConfig, run: PipelineRun, prepared: Sequence[StageRe
     for model in chosen:
         run_id = start_model_run(run, model.name, shown_params(model))
         works[model.name] = ModelRun(model, run, run_id, config.evaluate, train_choices(config), n_threads)
-    late = names_of_late(chosen)
+    late = encoder_dependent(chosen)
     futures: dict[str, list[PrefectFuture[Any]]] = {}
     with task_runner(config) as runner:
         features = {spec: build_features.submit_to(runner, spec, config.seed, prepared[-1:]) for spec in needed}

@@ -51,8 +51,8 @@ TRAININGS = {f"train {name}" for name in ("svm-title", "nb-counts", "tree-title"
         ("clean/default.py", {"clean"}),
         ("split/stratify.py", {"split"}),
         ("evaluate/calibration.py", {"evaluate"}),
-        ("models/classifiers.py", TRAININGS | {"fine-tune"}),
-        ("models/linear_classifiers.py", TRAININGS - {"train tree-title", "train knn-title"} | {"fine-tune"}),
+        ("models/multilabel.py", TRAININGS | {"fine-tune"}),
+        ("models/linear.py", TRAININGS - {"train tree-title", "train knn-title"} | {"fine-tune"}),
         ("models/encoder/trainer.py", {"fine-tune"}),
         ("models/encoder/frozen.py", {"features, encoder"}),
         ("models/word_vectors.py", {"features, word2vec", "train logreg-word2vec"}),
@@ -75,7 +75,7 @@ def test_comments_docstrings_and_blank_lines_are_no_code():
 
 
 def test_imports_are_found_in_functions_and_not_those_for_types_alone():
-    found = {path.relative_to(TASKS).as_posix() for path in imports_of(TASKS / "models" / "genre_model.py")}
+    found = {path.relative_to(TASKS).as_posix() for path in imports_of(TASKS / "models" / "pipeline.py")}
     assert "models/inputs.py" in found
     trained = {path.relative_to(TASKS).as_posix() for path in imports_of(TASKS / "models" / "train.py")}
     assert "models/ensemble.py" not in trained

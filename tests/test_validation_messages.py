@@ -22,7 +22,7 @@ from tasks.models.spec import AnyModel
         (
             {"name": "mine", "encoder": "minilm", "template": "{x}"},
             (
-                "template '{x}' has no 'x' to name; there are: title, description, decade, year, certificate, "
+                "template '{x}': unknown placeholder 'x'; there are: title, description, decade, year, certificate, "
                 "runtime, director, star"
             ),
         ),

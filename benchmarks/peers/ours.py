@@ -14,7 +14,7 @@ from measure import measure
 from scipy import sparse
 
 from tasks.core.schema import DEFAULT_SEED
-from tasks.models.genre_model import GenreModel
+from tasks.models.pipeline import GenreModel
 from tasks.models.spec import ModelSpec
 
 

@@ -1,6 +1,5 @@
-"""The models: input, representation and classifier, fitted and scored.
+"""The models: input, representation and classifier, fitted and scored, from a table of movies to scores in [0, 1].
 
-Owns the registry of named models and everything between a table of movies and a matrix of scores in [0, 1], including
-how a fitted model is stored without pickle. Knows no threshold (decision rules are `tasks.decision`), no metric, no
-MLflow, no Prefect.
+Knows no threshold (decision rules are `tasks.decision`), no metric, and, except for `served` and `task`, neither MLflow
+nor Prefect.
 """

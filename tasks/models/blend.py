@@ -1,4 +1,4 @@
-"""The train stage of an ensemble: weights for the scores of models that are trained already. Owns fitting them."""
+"""The train stage of an ensemble: weights for the scores of trained models."""
 
 import json
 import logging
@@ -17,14 +17,13 @@ from tasks.decision.calibration import log_odds, logistic
 from tasks.models.encoder.fine_tune import TRANSFORMER_FILES
 from tasks.models.features import read_genres
 from tasks.models.genre_classifier import CLIP, MEMBERS, EnsembleModel, Weights, blend, load_single
-from tasks.models.genre_model import FILES
+from tasks.models.pipeline import FILES
 from tasks.models.spec import EnsembleSpec, SingleModel, TransformerSpec
 from tasks.models.train import FIT_FILE, MODEL_FOLDER, RATE_SAMPLE, SCORED_PARTS, save_model
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
 logger = logging.getLogger(__name__)
 
-DECISION: Final = Path(__file__).parents[1] / "decision"
 FOLDS: Final = 5
 PRIOR_MOVIES: Final = 10
 
@@ -32,25 +31,27 @@ PRIOR_MOVIES: Final = 10
 def train_ensemble(
     paths: DataPaths, ensemble: EnsembleSpec, members: Sequence[SingleModel], trained: Sequence[StageResult]
 ) -> StageResult:
-    """Weigh trained models by their scores on validation, and write the ensemble as `train_model` writes a model.
+    """Fit the weights of trained models on validation, and write the ensemble as `train_model` writes a model.
 
-    What it takes to fit it is what its members took and the weighing.
-
-    Its scores on validation are cross-fitted: those of each fifth movie are blended with weights that were fitted on
-    the others. Its scores on test, and the stored model, have the weights fitted on all of validation.
+    Its scores on validation are cross-fitted over five folds. Its scores on test, and the stored model, use the weights
+    fitted on all of validation. Its fit time includes that of its members.
 
     Args:
         paths: the data folder.
-        ensemble: which models it is made of.
-        members: their specifications, in the order of `ensemble.members`.
-        trained: results of their train stages, in that order; they were trained on the same movies and genres.
+        ensemble: what to fit.
+        members: the specifications of `ensemble.members`, in that order.
+        trained: results of their train stages, in that order, on the same movies and genres.
     """
     stage = Stage(
         name="train",
         folder=paths.models / ensemble.name,
         outputs=(
             f"{MODEL_FOLDER}/model.json",
-            *(f"{MODEL_FOLDER}/{MEMBERS}/{member.name}/{name}" for member in members for name in files_of(member)),
+            *(
+                f"{MODEL_FOLDER}/{MEMBERS}/{member.name}/{name}"
+                for member in members
+                for name in (TRANSFORMER_FILES if isinstance(member, TransformerSpec) else FILES)
+            ),
             *(f"scores_{part}.parquet" for part in SCORED_PARTS),
             FIT_FILE,
         ),
@@ -65,109 +66,98 @@ def train_ensemble(
         by_part = {
             part: [read_scores(result.folder / f"scores_{part}.parquet") for result in trained] for part in SCORED_PARTS
         }
-        validation = by_part["validation"]
-        truth = read_truth(paths, validation[0])
+        scores = {part: [member.scores for member in members] for part, members in by_part.items()}
+        truth = read_truth(paths, by_part["validation"][0])
         fit = FITS[ensemble.method]
-        weights = fit([member.scores for member in validation], truth)
-        held_out = cross_fit_blend([member.scores for member in validation], truth, fit=fit)
-        on_test = blend([member.scores for member in by_part["test"]], weights)
-        for part, scores in (("validation", held_out), ("test", on_test)):
-            like = by_part[part][0]
-            write_scores(folder / f"scores_{part}.parquet", like.movie_ids, scores, like.genres)
-        fit_s = time.perf_counter() - start_s + sum(_fit_s_of(result.folder) for result in trained)
+        weights = fit(scores["validation"], truth)
+        blended = {
+            "validation": cross_fit_blend(scores["validation"], truth, fit=fit),
+            "test": blend(scores["test"], weights),
+        }
+        for part, (first, *_) in by_part.items():
+            write_scores(folder / f"scores_{part}.parquet", first.movie_ids, blended[part], first.genres)
+        costs = [json.loads((result.folder / FIT_FILE).read_text(encoding="utf-8")) for result in trained]
+        fit_s = time.perf_counter() - start_s + sum(float(cost["fit_s"]) for cost in costs)
         loaded = {result.folder.name: load_single(result.folder / MODEL_FOLDER) for result in trained}
         model = EnsembleModel(ensemble.name, loaded, weights)
         save_model(model, pl.read_parquet(paths.movies).head(RATE_SAMPLE), fit_s, folder)
-        # Of a stack the means over genres: its own are in the model.
-        means = [round(float(np.mean(weight)), 3) for weight in weights[: len(loaded)]]
-        shown = dict(zip(loaded, means, strict=True))
+        shown = mean_weights(tuple(loaded), weights)
         logger.info("%s: %s", ensemble.name, ", ".join(f"{weight:g} × {name}" for name, weight in shown.items()))
         return {"weights": shown}
 
     return run_stage(stage, build)
 
 
-def _fit_s_of(folder: Path) -> float:
-    return float(json.loads((folder / FIT_FILE).read_text(encoding="utf-8"))["fit_s"])
-
-
-def files_of(member: SingleModel) -> tuple[str, ...]:
-    """Return the names of the files of a stored model."""
-    return TRANSFORMER_FILES if isinstance(member, TransformerSpec) else FILES
+def mean_weights(members: Sequence[str], weights: Weights) -> dict[str, float]:
+    """Return each member's weight, for a stack the mean over genres, to three decimals."""
+    return {name: round(float(np.mean(weight)), 3) for name, weight in zip(members, weights, strict=False)}
 
 
 def fit_weights(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_]) -> tuple[float, ...]:
-    """Return the weights, none below 0, with which the blended scores have the least log loss.
+    """Return the non-negative weights with which the blended scores have the lowest log loss.
 
     Args:
-        scores: of each member, (movies × genres), on movies that no member was fitted on.
+        scores: each member's, (movies × genres), on movies that no member was fitted on.
         truth: of the same shape.
     """
-    logits = np.stack([log_odds(member, CLIP) for member in scores])
-
-    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        z = np.tensordot(weights, logits, axes=1)
-        slopes = np.array([((logistic(z) - truth) * member).mean() for member in logits])
-        return float((np.logaddexp(0, z) - truth * z).mean()), slopes
-
+    logits = np.stack([log_odds(member, CLIP).ravel() for member in scores])
     start = np.full(len(logits), 1 / len(logits))
-    return tuple(float(weight) for weight in _minimise(loss, start, [(0, None)] * len(logits)))
+    fitted = _fit_logistic(logits, truth.ravel(), start, 0.0, [(0.0, None)] * len(logits))
+    return tuple(float(weight) for weight in fitted)
 
 
 def fit_stack(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_]) -> Weights:
-    """Return weights of each member for each genre, and each genre's bias, with which the log loss is least.
+    """Return the weight of each member and genre, and each genre's bias, with the lowest log loss.
 
-    Weights are drawn to those of all genres, as if `PRIOR_MOVIES` movies spoke for them. Arguments as `fit_weights`.
+    Weights are shrunk to those of all genres with the strength of `PRIOR_MOVIES` movies. Arguments as `fit_weights`.
     """
     logits = np.stack([log_odds(member, CLIP) for member in scores])
     common = np.array([*fit_weights(scores, truth), 0.0])
     strength = PRIOR_MOVIES / len(truth)
-
-    def fit_genre(z: NDArray[np.float64], y: NDArray[np.bool_]) -> NDArray[np.float64]:
-        inputs = np.vstack([z, np.ones(len(y))])
-
-        def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            total, away = weights @ inputs, weights - common
-            slopes = ((logistic(total) - y) * inputs).mean(axis=1) + strength * away
-            return float((np.logaddexp(0, total) - y * total).mean() + strength / 2 * away @ away), slopes
-
-        bounds = [*[(0, None)] * len(z), (None, None)]
-        return _minimise(loss, common, bounds)
-
-    fitted = [fit_genre(logits[:, :, genre], truth[:, genre]) for genre in range(truth.shape[1])]
+    bounds = [*[(0.0, None)] * len(scores), (None, None)]
+    bias = np.ones((1, len(truth)))
+    fitted = [
+        _fit_logistic(np.vstack([logits[:, :, genre], bias]), truth[:, genre], common, strength, bounds)
+        for genre in range(truth.shape[1])
+    ]
     return tuple(tuple(float(weight) for weight in row) for row in np.array(fitted).T)
 
 
-def _minimise(
-    loss: Callable[[NDArray[np.float64]], tuple[float, NDArray[np.float64]]],
-    start: NDArray[np.float64],
+def _fit_logistic(
+    inputs: NDArray[np.float64],
+    y: NDArray[np.bool_],
+    prior: NDArray[np.float64],
+    strength: float,
     bounds: Sequence[tuple[float | None, float | None]],
 ) -> NDArray[np.float64]:
-    """Return where a loss, given with its gradient, is least."""
-    from scipy.optimize import minimize  # noqa: PLC0415 - half a second that runs without ensembles need not pay
+    """Return weights of (inputs × rows) that minimise log loss plus a quadratic penalty on the distance to a prior."""
+    from scipy.optimize import minimize  # noqa: PLC0415 - takes half a second, which other runs need not pay
 
-    return np.asarray(minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x)
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        total, away = weights @ inputs, weights - prior
+        slopes = ((logistic(total) - y) * inputs).mean(axis=1) + strength * away
+        return float((np.logaddexp(0, total) - y * total).mean() + strength / 2 * away @ away), slopes
+
+    return np.asarray(minimize(loss, prior, jac=True, bounds=bounds, method="L-BFGS-B").x)
 
 
-FITS: Final[dict[str, Callable[[Sequence[NDArray[np.float32]], NDArray[np.bool_]], Weights]]] = {
-    "blend": fit_weights,
-    "stack": fit_stack,
-}
+Fit = Callable[[Sequence[NDArray[np.float32]], NDArray[np.bool_]], Weights]
+FITS: Final[dict[str, Fit]] = {"blend": fit_weights, "stack": fit_stack}
 
 
 def cross_fit_blend(
     scores: Sequence[NDArray[np.float32]],
     truth: NDArray[np.bool_],
     fold_of: NDArray[np.integer[Any]] | None = None,
-    fit: Callable[[Sequence[NDArray[np.float32]], NDArray[np.bool_]], Weights] = fit_weights,
+    fit: Fit = fit_weights,
 ) -> NDArray[np.float32]:
-    """Return blended scores of movies that had no part in their weights.
+    """Return blended scores, those of each fold with weights fitted on the other folds.
 
     Args:
-        scores: of each member, (movies × genres), on movies that it was not fitted on.
+        scores: each member's, (movies × genres), on movies that it was not fitted on.
         truth: of the same shape.
-        fold_of: the fold of each movie, (movies,); none: every fifth movie is in the same fold.
-        fit: what finds the weights.
+        fold_of: the fold of each movie, (movies,). Default: every fifth movie is in the same fold.
+        fit: what fits the weights.
     """
     blended = np.empty_like(scores[0])
     if fold_of is None:
@@ -181,7 +171,7 @@ def cross_fit_blend(
 
 
 def read_truth(paths: DataPaths, scores: Scores) -> NDArray[np.bool_]:
-    """Return which scored movie has which of the scored genres, of the shape of the scores."""
+    """Return the true genres of scored movies, in the shape of the scores."""
     movies = pl.read_parquet(paths.movies, columns=["movie_id", "genres"])
     wanted = pl.DataFrame({"movie_id": scores.movie_ids}, schema={"movie_id": pl.String})
     genres = wanted.join(movies, on="movie_id", how="left", maintain_order="left").get_column("genres")

@@ -1,10 +1,14 @@
-"""Models in a data folder other than the settings', each with all that it needs. Owns the order of the stages."""
+"""Cross-validation, and models trained in other data folders.
+
+Representation and classifier are fitted for each fold, on the movies of all other folds, whichever part they are in.
+`data/cross_validation/<name>/` gets the scores, not the models.
+"""
 
 import json
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,35 +19,27 @@ from tasks.core.errors import DataError
 from tasks.core.predictions import read_scores, write_scores
 from tasks.core.schema import N_FOLDS
 from tasks.core.settings import DataPaths
-from tasks.models.blend import FITS, cross_fit_blend, read_truth
+from tasks.models.blend import FITS, cross_fit_blend, mean_weights, read_truth
 from tasks.models.features import ALL_BUT_FOLD, build_features
 from tasks.models.spec import EnsembleSpec, ModelSpec, features_of
-from tasks.models.train import FIT_FILE, TrainChoices, fit_on_features, fitting_code, save_scores, train_model
+from tasks.models.train import FIT_FILE, TrainChoices, fit_on_features, identity, save_scores, train_model
 from tasks.stage import Stage, StageResult, config_dict, run_stage
-
-# Cross-validation as stages: each fold's scores by a model that saw none of it, gathered into one file of all movies.
-#
-# Owns `data/cross_validation/<name>/`: `fold-<k>/scores.parquet` and `scores_out_of_fold.parquet`. Representation and
-# classifier are fitted anew for each fold, on all movies of the other folds, of whichever part. The scores say how good
-# a way to make a model is; the five models that made them are not kept.
-
 
 logger = logging.getLogger(__name__)
 
-ROOM: Final = Path(__file__).parent
 FOLD_SCORES: Final = "scores.parquet"
 OUT_OF_FOLD: Final = "scores_out_of_fold.parquet"
 
 
 def all_but(fold: int) -> str:
-    """Return the `train_on` of features and models that are to see nothing of a fold."""
+    """Return the `train_on` of features and models that are fitted without a fold."""
     return f"{ALL_BUT_FOLD}{fold}"
 
 
 def train_fold(
     paths: DataPaths, model: ModelSpec, features: Sequence[StageResult], fold: int, choices: TrainChoices
 ) -> StageResult:
-    """Fit a model on all movies outside a fold and write its scores of those inside, and its cost.
+    """Fit a model on all movies outside a fold; write its scores of the movies inside, and its cost.
 
     Args:
         paths: the data folder.
@@ -62,13 +58,7 @@ def train_fold(
         folder=paths.cross_validation / model.name / f"fold-{fold}",
         outputs=(FOLD_SCORES, FIT_FILE),
         inputs=(paths.movies, paths.splits, paths.genres_json),
-        config={
-            "model": config_dict(model),
-            "features": [result.fingerprint for result in features],
-            **asdict(choices),
-        },
-        code=fitting_code(model),
-        packages=("imbalanced-learn", "numpy", "scipy", "scikit-learn"),
+        **identity(model, features, choices),
     )
 
     def build(folder: Path) -> Mapping[str, Any]:
@@ -114,12 +104,12 @@ def gather_folds(paths: DataPaths, model: ModelSpec, folds: Sequence[StageResult
 
 
 def blend_folds(paths: DataPaths, ensemble: EnsembleSpec, gathered: Sequence[StageResult]) -> StageResult:
-    """Blend the members' out-of-fold scores; each fold with the weights that are best on the other folds.
+    """Blend the members' out-of-fold scores, each fold with weights fitted on the other folds.
 
     Args:
         paths: the data folder.
-        ensemble: which models it is made of.
-        gathered: what `gather_folds` returned for its members, in the order of `ensemble.members`.
+        ensemble: what to fit.
+        gathered: results of `gather_folds` for `ensemble.members`, in that order.
     """
     stage = Stage(
         name="blend_folds",
@@ -141,9 +131,7 @@ def blend_folds(paths: DataPaths, ensemble: EnsembleSpec, gathered: Sequence[Sta
         blended = cross_fit_blend(scores, truth, fold_of, fit)
         _write_cost(folder, time.perf_counter() - start_s)
         write_scores(folder / OUT_OF_FOLD, members[0].movie_ids, blended, members[0].genres)
-        weights = fit(scores, truth)
-        means = [round(float(np.mean(weight)), 3) for weight in weights[: len(members)]]
-        return {"weights": dict(zip(ensemble.members, means, strict=True))}
+        return {"weights": mean_weights(ensemble.members, fit(scores, truth))}
 
     return run_stage(stage, build)
 
@@ -153,14 +141,14 @@ def _write_cost(folder: Path, fit_s: float) -> None:
 
 
 def train_in(root: Path, model: ModelSpec, choices: TrainChoices) -> StageResult:
-    """Fit a model on the train movies of a data folder and write what `train_model` does; errors as there."""
+    """Build the features of a data folder and call `train_model`; errors as there."""
     paths = DataPaths(root)
     features = [build_features(paths, spec, choices.seed) for spec in features_of(model)]
     return train_model(paths, model, features, choices)
 
 
 def score_folds_in(root: Path, model: ModelSpec, choices: TrainChoices) -> StageResult:
-    """Score every movie of a data folder by a model that was fitted on the other folds of it; errors as there."""
+    """Score every movie of a data folder by a model fitted on the other folds; errors as `train_fold`."""
     paths = DataPaths(root)
     folds = []
     for fold in range(N_FOLDS):

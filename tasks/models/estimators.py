@@ -1,6 +1,6 @@
 """Estimators in configuration: a class by name, with parameters that are checked before anything is fitted.
 
-Those of this project have short names; any other that can be imported goes by its path:
+This project's estimators have short names; any other that can be imported is named by its path:
 
 ```yaml
 classifier: {kind: linear-svm, C: 0.1}
@@ -41,38 +41,35 @@ class Choice(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-_VECTORIZERS: Final = "tasks.models.vectorizers"
-_LINEAR: Final = "tasks.models.linear_classifiers"
-_CLASSIFIERS: Final = "tasks.models.classifiers"
 SHORT_NAMES: Final[Mapping[str, str]] = {
-    "bag-of-words": f"{_VECTORIZERS}.BagOfWords",
-    "character-ngrams": f"{_VECTORIZERS}.CharacterNgrams",
-    "side-fields": f"{_VECTORIZERS}.SideFields",
+    "bag-of-words": "tasks.models.vectorizers.BagOfWords",
+    "character-ngrams": "tasks.models.vectorizers.CharacterNgrams",
+    "side-fields": "tasks.models.vectorizers.SideFields",
     "word-vectors": "tasks.models.word_vectors.WordVectors",
     "pretrained-vectors": "tasks.models.word_vectors.PretrainedVectors",
     "frozen-encoder": "tasks.models.encoder.frozen.FrozenEncoder",
-    "logistic-regression": f"{_LINEAR}.LogisticRegression",
-    "linear-svm": f"{_LINEAR}.LinearSVM",
-    "naive-bayes": f"{_LINEAR}.NaiveBayes",
-    "naive-bayes-svm": f"{_LINEAR}.NaiveBayesSVM",
-    "classifier-chains": f"{_LINEAR}.ClassifierChains",
-    "stacked-logistic-regression": f"{_LINEAR}.StackedLogisticRegression",
-    "nearest-neighbours": f"{_CLASSIFIERS}.NearestNeighbours",
-    "gradient-boosting": f"{_CLASSIFIERS}.GradientBoosting",
-    "multilayer-perceptron": f"{_CLASSIFIERS}.MultilayerPerceptron",
+    "logistic-regression": "tasks.models.linear.LogisticRegression",
+    "linear-svm": "tasks.models.linear.LinearSVM",
+    "naive-bayes": "tasks.models.linear.NaiveBayes",
+    "naive-bayes-svm": "tasks.models.linear.NaiveBayesSVM",
+    "classifier-chains": "tasks.models.linear.ClassifierChains",
+    "stacked-logistic-regression": "tasks.models.linear.StackedLogisticRegression",
+    "nearest-neighbours": "tasks.models.multilabel.NearestNeighbours",
+    "gradient-boosting": "tasks.models.multilabel.GradientBoosting",
+    "multilayer-perceptron": "tasks.models.multilabel.MultilayerPerceptron",
 }
 _SHORT_NAME_OF: Final = {path: name for name, path in SHORT_NAMES.items()}
 NO_ESTIMATOR: Final = "there is no estimator"
-_LONGEST: Final = 300  # characters of what another package says
+_LONGEST: Final = 300  # characters of another package's message
 _UNREADABLE: Final = re.compile(
     r"[Dd]ense data is required|does not support sparse|convert string to float|Reshape your data|Expected 2D array"
 )
-# Set by `make`, from what the run and the model say: its seed, and what it does about rare genres.
+# Set by `make` from the run and the model: the seed, and the treatment of rare genres.
 SET_BY_THE_MODEL: Final = ("random_state", "class_weight", "smote_ratio", "treated")
 
 
 class EstimatorSpec(Choice):
-    """An unfitted scikit-learn estimator, as plain values."""
+    """An unfitted scikit-learn estimator as plain values."""
 
     kind: str  # a short name, or the path of a class
     params: dict[str, Any]
@@ -101,7 +98,7 @@ class EstimatorSpec(Choice):
 
     @classmethod
     def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        """Show the form in which people write it, for Prefect's page."""
+        """Return the schema of the form that users write, for Prefect's UI."""
         del schema, handler
         kind = {"type": "string", "title": "Kind", "enum": list(SHORT_NAMES)}
         path = {"type": "string", "title": "Path of any other scikit-learn estimator"}
@@ -114,38 +111,38 @@ class EstimatorSpec(Choice):
         """Return the estimator, unfitted.
 
         Args:
-            more: further parameters, of `SET_BY_THE_MODEL`; `random_state` is given to nested estimators too, and left
-                out where there is none.
+            more: parameters of `SET_BY_THE_MODEL`; `random_state` is also set in nested estimators, and ignored by
+                estimators without one.
         """
         checked, defaults = _params_model(self.kind)(**self.params), inspect.signature(self.estimator_class).parameters
         values = {name: _made(getattr(checked, f"param_{name}"), defaults[name].default) for name in self.params}
         estimator = self.estimator_class(**values)
         if "random_state" in more:
-            from tasks.models.classifiers import with_random_state  # noqa: PLC0415 - imports scikit-learn
+            from tasks.models.multilabel import with_random_state  # noqa: PLC0415 - imports scikit-learn
 
             estimator = with_random_state(estimator, more.pop("random_state"))
         return estimator.set_params(**more)
 
     @property
     def estimator_class(self) -> type[Any]:
-        """The class that `make` makes one of."""
+        """The class that `kind` names."""
         return class_named(self.kind)
 
     @property
     def classes(self) -> list[type[Any]]:
         """Its class and those of the estimators among its parameters."""
-        nested = [EstimatorSpec.model_validate(each) for each in _nested(self.params)]
+        nested = map(EstimatorSpec.model_validate, _nested(self.params))
         return [self.estimator_class, *(found for each in nested for found in each.classes)]
 
     @property
     def parameters(self) -> frozenset[str]:
-        """The names of the parameters that it takes."""
+        """The names of its parameters."""
         return frozenset(_parameters(self.kind))
 
     @property
     def treats_imbalance(self) -> bool:
-        """Whether it takes balanced weights and SMOTE."""
-        return {"class_weight", "smote_ratio"} <= set(inspect.signature(self.estimator_class).parameters)
+        """Whether it accepts balanced weights and SMOTE."""
+        return {"class_weight", "smote_ratio"} <= inspect.signature(self.estimator_class).parameters.keys()
 
 
 def check_role(spec: EstimatorSpec, is_classifier: bool) -> None:
@@ -154,37 +151,34 @@ def check_role(spec: EstimatorSpec, is_classifier: bool) -> None:
     Raises:
         ValueError: it is not, or its parameters do not fit together.
     """
-    role = "classifier" if is_classifier else "transformer"
+    from sklearn import base  # noqa: PLC0415 - takes seconds
+
     try:
-        found = _is_classifier(spec) if is_classifier else hasattr(spec.estimator_class, "transform")
+        if is_classifier:
+            methods = ("predict_proba", "decision_function", "predict")
+            fits = any(hasattr(spec.estimator_class, name) for name in methods) and base.is_classifier(spec.make())
+        else:
+            fits = hasattr(spec.estimator_class, "transform")
     except (AttributeError, TypeError) as error:
         line = str(error).partition("\n")[0][:_LONGEST]
         raise ValueError(
-            f"{spec.kind} cannot be made ({line}); a parameter that is an estimator is written {{estimator: its.path}}"
+            f"{spec.kind} cannot be made ({line}); write a parameter that is an estimator as {{estimator: its.path}}"
         ) from error
-    if not found:
-        raise ValueError(f"{spec.kind} is no {role}")
-
-
-def _is_classifier(spec: EstimatorSpec) -> bool:
-    from sklearn.base import is_classifier  # noqa: PLC0415 - takes seconds
-
-    answers = any(hasattr(spec.estimator_class, name) for name in ("predict_proba", "decision_function", "predict"))
-    return bool(answers and is_classifier(spec.make()))
+    if not fits:
+        raise ValueError(f"{spec.kind} is not a {'classifier' if is_classifier else 'transformer'}")
 
 
 def check_on_a_few_rows(spec: EstimatorSpec, is_classifier: bool) -> None:
-    """Fit an estimator that is not this project's on a few rows, to find at once what it would say after all else.
+    """Fit a third-party estimator on a few rows, to report its errors before a long run.
 
-    Of what it says counts only what cannot be due to there being few rows: a parameter's value, and rows of a kind that
-    it does not read.
+    Errors that may be due to the small number of rows are ignored.
 
     Raises:
         ValueError: it refuses its parameters, sparse vectors (a classifier) or texts (a transformer).
     """
     if spec.kind in SHORT_NAMES or getattr(spec.estimator_class, "reads_movies", False):
         return
-    import numpy as np  # noqa: PLC0415 - as above
+    import numpy as np  # noqa: PLC0415 - configuration is also read without it
     from scipy import sparse  # noqa: PLC0415
 
     y = np.arange(40) % 2
@@ -203,10 +197,10 @@ def check_on_a_few_rows(spec: EstimatorSpec, is_classifier: bool) -> None:
 
 @cache
 def class_named(kind: str) -> type[Any]:
-    """Return the class of a short name or a path.
+    """Return the class with a short name or a path.
 
     Raises:
-        ValueError: there is none, or it is no scikit-learn estimator.
+        ValueError: there is none, or it is not a scikit-learn estimator.
     """
     path = SHORT_NAMES.get(kind, kind)
     module, _, name = path.rpartition(".")
@@ -220,12 +214,12 @@ def class_named(kind: str) -> type[Any]:
     except (ImportError, AttributeError) as error:
         raise ValueError(f"{NO_ESTIMATOR} {kind} ({error}); check the path, and that it is installed") from error
     if not (isinstance(found, type) and callable(getattr(found, "get_params", None)) and hasattr(found, "fit")):
-        raise ValueError(f"{kind} is no scikit-learn estimator: it lacks fit or get_params")
+        raise ValueError(f"{kind} is not a scikit-learn estimator: it lacks fit or get_params")
     return found
 
 
 def name_of(estimator_class: type[Any]) -> str:
-    """Return the short name of a class, or its path: the shortest from which it can be imported."""
+    """Return the short name of a class, or else the shortest path from which it can be imported."""
     module, name = estimator_class.__module__, estimator_class.__qualname__
     for end in range(1, module.count(".") + 1):
         public = ".".join(module.split(".")[: end + 1])
@@ -240,17 +234,14 @@ def name_of(estimator_class: type[Any]) -> str:
 
 def _of_instance(estimator: Any) -> dict[str, Any]:
     kind = name_of(type(estimator))
-    defaults = {name: found.default for name, found in inspect.signature(type(estimator)).parameters.items()}
+    defaults = {name: parameter.default for name, parameter in inspect.signature(type(estimator)).parameters.items()}
     params = {
         name: value
         for name, value in estimator.get_params(deep=False).items()
-        if name in _parameters(kind) and (kind in SHORT_NAMES or not _equal(value, defaults.get(name)))
+        if name in _parameters(kind)
+        and (kind in SHORT_NAMES or type(value) is not type(defaults.get(name)) or value != defaults.get(name))
     }
     return {"kind": kind, "params": _checked(kind, params)}
-
-
-def _equal(value: Any, default: Any) -> bool:
-    return type(value) is type(default) and bool(value == default)
 
 
 def _parameters(kind: str) -> list[str]:
@@ -259,11 +250,11 @@ def _parameters(kind: str) -> list[str]:
 
 @cache
 def _params_model(kind: str) -> type[BaseModel]:
-    """Return a model of the parameters of a class, with the types and bounds of its constructor."""
+    """Return a pydantic model of the parameters of a class, with the types and bounds of its constructor."""
     estimator_class = class_named(kind)
     hints = get_type_hints(estimator_class.__init__, include_extras=True) if kind in SHORT_NAMES else {}
     skipped = SET_BY_THE_MODEL if kind in SHORT_NAMES else ()
-    # By an alias each, because parameters may be called as pydantic's own methods are: `copy`.
+    # Each by an alias, because a parameter may have the name of a pydantic method, such as `copy`.
     fields: dict[str, Any] = {
         f"param_{name}": (
             hints.get(name, Any),
@@ -280,7 +271,7 @@ def _params_model(kind: str) -> type[BaseModel]:
 
 
 def _checked(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters as JSON values: all of an estimator of this project, and those given of any other.
+    """Return parameters as JSON values: all of them for this project's estimators, those given for others.
 
     Raises:
         ValueError: there is no such parameter, or it does not take the value.
@@ -296,17 +287,18 @@ def _checked(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return dict(json.loads(json.dumps(plain)))
     except TypeError as error:
-        raise ValueError(f"{kind}: parameters are texts, numbers, lists or estimators ({error})") from error
+        raise ValueError(f"{kind}: parameters must be texts, numbers, lists or estimators ({error})") from error
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(each) for each in value]
-    if hasattr(value, "get_params") and not isinstance(value, type):
-        return EstimatorSpec.model_validate(value).model_dump()
-    if isinstance(value, Mapping) and {"kind", "estimator"} & set(value):
-        return EstimatorSpec.model_validate(value).model_dump()
-    return value
+    is_instance = hasattr(value, "get_params") and not isinstance(value, type)
+    return EstimatorSpec.model_validate(value).model_dump() if is_instance or _is_plain_form(value) else value
+
+
+def _is_plain_form(value: Any) -> bool:
+    return isinstance(value, Mapping) and bool({"kind", "estimator"} & set(value))
 
 
 def _nested(value: Any) -> list[Any]:
@@ -320,9 +312,7 @@ def _nested(value: Any) -> list[Any]:
 
 def _made(value: Any, default: Any = None) -> Any:
     if isinstance(value, list):
-        # JSON has no tuples, of which steps and transformers are lists.
+        # JSON has no tuples, which steps and transformers consist of.
         made = [tuple(_made(each)) if isinstance(each, list) else _made(each) for each in value]
         return tuple(made) if isinstance(default, tuple) else made
-    if isinstance(value, Mapping) and {"kind", "estimator"} & set(value):
-        return EstimatorSpec.model_validate(value).make()
-    return value
+    return EstimatorSpec.model_validate(value).make() if _is_plain_form(value) else value

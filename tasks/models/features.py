@@ -1,4 +1,4 @@
-"""The feature stage: one representation, fitted on train, applied to every movie, shared by all models that use it."""
+"""The feature stage: a representation, fitted on train, applied to all movies and shared by all models that use it."""
 
 import inspect
 import json
@@ -18,7 +18,7 @@ from tasks.core.predictions import truth_matrix
 from tasks.core.settings import DataPaths
 from tasks.models.encoder.store import encoder_files, find_encoder
 from tasks.models.estimators import EstimatorSpec
-from tasks.models.genre_model import VECTORS_FILE, as_frame, read_representation, save_estimator
+from tasks.models.pipeline import VECTORS_FILE, as_frame, read_representation, save_estimator
 from tasks.models.spec import FeaturesSpec, reads_movies
 from tasks.stage import Stage, StageResult, config_dict, recorded_config, run_stage
 
@@ -26,7 +26,6 @@ logger = logging.getLogger(__name__)
 
 MATRIX_FILE: Final = "vectors.npz"
 ALL_BUT_FOLD: Final = "all-but-fold-"
-ROOM: Final = Path(__file__).parent
 
 
 def build_features(paths: DataPaths, features: FeaturesSpec, seed: int) -> StageResult:
@@ -40,7 +39,8 @@ def build_features(paths: DataPaths, features: FeaturesSpec, seed: int) -> Stage
     inputs = [paths.movies, paths.splits, paths.genres_json]
     if reads_lemmas:
         inputs.append(paths.tokens)
-    inputs.extend(_files_read(features.representation))
+    packages, files = _needs(features.representation)
+    inputs.extend(files)
     stage = Stage(
         name="features",
         folder=paths.features / features.name,
@@ -48,7 +48,7 @@ def build_features(paths: DataPaths, features: FeaturesSpec, seed: int) -> Stage
         inputs=tuple(inputs),
         config={**config_dict(features), "seed": seed},
         code=(Path(__file__), *code_files(features.representation)),
-        packages=("numpy", "scipy", "scikit-learn", *_packages_of(features.representation)),
+        packages=("numpy", "scipy", "scikit-learn", *packages),
     )
 
     def build(folder: Path) -> Mapping[str, Any]:
@@ -57,7 +57,7 @@ def build_features(paths: DataPaths, features: FeaturesSpec, seed: int) -> Stage
         genres = read_genres(paths)
         Y = truth_matrix(movies.get_column("genres").to_list(), genres)
         vectors = read_representation(features.input, features.representation, seed)
-        if isinstance(vectors, Pipeline):  # the text is read once, for both
+        if isinstance(vectors, Pipeline):  # reads the text once, for fit and transform
             documents = vectors[0].transform(movies)
             vectors[-1].fit([documents[row] for row in train], as_frame(Y[train], genres))
             X = vectors[-1].transform(documents)
@@ -67,33 +67,25 @@ def build_features(paths: DataPaths, features: FeaturesSpec, seed: int) -> Stage
         sparse.save_npz(folder / MATRIX_FILE, X, compressed=False)
         save_estimator(vectors, folder / VECTORS_FILE, [features.representation])
         logger.info("features %s: %s movies × %s columns", features.name, *(f"{size:,}" for size in X.shape))
-        return {
-            "movies": X.shape[0],
-            "columns": X.shape[1],
-            "train_movies": len(train),
-            "empty_rows": int((np.diff(X.indptr) == 0).sum()),
-        }
+        empty_rows = int((np.diff(X.indptr) == 0).sum())
+        return {"movies": X.shape[0], "columns": X.shape[1], "train_movies": len(train), "empty_rows": empty_rows}
 
     return run_stage(stage, build)
 
 
 def code_files(estimator: EstimatorSpec) -> tuple[Path, ...]:
-    """Return the module of an estimator's class, unless it is an installed package's, of which the version counts."""
+    """Return the module of an estimator's class, unless it is of an installed package, whose version counts instead."""
     path = Path(inspect.getfile(estimator.estimator_class))
     return () if "site-packages" in path.parts else (path,)
 
 
-def _files_read(representation: EstimatorSpec) -> tuple[Path, ...]:
-    """Return the files, beside the movies, that fitting a representation reads."""
+def _needs(representation: EstimatorSpec) -> tuple[tuple[str, ...], tuple[Path, ...]]:
+    """Return the packages, and the files besides the movies, that fitting a representation depends on."""
     if representation.kind == "frozen-encoder":
-        return encoder_files(find_encoder(representation.params["encoder"]))
-    return (Path(representation.params["file"]),) if representation.kind == "pretrained-vectors" else ()
-
-
-def _packages_of(representation: EstimatorSpec) -> tuple[str, ...]:
-    if representation.kind == "frozen-encoder":
-        return ("torch", "transformers")
-    return ("gensim",) if representation.kind == "word-vectors" else ()
+        return ("torch", "transformers"), encoder_files(find_encoder(representation.params["encoder"]))
+    if representation.kind == "pretrained-vectors":
+        return (), (Path(representation.params["file"]),)
+    return (("gensim",) if representation.kind == "word-vectors" else ()), ()
 
 
 def read_genres(paths: DataPaths) -> tuple[str, ...]:
@@ -105,20 +97,20 @@ def read_genres(paths: DataPaths) -> tuple[str, ...]:
     try:
         return tuple(json.loads(paths.genres_json.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
-        raise DataError(f"{paths.genres_json} is not there; run flows/prepare.py first") from error
+        raise DataError(f"{paths.genres_json} does not exist; run flows/prepare.py first") from error
 
 
 def read_movies(paths: DataPaths, lemmas: bool = False) -> pl.DataFrame:
-    """Return the clean table with each movie's `part`, `is_development` and `fold`, and `lemmas` if asked for.
+    """Return the clean table with the columns `part`, `is_development` and `fold`, and `lemmas` if asked for.
 
     Raises:
         DataError: the files do not hold the same movies in the same order.
     """
     movies = pl.read_parquet(paths.movies)
-    beside = [(paths.splits, pl.read_parquet(paths.splits))]
+    others = [(paths.splits, pl.read_parquet(paths.splits))]
     if lemmas:
-        beside.append((paths.tokens, pl.read_parquet(paths.tokens, columns=["movie_id", "lemmas"])))
-    for path, frame in beside:
+        others.append((paths.tokens, pl.read_parquet(paths.tokens, columns=["movie_id", "lemmas"])))
+    for path, frame in others:
         if not movies.get_column("movie_id").equals(frame.get_column("movie_id")):
             raise DataError(f"{path} does not hold the movies of {paths.movies}; run flows/prepare.py again")
         movies = movies.hstack(frame.drop("movie_id"))
@@ -126,18 +118,18 @@ def read_movies(paths: DataPaths, lemmas: bool = False) -> pl.DataFrame:
 
 
 def _is_made_by(paths: DataPaths, pipeline: str) -> bool:
-    """Return whether the corpus has the lemmas that the model would make of a new text; if not, it makes all anew."""
+    """Return whether the corpus has lemmas by the model's own pipeline; otherwise the model lemmatises the movies."""
     made_by = recorded_config(paths.tokens.parent, "annotate")["pipeline"]
     if made_by != pipeline:
-        logger.warning("%s was annotated by %s; the model makes its own lemmas, by %s", paths.tokens, made_by, pipeline)
+        logger.warning("%s was annotated by %s; lemmatising again by %s", paths.tokens, made_by, pipeline)
     return bool(made_by == pipeline)
 
 
 def train_rows(movies: pl.DataFrame, train_on: str) -> NDArray[np.bool_]:
-    """Return which rows a fit may see: of `train` or its development subset, or all that are not in a fold.
+    """Return which rows a fit may use: those of `train` or its development subset, or all that are not in a fold.
 
     Raises:
-        DataError: there is none.
+        DataError: there are none.
     """
     if train_on.startswith(ALL_BUT_FOLD):
         rows = movies.get_column("fold") != int(train_on.removeprefix(ALL_BUT_FOLD))

@@ -1,7 +1,12 @@
-"""From movies to what models read: documents, side fields, and templates of both."""
+"""What models read of movies: documents, side fields, and templates of both.
+
+A user's own table may have extra fields. The clean table holds them as texts `name=value` in the column `own_fields`; a
+table to classify has a column for each.
+"""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain
 from typing import Any, Final, Self
@@ -17,55 +22,40 @@ from tasks.core.errors import DataError
 from tasks.core.language import Pipeline, lemmatise
 from tasks.models.spec import FieldName, InputSpec, fill_template, placeholders
 
-# Fields of a user's own table, as models read them. Owns which columns they are and the ranges of numbers.
-#
-# The clean table holds them as texts `name=value` in one column; a table to classify has them in columns of their own.
-
-
-COLUMN: Final = "own_fields"
-KIND: Final = pl.List(pl.String)
-# 1, 2, 5, 10, 20, ... and their negatives: fixed, so that a range means the same whatever data it was met in.
+OWN_FIELDS: Final = "own_fields"
+OWN_FIELDS_TYPE: Final = pl.List(pl.String)
+# 1, 2, 5, 10, 20, ... and their negatives: fixed, so that a range means the same in all data.
 _POSITIVE: Final = tuple(float(f"{digit}e{power}") for power in range(-3, 10) for digit in (1, 2, 5))
 BOUNDS: Final = (*(-bound for bound in reversed(_POSITIVE)), 0.0, *_POSITIVE)
 
 
-def names_of(movies: pl.DataFrame) -> tuple[str, ...]:
+def own_field_names(movies: pl.DataFrame) -> tuple[str, ...]:
     """Return the names of the own fields that movies of the clean table have, sorted."""
-    if movies.schema.get(COLUMN) != KIND:
+    if movies.schema.get(OWN_FIELDS) != OWN_FIELDS_TYPE:
         return ()
-    lines = movies.get_column(COLUMN).explode().drop_nulls().unique()
+    lines = movies.get_column(OWN_FIELDS).explode().drop_nulls().unique()
     return tuple(sorted({line.partition("=")[0] for line in lines}))
 
 
 def gather(movies: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
-    """Add the column `own_fields` of the columns that a model knows by name, unless it is there as in the clean table.
-
-    Columns that are missing have no value.
-    """
+    """Add the column `own_fields`, made from the columns of these names, unless it is there as in the clean table."""
     known = [name for name in names if name in movies.columns]
-    if not known or movies.schema.get(COLUMN) == KIND:
+    if not known or movies.schema.get(OWN_FIELDS) == OWN_FIELDS_TYPE:
         return movies
     values = [parsing.own(name, parsing.as_text(movies.schema[name], pl.col(name))) for name in known]
-    return movies.with_columns(pl.concat_list(values).list.drop_nulls().alias(COLUMN))
+    return movies.with_columns(pl.concat_list(values).list.drop_nulls().alias(OWN_FIELDS))
 
 
 def read_own(movies: pl.DataFrame) -> list[list[str]]:
-    """Return the own fields of each movie as `name=value`; none where there is no such column."""
-    if movies.schema.get(COLUMN) != KIND:
+    """Return the own fields of each movie as `name=value`; empty lists if there is no such column."""
+    if movies.schema.get(OWN_FIELDS) != OWN_FIELDS_TYPE:
         return [[] for _ in range(movies.height)]
-    return [lines or [] for lines in movies.get_column(COLUMN).to_list()]
-
-
-def read_lines(movies: pl.DataFrame) -> list[list[str]]:
-    """Return what models read of the own fields: each as it is, and where it is a number the range that it is in, too.
-
-    A number is so both a category, such as a code, and a size; which of them says something is for the model to learn.
-    """
-    return [list(chain.from_iterable(map(_lines, own))) for own in read_own(movies)]
+    return [lines or [] for lines in movies.get_column(OWN_FIELDS).to_list()]
 
 
 @lru_cache(maxsize=100_000)
-def _lines(line: str) -> tuple[str, ...]:
+def _with_range(line: str) -> tuple[str, ...]:
+    """Return an own field, and if it is a number also the range it is in: a number may be a code or a quantity."""
     name, _, value = line.partition("=")
     try:
         number = float(value)
@@ -75,7 +65,7 @@ def _lines(line: str) -> tuple[str, ...]:
 
 
 def range_of(number: float) -> str:
-    """Return the range that a number is in: its lower bound belongs to it, its upper one does not.
+    """Return the range that a number is in, lower bound included, upper bound excluded.
 
     >>> range_of(3.5), range_of(5), range_of(0), range_of(-3.5), range_of(1e12)
     ('2 to 5', '5 to 10', '0 to 0.001', '-5 to -2', '5,000,000,000 or more')
@@ -112,35 +102,33 @@ _DTYPES: Final = {
 
 
 def as_movies(X: Any) -> pl.DataFrame:
-    """Return rows as a frame with `description`: a frame of polars or pandas, columns by name, or texts.
+    """Return a polars or pandas frame, a mapping of columns, or texts as a polars frame with `description`.
 
     Raises:
-        DataError: they are neither a frame nor texts.
+        DataError: X is none of these.
     """
     if isinstance(X, pl.DataFrame):
         return X
-    if hasattr(X, "iloc") and hasattr(X, "columns"):  # pandas, which is not imported for it
+    if hasattr(X, "iloc") and hasattr(X, "columns"):  # pandas, without importing it
         return pl.from_pandas(X.reset_index(drop=True), nan_to_null=True)
     if isinstance(X, Mapping):
         return pl.DataFrame(X)
     if isinstance(X, str):
-        raise DataError("one text alone: give a list of texts")
+        raise DataError("expected a list of texts, not a single text")
     texts = [None if text is None or text != text else text for text in X]  # noqa: PLR0124 - NaN, which pandas has
     if wrong := [text for text in texts if text is not None and not isinstance(text, str)]:
         raise DataError(f"expected texts or a frame with a column description, not {type(wrong[0]).__name__}")
     return pl.DataFrame({"description": texts}, schema={"description": pl.String})
 
 
+@dataclass(eq=False, repr=False)
 class MovieText(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """The text of each movie; see `InputSpec` for the parameters, and `tasks.models.inputs.as_movies` for the rows."""
+    """The text of each movie; parameters as in `InputSpec`, rows as in `as_movies`."""
 
-    def __init__(
-        self, title: bool = False, text: str = "surface", lowercase: bool = True, pipeline: str = "simplemma"
-    ) -> None:
-        self.title = title
-        self.text = text
-        self.lowercase = lowercase
-        self.pipeline = pipeline
+    title: bool = False
+    text: str = "surface"
+    lowercase: bool = True
+    pipeline: str = "simplemma"
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn nothing."""
@@ -148,15 +136,11 @@ class MovieText(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sciki
         return self
 
     def transform(self, X: Any) -> list[str]:
-        """Return one document a movie.
-
-        Raises:
-            DataError: there is no column `description`.
-        """
+        """Return one document per movie; errors as `read_documents`."""
         return read_documents(as_movies(X), InputSpec(**self.get_params()))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Return the one name there is."""
+        """Return the single name `text`."""
         del input_features
         return np.array(["text"], dtype=object)
 
@@ -167,24 +151,23 @@ class MovieText(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # sciki
 
 
 class TextPipeline(pipeline.Pipeline):  # type: ignore[misc]  # scikit-learn has no types
-    """A pipeline from movies by way of their text; its last step may be one that learns nothing."""
+    """A pipeline that counts as fitted, because its last step may be one that learns nothing."""
 
     def __sklearn_is_fitted__(self) -> bool:
         return True
 
 
 def read_documents(movies: pl.DataFrame, spec: InputSpec) -> list[str]:
-    """Return one document a movie, in the order of the rows.
+    """Return one document per movie, in the order of the rows.
 
     Args:
-        movies: columns `description`, and `movie_name` where `spec.title` asks for it (a missing or null title counts
-            as empty). Where `spec.text` is "lemmas" and there is a column `lemmas` (lists of strings, from the
-            annotated corpus), it stands for the description; otherwise the description is lemmatised here, in the same
-            way.
+        movies: columns `description`, and `movie_name` if `spec.title` (if missing or null, it counts as empty). If
+            `spec.text` is "lemmas" and there is a column `lemmas` (lists of strings, from the annotated corpus), it
+            replaces the description; otherwise the description is lemmatised here, in the same way.
         spec: which text to read.
 
     Returns:
-        Documents; the title, if any, comes first on a line of its own. A movie without text gives "".
+        Documents; the title, if any, is a first line of its own. A movie without text gives "".
 
     Raises:
         DataError: there is no column `description`, or it holds numbers.
@@ -193,17 +176,19 @@ def read_documents(movies: pl.DataFrame, spec: InputSpec) -> list[str]:
         raise DataError(f"the input has no column 'description'; it has: {', '.join(movies.columns)}")
     if (kind := movies.schema["description"]).is_numeric():
         raise DataError(f"the column 'description' holds numbers ({kind}), not texts")
-    documents = _descriptions(movies, spec)
+    are_lemmas = spec.text == "lemmas"
+    if are_lemmas and "lemmas" in movies.columns:
+        documents = movies.get_column("lemmas").list.join(" ").to_list()
+    else:
+        documents = _texts(movies, "description", spec.pipeline if are_lemmas else None)
     if spec.title:
-        titles = _texts(movies, "movie_name")
-        if spec.text == "lemmas":
-            titles = _lemmatised(titles, spec.pipeline)
+        titles = _texts(movies, "movie_name", spec.pipeline if are_lemmas else None)
         documents = [f"{title}\n{description}" for title, description in zip(titles, documents, strict=True)]
     return [document.lower() for document in documents] if spec.lowercase else documents
 
 
 def read_template(movies: pl.DataFrame, spec: InputSpec, template: str) -> list[str]:
-    """Return the template's text of each movie; columns and errors as those of `read_documents` and `read_fields`.
+    """Return the template's text of each movie; columns and errors as for `read_documents` and `read_fields`.
 
     Several directors or stars are joined by ", ".
     """
@@ -224,23 +209,24 @@ def read_template(movies: pl.DataFrame, spec: InputSpec, template: str) -> list[
 
 
 def read_fields(movies: pl.DataFrame, fields: Sequence[FieldName]) -> list[str]:
-    """Return the side fields of each movie, such as "decade=1980", one a line; what is not known has no line.
+    """Return the known side fields of each movie, such as "decade=1980", one per line.
 
     Args:
         movies: typed columns as in the clean table (`year`, `certificate`, `runtime_min`, `directors`, `stars`), or
             texts as in a listing (`year`, `certificate`, `runtime`, `director`, `star`), and `own_fields` as in the
             clean table; any of them may be missing.
-        fields: which to read. Runtimes count by the range they are in, in minutes.
+        fields: which to read. Runtimes are read as ranges of minutes.
     """
     columns = [_field_lines(movies, field).alias(field) for field in fields if field != "own"]
     if "own" in fields:
-        columns.append(pl.lit(pl.Series("own", read_lines(movies), pl.List(pl.String))))
+        own = [list(chain.from_iterable(map(_with_range, lines))) for lines in read_own(movies)]
+        columns.append(pl.lit(pl.Series("own", own, pl.List(pl.String))))
     lines = pl.concat_list(columns).list.unique(maintain_order=True).list.join("\n")
     return movies.with_columns(_lines=lines).get_column("_lines").to_list()
 
 
 def lines_of(fields: str) -> list[str]:
-    r"""Return the side fields of a movie. Only "\n" parts them: `str.splitlines` would also part values at "\x1c"."""
+    r"""Split the side fields of a movie at "\n" only; `str.splitlines` would also split values at "\x1c"."""
     return fields.split("\n") if fields else []
 
 
@@ -267,11 +253,7 @@ def _values(movies: pl.DataFrame, field: str) -> pl.Expr:
         return pl.lit(None, _DTYPES[field])
     if field != "certificate" and movies.schema[column] == _DTYPES[field]:
         return pl.col(column)
-    value = pl.col(column)
-    if movies.schema[column].is_float():  # as pandas has whole numbers with gaps
-        value = pl.when(value == value.round()).then(value.cast(pl.Int64, strict=False).cast(pl.String))
-        value = value.otherwise(pl.col(column).cast(pl.String))
-    text = value.cast(pl.String)
+    text = parsing.as_text(movies.schema[column], pl.col(column))
     if field == "certificate":
         return parsing.certificate(text)
     if field == "year":
@@ -282,19 +264,9 @@ def _values(movies: pl.DataFrame, field: str) -> pl.Expr:
     return parsing.people(in_lines)
 
 
-def _descriptions(movies: pl.DataFrame, spec: InputSpec) -> list[str]:
-    if spec.text == "surface":
-        return _texts(movies, "description")
-    if "lemmas" in movies.columns:
-        return movies.get_column("lemmas").list.join(" ").to_list()
-    return _lemmatised(_texts(movies, "description"), spec.pipeline)
-
-
-def _texts(movies: pl.DataFrame, column: str) -> list[str]:
+def _texts(movies: pl.DataFrame, column: str, lemmas_by: Pipeline | None = None) -> list[str]:
+    """Return a column as texts, lemmatised if asked for; missing and null values are empty."""
     if column not in movies.columns:
         return [""] * movies.height
-    return movies.get_column(column).cast(pl.String).fill_null("").to_list()
-
-
-def _lemmatised(texts: list[str], pipeline: Pipeline) -> list[str]:
-    return [" ".join(lemmas) for lemmas in lemmatise(texts, pipeline)]
+    texts: list[str] = movies.get_column(column).cast(pl.String).fill_null("").to_list()
+    return texts if lemmas_by is None else [" ".join(lemmas) for lemmas in lemmatise(texts, lemmas_by)]

@@ -1,4 +1,7 @@
-"""Prediction of a folder, of which only what is new is predicted. Owns the record of what was; knows no MLflow."""
+"""Prediction of files and folders, in pieces, so that any number of rows takes bounded memory.
+
+The pieces of a file are always the same, so its predictions have the same bytes for any number of workers.
+"""
 
 import csv
 import io
@@ -6,15 +9,16 @@ import itertools
 import json
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePath
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import polars as pl
 from polars import selectors as cs
 
+from tasks.core import parsing
 from tasks.core.errors import DataError
 from tasks.core.files import hash_files
 from tasks.core.logs import Progress
@@ -25,38 +29,38 @@ from tasks.models.genre_classifier import GenreClassifier
 from tasks.models.spec import Precision
 from tasks.stage import unfinished_file, write_atomically
 
-# Files to classify, piece by piece. Owns their forms and the checks of what is in them; knows no model.
-#
-# A piece is so small that any number of rows is read in bounded memory, and always the same for the same file.
-
+logger = logging.getLogger(__name__)
 
 REQUIRED: Final = ("movie_id", "description")
-# Those of a listing, and those of the clean table.
+# The columns of a listing and of the clean table.
 READ_COLUMNS: Final = (
     *REQUIRED, "movie_name", "year", "certificate", "runtime", "runtime_min", "director", "directors", "star", "stars",
     "own_fields",
 )  # fmt: skip
 MAY_BE_LISTS: Final = ("director", "directors", "star", "stars", "own_fields")
 LISTS: Final = cs.by_name(*MAY_BE_LISTS, require_all=False) & cs.list(cs.string())
-FORMS: Final = (".csv", ".parquet")  # of files, by their names; a name that ends otherwise is of a CSV
+SUFFIXES: Final = (".csv", ".parquet")  # a file with any other suffix is read as CSV
 PIECE_ROWS: Final = 2_000
-PIECE_CHARACTERS: Final = 4_000_000  # of rows far longer than usual a piece has fewer
+PIECE_CHARACTERS: Final = 4_000_000  # limits pieces of unusually long rows
+FEW_PIECES: Final = 4  # predicted in this process before others would have started
+ROW_GROUP_ROWS: Final = 50_000  # of a parquet file, held in memory until written
+RECORD: Final = "predictions.json"
 
 
 def read_pieces(source: Path, own_fields: tuple[str, ...] = ()) -> Iterator[pl.DataFrame]:
-    """Yield the rows of a CSV or parquet file in pieces, with those of its columns that a model may read.
+    """Yield the rows of a CSV or parquet file in pieces, with the columns that a model may read.
 
-    A CSV is in UTF-8, with or without a BOM, has a header and may have line breaks in quotes; all its columns are
-    texts, none of more than 131,072 characters, and blank lines do not count. Columns of a parquet file become texts as
-    well, null an empty one in the required columns; several directors, stars or own fields may be lists of texts. Of a
-    file without rows there is no piece.
+    A CSV must be UTF-8, with or without a BOM, have a header and no field of more than 131,072 characters; line breaks
+    in quotes are fine, blank lines are skipped, and all columns are texts. Columns of a parquet file are converted to
+    texts; null becomes empty in the required columns; directors, stars and own fields may be lists of texts. A file
+    without rows yields nothing.
 
     Args:
-        source: a name in `.parquet` is of a parquet file, any other of a CSV.
-        own_fields: names of columns to read besides `READ_COLUMNS`.
+        source: read as parquet if its name ends in `.parquet`, else as CSV.
+        own_fields: names of columns to read in addition to `READ_COLUMNS`.
 
     Raises:
-        DataError: the file is missing, damaged, or lacks a column; of a CSV the message names the line.
+        DataError: the file is missing or damaged, or lacks a column; for a CSV the message names the line.
     """
     if not source.is_file():
         raise DataError(f"{source} does not exist; give a CSV or parquet file with the columns {', '.join(REQUIRED)}")
@@ -69,7 +73,7 @@ def read_pieces(source: Path, own_fields: tuple[str, ...] = ()) -> Iterator[pl.D
 
 
 def count_rows(source: Path) -> int | None:
-    """Return about how many rows a file has, to show progress by; None of a file that `read_pieces` would refuse."""
+    """Return roughly how many rows a file has, for a progress bar; None if it cannot be read."""
     scan = pl.scan_parquet(source) if source.suffix.lower() == ".parquet" else pl.scan_csv(source, infer_schema=False)
     try:
         return int(scan.select(pl.len()).collect(engine="streaming").item())
@@ -78,10 +82,10 @@ def count_rows(source: Path) -> int | None:
 
 
 def read_first_rows(source: Path, n_rows: int, own_fields: tuple[str, ...] = ()) -> pl.DataFrame:
-    """Return the first rows of a file as `read_pieces` reads them; of a file without rows, the required columns.
+    """Return the first rows of a file as `read_pieces` reads them; without rows, an empty table of `REQUIRED` columns.
 
     Raises:
-        DataError: as `read_pieces`, as far as the file was read.
+        DataError: as `read_pieces`, for the part of the file that was read.
     """
     rows, n_read = [pl.DataFrame(schema=dict.fromkeys(REQUIRED, pl.String))], 0
     for piece in read_pieces(source, own_fields):
@@ -125,26 +129,19 @@ def _frame(rows: list[list[str]], column_of: dict[str, int]) -> pl.DataFrame:
 
 
 def _parquet_pieces(source: Path, wanted: tuple[str, ...]) -> Iterator[pl.DataFrame]:
-    import pyarrow as pa  # noqa: PLC0415 - only this form needs it
+    import pyarrow as pa  # noqa: PLC0415 - only parquet needs it
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
-        with pq.ParquetFile(source, buffer_size=1 << 20) as file:  # else a whole column of a row group is read at once
+        with pq.ParquetFile(source, buffer_size=1 << 20) as file:  # without, whole columns of a row group are read
             names = list(_find_columns(source, file.schema_arrow.names, wanted))
             for batch in file.iter_batches(PIECE_ROWS, columns=names):
-                rows = pl.DataFrame(pl.from_arrow(batch)).with_columns(_digits(cs.float()))
+                rows = pl.DataFrame(pl.from_arrow(batch)).with_columns(parsing.as_text(pl.Float64, cs.float()))
                 rows = rows.with_columns((cs.all() - LISTS).cast(pl.String))
                 yield rows.with_columns(pl.col(*REQUIRED).fill_null(""))
     except (pa.ArrowException, pl.exceptions.PolarsError) as error:
         said = str(error).partition("\n")[0]
-        raise DataError(f"{source} is no readable parquet file ({said}); write it again") from error
-
-
-def _digits(numbers: pl.Expr) -> pl.Expr:
-    """Write whole numbers without decimals: a column of them with gaps often comes as one of floats."""
-    known = numbers.fill_nan(None)
-    whole = known.cast(pl.Int64, strict=False)
-    return pl.when(whole == known).then(whole.cast(pl.String)).otherwise(known.cast(pl.String))
+        raise DataError(f"{source} is not a readable parquet file ({said}); write it again") from error
 
 
 def _find_columns(source: Path, header: list[str], wanted: tuple[str, ...]) -> dict[str, int]:
@@ -156,103 +153,52 @@ def _find_columns(source: Path, header: list[str], wanted: tuple[str, ...]) -> d
     return {name: header.index(name) for name in wanted if name in header}
 
 
-# Tables of predictions, piece by piece. Owns their forms; knows no model.
-#
-# Whatever a piece costs to be put in form is done where it was predicted, so that several processes share it.
+def _open_table(path: Path, is_csv: bool, empty: pl.DataFrame) -> AbstractContextManager[Callable[[Any], object]]:
+    """Open a file to write; return what appends a piece to it, as `_predict` returns them."""
+    return _csv_table(path, empty) if is_csv else _parquet_table(path, empty)
 
 
-ROW_GROUP_ROWS: Final = 50_000  # of a parquet file; they wait in memory until it has as many
-
-Form = Callable[[pl.DataFrame], Any]
-
-
-class TableWriter(Protocol):
-    """A table on its way to a file, which is whole when it is closed."""
-
-    def append(self, formed: Any) -> None:
-        """Add a piece, put in form."""
-        ...
-
-    def close(self) -> None:
-        """Write what is left."""
-        ...
+@contextmanager
+def _csv_table(path: Path, empty: pl.DataFrame) -> Iterator[Callable[[bytes], object]]:
+    with path.open("wb") as file:
+        empty.write_csv(file)
+        yield file.write
 
 
-def open_table(path: Path, target: Path, empty: pl.DataFrame) -> tuple[Form, TableWriter]:
-    """Return how pieces are put in form, and where they are then appended to: parquet where the target says so, or CSV.
+@contextmanager
+def _parquet_table(path: Path, empty: pl.DataFrame) -> Iterator[Callable[[pl.DataFrame], object]]:
+    import pyarrow.parquet as pq  # noqa: PLC0415 - only parquet needs it
 
-    Args:
-        path: of the file to write, under whatever name.
-        target: what it will be called.
-        empty: a table without rows, of the columns that all pieces have.
-    """
-    if target.suffix.lower() == ".parquet":
-        return _as_it_is, _ParquetWriter(path, empty)
-    return _csv_rows, _CsvWriter(path, empty)
+    schema = empty.to_arrow().schema
+    waiting: list[pl.DataFrame] = []
+    with pq.ParquetWriter(path, schema) as writer:
 
+        def write() -> None:
+            writer.write_table(pl.concat(waiting).to_arrow().cast(schema))
+            waiting.clear()
 
-def _csv_rows(piece: pl.DataFrame) -> bytes:
-    rows = io.BytesIO()
-    piece.write_csv(rows, include_header=False, float_precision=DECIMALS)
-    return rows.getvalue()
+        def append(piece: pl.DataFrame) -> None:
+            waiting.append(piece)
+            if sum(each.height for each in waiting) >= ROW_GROUP_ROWS:
+                write()
 
-
-def _as_it_is(piece: pl.DataFrame) -> pl.DataFrame:
-    return piece
-
-
-class _CsvWriter:
-    def __init__(self, path: Path, empty: pl.DataFrame) -> None:
-        self._file = path.open("wb")
-        empty.write_csv(self._file)
-
-    def append(self, formed: bytes) -> None:
-        self._file.write(formed)
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class _ParquetWriter:
-    def __init__(self, path: Path, empty: pl.DataFrame) -> None:
-        import pyarrow.parquet as pq  # noqa: PLC0415 - only this form needs it
-
-        self._schema = empty.to_arrow().schema
-        self._writer = pq.ParquetWriter(path, self._schema)
-        self._waiting: list[pl.DataFrame] = []
-
-    def append(self, formed: pl.DataFrame) -> None:
-        self._waiting.append(formed)
-        if sum(piece.height for piece in self._waiting) >= ROW_GROUP_ROWS:
-            self._write()
-
-    def close(self) -> None:
-        if self._waiting:
-            self._write()
-        self._writer.close()
-
-    def _write(self) -> None:
-        self._writer.write_table(pl.concat(self._waiting).to_arrow().cast(self._schema))
-        self._waiting.clear()
-
-
-logger = logging.getLogger(__name__)
-
-FEW_PIECES: Final = 4  # are predicted here before other processes have started
+        yield append
+        if waiting:
+            write()
 
 
 @dataclass(frozen=True)
 class Choices:
     """How descriptions are classified."""
 
-    rule: str | None = None  # as `tasks.decision.rule_formats.parse_rule` reads it; None is the stored choice
-    precision: Precision = "float32"  # of fine-tuned encoders; int8 is several times as fast, and differs a little
-    workers: int = 1  # processes that share the work on long files
-    dask_address: str | None = None  # of a scheduler whose workers do so instead
+    rule: str | None = None  # see `tasks.decision.rule_formats.parse_rule`; None: the model's own
+    precision: Precision = "float32"  # of fine-tuned encoders; int8 is several times as fast and slightly different
+    workers: int = 1  # processes that share long files
+    dask_address: str | None = None  # of a Dask scheduler whose workers share long files instead
 
 
 class Predictor:
-    """Predicts files by one stored classifier, loaded once for all of them."""
+    """Predicts files by one stored classifier, loaded once."""
 
     def __init__(self, model_folder: Path, choices: Choices) -> None:
         """Load the classifier.
@@ -264,19 +210,17 @@ class Predictor:
         self.model_folder, self.choices = model_folder, choices
         self.classifier = _load_classifier(model_folder, choices)
         nothing = pl.DataFrame(schema=dict.fromkeys(REQUIRED, pl.String))
-        self.empty = _predict_piece(self.classifier, choices.rule, nothing)  # and so a wrong rule is told at once
+        self.empty = _predict(self.classifier, choices.rule, False, nothing)[1]  # raises for a wrong rule
 
     def predict_file(self, source: Path, target: Path) -> int:
-        """Write `movie_id`, `genres` and one `score_<Genre>` a genre for every row of a file, in its order.
+        """Write `movie_id`, `genres` and one `score_<Genre>` per genre for every row of a file, in its order.
 
-        `genres` are joined by ", ". Any number of rows is predicted in bounded memory, and written in the same bytes
-        for any number of workers.
+        `genres` are joined by ", ".
 
         Args:
             source: CSV or parquet file, see `read_pieces`: `movie_id`, `description`, optionally `movie_name` and
                 fields.
-            target: appears whole or not at all. A name in `.parquet` makes a parquet file of it, any other a CSV with
-                six decimals.
+            target: written atomically; parquet if its name ends in `.parquet`, else CSV with six decimals.
 
         Returns:
             The number of rows.
@@ -287,52 +231,54 @@ class Predictor:
             WorkerError: a worker process died.
         """
         if target.exists() and source.exists() and target.samefile(source):
-            raise DataError(f"{source} is both what to read and what to write; give another file to write")
+            raise DataError(f"{source} is both input and output; choose another output file")
+        is_csv = target.suffix.lower() != ".parquet"
         progress = Progress(f"predict {source.name}", count_rows(source))
         try:
-            with unfinished_file(target) as path:
-                form, table = open_table(path, target, self.empty)
-                with closing(table), closing(self._predicted(source, form)) as predicted:
-                    for height, formed in predicted:
-                        table.append(formed)
-                        progress.advance(height)
+            with (
+                unfinished_file(target) as path,
+                _open_table(path, is_csv, self.empty) as append,
+                closing(self._predicted(source, is_csv)) as predicted,
+            ):
+                for height, piece in predicted:
+                    append(piece)
+                    progress.advance(height)
         except OSError as error:
             raise DataError(
-                f"{error.filename or target} cannot be written: {error.strerror or error}; make room or mend the "
+                f"{error.filename or target} cannot be written: {error.strerror or error}; make room or fix the "
                 "permissions"
             ) from error
         progress.finish()
         return progress.done
 
-    def _predicted(self, source: Path, form: Form) -> Generator[tuple[int, Any], None, None]:
-        """Yield for each piece of a file how many rows it has, and what was predicted of them, put in form."""
-        pieces = _without_text_told(read_pieces(source, self.classifier.model.own_fields), source.name)
+    def _predicted(self, source: Path, is_csv: bool) -> Generator[tuple[int, Any], None, None]:
+        """Yield the predictions of a file's pieces, see `_predict`."""
+        pieces = _warn_of_empty_texts(read_pieces(source, self.classifier.model.own_fields), source.name)
         first = list(itertools.islice(pieces, FEW_PIECES))
-        all_pieces, workers = itertools.chain(first, pieces), self.choices.workers
-        dask_address = self.choices.dask_address
-        if (workers == 1 and dask_address is None) or len(first) < FEW_PIECES:
-            yield from map(partial(_predict, self.classifier, self.choices.rule, form), all_pieces)
+        all_pieces, choices = itertools.chain(first, pieces), self.choices
+        if (choices.workers == 1 and choices.dask_address is None) or len(first) < FEW_PIECES:
+            yield from map(partial(_predict, self.classifier, choices.rule, is_csv), all_pieces)
             return
-        prepare = partial(_load_and_predict, self.model_folder, self.choices, form)
-        if dask_address is None:
-            logger.info("predict: %d processes share the work", workers)
-            stream = stream_in_order(prepare, all_pieces, workers)
+        prepare = partial(_load_and_predict, self.model_folder, choices, is_csv)
+        if choices.dask_address is None:
+            logger.info("predict: %d processes share the work", choices.workers)
+            stream = stream_in_order(prepare, all_pieces, choices.workers)
         else:
-            logger.info("predict: the workers of %s share the work", dask_address)
-            stream = stream_on_workers(dask_address, prepare, all_pieces)
+            logger.info("predict: the workers of %s share the work", choices.dask_address)
+            stream = stream_on_workers(choices.dask_address, prepare, all_pieces)
         with closing(stream) as predicted:
             yield from predicted
 
 
-def _without_text_told(pieces: Iterator[pl.DataFrame], name: str) -> Iterator[pl.DataFrame]:
-    """Yield the pieces of a file; after the last, say how many rows have no description."""
+def _warn_of_empty_texts(pieces: Iterator[pl.DataFrame], name: str) -> Iterator[pl.DataFrame]:
+    """Yield the pieces of a file, then log how many rows have no description."""
     without, rows = 0, 0
     for piece in pieces:
         rows += piece.height
         without += piece.select(pl.col("description").fill_null("").str.strip_chars().eq("").sum()).item()
         yield piece
     if without:
-        logger.warning("%s: %d of %d rows have no description; their genres are those of the rest", name, without, rows)
+        logger.warning("%s: %d of %d rows have no description; only other fields are used", name, without, rows)
 
 
 def predict_file(model_folder: Path, source: Path, target: Path, choices: Choices = Choices()) -> int:
@@ -346,57 +292,59 @@ def _load_classifier(model_folder: Path, choices: Choices) -> GenreClassifier:
     return classifier
 
 
-def _load_and_predict(model_folder: Path, choices: Choices, form: Form) -> Callable[[pl.DataFrame], tuple[int, Any]]:
-    return partial(_predict, _load_classifier(model_folder, choices), choices.rule, form)
+def _load_and_predict(
+    model_folder: Path, choices: Choices, is_csv: bool
+) -> Callable[[pl.DataFrame], tuple[int, bytes | pl.DataFrame]]:
+    return partial(_predict, _load_classifier(model_folder, choices), choices.rule, is_csv)
 
 
-def _predict(classifier: GenreClassifier, rule: str | None, form: Form, movies: pl.DataFrame) -> tuple[int, Any]:
-    return movies.height, form(_predict_piece(classifier, rule, movies))
-
-
-def _predict_piece(classifier: GenreClassifier, rule: str | None, movies: pl.DataFrame) -> pl.DataFrame:
-    return classifier.predict(movies, rule).insert_column(0, movies.get_column("movie_id"))
-
-
-RECORD: Final = "predictions.json"
+def _predict(classifier: GenreClassifier, rule: str | None, is_csv: bool, movies: pl.DataFrame) -> tuple[int, Any]:
+    """Return the number of rows and their predictions: CSV lines, so that workers share making them, or a frame."""
+    predicted = classifier.predict(movies, rule).insert_column(0, movies.get_column("movie_id"))
+    if not is_csv:
+        return movies.height, predicted
+    lines = io.BytesIO()
+    predicted.write_csv(lines, include_header=False, float_precision=DECIMALS)
+    return movies.height, lines.getvalue()
 
 
 @dataclass
 class FolderResult:
-    """What became of the files of a folder."""
+    """The outcome for each file of a folder, by name."""
 
-    rows: dict[str, int] = field(default_factory=dict)  # of those that were predicted
+    rows: dict[str, int] = field(default_factory=dict)  # of predicted files
     unchanged: list[str] = field(default_factory=list)
-    mistakes: dict[str, str] = field(default_factory=dict)  # what is wrong with those that could not be
+    mistakes: dict[str, str] = field(default_factory=dict)  # of files that could not be predicted
 
 
 def predict_folder(model_folder: Path, source: Directory, target: Directory, choices: Choices) -> FolderResult:
-    """Predict each CSV and parquet file of a folder, into a file of the same name, unless that is up to date.
+    """Predict each new or changed CSV and parquet file of a folder, into a file of the same name.
 
-    It is up to date if the file, the model and the choices are those that it was made of and nobody changed it since,
-    by `predictions.json` beside it, which is written after each file. A file that cannot be read does not stop the
-    others. Predictions of files that are gone are left alone.
+    A file is up to date if it, the model, the choices and the output are as recorded in `predictions.json` in the
+    target folder, which is written after each file. Files that cannot be read are skipped with a warning. Predictions
+    of files that no longer exist are kept.
 
     Args:
         model_folder: of a stored `GenreClassifier`.
         source: where the files are; each as `predict_file` reads them.
-        target: where their predictions go; another place.
+        target: where their predictions go, which must not be the source.
         choices: how to classify.
 
     Raises:
-        DataError: there is no file to predict, or source and target are one.
+        DataError: there is no file to predict, or source and target are the same.
         ModelError, ConfigError, WorkerError: as `predict_file`.
     """
     if source == target:
-        raise DataError(f"{source.address} is both what to read and where to write; give another folder to write to")
+        raise DataError(f"{source.address} is both input and output; choose another output folder")
     files = source.files()
-    wanted = {name: found for name, found in files.items() if PurePath(name).suffix.lower() in FORMS}
+    wanted = {name: found for name, found in files.items() if PurePath(name).suffix.lower() in SUFFIXES}
     if not wanted:
-        raise DataError(f"{source.address} holds no {' or '.join(f'*{form}' for form in FORMS)}; put files there")
+        raise DataError(f"{source.address} has no {' or '.join(f'*{suffix}' for suffix in SUFFIXES)} files; add some")
     if len(files) > len(wanted):
         logger.info("predict: %d files of %s are neither CSV nor parquet", len(files) - len(wanted), source.address)
     predictor, result = Predictor(model_folder, choices), FolderResult()
-    made_by = {"model": _fingerprint(model_folder), "rule": choices.rule or "", "precision": choices.precision}
+    fingerprint = hash_files([path for path in model_folder.rglob("*") if path.is_file()])
+    made_by = {"model": fingerprint, "rule": choices.rule or "", "precision": choices.precision}
     with target.locked():
         present = target.files()
         record = _read_record(target) if RECORD in present else {}
@@ -411,19 +359,16 @@ def predict_folder(model_folder: Path, source: Directory, target: Directory, cho
                     result.rows[name] = predictor.predict_file(read, written)
             except DataError as error:
                 result.mistakes[name] = str(error)
-                logger.warning("predict: %s was left out: %s", name, error)
+                logger.warning("predict: skipped %s: %s", name, error)
                 continue
             record[name] = {**of_file, "output": target.find(name).version, "rows": result.rows[name]}
-            _write_record(target, record)
+            with target.writing(RECORD) as path:
+                write_atomically(path, json.dumps(record, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
     return result
 
 
-def _fingerprint(model_folder: Path) -> str:
-    return hash_files([path for path in model_folder.rglob("*") if path.is_file()])
-
-
 def _is_up_to_date(recorded: Any, of_file: Mapping[str, str], output: FileInfo | None) -> bool:
-    """Return whether an entry of the record is of the same file, model and choices, and of the output as it is."""
+    """Return whether an entry of the record matches the file, model and choices, and the output."""
     if output is None or not isinstance(recorded, dict):
         return False
     return all(recorded.get(key) == value for key, value in {**of_file, "output": output.version}.items())
@@ -434,10 +379,5 @@ def _read_record(target: Directory) -> dict[str, Any]:
         with target.reading(RECORD) as path:
             return dict(json.loads(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
-        logger.warning("predict: %s/%s cannot be read (%s); all is predicted again", target.address, RECORD, error)
+        logger.warning("predict: %s/%s cannot be read (%s); predicting everything again", target.address, RECORD, error)
         return {}
-
-
-def _write_record(target: Directory, record: Mapping[str, Any]) -> None:
-    with target.writing(RECORD) as path:
-        write_atomically(path, json.dumps(record, ensure_ascii=False, indent=1, sort_keys=True) + "\n")

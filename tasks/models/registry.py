@@ -1,4 +1,4 @@
-"""The named models, one line each: an input, transformers to vectors, and a classifier, all scikit-learn estimators.
+"""The named models, one line each: an input, transformers to vectors, and a classifier.
 
 To add a model, add a line, or describe it under `own_models` in a preset. To change one for a run, use `model_params`
 in a preset or on the command line.
@@ -9,9 +9,8 @@ from typing import Final
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.tree import DecisionTreeClassifier
 
-from tasks.models.classifiers import GradientBoosting, MultilayerPerceptron, NearestNeighbours
 from tasks.models.encoder.frozen import FrozenEncoder
-from tasks.models.linear_classifiers import (
+from tasks.models.linear import (
     ClassifierChains,
     LinearSVM,
     LogisticRegression,
@@ -19,6 +18,7 @@ from tasks.models.linear_classifiers import (
     NaiveBayesSVM,
     StackedLogisticRegression,
 )
+from tasks.models.multilabel import GradientBoosting, MultilayerPerceptron, NearestNeighbours
 from tasks.models.spec import AnyModel, EnsembleSpec, FineTuning, Imbalance, InputSpec, ModelSpec, TransformerSpec
 from tasks.models.vectorizers import BagOfWords, CharacterNgrams, SideFields
 from tasks.models.word_vectors import WordVectors
@@ -31,7 +31,7 @@ TITLE: Final = InputSpec(title=True)
 
 COUNTS: Final = (BagOfWords(weighting="counts"),)
 TFIDF: Final = (BagOfWords(),)
-FREQUENT: Final = (BagOfWords(min_movies=5),)  # what trees and networks can make something of
+FREQUENT: Final = (BagOfWords(min_movies=5),)  # for trees and networks
 PAIRS: Final = (BagOfWords(max_n=2, sublinear=True),)
 WORD2VEC: Final = (WordVectors(algorithm="word2vec"),)
 FASTTEXT: Final = (WordVectors(algorithm="fasttext"),)
@@ -45,10 +45,14 @@ ALL_FIELDS: Final = (
     "{title}[ ({year})].[ {certificate}.][ {runtime} min.][ Directed by {director}.][ With {star}.] {description}"
 )
 
+RARE: Final = Imbalance(balanced=True)
 LOGREG: Final = LogisticRegression(C=4)
+LOGREG_1: Final = LogisticRegression(C=1)
 SVM: Final = LinearSVM()
 TREE: Final = DecisionTreeClassifier(max_depth=20, min_samples_leaf=30)
 FOREST: Final = RandomForestClassifier(100, max_depth=100, min_samples_leaf=2)
+
+ENCODED: Final = ("minilm-fields", "minilm-tuned", "minilm-tuned-fields")
 
 MODELS: Final[tuple[AnyModel, ...]] = (
     # The description alone.
@@ -71,26 +75,18 @@ MODELS: Final[tuple[AnyModel, ...]] = (
     ModelSpec(name="logreg-fasttext", input=TITLE, representations=FASTTEXT, classifier=LogisticRegression()),
     # Title, description and side fields.
     ModelSpec(name="logreg-fields", input=TITLE, representations=FIELDS, classifier=LOGREG),
-    ModelSpec(
-        name="logreg-fields-balanced",
-        input=TITLE,
-        representations=FIELDS,
-        classifier=LogisticRegression(C=1),
-        imbalance=Imbalance(balanced=True),
-    ),
+    ModelSpec(name="logreg-fields-balanced", input=TITLE, representations=FIELDS, classifier=LOGREG_1, imbalance=RARE),
     ModelSpec(name="nb-fields", input=TITLE, representations=COUNTS_FIELDS, classifier=NaiveBayes()),
     ModelSpec(name="svm-fields", input=TITLE, representations=FIELDS, classifier=SVM),
     ModelSpec(name="svm-all", input=TITLE, representations=ALL, classifier=SVM),
     ModelSpec(name="chains-fields", input=TITLE, representations=FIELDS, classifier=ClassifierChains()),
     ModelSpec(name="stacked-fields", input=TITLE, representations=FIELDS, classifier=StackedLogisticRegression()),
-    # Encoders. all-MiniLM-L6-v2 is inside a package and needs no network; distilbert-base-uncased is on the hub.
+    # Encoders. all-MiniLM-L6-v2 comes in a Python package; distilbert-base-uncased is downloaded from the hub.
     ModelSpec(name="minilm-title", input=TITLE, representations=MINILM, classifier=LogisticRegression(C=3)),
     ModelSpec(name="minilm-fields", input=TITLE, representations=(*FIELDS, *MINILM), classifier=LOGREG),
     TransformerSpec(name="minilm-tuned", encoder="minilm", training=FineTuning(epochs=2)),
     TransformerSpec(name="minilm-tuned-fields", encoder="minilm", template=ALL_FIELDS, training=FineTuning(epochs=2)),
     TransformerSpec(name="distilbert-tuned", training=FineTuning(learning_rate=5e-5)),
     EnsembleSpec(name="blend", members=("svm-all", "nb-fields", "logreg-word2vec")),
-    EnsembleSpec(
-        name="blend-tuned", members=("svm-all", "nb-fields", "minilm-fields", "minilm-tuned", "minilm-tuned-fields")
-    ),
+    EnsembleSpec(name="blend-tuned", members=("svm-all", "nb-fields", *ENCODED)),
 )

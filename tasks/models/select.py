@@ -1,4 +1,4 @@
-"""Choosing models by name and changing their parameters. Owns patterns, overrides and their mistakes."""
+"""Choosing models by name and overriding their parameters."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,35 +14,33 @@ from tasks.models.estimators import check_on_a_few_rows
 from tasks.models.spec import AnyModel, EnsembleSpec, FeaturesSpec, ModelSpec, TransformerSpec, features_of
 
 EXCEPT: Final = "!"
-# Fields of a model that are no parameters, or hold the parameters.
-STRUCTURE: Final = frozenset({"kind", "name", "training", "loss", "input"})
+# Fields of a model that are not parameters, or hold parameters.
+NOT_PARAMETERS: Final = frozenset({"kind", "name", "training", "loss", "input"})
 _EXTRA_OF: Final = {"frozen-encoder": "encoders", "word-vectors": "vectors"}
 
 
 def choose_models(
-    patterns: Sequence[str],
-    params: Mapping[str, Mapping[str, Any]] | None = None,
-    own_models: Sequence[AnyModel] = (),
+    patterns: Sequence[str], params: Mapping[str, Mapping[str, Any]] | None = None, own_models: Sequence[AnyModel] = ()
 ) -> tuple[AnyModel, ...]:
     """Return the models whose names match any of the patterns, in the registry's order, then the user's own.
 
-    An ensemble brings its members with it.
+    Selecting an ensemble also selects its members.
 
     Args:
-        patterns: names or shell globs (`logreg-*`); what one with `!` before it matches is left out (`!*-tuned*`),
-            of all models if there are no others.
+        patterns: names or shell globs (`logreg-*`). A pattern after `!` excludes (`!*-tuned*`); if all patterns
+            exclude, they exclude from all models.
         params: values that replace a model's defaults, by model name and then by field of its classifier or
-            representation: `{"logreg-tfidf": {"C": 2.0, "max_n": 2}}`. Before the field there may be the kind of the
-            part that is meant: `{"svm-all": {"character-ngrams.max_n": 4}}`.
-        own_models: further models beside those of the registry.
+            representation: `{"logreg-tfidf": {"C": 2.0, "max_n": 2}}`. The kind of the part may come before the field:
+            `{"svm-all": {"character-ngrams.max_n": 4}}`.
+        own_models: models in addition to those of the registry.
 
     Raises:
         ConfigError: there is no pattern, one matches no model, a parameter names no chosen model or no field of it, a
-            name is taken, or an ensemble has a member that is no single model.
+            name is taken, or an ensemble has a member that is not a single model.
     """
     from tasks.models.registry import MODELS  # noqa: PLC0415 - imports scikit-learn
 
-    _check_own(tuple(model for model in own_models if isinstance(model, ModelSpec)))
+    _check_estimators(tuple(model for model in own_models if isinstance(model, ModelSpec)))
     models = (*MODELS, *own_models)
     names = [model.name for model in models]
     _check_names(models)
@@ -50,8 +48,8 @@ def choose_models(
         raise ConfigError(f"no model is chosen; give --models with names or globs of: {', '.join(names)}")
     for pattern in (pattern.removeprefix(EXCEPT) for pattern in patterns):
         if not any(fnmatchcase(name, pattern) for name in names):
-            near = get_close_matches(pattern, names, n=3)
-            hint = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(names)}"
+            close = get_close_matches(pattern, names, n=3)
+            hint = f"did you mean {', '.join(close)}?" if close else f"there are: {', '.join(names)}"
             raise ConfigError(f"no model is named {pattern!r}; {hint}")
     wanted = {name for name in names if _is_wanted(name, patterns)}
     if not wanted:
@@ -61,22 +59,21 @@ def choose_models(
             wanted.update(model.members)
     chosen = [model for model in models if model.name in wanted]
     params = params or {}
-    if strangers := sorted(set(params) - {model.name for model in chosen}):
-        raise ConfigError(f"model_params names {', '.join(strangers)}, which is not among the chosen models")
+    if unknown := sorted(set(params) - {model.name for model in chosen}):
+        raise ConfigError(f"model_params names {', '.join(unknown)}, which is not among the chosen models")
     changed = {model.name: with_params(model, params.get(model.name, {})) for model in chosen}
     if twice := _repeated([model.name for model in changed.values()]):
-        raise ConfigError(f"with model_params two chosen models are called {', '.join(twice)}; leave one of them out")
-    return tuple(
-        model.model_copy(update={"members": tuple(changed[name].name for name in model.members)})
-        if isinstance(model, EnsembleSpec)
-        else model
-        for model in changed.values()
-    )
+        raise ConfigError(f"with model_params two chosen models are called {', '.join(twice)}; exclude one of them")
+    for name, model in changed.items():
+        if isinstance(model, EnsembleSpec):
+            members = tuple(changed[member].name for member in model.members)
+            changed[name] = model.model_copy(update={"members": members})
+    return tuple(changed.values())
 
 
 @cache
-def _check_own(own_models: tuple[ModelSpec, ...]) -> None:
-    """Make sure that estimators of others take their parameters, and what they are to read.
+def _check_estimators(own_models: tuple[ModelSpec, ...]) -> None:
+    """Make sure that third-party estimators accept their parameters and their input.
 
     Raises:
         ConfigError: one does not.
@@ -90,31 +87,25 @@ def _check_own(own_models: tuple[ModelSpec, ...]) -> None:
 
 
 def check_installed(models: Sequence[AnyModel]) -> None:
-    """Refuse models that need packages which are not installed.
+    """Make sure that the packages that models need are installed.
 
     Raises:
-        ConfigError: names the models, and how to add the packages.
+        ConfigError: one is not; names the models, and how to install it.
     """
-    extras = {model.name: extra for model in models if (extra := _extra_of(model)) and not is_installed(extra)}
-    if extras:
-        require(set(extras.values()), ", ".join(extras))
+    missing: dict[str, list[str]] = {}
+    for model in models:
+        kinds = [part.kind for part in model.representations] if isinstance(model, ModelSpec) else []
+        extras = ["encoders"] if isinstance(model, TransformerSpec) else [_EXTRA_OF.get(kind, "") for kind in kinds]
+        if absent := [extra for extra in extras if extra and not is_installed(extra)]:
+            missing[model.name] = absent
+    if missing:
+        require({extra for extras in missing.values() for extra in extras}, ", ".join(missing))
 
 
-def _extra_of(model: AnyModel) -> str | None:
-    if isinstance(model, TransformerSpec):
-        return "encoders"
-    if isinstance(model, EnsembleSpec):
-        return None  # its members are chosen with it
-    for representation in model.representations:
-        if extra := _EXTRA_OF.get(representation.kind):
-            return extra
-    return None
-
-
-def say_models(chosen: Sequence[AnyModel], patterns: Sequence[str]) -> str:
-    """Say how many models were chosen, and which were not asked for but are members of an ensemble that was."""
-    brought = [model.name for model in chosen if not _is_wanted(model.name, patterns)]
-    more = f", {', '.join(brought)} of them as members of an ensemble" if brought else ""
+def describe_choice(chosen: Sequence[AnyModel], patterns: Sequence[str]) -> str:
+    """Return how many models were chosen, and which of them only as members of an ensemble."""
+    added = [model.name for model in chosen if not _is_wanted(model.name, patterns)]
+    more = f", including {', '.join(added)} as members of an ensemble" if added else ""
     return f"{len(chosen)} model{'' if len(chosen) == 1 else 's'}{more}"
 
 
@@ -132,8 +123,8 @@ def _check_names(models: Sequence[AnyModel]) -> None:
     single = {model.name for model in models if not isinstance(model, EnsembleSpec)}
     for model in models:
         if isinstance(model, EnsembleSpec) and not single.issuperset(model.members):
-            strangers = ", ".join(sorted(set(model.members) - single))
-            raise ConfigError(f"the ensemble {model.name} has no single model named {strangers} to be made of")
+            unknown = ", ".join(sorted(set(model.members) - single))
+            raise ConfigError(f"the ensemble {model.name} has members that are not single models: {unknown}")
 
 
 def _repeated(names: Sequence[str]) -> list[str]:
@@ -141,25 +132,25 @@ def _repeated(names: Sequence[str]) -> list[str]:
 
 
 def with_params(model: AnyModel, params: Mapping[str, Any]) -> AnyModel:
-    """Return a model with some values replaced, wherever in it they are; every representation that has it gets it.
+    """Return a model with some parameters replaced; one that several representations have is replaced in all of them.
 
     Raises:
-        ConfigError: the model has no such parameter, or is an ensemble, or a value is none that the parameter takes.
+        ConfigError: the model has no such parameter, or is an ensemble, or the parameter does not take the value.
     """
     if isinstance(model, EnsembleSpec):
         if params:
             raise ConfigError(f"{model.name} is an ensemble and has no parameters; replace those of its members")
         return model
     values = model.model_dump()
-    homes = _homes_of(model, values)
+    parts = _parts_of(model, values)
     for key, value in params.items():
         kind, _, field = key.rpartition(".")
-        found = [home for home in homes if field in home.fields and kind in ("", home.kind)]
+        found = [part for part in parts if field in part.fields and kind in ("", part.kind)]
         if not found:
-            names = sorted({name for home in homes for name in home.fields})
+            names = sorted({name for part in parts for name in part.fields})
             raise ConfigError(f"model {model.name} has no parameter {key!r}; it has: {', '.join(names)}")
-        for home in found if found[0].is_representation else found[:1]:
-            home.values[field] = value
+        for part in found if found[0].is_representation else found[:1]:
+            part.values[field] = value
     try:
         changed = type(model).model_validate(values)
     except ValidationError as error:
@@ -173,7 +164,7 @@ def with_params(model: AnyModel, params: Mapping[str, Any]) -> AnyModel:
 
 
 @dataclass(frozen=True)
-class _Home:
+class _Part:
     """A part of a model's values that holds parameters."""
 
     values: dict[str, Any]  # changed in place
@@ -182,26 +173,26 @@ class _Home:
     is_representation: bool = False
 
 
-def _homes_of(model: ModelSpec | TransformerSpec, values: dict[str, Any]) -> list[_Home]:
-    """Return where a model's values hold parameters, in the order in which they are looked for."""
-    plain = ("training", "loss", "input") if isinstance(model, TransformerSpec) else ("imbalance", "input")
-    homes = {
-        name: _Home(values[name], frozenset(values[name]) - STRUCTURE, values[name].get("kind", "")) for name in plain
-    }
+def _parts_of(model: ModelSpec | TransformerSpec, values: dict[str, Any]) -> list[_Part]:
+    """Return the parts of a model's values in which parameters are looked for, in this order."""
+
+    def plain(name: str) -> _Part:
+        return _Part(values[name], frozenset(values[name]) - NOT_PARAMETERS, values[name].get("kind", ""))
+
     if isinstance(model, TransformerSpec):
-        return [*homes.values(), _Home(values, frozenset(values) - STRUCTURE)]
-    parts = (model.classifier, *model.representations)
-    values["classifier"], *values["representations"] = [{"kind": p.kind, "params": dict(p.params)} for p in parts]
-    chosen = (values["classifier"], *values["representations"])
+        return [plain("training"), plain("loss"), plain("input"), _Part(values, frozenset(values) - NOT_PARAMETERS)]
+    specs = (model.classifier, *model.representations)
+    written: list[dict[str, Any]] = [{"kind": spec.kind, "params": dict(spec.params)} for spec in specs]
+    values["classifier"], *values["representations"] = written
     classifier, *representations = [
-        _Home(value["params"], part.parameters, part.kind, part is not model.classifier)
-        for value, part in zip(chosen, parts, strict=True)
+        _Part(each["params"], spec.parameters, spec.kind, spec is not model.classifier)
+        for each, spec in zip(written, specs, strict=True)
     ]
-    return [classifier, homes["imbalance"], *representations, homes["input"]]
+    return [classifier, plain("imbalance"), *representations, plain("input")]
 
 
 def within_budget(models: Sequence[AnyModel], budget_minutes: float | None) -> tuple[AnyModel, ...]:
-    """Return the models with the budget divided evenly among those that are fine-tuned; None changes nothing."""
+    """Divide a time budget evenly among the models that are fine-tuned; None changes nothing."""
     n_tuned = sum(isinstance(model, TransformerSpec) for model in models)
     if budget_minutes is None or not n_tuned:
         return tuple(models)
@@ -214,13 +205,13 @@ def is_encoded(features: FeaturesSpec) -> bool:
     return features.representation.kind == "frozen-encoder"
 
 
-def names_of_late(models: Sequence[AnyModel]) -> frozenset[str]:
+def encoder_dependent(models: Sequence[AnyModel]) -> frozenset[str]:
     """Return the names of the models that are encoders, read the output of one, or have such members."""
-    late = {
+    names = {
         model.name
         for model in models
         if isinstance(model, TransformerSpec)
         or (isinstance(model, ModelSpec) and any(map(is_encoded, features_of(model))))
     }
     ensembles = [model for model in models if isinstance(model, EnsembleSpec)]
-    return frozenset(late | {model.name for model in ensembles if not late.isdisjoint(model.members)})
+    return frozenset(names | {model.name for model in ensembles if not names.isdisjoint(model.members)})

@@ -1,7 +1,7 @@
-"""MLflow's door to a served classifier: `_load_pyfunc`, which its pyfunc flavour calls. Owns pandas in and out.
+"""The entry point of MLflow's pyfunc flavour to a served classifier: pandas in and out.
 
-What a caller sends wrong is told as MLflow tells it, so that its scoring server answers 400 and says why. This module
-and what it imports travel inside the logged model, so that it loads where this project is not installed.
+Invalid input raises MLflow's exceptions, so that its scoring server answers 400 with the reason. This module and what
+it imports travel inside the logged model, which therefore loads where this project is not installed.
 """
 
 import logging
@@ -22,10 +22,8 @@ from mlflow.types.schema import AnyType
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.files import check_hashes
 
-# Of these a stored pipeline is made, which names them; so that they travel with it they are imported here.
-from tasks.models import (
-    vectorizers,  # noqa: F401
-)
+# Imported so that they travel with the model: a stored pipeline names their classes.
+from tasks.models import vectorizers  # noqa: F401
 from tasks.models.encoder import frozen  # noqa: F401
 from tasks.models.genre_classifier import GenreClassifier
 from tasks.models.spec import read_precision
@@ -43,19 +41,19 @@ class ServedClassifier:
         self._one_at_a_time = threading.Lock()  # servers call from several threads, and precision is the model's state
 
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """Return `genres` and `score_<Genre>` columns, one row per input row in input order; no rows for none.
+        """Return `genres` and `score_<Genre>` columns, one row per input row in input order.
 
         Args:
-            model_input: column `description`, optionally the others of `COLUMNS` and the model's own fields; further
-                columns are ignored. Values are texts, categories or null, which counts as empty; but for the
-                description also whole numbers, and of own fields any finite ones.
-            params: `rule`, a stored decision rule's name or a rule such as `threshold=0.3`, `top=2` or `Drama=0.6`, see
-                `tasks.decision.rule_formats.parse_rule`; empty or absent is the chosen one. `precision`, float32 (if
-                empty or absent) or int8.
+            model_input: column `description`, optionally the others of `COLUMNS` and the model's own fields; other
+                columns are ignored. Values are texts, categories or null, which counts as empty. Columns other than the
+                description may also hold whole numbers, own fields any finite numbers.
+            params: `rule`, the name of a stored rule or a rule such as `threshold=0.3`, `top=2` or `Drama=0.6`, see
+                `tasks.decision.rule_formats.parse_rule` (default: the model's own). `precision`, float32 (default) or
+                int8.
 
         Raises:
-            MlflowException: INVALID_PARAMETER_VALUE; a value is none of these, there is no column `description`, or no
-                such rule or precision.
+            MlflowException: INVALID_PARAMETER_VALUE; a value, rule or precision is invalid, or there is no column
+                `description`.
         """
         given = params or {}
         try:
@@ -73,45 +71,41 @@ class ServedClassifier:
 
 
 def _texts(name: str, column: "pd.Series[Any]", own: Container[str]) -> list[str | None]:
-    if name in own:  # which may hold any numbers
+    if name in own:  # may hold any numbers
         column = column.map(lambda value: str(value) if isinstance(value, float) and value % 1 > 0 else value)
     may_be_number = name != "description"
     return [_text(value, f"{name}, row {row}", may_be_number) for row, value in enumerate(column, start=1)]
 
 
 def _text(value: Any, where: str, may_be_number: bool) -> str | None:
-    """Return a value as text, None where there is none.
+    """Return a value as text, or None if it is missing.
 
     Raises:
-        DataError: it is something else; the message says where.
+        DataError: it is neither; the message says where.
     """
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     if value is None or value is pd.NA or (is_number and pd.isna(value)):
         return None
     if isinstance(value, str):
-        return _encodable(value, where)
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise DataError(f"{where}: half a surrogate pair at character {error.start + 1}; send UTF-8") from error
+        return value
     if may_be_number and is_number and (isinstance(value, Integral) or value.is_integer()):
         return str(int(value))  # a column of whole numbers with gaps comes as floats
     expected = "a text, a whole number or null" if may_be_number else "a text or null"
     raise DataError(f"{where}: expected {expected}, not {value!r:.80}")
 
 
-def _encodable(text: str, where: str) -> str:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise DataError(f"{where}: half a surrogate pair at character {error.start + 1}; send UTF-8") from error
-    return text
-
-
 class _UnknownParams(logging.Filter):
-    """Refuses parameters that MLflow would only warn of, and leave out: a misspelt rule would go unnoticed."""
+    """Refuses unknown parameters, which MLflow ignores with a warning: a misspelt rule would go unnoticed."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Return True.
 
         Raises:
-            MlflowException: INVALID_PARAMETER_VALUE; the record says that MLflow ignores a parameter of this model.
+            MlflowException: INVALID_PARAMETER_VALUE; the record warns that MLflow ignores a parameter of this model.
         """
         if ignored := _IGNORED_PARAMS.match(record.getMessage()):
             raise MlflowException.invalid_parameter_value(
@@ -121,9 +115,9 @@ class _UnknownParams(logging.Filter):
 
 
 def _pandas_types(schema: Schema) -> list[np.dtype[Any]]:
-    """Return as what MLflow's server reads the columns of a CSV: those of any type as texts.
+    """Return the types as which MLflow's server reads the columns of a CSV: those of any type as texts.
 
-    By itself it refuses a schema with such columns, and with others it takes no numbers from a data frame.
+    MLflow itself refuses a schema with such columns, and with other types it accepts no numbers from a data frame.
     """
     if not all(isinstance(each.type, DataType | AnyType) for each in schema.inputs):
         return list(_ORIGINAL_PANDAS_TYPES(schema))

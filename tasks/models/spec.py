@@ -1,10 +1,10 @@
-"""What a named model is made of, as plain configuration."""
+"""The configuration of a named model."""
 
 import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Final, Literal, Self, get_args
+from typing import Annotated, Any, Final, Literal, Self, cast, get_args
 
 from pydantic import Discriminator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, Tag, model_validator
 
@@ -20,10 +20,9 @@ def read_precision(text: str) -> Precision:
     Raises:
         ConfigError: there is none.
     """
-    for precision in get_args(Precision):
-        if precision == text:
-            return precision  # type: ignore[no-any-return]  # one of the names above
-    raise ConfigError(f"there is no precision {text!r}; there are {' and '.join(get_args(Precision))}")
+    if text not in get_args(Precision):
+        raise ConfigError(f"there is no precision {text!r}; there are {' and '.join(get_args(Precision))}")
+    return cast("Precision", text)
 
 
 PLACEHOLDERS: Final = ("title", "description", "decade", "year", "certificate", "runtime", "director", "star")
@@ -40,19 +39,21 @@ def check_template(template: str) -> None:
     if any(piece[3] for piece in _PIECE.finditer(template)):
         raise ValueError(f"template {template!r}: square brackets must be in pairs and not within each other")
     names = placeholders(template)
-    if strangers := sorted(set(names).difference(PLACEHOLDERS)):
-        raise ValueError(f"template {template!r} has no {strangers[0]!r} to name; there are: {', '.join(PLACEHOLDERS)}")
+    if unknown := sorted(set(names).difference(PLACEHOLDERS)):
+        raise ValueError(
+            f"template {template!r}: unknown placeholder {unknown[0]!r}; there are: {', '.join(PLACEHOLDERS)}"
+        )
     if not names or re.search(r"[{}]", _PLACEHOLDER.sub("", template)):
-        raise ValueError(f"template {template!r} must hold placeholders such as {{description}}, braces in pairs")
+        raise ValueError(f"template {template!r} must have placeholders such as {{description}}, braces in pairs")
 
 
 def placeholders(template: str) -> list[str]:
-    """Return the names in a template, in their order."""
+    """Return the names in a template, in order."""
     return _PLACEHOLDER.findall(template)
 
 
 def fill_template(template: str, values: Mapping[str, Sequence[str]], n_movies: int) -> list[str]:
-    """Return the text of each movie; what is not known is the empty string.
+    """Return the text of each movie; unknown values are empty strings.
 
     >>> fill_template("{title}[ ({year})]. {description}", {"title": ["A"], "year": [""], "description": ["B."]}, 1)
     ['A. B.']
@@ -73,13 +74,13 @@ def _fill(piece: tuple[bool, list[str], list[Sequence[str]]], row: int) -> str:
 
 
 class BinaryCrossEntropy(Choice):
-    """The mean of `-log(p)` over all pairs of movie and genre, p being the probability given to what is true."""
+    """The mean of `-log(p)` over all pairs of movie and genre, with p the predicted probability of the true label."""
 
     kind: Literal["bce"] = "bce"
 
 
 class LogWeighted(Choice):
-    """Binary cross-entropy, a genre weighing `log(N / (count + 1))`: the rarer in train, the more.
+    """Binary cross-entropy with weight `log(N / (count + 1))` per genre, which is larger for rare genres.
 
     N is the number of train movies, `count` that of the genre; weights are divided by their mean.
     """
@@ -88,30 +89,30 @@ class LogWeighted(Choice):
 
 
 class Focal(Choice):
-    """The mean of `-a (1 - p)^gamma log(p)`: what is told well already hardly counts.
+    """The mean of `-a (1 - p)^gamma log(p)`, which gives well-predicted labels little weight.
 
-    a is `alpha` where the movie has the genre and `1 - alpha` where it has not.
+    a is `alpha` if the movie has the genre and `1 - alpha` if it does not.
 
     Source: Lin et al. 2017, Focal Loss for Dense Object Detection, section 3.
     """
 
     kind: Literal["focal"] = "focal"
     alpha: Annotated[float, Field(gt=0, lt=1)] = Field(0.375, description="Weight of a genre that a movie has.")
-    gamma: NonNegativeFloat = Field(2.0, description="How fast the well told fade; 0: weighted cross-entropy.")
+    gamma: NonNegativeFloat = Field(2.0, description="How fast well-predicted labels lose weight.")
 
 
 class Asymmetric(Choice):
-    """The mean of `-(1 - p)^g log(p)` with a g of its own for genres that a movie has and for those that it has not.
+    """The mean of `-(1 - p)^g log(p)`, with one g for genres that a movie has and another for those it does not have.
 
-    For the latter the genre's probability is first lowered by `margin`, so that easy ones count nothing at all.
+    For the latter the genre's probability is first lowered by `margin`, so that easy negatives are ignored.
 
     Source: Ridnik et al. 2021, Asymmetric Loss For Multi-Label Classification, section 2.
     """
 
     kind: Literal["asymmetric"] = "asymmetric"
     gamma_positive: NonNegativeFloat = Field(1.0, description="g of a genre that a movie has.")
-    gamma_negative: NonNegativeFloat = Field(4.0, description="g of a genre that a movie has not.")
-    margin: Annotated[float, Field(ge=0, lt=1)] = Field(0.05, description="What a false genre may have for nothing.")
+    gamma_negative: NonNegativeFloat = Field(4.0, description="g of a genre that a movie does not have.")
+    margin: Annotated[float, Field(ge=0, lt=1)] = Field(0.05, description="Probability that a false genre may have.")
 
 
 Loss = Annotated[BinaryCrossEntropy | LogWeighted | Focal | Asymmetric, Field(discriminator="kind")]
@@ -122,39 +123,36 @@ class FineTuning(Choice):
 
     epochs: PositiveInt = Field(3, description="Passes over train at most.")
     batch_size: PositiveInt = Field(32, description="Movies that a step sees.")
-    accumulate: PositiveInt = Field(1, description="Pieces that a step's movies are computed in, to need less memory.")
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(
-        1.2e-4, description="Greatest rate, of the head and the uppermost layer."
-    )
+    accumulate: PositiveInt = Field(1, description="Parts that a batch is computed in, to save memory.")
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(1.2e-4, description="Peak rate of the top layer.")
     layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.9, description="Rate of a layer by that of the one above."
+        0.9, description="Rate of a layer relative to the one above."
     )
-    head_rate: PositiveFloat = Field(10.0, description="Rate of the head by that of the uppermost layer.")
+    head_rate: PositiveFloat = Field(10.0, description="Rate of the head relative to the top layer.")
     warm_up: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.06, description="Share of the steps in which the rate rises; then it falls linearly to 0."
+        0.06, description="Share of steps in which the rate rises; then it falls linearly to 0."
     )
-    weight_decay: NonNegativeFloat = Field(0.01, description="Of all weights but biases and norms.")
+    weight_decay: NonNegativeFloat = Field(0.01, description="Of all weights except biases and norms.")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.0, description="Share of values left out at random in all layers. Without, trainings can run side by side."
+        0.0, description="Share of values dropped at random in all layers. At 0, trainings can run in parallel."
     )
-    max_grad_norm: PositiveFloat = Field(1.0, description="Length to which a step's gradient is cut.")
-    evaluations: PositiveInt = Field(2, description="Evaluations on validation, and checkpoints, an epoch.")
-    patience: PositiveInt = Field(4, description="Evaluations in a row without a better one that end the training.")
+    max_grad_norm: PositiveFloat = Field(1.0, description="Length to which gradients are clipped.")
+    evaluations: PositiveInt = Field(2, description="Evaluations on validation, and checkpoints, per epoch.")
+    patience: PositiveInt = Field(4, description="Evaluations without improvement after which training ends.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
-        "auto", description="Of the products in training; auto: bfloat16 where the processor has it."
+        "auto", description="Number format in training; auto: bfloat16 if the processor supports it."
     )
     budget_minutes: PositiveFloat | None = Field(
-        None, description="Train as much as fits: fewer epochs, then fewer layers, then only the head; none: no limit."
+        None, description="Train what fits: fewer epochs, then fewer layers, then only the head. Default: no limit."
     )
 
 
 IS_A_TABLE: Final = True  # see tasks.stage
 
-# Which movies a fit may see. "all-but-fold-k" is cross-validation: all movies, of any part, that are not in fold k.
+# Which movies a fit may use. "all-but-fold-k", for cross-validation: all movies, of any part, that are not in fold k.
 TrainOn = Annotated[str, Field(pattern=r"^(train|development|all-but-fold-[0-4])$")]
 
-
-# "own" are the further columns that a table of one's own names.
+# "own" are the extra columns of a user's own table.
 FieldName = Literal["decade", "year", "certificate", "runtime", "director", "star", "own"]
 
 
@@ -170,13 +168,13 @@ class InputSpec(Choice):
 
 
 class Imbalance(Choice):
-    """What a classifier does about genres that few movies have, in each genre's own two-class problem."""
+    """How a classifier treats rare genres, in the two-class problem of each genre."""
 
     balanced: bool = Field(False, description="Weight both classes of a genre by the inverse of their frequency.")
     smote_ratio: Annotated[float, Field(gt=0, le=1)] | None = Field(
         None, description="Add synthetic movies to a genre until it has this share of the movies without it (SMOTE)."
     )
-    genres: tuple[str, ...] = Field((), description="Genres to treat; empty: all.")
+    genres: tuple[str, ...] = Field((), description="Genres to treat. Default: all.")
 
     @property
     def is_none(self) -> bool:
@@ -185,45 +183,46 @@ class Imbalance(Choice):
 
     @property
     def suffix(self) -> str:
-        """What it adds to a model's name: "-balanced", "-smote50"."""
-        smote = f"-smote{self.smote_ratio * 100:g}".replace(".", "p") if self.smote_ratio is not None else ""
+        """The suffix for a model's name, such as "-balanced" or "-smote50"."""
+        smote = "" if self.smote_ratio is None else f"-smote{self.smote_ratio * 100:g}".replace(".", "p")
         return smote + ("-balanced" if self.balanced else "")
 
 
-class ModelSpec(Choice):
-    """A line of the registry: a name and what it stands for."""
+ModelName = Annotated[
+    str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name in leaderboards, folders and MLflow.")
+]
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name in leaderboards, folders and MLflow.")
+
+class ModelSpec(Choice):
+    """A model made of scikit-learn estimators."""
+
+    name: ModelName
     input: InputSpec = InputSpec()
     representations: tuple[EstimatorSpec, ...] = Field(
         default_factory=lambda: (EstimatorSpec.model_validate({"kind": "bag-of-words"}),),
         min_length=1,
-        description="Transformers from the input to vectors, which are put side by side.",
+        description="Transformers from the input to vectors, which are concatenated.",
     )
     classifier: EstimatorSpec
     imbalance: Imbalance = Imbalance()
 
     @property
     def reads_fields(self) -> bool:
-        """Whether it reads what is known beside the text."""
+        """Whether it reads fields other than the text."""
         return any(map(reads_movies, self.representations))
 
     @model_validator(mode="after")
-    def _parts_do_what_they_should(self) -> Self:
+    def _check_parts(self) -> Self:
         check_role(self.classifier, is_classifier=True)
         for representation in self.representations:
             check_role(representation, is_classifier=False)
-        return self
-
-    @model_validator(mode="after")
-    def _classifier_can_treat_imbalance(self) -> Self:
         if not self.imbalance.is_none and not self.classifier.treats_imbalance:
             raise ValueError(f"a {self.classifier.kind} classifier takes no balanced weights and no SMOTE")
         return self
 
     def new_classifier(self, genres: Sequence[str], random_state: int) -> Any:
         """Return the classifier, unfitted, for rows of labels in the order of the genres."""
-        from tasks.models.classifiers import AnyClassifier, MultilabelClassifier  # noqa: PLC0415
+        from tasks.models.multilabel import AnyClassifier, MultilabelClassifier  # noqa: PLC0415
 
         if self.imbalance.is_none:
             classifier = self.classifier.make(random_state=random_state)
@@ -240,22 +239,22 @@ class ModelSpec(Choice):
 
 
 class TransformerSpec(Choice):
-    """A model that is an encoder with a head for genres, both trained: fine-tuning."""
+    """A fine-tuned encoder with a head for genres."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name in leaderboards, folders and MLflow.")
+    name: ModelName
     input: InputSpec = Field(
-        InputSpec(lowercase=False), description="How the description is read; the template says what stands beside it."
+        InputSpec(lowercase=False), description="How the description is read; the template adds other fields."
     )
     template: str = Field(
         "{title}. {description}",
-        description="What the encoder reads. {title}, {description}, {decade}, {year}, {certificate}, {runtime}, "
-        "{director} and {star} stand for a movie's own; what is in [square brackets] is left out where one of those in "
-        "it is not known.",
+        description="What the encoder reads, with the placeholders {title}, {description}, {decade}, {year}, "
+        "{certificate}, {runtime}, {director} and {star}. A part in [square brackets] is left out if a value in it is "
+        "unknown.",
     )
     encoder: str = Field(
         "distilbert-base-uncased", description="A name on the Hugging Face hub, a folder, or minilm (embedded)."
     )
-    max_tokens: Annotated[int, Field(ge=8)] = Field(128, description="Tokens of a text beyond which it is cut.")
+    max_tokens: Annotated[int, Field(ge=8)] = Field(128, description="Maximum number of tokens; longer texts are cut.")
     loss: Loss = Field(BinaryCrossEntropy(), description="What training minimises.")
     training: FineTuning = Field(FineTuning(), description="How it is trained.")
 
@@ -266,17 +265,17 @@ class TransformerSpec(Choice):
 
 
 class EnsembleSpec(Choice):
-    """A model made of other models of the same run: weighted sums of their log-odds, weights fitted on validation."""
+    """Weighted sums of the log-odds of other models of the same run, with weights fitted on validation."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9-]*$", description="Name in leaderboards, folders and MLflow.")
+    name: ModelName
     members: tuple[str, ...] = Field(min_length=2, description="Names of models that are trained in the same run.")
     method: Literal["blend", "stack"] = Field(
-        "blend", description="One weight a member for all genres; or one a member and genre, drawn to it, and a bias."
+        "blend", description="blend: one weight per member. stack: one per member and genre, shrunk to it, and a bias."
     )
 
 
-def _form(given: Any) -> str:
-    """Tell by its fields which form of model a mapping describes, so that mistakes are told of that form only."""
+def _class_of(given: Any) -> str:
+    """Return the class of model that a mapping describes, so that errors are about that class only."""
     if isinstance(given, Choice):
         return type(given).__name__
     fields = set(given) if isinstance(given, dict) else set()
@@ -291,7 +290,7 @@ AnyModel = Annotated[
     Annotated[ModelSpec, Tag("ModelSpec")]
     | Annotated[TransformerSpec, Tag("TransformerSpec")]
     | Annotated[EnsembleSpec, Tag("EnsembleSpec")],
-    Discriminator(_form),
+    Discriminator(_class_of),
 ]
 
 
@@ -304,24 +303,23 @@ class FeaturesSpec(Choice):
 
     @property
     def name(self) -> str:
-        """Readable name of the feature folder, with a digest that tells apart what reads alike."""
+        """Readable name of the feature folder, with a digest to keep it unique."""
         digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]
-        what = (
-            []
-            if reads_movies(self.representation)
-            else [
-                "title+description" if self.input.title else "description",
-                self.input.text if self.input.lowercase else f"{self.input.text}-cased",
-            ]
-        )
-        train_on = [] if self.train_on == "train" else [self.train_on]
-        return "_".join([*what, label_of(self.representation), *train_on, digest])
+        parts = []
+        if not reads_movies(self.representation):
+            parts.append("title+description" if self.input.title else "description")
+            parts.append(self.input.text if self.input.lowercase else f"{self.input.text}-cased")
+        estimator = self.representation.make()
+        parts.append(str(getattr(estimator, "label", type(estimator).__name__.lower())))
+        if self.train_on != "train":
+            parts.append(self.train_on)
+        return "_".join([*parts, digest])
 
 
 def shown_params(model: AnyModel) -> dict[str, Any]:
-    """Return a model's parameters by short dotted names, as people compare them.
+    """Return a model's parameters by short dotted names, such as `classifier.C` and `bag-of-words.max_n`.
 
-    Of estimators these are what `get_params` gives, without the seed: `classifier.C`, `bag-of-words.max_n`.
+    For estimators these are the values of `get_params`, without the seed.
     """
     if not isinstance(model, ModelSpec):
         return model.model_dump(mode="json", exclude={"name"})
@@ -337,7 +335,7 @@ def shown_params(model: AnyModel) -> dict[str, Any]:
 
 
 def _is_plain(value: Any) -> bool:
-    """Return whether a value can be shown as JSON; estimators and what holds them cannot."""
+    """Return whether a value can be shown as JSON, unlike estimators."""
     try:
         json.dumps(value)
     except TypeError:
@@ -350,15 +348,10 @@ def reads_movies(representation: EstimatorSpec) -> bool:
     return bool(getattr(representation.estimator_class, "reads_movies", False))
 
 
-def label_of(representation: EstimatorSpec) -> str:
-    """Return what a transformer is, in the name of a folder."""
-    return str(getattr(representation.make(), "label", representation.estimator_class.__name__.lower()))
-
-
 def features_of(model: ModelSpec, train_on: str = "train") -> tuple[FeaturesSpec, ...]:
-    """Return which features a model reads, in the order in which they stand side by side.
+    """Return the features that a model reads, in the order of its representations.
 
-    Side fields do not depend on how text is read, so that all models share them.
+    Side fields do not depend on the input, so all models share them.
     """
     return tuple(
         FeaturesSpec(

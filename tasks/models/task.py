@@ -1,4 +1,4 @@
-"""The models room's face towards the flows."""
+"""The Prefect tasks of the models."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,16 +8,10 @@ from tasks.core.figures import SVG_ONLY, Form
 from tasks.core.logs import log_of_thread
 from tasks.core.settings import data_paths
 from tasks.core.storage import open_directory, split_address
-from tasks.models import blend, cross_validate
+from tasks.models import blend, cross_validate, predict, train
 from tasks.models import features as feature_stage
-from tasks.models import predict as prediction
-from tasks.models import predict as prediction_of_folder
-from tasks.models import train as train_stage
-from tasks.models import train as trial_stage
 from tasks.models.encoder import fine_tune
-from tasks.models.explain import importance, tree
-from tasks.models.explain import importance as explaining
-from tasks.models.explain.page import explain_file as explain_rows
+from tasks.models.explain import importance, page, tree
 from tasks.models.predict import Choices, FolderResult
 from tasks.models.spec import EnsembleSpec, FeaturesSpec, ModelSpec, SingleModel, TransformerSpec
 from tasks.models.train import TrainChoices
@@ -27,8 +21,8 @@ from tasks.stage import StageResult
 
 @stage_task("build features", "features {features.name}")
 def build_features(features: FeaturesSpec, seed: int, prepared: Sequence[StageResult] = ()) -> StageResult:
-    """Fit one representation on train and write the vectors of all movies, which come from the prepared data."""
-    del prepared  # Prefect draws an edge from it
+    """Fit one representation on train and write the vectors of all movies."""
+    del prepared  # an argument so that Prefect draws the dependency
     return feature_stage.build_features(data_paths(), features, seed)
 
 
@@ -36,7 +30,7 @@ def build_features(features: FeaturesSpec, seed: int, prepared: Sequence[StageRe
 def train_model(model: ModelSpec, features: Sequence[StageResult], choices: TrainChoices) -> StageResult:
     """Fit one model on shared features and write its scores."""
     with log_of_thread(data_paths().models / model.name / "train.log"):
-        return train_stage.train_model(data_paths(), model, features, choices)
+        return train.train_model(data_paths(), model, features, choices)
 
 
 @stage_task("fine-tune", "fine-tune {model.name}")
@@ -50,7 +44,7 @@ def train_transformer(model: TransformerSpec, choices: TrainChoices, n_threads: 
 def train_ensemble(
     ensemble: EnsembleSpec, members: Sequence[SingleModel], trained: Sequence[StageResult]
 ) -> StageResult:
-    """Weigh trained models by their scores on validation."""
+    """Fit the weights of trained models on validation."""
     with log_of_thread(data_paths().models / ensemble.name / "train.log"):
         return blend.train_ensemble(data_paths(), ensemble, members, trained)
 
@@ -64,7 +58,7 @@ def train_fold(model: ModelSpec, features: Sequence[StageResult], fold: int, cho
 
 @stage_task("gather folds", "gather folds {model.name}")
 def gather_folds(model: ModelSpec, folds: Sequence[StageResult]) -> StageResult:
-    """Put the scores of all folds together."""
+    """Combine the scores of all folds."""
     return cross_validate.gather_folds(data_paths(), model, folds)
 
 
@@ -83,7 +77,7 @@ def train_in(root: Path, model: ModelSpec, choices: TrainChoices) -> StageResult
 
 @stage_task("score folds in", "score folds in {root.name}")
 def score_folds_in(root: Path, model: ModelSpec, choices: TrainChoices) -> StageResult:
-    """Score every movie of another data folder by models that did not see it."""
+    """Score every movie of another data folder by models that were not fitted on it."""
     with log_of_thread(root / "train.log"):
         return cross_validate.score_folds_in(root, model, choices)
 
@@ -91,53 +85,53 @@ def score_folds_in(root: Path, model: ModelSpec, choices: TrainChoices) -> Stage
 @stage_task("score trial", "score {model.name}")
 def score_trial(model: ModelSpec, features: Sequence[StageResult], choices: TrainChoices) -> Path:
     """Fit a trial's model and score it on validation; return the folder of the scores."""
-    return trial_stage.score_trial(data_paths(), model, features, choices)
+    return train.score_trial(data_paths(), model, features, choices)
 
 
 @stage_task("genre profiles")
 def profile_genres(seed: int) -> StageResult:
-    """Write how alike every two genres' descriptions are."""
+    """Write how similar every two genres' descriptions are."""
     return importance.write_genre_profiles(data_paths(), seed)
 
 
 @stage_task("draw trees")
 def draw_trees(model_folders: Sequence[Path], forms: Sequence[Form] = SVG_ONLY) -> list[StageResult]:
-    """Draw the first questions of those models that are decision trees."""
+    """Draw the top of the models that are decision trees."""
     drawn = [tree.write_tree_picture(folder, forms=forms) for folder in model_folders]
     return [result for result in drawn if result is not None]
 
 
 @stage_task("predict file")
 def predict_file(model_folder: Path, source: str, target: str, choices: Choices) -> int:
-    """Score a file, given by its address as is the one to write; return the number of rows."""
+    """Predict a file; source and target are paths or addresses. Return the number of rows."""
     (folder, name), (target_folder, target_name) = split_address(source), split_address(target)
     if (folder, name) == (target_folder, target_name):
-        raise DataError(f"{source} is both what to read and what to write; give another file to write")
+        raise DataError(f"{source} is both input and output; choose another output file")
     with folder.reading(name) as read, target_folder.writing(target_name) as written:
-        return prediction.predict_file(model_folder, read, written, choices)
+        return predict.predict_file(model_folder, read, written, choices)
 
 
 @stage_task("predict folder")
 def predict_folder(model_folder: Path, source: str, target: str, choices: Choices) -> FolderResult:
-    """Score what is new in a folder, given by its address as is the one to write to."""
-    return prediction_of_folder.predict_folder(model_folder, open_directory(source), open_directory(target), choices)
+    """Predict the new and changed files of a folder; source and target are paths or addresses."""
+    return predict.predict_folder(model_folder, open_directory(source), open_directory(target), choices)
 
 
 @stage_task("explain file")
 def explain_file(model_folder: Path, source: str, target: str, rule: str | None, n_rows: int) -> None:
-    """Write a page that explains the genres of a file's first rows; both are given by their addresses."""
+    """Write a page that explains the genres of a file's first rows; source and target are paths or addresses."""
     (folder, name), (target_folder, target_name) = split_address(source), split_address(target)
     with folder.reading(name) as read, target_folder.writing(target_name) as written:
-        explain_rows(model_folder, read, written, rule, n_rows)
+        page.explain_file(model_folder, read, written, rule, n_rows)
 
 
 @stage_task("explain movies", "explain {model_folder.name}")
 def explain_movies(model_folder: Path, exhibits: Path, role: str | None = None) -> StageResult:
-    """Explain a model's decisions on the movies that were chosen to be shown, all or those of one role."""
-    return explaining.explain_movies(data_paths(), model_folder, explaining.read_exhibits(exhibits, role))
+    """Explain a model's decisions on the chosen movies, all or those of one role."""
+    return importance.explain_movies(data_paths(), model_folder, importance.read_exhibits(exhibits, role))
 
 
 @stage_task("measure importance")
 def write_importance(model_folders: Sequence[Path]) -> StageResult:
-    """Measure what features do to each genre in the eyes of the first model that its weights explain."""
-    return explaining.write_importance(data_paths(), explaining.most_readable(model_folders))
+    """Measure how features change each genre's score, by the first model whose weights explain it."""
+    return importance.write_importance(data_paths(), importance.most_readable(model_folders))

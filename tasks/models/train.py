@@ -1,4 +1,4 @@
-"""One trial of a search: a model fitted on shared features and scored on validation. Owns `data/search/<name>/`."""
+"""The train stage: a classifier fitted on shared features, its scores, and its cost."""
 
 import json
 import logging
@@ -18,10 +18,10 @@ from tasks.core.errors import ConfigError, ModelError
 from tasks.core.predictions import truth_matrix, write_scores
 from tasks.core.schema import DEFAULT_SEED
 from tasks.core.settings import DataPaths
-from tasks.models import classifiers
-from tasks.models.classifiers import hstack
+from tasks.models import multilabel
 from tasks.models.features import MATRIX_FILE, code_files, read_genres, read_movies, train_rows
-from tasks.models.genre_model import FILES, VECTORS_FILE, GenreModel, held_bytes, load_estimator, new_pipeline
+from tasks.models.multilabel import hstack
+from tasks.models.pipeline import FILES, VECTORS_FILE, GenreModel, held_bytes, load_estimator, new_pipeline
 from tasks.models.spec import ModelSpec
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
@@ -34,37 +34,36 @@ MODEL_FOLDER: Final = "model"
 FIT_FILE: Final = "fit.json"
 SCORED_PARTS: Final = ("validation", "test")
 RATE_SAMPLE: Final = 1000  # movies on which the prediction rate is measured
-SLOW_SAMPLE: Final = 200  # and of models that need more than a second for these
+SLOW_SAMPLE: Final = 200  # the same for models that need more than a second for these
 
 
 @dataclass(frozen=True)
 class TrainChoices:
-    """What a training run chooses for all its models alike."""
+    """The options that all models of a training run share."""
 
     train_on: str = "train"
-    genres: tuple[str, ...] = ()  # to tell; empty: all
-    without_genres: tuple[str, ...] = ()  # not to tell
+    genres: tuple[str, ...] = ()  # to predict; empty: all
+    without_genres: tuple[str, ...] = ()  # not to predict
     seed: int = DEFAULT_SEED
 
 
 def train_model(
     paths: DataPaths, model: ModelSpec, features: Sequence[StageResult], choices: TrainChoices
 ) -> StageResult:
-    """Fit one model on train and write the fitted model, its scores on validation and test, and its cost.
+    """Fit one model on train; write it, its scores on validation and test, and its cost to `data/models/<name>/`.
 
-    The folder `data/models/<name>/` then holds `model/` (see `GenreModel.save`), `scores_validation.parquet`,
-    `scores_test.parquet` and `fit.json` (`fit_s`, `predict_docs_per_s`, `model_memory_mb`,
-    `model_mb`).
+    These are `model/` (see `GenreModel.save`), `scores_validation.parquet`, `scores_test.parquet` and `fit.json`
+    (`fit_s`, `predict_docs_per_s`, `model_memory_mb`, `model_mb`).
 
     Args:
         paths: the data folder.
         model: what to fit.
         features: results of the feature stages of `features_of(model)`, in that order.
-        choices: what to fit it on. Movies that have none of the chosen genres stay, as ones without a genre.
+        choices: what to fit it on. Movies with none of the chosen genres count as movies without a genre.
 
     Raises:
         ModelError: the classifier cannot be fitted, or its scores are not finite.
-        ConfigError: a chosen genre, or one whose imbalance is to be treated, does not exist.
+        ConfigError: a chosen genre, or one in `imbalance.genres`, does not exist.
         DataError: no movie is in `train_on`, or the splits do not belong to the clean table.
     """
     stage = Stage(
@@ -76,13 +75,7 @@ def train_model(
             FIT_FILE,
         ),
         inputs=(paths.movies, paths.splits, paths.genres_json),
-        config={
-            "model": config_dict(model),
-            "features": [result.fingerprint for result in features],
-            **asdict(choices),
-        },
-        code=fitting_code(model),
-        packages=("imbalanced-learn", "numpy", "scipy", "scikit-learn"),
+        **identity(model, features, choices),
     )
 
     def build(folder: Path) -> Mapping[str, Any]:
@@ -96,15 +89,25 @@ def train_model(
     return run_stage(stage, build)
 
 
+def identity(model: ModelSpec, features: Sequence[StageResult], choices: TrainChoices) -> dict[str, Any]:
+    """Return the config, code and packages that a stage which fits a model depends on."""
+    fingerprints = [result.fingerprint for result in features]
+    return {
+        "config": {"model": config_dict(model), "features": fingerprints, **asdict(choices)},
+        "code": fitting_code(model),
+        "packages": ("imbalanced-learn", "numpy", "scipy", "scikit-learn"),
+    }
+
+
 def fitting_code(model: ModelSpec) -> tuple[Path, ...]:
-    """Return the modules that fit a model and score with it; a change of what they import fits it anew."""
+    """Return the modules that fit a model and score with it."""
     parts = [path for part in (model.classifier, *model.representations) for path in code_files(part)]
-    return (Path(__file__), Path(classifiers.__file__), *parts)
+    return (Path(__file__), Path(multilabel.__file__), *parts)
 
 
 @dataclass(frozen=True)
 class FittedModel:
-    """A fitted model with all movies, among them those that it was fitted on."""
+    """A fitted model, with all movies of the data folder."""
 
     model: GenreModel
     movies: pl.DataFrame  # as `read_movies` returns them
@@ -116,7 +119,7 @@ class FittedModel:
 def fit_on_features(
     paths: DataPaths, model: ModelSpec, features: Sequence[StageResult], choices: TrainChoices
 ) -> FittedModel:
-    """Fit a model on the movies that the choices name; arguments and errors as those of `train_model`."""
+    """Fit a model on the movies that the choices name; arguments and errors as for `train_model`."""
     movies = read_movies(paths)
     X = hstack([read_matrix(result.folder) for result in features])
     train = train_rows(movies, choices.train_on)
@@ -130,15 +133,14 @@ def fit_on_features(
     pipeline = new_pipeline(model, genres, choices.seed, vectors)
     fitted = GenreModel(model, genres, choices.seed, pipeline)
     start_s = time.perf_counter()
-    with threadpool_limits(1):  # models run side by side; each keeps to its own core
+    with threadpool_limits(1):  # models run in parallel, one per core
         fitted.fit_vectors(X[np.flatnonzero(train)], Y)
     fit_s = time.perf_counter() - start_s
     logger.info("%s: fitted on %s movies in %.1f s", model.name, f"{train.sum():,}", fit_s)
-    counts = {
-        "train_movies": int(train.sum()),
-        "columns": X.shape[1],
-        "constant_genres": _constant_genres(fitted, Y),
-    }
+    constant = [genre for genre, y in zip(genres, Y.T, strict=True) if y.all() or not y.any()]
+    for genre in constant:
+        logger.warning("%s: all or no train movies have the genre %s; its score is constant", model.name, genre)
+    counts = {"train_movies": int(train.sum()), "columns": X.shape[1], "constant_genres": constant}
     return FittedModel(fitted, movies, X, fit_s, counts)
 
 
@@ -148,7 +150,7 @@ def read_matrix(features_folder: Path) -> sparse.csr_array:
 
 
 def chosen_genres(all_genres: Sequence[str], choices: TrainChoices) -> tuple[str, ...]:
-    """Return the chosen genres in the order of all of them.
+    """Return the chosen genres, in the order of all genres.
 
     Raises:
         ConfigError: one does not exist, or none is left.
@@ -156,13 +158,13 @@ def chosen_genres(all_genres: Sequence[str], choices: TrainChoices) -> tuple[str
     _require_known((*choices.genres, *choices.without_genres), all_genres)
     wanted = set(choices.genres or all_genres).difference(choices.without_genres)
     if not wanted:
-        raise ConfigError("no genre is left to tell; change --genres or --without-genres")
+        raise ConfigError("no genre is left to predict; change --genres or --without-genres")
     return tuple(genre for genre in all_genres if genre in wanted)
 
 
 def _require_known(named: Sequence[str], all_genres: Sequence[str]) -> None:
-    if strangers := sorted(set(named).difference(all_genres)):
-        raise ConfigError(f"no movie has the genre {', '.join(strangers)}; there are: {', '.join(all_genres)}")
+    if unknown := sorted(set(named).difference(all_genres)):
+        raise ConfigError(f"no movie has the genre {', '.join(unknown)}; there are: {', '.join(all_genres)}")
 
 
 def save_scores(fitted: FittedModel, rows: NDArray[np.bool_], path: Path) -> None:
@@ -179,7 +181,7 @@ def save_scores(fitted: FittedModel, rows: NDArray[np.bool_], path: Path) -> Non
 
 
 def save_model(model: "SingleModel | EnsembleModel", rate_sample: pl.DataFrame, fit_s: float, folder: Path) -> None:
-    """Write the fitted model to `model/` in a folder, and what it costs to `fit.json`."""
+    """Write a fitted model to `model/` in a folder, and its cost to `fit.json`."""
     model_folder = folder / MODEL_FOLDER
     model_folder.mkdir()
     model.save(model_folder)
@@ -193,7 +195,7 @@ def save_model(model: "SingleModel | EnsembleModel", rate_sample: pl.DataFrame, 
 
 
 def _measure_rate(model: "SingleModel | EnsembleModel", movies: pl.DataFrame) -> float:
-    """Return how many movies a second the model scores, text to scores, in this process now."""
+    """Return how many movies per second the model scores, from text to scores."""
     for sample in (movies.head(SLOW_SAMPLE), movies):
         start_s = time.perf_counter()
         model.scores(sample)
@@ -203,17 +205,11 @@ def _measure_rate(model: "SingleModel | EnsembleModel", movies: pl.DataFrame) ->
     return sample.height / taken_s
 
 
-def _constant_genres(fitted: GenreModel, Y: NDArray[np.bool_]) -> list[str]:
-    constant = [genre for genre, y in zip(fitted.genres, Y.T, strict=True) if y.all() or not y.any()]
-    for genre in constant:
-        logger.warning("%s: every or no train movie is %s; its score is constant", fitted.spec.name, genre)
-    return constant
-
-
 def score_trial(paths: DataPaths, model: ModelSpec, features: Sequence[StageResult], choices: TrainChoices) -> Path:
-    """Fit a trial's model and write its scores on validation, and on nothing else; return the folder they are in.
+    """Fit a search trial's model and write its scores on validation only, replacing the previous trial's.
 
-    They replace those of the trial before.
+    Returns:
+        The folder of the scores, `data/search/<name>/`.
 
     Raises:
         ModelError: the model cannot be fitted, or its scores are not finite.

@@ -1,12 +1,13 @@
-"""Counts and weights of terms as sparse vectors: scikit-learn transformers with float32 out, one row an input row.
+"""Counts and weights of terms as sparse float32 vectors, by scikit-learn transformers.
 
-`BagOfWords` and `CharacterNgrams` read texts; `SideFields` reads movies. A row depends on no other row.
+`BagOfWords` and `CharacterNgrams` read texts; `SideFields` reads movies.
 """
 
 import re
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
@@ -25,17 +26,15 @@ from tasks.models.spec import FieldName
 TOKEN: Final = re.compile(r"(?u)\b\w\w+\b")  # scikit-learn's default
 DOCUMENTS_AT_ONCE: Final = 2000  # bounds the memory of counting rare n-grams, most of which are dropped
 
-Vocabulary = list[str]
-
 
 class Vectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """What all vectorizers here have in common: they learn a sorted vocabulary, which is stored as one text."""
+    """Base class: learns a sorted vocabulary, which is stored as one text."""
 
-    vocabulary_: Vocabulary
+    vocabulary_: list[str]
 
     @property
     def label(self) -> str:
-        """What it is, in the name of a folder."""
+        """Its part of the name of the feature folder."""
         raise NotImplementedError
 
     def __sklearn_tags__(self) -> Any:
@@ -56,23 +55,23 @@ class Vectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scik
         if "vocabulary_" in state:
             self._learn(str(state["vocabulary_"]).split("\n"))
 
-    def _learn(self, vocabulary: Vocabulary) -> None:
+    def _learn(self, vocabulary: list[str]) -> None:
         self.vocabulary_ = vocabulary
         self._column_of = {term: column for column, term in enumerate(vocabulary)}
 
 
 class TermVectorizer(Vectorizer):
-    """Counts or weights of the terms that `min_movies` of the train rows have; the terms are up to the subclass."""
+    """Base class: counts or weights of the terms that occur in at least `min_movies` train rows."""
 
     min_movies: int
     idf_: NDArray[np.float32]
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn which terms there are and in how many rows each is.
+        """Learn the terms and in how many rows each occurs.
 
         Args:
             X: texts, or movies for `SideFields`.
-            y: (rows × genres) of 0 and 1; only `BagOfWords.common_share` wants it.
+            y: (rows × genres) of 0 and 1; only `BagOfWords.common_share` needs it.
 
         Raises:
             ModelError: no term is in `min_movies` rows.
@@ -115,13 +114,13 @@ class TermVectorizer(Vectorizer):
         return frequencies
 
     def _select(self, documents: Sequence[str], y: Any) -> None:
-        """Drop terms of the vocabulary, if there is more to ask of them than `min_movies`."""
+        """Drop terms by criteria other than `min_movies`."""
 
     def _weigh(self, counts: sparse.csr_array) -> sparse.csr_array:
         raise NotImplementedError
 
     def _tfidf(self, counts: sparse.csr_array, sublinear: bool) -> sparse.csr_array:
-        """Return tf-idf weights of counts, which are overwritten.
+        """Replace counts by tf-idf weights, in place.
 
         They are `count * (log((1 + n) / (1 + df)) + 1)`, the count replaced by `1 + log(count)` if sublinear, each row
         scaled to unit Euclidean length; rows without a known term stay zero.
@@ -141,33 +140,24 @@ class TermVectorizer(Vectorizer):
         return f"no word occurs in {self.min_movies} of {n_documents} train documents; lower min_movies"
 
 
+@dataclass(eq=False, repr=False)
 class BagOfWords(TermVectorizer):
     """Counts or tf-idf weights of n-grams of words; a word is a run of two or more word characters.
 
-    In place of `TfidfVectorizer`, because it takes half the CPU time to fit and three quarters to transform, and keeps
-    float32 throughout.
+    Unlike `TfidfVectorizer` it keeps float32 throughout, and takes half the CPU time to fit and three quarters to
+    transform.
     """
 
-    def __init__(
-        self,
-        weighting: Annotated[
-            Literal["counts", "tfidf"], Field(description="Raw counts, or tf-idf with unit length.")
-        ] = "tfidf",
-        max_n: Annotated[PositiveInt, Field(description="Longest word n-gram; the shortest is one word.")] = 1,
-        min_movies: Annotated[
-            PositiveInt, Field(description="Train movies that an n-gram must occur in to be kept.")
-        ] = 2,
-        sublinear: Annotated[bool, Field(description="Use 1 + log(count) instead of the count.")] = False,
-        common_share: Annotated[
-            Annotated[float, Field(gt=0, le=1)] | None,
-            Field(description="Drop n-grams that at least this share of the train movies of every genre has."),
-        ] = None,
-    ) -> None:
-        self.weighting = weighting
-        self.max_n = max_n
-        self.min_movies = min_movies
-        self.sublinear = sublinear
-        self.common_share = common_share
+    weighting: Annotated[Literal["counts", "tfidf"], Field(description="Raw counts, or tf-idf with unit length.")] = (
+        "tfidf"
+    )
+    max_n: Annotated[PositiveInt, Field(description="Longest word n-gram; the shortest is one word.")] = 1
+    min_movies: Annotated[PositiveInt, Field(description="Train movies that an n-gram must occur in to be kept.")] = 2
+    sublinear: Annotated[bool, Field(description="Use 1 + log(count) instead of the count.")] = False
+    common_share: Annotated[
+        Annotated[float, Field(gt=0, le=1)] | None,
+        Field(description="Drop n-grams that occur in at least this share of the train movies of every genre."),
+    ] = None
 
     @property
     @override
@@ -189,11 +179,11 @@ class BagOfWords(TermVectorizer):
         return counts
 
     def _select(self, documents: Sequence[str], y: Any) -> None:
-        """Drop the terms that are common in every genre, which do not help to separate genres."""
+        """Drop the terms that are common in every genre, which do not separate genres."""
         if self.common_share is None:
             return
         if y is None:
-            raise ModelError("common_share asks which genres a movie has; give y to fit")
+            raise ModelError("common_share needs the genres of the movies; pass y to fit")
         present = self._count(documents)
         present.data[:] = 1
         Y = np.asarray(y, dtype=np.float32)
@@ -203,30 +193,21 @@ class BagOfWords(TermVectorizer):
         self._learn([term for term, is_common in zip(self.vocabulary_, common, strict=True) if not is_common])
 
 
+@dataclass(eq=False, repr=False)
 class CharacterNgrams(TermVectorizer):
     """tf-idf weights of the character n-grams of words, each word with the spaces around it.
 
-    A word is a run of characters without white space. Text repeats its words, and each distinct word is read for its
-    n-grams once, which takes a fraction of the time of `TfidfVectorizer(analyzer="char_wb")`.
+    A word is a run of characters without white space. Each distinct word is cut into n-grams once, which takes a
+    fraction of the time of `TfidfVectorizer(analyzer="char_wb")`.
     """
 
-    def __init__(
-        self,
-        min_n: Annotated[PositiveInt, Field(description="Shortest n-gram.")] = 3,
-        max_n: Annotated[PositiveInt, Field(description="Longest n-gram.")] = 5,
-        min_movies: Annotated[
-            PositiveInt, Field(description="Train movies that an n-gram must occur in to be kept.")
-        ] = 5,
-        sublinear: Annotated[bool, Field(description="Use 1 + log(count) instead of the count.")] = True,
-        weight: Annotated[
-            PositiveFloat, Field(description="Length of a movie's vector beside other representations.")
-        ] = 1.0,
-    ) -> None:
-        self.min_n = min_n
-        self.max_n = max_n
-        self.min_movies = min_movies
-        self.sublinear = sublinear
-        self.weight = weight
+    min_n: Annotated[PositiveInt, Field(description="Shortest n-gram.")] = 3
+    max_n: Annotated[PositiveInt, Field(description="Longest n-gram.")] = 5
+    min_movies: Annotated[PositiveInt, Field(description="Train movies that an n-gram must occur in to be kept.")] = 5
+    sublinear: Annotated[bool, Field(description="Use 1 + log(count) instead of the count.")] = True
+    weight: Annotated[PositiveFloat, Field(description="Length of a movie's vector next to other representations.")] = (
+        1.0
+    )
 
     @property
     @override
@@ -261,30 +242,23 @@ class CharacterNgrams(TermVectorizer):
         return X
 
 
+@dataclass(eq=False, repr=False)
 class SideFields(TermVectorizer):
-    """What is known beside the text: one column for each decade, year, certificate, range of runtime and person.
+    """One column for each decade, year, certificate, range of runtime and person.
 
-    Of a table of one's own, also for each value of its further fields and each range of their numbers. It reads movies,
-    as `tasks.models.inputs.read_fields` does.
+    For a user's own table, also for each value of its extra fields and each range of their numbers. It reads movies, as
+    `tasks.models.inputs.read_fields` does.
     """
 
     reads_movies: ClassVar = True
 
-    def __init__(
-        self,
-        fields: Annotated[tuple[FieldName, ...], Field(min_length=1, description="Which fields.")] = (
-            *("decade", "year", "certificate", "runtime", "director", "star", "own"),
-        ),
-        min_movies: Annotated[
-            PositiveInt, Field(description="Train movies that a value must occur in to be kept.")
-        ] = 2,
-        weight: Annotated[
-            PositiveFloat, Field(description="Value of a column that applies; tf-idf vectors have length 1.")
-        ] = 0.5,
-    ) -> None:
-        self.fields = fields
-        self.min_movies = min_movies
-        self.weight = weight
+    fields: Annotated[tuple[FieldName, ...], Field(min_length=1, description="Which fields.")] = (
+        *("decade", "year", "certificate", "runtime", "director", "star", "own"),
+    )
+    min_movies: Annotated[PositiveInt, Field(description="Train movies that a value must occur in to be kept.")] = 2
+    weight: Annotated[
+        PositiveFloat, Field(description="Value of a column that applies; tf-idf vectors have length 1.")
+    ] = 0.5
 
     @property
     @override
@@ -292,9 +266,9 @@ class SideFields(TermVectorizer):
         return "fields"
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn which values there are; `own_fields_` are the further columns that the movies have."""
+        """Learn the values; `own_fields_` are the extra columns that the movies have."""
         movies = as_movies(X)
-        self.own_fields_ = list(inputs.names_of(movies)) if "own" in self.fields else []
+        self.own_fields_ = list(inputs.own_field_names(movies)) if "own" in self.fields else []
         super().fit(movies, y)
         return self
 
@@ -310,8 +284,8 @@ class SideFields(TermVectorizer):
 
     def _nothing_found(self, n_documents: int) -> str:
         return (
-            f"no side field has a value that {self.min_movies} of {n_documents} train movies share; "
-            "the listings have none of these columns filled: choose models on the text"
+            f"no side field has a value that {self.min_movies} of {n_documents} train movies share; the listings lack "
+            "these columns: choose models that read only text"
         )
 
 
@@ -322,23 +296,23 @@ def read_texts(X: Any) -> Sequence[str]:
         TypeError: it is one text.
     """
     if isinstance(X, str):
-        raise TypeError("expected a list of texts, not one text")
+        raise TypeError("expected a list of texts, not a single text")
     return X if isinstance(X, list | tuple) else list(X)
 
 
 def _count_words(documents: Sequence[str]) -> tuple[list[str], sparse.csr_array]:
-    """Return the distinct words between white space, and how often each document has each, (documents × words)."""
+    """Return the distinct words between white space, and their counts (documents × words)."""
     column_of: dict[str, int] = {}
     counts = _count_terms((document.split() for document in documents), column_of, learn=True)
     return list(column_of), counts
 
 
 def _count_terms(bags: Iterable[Iterable[str]], column_of: dict[str, int], learn: bool = False) -> sparse.csr_array:
-    """Return how often each bag has each term, (bags × terms), in sorted columns.
+    """Count the terms of each bag, (bags × terms), columns sorted within a row.
 
-    Terms without a column do not count; with `learn`, `column_of` gets the next column for them.
+    Terms without a column are ignored; with `learn` they are added to `column_of`.
     """
-    columns, ends = array("i"), array("i", [0])  # 32 bits: scikit-learn's solvers take no others
+    columns, ends = array("i"), array("i", [0])  # 32 bits, as scikit-learn's solvers require
     for bag in bags:
         if learn:
             columns.extend([column_of.setdefault(term, len(column_of)) for term in bag])

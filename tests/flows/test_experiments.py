@@ -15,7 +15,7 @@ from flows.cross_validate import cross_validate
 from flows.model_runs import ModelsFailedError
 from flows.search import best_config, search, try_one
 from tasks.core.errors import ConfigError, ModelError
-from tasks.models.search import Trial, Whole
+from tasks.models.search import Trial, whole
 
 # Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -96,14 +96,14 @@ def test_a_search_goes_on_and_its_best_can_be_trained(finished, capsys):
     assert parse_command(TrainConfig, ["--config", str(file)]).model_params == {"nb-counts": best}
     assert len({path.name for path in finished.paths.features.iterdir()} - own_features) <= 1
 
-    with pytest.raises(ConfigError, match=r"other terms \(metric: jaccard then, f1_macro now; rule: "):
+    with pytest.raises(ConfigError, match=r"other settings \(metric: jaccard before, f1_macro now; rule: "):
         search(config.model_copy(update={"metric": "f1_macro"}))
     assert len(runs_of(finished, "search", "pipeline")) == 2
 
 
 def test_a_trial_that_cannot_be_fitted_does_not_end_the_search(finished, monkeypatch):
     config = SearchConfig(model="svm-title", vary=("min_movies",), trials=2, experiment="hard")
-    monkeypatch.setattr("flows.search.space_of", lambda *_: {"min_movies": Whole(2, 90_000)})
+    monkeypatch.setattr("flows.search.space_of", lambda *_: {"min_movies": whole(2, 90_000)})
     search(config)
     statuses = [run.info.status for run in runs_of(finished, "hard", "trial")]
     assert statuses == ["FINISHED", "FAILED"]

@@ -18,7 +18,7 @@ from flows.predict import FilesFailedError, answer, predict
 from tasks.core.errors import ConfigError, ModelError
 from tasks.core.settings import PROJECT_ROOT
 from tasks.models.genre_classifier import GenreClassifier
-from tasks.models.linear_classifiers import LogisticRegression
+from tasks.models.linear import LogisticRegression
 from tasks.models.spec import EnsembleSpec, ModelSpec
 from tasks.models.vectorizers import BagOfWords
 from tasks.tracking.stored_model import fetch_classifier

@@ -17,7 +17,7 @@ from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
 
 from tasks.core.schema import SPLITS
-from tasks.models import classifiers, linear_classifiers, spec
+from tasks.models import linear, multilabel, spec
 
 GENRES = ("Drama", "Horror", "Western")
 WORDS = {
@@ -27,19 +27,19 @@ WORDS = {
 }
 
 CLASSIFIERS = {
-    "logistic-regression": linear_classifiers.LogisticRegression(C=10),
-    "logistic-regression-per-genre": linear_classifiers.LogisticRegression(C="per-genre"),
-    "linear-svm": linear_classifiers.LinearSVM(C=1),
-    "naive-bayes": linear_classifiers.NaiveBayes(),
-    "complement-naive-bayes": linear_classifiers.NaiveBayes(variant="complement"),
-    "naive-bayes-svm": linear_classifiers.NaiveBayesSVM(),
-    "nearest-neighbours": classifiers.NearestNeighbours(k=7),
+    "logistic-regression": linear.LogisticRegression(C=10),
+    "logistic-regression-per-genre": linear.LogisticRegression(C="per-genre"),
+    "linear-svm": linear.LinearSVM(C=1),
+    "naive-bayes": linear.NaiveBayes(),
+    "complement-naive-bayes": linear.NaiveBayes(variant="complement"),
+    "naive-bayes-svm": linear.NaiveBayesSVM(),
+    "nearest-neighbours": multilabel.NearestNeighbours(k=7),
     "decision-tree": DecisionTreeClassifier(max_depth=8, min_samples_leaf=5),
     "random-forest": RandomForestClassifier(20, max_depth=10, min_samples_leaf=2),
-    "gradient-boosting": classifiers.GradientBoosting(components=20, n_trees=15, max_leaves=8),
-    "multilayer-perceptron": classifiers.MultilayerPerceptron(hidden=16, learning_rate=0.02),
-    "classifier-chains": linear_classifiers.ClassifierChains(C=10, n_chains=2, folds=2),
-    "stacked-logistic-regression": linear_classifiers.StackedLogisticRegression(C=10, C2=1, folds=2),
+    "gradient-boosting": multilabel.GradientBoosting(components=20, n_trees=15, max_leaves=8),
+    "multilayer-perceptron": multilabel.MultilayerPerceptron(hidden=16, learning_rate=0.02),
+    "classifier-chains": linear.ClassifierChains(C=10, n_chains=2, folds=2),
+    "stacked-logistic-regression": linear.StackedLogisticRegression(C=10, C2=1, folds=2),
     "ridge": RidgeClassifier(),
     "linear-svc": LinearSVC(),
 }

@@ -1,9 +1,9 @@
 import pytest
 
 from tasks.core.errors import ConfigError
-from tasks.models.linear_classifiers import LogisticRegression
+from tasks.models.linear import LogisticRegression
 from tasks.models.registry import MODELS
-from tasks.models.select import choose_models, names_of_late, say_models, within_budget
+from tasks.models.select import choose_models, describe_choice, encoder_dependent, within_budget
 from tasks.models.spec import EnsembleSpec, ModelSpec, TransformerSpec
 
 
@@ -51,10 +51,10 @@ def test_wrong_params_are_refused(params, message):
 
 def test_members_that_nobody_asked_for_are_told():
     own = [EnsembleSpec(name="both", members=("nb-counts", "svm-title"))]
-    assert say_models(choose_models(["both", "nb-counts"], None, own), ["both", "nb-counts"]) == (
-        "3 models, svm-title of them as members of an ensemble"
+    assert describe_choice(choose_models(["both", "nb-counts"], None, own), ["both", "nb-counts"]) == (
+        "3 models, including svm-title as members of an ensemble"
     )
-    assert say_models(choose_models(["nb-counts"]), ["nb-counts"]) == "1 model"
+    assert describe_choice(choose_models(["nb-counts"]), ["nb-counts"]) == "1 model"
 
 
 def test_no_pattern_is_refused():
@@ -78,7 +78,7 @@ def test_treating_imbalance_shows_in_the_name():
 
 def test_a_model_that_a_treatment_gives_the_name_of_another_one_is_refused():
     params = {"logreg-fields": {"balanced": True}}
-    with pytest.raises(ConfigError, match="two chosen models are called logreg-fields-balanced; leave one"):
+    with pytest.raises(ConfigError, match="two chosen models are called logreg-fields-balanced; exclude one"):
         choose_models(["logreg-fields*"], params)
     assert [model.name for model in choose_models(["logreg-fields"], params)] == ["logreg-fields-balanced"]
 
@@ -93,8 +93,8 @@ def test_own_models_stand_beside_those_of_the_registry():
     ("own", "message"),
     [
         (ModelSpec(name="nb-counts", classifier=LogisticRegression()), "the name nb-counts is taken"),
-        (EnsembleSpec(name="mine", members=("nb-counts", "nowhere")), "no single model named nowhere"),
-        (EnsembleSpec(name="mine", members=("nb-counts", "blend")), "no single model named blend"),
+        (EnsembleSpec(name="mine", members=("nb-counts", "nowhere")), "not single models: nowhere"),
+        (EnsembleSpec(name="mine", members=("nb-counts", "blend")), "not single models: blend"),
     ],
 )
 def test_own_models_that_cannot_be_are_refused(own, message):
@@ -129,7 +129,7 @@ def test_params_reach_every_part_of_a_fine_tuned_model():
     assert (model.max_tokens, model.template, model.input.lowercase) == (64, "{title}", True)
     with pytest.raises(ConfigError, match="has no parameter 'C'"):
         choose_models(["minilm-tuned"], {"minilm-tuned": {"C": 1}})
-    with pytest.raises(ConfigError, match="has no 'plot' to name"):
+    with pytest.raises(ConfigError, match="unknown placeholder 'plot'"):
         choose_models(["minilm-tuned"], {"minilm-tuned": {"template": "{plot}"}})
 
 
@@ -155,4 +155,4 @@ def test_patterns_that_only_leave_out_are_of_all_models_and_none_left_is_an_erro
 def test_late_are_encoders_what_reads_them_and_ensembles_with_such_a_member():
     own = (EnsembleSpec(name="first", members=("minilm-title", "nb-counts")),)
     chosen = choose_models(("first", "blend", "minilm-tuned", "svm-fields"), {}, own)
-    assert names_of_late(chosen) == {"first", "minilm-title", "minilm-tuned"}
+    assert encoder_dependent(chosen) == {"first", "minilm-title", "minilm-tuned"}

@@ -8,17 +8,17 @@ import pytest
 
 from tasks.core.errors import DataError
 from tasks.core.predictions import read_scores
-from tasks.models import linear_classifiers, spec
+from tasks.models import linear, spec
 from tasks.models.blend import cross_fit_blend
 from tasks.models.cross_validate import all_but, blend_folds, gather_folds, train_fold
 from tasks.models.features import build_features
-from tasks.models.genre_model import GenreModel
+from tasks.models.pipeline import GenreModel
 from tasks.models.spec import features_of
 from tasks.models.train import TrainChoices
 from tasks.models.vectorizers import BagOfWords
 
-MODEL = spec.ModelSpec(name="logreg", classifier=linear_classifiers.LogisticRegression(C=10))
-BAYES = spec.ModelSpec(name="bayes", classifier=linear_classifiers.NaiveBayes())
+MODEL = spec.ModelSpec(name="logreg", classifier=linear.LogisticRegression(C=10))
+BAYES = spec.ModelSpec(name="bayes", classifier=linear.NaiveBayes())
 GENRES = ("Drama", "Horror", "Western")
 FOLDS = range(5)
 
@@ -75,7 +75,7 @@ def test_what_was_done_before_is_skipped(folded):
     assert all(fold.skipped for fold in again)
     assert gather_folds(folded, MODEL, again).skipped
     assert not fit_fold(
-        folded, spec.ModelSpec(**{**dict(MODEL), "classifier": linear_classifiers.LogisticRegression(C=5)}), 0
+        folded, spec.ModelSpec(**{**dict(MODEL), "classifier": linear.LogisticRegression(C=5)}), 0
     ).skipped
 
 

@@ -5,8 +5,8 @@ import polars as pl
 import pytest
 
 from tasks.models import spec
-from tasks.models.genre_model import FILES, GenreModel
-from tasks.models.linear_classifiers import LogisticRegression
+from tasks.models.linear import LogisticRegression
+from tasks.models.pipeline import FILES, GenreModel
 from tasks.models.vectorizers import BagOfWords, CharacterNgrams, SideFields
 from tasks.models.word_vectors import PretrainedVectors, WordVectors
 

@@ -2,13 +2,13 @@
 
 import polars as pl
 
-from tasks.models import linear_classifiers, spec
+from tasks.models import linear, spec
 from tasks.models.cross_validate import score_folds_in, train_in
 from tasks.models.features import build_features
 from tasks.models.spec import features_of
 from tasks.models.train import TrainChoices, train_model
 
-MODEL = spec.ModelSpec(name="logreg", classifier=linear_classifiers.LogisticRegression(C=10))
+MODEL = spec.ModelSpec(name="logreg", classifier=linear.LogisticRegression(C=10))
 
 
 def test_a_model_is_what_it_is_in_any_folder(prepared):

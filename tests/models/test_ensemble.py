@@ -7,17 +7,17 @@ import pytest
 
 from tasks.core.errors import ModelError
 from tasks.core.predictions import read_scores
-from tasks.models import linear_classifiers, spec
+from tasks.models import linear, spec
 from tasks.models.blend import cross_fit_blend, fit_stack, fit_weights, train_ensemble
 from tasks.models.features import build_features
 from tasks.models.genre_classifier import CLIP, EnsembleModel, blend, load_model
-from tasks.models.genre_model import GenreModel
+from tasks.models.pipeline import GenreModel
 from tasks.models.spec import features_of
 from tasks.models.train import TrainChoices, train_model
 
 MEMBERS = (
-    spec.ModelSpec(name="logreg", classifier=linear_classifiers.LogisticRegression(C=10)),
-    spec.ModelSpec(name="bayes", classifier=linear_classifiers.NaiveBayes()),
+    spec.ModelSpec(name="logreg", classifier=linear.LogisticRegression(C=10)),
+    spec.ModelSpec(name="bayes", classifier=linear.NaiveBayes()),
 )
 ENSEMBLE = spec.EnsembleSpec(name="both", members=("logreg", "bayes"))
 

@@ -26,8 +26,8 @@ from sklearn.svm import SVC, LinearSVC
 
 from tasks.core.errors import ConfigError, ModelError
 from tasks.models.estimators import SHORT_NAMES, EstimatorSpec
-from tasks.models.genre_model import PIPELINE_FILE, TRUSTED, GenreModel, held_bytes, load_estimator, save_estimator
-from tasks.models.linear_classifiers import LinearSVM
+from tasks.models.linear import LinearSVM
+from tasks.models.pipeline import PIPELINE_FILE, TRUSTED, GenreModel, held_bytes, load_estimator, save_estimator
 from tasks.models.select import choose_models, with_params
 from tasks.models.spec import ModelSpec, shown_params
 from tasks.models.vectorizers import BagOfWords
@@ -72,12 +72,15 @@ def test_every_part_that_draws_gets_the_seed():
     [
         ({"kind": "linear-svn"}, "no estimator is named 'linear-svn'; give one of bag-of-words, .*, or a path such as"),
         ({"estimator": "sklearn.nowhere.Nothing"}, "there is no estimator sklearn.nowhere.Nothing"),
-        ({"estimator": "json.JSONDecoder"}, "json.JSONDecoder is no scikit-learn estimator"),
+        ({"estimator": "json.JSONDecoder"}, "json.JSONDecoder is not a scikit-learn estimator"),
         ({"kind": "linear-svm", "C": 0}, "parameter C: input should be greater than 0, not 0"),
         ({"kind": "linear-svm", "c": 1}, "parameter c: there is no such option; linear-svm has: C, calibration_folds"),
         ({"kind": "linear-svm", "random_state": 1}, "parameter random_state: there is no such option"),
         ({"estimator": "sklearn.linear_model.RidgeClassifier", "alfa": 1}, "RidgeClassifier has: alpha, fit_intercept"),
-        ({"estimator": "sklearn.linear_model.RidgeClassifier", "alpha": np.arange(2)}, "parameters are texts, numbers"),
+        (
+            {"estimator": "sklearn.linear_model.RidgeClassifier", "alpha": np.arange(2)},
+            "parameters must be texts, numbers",
+        ),
         ({"C": 1}, "give `kind`, one of .*, or `estimator`, the path of a class"),
         (3, "expected an estimator's `kind` or `estimator`"),
     ],
@@ -90,11 +93,11 @@ def test_what_cannot_be_is_refused(value, message):
 @pytest.mark.parametrize(
     ("parts", "message"),
     [
-        ({"classifier": {"estimator": "sklearn.linear_model.Ridge"}}, "sklearn.linear_model.Ridge is no classifier"),
-        ({"classifier": {"kind": "bag-of-words"}}, "bag-of-words is no classifier"),
+        ({"classifier": {"estimator": "sklearn.linear_model.Ridge"}}, "sklearn.linear_model.Ridge is not a classifier"),
+        ({"classifier": {"kind": "bag-of-words"}}, "bag-of-words is not a classifier"),
         (
             {"classifier": RidgeClassifier(), "representations": [RidgeClassifier()]},
-            "is no transformer",
+            "is not a transformer",
         ),
         (
             {
@@ -103,7 +106,7 @@ def test_what_cannot_be_is_refused(value, message):
                     "params": {"estimator": "sklearn.svm.LinearSVC"},
                 }
             },
-            "a parameter that is an estimator is written",
+            "write a parameter that is an estimator as",
         ),
     ],
 )
@@ -216,7 +219,7 @@ def test_a_model_whose_module_is_gone_says_so(movies, tmp_path):
     GenreModel(ModelSpec(name="mine", classifier=Majority()), GENRES, 1).fit(movies).save(tmp_path)
     file = tmp_path / "model.json"
     file.write_text(file.read_text().replace("test_estimators.Majority", "nowhere.Majority"))
-    with pytest.raises(ModelError, match=r"what is not here: .*no estimator .*nowhere\.Majority.*PYTHONPATH"):
+    with pytest.raises(ModelError, match=r"needs code that is missing: .*no estimator .*nowhere\.Majority.*PYTHONPATH"):
         GenreModel.load(tmp_path)
 
 

@@ -9,9 +9,9 @@ from pydantic import ValidationError
 from scipy import sparse
 from sklearn import svm
 
-from tasks.models import linear_classifiers
-from tasks.models.genre_model import GenreModel
-from tasks.models.linear_classifiers import TwoClassProblem, logistic_weights
+from tasks.models import linear
+from tasks.models.linear import TwoClassProblem, logistic_weights
+from tasks.models.pipeline import GenreModel
 from tasks.models.spec import Imbalance, ModelSpec
 
 RARE = 40
@@ -60,7 +60,7 @@ def test_less_than_one_synthetic_movie_is_none(marked, positives):
 
 def test_only_the_asked_genres_are_treated(marked):
     imbalance = Imbalance(smote_ratio=1, balanced=True, genres=("B",))
-    asked = ModelSpec(name="m", classifier=linear_classifiers.LinearSVM(), imbalance=imbalance)
+    asked = ModelSpec(name="m", classifier=linear.LinearSVM(), imbalance=imbalance)
     classifier = asked.new_classifier(("A", "B"), 1)
     X, Y = marked[0].X, np.column_stack([problem.y for problem in marked])
     classifier.classes_ = np.array(["A", "B"])
@@ -80,7 +80,7 @@ def test_same_seed_same_synthetic_movies_and_another_seed_others(marked):
 def test_one_movie_has_no_other_to_make_synthetic_ones_with(marked, caplog):
     alone = replace(marked[0], y=np.arange(200) == 7)
     assert alone.resampled().y.sum() == 1
-    assert "A: one train movie has it" in caplog.text
+    assert "A: only one train movie has it" in caplog.text
 
 
 def held_out_words(X):
@@ -92,7 +92,7 @@ def test_calibration_margins_are_of_movies_that_no_synthetic_one_is_made_of(mark
     fitted_on, scored = [], []
     original = svm.LinearSVC.fit
     monkeypatch.setattr(svm.LinearSVC, "fit", lambda self, X, y: fitted_on.append(X) or original(self, X, y))
-    classifier = linear_classifiers.LinearSVM(calibration_folds=4, smote_ratio=0.5)
+    classifier = linear.LinearSVM(calibration_folds=4, smote_ratio=0.5)
     classifier.fit(marked[0].X, marked[0].y[:, None])
     whole, *folds = fitted_on
     assert whole.shape[0] == 240
@@ -110,7 +110,7 @@ def test_second_level_learns_from_movies_that_no_synthetic_one_is_made_of(marked
         scored.extend(held_out_words(resampled.X))
         return logistic_weights(resampled, 1.0)
 
-    classifier = linear_classifiers.StackedLogisticRegression(smote_ratio=0.5)
+    classifier = linear.StackedLogisticRegression(smote_ratio=0.5)
     classifier.classes_ = np.array(["A"])
     classifier._held_out_logits(marked[0].X, marked[0].y[:, None], 4, fit_genre)
     assert sorted(scored) == list(range(200))

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from tasks.models.genre_model import load_estimator, save_estimator
+from tasks.models.pipeline import load_estimator, save_estimator
 from tasks.models.word_vectors import PretrainedVectors, WordVectors
 
 DOCUMENTS = ["ghost house", "ghost Sheriff", "sheriff of the town", "", "?!"]
@@ -103,7 +103,7 @@ def test_stored_form_is_used_without_gensim(fitted, tmp_path):
         "import sys\n"
         "from pathlib import Path\n"
         "sys.modules['gensim'] = None  # importing it fails\n"
-        "from tasks.models.genre_model import load_estimator\n"
+        "from tasks.models.pipeline import load_estimator\n"
         "X = load_estimator(Path(sys.argv[1]), []).transform(sys.argv[2:])\n"
         "print(X.toarray().tobytes().hex())\n"
     )

@@ -2,11 +2,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.models.classifiers import NearestNeighbours
 from tasks.models.explain.explain import explain
-from tasks.models.genre_model import GenreModel
-from tasks.models.inputs import BOUNDS, gather, names_of, range_of, read_fields
-from tasks.models.linear_classifiers import LogisticRegression
+from tasks.models.inputs import BOUNDS, gather, own_field_names, range_of, read_fields
+from tasks.models.linear import LogisticRegression
+from tasks.models.multilabel import NearestNeighbours
+from tasks.models.pipeline import GenreModel
 from tasks.models.served import ServedClassifier
 from tasks.models.spec import ModelSpec
 from tasks.models.vectorizers import BagOfWords, SideFields
@@ -52,7 +52,7 @@ def test_own_fields_stand_beside_those_of_listings():
 
 
 def test_a_table_to_classify_has_them_as_columns():
-    gathered = gather(RAW, names_of(MOVIES))
+    gathered = gather(RAW, own_field_names(MOVIES))
     assert gathered["own_fields"].to_list() == [["hours=23.7", "mood=high"], ["mood=low"]]
     assert gather(RAW, ("weight",)).equals(RAW)  # what is not there says nothing
     assert gather(gathered, ("mood",)).equals(gathered)

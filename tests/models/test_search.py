@@ -6,13 +6,13 @@ import pytest
 
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.predictions import read_scores
-from tasks.models import linear_classifiers, spec
+from tasks.models import linear, spec
 from tasks.models.features import build_features
-from tasks.models.search import open_search, space_of
+from tasks.models.search import holds, open_search, space_of
 from tasks.models.spec import features_of
 from tasks.models.train import TrainChoices, score_trial
 
-MODEL = spec.ModelSpec(name="logreg", classifier=linear_classifiers.LogisticRegression(C=1))
+MODEL = spec.ModelSpec(name="logreg", classifier=linear.LogisticRegression(C=1))
 TERMS = {"metric": "jaccard", "seed": 1}
 
 
@@ -45,7 +45,7 @@ def test_it_begins_with_the_model_as_it_is_and_finds_better(tmp_path):
     assert search.best_value == max(worth(params) for _, params in tried)
     later, early = ([worth(params) for _, params in part] for part in (tried[11:], tried[1:11]))
     assert sum(later) > sum(early)
-    assert all(space_of(MODEL)[name].holds(value) for _, params in tried for name, value in params.items())
+    assert all(holds(space_of(MODEL)[name], value) for _, params in tried for name, value in params.items())
 
 
 def test_an_interrupted_search_tries_what_an_uninterrupted_one_does(tmp_path, caplog):
@@ -83,14 +83,14 @@ def test_small_values_can_be_good(tmp_path):
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"metric": "f1_macro"}, "metric: jaccard then, f1_macro now"),
-        ({"seed": 2}, "seed: 1 then, 2 now"),
+        ({"metric": "f1_macro"}, "metric: jaccard before, f1_macro now"),
+        ({"seed": 2}, "seed: 1 before, 2 now"),
         ({"space": space_of(MODEL, ["C"])}, "space: max_n, min_movies, sublinear"),
     ],
 )
 def test_other_terms_are_refused(tmp_path, change, said):
     begin(tmp_path)
-    with pytest.raises(ConfigError, match=rf"other terms \({said}\); search on the same, or remove"):
+    with pytest.raises(ConfigError, match=rf"other settings \({said}\); use the same, or remove"):
         begin(tmp_path, **change)
 
 
@@ -99,7 +99,7 @@ def test_a_damaged_file_is_told(tmp_path, damage):
     try_some(begin(tmp_path), tmp_path, 1)
     file = tmp_path / "search" / "study.sqlite"
     file.write_bytes(damage(file.read_bytes()))
-    with pytest.raises(DataError, match=r"study\.sqlite cannot be read \(.+\); remove the file to begin anew"):
+    with pytest.raises(DataError, match=r"study\.sqlite cannot be read \(.+\); remove the file to start again"):
         begin(tmp_path)
 
 

@@ -1,11 +1,12 @@
 import inspect
 
 import pytest
+from optuna.distributions import CategoricalDistribution
 
 from tasks.core.errors import ConfigError
 from tasks.models.estimators import SHORT_NAMES, class_named
 from tasks.models.registry import MODELS
-from tasks.models.search import SPACE, OneOf, current_values, space_of
+from tasks.models.search import SPACE, current_values, space_of
 from tasks.models.select import choose_models, with_params
 from tasks.models.spec import ModelSpec
 
@@ -13,7 +14,7 @@ SINGLE = [model for model in MODELS if isinstance(model, ModelSpec)]
 
 
 def edges(range_):
-    return range_.values if isinstance(range_, OneOf) else (range_.low, range_.high)
+    return range_.choices if isinstance(range_, CategoricalDistribution) else (range_.low, range_.high)
 
 
 def test_every_kind_is_in_the_table_with_fields_that_it_has():

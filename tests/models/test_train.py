@@ -9,14 +9,14 @@ import pytest
 from tasks.core.errors import ConfigError, DataError, ModelError
 from tasks.core.predictions import read_scores
 from tasks.core.settings import DataPaths
-from tasks.models import genre_model, linear_classifiers, spec
+from tasks.models import linear, pipeline, spec
 from tasks.models.features import build_features, read_genres, read_movies, train_rows
-from tasks.models.genre_model import GenreModel
+from tasks.models.pipeline import GenreModel
 from tasks.models.spec import InputSpec, features_of
 from tasks.models.train import TrainChoices, train_model
 from tasks.models.vectorizers import BagOfWords
 
-MODEL = spec.ModelSpec(name="logreg", classifier=linear_classifiers.LogisticRegression(C=10))
+MODEL = spec.ModelSpec(name="logreg", classifier=linear.LogisticRegression(C=10))
 GENRES = ["Drama", "Horror", "Western"]
 
 
@@ -40,15 +40,15 @@ def test_a_models_folder_holds_the_model_its_scores_and_its_cost(prepared, movie
 
 
 def test_a_folder_that_is_not_prepared_is_told(tmp_path):
-    with pytest.raises(DataError, match=r"genres\.json is not there; run flows/prepare\.py first"):
+    with pytest.raises(DataError, match=r"genres\.json does not exist; run flows/prepare\.py first"):
         read_genres(DataPaths(tmp_path))
 
 
 def test_no_fit_sees_validation_or_test(prepared, monkeypatch):
     seen = []
-    original = genre_model.GenreModel.fit_vectors
+    original = pipeline.GenreModel.fit_vectors
     monkeypatch.setattr(
-        genre_model.GenreModel,
+        pipeline.GenreModel,
         "fit_vectors",
         lambda self, X, Y: seen.append((X, Y)) or original(self, X, Y),
     )
@@ -77,7 +77,7 @@ def test_rerun_is_skipped_and_another_seed_is_not(prepared):
 
 
 def test_models_with_the_same_input_share_features():
-    other = spec.ModelSpec(name="nb", classifier=linear_classifiers.NaiveBayes())
+    other = spec.ModelSpec(name="nb", classifier=linear.NaiveBayes())
     assert features_of(MODEL) == features_of(other)
 
 
@@ -85,7 +85,7 @@ def test_genre_absent_from_train_is_named(prepared, caplog):
     prepared.genres_json.write_text(json.dumps([*GENRES, "Zombie"]), encoding="utf-8")
     result = fit(prepared)
     assert result.counts["constant_genres"] == ["Zombie"]
-    assert "every or no train movie is Zombie" in caplog.text
+    assert "all or no train movies have the genre Zombie" in caplog.text
 
 
 def test_a_treatment_of_a_genre_that_no_movie_has_is_refused(prepared):
@@ -123,7 +123,7 @@ def test_lemmas_of_another_pipeline_are_made_anew_as_for_new_texts(prepared, cap
     sidecar = prepared.tokens.parent / "annotate.stage.json"
     sidecar.write_text(json.dumps({"config": {"pipeline": "unknown"}}), encoding="utf-8")
     result = fit(prepared, lemmas)
-    assert "annotated by unknown; the model makes its own lemmas" in caplog.text
+    assert "annotated by unknown; lemmatising again" in caplog.text
     terms = GenreModel.load(result.folder / "model").vectorizers[0].vocabulary_
     assert "ghost" in terms
     assert "foreign" not in terms

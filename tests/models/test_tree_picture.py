@@ -7,8 +7,8 @@ from sklearn.tree import DecisionTreeClassifier
 from tasks.core.errors import ConfigError, ModelError
 from tasks.models import task
 from tasks.models.explain.tree import FittedTree, describe_tree, draw_tree, write_tree_picture
-from tasks.models.genre_model import GenreModel
-from tasks.models.linear_classifiers import NaiveBayes
+from tasks.models.linear import NaiveBayes
+from tasks.models.pipeline import GenreModel
 from tasks.models.spec import ModelSpec
 from tasks.models.vectorizers import BagOfWords
 from tasks.models.word_vectors import WordVectors

@@ -84,7 +84,7 @@ DAMAGED = {
     "empty": (b"", "line 1 should have"),
     "page": (b"<html><body>Not found</body></html>\n", "not a file of word vectors.*begins b'<html>"),
     "picture": (b"\x89PNG\r\n\x1a\n\x00\x00", "not a file of word vectors"),
-    "tabs": (b"word\t0.1\t0.2\n", "single spaces between"),
+    "tabs": (b"word\t0.1\t0.2\n", "single spaces"),
     "no rows": (b"0 0\n", "not a file of word vectors"),
     "too few": (b"a 1 2\nb 1\n", "line 2: 1 numbers after the word, expected 2"),
     "too many": (b"a 1 2\nb 1 2 3\n", "line 2: 3 numbers after the word, expected 2"),
@@ -99,7 +99,7 @@ DAMAGED = {
         b"2 2\na " + BINARY_ROW + b"b " + BINARY_ROW[:-1],
         "word 2 of 2: expected a word, a space and 8 bytes",
     ),
-    "more binary rows than promised": (b"1 2\na " + BINARY_ROW + b"b " + BINARY_ROW, "goes on after the 1 words"),
+    "more binary rows than promised": (b"1 2\na " + BINARY_ROW + b"b " + BINARY_ROW, "continues after the 1 words"),
     "binary nan": (b"1 2\na " + np.array([1, np.nan], "<f4").tobytes(), "word 1: expected numbers.*found NaN"),
     "endless binary word": (b"2 2\na " + BINARY_ROW + b"b" * 9999, "word 2 of 2: expected a word"),
     "truncated gzip": (gzip.compress(b"a 1 2\nb 1 2\n")[:-9], "cannot be read"),
@@ -130,7 +130,7 @@ def test_the_first_of_equal_words_counts_and_the_others_are_told(tmp_path, caplo
     words, vectors = read_vectors_of({"ghost"}, written(tmp_path, b"ghost 1 2\nghost 3 4\n"))
     assert words == ["ghost"]
     assert vectors.tolist() == [[1, 2]]
-    assert "1 words stand in it again" in caplog.text
+    assert "1 repeated words ignored" in caplog.text
 
 
 HEADERS = st.sampled_from([b"", b"2 3\n", b"1 1\n", b"3 2\n", b"word 0.5 0.25 1\n", b"\x1f\x8b"])

@@ -21,8 +21,8 @@ from tasks.core.promotion import Verdict
 from tasks.core.settings import PROJECT_ROOT, data_paths, settings
 from tasks.decision.rule_formats import rules_to_json
 from tasks.decision.thresholds import fit_rules
-from tasks.models import linear_classifiers, spec
-from tasks.models.genre_model import GenreModel
+from tasks.models import linear, spec
+from tasks.models.pipeline import GenreModel
 from tasks.tracking import runs
 from tasks.tracking.champion import find_champion, promote
 from tasks.tracking.models import log_model
@@ -36,9 +36,9 @@ WORDS = {
 }
 START_S = 300  # patience with a busy machine; servers are there in seconds on an idle one
 CLASSIFIERS = {
-    "nb-words": linear_classifiers.NaiveBayes(),
+    "nb-words": linear.NaiveBayes(),
     "forest-words": RandomForestClassifier(5, max_depth=5),
-    "logreg-words": linear_classifiers.LogisticRegression(C=10),
+    "logreg-words": linear.LogisticRegression(C=10),
 }
 
 

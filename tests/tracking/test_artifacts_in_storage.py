@@ -6,8 +6,8 @@ import mlflow
 import polars as pl
 import pytest
 
-from tasks.models import linear_classifiers, spec
-from tasks.models.genre_model import GenreModel
+from tasks.models import linear, spec
+from tasks.models.pipeline import GenreModel
 from tasks.tracking import runs
 from tasks.tracking.models import log_model
 from tasks.tracking.store import open_experiment
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn
 
 def test_a_model_is_logged_to_a_bucket_and_fetched_from_it(bucket, paths, tmp_path):
     movies = pl.DataFrame({"description": ["ghosts haunt", "sheriff rides"] * 5, "genres": [["Horror"], ["Drama"]] * 5})
-    model = GenreModel(spec.ModelSpec(name="nb", classifier=linear_classifiers.NaiveBayes()), ("Drama", "Horror"), 1)
+    model = GenreModel(spec.ModelSpec(name="nb", classifier=linear.NaiveBayes()), ("Drama", "Horror"), 1)
     (tmp_path / "nb" / "model").mkdir(parents=True)
     model.fit(movies).save(tmp_path / "nb" / "model")
     (tmp_path / "nb" / "rules.json").write_text(json.dumps({"chosen": "fixed"}), encoding="utf-8")

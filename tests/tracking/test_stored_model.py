@@ -17,9 +17,9 @@ from tasks.core.promotion import Verdict
 from tasks.core.settings import DataPaths
 from tasks.decision.rule_formats import rules_to_json
 from tasks.decision.rules import GlobalThreshold
-from tasks.models import linear_classifiers, spec
+from tasks.models import linear, spec
 from tasks.models.genre_classifier import GenreClassifier
-from tasks.models.genre_model import GenreModel
+from tasks.models.pipeline import GenreModel
 from tasks.tracking import runs, stored_model
 from tasks.tracking.champion import promote
 from tasks.tracking.models import log_model
@@ -40,9 +40,7 @@ def model_folder(tmp_path_factory) -> Path:
     (folder / "model").mkdir(parents=True)
     texts = ["ghosts haunt a house", "a mother mourns her son"] * 20
     movies = pl.DataFrame({"description": texts, "genres": [["Horror"], ["Drama"]] * 20})
-    GenreModel(spec.ModelSpec(name="nb", classifier=linear_classifiers.NaiveBayes()), GENRES, 1).fit(movies).save(
-        folder / "model"
-    )
+    GenreModel(spec.ModelSpec(name="nb", classifier=linear.NaiveBayes()), GENRES, 1).fit(movies).save(folder / "model")
     rules = {"chosen": "fixed", "genres": GENRES, "rules": rules_to_json({"fixed": GlobalThreshold(threshold=0.5)})}
     (folder / "rules.json").write_text(json.dumps(rules), encoding="utf-8")
     return folder

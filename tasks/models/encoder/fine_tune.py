@@ -47,9 +47,9 @@ from tasks.models.encoder.trainer import (
     spent_s,
 )
 from tasks.models.features import read_genres, read_movies, train_rows
-from tasks.models.genre_model import MODEL_FILE
 from tasks.models.inputs import read_template
-from tasks.models.linear_classifiers import LogisticRegression
+from tasks.models.linear import LogisticRegression
+from tasks.models.pipeline import MODEL_FILE
 from tasks.models.spec import FineTuning, TransformerSpec
 from tasks.models.train import (
     FIT_FILE,

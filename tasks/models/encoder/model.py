@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 from tasks.core.errors import ModelError
 from tasks.models.encoder import store
 from tasks.models.encoder.network import GenreNetwork, Tokens, choose_device, compute_rows, tokenise
-from tasks.models.genre_model import MODEL_FILE
 from tasks.models.inputs import read_template
+from tasks.models.pipeline import MODEL_FILE
 from tasks.models.spec import Precision, TransformerSpec
 
 # A network in eight bits for processors, as ONNX: written once, run by ONNX Runtime. Owns both; trains nothing.

@@ -27,8 +27,8 @@ from tasks.models.explain.pieces import (
     weighted_sum,
 )
 from tasks.models.genre_classifier import CLIP, EnsembleModel, GenreClassifier, SingleModel
-from tasks.models.genre_model import GenreModel
 from tasks.models.inputs import gather
+from tasks.models.pipeline import GenreModel
 from tasks.models.vectorizers import SideFields
 
 # Explanations of any classifier at all by Shapley values: pieces put in one after the other, in random orders.

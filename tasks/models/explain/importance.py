@@ -23,9 +23,9 @@ from tasks.models.explain.linear import is_linear
 from tasks.models.explain.pieces import TEXTS, ExplainedMovies, Explanation, Piece
 from tasks.models.features import build_features, read_genres, read_movies, train_rows
 from tasks.models.genre_classifier import RULES_FILE, GenreClassifier
-from tasks.models.genre_model import MODEL_FILE, GenreModel
 from tasks.models.inputs import RUNTIME_BOUNDS_MIN
-from tasks.models.linear_classifiers import StackedLogisticRegression
+from tasks.models.linear import StackedLogisticRegression
+from tasks.models.pipeline import MODEL_FILE, GenreModel
 from tasks.models.spec import FeaturesSpec, InputSpec
 from tasks.models.train import MODEL_FOLDER, read_matrix
 from tasks.models.vectorizers import CharacterNgrams, SideFields, TermVectorizer

@@ -35,8 +35,8 @@ from tasks.models.explain.pieces import (
     trace_fields,
     weighted_sum,
 )
-from tasks.models.genre_model import GenreModel
-from tasks.models.linear_classifiers import MAX_LOGIT, ClassifierChains, OneVsRestLinear, StackedLogisticRegression
+from tasks.models.linear import MAX_LOGIT, ClassifierChains, OneVsRestLinear, StackedLogisticRegression
+from tasks.models.pipeline import GenreModel
 from tasks.models.vectorizers import TOKEN, BagOfWords, CharacterNgrams, SideFields, TermVectorizer
 from tasks.models.word_vectors import MeanVectorizer
 

@@ -15,7 +15,7 @@ from sklearn.tree import DecisionTreeClassifier, plot_tree
 
 from tasks.core.errors import ConfigError, ModelError
 from tasks.core.figures import BLUE, SVG_ONLY, Form, drawable, new_figure, picture_files, write_picture
-from tasks.models.genre_model import MODEL_FILE, GenreModel
+from tasks.models.pipeline import MODEL_FILE, GenreModel
 from tasks.models.train import MODEL_FOLDER
 from tasks.models.vectorizers import TermVectorizer
 from tasks.stage import Stage, StageResult, run_stage

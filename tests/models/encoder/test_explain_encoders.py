@@ -16,8 +16,8 @@ from tasks.models.explain import encoders
 from tasks.models.explain.encoders import TOLERANCE, attribute_tuned
 from tasks.models.explain.explain import explain
 from tasks.models.genre_classifier import EnsembleModel
-from tasks.models.genre_model import GenreModel
-from tasks.models.linear_classifiers import LogisticRegression
+from tasks.models.linear import LogisticRegression
+from tasks.models.pipeline import GenreModel
 from tasks.models.vectorizers import BagOfWords
 
 GENRES = ("Drama", "Horror", "Western")

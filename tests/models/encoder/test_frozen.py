@@ -7,11 +7,11 @@ import pytest
 
 from tasks.core.errors import ModelError
 from tasks.core.predictions import read_scores
-from tasks.models import linear_classifiers, spec
+from tasks.models import linear, spec
 from tasks.models.encoder.frozen import FrozenEncoder
 from tasks.models.encoder.store import EMBEDDED_PACKAGE
 from tasks.models.features import build_features
-from tasks.models.genre_model import PIPELINE_FILE, GenreModel, load_estimator, save_estimator
+from tasks.models.pipeline import PIPELINE_FILE, GenreModel, load_estimator, save_estimator
 from tasks.models.spec import InputSpec, features_of
 from tasks.models.train import TrainChoices, train_model
 from tasks.models.vectorizers import BagOfWords
@@ -32,7 +32,7 @@ def vectors(frozen):
 @pytest.fixture
 def on_frozen(frozen):
     return spec.ModelSpec(
-        name="frozen", representations=(BagOfWords(), frozen), classifier=linear_classifiers.LogisticRegression(C=10)
+        name="frozen", representations=(BagOfWords(), frozen), classifier=linear.LogisticRegression(C=10)
     )
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from tasks.core.errors import ModelError
 from tasks.core.files import write_hashes
-from tasks.models import linear_classifiers, spec
+from tasks.models import linear, spec
 from tasks.models.encoder.fine_tune import TRANSFORMER_FILES, new_network
 from tasks.models.encoder.model import QUANTISED_FILE, TransformerModel, write_quantised
 from tasks.models.encoder.store import load_tokenizer
 from tasks.models.genre_classifier import EnsembleModel, load_model, load_single
-from tasks.models.genre_model import GenreModel
+from tasks.models.pipeline import GenreModel
 from tasks.models.served import _load_pyfunc
 
 GENRES = ("Drama", "Horror", "Western")
@@ -138,7 +138,7 @@ def test_a_head_of_other_genres_is_told(folder):
 
 
 def test_an_ensemble_with_a_fine_tuned_member_is_stored_whole(model, movies, tmp_path):
-    words = spec.ModelSpec(name="logreg", classifier=linear_classifiers.LogisticRegression(C=10))
+    words = spec.ModelSpec(name="logreg", classifier=linear.LogisticRegression(C=10))
     members = {"logreg": GenreModel(words, GENRES, 1).fit(movies), "tiny-tuned": model}
     ensemble = EnsembleModel("both", members, (0.7, 0.4))
     ensemble.save(tmp_path)

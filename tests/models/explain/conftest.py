@@ -9,8 +9,8 @@ import pytest
 from tasks.decision.calibration import log_odds
 from tasks.models import spec
 from tasks.models.explain.explain import explain
-from tasks.models.genre_model import GenreModel
-from tasks.models.linear_classifiers import LogisticRegression
+from tasks.models.linear import LogisticRegression
+from tasks.models.pipeline import GenreModel
 from tasks.models.spec import InputSpec
 from tasks.models.vectorizers import BagOfWords, CharacterNgrams, SideFields
 from tasks.models.word_vectors import WordVectors

@@ -7,18 +7,18 @@ import polars as pl
 import pytest
 
 from tasks.decision.calibration import logistic
-from tasks.models import linear_classifiers
+from tasks.models import linear as classifiers
 from tasks.models.explain import linear
 from tasks.models.explain.explain import ROW, explain
 from tasks.models.explain.pieces import cut_movies, rows_with, texts_of
 
 LINEAR = {
-    "logistic-regression": linear_classifiers.LogisticRegression(C=10),
-    "linear-svm": linear_classifiers.LinearSVM(C=1),
-    "naive-bayes": linear_classifiers.NaiveBayes(alpha=5),
-    "complement-naive-bayes": linear_classifiers.NaiveBayes(variant="complement", alpha=5),
-    "naive-bayes-svm": linear_classifiers.NaiveBayesSVM(),
-    "stacked": linear_classifiers.StackedLogisticRegression(C=1, C2=0.3, folds=2),
+    "logistic-regression": classifiers.LogisticRegression(C=10),
+    "linear-svm": classifiers.LinearSVM(C=1),
+    "naive-bayes": classifiers.NaiveBayes(alpha=5),
+    "complement-naive-bayes": classifiers.NaiveBayes(variant="complement", alpha=5),
+    "naive-bayes-svm": classifiers.NaiveBayesSVM(),
+    "stacked": classifiers.StackedLogisticRegression(C=1, C2=0.3, folds=2),
 }
 
 
@@ -91,8 +91,8 @@ def test_an_ngram_is_shared_among_its_words(fit, explain_all):
 
 def test_the_clipping_of_a_first_level_is_accounted_for(fit, listed, explain_all, monkeypatch):
     model, some = fit("counts", LINEAR["stacked"]), listed.head(10)
+    monkeypatch.setattr(classifiers, "MAX_LOGIT", 0.5)
     monkeypatch.setattr(linear, "MAX_LOGIT", 0.5)
-    monkeypatch.setattr(linear_classifiers, "MAX_LOGIT", 0.5)
     check_complete(explain_all(model, some)[1], model.scores(some))
 
 

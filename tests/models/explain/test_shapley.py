@@ -10,18 +10,18 @@ from sklearn.linear_model import RidgeClassifier
 from sklearn.tree import DecisionTreeClassifier
 
 from tasks.decision.calibration import log_odds
-from tasks.models import classifiers, linear_classifiers
+from tasks.models import linear, multilabel
 from tasks.models.explain.explain import ROW, explain, explain_by_sampling
 from tasks.models.explain.pieces import ExplainedMovies, cut_movies, rows_with, texts_of
 from tasks.models.genre_classifier import CLIP
 
 OTHERS = {
-    "nearest-neighbours": classifiers.NearestNeighbours(k=7),
+    "nearest-neighbours": multilabel.NearestNeighbours(k=7),
     "decision-tree": DecisionTreeClassifier(max_depth=8, min_samples_leaf=5),
     "random-forest": RandomForestClassifier(20, max_depth=10, min_samples_leaf=2),
-    "gradient-boosting": classifiers.GradientBoosting(components=20, n_trees=15, max_leaves=8),
-    "multilayer-perceptron": classifiers.MultilayerPerceptron(hidden=16, learning_rate=0.02),
-    "classifier-chains": linear_classifiers.ClassifierChains(C=10, n_chains=2, folds=2),
+    "gradient-boosting": multilabel.GradientBoosting(components=20, n_trees=15, max_leaves=8),
+    "multilayer-perceptron": multilabel.MultilayerPerceptron(hidden=16, learning_rate=0.02),
+    "classifier-chains": linear.ClassifierChains(C=10, n_chains=2, folds=2),
     "ridge": RidgeClassifier(),
 }
 SMALL = OTHERS["decision-tree"]
@@ -55,7 +55,7 @@ def test_telling_words_speak_for_their_genre(classifier, fit):
 
 
 def test_sampling_is_exact_for_a_linear_model_of_counts(fit, listed, explain_all):
-    model, some = fit("counts", linear_classifiers.LogisticRegression(C=0.1)), listed.head(4)
+    model, some = fit("counts", linear.LogisticRegression(C=0.1)), listed.head(4)
     for estimated, exact in zip(sampled(model, some), explain_all(model, some)[1], strict=True):
         np.testing.assert_allclose(estimated.contributions, exact.contributions, atol=1e-4)
 

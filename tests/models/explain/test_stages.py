@@ -12,11 +12,11 @@ from tasks.core.errors import DataError, ModelError
 from tasks.core.predictions import truth_matrix
 from tasks.decision.rule_formats import rules_to_json
 from tasks.decision.thresholds import fit_rules
-from tasks.models import linear_classifiers, spec
+from tasks.models import linear, spec
 from tasks.models.explain import importance
 from tasks.models.explain.importance import explain_movies, most_readable, read_exhibits, write_importance
 from tasks.models.genre_classifier import GenreClassifier
-from tasks.models.genre_model import GenreModel
+from tasks.models.pipeline import GenreModel
 from tasks.models.vectorizers import BagOfWords, CharacterNgrams, SideFields
 from tasks.models.word_vectors import WordVectors
 
@@ -29,7 +29,7 @@ def store(prepared, listed):
     """A function that fits a model on the prepared world and stores it as training and evaluation do."""
     listed.write_parquet(prepared.movies)
 
-    def stored(*representations, classifier=linear_classifiers.LogisticRegression(C=10)):  # noqa: B008 - frozen
+    def stored(*representations, classifier=linear.LogisticRegression(C=10)):  # noqa: B008 - frozen
         chosen = spec.ModelSpec(name="m", representations=representations or (BagOfWords(),), classifier=classifier)
         model = GenreModel(chosen, GENRES, 1).fit(listed)
         rules = fit_rules(model.scores(listed), truth_matrix(listed["genres"].to_list(), GENRES))
@@ -119,7 +119,7 @@ def test_the_importance_of_a_column_is_its_mean_contribution(prepared, store, li
 @pytest.mark.parametrize(
     "representation", [BagOfWords(), WordVectors(dimensions=10, epochs=20)], ids=["words", "means"]
 )
-@pytest.mark.parametrize("classifier", [linear_classifiers.LogisticRegression(C=10), TREE], ids=["linear", "tree"])
+@pytest.mark.parametrize("classifier", [linear.LogisticRegression(C=10), TREE], ids=["linear", "tree"])
 def test_telling_words_come_first(prepared, store, representation, classifier, monkeypatch):
     monkeypatch.setattr(importance, "SAMPLE", 12)
     folder = store(representation, classifier=classifier)

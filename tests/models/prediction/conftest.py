@@ -8,8 +8,8 @@ from tasks.core.files import write_hashes
 from tasks.core.predictions import truth_matrix
 from tasks.decision.rule_formats import rules_to_json
 from tasks.decision.thresholds import fit_rules
-from tasks.models import linear_classifiers, spec
-from tasks.models.genre_model import GenreModel
+from tasks.models import linear, spec
+from tasks.models.pipeline import GenreModel
 
 GENRES = ("Drama", "Horror", "Western")
 
@@ -18,7 +18,7 @@ GENRES = ("Drama", "Horror", "Western")
 def stored_once(movies, tmp_path_factory):
     """The folder of a stored classifier, which nobody changes."""
     folder = tmp_path_factory.mktemp("stored")
-    made_of = spec.ModelSpec(name="m", classifier=linear_classifiers.LogisticRegression(C=10))
+    made_of = spec.ModelSpec(name="m", classifier=linear.LogisticRegression(C=10))
     model = GenreModel(made_of, GENRES, 1).fit(movies)
     rules = fit_rules(model.scores(movies), truth_matrix(movies["genres"].to_list(), GENRES))
     (folder / "model").mkdir()

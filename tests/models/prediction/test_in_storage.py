@@ -30,7 +30,7 @@ def test_a_file_is_predicted_from_bucket_to_bucket(bucket, stored_once, tmp_path
 
 def test_a_file_is_not_overwritten_by_its_predictions(bucket, stored_once):
     bucket.put_object(Key="in/a.csv", Body=GHOSTS)
-    with pytest.raises(DataError, match="both what to read and what to write"):
+    with pytest.raises(DataError, match="both input and output"):
         predict_addresses.fn(stored_once, "s3://movies/in/a.csv", "s3://movies/in/a.csv", Choices())
     assert content(bucket, "in/a.csv") == GHOSTS
 

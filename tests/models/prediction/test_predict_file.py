@@ -100,7 +100,7 @@ def test_an_error_in_a_late_line_leaves_no_file(folder, tmp_path, many_pieces, w
 
 def test_the_source_is_never_overwritten(folder, tmp_path):
     source = write(tmp_path, "movie_id,description\na,ghosts\n")
-    with pytest.raises(DataError, match="both what to read and what to write"):
+    with pytest.raises(DataError, match="both input and output"):
         predict_file(folder, source, source)
     assert source.read_text(encoding="utf-8").startswith("movie_id,description")
 

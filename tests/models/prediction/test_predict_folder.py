@@ -84,9 +84,9 @@ def test_a_damaged_record_predicts_all_again(stored_once, folders, content):
 
 def test_what_cannot_be_done_is_told_before_anything_is_written(stored_once, folders, tmp_path):
     source, target = folders
-    with pytest.raises(DataError, match=r"holds no \*\.csv or \*\.parquet"):
+    with pytest.raises(DataError, match=r"has no \*\.csv or \*\.parquet files"):
         predict_folder(stored_once, Folder(tmp_path / "nothing"), target, Choices())
-    with pytest.raises(DataError, match="both what to read and where to write"):
+    with pytest.raises(DataError, match="both input and output"):
         predict_folder(stored_once, source, open_directory(f"{source.path}/../in"), Choices())
     with pytest.raises(ConfigError, match="no rule is named"):
         predict_folder(stored_once, source, target, Choices("dice"))

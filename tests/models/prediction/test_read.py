@@ -89,13 +89,13 @@ def test_a_bad_parquet_file_is_named(tmp_path):
     with pytest.raises(DataError, match="does not exist"):
         list(read_pieces(path))
     path.write_bytes(b"PAR1 and no more")
-    with pytest.raises(DataError, match="is no readable parquet file"):
+    with pytest.raises(DataError, match="is not a readable parquet file"):
         list(read_pieces(path))
     pl.DataFrame({"movie_id": ["a"], "plot": ["b"]}).write_parquet(path)
     with pytest.raises(DataError, match="has no column description"):
         list(read_pieces(path))
     pl.DataFrame({"movie_id": ["a"], "description": [["b"]]}).write_parquet(path)
-    with pytest.raises(DataError, match="is no readable parquet file"):
+    with pytest.raises(DataError, match="is not a readable parquet file"):
         list(read_pieces(path))
 
 

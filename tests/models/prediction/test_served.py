@@ -6,7 +6,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from tasks.core.files import write_hashes
-from tasks.models.genre_model import GenreModel
+from tasks.models.pipeline import GenreModel
 from tasks.models.served import _load_pyfunc
 
 

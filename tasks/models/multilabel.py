@@ -1,12 +1,11 @@
-"""Multi-label classifiers as scikit-learn estimators: what they share, and those that are not one linear model a genre.
+"""Multi-label classifiers as scikit-learn estimators; the linear ones are in `tasks.models.linear`.
 
-All learn from `fit(X, Y)`, X (rows × columns) dense or sparse and Y (rows × genres) of 0 and 1, and answer
-`predict_proba(X)`, (rows × genres) float32 in [0, 1]. They also take one column of classes, as scikit-learn's own
-do. The linear ones are in `tasks.models.linear_classifiers`.
-
-A genre that no train row has, or every one, has nothing to separate: its score is 0 or 1.
+`fit(X, Y)` takes X (rows × columns), dense or sparse, and Y (rows × genres) of 0 and 1; `predict_proba(X)` returns
+(rows × genres) float32 in [0, 1]. They also take one column of classes, as scikit-learn's own classifiers do. A genre
+that every train row has, or none, is constant: its score is 1 or 0.
 """
 
+from dataclasses import dataclass
 from typing import Annotated, Any, Final, Self, TypeAlias
 
 import numpy as np
@@ -28,7 +27,7 @@ from tasks.core.schema import DEFAULT_SEED
 from tasks.decision.calibration import fit_line, logistic
 
 HELD_OUT_SHARE: Final = 0.1
-PATIENCE: Final = 3  # epochs without a better held-out loss, after which fitting stops
+PATIENCE: Final = 3  # epochs without a lower held-out loss after which fitting stops
 ROWS_AT_ONCE: Final = 256  # bounds the dense similarities in memory: 256 × 240,000 train movies are 250 MB
 CALIBRATION_FOLDS: Final = 3
 
@@ -40,15 +39,15 @@ Scores: TypeAlias = NDArray[np.float32]  # (rows × genres)
 
 
 class MultilabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """What all classifiers here share; subclasses fit and score labels that vary, on sparse rows.
+    """Base class: subclasses implement `_fit` and `_scores` on sparse rows.
 
-    The order of the rows does not matter: what is drawn by position (folds, bootstrap samples, batches) is drawn for
-    the same rows, in whatever order they come.
+    Rows and genres are sorted by content before fitting, so that random draws by position (folds, bootstrap samples,
+    batches) do not depend on their order.
 
     Attributes:
-        classes_: the classes of a single column, or the names of the columns of Y, 0, 1, ... where it has none.
-        constant_: (genres,) whether each genre that all train rows have, or none, is there; meaningless for others.
-        varying_: columns of the genres that some train rows have and some have not.
+        classes_: the classes of a single column, or the names of the columns of Y (0, 1, ... if they have none).
+        constant_: (genres,) for constant genres whether all train rows have them; meaningless for others.
+        varying_: columns of the genres that are not constant.
     """
 
     random_state: int
@@ -74,14 +73,13 @@ class MultilabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         X = sparse.csr_array(X)
         order = np.lexsort((*Y.T, X @ np.random.default_rng(0).standard_normal(X.shape[1])))
         varying = np.flatnonzero(Y.any(axis=0) & ~Y.all(axis=0))
-        # What is drawn by position is drawn for the same genre, in whatever order they come.
         self.varying_ = varying[np.argsort(self.classes_[varying])] if self.is_multilabel_ else varying
         self.constant_ = Y.all(axis=0)
         self._fit(X[order], Y[order])
         return self
 
     def predict_proba(self, X: Any) -> Scores:
-        """Return the scores, (rows × genres) float32 in [0, 1]; of one column, (rows × classes) that sum to 1."""
+        """Return (rows × genres) float32 in [0, 1]; for one column of classes, (rows × classes) that sum to 1."""
         scores = self._scores(self._validated(X))
         if self.is_multilabel_:
             return scores
@@ -91,7 +89,7 @@ class MultilabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return np.where(totals > 0, scores / np.where(totals > 0, totals, 1), np.float32(1 / scores.shape[1]))
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """Return 1 where the score is above a half, else 0, (rows × genres); of one column, the likeliest class."""
+        """Return (rows × genres), 1 where the score is above 0.5; for one column of classes, the likeliest class."""
         scores = self.predict_proba(X)
         return (scores > 0.5).astype(np.int64) if self.is_multilabel_ else self.classes_[scores.argmax(axis=1)]
 
@@ -121,26 +119,26 @@ class MultilabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
 
     def _with_constants(self, scores: Scores) -> Scores:
         """Return the scores of all genres, given those of the varying ones."""
-        found = np.tile(self.constant_.astype(np.float32), (len(scores), 1))
+        completed = np.tile(self.constant_.astype(np.float32), (len(scores), 1))
         if scores.size:
-            found[:, self.varying_] = scores
-        return found
+            completed[:, self.varying_] = scores
+        return completed
 
 
+@dataclass(eq=False, repr=False)
 class AnyClassifier(MultilabelClassifier):
-    """Any scikit-learn classifier for several labels at once.
+    """Adapts any scikit-learn classifier to several labels.
 
-    One that takes rows of labels is fitted once, any other once a label. Where it has no `predict_proba`, its margins
-    on held-out folds are scaled to probabilities (Platt scaling).
+    A multi-label classifier is fitted once, any other once per label. If it has no `predict_proba`, its margins on
+    held-out folds are scaled to probabilities (Platt scaling).
 
     Attributes:
-        estimators_: as fitted on the labels that vary: one for all of them, or one each; none where none does.
-        lines_: (varying genres × 2), slope and intercept of the log-odds by the margin; None with `predict_proba`.
+        estimators_: fitted on the varying labels: one for all of them, or one each.
+        lines_: (varying genres × 2), slope and intercept from margin to log-odds; None with `predict_proba`.
     """
 
-    def __init__(self, estimator: Any = None, random_state: int = DEFAULT_SEED) -> None:
-        self.estimator = estimator
-        self.random_state = random_state
+    estimator: Any = None
+    random_state: int = DEFAULT_SEED
 
     def _fit(self, X: Matrix, Y: Labels) -> None:
         self.lines_ = None
@@ -155,10 +153,10 @@ class AnyClassifier(MultilabelClassifier):
         self.lines_ = np.array([fit_line(held_out[:, column], Y[:, column]) for column in range(Y.shape[1])])
 
     def _fitted(self, X: Matrix, Y: Labels) -> list[Any]:
-        """Return fitted estimators; of a label that no row has, or every one, in place of it what it is.
+        """Return fitted estimators; for a label that every row has, or none, True or False instead.
 
         Raises:
-            ModelError: one cannot be fitted on a label.
+            ModelError: the estimator cannot be fitted on a label.
         """
         estimator = with_random_state(clone(self.estimator), self.random_state)
         tags = get_tags(estimator)
@@ -182,7 +180,7 @@ class AnyClassifier(MultilabelClassifier):
         return fitted
 
     def _scores(self, X: Matrix) -> Scores:
-        if not self.estimators_ or not X.shape[0]:  # of which most estimators take none
+        if not self.estimators_ or not X.shape[0]:  # most estimators refuse an empty table
             return self._with_constants(np.empty((X.shape[0], 0), dtype=np.float32))
         if self.lines_ is not None:
             scores = logistic(_margins(self.estimators_, X) * self.lines_[:, 0] + self.lines_[:, 1])
@@ -196,31 +194,31 @@ class AnyClassifier(MultilabelClassifier):
 
 
 def _margins(fitted: list[Any], X: Matrix) -> NDArray[np.float64]:
-    """Return (rows × labels) margins; of a label that is certain 1 or -1."""
+    """Return (rows × labels) margins; 1 or -1 for a constant label."""
     columns = []
     for each in fitted:
         if isinstance(each, bool):
             columns.append(np.full((X.shape[0], 1), 1.0 if each else -1.0))
         else:
-            answer = each.decision_function if hasattr(each, "decision_function") else each.predict
-            columns.append(np.asarray(answer(X), dtype=np.float64).reshape(X.shape[0], -1))
+            margin = each.decision_function if hasattr(each, "decision_function") else each.predict
+            columns.append(np.asarray(margin(X), dtype=np.float64).reshape(X.shape[0], -1))
     return np.hstack(columns)
 
 
 def with_random_state(estimator: Any, random_state: int) -> Any:
-    """Return an estimator, whose every part that draws has this seed."""
+    """Set the seed of an estimator and of its nested estimators; return it."""
     names = [name for name in estimator.get_params() if name.split("__")[-1] == "random_state"]
     return estimator.set_params(**dict.fromkeys(names, random_state))
 
 
+@dataclass(eq=False, repr=False)
 class NearestNeighbours(MultilabelClassifier):
-    """Similarity-weighted vote of the k most similar train movies (cosine), for all genres at once.
+    """Similarity-weighted vote of the k most similar train movies (cosine).
 
     A movie that shares no word with any train movie gets the genres' shares in train.
     """
 
-    def __init__(self, k: Annotated[PositiveInt, Field(description="Number of neighbours that vote.")] = 200) -> None:
-        self.k = k
+    k: Annotated[PositiveInt, Field(description="Number of neighbours that vote.")] = 200
 
     def _fit(self, X: Matrix, Y: Labels) -> None:
         self.X_, self.Y_ = X, Y
@@ -249,45 +247,36 @@ def _unit_rows(X: Matrix) -> Matrix:
     return unit
 
 
+@dataclass(eq=False, repr=False)
 class GradientBoosting(MultilabelClassifier):
     """Histogram gradient boosting, one ensemble of trees per genre, on vectors reduced by a truncated SVD.
 
-    There are at most as many dimensions as there are train rows or columns.
+    The reduced vectors have at most as many dimensions as there are train rows or columns.
 
     Source: Friedman 2001, Greedy Function Approximation: A Gradient Boosting Machine; Ke et al. 2017, LightGBM, on
     histograms; Halko, Martinsson and Tropp 2011, Finding structure with randomness, on the reduction.
     """
 
-    def __init__(
-        self,
-        components: Annotated[PositiveInt, Field(description="Dimensions that the SVD leaves.")] = 100,
-        n_trees: Annotated[PositiveInt, Field(description="Boosting rounds.")] = 80,
-        learning_rate: Annotated[PositiveFloat, Field(description="Shrinkage of each round.")] = 0.1,
-        max_leaves: Annotated[int, Field(ge=2, description="Leaves of each tree.")] = 15,
-        random_state: int = DEFAULT_SEED,
-    ) -> None:
-        self.components = components
-        self.n_trees = n_trees
-        self.learning_rate = learning_rate
-        self.max_leaves = max_leaves
-        self.random_state = random_state
+    components: Annotated[PositiveInt, Field(description="Dimensions after the SVD.")] = 100
+    n_trees: Annotated[PositiveInt, Field(description="Boosting rounds.")] = 80
+    learning_rate: Annotated[PositiveFloat, Field(description="Shrinkage of each round.")] = 0.1
+    max_leaves: Annotated[int, Field(ge=2, description="Leaves per tree.")] = 15
+    random_state: int = DEFAULT_SEED
 
     def _fit(self, X: Matrix, Y: Labels) -> None:
         svd = TruncatedSVD(min(self.components, *X.shape), random_state=self.random_state).fit(X)
         kept = svd.singular_values_ > 1e-6 * svd.singular_values_[0]
-        lengths = svd.singular_values_[kept] / np.sqrt(X.shape[0])  # so that no dimension is too small for float32
+        lengths = svd.singular_values_[kept] / np.sqrt(X.shape[0])  # scaled up, or small dimensions vanish in float32
         self.reduction_ = np.ascontiguousarray((svd.components_[kept].T / lengths).astype(np.float32))
         Z = self._reduced(X)
-        self.estimators_ = [
-            HistGradientBoostingClassifier(
-                max_iter=self.n_trees,
-                learning_rate=self.learning_rate,
-                max_leaf_nodes=self.max_leaves,
-                early_stopping=False,
-                random_state=self.random_state,
-            ).fit(Z, Y[:, column])
-            for column in self.varying_
-        ]
+        unfitted = HistGradientBoostingClassifier(
+            max_iter=self.n_trees,
+            learning_rate=self.learning_rate,
+            max_leaf_nodes=self.max_leaves,
+            early_stopping=False,
+            random_state=self.random_state,
+        )
+        self.estimators_ = [clone(unfitted).fit(Z, Y[:, column]) for column in self.varying_]
 
     def _reduced(self, X: Matrix) -> NDArray[np.float32]:
         return np.asarray(X @ self.reduction_, dtype=np.float32)
@@ -298,10 +287,11 @@ class GradientBoosting(MultilabelClassifier):
         return self._with_constants(np.array(scores, dtype=np.float32).reshape(len(scores), X.shape[0]).T)
 
 
+@dataclass(eq=False, repr=False)
 class MultilayerPerceptron(MultilabelClassifier):
-    """A network with one hidden layer and one logistic output a genre; the epoch with the best held-out loss is kept.
+    """A network with one hidden layer and a logistic output per genre; the epoch with the lowest held-out loss is kept.
 
-    scikit-learn's own early stopping would watch how many movies have all their genres right at 0.5, which is few.
+    scikit-learn's own early stopping would use exact match at 0.5, which few movies reach.
 
     Source: Kingma and Ba 2015, Adam: A Method for Stochastic Optimization; Prechelt 1998, Early Stopping - But When?
 
@@ -309,21 +299,13 @@ class MultilayerPerceptron(MultilabelClassifier):
         layers_: hidden weights (columns × units), hidden bias, weights (units × varying genres) and bias, float32.
     """
 
-    def __init__(
-        self,
-        hidden: Annotated[PositiveInt, Field(description="Units of the hidden layer.")] = 128,
-        alpha: Annotated[PositiveFloat, Field(description="Strength of the L2 penalty.")] = 1e-3,
-        learning_rate: Annotated[PositiveFloat, Field(description="Step size of Adam.")] = 1e-3,
-        max_epochs: Annotated[
-            PositiveInt, Field(description="Passes over train; it stops earlier when a held-out tenth says so.")
-        ] = 40,
-        random_state: int = DEFAULT_SEED,
-    ) -> None:
-        self.hidden = hidden
-        self.alpha = alpha
-        self.learning_rate = learning_rate
-        self.max_epochs = max_epochs
-        self.random_state = random_state
+    hidden: Annotated[PositiveInt, Field(description="Units of the hidden layer.")] = 128
+    alpha: Annotated[PositiveFloat, Field(description="Strength of the L2 penalty.")] = 1e-3
+    learning_rate: Annotated[PositiveFloat, Field(description="Step size of Adam.")] = 1e-3
+    max_epochs: Annotated[
+        PositiveInt, Field(description="Maximum passes over train; stops early on the loss of a held-out tenth.")
+    ] = 40
+    random_state: int = DEFAULT_SEED
 
     def _fit(self, X: Matrix, Y: Labels) -> None:
         if not len(self.varying_):
@@ -331,22 +313,15 @@ class MultilayerPerceptron(MultilabelClassifier):
             return
         rows = np.random.default_rng(self.random_state).permutation(len(Y))
         held_out, inside = np.split(rows, [max(1, round(HELD_OUT_SHARE * len(rows)))])
-        network = MLPClassifier(
-            (self.hidden,),
-            alpha=self.alpha,
-            learning_rate_init=self.learning_rate,
-            random_state=self.random_state,
-        )
+        options = {"learning_rate_init": self.learning_rate, "random_state": self.random_state}
+        network = MLPClassifier((self.hidden,), alpha=self.alpha, **options)
         Y = Y[:, self.varying_]
         targets, classes = (Y, np.arange(Y.shape[1])) if Y.shape[1] > 1 else (Y[:, 0], np.array([False, True]))
         best_loss, best_epoch = np.inf, 0
         for epoch in range(self.max_epochs):
             network.partial_fit(X[inside], targets[inside], classes=classes)
-            layers = [
-                layer.astype(np.float32)
-                for pair in zip(network.coefs_, network.intercepts_, strict=True)
-                for layer in pair
-            ]
+            (hidden, weights), (hidden_bias, bias) = network.coefs_, network.intercepts_
+            layers = [layer.astype(np.float32) for layer in (hidden, hidden_bias, weights, bias)]
             logits = _logits(layers, X[held_out])
             loss = float(np.logaddexp(0, np.where(Y[held_out], -logits, logits)).mean())
             if epoch == 0 or loss < best_loss:
@@ -365,9 +340,9 @@ def _logits(layers: list[Scores], X: Matrix) -> Scores:
 
 
 def hstack(matrices: list[Matrix]) -> Matrix:
-    """Return matrices of the same rows as one, with the 32-bit indices that LIBLINEAR wants."""
+    """Stack matrices horizontally, with the 32-bit indices that LIBLINEAR needs."""
     if len(matrices) == 1:
         return matrices[0]
-    joined = sparse.csr_array(sparse.hstack(matrices, format="csr"))
-    joined.indices, joined.indptr = joined.indices.astype(np.int32, copy=False), joined.indptr.astype(np.int32)
-    return joined
+    stacked = sparse.csr_array(sparse.hstack(matrices, format="csr"))
+    stacked.indices, stacked.indptr = stacked.indices.astype(np.int32, copy=False), stacked.indptr.astype(np.int32)
+    return stacked

@@ -1,6 +1,6 @@
-"""A model from movies to scores: a scikit-learn pipeline with the genres that it knows, and its folder.
+"""A model from movies to scores: a scikit-learn pipeline and its genres, stored by skops.
 
-The pipeline is stored by skops, which runs no code of a file and makes no object but of types that are known here.
+skops runs no code from a file and creates only objects of known types.
 """
 
 import importlib
@@ -31,67 +31,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from tasks.core.errors import ModelError, validation_messages
 from tasks.core.predictions import truth_matrix
-from tasks.models.estimators import NO_ESTIMATOR, EstimatorSpec
+from tasks.models.estimators import NO_ESTIMATOR, SHORT_NAMES, EstimatorSpec
 from tasks.models.inputs import MovieText, TextPipeline
 from tasks.models.spec import InputSpec, ModelSpec, Precision, reads_movies
-
-# How much memory a fitted model holds. Owns the count of bytes; knows no kind of model.
-#
-# Counted are arrays, tensors, tables, texts and the containers that hold them, each once, however many names it has.
-# Not counted is what Python cannot see into: tables inside tokenizers and inference sessions. Nor is it what a process
-# needs: libraries that score by an encoder take some hundred MB by themselves, and scoring makes arrays of its own.
-
-
-_CODE: Final = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
-
-
-def held_bytes(model: object) -> int:
-    """Return how many bytes an object and everything that it refers to hold."""
-    total, seen, waiting = 0, set(), [model]
-    while waiting:
-        found = _owner(waiting.pop())
-        if id(found) in seen or isinstance(found, _CODE):
-            continue
-        seen.add(id(found))
-        total += _own_bytes(found)
-        waiting.extend(_parts(found))
-    return total
-
-
-def _owner(found: Any) -> Any:
-    """Return the array that a view looks into, so that both count once."""
-    while isinstance(found, np.ndarray) and isinstance(found.base, np.ndarray):
-        found = found.base
-    return found
-
-
-def _own_bytes(found: Any) -> int:
-    if isinstance(found, pl.DataFrame | pl.Series):
-        return int(found.estimated_size())
-    if _is_array(found):
-        return int(found.nbytes)
-    return sys.getsizeof(found)
-
-
-def _parts(found: Any) -> Iterable[Any]:
-    if isinstance(found, str | bytes) or _is_array(found) or isinstance(found, pl.DataFrame | pl.Series):
-        return ()
-    if isinstance(found, Mapping):
-        return [*found.keys(), *found.values()]
-    if isinstance(found, list | tuple | set | frozenset):
-        return found
-    if type(found).__module__.startswith("sklearn.") and not hasattr(found, "__dict__"):
-        state = found.__getstate__()  # of trees, whose arrays are in no attribute; None of what has none
-        return list(state.values()) if isinstance(state, Mapping) else ()
-    slots = [name for kind in type(found).__mro__ for name in getattr(kind, "__slots__", ()) if isinstance(name, str)]
-    own = [getattr(found, name) for name in slots if name != "__dict__" and hasattr(found, name)]
-    return [*own, getattr(found, "__dict__", None)]
-
-
-def _is_array(found: Any) -> bool:
-    """Return whether something is an array of NumPy or a tensor of a library that this module does not import."""
-    return isinstance(getattr(found, "nbytes", None), int) and hasattr(found, "dtype")
-
 
 logger = logging.getLogger(__name__)
 
@@ -102,26 +44,61 @@ VECTORS_FILE: Final = "vectorizer.skops"
 LONGEST: Final = 500  # characters of a reason
 SCHEMA: Final = "schema.json"  # of skops
 
-# What a stored file may hold beside what is NumPy's, SciPy's and scikit-learn's.
+# Types that a stored file may hold in addition to those of NumPy, SciPy and scikit-learn.
 TRUSTED: Final = (
-    *(f"tasks.models.classifiers.{name}" for name in ("AnyClassifier", "GradientBoosting", "MultilayerPerceptron")),
-    "tasks.models.classifiers.NearestNeighbours",
-    "tasks.models.encoder.frozen.FrozenEncoder",
+    *SHORT_NAMES.values(),
     "tasks.models.inputs.MovieText",
     "tasks.models.inputs.TextPipeline",
-    *(f"tasks.models.linear_classifiers.{name}" for name in ("ClassifierChains", "LinearSVM", "LogisticRegression")),
-    *(f"tasks.models.linear_classifiers.{name}" for name in ("NaiveBayes", "NaiveBayesSVM")),
-    "tasks.models.linear_classifiers.StackedLogisticRegression",
-    *(f"tasks.models.word_vectors.{name}" for name in ("PretrainedVectors", "WordVectors")),
-    *(f"tasks.models.vectorizers.{name}" for name in ("BagOfWords", "CharacterNgrams", "SideFields")),
+    "tasks.models.multilabel.AnyClassifier",
 )
+_CODE: Final = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
+
+
+def held_bytes(model: object) -> int:
+    """Return the bytes of an object and of everything that it refers to, each counted once.
+
+    Arrays, tensors, tables, texts and their containers count. Memory that Python cannot see does not: tables inside
+    tokenizers and inference sessions, the libraries themselves, and temporary arrays.
+    """
+    total, seen = 0, set()
+    waiting: list[Any] = [model]
+    while waiting:
+        found = waiting.pop()
+        while isinstance(found, np.ndarray) and isinstance(found.base, np.ndarray):
+            found = found.base  # the array behind a view
+        if id(found) in seen or isinstance(found, _CODE):
+            continue
+        seen.add(id(found))
+        if isinstance(found, pl.DataFrame | pl.Series):
+            total += int(found.estimated_size())
+        elif isinstance(getattr(found, "nbytes", None), int) and hasattr(found, "dtype"):  # of NumPy or a tensor
+            total += int(found.nbytes)
+        else:
+            total += sys.getsizeof(found)
+            waiting.extend(_parts(found))
+    return total
+
+
+def _parts(found: Any) -> Iterable[Any]:
+    if isinstance(found, str | bytes):
+        return ()
+    if isinstance(found, Mapping):
+        return [*found.keys(), *found.values()]
+    if isinstance(found, list | tuple | set | frozenset):
+        return found
+    if type(found).__module__.startswith("sklearn.") and not hasattr(found, "__dict__"):
+        state = found.__getstate__()  # trees keep their arrays in no attribute; None if there is no state
+        return list(state.values()) if isinstance(state, Mapping) else ()
+    slots = [name for kind in type(found).__mro__ for name in getattr(kind, "__slots__", ()) if isinstance(name, str)]
+    own = [getattr(found, name) for name in slots if name != "__dict__" and hasattr(found, name)]
+    return [*own, getattr(found, "__dict__", None)]
 
 
 class StoredModel(ModelSpec):
-    """The content of `model.json`: the specification with the genres, in the order of the scores' columns."""
+    """The content of `model.json`."""
 
-    genres: tuple[str, ...]
-    own_fields: tuple[str, ...] = ()  # further columns that it reads, of a table of one's own
+    genres: tuple[str, ...]  # in the order of the scores' columns
+    own_fields: tuple[str, ...] = ()  # extra columns that it reads
     scikit_learn: str = sklearn.__version__  # that it was stored with
 
 
@@ -131,11 +108,11 @@ class GenreModel:
     def __init__(self, spec: ModelSpec, genres: Sequence[str], seed: int, pipeline: Pipeline | None = None) -> None:
         self.spec, self.genres = spec, tuple(genres)
         self.pipeline = pipeline or new_pipeline(spec, genres, seed)
-        self.precision: Precision = "float32"  # whatever it is: only fine-tuned encoders have a choice
+        self.precision: Precision = "float32"  # ignored; only fine-tuned encoders have a choice
 
     @property
     def vectorizers(self) -> list[Any]:
-        """The transformers to vectors, in the order of `spec.representations`, without what reads the text."""
+        """The transformers to vectors, in the order of `spec.representations`, without their text readers."""
         parts = [part for _, part in self.pipeline["vectors"].transformer_list]
         return [part[-1] if isinstance(part, Pipeline) else part for part in parts]
 
@@ -146,7 +123,7 @@ class GenreModel:
 
     @property
     def own_fields(self) -> tuple[str, ...]:
-        """The further columns that it reads, of a table of one's own."""
+        """The extra columns that it reads from a user's own table."""
         found = [getattr(vectorizer, "own_fields_", ()) for vectorizer in self.vectorizers]
         return tuple(sorted(set(chain.from_iterable(found))))
 
@@ -154,8 +131,8 @@ class GenreModel:
         """Fit on all rows.
 
         Args:
-            movies: the columns that the model's input reads, and `genres` (lists of names; those that are not among
-                the model's genres do not count).
+            movies: the columns that the model's input reads, and `genres` (lists of names; other than the model's
+                genres are ignored).
 
         Raises:
             ModelError: no word is frequent enough, or the classifier does not converge.
@@ -166,7 +143,7 @@ class GenreModel:
         return self
 
     def fit_vectors(self, X: sparse.csr_array, Y: NDArray[np.bool_]) -> Self:
-        """Fit the classifier alone, on (movies × columns) that fitted vectorizers made and (movies × genres)."""
+        """Fit only the classifier, on vectors (movies × columns) and labels (movies × genres)."""
         self.classifier.fit(X, as_frame(Y, self.genres))
         return self
 
@@ -175,14 +152,14 @@ class GenreModel:
         return self.score_vectors(self.pipeline["vectors"].transform(movies))
 
     def score_vectors(self, X: sparse.csr_array) -> NDArray[np.float32]:
-        """Return the scores of rows that are vectors already."""
+        """Return the scores of vectors."""
         return np.asarray(self.classifier.predict_proba(X), dtype=np.float32)
 
     def save(self, folder: Path) -> None:
         """Write the fitted model into a folder that exists.
 
         Raises:
-            ModelError: it holds something of a type that is not known to be safe.
+            ModelError: it holds a type that is not known to be safe.
         """
         check_is_fitted(self.classifier)
         stored = StoredModel(**dict(self.spec), genres=self.genres, own_fields=self.own_fields)
@@ -199,8 +176,8 @@ class GenreModel:
         """
         if (folder / MODEL_FILE).is_file() and not (folder / PIPELINE_FILE).is_file():
             raise ModelError(
-                f"the model in {folder} has no {PIPELINE_FILE}: it is incomplete, or of an earlier version and loads "
-                "by mlflow.pyfunc.load_model alone; run flows/full_pipeline.py, whose best model takes its place"
+                f"the model in {folder} has no {PIPELINE_FILE}: it is incomplete, or from an earlier version that only "
+                "mlflow.pyfunc.load_model can load; run flows/full_pipeline.py to replace it"
             )
         try:
             stored = StoredModel.model_validate_json((folder / MODEL_FILE).read_text(encoding="utf-8"))
@@ -211,7 +188,9 @@ class GenreModel:
             said = "; ".join(validation_messages(error))[:LONGEST]
             if NO_ESTIMATOR not in said:
                 raise ModelError(f"the model in {folder} is incomplete or damaged ({said}); train it again") from error
-            raise ModelError(f"the model in {folder} is made of what is not here: {said}, on PYTHONPATH") from error
+            raise ModelError(
+                f"the model in {folder} needs code that is not installed: {said}, on PYTHONPATH"
+            ) from error
         except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
             raise ModelError(f"the model in {folder} is incomplete or damaged ({error}); train it again") from error
         choices = {key: value for key, value in stored if key in ModelSpec.model_fields}
@@ -224,20 +203,17 @@ def new_pipeline(spec: ModelSpec, genres: Sequence[str], seed: int, vectors: Seq
     Args:
         spec: what it is made of.
         genres: the columns of the labels.
-        seed: of whatever its parts draw.
-        vectors: fitted transformers in place of new ones, as `read_representation` makes them.
+        seed: the random state of its parts.
+        vectors: fitted transformers, made by `read_representation`, instead of new ones.
     """
     parts = vectors or [read_representation(spec.input, each, seed) for each in spec.representations]
-    names = [
-        f"{representation.kind.split('.')[-1]}-{number}"
-        for number, representation in enumerate(spec.representations, 1)
-    ]
+    names = [f"{each.kind.split('.')[-1]}-{number}" for number, each in enumerate(spec.representations, 1)]
     union = FeatureUnion(list(zip(names, parts, strict=True)))
     return Pipeline([("vectors", union), ("classifier", spec.new_classifier(genres, seed))])
 
 
 def read_representation(spec: InputSpec, representation: EstimatorSpec, seed: int) -> Any:
-    """Return a transformer from movies to vectors, unfitted: the representation, after what reads the text for it."""
+    """Return an unfitted transformer from movies to vectors: the representation, after a text reader if needed."""
     transformer = representation.make(random_state=seed)
     if reads_movies(representation):
         return transformer
@@ -245,7 +221,7 @@ def read_representation(spec: InputSpec, representation: EstimatorSpec, seed: in
 
 
 def as_frame(Y: NDArray[np.bool_], genres: Sequence[str]) -> Any:
-    """Return labels as a table whose columns are the genres, for classifiers to name them."""
+    """Return labels as a table with a column per genre, so that classifiers know the names."""
     return pl.DataFrame(Y.astype(np.int64), schema=list(genres))
 
 
@@ -254,26 +230,26 @@ def save_estimator(estimator: Any, path: Path, parts: Sequence[EstimatorSpec]) -
 
     Args:
         estimator: what to write.
-        path: of the file.
-        parts: what it is made of; their classes may be in the file, too.
+        path: the file.
+        parts: what it is made of; their classes are trusted too.
 
     Raises:
-        ModelError: it holds something of a type that is not known to be safe.
+        ModelError: it holds a type that is not known to be safe.
     """
     _dump(estimator, path)
     _, unknown = _types_in(path, parts)
     if unknown:
         path.unlink()
         raise ModelError(
-            f"{path.name} cannot be stored: it holds {', '.join(sorted(unknown))}, and only NumPy, scikit-learn and "
-            "this project's own types are read back; choose an estimator that is made of these"
+            f"{path.name} cannot be stored: it holds {', '.join(unknown)}, and only NumPy, scikit-learn and this "
+            "project's own types are read back; choose an estimator that is made of these"
         )
 
 
 def _dump(estimator: Any, path: Path) -> None:
     """Write what `skops.io.dump` does, compressed, and with the same bytes for equal estimators.
 
-    skops names objects and files by their addresses in memory; here they are numbered as they appear.
+    skops names objects and files by their memory addresses; here they are numbered in order of appearance.
     """
     numbers: dict[str, int] = {}
 
@@ -304,7 +280,7 @@ def load_estimator(path: Path, parts: Sequence[EstimatorSpec], version: str = sk
     """Read what `save_estimator` wrote.
 
     Raises:
-        ModelError: it holds a type that is not known to be safe, or another version of scikit-learn stored it, and it
+        ModelError: it holds a type that is not known to be safe, or another version of scikit-learn stored it and it
             cannot be read.
         OSError, ValueError: it is missing or damaged.
     """
@@ -312,7 +288,7 @@ def load_estimator(path: Path, parts: Sequence[EstimatorSpec], version: str = sk
     try:
         trusted, unknown = _types_in(path, parts)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", InconsistentVersionWarning)  # said below, once a file
+            warnings.simplefilter("ignore", InconsistentVersionWarning)  # logged below, once per file
             estimator = None if unknown else _skops().load(path, trusted=trusted)
     except (OSError, BadZipFile) as error:
         raise OSError(f"{path.name}: {error}") from error
@@ -324,12 +300,10 @@ def load_estimator(path: Path, parts: Sequence[EstimatorSpec], version: str = sk
             ) from error
         raise ValueError(f"{path.name}: {error!r}") from error
     if unknown:
-        raise ModelError(
-            f"{path} is refused: it holds types that are not known to be safe: {', '.join(sorted(unknown))}"
-        )
+        raise ModelError(f"{path} is refused: it holds types that are not known to be safe: {', '.join(unknown)}")
     if is_of_another_version:
         logger.warning(
-            "%s was stored with scikit-learn %s and is read by %s: scores may differ; train it again to be sure",
+            "%s was stored with scikit-learn %s and is read by %s: scores may differ; train it again to rule this out",
             *(path, version, sklearn.__version__),
         )
     return estimator
@@ -352,7 +326,7 @@ def _skops() -> Any:
 
 
 def _types_in(path: Path, parts: Sequence[EstimatorSpec]) -> tuple[list[str], list[str]]:
-    """Return what a file holds beside what skops trusts by itself: types that are known to be safe, and all others.
+    """Return the types in a file that skops itself does not trust: those known to be safe, and all others.
 
     Safe are those of `TRUSTED`, the estimators that a specification names, and classes of scikit-learn and of SciPy's
     sparse arrays, which hold numbers and settings.

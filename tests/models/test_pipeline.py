@@ -6,8 +6,8 @@ import pytest
 from sklearn.exceptions import NotFittedError
 
 from tasks.core.errors import DataError, ModelError
-from tasks.models import linear_classifiers, spec
-from tasks.models.genre_model import FILES, GenreModel
+from tasks.models import linear, spec
+from tasks.models.pipeline import FILES, GenreModel
 from tasks.models.spec import InputSpec
 
 GENRES = ("Drama", "Horror", "Western")
@@ -134,9 +134,7 @@ def test_no_frequent_word_is_refused(model_spec):
 
 def test_title_is_read_where_asked_for(movies):
     titled = movies.with_columns(movie_name=pl.col("genres").list.first() + "land")
-    model = spec.ModelSpec(
-        name="m", input=InputSpec(title=True), classifier=linear_classifiers.LogisticRegression(C=10)
-    )
+    model = spec.ModelSpec(name="m", input=InputSpec(title=True), classifier=linear.LogisticRegression(C=10))
     fitted = GenreModel(model, GENRES, 1).fit(titled)
     with_title = fitted.scores(pl.DataFrame({"movie_name": ["Westernland"], "description": ["town"]}))
     without = fitted.scores(pl.DataFrame({"description": ["town"]}))

@@ -17,12 +17,12 @@ from sklearn.naive_bayes import ComplementNB, MultinomialNB
 
 from tasks.core.errors import ModelError
 from tasks.decision.calibration import fit_line
-from tasks.models.linear_classifiers import (
+from tasks.models.linear import (
     NO_PRIOR,
     STRENGTHS,
     TOLERANCE,
     ClassifierChains,
-    LiblinearGenerator,
+    LiblinearLock,
     LinearSVM,
     LogisticRegression,
     NaiveBayes,
@@ -105,26 +105,26 @@ def test_svms_fitted_side_by_side_are_what_each_is_alone():
         np.testing.assert_array_equal(list(threads.map(fit, range(4))), alone)
 
 
-def test_whoever_draws_is_alone_and_others_are_side_by_side():
-    generator, at_work, seen = LiblinearGenerator(), [], []
+def test_exclusive_fits_run_alone_and_shared_ones_together():
+    lock, at_work, seen = LiblinearLock(), [], []
     both = threading.Barrier(2, timeout=60)
 
-    def setting():
-        with generator.set():
+    def share():
+        with lock.shared():
             both.wait()  # which two of them pass together
-            at_work.append("set")
+            at_work.append("shared")
             time.sleep(0.05)
-            seen.append("drawn" in at_work)
-            at_work.remove("set")
+            seen.append("exclusive" in at_work)
+            at_work.remove("shared")
 
-    def drawing():
-        with generator.drawn_from():
-            at_work.append("drawn")
+    def exclude():
+        with lock.exclusive():
+            at_work.append("exclusive")
             time.sleep(0.05)
             seen.append(len(at_work) > 1)
-            at_work.remove("drawn")
+            at_work.remove("exclusive")
 
-    threads = [threading.Thread(target=work) for work in (setting, setting, drawing, drawing)]
+    threads = [threading.Thread(target=work) for work in (share, share, exclude, exclude)]
     for thread in threads:
         thread.start()
     for thread in threads:

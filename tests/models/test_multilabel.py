@@ -17,8 +17,8 @@ from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 
 from tasks.core.errors import ModelError
-from tasks.models import classifiers
-from tasks.models.classifiers import AnyClassifier, GradientBoosting, MultilayerPerceptron, NearestNeighbours
+from tasks.models import multilabel
+from tasks.models.multilabel import AnyClassifier, GradientBoosting, MultilayerPerceptron, NearestNeighbours
 
 
 def probabilities(model, X):
@@ -54,7 +54,7 @@ def test_margins_become_probabilities(training, estimator):
     scores = fitted.predict_proba(training.X)
     assert ((scores >= 0) & (scores <= 1)).all()
     np.testing.assert_allclose(scores.mean(axis=0), Y.mean(axis=0), atol=0.1)
-    margins = classifiers._margins(fitted.estimators_, training.X)
+    margins = multilabel._margins(fitted.estimators_, training.X)
     for column in range(2):
         assert (np.argsort(margins[:, column]) == np.argsort(scores[:, column], kind="stable")).mean() > 0.95
 
@@ -117,8 +117,8 @@ def test_network_scores_as_scikit_learns_does(training, monkeypatch):
 
 def test_the_epoch_with_the_best_held_out_loss_is_kept(training, monkeypatch):
     seen = []
-    original = classifiers._logits
-    monkeypatch.setattr(classifiers, "_logits", lambda layers, X: seen.append(layers) or original(layers, X))
+    original = multilabel._logits
+    monkeypatch.setattr(multilabel, "_logits", lambda layers, X: seen.append(layers) or original(layers, X))
     fitted = TINY.fit(training.X, training.Y)
     held_out = np.random.default_rng(3).permutation(120)[:12]
     truth = training.Y[held_out]
@@ -126,7 +126,7 @@ def test_the_epoch_with_the_best_held_out_loss_is_kept(training, monkeypatch):
     losses = [float(np.logaddexp(0, np.where(truth, -each, each)).mean()) for each in logits]
     best = int(np.argmin(losses))
     assert all(one is other for one, other in zip(seen[best], fitted.layers_, strict=True))
-    assert len(seen) in {best + 1 + classifiers.PATIENCE, TINY.max_epochs}
+    assert len(seen) in {best + 1 + multilabel.PATIENCE, TINY.max_epochs}
 
 
 @pytest.mark.parametrize("columns", [[1], [0, 1]])
