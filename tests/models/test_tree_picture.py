@@ -47,8 +47,8 @@ def test_shares_and_movies_are_those_of_train(model, movies):
 def test_the_sentence_names_the_first_question_and_the_farthest_node(model):
     tree = FittedTree(model)
     sentence = describe_tree(tree, "Horror")
-    assert sentence.startswith(f"The tree first asks for “{tree.question(0)}”. Horror is ")
-    assert sentence.endswith("the farthest from that of all shown.")
+    assert sentence.startswith(f"The tree first splits on “{tree.question(0)}”. Horror is ")
+    assert sentence.endswith("the largest difference among the nodes shown.")
 
 
 def test_every_node_is_drawn_with_its_movies_and_shares(model):
@@ -86,7 +86,7 @@ def test_other_models_have_no_tree_and_a_damaged_one_is_an_error(movies, tmp_pat
 def test_a_tree_that_asks_nothing_and_one_on_columns_without_a_meaning(movies):
     single = ModelSpec(name="tree", classifier=DecisionTreeClassifier(min_samples_leaf=200))
     tree = FittedTree(GenreModel(single, GENRES, 1).fit(movies))
-    assert describe_tree(tree, "Drama").startswith("The tree asks nothing: ")
+    assert describe_tree(tree, "Drama").startswith("The tree has no splits: ")
     assert draw_tree(tree, "Drama").axes
     means = WordVectors(dimensions=8, epochs=5)
     on_means = ModelSpec(name="t", representations=(means,), classifier=DecisionTreeClassifier(max_depth=2))

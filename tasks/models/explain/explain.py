@@ -1,4 +1,4 @@
-"""Explanations as a table. Owns how an explanation becomes rows (`schema.EXPLANATIONS`), and the words that matter."""
+"""Attribute the scores of any model to the words and fields of movies, and write that as a table."""
 
 import zlib
 from collections.abc import Sequence
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from tasks.core.logs import Progress
 from tasks.core.schema import DEFAULT_SEED, EXPLANATIONS
 from tasks.decision.calibration import log_odds
-from tasks.models.explain.encoders import explain_tuned
 from tasks.models.explain.linear import explain_linear, is_linear
 from tasks.models.explain.pieces import (
     FIELDS,
@@ -31,12 +30,9 @@ from tasks.models.genre_model import GenreModel
 from tasks.models.inputs import gather
 from tasks.models.vectorizers import SideFields
 
-# Explanations of any classifier at all by Shapley values: pieces put in one after the other, in random orders.
-#
-# Owns the orders and their mean. A model is asked for its scores only, so it may be whatever it is.
-
-
-N_ORDERS: Final = 10  # every second one is the one before, backwards: what one puts in early the other puts in late
+N_ORDERS: Final = 10  # every second one is the reverse of the one before, which lowers the variance
+MAX_LOG_ODDS: Final = float(np.log((1 - CLIP) / CLIP))  # of a member of an ensemble
+REST: Final = "rest"
 
 ROW: Final = pl.Schema(
     {
@@ -52,87 +48,21 @@ ROW: Final = pl.Schema(
 )
 
 
-def explain_by_sampling(
-    model: GenreModel, movies: ExplainedMovies, seed: int, n_orders: int = N_ORDERS
-) -> list[Explanation]:
-    """Explain each movie by what its pieces add to the log-odds where they come in, averaged over orders.
-
-    Contributions sum to the difference exactly, whatever the number of orders; each is an unbiased estimate. Log-odds
-    are those of scores between `ensemble.CLIP` and 1 - `CLIP`, as some classifiers are sure. A movie's explanation does
-    not depend on the others.
-
-    Source: Castro, Gómez and Tejada 2009, Polynomial calculation of the Shapley value based on sampling; Štrumbelj and
-    Kononenko 2014, Explaining prediction models and individual predictions with feature contributions.
-    """
-    texts = texts_of(movies.table)
-    return [
-        _explain_one(model, (text, pieces, list(asked)), seed, n_orders)
-        for text, pieces, asked in zip(texts, movies.pieces, movies.asked, strict=True)
-    ]
-
-
-def _explain_one(
-    model: GenreModel, movie: tuple[tuple[str, str], Sequence[Piece], list[int]], seed: int, n_orders: int
-) -> Explanation:
-    text, pieces, asked = movie
-    players = _read_pieces(model, pieces)
-    orders = _draw_orders(players, n_orders, [seed, zlib.crc32("\n".join(text).encode("utf-8", "surrogatepass"))])
-    n_players = len(players)
-    present = np.zeros((n_orders, n_players + 1, len(pieces)), dtype=np.bool_)
-    for number, order in enumerate(orders):
-        for step, player in enumerate(order, start=1):
-            present[number, step:, player] = True
-    rows = rows_with(text, pieces, present.reshape(-1, len(pieces)))
-    scores = model.scores(pl.DataFrame(rows, schema=ROW))[:, asked]
-    values = log_odds(scores, CLIP).reshape(n_orders, n_players + 1, len(asked))
-    values[:, 0], values[:, -1] = values[0, 0], values[0, -1]  # equal but for the last digits, which depend on batches
-    contributions = np.zeros((len(pieces), len(asked)))
-    for order, steps in zip(orders, np.diff(values, axis=1), strict=True):
-        contributions[order] += steps / n_orders
-    return Explanation("shapley", values[0, 0], values[0, -1], contributions)
-
-
-def _draw_orders(players: NDArray[np.int64], n_orders: int, seed: Sequence[int]) -> list[NDArray[np.int64]]:
-    generator = np.random.default_rng(seed)
-    drawn = [generator.permutation(players) for _ in range((n_orders + 1) // 2)]
-    return [order for forwards in drawn for order in (forwards, forwards[::-1])][:n_orders]
-
-
-def _read_pieces(model: GenreModel, pieces: Sequence[Piece]) -> NDArray[np.int64]:
-    """Return the numbers of the pieces that a model reads; the others can add nothing."""
-    sources = {"description"} | ({"movie_name"} if model.spec.input.title else set())
-    for vectorizer in model.vectorizers:
-        if isinstance(vectorizer, SideFields):
-            sources |= {"year" if field == "decade" else field for field in vectorizer.fields}
-            if "own" in vectorizer.fields:
-                sources |= {piece.source for piece in pieces}.difference(TEXTS, FIELDS)
-    return np.array([number for number, piece in enumerate(pieces) if piece.source in sources], dtype=np.int64)
-
-
-MAX_LOG_ODDS = float(np.log((1 - CLIP) / CLIP))  # that a member of an ensemble can have
-
-
 def explain(
-    model: SingleModel | EnsembleModel,
-    movies: pl.DataFrame,
-    asked: Sequence[Sequence[int]],
-    seed: int = DEFAULT_SEED,
+    model: SingleModel | EnsembleModel, movies: pl.DataFrame, asked: Sequence[Sequence[int]], seed: int = DEFAULT_SEED
 ) -> tuple[ExplainedMovies, list[Explanation]]:
-    """Explain the scores of some genres of each movie.
+    """Return the movies' pieces, and for each movie what its pieces add to the scores of some genres.
 
-    - Linear and stacked classifiers: exact (`.linear`), but for the part of a frozen encoder.
+    - Linear and stacked classifiers: exact (`.linear`), except for the columns of a frozen encoder.
     - Encoders, fine-tuned or frozen: integrated gradients (`.encoders`).
-    - All other classifiers: Shapley values by sampling (`.shapley`).
-    - Ensembles: the weighted sum of their members' explanations, each cut off as the member's log-odds are.
+    - All other classifiers: Shapley values by sampling.
+    - Ensembles: the weighted sum of their members' explanations, each clipped as the member's log-odds are.
 
     Args:
-        model: what `tasks.models.genre_classifier.load_model` gives.
-        movies: as the model's `scores` takes them; a column of lemmas is not used.
+        model: from `tasks.models.genre_classifier.load_model`.
+        movies: as for the model's `scores`; a column of lemmas is not used.
         asked: for each movie the columns of the genres.
-        seed: of the orders that are drawn.
-
-    Returns:
-        The movies' pieces, and an explanation a movie.
+        seed: of the sampled orders.
     """
     movies = gather(movies, model.own_fields)
     cut = ExplainedMovies(movies, cut_movies(movies), [tuple(columns) for columns in asked])
@@ -140,22 +70,20 @@ def explain(
 
 
 def is_exact(model: SingleModel | EnsembleModel) -> bool:
-    """Return whether a model is explained by its weights alone: for all its genres at once, and fast."""
-    return (
-        isinstance(model, GenreModel)
-        and is_linear(model)
-        and all(representation.kind != "frozen-encoder" for representation in model.spec.representations)
-    )
+    """Return whether a model's weights alone explain it: for all genres at once, and fast."""
+    if not isinstance(model, GenreModel) or not is_linear(model):
+        return False
+    return all(representation.kind != "frozen-encoder" for representation in model.spec.representations)
 
 
 def _explain(model: SingleModel | EnsembleModel, movies: ExplainedMovies, seed: int) -> list[Explanation]:
     if isinstance(model, EnsembleModel):
         return _explain_ensemble(model, movies, seed)
     if not isinstance(model, GenreModel):
+        from tasks.models.explain.encoders import explain_tuned  # noqa: PLC0415 - torch takes seconds to import
+
         return explain_tuned(model, movies)  # type: ignore[arg-type]  # the third kind; its class needs torch
-    if is_linear(model):
-        return explain_linear(model, movies)
-    return explain_by_sampling(model, movies, seed)
+    return explain_linear(model, movies) if is_linear(model) else explain_by_sampling(model, movies, seed)
 
 
 def _explain_ensemble(model: EnsembleModel, movies: ExplainedMovies, seed: int) -> list[Explanation]:
@@ -173,7 +101,54 @@ def _explain_ensemble(model: EnsembleModel, movies: ExplainedMovies, seed: int) 
     ]
 
 
-REST = "rest"
+def explain_by_sampling(
+    model: GenreModel, movies: ExplainedMovies, seed: int, n_orders: int = N_ORDERS
+) -> list[Explanation]:
+    """Explain each movie by what a piece adds to the log-odds when it joins those before it, averaged over orders.
+
+    Contributions sum to the difference exactly for any number of orders; each is an unbiased estimate. Scores are
+    clipped to `CLIP` and 1 - `CLIP`, since some classifiers give 0 and 1. Movies do not affect each other.
+
+    Source: Castro, Gómez and Tejada 2009, Polynomial calculation of the Shapley value based on sampling; Štrumbelj and
+    Kononenko 2014, Explaining prediction models and individual predictions with feature contributions.
+    """
+    return [
+        _explain_one(model, (text, pieces, list(asked)), seed, n_orders)
+        for text, pieces, asked in zip(texts_of(movies.table), movies.pieces, movies.asked, strict=True)
+    ]
+
+
+def _explain_one(
+    model: GenreModel, movie: tuple[tuple[str, str], Sequence[Piece], list[int]], seed: int, n_orders: int
+) -> Explanation:
+    text, pieces, asked = movie
+    players = _read_pieces(model, pieces)
+    generator = np.random.default_rng([seed, zlib.crc32("\n".join(text).encode("utf-8", "surrogatepass"))])
+    drawn = [generator.permutation(players) for _ in range((n_orders + 1) // 2)]
+    orders = [order for forwards in drawn for order in (forwards, forwards[::-1])][:n_orders]
+    present = np.zeros((n_orders, len(players) + 1, len(pieces)), dtype=np.bool_)
+    for number, order in enumerate(orders):
+        for step, player in enumerate(order, start=1):
+            present[number, step:, player] = True
+    rows = rows_with(text, pieces, present.reshape(-1, len(pieces)))
+    scores = model.scores(pl.DataFrame(rows, schema=ROW))[:, asked]
+    values = log_odds(scores, CLIP).reshape(n_orders, len(players) + 1, len(asked))
+    values[:, 0], values[:, -1] = values[0, 0], values[0, -1]  # equal except for last digits, which depend on batches
+    contributions = np.zeros((len(pieces), len(asked)))
+    for order, steps in zip(orders, np.diff(values, axis=1), strict=True):
+        contributions[order] += steps / n_orders
+    return Explanation("shapley", values[0, 0], values[0, -1], contributions)
+
+
+def _read_pieces(model: GenreModel, pieces: Sequence[Piece]) -> NDArray[np.int64]:
+    """Return the numbers of the pieces that a model reads; the others can add nothing."""
+    sources = {"description"} | ({"movie_name"} if model.spec.input.title else set())
+    for vectorizer in model.vectorizers:
+        if isinstance(vectorizer, SideFields):
+            sources |= {"year" if field == "decade" else field for field in vectorizer.fields}
+            if "own" in vectorizer.fields:
+                sources |= {piece.source for piece in pieces}.difference(TEXTS, FIELDS)
+    return np.array([number for number, piece in enumerate(pieces) if piece.source in sources], dtype=np.int64)
 
 
 def explain_decided(
@@ -181,22 +156,20 @@ def explain_decided(
 ) -> pl.DataFrame:
     """Return `schema.EXPLANATIONS` of the genres that a rule decides for each movie, and of true ones that it misses.
 
-    Every movie and genre has a row for the rest, and no row for pieces that contribute nothing.
+    Every movie and genre has a row for the rest, and no rows for pieces that contribute nothing.
 
     Args:
         classifier: whose decisions are explained.
-        movies: column `movie_id`, those that `GenreClassifier.predict` reads, and `genres` (lists) where they are
-            known.
+        movies: column `movie_id`, those that `GenreClassifier.predict` reads, and `genres` (lists) if known.
         rule: as in `GenreClassifier.predict`.
-        seed: of what a method draws.
+        seed: of the sampled orders.
     """
     asked = decided_or_missed(classifier, movies, rule)
     cut, explanations = explain(classifier.model, movies, asked, seed)
+    of_movies = zip(movies.get_column("movie_id").to_list(), cut.pieces, explanations, asked, strict=True)
     rows = [
         row
-        for movie_id, pieces, of_movie, columns in zip(
-            movies.get_column("movie_id").to_list(), cut.pieces, explanations, asked, strict=True
-        )
+        for movie_id, pieces, of_movie, columns in of_movies
         for place, column in enumerate(columns)
         for row in _rows(movie_id, classifier.genres[column], pieces, of_movie, place)
     ]
@@ -216,25 +189,25 @@ def decided_or_missed(classifier: GenreClassifier, movies: pl.DataFrame, rule: s
 def _rows(
     movie_id: str, genre: str, pieces: Sequence[Piece], explanation: Explanation, place: int
 ) -> list[tuple[Any, ...]]:
-    contributions = explanation.contributions[:, place]
     common = (movie_id, genre, explanation.method, float(explanation.base[place]), float(explanation.value[place]))
-    rows: list[tuple[Any, ...]] = []
-    for number in np.flatnonzero(contributions).tolist():
-        piece = pieces[number]
-        rows.append((*common, piece.source, piece.start, piece.end, piece.text, float(contributions[number])))
+    rows: list[tuple[Any, ...]] = [
+        (*common, piece.source, piece.start, piece.end, piece.text, contribution)
+        for piece, contribution in zip(pieces, explanation.contributions[:, place].tolist(), strict=True)
+        if contribution
+    ]
     return [*rows, (*common, REST, None, None, "", float(explanation.rest[place]))]
 
 
 @dataclass(frozen=True)
 class Reason:
-    """A word or field value and what it contributes in all its places."""
+    """A word or field value, and the sum of its contributions."""
 
     text: str
     contribution: float
 
 
 def reasons(rows: pl.DataFrame) -> list[Reason]:
-    """Return the words and field values of one movie and genre, the strongest first, each once, without the rest."""
+    """Return the words and field values of one movie and genre, each once, the strongest first, without the rest."""
     summed = (
         rows.filter(pl.col("source") != REST)
         .group_by(pl.col("piece").str.to_lowercase().alias("key"), maintain_order=True)
@@ -245,6 +218,6 @@ def reasons(rows: pl.DataFrame) -> list[Reason]:
 
 
 def strongest(table: pl.DataFrame) -> float:
-    """Return the strongest contribution of any piece in the table, without its sign; 0 if there is none."""
+    """Return the largest absolute contribution of any piece in the table; 0 if there is none."""
     found = table.filter(pl.col("source") != REST).get_column("contribution").abs().max()
     return float(found or 0)  # type: ignore[arg-type]

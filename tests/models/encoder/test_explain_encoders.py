@@ -7,10 +7,9 @@ import torch
 
 from tasks.decision.calibration import log_odds
 from tasks.models import spec
-from tasks.models.encoder.fine_tune import new_network
 from tasks.models.encoder.frozen import FrozenEncoder
 from tasks.models.encoder.model import TransformerModel
-from tasks.models.encoder.network import choose_device
+from tasks.models.encoder.network import choose_device, new_network
 from tasks.models.encoder.store import load_tokenizer
 from tasks.models.explain import encoders
 from tasks.models.explain.encoders import TOLERANCE, attribute_tuned
