@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from tasks.models.classifiers import NearestNeighbours
-from tasks.models.explain.explain import explain
+from tasks.models.explain.attribution import explain
 from tasks.models.genre_model import GenreModel
 from tasks.models.inputs import BOUNDS, gather, names_of, range_of, read_fields
 from tasks.models.linear_classifiers import LogisticRegression

@@ -16,7 +16,7 @@ from tasks.core.files import hash_files
 from tasks.core.predictions import truth_matrix
 from tasks.core.schema import DEFAULT_SEED, IMPORTANCE
 from tasks.core.settings import DataPaths
-from tasks.models.explain.explain import REST, decided_or_missed, explain, explain_decided, is_exact
+from tasks.models.explain.attribution import REST, decided_or_missed, explain, explain_decided, is_exact
 from tasks.models.explain.linear import is_linear
 from tasks.models.explain.pieces import TEXTS, ExplainedMovies, Explanation, Piece
 from tasks.models.features import build_features, read_genres, read_movies, train_rows
@@ -101,7 +101,7 @@ def measure_importance(classifier: GenreClassifier, movies: pl.DataFrame, seed: 
 
     - A linear classifier of terms and fields: its columns, on all movies. A stacked one counts as linear, which it is
       except for the clipping of its first level.
-    - Any other: words and fields as in `explain.explain`, which include the n-grams and characters in them; on all
+    - Any other: words and fields as in `attribution.explain`, which include the n-grams and characters in them; on all
       movies if that is exact, else on `SAMPLE` random ones and their decided and missed genres.
 
     For each genre and kind, the `KEPT` strongest features in each direction are kept, the strongest first, by weight

@@ -12,8 +12,8 @@ from tasks.models.encoder.model import TransformerModel
 from tasks.models.encoder.network import choose_device, new_network
 from tasks.models.encoder.store import load_tokenizer
 from tasks.models.explain import encoders
+from tasks.models.explain.attribution import explain
 from tasks.models.explain.encoders import TOLERANCE, attribute_tuned
-from tasks.models.explain.explain import explain
 from tasks.models.genre_classifier import EnsembleModel
 from tasks.models.genre_model import GenreModel
 from tasks.models.linear_classifiers import LogisticRegression

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.decision.calibration import log_odds
 from tasks.models import spec
-from tasks.models.explain.explain import explain
+from tasks.models.explain.attribution import explain
 from tasks.models.genre_model import GenreModel
 from tasks.models.linear_classifiers import LogisticRegression
 from tasks.models.spec import InputSpec

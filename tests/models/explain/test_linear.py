@@ -9,7 +9,7 @@ import pytest
 from tasks.decision.calibration import logistic
 from tasks.models import linear_classifiers
 from tasks.models.explain import linear
-from tasks.models.explain.explain import ROW, explain
+from tasks.models.explain.attribution import ROW, explain
 from tasks.models.explain.pieces import cut_movies, rows_with, texts_of
 
 LINEAR = {

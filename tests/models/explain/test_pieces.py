@@ -5,7 +5,7 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.models.explain.explain import ROW
+from tasks.models.explain.attribution import ROW
 from tasks.models.explain.pieces import Piece, cut_movies, rows_with, texts_of
 
 

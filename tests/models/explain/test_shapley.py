@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from tasks.decision.calibration import log_odds
 from tasks.models import classifiers, linear_classifiers
-from tasks.models.explain.explain import ROW, explain, explain_by_sampling
+from tasks.models.explain.attribution import ROW, explain, explain_by_sampling
 from tasks.models.explain.pieces import ExplainedMovies, cut_movies, rows_with, texts_of
 from tasks.models.genre_classifier import CLIP
 
