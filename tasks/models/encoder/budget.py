@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -65,14 +65,14 @@ class Plan:
 
 
 def train_within_budget(
-    network: GenreNetwork, parts: tuple[LabelledTokens, LabelledTokens], model: TransformerSpec, folder: Path, seed: int
+    network: GenreNetwork, parts: Sequence[LabelledTokens], model: TransformerSpec, folder: Path, seed: int
 ) -> FineTuned:
     """Train a network on (train, validation) as its specification says.
 
     Raises:
         ModelError: as `fine_tune`.
     """
-    train, _ = parts
+    train, validation = parts
     choices = model.training
     loss = loss_function(model.loss, torch.from_numpy(train.Y.sum(axis=0)), len(train))
     try:  # a resumed training keeps its plan, since new measurements may differ
@@ -88,7 +88,8 @@ def train_within_budget(
         done = FineTuned(network, [], {"device": str(device)})
     else:
         freeze_below(network, plan.first_layer)
-        done = fine_tune(network, Job(*parts, loss, folder, seed), choices.model_copy(update={"epochs": plan.epochs}))
+        job = Job(train, validation, loss, folder, seed)
+        done = fine_tune(network, job, choices.model_copy(update={"epochs": plan.epochs}))
     return replace(done, counts={"plan": plan.why, "epochs": plan.epochs, **done.counts})
 
 

@@ -111,12 +111,11 @@ def _build(
             "with a larger share for validation"
         )
     texts = np.array(read_template(movies, model.input, model.template), dtype=object)
-    parts = (
-        LabelledTokens(tokenise(texts[train].tolist(), tokenizer, model.max_tokens), Y[train]),
-        LabelledTokens(tokenise(texts[validation].tolist(), tokenizer, model.max_tokens), Y[validation]),
-    )
-    n_truncated = parts[0].tokens.n_truncated
-    if n_truncated:
+    parts = [
+        LabelledTokens(tokenise(texts[rows].tolist(), tokenizer, model.max_tokens), Y[rows])
+        for rows in (train, validation)
+    ]
+    if n_truncated := parts[0].tokens.n_truncated:
         share = n_truncated / len(parts[0])
         logger.info(
             "%s: %d train texts (%.1f%%) cut at %d tokens", model.name, n_truncated, 100 * share, model.max_tokens

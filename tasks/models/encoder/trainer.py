@@ -1,6 +1,5 @@
 """transformers' Trainer for a `GenreNetwork`: our losses, batches, learning rates and checksummed checkpoints."""
 
-import json
 import logging
 import math
 import shutil
@@ -31,7 +30,7 @@ from transformers import (
 from typing_extensions import override
 
 from tasks.core.errors import ModelError
-from tasks.core.files import hash_file
+from tasks.core.files import check_hashes, write_hashes
 from tasks.core.logs import Progress
 from tasks.decision.calibration import Calibration, logistic
 from tasks.decision.rules import ExpectedJaccardSet
@@ -50,7 +49,6 @@ from tasks.stage import write_atomically
 logger = logging.getLogger(__name__)
 
 PREFIX: Final = "checkpoint-"
-CHECKSUMS: Final = "complete.json"
 SPENT: Final = "spent_s.txt"
 BATCHES_SORTED_TOGETHER: Final = 50
 NEVER: Final = 10**9  # steps: `EvaluateAndSave` decides instead
@@ -66,20 +64,13 @@ def spent_s(folder: Path) -> float:
         return 0.0
 
 
-def write_checksums(checkpoint: Path) -> None:
-    """Write the hashes of a checkpoint's files to `CHECKSUMS`, which makes it complete."""
-    files = sorted(file for file in checkpoint.rglob("*") if file.is_file() and file.name != CHECKSUMS)
-    hashes = {str(file.relative_to(checkpoint)): hash_file(file) for file in files}
-    write_atomically(checkpoint / CHECKSUMS, json.dumps(hashes, indent=1) + "\n")
-
-
 def is_complete(checkpoint: Path) -> bool:
-    """Return whether a checkpoint has all its files as they were written."""
+    """Return whether a checkpoint has its `hashes.json`, which is written last, and all files as they were written."""
     try:
-        hashes: dict[str, str] = json.loads((checkpoint / CHECKSUMS).read_text(encoding="utf-8"))
-        return bool(hashes) and all(hash_file(checkpoint / name) == value for name, value in hashes.items())
-    except (OSError, ValueError, AttributeError):
+        check_hashes(checkpoint)
+    except ModelError:
         return False
+    return True
 
 
 def last_complete(folder: Path) -> Path | None:
@@ -230,7 +221,7 @@ class EvaluateAndSave(TrainerCallback):
     @override
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         folder = Path(str(args.output_dir))
-        write_checksums(folder / f"{PREFIX}{state.global_step}")
+        write_hashes(folder / f"{PREFIX}{state.global_step}")
         write_atomically(folder / SPENT, f"{time.perf_counter() - self.start_s}\n")
 
     @override

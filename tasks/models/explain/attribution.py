@@ -34,19 +34,6 @@ N_ORDERS: Final = 10  # every second one is the reverse of the one before, which
 MAX_LOG_ODDS: Final = float(np.log((1 - CLIP) / CLIP))  # of a member of an ensemble
 REST: Final = "rest"
 
-ROW: Final = pl.Schema(
-    {
-        "movie_name": pl.String(),
-        "description": pl.String(),
-        "year": pl.Int32(),
-        "certificate": pl.String(),
-        "runtime_min": pl.Int32(),
-        "directors": pl.List(pl.String()),
-        "stars": pl.List(pl.String()),
-        "own_fields": pl.List(pl.String()),
-    }
-)
-
 
 def explain(
     model: SingleModel | EnsembleModel, movies: pl.DataFrame, asked: Sequence[Sequence[int]], seed: int = DEFAULT_SEED
@@ -112,32 +99,24 @@ def explain_by_sampling(
     Source: Castro, Gómez and Tejada 2009, Polynomial calculation of the Shapley value based on sampling; Štrumbelj and
     Kononenko 2014, Explaining prediction models and individual predictions with feature contributions.
     """
-    return [
-        _explain_one(model, (text, pieces, list(asked)), seed, n_orders)
-        for text, pieces, asked in zip(texts_of(movies.table), movies.pieces, movies.asked, strict=True)
-    ]
-
-
-def _explain_one(
-    model: GenreModel, movie: tuple[tuple[str, str], Sequence[Piece], list[int]], seed: int, n_orders: int
-) -> Explanation:
-    text, pieces, asked = movie
-    players = _read_pieces(model, pieces)
-    generator = np.random.default_rng([seed, zlib.crc32("\n".join(text).encode("utf-8", "surrogatepass"))])
-    drawn = [generator.permutation(players) for _ in range((n_orders + 1) // 2)]
-    orders = [order for forwards in drawn for order in (forwards, forwards[::-1])][:n_orders]
-    present = np.zeros((n_orders, len(players) + 1, len(pieces)), dtype=np.bool_)
-    for number, order in enumerate(orders):
-        for step, player in enumerate(order, start=1):
-            present[number, step:, player] = True
-    rows = rows_with(text, pieces, present.reshape(-1, len(pieces)))
-    scores = model.scores(pl.DataFrame(rows, schema=ROW))[:, asked]
-    values = log_odds(scores, CLIP).reshape(n_orders, len(players) + 1, len(asked))
-    values[:, 0], values[:, -1] = values[0, 0], values[0, -1]  # equal except for last digits, which depend on batches
-    contributions = np.zeros((len(pieces), len(asked)))
-    for order, steps in zip(orders, np.diff(values, axis=1), strict=True):
-        contributions[order] += steps / n_orders
-    return Explanation("shapley", values[0, 0], values[0, -1], contributions)
+    explained = []
+    for text, pieces, asked in zip(texts_of(movies.table), movies.pieces, movies.asked, strict=True):
+        players = _read_pieces(model, pieces)
+        generator = np.random.default_rng([seed, zlib.crc32("\n".join(text).encode("utf-8", "surrogatepass"))])
+        drawn = [generator.permutation(players) for _ in range((n_orders + 1) // 2)]
+        orders = [order for forwards in drawn for order in (forwards, forwards[::-1])][:n_orders]
+        present = np.zeros((n_orders, len(players) + 1, len(pieces)), dtype=np.bool_)
+        for number, order in enumerate(orders):
+            for step, player in enumerate(order, start=1):
+                present[number, step:, player] = True
+        scores = model.scores(rows_with(text, pieces, present.reshape(-1, len(pieces))))[:, list(asked)]
+        values = log_odds(scores, CLIP).reshape(n_orders, len(players) + 1, len(asked))
+        values[:, 0], values[:, -1] = values[0, 0], values[0, -1]  # the last digits depend on batches
+        contributions = np.zeros((len(pieces), len(asked)))
+        for order, steps in zip(orders, np.diff(values, axis=1), strict=True):
+            contributions[order] += steps / n_orders
+        explained.append(Explanation("shapley", values[0, 0], values[0, -1], contributions))
+    return explained
 
 
 def _read_pieces(model: GenreModel, pieces: Sequence[Piece]) -> NDArray[np.int64]:

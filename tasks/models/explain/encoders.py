@@ -1,19 +1,18 @@
 """Explanations of encoders: integrated gradients of tokens, summed to words."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
 import torch
 from captum.attr import LayerIntegratedGradients
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tasks.models.encoder.frozen import FrozenEncoder
 from tasks.models.encoder.model import TransformerModel
 from tasks.models.encoder.network import choose_device, mean_pool, padding_id
-from tasks.models.explain.pieces import NONE, ExplainedMovies, Explanation, Matrix, Reading, Vector, trace_template
+from tasks.models.explain.pieces import NONE, ExplainedMovies, Explanation, Matrix, Reading, trace_template
 
 # Integration steps; the second number only where the first leaves a difference above the tolerance. For a fine-tuned
 # MiniLM, 16 leave 0.1 on average and 8 leave 1; for a frozen one, 8 leave 0.002.
@@ -22,15 +21,9 @@ FROZEN_STEPS: Final = (8, 32)
 TOLERANCE: Final = 0.15  # log-odds
 ROWS_AT_ONCE: Final = 64
 
+Offsets = list[tuple[int, int]]  # start and end of each token in the text; both 0 for special tokens
 
-@dataclass(frozen=True)
-class Attributed:
-    """What each token of a text adds to the log-odds of some genres."""
-
-    offsets: NDArray[np.int64]  # (tokens × 2) start and end in the text; both 0 for special tokens
-    contributions: Matrix  # (tokens × genres)
-    base: Vector  # (genres,) log-odds of as many padding tokens
-    value: Vector  # (genres,) log-odds of the text
+Attributed = tuple[Offsets, Explanation]  # whose pieces are the tokens
 
 
 class FrozenHead(nn.Module):
@@ -83,26 +76,24 @@ def _attribute(
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
     network = network.to(choose_device()).eval().requires_grad_(False)  # only the word embeddings have gradients
-    encodings = [tokenizer.encode(text) for text in texts]
-    return [_attribute_one(network, *pair, steps) for pair in zip(encodings, map(list, asked), strict=True)]
-
-
-def _attribute_one(network: Any, encoding: Any, columns: list[int], steps: Sequence[int]) -> Attributed:
-    device = choose_device()
-    ids = torch.tensor([encoding.ids], device=device)
-    is_special = torch.tensor([encoding.special_tokens_mask], device=device).bool()
-    baseline = torch.where(is_special, ids, padding_id(network.encoder))
-    mask = torch.ones_like(ids)
-    with torch.inference_mode():
-        base, value = network(torch.cat([baseline, ids]), mask.repeat(2, 1))[:, columns].double().cpu().numpy()
-    contributions = np.zeros((ids.shape[1], len(columns)))
-    open_columns = np.arange(len(columns))
-    for n_steps in steps:
-        if open_columns.size:
-            chosen = [columns[place] for place in open_columns]
-            contributions[:, open_columns] = _integrate(network, (ids, baseline, mask), chosen, n_steps)
-            open_columns = np.flatnonzero(np.abs(contributions.sum(axis=0) - (value - base)) > TOLERANCE)
-    return Attributed(np.array(encoding.offsets, dtype=np.int64).reshape(-1, 2), contributions, base, value)
+    attributed = []
+    for encoding, columns in zip(map(tokenizer.encode, texts), map(np.array, asked), strict=True):
+        ids = torch.tensor([encoding.ids], device=choose_device())
+        is_special = torch.tensor([encoding.special_tokens_mask], device=ids.device).bool()
+        baseline = torch.where(is_special, ids, padding_id(network.encoder))
+        mask = torch.ones_like(ids)
+        with torch.inference_mode():
+            ends = network(torch.cat([baseline, ids]), mask.repeat(2, 1)).double().cpu().numpy()
+        base, value = ends[:, list(columns)]
+        contributions = np.zeros((ids.shape[1], len(columns)))
+        inexact = np.arange(len(columns))
+        for n_steps in steps:
+            if inexact.size:
+                chosen = columns[inexact].tolist()
+                contributions[:, inexact] = _integrate(network, (ids, baseline, mask), chosen, n_steps)
+                inexact = np.flatnonzero(np.abs(contributions.sum(axis=0) - (value - base)) > TOLERANCE)
+        attributed.append((encoding.offsets, Explanation("integrated-gradients", base, value, contributions)))
+    return attributed
 
 
 def _integrate(network: Any, path: tuple[Tensor, Tensor, Tensor], columns: list[int], n_steps: int) -> Matrix:
@@ -126,10 +117,10 @@ def _explanations(
 ) -> list[Explanation]:
     """Sum the tokens of each piece; a token belongs to the piece of its first character that has one."""
     explained = []
-    for of_text, reading, pieces in zip(attributed, readings, movies.pieces, strict=True):
-        spans = (reading.origins[start:end].tolist() for start, end in of_text.offsets.tolist())
+    for (offsets, of_tokens), reading, pieces in zip(attributed, readings, movies.pieces, strict=True):
+        spans = (reading.origins[start:end].tolist() for start, end in offsets)
         origins = [next((origin for origin in span if origin != NONE), NONE) for span in spans]
-        contributions = np.zeros((len(pieces) + 1, len(of_text.base)))  # the last row is for NONE
-        np.add.at(contributions, origins, of_text.contributions)
-        explained.append(Explanation("integrated-gradients", of_text.base, of_text.value, contributions[:-1]))
+        contributions = np.zeros((len(pieces) + 1, len(of_tokens.base)))  # the last row is for NONE
+        np.add.at(contributions, origins, of_tokens.contributions)
+        explained.append(replace(of_tokens, contributions=contributions[:-1]))
     return explained

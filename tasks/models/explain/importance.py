@@ -235,8 +235,12 @@ def explain_movies(
     ids = list(dict.fromkeys(movie_ids))
 
     def build(folder: Path) -> Mapping[str, Any]:
-        classifier = GenreClassifier.load(model_folder)
-        table = explain_decided(classifier, _movies_named(paths, ids), seed=seed)
+        wanted = pl.DataFrame({"movie_id": ids}, schema={"movie_id": pl.String})
+        movies = wanted.join(pl.read_parquet(paths.movies), on="movie_id", how="left", maintain_order="left")
+        missing = movies.filter(pl.col("description").is_null()).get_column("movie_id")
+        if len(missing):
+            raise DataError(f"{paths.movies} has no movie {missing[0]}; choose the movies to explain again")
+        table = explain_decided(GenreClassifier.load(model_folder), movies, seed=seed)
         table.write_parquet(folder / EXPLANATIONS_FILE, compression="zstd")
         rest = table.filter(pl.col("source") == REST).get_column("contribution").abs()
         explained = table.get_column("movie_id").n_unique()
@@ -309,12 +313,3 @@ def read_exhibits(path: Path, role: str | None = None) -> list[str]:
         return chosen.get_column("movie_id").to_list()
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path} cannot be read ({error}); choose the movies to explain again") from error
-
-
-def _movies_named(paths: DataPaths, ids: Sequence[str]) -> pl.DataFrame:
-    wanted = pl.DataFrame({"movie_id": ids}, schema={"movie_id": pl.String})
-    movies = wanted.join(pl.read_parquet(paths.movies), on="movie_id", how="left", maintain_order="left")
-    missing = movies.filter(pl.col("description").is_null()).get_column("movie_id")
-    if len(missing):
-        raise DataError(f"{paths.movies} has no movie {missing[0]}; choose the movies to explain again")
-    return movies

@@ -19,7 +19,6 @@ from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from tasks.models.encoder.frozen import FrozenEncoder
@@ -157,25 +156,20 @@ def _explain_means(
     readings = trace_documents(movies.table, model.spec.input, movies.pieces)
     explained = []
     for reading, of_movie, asked in zip(readings, movies.pieces, movies.asked, strict=True):
-        effects, origins = _effects_of_words(vectorizer, reading, centre)
-        effects = effects @ scaled[:, list(asked)]
-        contributions = np.zeros((len(of_movie) + 1, len(asked)))
-        np.add.at(contributions, origins, effects)
-        explained.append(_from_nothing(effects.sum(axis=0), contributions[:-1]))
+        contributions = np.zeros((len(of_movie) + 1, len(asked)))  # the last row is for NONE
+        value = np.zeros(len(asked))
+        tokens = list(TOKEN.finditer(reading.text))
+        of_words = vectorizer.weigh([token.group() for token in tokens])
+        of_tokens = (of_words @ vectorizer.vectors_).astype(np.float64)
+        length = np.linalg.norm(of_tokens.sum(axis=0))
+        if length > 0:
+            shares = np.asarray(of_words.sum(axis=1), dtype=np.float64)
+            # What each token adds to the unit mean minus the centre.
+            effects = (of_tokens / length - np.outer(shares / shares.sum(), centre)) @ scaled[:, list(asked)]
+            np.add.at(contributions, reading.origins[[token.start() for token in tokens]], effects)
+            value = effects.sum(axis=0)
+        explained.append(_from_nothing(value, contributions[:-1]))
     return explained
-
-
-def _effects_of_words(vectorizer: MeanVectorizer, reading: Reading, centre: Vector) -> tuple[Matrix, NDArray[np.int64]]:
-    """Return what each token adds to the unit mean minus the centre, (tokens × dimensions), and its piece."""
-    found = list(TOKEN.finditer(reading.text))
-    weights = vectorizer.weigh([token.group() for token in found])
-    of_tokens = (weights @ vectorizer.vectors_).astype(np.float64)
-    length = np.linalg.norm(of_tokens.sum(axis=0))
-    if length == 0:
-        return np.zeros((0, len(centre))), np.zeros(0, dtype=np.int64)
-    shares = np.asarray(weights.sum(axis=1), dtype=np.float64)
-    effects = of_tokens / length - np.outer(shares / shares.sum(), centre)
-    return effects, reading.origins[[token.start() for token in found]]
 
 
 def _explain_frozen(

@@ -10,14 +10,25 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks.core.language import annotator
+from tasks.core.schema import MOVIES
 from tasks.models.inputs import lines_of, read_documents, read_fields, read_own, read_template
 from tasks.models.spec import FieldName, InputSpec, fill_template, placeholders
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
+Origins = NDArray[np.int64]  # for each character of a text: the number of its piece, or NONE
 Method = Literal["exact", "integrated-gradients", "shapley", "mixed"]
 
-FLAT: Final = 1e-12  # log-odds; below it a difference is rounding
+FLAT: Final = 1e-12  # log-odds; a smaller difference is a rounding error
+TEXTS: Final = ("movie_name", "description")
+FIELDS: Final[tuple[FieldName, ...]] = ("year", "certificate", "runtime", "director", "star")
+SEVERAL: Final = ("director", "star")  # fields of which a movie may have more than one value
+WORD: Final = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]+")  # matches every character except white space
+NONE: Final = -1  # in no piece: white space, the words of a template
+AS_IS: Final = InputSpec(lowercase=False)
+_SOURCE_OF: Final = {"title": "movie_name", "decade": "year"}
+_READ: Final = (*TEXTS, "year", "certificate", "runtime_min", "directors", "stars", "own_fields")
+ROW: Final = pl.Schema({name: MOVIES[name] for name in _READ})
 
 
 @dataclass(frozen=True)
@@ -67,13 +78,6 @@ def weighted_sum(parts: Sequence[Explanation], weights: Sequence[Vector | float]
         value=sum((weight * part.value for part, weight in pairs), np.asarray(bias)),
         contributions=sum((w * part.contributions for part, w in pairs), np.zeros(parts[0].contributions.shape)),
     )
-
-
-TEXTS: Final = ("movie_name", "description")
-FIELDS: Final[tuple[FieldName, ...]] = ("year", "certificate", "runtime", "director", "star")
-WORD: Final = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]+")  # matches every character except white space
-SEVERAL: Final = ("director", "star")  # fields of which a movie may have more than one value
-AS_IS: Final = InputSpec(lowercase=False)
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ def texts_of(movies: pl.DataFrame) -> list[tuple[str, str]]:
     return list(zip(*columns, strict=True))
 
 
-def rows_with(texts: tuple[str, str], pieces: Sequence[Piece], present: NDArray[np.bool_]) -> list[dict[str, object]]:
+def rows_with(texts: tuple[str, str], pieces: Sequence[Piece], present: NDArray[np.bool_]) -> pl.DataFrame:
     """Return a movie as rows of a table, each with some of its pieces.
 
     Args:
@@ -137,7 +141,7 @@ def rows_with(texts: tuple[str, str], pieces: Sequence[Piece], present: NDArray[
         pieces: all pieces of the movie.
         present: (rows × pieces) which of them a row has.
     """
-    return [_row(texts, pieces, of_row) for of_row in present.tolist()]
+    return pl.DataFrame([_row(texts, pieces, of_row) for of_row in present.tolist()], schema=ROW)
 
 
 def _row(texts: tuple[str, str], pieces: Sequence[Piece], present: Sequence[bool]) -> dict[str, object]:
@@ -150,29 +154,23 @@ def _row(texts: tuple[str, str], pieces: Sequence[Piece], present: Sequence[bool
                 kept.append(text[at : piece.start])
                 at = piece.end or at
         row[source] = " ".join([*kept, text[at:]])
-    values: dict[str, list[str]] = {field: [] for field in FIELDS}
-    own = []
-    for piece, is_present in zip(pieces, present, strict=True):
-        if is_present and piece.start is None:
-            if piece.source in FIELDS:
-                values[piece.source].append(piece.text)
-            else:
-                own.append(f"{piece.source}={piece.text}")
-    for field, column in (("year", "year"), ("runtime", "runtime_min")):
-        row[column] = next((int(value.split()[0]) for value in values[field]), None)
-    row["certificate"] = next(iter(values["certificate"]), None)
-    return {**row, "directors": values["director"], "stars": values["star"], "own_fields": own}
-
-
-NONE: Final = -1  # in no piece: white space, the words of a template
-_SOURCE_OF: Final = {"title": "movie_name", "decade": "year"}
-
-Origins = NDArray[np.int64]
+    known = [piece for piece, is_present in zip(pieces, present, strict=True) if is_present and piece.start is None]
+    values = {field: [piece.text for piece in known if piece.source == field] for field in FIELDS}
+    numbers = {field: next((int(text.split()[0]) for text in values[field]), None) for field in ("year", "runtime")}
+    return {
+        **row,
+        "year": numbers["year"],
+        "certificate": next(iter(values["certificate"]), None),
+        "runtime_min": numbers["runtime"],
+        "directors": values["director"],
+        "stars": values["star"],
+        "own_fields": [f"{piece.source}={piece.text}" for piece in known if piece.source not in FIELDS],
+    }
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a model reads of a movie, and for each character the number of its piece, or NONE."""
+    """What a model reads of a movie."""
 
     text: str
     origins: Origins
@@ -186,8 +184,8 @@ def trace_documents(movies: pl.DataFrame, spec: InputSpec, pieces: Sequence[Sequ
     documents = read_documents(movies.drop("lemmas", strict=False), spec)
     traced = []
     for text, texts, of_movie in zip(documents, texts_of(movies), pieces, strict=True):
-        title = [_trace_text(texts[0], TEXTS[0], spec, of_movie), [NONE]] if spec.title else []
-        traced.append(_reading(text, np.concatenate([*title, _trace_text(texts[1], TEXTS[1], spec, of_movie)])))
+        title = [_trace(texts[0], TEXTS[0], spec, of_movie), [NONE]] if spec.title else []
+        traced.append(_reading(text, np.concatenate([*title, _trace(texts[1], TEXTS[1], spec, of_movie)])))
     return traced
 
 
@@ -200,12 +198,16 @@ def trace_template(
     """
     names = list(dict.fromkeys(placeholders(template)))
     values = {name: read_template(movies, AS_IS, f"{{{name}}}") for name in names}
+    specs = {name: spec if name == "description" else spec.model_copy(update={"text": "surface"}) for name in names}
     traced = []
     for row, (text, of_movie) in enumerate(zip(read_template(movies, spec, template), pieces, strict=True)):
-        origins = {name: _trace_value(name, values[name][row], spec, of_movie) for name in names}
-        marks = {name: [chr(number + 1) * len(origins[name])] for number, name in enumerate(names)}
+        origins = [_trace(values[name][row], _SOURCE_OF.get(name, name), specs[name], of_movie) for name in names]
+        marks = {
+            name: [chr(mark) * len(of_value)]
+            for mark, (name, of_value) in enumerate(zip(names, origins, strict=True), 1)
+        }
         (marked,) = fill_template(template, marks, 1)
-        traced.append(_reading(text, _trace_marks(marked, list(origins.values()))))
+        traced.append(_reading(text, _trace_marks(marked, origins)))
     return traced
 
 
@@ -226,14 +228,23 @@ def trace_fields(
     return traced
 
 
-def _trace_text(text: str, source: str, spec: InputSpec, pieces: Sequence[Piece]) -> Origins:
-    origins = np.full(len(text), NONE, dtype=np.int64)
+def _trace(value: str, source: str, spec: InputSpec, pieces: Sequence[Piece]) -> Origins:
+    """Return the origins of what a model reads of a text or a field's values."""
+    origins, at = np.full(len(value), NONE, dtype=np.int64), 0
     for number, piece in enumerate(pieces):
         if piece.source == source:
-            origins[piece.start : piece.end] = number
+            if source in TEXTS:
+                origins[piece.start : piece.end] = number
+            elif source not in SEVERAL:
+                origins[:] = number
+            elif (found := value.find(piece.text, at)) >= 0:
+                at = found + len(piece.text)
+                origins[found:at] = number
     if spec.text == "lemmas":
-        return _trace_lemmas(text, origins, spec)
-    return _lowered(text, origins) if spec.lowercase else origins
+        return _trace_lemmas(value, origins, spec)
+    if not spec.lowercase or len(value.lower()) == len(value):
+        return origins
+    return np.repeat(origins, [len(character.lower()) for character in value])  # some become two
 
 
 def _trace_lemmas(text: str, origins: Origins, spec: InputSpec) -> Origins:
@@ -258,32 +269,6 @@ def _trace_marks(marked: str, origins: Sequence[Origins]) -> Origins:
         if len(of_value):
             traced[places] = np.tile(of_value, int(places.sum()) // len(of_value))  # a placeholder may occur twice
     return traced
-
-
-def _trace_value(name: str, value: str, spec: InputSpec, pieces: Sequence[Piece]) -> Origins:
-    source = _SOURCE_OF.get(name, name)
-    if source in TEXTS:
-        if source == "movie_name":  # titles in templates are not lemmatised
-            spec = spec.model_copy(update={"text": "surface"})
-        return _trace_text(value, source, spec, pieces)
-    origins = np.full(len(value), NONE, dtype=np.int64)
-    at = 0
-    for number, piece in enumerate(pieces):
-        if piece.source != source:
-            continue
-        if source not in SEVERAL:
-            origins[:] = number
-        elif (found := value.find(piece.text, at)) >= 0:
-            at = found + len(piece.text)
-            origins[found:at] = number
-    return _lowered(value, origins) if spec.lowercase else origins
-
-
-def _lowered(text: str, origins: Origins) -> Origins:
-    """Return the origins of the text in lower case, in which some characters become two."""
-    if len(text.lower()) == len(text):
-        return origins
-    return np.repeat(origins, [len(character.lower()) for character in text])
 
 
 def _reading(text: str, origins: Origins) -> Reading:

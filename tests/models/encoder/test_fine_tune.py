@@ -11,10 +11,11 @@ import torch
 from safetensors.numpy import load_file
 
 from tasks.core.errors import ModelError
+from tasks.core.files import HASHES_FILE
 from tasks.models.encoder.budget import training_slot
 from tasks.models.encoder.model import QUANTISED_FILE, write_quantised
 from tasks.models.encoder.network import new_network
-from tasks.models.encoder.trainer import CHECKSUMS, GenreTrainer, fine_tune, last_complete, spent_s
+from tasks.models.encoder.trainer import GenreTrainer, fine_tune, last_complete, spent_s
 
 
 class Killed(BaseException):
@@ -179,7 +180,7 @@ def test_patience_is_kept_over_a_kill(run):
     assert again.counts == expected.counts
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "trainer_state.json", CHECKSUMS])
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "trainer_state.json", HASHES_FILE])
 def test_training_resumes_from_the_checkpoint_before_a_damaged_one(run, undisturbed, caplog, name):
     run.kill(10)
     file = run.job.folder / "checkpoint-8" / name

@@ -116,7 +116,7 @@ def test_a_killed_stage_resumes_to_the_same_files(prepared, tuned, monkeypatch):
         with pytest.raises(Killed):
             train(prepared, tuned)
     (left,) = prepared.checkpoints.iterdir()
-    assert (left / "checkpoint-30" / "complete.json").is_file()
+    assert (left / "checkpoint-30" / "hashes.json").is_file()
     again = train(prepared, tuned)
     assert again.counts == expected.counts
     assert {name: (again.folder / name).read_bytes() for name in kept} == kept

@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from tasks.decision.calibration import log_odds
 from tasks.models import classifiers, linear_classifiers
-from tasks.models.explain.attribution import ROW, explain, explain_by_sampling
+from tasks.models.explain.attribution import explain, explain_by_sampling
 from tasks.models.explain.pieces import ExplainedMovies, cut_movies, rows_with, texts_of
 from tasks.models.genre_classifier import CLIP
 
@@ -68,7 +68,7 @@ def test_the_mean_over_all_orders_is_met(fit):
     expected = np.zeros((4, 3))
     for order in orders:
         present = np.array([[piece in order[:step] for piece in range(4)] for step in range(5)])
-        values = log_odds(model.scores(pl.DataFrame(rows_with(texts, pieces, present), schema=ROW)), CLIP)
+        values = log_odds(model.scores(rows_with(texts, pieces, present)), CLIP)
         expected[list(order)] += np.diff(values, axis=0) / len(orders)
     (explanation,) = sampled(model, movies, 400)
     np.testing.assert_allclose(explanation.contributions, expected, atol=0.1)
