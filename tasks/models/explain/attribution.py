@@ -36,7 +36,7 @@ REST: Final = "rest"
 
 
 def explain(
-    model: SingleModel | EnsembleModel, movies: pl.DataFrame, asked: Sequence[Sequence[int]], seed: int = DEFAULT_SEED
+    model: SingleModel | EnsembleModel, movies: pl.DataFrame, asked: Sequence[Sequence[int]]
 ) -> tuple[ExplainedMovies, list[Explanation]]:
     """Return the movies' pieces, and for each movie what its pieces add to the scores of some genres.
 
@@ -49,11 +49,10 @@ def explain(
         model: from `tasks.models.genre_classifier.load_model`.
         movies: as for the model's `scores`; a column of lemmas is not used.
         asked: for each movie the columns of the genres.
-        seed: of the sampled orders.
     """
     movies = gather(movies, model.own_fields)
     cut = ExplainedMovies(movies, cut_movies(movies), [tuple(columns) for columns in asked])
-    return cut, _explain(model, cut, seed)
+    return cut, _explain(model, cut)
 
 
 def is_exact(model: SingleModel | EnsembleModel) -> bool:
@@ -63,21 +62,21 @@ def is_exact(model: SingleModel | EnsembleModel) -> bool:
     return all(representation.kind != "frozen-encoder" for representation in model.spec.representations)
 
 
-def _explain(model: SingleModel | EnsembleModel, movies: ExplainedMovies, seed: int) -> list[Explanation]:
+def _explain(model: SingleModel | EnsembleModel, movies: ExplainedMovies) -> list[Explanation]:
     if isinstance(model, EnsembleModel):
-        return _explain_ensemble(model, movies, seed)
+        return _explain_ensemble(model, movies)
     if not isinstance(model, GenreModel):
         from tasks.models.explain.encoders import explain_tuned  # noqa: PLC0415 - torch takes seconds to import
 
         return explain_tuned(model, movies)  # type: ignore[arg-type]  # the third kind; its class needs torch
-    return explain_linear(model, movies) if is_linear(model) else explain_by_sampling(model, movies, seed)
+    return explain_linear(model, movies) if is_linear(model) else explain_by_sampling(model, movies)
 
 
-def _explain_ensemble(model: EnsembleModel, movies: ExplainedMovies, seed: int) -> list[Explanation]:
+def _explain_ensemble(model: EnsembleModel, movies: ExplainedMovies) -> list[Explanation]:
     progress = Progress(f"explain {model.name}", len(model.members))
     members = []
     for member in model.members.values():
-        members.append([clipped(of_movie, MAX_LOG_ODDS) for of_movie in _explain(member, movies, seed)])
+        members.append([clipped(of_movie, MAX_LOG_ODDS) for of_movie in _explain(member, movies)])
         progress.advance()
     progress.finish()
     weights = [np.broadcast_to(np.asarray(weight, dtype=np.float64), len(model.genres)) for weight in model.weights]
@@ -89,7 +88,7 @@ def _explain_ensemble(model: EnsembleModel, movies: ExplainedMovies, seed: int) 
 
 
 def explain_by_sampling(
-    model: GenreModel, movies: ExplainedMovies, seed: int, n_orders: int = N_ORDERS
+    model: GenreModel, movies: ExplainedMovies, seed: int = DEFAULT_SEED, n_orders: int = N_ORDERS
 ) -> list[Explanation]:
     """Explain each movie by what a piece adds to the log-odds when it joins those before it, averaged over orders.
 
@@ -130,9 +129,7 @@ def _read_pieces(model: GenreModel, pieces: Sequence[Piece]) -> NDArray[np.int64
     return np.array([number for number, piece in enumerate(pieces) if piece.source in sources], dtype=np.int64)
 
 
-def explain_decided(
-    classifier: GenreClassifier, movies: pl.DataFrame, rule: str | None = None, seed: int = DEFAULT_SEED
-) -> pl.DataFrame:
+def explain_decided(classifier: GenreClassifier, movies: pl.DataFrame, rule: str | None = None) -> pl.DataFrame:
     """Return `schema.EXPLANATIONS` of the genres that a rule decides for each movie, and of true ones that it misses.
 
     Every movie and genre has a row for the rest, and no rows for pieces that contribute nothing.
@@ -141,10 +138,9 @@ def explain_decided(
         classifier: whose decisions are explained.
         movies: column `movie_id`, those that `GenreClassifier.predict` reads, and `genres` (lists) if known.
         rule: as in `GenreClassifier.predict`.
-        seed: of the sampled orders.
     """
     asked = decided_or_missed(classifier, movies, rule)
-    cut, explanations = explain(classifier.model, movies, asked, seed)
+    cut, explanations = explain(classifier.model, movies, asked)
     of_movies = zip(movies.get_column("movie_id").to_list(), cut.pieces, explanations, asked, strict=True)
     rows = [
         row

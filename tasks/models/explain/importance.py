@@ -96,8 +96,8 @@ def _cosines(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(unit @ unit.T)
 
 
-def measure_importance(classifier: GenreClassifier, movies: pl.DataFrame, seed: int) -> tuple[pl.DataFrame, int]:
-    """Return `schema.IMPORTANCE` and the number of movies that it is based on.
+def measure_importance(classifier: GenreClassifier, movies: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """Return `schema.IMPORTANCE`, measured on movies of the clean table, and the number of movies it is based on.
 
     - A linear classifier of terms and fields: its columns, on all movies. A stacked one counts as linear, which it is
       except for the clipping of its first level.
@@ -107,11 +107,6 @@ def measure_importance(classifier: GenreClassifier, movies: pl.DataFrame, seed: 
     For each genre and kind, the `KEPT` strongest features in each direction are kept, the strongest first, by weight
     times the root of the number of movies, so that neither rare nor frequent features dominate. Features of fewer than
     `LEAST_MOVIES` movies are left out.
-
-    Args:
-        classifier: what is explained.
-        movies: columns of the clean table.
-        seed: of the sample and of sampled orders.
     """
     model = classifier.model
     if isinstance(model, GenreModel) and (weights := _term_weights(model)) is not None:
@@ -119,10 +114,10 @@ def measure_importance(classifier: GenreClassifier, movies: pl.DataFrame, seed: 
     if is_exact(model):
         asked = [list(range(len(model.genres)))] * movies.height
     else:
-        rows = np.sort(np.random.default_rng(seed).permutation(movies.height)[:SAMPLE])
+        rows = np.sort(np.random.default_rng(DEFAULT_SEED).permutation(movies.height)[:SAMPLE])
         movies = movies[rows]
         asked = decided_or_missed(classifier, movies)
-    cut, explanations = explain(model, movies, asked, seed)
+    cut, explanations = explain(model, movies, asked)
     return _kept(_of_pieces(model.genres, cut, explanations)), movies.height
 
 
@@ -170,7 +165,7 @@ def _long(
     """Return (features × genres) weights and counts as `schema.IMPORTANCE`."""
     kinds, features = zip(*names, strict=True) if names else ((), ())
     columns = {
-        "genre": np.repeat(np.array(genres, dtype=object), len(names)),
+        "genre": [genre for genre in genres for _ in names],
         "kind": kinds * len(genres),
         "feature": features * len(genres),
         "weight": weights.ravel("F"),
@@ -217,16 +212,13 @@ def _piece_name(piece: Piece) -> tuple[str, str]:
     return ("word", piece.text.lower()) if piece.source in TEXTS else ("field", f"{piece.source} {piece.text}")
 
 
-def explain_movies(
-    paths: DataPaths, model_folder: Path, movie_ids: Sequence[str], seed: int = DEFAULT_SEED
-) -> StageResult:
+def explain_movies(paths: DataPaths, model_folder: Path, movie_ids: Sequence[str]) -> StageResult:
     """Explain the genres that a model's chosen rule decides or misses for some movies (`schema.EXPLANATIONS`).
 
     Args:
         paths: the data folder.
         model_folder: of an evaluated model, `data/models/<name>`.
         movie_ids: which movies; duplicates count once.
-        seed: of sampled orders.
 
     Raises:
         DataError: a movie does not exist.
@@ -240,13 +232,13 @@ def explain_movies(
         missing = movies.filter(pl.col("description").is_null()).get_column("movie_id")
         if len(missing):
             raise DataError(f"{paths.movies} has no movie {missing[0]}; choose the movies to explain again")
-        table = explain_decided(GenreClassifier.load(model_folder), movies, seed=seed)
+        table = explain_decided(GenreClassifier.load(model_folder), movies)
         table.write_parquet(folder / EXPLANATIONS_FILE, compression="zstd")
         rest = table.filter(pl.col("source") == REST).get_column("contribution").abs()
         explained = table.get_column("movie_id").n_unique()
         return {"movies": explained, "nothing_decided": len(ids) - explained, "largest_rest": rest.max()}
 
-    return run_stage(_stage("explain", paths, model_folder, EXPLANATIONS_FILE, {"movie_ids": ids, "seed": seed}), build)
+    return run_stage(_stage("explain", paths, model_folder, EXPLANATIONS_FILE, {"movie_ids": ids}), build)
 
 
 def most_readable(model_folders: Sequence[Path]) -> Path:
@@ -268,7 +260,7 @@ def most_readable(model_folders: Sequence[Path]) -> Path:
     return model_folders[0]
 
 
-def write_importance(paths: DataPaths, model_folder: Path, seed: int = DEFAULT_SEED) -> StageResult:
+def write_importance(paths: DataPaths, model_folder: Path) -> StageResult:
     """Measure what features add to each genre on the test movies, and write it to the model's folder.
 
     See `measure_importance`.
@@ -280,11 +272,11 @@ def write_importance(paths: DataPaths, model_folder: Path, seed: int = DEFAULT_S
 
     def build(folder: Path) -> Mapping[str, Any]:
         movies = read_movies(paths).filter(pl.col("part").cast(pl.String) == "test")
-        importance, explained = measure_importance(GenreClassifier.load(model_folder), movies, seed)
+        importance, explained = measure_importance(GenreClassifier.load(model_folder), movies)
         importance.write_parquet(folder / IMPORTANCE_FILE, compression="zstd")
         return {"explained_movies": explained, "features": importance.select("kind", "feature").n_unique()}
 
-    return run_stage(_stage("importance", paths, model_folder, IMPORTANCE_FILE, {"seed": seed}), build)
+    return run_stage(_stage("importance", paths, model_folder, IMPORTANCE_FILE, {}), build)
 
 
 def _stage(name: str, paths: DataPaths, model_folder: Path, output: str, config: Mapping[str, Any]) -> Stage:

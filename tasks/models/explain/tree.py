@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeClassifier, plot_tree
 
-from tasks.core.errors import ConfigError, ModelError
+from tasks.core.errors import ModelError
 from tasks.core.figures import BLUE, SVG_ONLY, Form, drawable, new_figure, picture_files, write_picture
 from tasks.models.genre_model import MODEL_FILE, GenreModel
 from tasks.models.train import MODEL_FOLDER
@@ -28,21 +28,14 @@ _WORDS: Final = {"True": "no", "False": "yes", "(...)": "…"}
 _SHADES: Final = LinearSegmentedColormap.from_list("share", ["white", BLUE])
 
 
-def write_tree_picture(
-    model_folder: Path, genre: str | None = None, forms: Sequence[Form] = SVG_ONLY
-) -> StageResult | None:
-    """Draw the first levels of a model's decision tree, shaded by the share of one genre; None for any other model.
+def write_tree_picture(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> StageResult | None:
+    """Draw the first levels of a model's decision tree into its folder; None for any other model.
 
-    The counts contain the genre, the first question, and a sentence about both.
-
-    Args:
-        model_folder: contains `model/`.
-        genre: the genre that shades the nodes. Default: the most frequent one in train, the first on ties.
-        forms: file formats of the picture.
+    The nodes are shaded by the share of the most frequent genre in train, the first on ties. The counts contain it, the
+    first question, and a sentence about both.
 
     Raises:
         ModelError: the model is missing or damaged.
-        ConfigError: the model does not predict the genre.
     """
     model_file = model_folder / MODEL_FOLDER / MODEL_FILE
     try:
@@ -56,7 +49,7 @@ def write_tree_picture(
         model_folder,
         picture_files([PICTURE], forms),
         tuple(sorted(path for path in (model_folder / MODEL_FOLDER).rglob("*") if path.is_file())),
-        {"genre": genre},
+        {},
         (Path(__file__),),
         ("matplotlib", "scikit-learn"),
         removes_old=True,
@@ -64,11 +57,9 @@ def write_tree_picture(
 
     def build(folder: Path) -> Mapping[str, Any]:
         tree = FittedTree(GenreModel.load(model_folder / MODEL_FOLDER))
-        shown = genre or tree.genres[int(tree.shares[0].argmax())]
-        if shown not in tree.genres:
-            raise ConfigError(f"{model_folder.name}: no genre is named {shown!r}; there are: {', '.join(tree.genres)}")
-        write_picture(folder, PICTURE, lambda: draw_tree(tree, shown), forms)
-        return {"genre": shown, "asks_first": tree.question(0), "finding": describe_tree(tree, shown)}
+        genre = tree.genres[int(tree.shares[0].argmax())]
+        write_picture(folder, PICTURE, lambda: draw_tree(tree, genre), forms)
+        return {"genre": genre, "asks_first": tree.question(0), "finding": describe_tree(tree, genre)}
 
     return run_stage(stage, build)
 

@@ -108,7 +108,7 @@ def tuned(shared_encoder, choices) -> TransformerSpec:
 
 @pytest.fixture
 def new_encoder(shared_encoder):
-    """A function that loads the encoder anew, with a dropout of 0.1."""
+    """A function that loads a fresh encoder, with a dropout of 0.1."""
     return lambda dropout=0.1: load_network(shared_encoder, dropout)
 
 

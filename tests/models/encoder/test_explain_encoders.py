@@ -90,7 +90,7 @@ def frozen(shared_encoder, movies):
     return GenreModel(frozen, GENRES, 1).fit(movies)
 
 
-def test_a_frozen_encoder_is_explained_beside_words(frozen, movies):
+def test_a_frozen_encoder_is_explained_with_words(frozen, movies):
     some = movies.head(3)
     _, explanations = explain(frozen, some, [(0, 2)] * 3)
     logits = log_odds(frozen.scores(some), 1e-6)[:, [0, 2]]

@@ -57,7 +57,7 @@ def test_stored_vectors_are_equal(vectors, movies, tmp_path):
     np.testing.assert_array_equal(loaded.transform(documents).toarray(), vectors.transform(documents).toarray())
 
 
-def test_features_are_made_once_and_anew_for_another_encoder(prepared, encoder):
+def test_features_are_made_once_and_again_for_another_encoder(prepared, encoder):
     frozen = FrozenEncoder(encoder=str(encoder), max_tokens=32)
     features = spec.FeaturesSpec(input=InputSpec(), representation=frozen)
     result = build_features(prepared, features, 1)

@@ -65,7 +65,7 @@ def test_a_models_folder_holds_the_model_its_scores_its_cost_and_its_history(pre
     assert train(prepared, cut).skipped
 
 
-def test_another_seed_choice_or_encoder_trains_anew(prepared, tuned, encoder):
+def test_another_seed_choice_or_encoder_trains_again(prepared, tuned, encoder):
     quick = tuned.model_copy(
         update={"encoder": str(encoder), "training": tuned.training.model_copy(update={"epochs": 1, "batch_size": 60})}
     )
@@ -77,7 +77,7 @@ def test_another_seed_choice_or_encoder_trains_anew(prepared, tuned, encoder):
 
 
 def test_training_is_given_no_movie_of_test(prepared, tuned, tokenizer, monkeypatch):
-    """Every text names its row, so that what is tokenised and trained on can be told."""
+    """Every text names its row, so that what is tokenised and trained on can be traced."""
     rows = pl.int_range(pl.len()).cast(pl.String)
     pl.read_parquet(prepared.movies).with_columns(description="row " + rows + " .").write_parquet(prepared.movies)
     tokenised, tokenised_before, given = [], [], []

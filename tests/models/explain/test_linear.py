@@ -48,7 +48,7 @@ def test_nothing_known_is_the_base(representations, fit, listed, logits_of, expl
     np.testing.assert_array_equal(of_nothing.value, of_nothing.base)
 
 
-def test_telling_words_speak_for_their_genre(representations, fit, explain_all):
+def test_typical_words_raise_their_genre(representations, fit, explain_all):
     movies = pl.DataFrame({"movie_name": ["Sheriff"], "description": ["A haunted, terrified town"]})
     (pieces,), (explanation,) = explain_all(fit(representations), movies)
     of_word = {piece.text: explanation.contributions[number] for number, piece in enumerate(pieces)}

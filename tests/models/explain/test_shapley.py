@@ -46,7 +46,7 @@ def test_contributions_sum_to_the_score_of_any_classifier(classifier, fit, liste
 
 
 @pytest.mark.parametrize("classifier", OTHERS)
-def test_telling_words_speak_for_their_genre(classifier, fit):
+def test_typical_words_raise_their_genre(classifier, fit):
     movies = pl.DataFrame({"movie_name": ["Sheriff"], "description": ["A haunted demon in a saloon"]})
     (explanation,) = sampled(fit("counts", OTHERS[classifier]), movies, 4)
     of_horror = explanation.contributions[:, 1].tolist()
@@ -75,7 +75,7 @@ def test_the_mean_over_all_orders_is_met(fit):
     assert np.abs(expected).max() > 1
 
 
-def test_explanations_repeat_bit_for_bit_whatever_stands_beside(fit, listed):
+def test_explanations_repeat_bit_for_bit_whatever_the_other_movies(fit, listed):
     model = fit("words-and-fields", SMALL)
     together = sampled(model, listed.head(4))
     alone = sampled(model, listed[[2]])
