@@ -80,10 +80,9 @@ def train_with_genreflow(folder: Path, n_movies: int) -> dict[str, Any]:
     """Fine-tune for an epoch as the pipeline does."""
     import torch  # noqa: PLC0415
 
-    from tasks.models.encoder.fine_tune import new_network  # noqa: PLC0415
-    from tasks.models.encoder.network import tokenise  # noqa: PLC0415
+    from tasks.models.encoder.network import new_network, tokenise  # noqa: PLC0415
     from tasks.models.encoder.store import find_encoder, load_network, load_tokenizer  # noqa: PLC0415
-    from tasks.models.encoder.trainer import Job, LabelledTokens, loss_function, new_trainer  # noqa: PLC0415
+    from tasks.models.encoder.trainer import GenreTrainer, Job, LabelledTokens, loss_function  # noqa: PLC0415
     from tasks.models.spec import BinaryCrossEntropy, FineTuning  # noqa: PLC0415
 
     texts, Y = read_texts(folder, n_movies)
@@ -97,7 +96,7 @@ def train_with_genreflow(folder: Path, n_movies: int) -> dict[str, Any]:
     network = new_network(load_network(encoder), parts[0].Y, choices.dropout, 42069)
     with tempfile.TemporaryDirectory() as name:
         loss = loss_function(BinaryCrossEntropy(), torch.from_numpy(parts[0].Y.sum(axis=0)), n_movies)
-        return _timed(new_trainer(network, Job(*parts, loss, Path(name), 42069), choices).train)
+        return _timed(GenreTrainer(network, Job(*parts, loss, Path(name), 42069), choices).train)
 
 
 def _timed(train: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tasks.core.errors import ConfigError, DataError, GenreflowError
 from tasks.core.markup import LEAST_SHARE, share_of
 from tasks.core.settings import data_paths
 from tasks.core.storage import in_storage
-from tasks.models.explain.explain import strongest
+from tasks.models.explain.attribution import strongest
 from tasks.models.explain.page import say_reasons, write_page
 from tasks.models.explain.pieces import TEXTS, texts_of
 from tasks.models.genre_classifier import GenreClassifier

@@ -2,7 +2,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.models.explain.explain import explain
+from tasks.models.explain.attribution import explain
 from tasks.models.inputs import BOUNDS, gather, own_field_names, range_of, read_fields
 from tasks.models.linear import LogisticRegression
 from tasks.models.multilabel import NearestNeighbours

@@ -1,4 +1,1 @@
-"""Transformer encoders: loading, tokenising, fine-tuning, scoring.
-
-Only here and in `tasks.models.explain.encoders` torch is imported.
-"""
+"""Transformer encoders; only here and in `tasks.models.explain.encoders` is torch imported."""

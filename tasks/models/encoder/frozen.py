@@ -1,6 +1,5 @@
-"""Texts as the pooled output of an encoder that is not trained here, as a scikit-learn transformer."""
+"""The pooled output of an encoder that is not trained here, as a scikit-learn transformer of texts."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Self
 
@@ -13,10 +12,9 @@ from sklearn.utils.validation import check_is_fitted
 
 
 class FrozenEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """The mean of an encoder's last layer over a document's tokens, of length 1 (times `weight`).
+    """The mean of an encoder's last layer over a document's tokens, of length 1 (times `weight`), in float32.
 
-    Computed in float32. A document's vector does not depend on the others but for the last digits, which depend on
-    how long the documents of its batch are.
+    The other documents of a batch change a vector only in its last digits, by how far they pad it.
 
     Attributes:
         config_: the encoder's configuration, as JSON.
@@ -45,15 +43,15 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         """Load the encoder; nothing is learnt from the documents.
 
         Raises:
-            ModelError: the encoder cannot be had, is damaged, or reads fewer tokens than it should.
+            ModelError: the encoder is not available, is damaged, or reads fewer than `max_tokens`.
         """
         del X, y
-        import torch  # noqa: PLC0415 - takes seconds, as what imports it does
+        import torch  # noqa: PLC0415 - takes seconds, as do the modules that import it
 
         from tasks.models.encoder import store  # noqa: PLC0415
         from tasks.models.encoder.network import check_length  # noqa: PLC0415
 
-        torch.set_num_threads(1)  # representations are made side by side; each keeps to its own core
+        torch.set_num_threads(1)  # representations are computed in parallel, one core each
         folder = store.find_encoder(self.encoder)
         network, tokenizer = store.load_network(folder), store.load_tokenizer(folder)
         check_length(network, self.max_tokens)
@@ -63,46 +61,32 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     def transform(self, X: Any) -> sparse.csr_array:
         """Return (documents × width) float32."""
-        import torch  # noqa: PLC0415 - as above
+        from tasks.models.encoder.network import embed, tokenise  # noqa: PLC0415 - as above
 
-        from tasks.models.encoder.network import choose_device, compute_rows, mean_pool, tokenise  # noqa: PLC0415
-
-        device = choose_device()
-        network, tokenizer = self.parts()
-        network = network.to(device)
-        documents: Sequence[str] = list(X)
-        tokens = tokenise(documents, tokenizer, self.max_tokens)
-        with torch.inference_mode():
-            pooled = compute_rows(
-                f"embed by {self.encoder}",
-                lambda ids, mask: mean_pool(network, ids.to(device), mask.to(device)),
-                tokens,
-                network.config.pad_token_id or 0,
-                network.config.hidden_size,
-            )
+        network, tokenizer = self.network_and_tokenizer()
+        pooled = embed(f"embed by {self.encoder}", network, tokenise(list(X), tokenizer, self.max_tokens))
         lengths = np.linalg.norm(pooled, axis=1, keepdims=True)
-        vectors = pooled / np.maximum(lengths, np.finfo(np.float32).tiny) * np.float32(self.weight)
-        return sparse.csr_array(vectors)
+        return sparse.csr_array(pooled / np.maximum(lengths, np.finfo(np.float32).tiny) * np.float32(self.weight))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Return the dimensions, numbered; none has a meaning of its own."""
+        """Return the numbered dimensions, which have no meaning of their own."""
         del input_features
-        network, _ = self.parts()
-        return np.array([f"{self.label}:{number}" for number in range(network.config.hidden_size)], dtype=object)
+        width = self.network_and_tokenizer()[0].config.hidden_size
+        return np.array([f"{self.label}:{number}" for number in range(width)], dtype=object)
 
-    def parts(self) -> tuple[Any, Any]:
-        """Return the network and the tokenizer, which are made when they are first asked for."""
+    def network_and_tokenizer(self) -> tuple[Any, Any]:
+        """Return the network and the tokenizer, made on the first call."""
         check_is_fitted(self)
-        if not hasattr(self, "_parts"):
+        if not hasattr(self, "_loaded"):
             from tokenizers import Tokenizer  # noqa: PLC0415
 
             from tasks.models.encoder import store  # noqa: PLC0415
 
-            self._parts = store.from_plain(self.config_, self.weights_), Tokenizer.from_str(self.tokenizer_)
-        return self._parts
+            self._loaded = store.from_plain(self.config_, self.weights_), Tokenizer.from_str(self.tokenizer_)
+        return self._loaded
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "_parts"}
+        return {name: value for name, value in super().__getstate__().items() if name != "_loaded"}
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

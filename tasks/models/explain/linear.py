@@ -1,28 +1,27 @@
-"""Explanations of models that are linear in their vectors: exact. Owns how vectors are shared among words.
+"""Exact explanations of models that are linear in their vectors.
 
-A column's share in the log-odds is its value times its weight, and goes to the words and fields that made the value:
+A column adds its value times its weight to the log-odds. This is shared among the words and fields behind the value:
 
-- a term (word, n-gram, character n-gram) that occurs several times is shared equally among its occurrences; an n-gram
-  equally among its words, a character n-gram equally among its characters;
-- a side field goes to the value that it was read from: the decade to the year, the range of runtimes to the runtime;
-- the mean of word vectors is the sum of its words, given its length. What a word adds is counted from the average train
-  movie: where all known words together are as far from it as they are, each is so by its share of the weights;
+- a term (word, n-gram, character n-gram) equally among its occurrences, an n-gram equally among its words, a character
+  n-gram equally among its characters;
+- a side field goes to the value it was derived from: the decade to the year, the runtime range to the runtime;
+- the mean of word vectors is the sum of its words, for a given length. Contributions are measured from the average
+  train movie, whose vector is subtracted from each word by its share of the weights;
 - a frozen encoder is not linear in its words: integrated gradients.
 
-tf-idf vectors and means have a fixed length, which depends on all words of the movie. It is taken as given: a
-contribution says what the word did in this movie, not what the score would be without it.
+tf-idf vectors and means are normalised by a length that depends on all words. It is taken as given: a contribution says
+what the word did in this movie, not what the score would be without it.
 """
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import sparse
 
 from tasks.models.encoder.frozen import FrozenEncoder
-from tasks.models.explain.encoders import explain_frozen
 from tasks.models.explain.pieces import (
     NONE,
     ExplainedMovies,
@@ -43,37 +42,32 @@ from tasks.models.word_vectors import MeanVectorizer
 TERMS: Final = (BagOfWords, CharacterNgrams, SideFields)
 CHUNK: Final = re.compile(r"\S+")
 
-# A term, and the pieces that an occurrence of it is from: NONE among them if it is not of a piece alone.
+# A term and the pieces of one of its occurrences, among them NONE for characters outside of pieces.
 Occurrence = tuple[str, Sequence[int]]
 
 
 def is_linear(model: GenreModel) -> bool:
     """Return whether `explain_linear` can explain a model."""
-    explained = all(isinstance(each, (*TERMS, MeanVectorizer, FrozenEncoder)) for each in model.vectorizers)
     is_sum = isinstance(model.classifier, OneVsRestLinear) and not isinstance(model.classifier, ClassifierChains)
-    return explained and is_sum
+    return is_sum and all(isinstance(each, (*TERMS, MeanVectorizer, FrozenEncoder)) for each in model.vectorizers)
 
 
 def explain_linear(model: GenreModel, movies: ExplainedMovies) -> list[Explanation]:
     """Explain a model with a linear or a stacked classifier.
 
-    Columns that the stacked one's first level cuts off are treated as in `explanation.clipped`.
+    What a stacked classifier's first level clips is treated as in `pieces.clipped`.
     """
-    if isinstance(model.classifier, StackedLogisticRegression):
-        first = _explain_level(model, movies.for_all(len(model.genres)))
-        return [
-            _second_level(clipped(of_movie, MAX_LOGIT), model.classifier, list(asked))
-            for of_movie, asked in zip(first, movies.asked, strict=True)
-        ]
-    return _explain_level(model, movies)
-
-
-def _second_level(first: Explanation, classifier: StackedLogisticRegression, asked: list[int]) -> Explanation:
-    weights = classifier.second_coef_.T[:, asked].astype(np.float64)
-    bias = classifier.second_intercept_[asked].astype(np.float64)
-    return Explanation(
-        first.method, first.base @ weights + bias, first.value @ weights + bias, first.contributions @ weights
-    )
+    if not isinstance(model.classifier, StackedLogisticRegression):
+        return _explain_level(model, movies)
+    first = _explain_level(model, replace(movies, asked=[tuple(range(len(model.genres)))] * len(movies.asked)))
+    explained = []
+    for of_movie, asked in zip(first, movies.asked, strict=True):
+        cut = clipped(of_movie, MAX_LOGIT)
+        weights = model.classifier.second_coef_.T[:, list(asked)].astype(np.float64)
+        bias = model.classifier.second_intercept_[list(asked)].astype(np.float64)
+        ends = (cut.base @ weights + bias, cut.value @ weights + bias)
+        explained.append(Explanation(cut.method, *ends, cut.contributions @ weights))
+    return explained
 
 
 def _explain_level(model: GenreModel, movies: ExplainedMovies) -> list[Explanation]:
@@ -113,7 +107,7 @@ def _explain_terms(
 def _shared(
     x: sparse.csr_array, weights: Matrix, column_of: dict[str, int], occurrences: Sequence[Occurrence], n_pieces: int
 ) -> Explanation:
-    """Share each column of a row among the pieces of the term's occurrences."""
+    """Share each column of a row among the pieces of its term's occurrences."""
     place = {column: at for at, column in enumerate(x.indices.tolist())}
     rows, columns, amounts = [], [], []
     for term, origins in occurrences:
@@ -131,14 +125,19 @@ def _shared(
 
 
 def _occurrences(reading: Reading, vectorizer: TermVectorizer) -> list[Occurrence]:
-    """Return the terms of a text, each as often as it occurs, with the pieces that each is from."""
+    """Return the terms of a text, each as often as it occurs, with the pieces of each occurrence."""
+    occurrences: list[Occurrence] = []
     if isinstance(vectorizer, CharacterNgrams):
-        return _character_ngrams(reading, vectorizer)
+        for chunk in CHUNK.finditer(reading.text):
+            padded = f" {chunk.group()} "
+            origins = reading.origins[chunk.start() : chunk.end()].tolist()
+            occurrences += [
+                (padded[start : start + n], origins[max(start - 1, 0) : start - 1 + n] or origins[:1])
+                for n in range(vectorizer.min_n, vectorizer.max_n + 1)
+                for start in range(len(padded) - n + 1)
+            ]
+        return occurrences
     assert isinstance(vectorizer, BagOfWords)
-    return _word_ngrams(reading, vectorizer)
-
-
-def _word_ngrams(reading: Reading, vectorizer: BagOfWords) -> list[Occurrence]:
     found = list(TOKEN.finditer(reading.text))
     words = [token.group() for token in found]
     origins = [int(reading.origins[token.start()]) for token in found]
@@ -149,54 +148,36 @@ def _word_ngrams(reading: Reading, vectorizer: BagOfWords) -> list[Occurrence]:
     ]
 
 
-def _character_ngrams(reading: Reading, vectorizer: CharacterNgrams) -> list[Occurrence]:
-    occurrences: list[Occurrence] = []
-    for chunk in CHUNK.finditer(reading.text):
-        padded = f" {chunk.group()} "
-        origins = reading.origins[chunk.start() : chunk.end()].tolist()
-        occurrences += [
-            (padded[start : start + n], origins[max(start - 1, 0) : start - 1 + n] or origins[:1])
-            for n in range(vectorizer.min_n, vectorizer.max_n + 1)
-            for start in range(len(padded) - n + 1)
-        ]
-    return occurrences
-
-
 def _explain_means(
     model: GenreModel, vectorizer: MeanVectorizer, movies: ExplainedMovies, weights: Matrix
 ) -> list[Explanation]:
     centre, factor = vectorizer.columns_.astype(np.float64)
     scaled = factor[:, None] * vectorizer.weight * weights
+    readings = trace_documents(movies.table, model.spec.input, movies.pieces)
     explained = []
-    for reading, of_movie, asked in zip(
-        trace_documents(movies.table, model.spec.input, movies.pieces), movies.pieces, movies.asked, strict=True
-    ):
-        effects, origins = _effects_of_words(vectorizer, reading, centre)
-        effects = effects @ scaled[:, list(asked)]
-        contributions = np.zeros((len(of_movie) + 1, len(asked)))
-        np.add.at(contributions, origins, effects)
-        explained.append(_from_nothing(effects.sum(axis=0), contributions[:-1]))
+    for reading, of_movie, asked in zip(readings, movies.pieces, movies.asked, strict=True):
+        contributions = np.zeros((len(of_movie) + 1, len(asked)))  # the last row is for NONE
+        value = np.zeros(len(asked))
+        tokens = list(TOKEN.finditer(reading.text))
+        of_words = vectorizer.weigh([token.group() for token in tokens])
+        of_tokens = (of_words @ vectorizer.vectors_).astype(np.float64)
+        length = np.linalg.norm(of_tokens.sum(axis=0))
+        if length > 0:
+            shares = np.asarray(of_words.sum(axis=1), dtype=np.float64)
+            # What each token adds to the unit mean minus the centre.
+            effects = (of_tokens / length - np.outer(shares / shares.sum(), centre)) @ scaled[:, list(asked)]
+            np.add.at(contributions, reading.origins[[token.start() for token in tokens]], effects)
+            value = effects.sum(axis=0)
+        explained.append(_from_nothing(value, contributions[:-1]))
     return explained
-
-
-def _effects_of_words(vectorizer: MeanVectorizer, reading: Reading, centre: Vector) -> tuple[Matrix, NDArray[np.int64]]:
-    """Return what each token adds to the unit mean less the centre, (tokens × dimensions), and its piece."""
-    found = list(TOKEN.finditer(reading.text))
-    weights = vectorizer.weigh([token.group() for token in found])
-    of_tokens = (weights @ vectorizer.vectors_).astype(np.float64)
-    length = np.linalg.norm(of_tokens.sum(axis=0))
-    if length == 0:
-        return np.zeros((0, len(centre))), np.zeros(0, dtype=np.int64)
-    shares = np.asarray(weights.sum(axis=1), dtype=np.float64)
-    effects = of_tokens / length - np.outer(shares / shares.sum(), centre)
-    return effects, reading.origins[[token.start() for token in found]]
 
 
 def _explain_frozen(
     model: GenreModel, vectorizer: FrozenEncoder, movies: ExplainedMovies, weights: Matrix
 ) -> list[Explanation]:
-    readings = trace_documents(movies.table, model.spec.input, movies.pieces)
-    return explain_frozen(vectorizer, weights, movies, readings)
+    from tasks.models.explain.encoders import explain_frozen  # noqa: PLC0415 - torch takes seconds to import
+
+    return explain_frozen(vectorizer, weights, movies, trace_documents(movies.table, model.spec.input, movies.pieces))
 
 
 def _from_nothing(value: Vector, contributions: Matrix) -> Explanation:

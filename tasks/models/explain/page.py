@@ -10,7 +10,7 @@ import polars as pl
 
 from tasks.core.markup import COLOURED_CSS, coloured_html, signed
 from tasks.decision.calibration import logistic
-from tasks.models.explain.explain import REST, Reason, explain_decided, reasons, strongest
+from tasks.models.explain.attribution import REST, Reason, explain_decided, reasons, strongest
 from tasks.models.explain.pieces import TEXTS, texts_of
 from tasks.models.genre_classifier import GenreClassifier
 from tasks.models.predict import read_first_rows

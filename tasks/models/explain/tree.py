@@ -13,7 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.tree import DecisionTreeClassifier, plot_tree
 
-from tasks.core.errors import ConfigError, ModelError
+from tasks.core.errors import ModelError
 from tasks.core.figures import BLUE, SVG_ONLY, Form, drawable, new_figure, picture_files, write_picture
 from tasks.models.pipeline import MODEL_FILE, GenreModel
 from tasks.models.train import MODEL_FOLDER
@@ -23,26 +23,19 @@ from tasks.stage import Stage, StageResult, run_stage
 PICTURE: Final = "tree"
 LEVELS: Final = 3  # of questions
 OTHERS_SHOWN: Final = 2  # further genres named in each node
-# A question is answered by no where the threshold is not passed; where the tree goes on, that is below what is shown.
+# plot_tree's words: True where a feature is not above the threshold, (...) where the tree continues below.
 _WORDS: Final = {"True": "no", "False": "yes", "(...)": "…"}
 _SHADES: Final = LinearSegmentedColormap.from_list("share", ["white", BLUE])
 
 
-def write_tree_picture(
-    model_folder: Path, genre: str | None = None, forms: Sequence[Form] = SVG_ONLY
-) -> StageResult | None:
-    """Draw the first levels of a model's decision tree, shaded by the share of one genre; None for any other model.
+def write_tree_picture(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> StageResult | None:
+    """Draw the first levels of a model's decision tree into its folder; None for any other model.
 
-    The counts name the genre, the first question, and the finding: what it says about the genre, in words.
-
-    Args:
-        model_folder: holds `model/`.
-        genre: whose share shades the nodes; none: the one that most train movies have, the first on ties.
-        forms: of the picture.
+    The nodes are shaded by the share of the most frequent genre in train, the first on ties. The counts contain it, the
+    first question, and a sentence about both.
 
     Raises:
         ModelError: the model is missing or damaged.
-        ConfigError: the model does not predict such a genre.
     """
     model_file = model_folder / MODEL_FOLDER / MODEL_FILE
     try:
@@ -56,7 +49,7 @@ def write_tree_picture(
         model_folder,
         picture_files([PICTURE], forms),
         tuple(sorted(path for path in (model_folder / MODEL_FOLDER).rglob("*") if path.is_file())),
-        {"genre": genre},
+        {},
         (Path(__file__),),
         ("matplotlib", "scikit-learn"),
         removes_old=True,
@@ -64,31 +57,30 @@ def write_tree_picture(
 
     def build(folder: Path) -> Mapping[str, Any]:
         tree = FittedTree(GenreModel.load(model_folder / MODEL_FOLDER))
-        shown = genre or tree.genres[int(tree.shares[0].argmax())]
-        if shown not in tree.genres:
-            raise ConfigError(f"{model_folder.name}: no genre is named {shown!r}; there are: {', '.join(tree.genres)}")
-        write_picture(folder, PICTURE, lambda: draw_tree(tree, shown), forms)
-        return {"genre": shown, "asks_first": tree.question(0), "finding": describe_tree(tree, shown)}
+        genre = tree.genres[int(tree.shares[0].argmax())]
+        write_picture(folder, PICTURE, lambda: draw_tree(tree, genre), forms)
+        return {"genre": genre, "asks_first": tree.question(0), "finding": describe_tree(tree, genre)}
 
     return run_stage(stage, build)
 
 
 class FittedTree:
-    """A decision tree with what its columns and labels stand for.
+    """A decision tree with its features and genres.
 
     Attributes:
-        tree: as scikit-learn fitted it.
+        tree: as fitted by scikit-learn.
         genres: of the model.
-        shares: (nodes × genres), of the train movies that come to a node.
-        movies: (nodes,) how many these are.
+        shares: (nodes × genres) shares of the train movies in a node.
+        movies: (nodes,) their number.
     """
 
     def __init__(self, model: GenreModel) -> None:
         self.tree: DecisionTreeClassifier = model.classifier.estimators_[0]
         self.genres = model.genres
-        self._names = [str(name) for each in model.vectorizers for name in each.get_feature_names_out()]
-        self._are_terms = [
-            isinstance(each, TermVectorizer) for each in model.vectorizers for _ in each.get_feature_names_out()
+        self._columns = [
+            (str(name), isinstance(each, TermVectorizer))
+            for each in model.vectorizers
+            for name in each.get_feature_names_out()
         ]
         varying = model.classifier.varying_
         nodes = self.tree.tree_
@@ -97,54 +89,45 @@ class FittedTree:
         self.shares[:, varying] = nodes.value[:, :, 1] if len(varying) > 1 else nodes.value[:, 0, 1:]
 
     def question(self, node: int) -> str:
-        """Return the feature that a node asks for; "" for a leaf."""
+        """Return the feature that a node splits on; "" for a leaf."""
         column = int(self.tree.tree_.feature[node])
-        return self._names[column] if column >= 0 else ""
+        return self._columns[column][0] if column >= 0 else ""
 
     def children(self, node: int) -> list[tuple[int, str]]:
-        """Return a node's children, and in words what sends a movie there."""
+        """Return a node's children, each with its condition in words."""
         nodes = self.tree.tree_
-        if not self.question(node):
+        if nodes.feature[node] < 0:
             return []
-        if self._are_terms[nodes.feature[node]]:  # which weigh more than the threshold only in texts where they are
-            ways = (f"with little or no “{self.question(node)}”", f"with “{self.question(node)}”")
+        name, is_term = self._columns[nodes.feature[node]]
+        if is_term:  # a term is above the threshold only in texts that contain it
+            conditions = (f"with little or no “{name}”", f"with “{name}”")
         else:
-            asked, threshold = self.question(node), f"{nodes.threshold[node]:.2g}"
-            ways = (f"{asked} at most {threshold}", f"{asked} above {threshold}")
-        return list(zip((int(nodes.children_left[node]), int(nodes.children_right[node])), ways, strict=True))
+            conditions = (f"{name} at most {nodes.threshold[node]:.2g}", f"{name} above {nodes.threshold[node]:.2g}")
+        return list(zip((int(nodes.children_left[node]), int(nodes.children_right[node])), conditions, strict=True))
 
 
 def describe_tree(tree: FittedTree, genre: str) -> str:
-    """Return in one sentence what the picture shows: the first question, and the share farthest from the root's."""
+    """Return a sentence with the first question and the node of the picture that differs most from the root."""
     column = tree.genres.index(genre)
     overall = tree.shares[0, column]
     if not tree.question(0):
-        return f"The tree asks nothing: {overall:.0%} of all train movies are {genre}, and that is its score for all."
-    shown = [(node, way) for node, way in _shown(tree) if way]
-    node, way = max(shown, key=lambda each: abs(tree.shares[each[0], column] - overall))
+        return f"The tree has no splits: every movie gets {overall:.0%}, the share of {genre} in train, as its score."
+    shown: list[tuple[int, tuple[str, ...]]] = [(0, ())]  # nodes of the picture, with the conditions that lead there
+    for node, path in shown:
+        if len(path) < LEVELS:
+            shown += [(child, (*path, condition)) for child, condition in tree.children(node)]
+    node, path = max(shown[1:], key=lambda each: abs(tree.shares[each[0], column] - overall))
     return (
-        f"The tree first asks for “{tree.question(0)}”. {genre} is {overall:.0%} of all {tree.movies[0]:,} train "
-        f"movies and {tree.shares[node, column]:.0%} of the {tree.movies[node]:,} {', '.join(way)}, the farthest from "
-        "that of all shown."
+        f"The tree first splits on “{tree.question(0)}”. {genre} is {overall:.0%} of all {tree.movies[0]:,} train "
+        f"movies and {tree.shares[node, column]:.0%} of the {tree.movies[node]:,} {', '.join(path)}: the largest "
+        "difference among the nodes shown."
     )
 
 
-def _shown(tree: FittedTree) -> list[tuple[int, tuple[str, ...]]]:
-    """Return the nodes that the picture shows, the root first, and how one comes to each."""
-    found: list[tuple[int, tuple[str, ...]]] = []
-    waiting: list[tuple[int, tuple[str, ...]]] = [(0, ())]
-    while waiting:
-        node, way = waiting.pop(0)
-        found.append((node, way))
-        if len(way) < LEVELS:
-            waiting += [(child, (*way, condition)) for child, condition in tree.children(node)]
-    return found
-
-
 def draw_tree(tree: FittedTree, genre: str) -> Figure:
-    """Draw the first levels: in each node its question, its train movies, the genre's share, other frequent genres."""
+    """Draw the first levels: per node the question, the train movies, the genre's share and other frequent genres."""
     figure = new_figure(14, 5)
-    FigureCanvasAgg(figure)  # by which plot_tree measures texts
+    FigureCanvasAgg(figure)  # plot_tree needs it to measure texts
     axes = figure.add_subplot()
     column = tree.genres.index(genre)
     drawn = plot_tree(tree.tree, max_depth=LEVELS, ax=axes, node_ids=True, label="none", impurity=False, fontsize=7)

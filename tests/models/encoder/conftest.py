@@ -108,13 +108,13 @@ def tuned(shared_encoder, choices) -> TransformerSpec:
 
 @pytest.fixture
 def new_encoder(shared_encoder):
-    """A function that gives the encoder as it is before any training, which leaves out a tenth of its values."""
+    """A function that loads a fresh encoder, with a dropout of 0.1."""
     return lambda dropout=0.1: load_network(shared_encoder, dropout)
 
 
 @pytest.fixture
 def job(parts, tmp_path) -> Job:
-    """What the small training is given."""
+    """The data, loss and folder of the small training."""
     train, validation = parts
     loss = loss_function(BinaryCrossEntropy(), torch.from_numpy(train.Y.sum(axis=0)), len(train))
     return Job(train, validation, loss, tmp_path / "checkpoints", 5)

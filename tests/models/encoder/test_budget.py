@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.models.encoder import fine_tune as planning
-from tasks.models.encoder import fine_tune as tuning
-from tasks.models.encoder.network import layers_of
+from tasks.models.encoder import budget
+from tasks.models.encoder.network import layers_of, new_network
 from tasks.models.encoder.trainer import GenreTrainer
 from tasks.models.spec import LogWeighted
 
@@ -21,8 +20,8 @@ def train(new_encoder, parts, tuned, tmp_path):
     in_a_minute = tuned.model_copy(update={"training": tuned.training.model_copy(update={"budget_minutes": 1.0})})
 
     def train_within_a_minute():
-        network = tuning.new_network(new_encoder(), parts[0].Y, 0.1, SEED)
-        return tuning.train_within(network, parts, in_a_minute, tmp_path / "run", SEED)
+        network = new_network(new_encoder(), parts[0].Y, 0.1, SEED)
+        return budget.train_within_budget(network, parts, in_a_minute, tmp_path / "run", SEED)
 
     return train_within_a_minute
 
@@ -34,7 +33,7 @@ def let_epochs_take(monkeypatch, seconds):
         trains = [next(layer.parameters()).requires_grad for layer in layers_of(network.encoder)]
         return seconds[trains.index(True)]
 
-    monkeypatch.setattr(planning, "measure_epoch_s", measured)
+    monkeypatch.setattr(budget, "measure_epoch_s", measured)
 
 
 @pytest.fixture
@@ -47,8 +46,8 @@ def epochs_that_take(request, monkeypatch):
     [
         ([1.0], {"embeddings", "layer.0", "layer.1"}, "2 of 2 epochs of all layers fit 60 s"),
         ([40.0], {"embeddings", "layer.0", "layer.1"}, "1 of 2 epochs of all layers fit 60 s"),
-        ([80.0, 30.0], {"layer.1"}, "2 of 2 epochs of the layers from 1 up fit 60 s"),
-        ([80.0, 70.0], set(), "no epoch fits 60 s: the encoder stays as it is"),
+        ([80.0, 30.0], {"layer.1"}, "2 of 2 epochs of layers 1 and above fit 60 s"),
+        ([80.0, 70.0], set(), "no epoch fits 60 s: only the head is trained"),
     ],
     ids=["all", "fewer epochs", "upper layers", "head only"],
     indirect=["epochs_that_take"],
@@ -63,35 +62,35 @@ def test_a_budget_buys_fewer_epochs_then_fewer_layers_then_the_head(train, new_e
     assert {part for part in ("embeddings", "layer.0", "layer.1") if any(part in name for name in changed)} == trained
 
 
-def test_a_plan_is_kept_when_a_killed_training_goes_on(train, monkeypatch):
+def test_a_resumed_training_keeps_its_plan(train, monkeypatch):
     let_epochs_take(monkeypatch, [40.0])
     with monkeypatch.context() as patch:
         patch.setattr(GenreTrainer, "compute_loss", lambda *_, **__: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train()
-    let_epochs_take(monkeypatch, [1.0])  # on another machine, or with less beside it
+    let_epochs_take(monkeypatch, [1.0])  # on another machine, or with less load
     counts = train().counts
     assert (counts["epochs"], counts["steps"]) == (1, 8)
 
 
 def test_without_a_budget_nothing_is_measured(new_encoder, parts, tuned, monkeypatch, tmp_path):
-    monkeypatch.setattr(planning, "measure_epoch_s", None)
-    network = tuning.new_network(new_encoder(), parts[0].Y, 0.1, SEED)
-    assert tuning.train_within(network, parts, tuned, tmp_path / "run", SEED).counts["plan"] == "no time budget"
+    monkeypatch.setattr(budget, "measure_epoch_s", None)
+    network = new_network(new_encoder(), parts[0].Y, 0.1, SEED)
+    assert budget.train_within_budget(network, parts, tuned, tmp_path / "run", SEED).counts["plan"] == "no time budget"
 
 
 def test_measuring_an_epoch_leaves_the_network_as_it_is(new_encoder, job, choices):
-    network = tuning.new_network(new_encoder(), job.train.Y, choices.dropout, SEED)
+    network = new_network(new_encoder(), job.train.Y, choices.dropout, SEED)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    assert planning.measure_epoch_s(network, job.train, choices, job.loss) > 0
+    assert budget.measure_epoch_s(network, job.train, choices, job.loss) > 0
     assert all(torch.equal(value.cpu(), before[name]) for name, value in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
-def test_the_head_alone_tells_genres(new_encoder, parts):
+def test_the_head_alone_predicts_genres(new_encoder, parts):
     train_part, _ = parts
-    network = tuning.new_network(new_encoder(), train_part.Y, 0.1, SEED)
-    tuning.fit_head(network, train_part, SEED)
+    network = new_network(new_encoder(), train_part.Y, 0.1, SEED)
+    budget.fit_head(network, train_part, SEED)
     ids = [torch.from_numpy(train_part.tokens.of(row).astype(np.int64))[None] for row in range(40)]
     with torch.inference_mode():
         logits = torch.cat([network.to("cpu").eval()(row, torch.ones_like(row)) for row in ids])
@@ -101,14 +100,16 @@ def test_the_head_alone_tells_genres(new_encoder, parts):
 @pytest.fixture(params=[0, None], ids=["encoder and head", "head"])
 def planned(request, monkeypatch):
     """A plan that trains all, and one that trains only the head."""
-    monkeypatch.setattr(tuning, "make_plan", lambda *_: planning.Plan(1, request.param, "as the test wants"))
+    monkeypatch.setattr(budget, "make_plan", lambda *_: budget.Plan(1, request.param, "as the test wants"))
 
 
 @pytest.mark.usefixtures("planned")
 @pytest.mark.parametrize("present", [[True], [True, True, False]], ids=["one genre", "a genre absent from train"])
 def test_few_genres(new_encoder, parts, tuned, tmp_path, present):
     few = tuple(replace(part, Y=part.Y[:, : len(present)] & np.array(present)) for part in parts)
-    network = tuning.new_network(new_encoder(), few[0].Y, 0.1, SEED)
-    done = tuning.train_within(network, few, tuned.model_copy(update={"loss": LogWeighted()}), tmp_path / "run", SEED)
+    network = new_network(new_encoder(), few[0].Y, 0.1, SEED)
+    done = budget.train_within_budget(
+        network, few, tuned.model_copy(update={"loss": LogWeighted()}), tmp_path / "run", SEED
+    )
     assert done.network.head.out_features == len(present)
     assert all(torch.isfinite(value).all() for value in done.network.state_dict().values())

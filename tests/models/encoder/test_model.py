@@ -9,8 +9,9 @@ import pytest
 from tasks.core.errors import ModelError
 from tasks.core.files import write_hashes
 from tasks.models import linear, spec
-from tasks.models.encoder.fine_tune import TRANSFORMER_FILES, new_network
+from tasks.models.encoder.fine_tune import TRANSFORMER_FILES
 from tasks.models.encoder.model import QUANTISED_FILE, TransformerModel, write_quantised
+from tasks.models.encoder.network import new_network
 from tasks.models.encoder.store import load_tokenizer
 from tasks.models.genre_classifier import EnsembleModel, load_model, load_single
 from tasks.models.pipeline import GenreModel
@@ -80,7 +81,7 @@ def test_one_bit_in_any_file_of_a_served_model_is_refused(folder):
         (folder / name).write_bytes(whole)
 
 
-def test_a_stored_model_needs_no_encoder_beside_it(model, folder, movies, encoder):
+def test_a_stored_model_does_not_need_the_original_encoder(model, folder, movies, encoder):
     stored = (folder / "model.json").read_text()
     (folder / "model.json").write_text(stored.replace(model.spec.encoder, "an encoder that is gone"))
     np.testing.assert_array_equal(load_model(folder).scores(movies), model.scores(movies))
@@ -90,7 +91,7 @@ def test_a_stored_model_needs_no_encoder_beside_it(model, folder, movies, encode
     "name", ["model.json", "config.json", "model.safetensors", "tokenizer.json", "head.safetensors"]
 )
 @pytest.mark.parametrize("damage", ["missing", "cut"])
-def test_a_damaged_folder_is_told(folder, name, damage):
+def test_a_damaged_folder_is_an_error(folder, name, damage):
     file = folder / name
     if damage == "missing":
         file.unlink()
@@ -100,7 +101,7 @@ def test_a_damaged_folder_is_told(folder, name, damage):
         load_model(folder)
 
 
-def test_eight_bits_score_almost_alike_and_are_stored(model, folder, movies):
+def test_int8_scores_are_close_and_stored(model, folder, movies):
     exact = model.scores(movies)
     model.precision = "int8"
     rounded = model.scores(movies)
@@ -111,7 +112,7 @@ def test_eight_bits_score_almost_alike_and_are_stored(model, folder, movies):
 
 
 @pytest.mark.parametrize("damage", [b"", b"no network", None])
-def test_damaged_eight_bits_are_told(folder, movies, damage):
+def test_a_damaged_quantised_network_is_an_error(folder, movies, damage):
     file = folder / QUANTISED_FILE
     file.unlink() if damage is None else file.write_bytes(damage)
     loaded = TransformerModel.load(folder)
@@ -121,7 +122,7 @@ def test_damaged_eight_bits_are_told(folder, movies, damage):
         loaded.scores(movies.head(2))
 
 
-def test_a_model_can_be_stored_where_it_lies_and_elsewhere(folder, movies, tmp_path):
+def test_a_model_can_be_stored_in_its_own_folder_and_in_another(folder, movies, tmp_path):
     loaded = TransformerModel.load(folder)
     loaded.save(folder)
     (tmp_path / "copy").mkdir()
@@ -130,7 +131,7 @@ def test_a_model_can_be_stored_where_it_lies_and_elsewhere(folder, movies, tmp_p
         assert (tmp_path / "copy" / name).read_bytes() == (folder / name).read_bytes()
 
 
-def test_a_head_of_other_genres_is_told(folder):
+def test_a_head_of_other_genres_is_an_error(folder):
     stored = (folder / "model.json").read_text()
     (folder / "model.json").write_text(stored.replace('"Drama",', ""))
     with pytest.raises(ModelError, match="incomplete or damaged"):
@@ -150,7 +151,7 @@ def test_an_ensemble_with_a_fine_tuned_member_is_stored_whole(model, movies, tmp
         load_model(tmp_path)
 
 
-def test_networks_can_be_exported_side_by_side(new_encoder, parts, tmp_path):
+def test_networks_can_be_exported_in_parallel(new_encoder, parts, tmp_path):
     """As trainings that end at the same time do; the exporter keeps state of the whole process."""
     folders = [tmp_path / str(number) for number in range(3)]
     for folder in folders:

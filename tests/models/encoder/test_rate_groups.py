@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tasks.models.encoder.fine_tune import freeze_below
+from tasks.models.encoder.budget import freeze_below
 from tasks.models.encoder.network import GenreNetwork, check_length, layers_of
 from tasks.models.encoder.trainer import rate_groups
 

@@ -1,4 +1,4 @@
-"""Where encoders come from, and what is told when one cannot be had."""
+"""Where encoders come from, and the errors when one is not available."""
 
 import importlib.util
 import json
@@ -34,7 +34,7 @@ def test_a_package_that_is_not_installed_is_one_clear_line(monkeypatch):
 )
 def test_a_folder_that_lacks_a_file_is_refused(encoder, file, what):
     (encoder / file).unlink()
-    with pytest.raises(ModelError, match=rf"tiny-bert has no {what}; get the whole of it"):
+    with pytest.raises(ModelError, match=rf"tiny-bert has no {what}; download it again"):
         find_encoder(str(encoder))
 
 
@@ -49,28 +49,28 @@ def test_pickled_weights_are_not_read(encoder):
 
 
 @pytest.mark.parametrize("name", ["nobody/no-such-encoder", "distilbert-base-uncased", "a b", "../nowhere"])
-def test_what_the_hub_does_not_give_is_told_with_a_remedy(name):
-    with pytest.raises(ModelError, match=r"cannot be had from the Hugging Face hub .*choose encoder: minilm"):
+def test_what_the_hub_does_not_have_is_an_error_with_a_remedy(name):
+    with pytest.raises(ModelError, match=r"cannot be downloaded from the Hugging Face hub .*choose encoder: minilm"):
         find_encoder(name)
 
 
 @pytest.mark.parametrize("kept", [0, 4, 1000, -1])
-def test_damaged_weights_are_told(encoder, kept):
+def test_damaged_weights_are_an_error(encoder, kept):
     content = (encoder / "model.safetensors").read_bytes()
     (encoder / "model.safetensors").write_bytes(content[:kept])
-    with pytest.raises(ModelError, match=r"the encoder in .* is damaged \(.+\); get it anew"):
+    with pytest.raises(ModelError, match=r"the encoder in .* is damaged \(.+\); download it again"):
         load_network(encoder)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"model_type": "no-such"}', '{"model_type": "bert"}'])
-def test_a_damaged_configuration_is_told(encoder, content):
+def test_a_damaged_configuration_is_an_error(encoder, content):
     (encoder / "config.json").write_text(content, encoding="utf-8")
     with pytest.raises(ModelError, match=r"the encoder in .* is damaged"):
         load_network(encoder)
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}"])
-def test_a_damaged_tokenizer_is_told(encoder, content):
+def test_a_damaged_tokenizer_is_an_error(encoder, content):
     (encoder / "tokenizer.json").write_text(content, encoding="utf-8")
     with pytest.raises(ModelError, match=r"the tokenizer in .* cannot be read"):
         load_tokenizer(encoder)

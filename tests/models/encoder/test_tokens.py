@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tasks.models.encoder import network as tokens_module
-from tasks.models.encoder.network import GenreNetwork, batches_by_length, compute_rows, padded, tokenise
+from tasks.models.encoder.network import GenreNetwork, compute_rows, pad, tokenise
 from tasks.models.encoder.trainer import LengthBuckets, collate
 
 CLS, SEP = 2, 3
@@ -63,11 +63,12 @@ def test_padding_of_a_tokenizer_is_not_used(tokenizer, some_tokens):
 
 def test_no_texts_are_no_tokens(tokenizer):
     found = tokenise([], tokenizer, 16)
-    assert (len(found), found.lengths.tolist(), list(batches_by_length(found, 4))) == (0, [], [])
+    assert (len(found), found.lengths.tolist()) == (0, [])
+    assert compute_rows("sum", None, found, 0, 3).shape == (0, 3)
 
 
 def test_rows_are_padded_to_the_longest_of_them(some_tokens):
-    ids, mask = padded(some_tokens, np.array([1, 3]), pad_id=77)
+    ids, mask = pad([some_tokens.of(row) for row in (1, 3)], 77)
     assert mask.tolist() == [[1, 1, 0, 0], [1, 1, 1, 1]]
     assert ids[0].tolist() == [CLS, SEP, 77, 77]
     assert ids[1].tolist() == some_tokens.of(3).tolist()
@@ -76,18 +77,20 @@ def test_rows_are_padded_to_the_longest_of_them(some_tokens):
 def test_a_batch_for_training_is_padded_alike(some_tokens):
     items = [{"ids": some_tokens.of(row), "labels": np.array([row == 1, True])} for row in (1, 3)]
     batch = collate(items, pad_id=0)
-    ids, mask = padded(some_tokens, np.array([1, 3]), 0)
-    torch.testing.assert_close(batch["input_ids"], torch.from_numpy(ids))
-    torch.testing.assert_close(batch["attention_mask"], torch.from_numpy(mask))
+    ids, mask = pad([some_tokens.of(row) for row in (1, 3)], 0)
+    torch.testing.assert_close(batch["input_ids"], ids)
+    torch.testing.assert_close(batch["attention_mask"], mask)
     assert batch["labels"].tolist() == [[1.0, 1.0], [0.0, 1.0]]
 
 
 @pytest.mark.parametrize("size", [1, 7, 64, 1000])
-def test_scoring_reads_every_row_once_the_longest_first(parts, size):
-    tokens = parts[0].tokens
-    batches = list(batches_by_length(tokens, size))
-    assert sorted(np.concatenate(batches).tolist()) == list(range(len(tokens)))
-    assert (np.diff(tokens.lengths[np.concatenate(batches)]) <= 0).all()
+def test_scoring_reads_every_row_once_the_longest_first(parts, size, monkeypatch):
+    monkeypatch.setattr(tokens_module, "SCORING_BATCH", size)
+    tokens, masks = parts[0].tokens, []
+    compute_rows("x", lambda _, mask: masks.append(mask) or mask[:, :1], tokens, 0, 1)
+    assert [len(mask) for mask in masks[:-1]] == [size] * (len(masks) - 1)
+    read = np.concatenate([mask.sum(1).numpy() for mask in masks])
+    np.testing.assert_array_equal(read, np.sort(tokens.lengths)[::-1])
 
 
 def test_rows_are_computed_in_their_order(tokenizer, movies):
@@ -98,22 +101,20 @@ def test_rows_are_computed_in_their_order(tokenizer, movies):
 
 def test_padding_does_not_change_what_an_encoder_gives(new_encoder, some_tokens):
     network = GenreNetwork(new_encoder(), 3, 0.1).eval()
-    ids, mask = padded(some_tokens, np.arange(4), 0)
+    rows = [some_tokens.of(row) for row in range(4)]
     with torch.inference_mode():
-        together = network(torch.from_numpy(ids), torch.from_numpy(mask))
-        alone = [network(*(torch.from_numpy(a) for a in padded(some_tokens, np.array([r]), 0))) for r in range(4)]
+        together = network(*pad(rows, 0))
+        alone = [network(*pad([row], 0)) for row in rows]
     torch.testing.assert_close(together, torch.cat(alone), rtol=0, atol=1e-6)
 
 
 def test_a_text_without_any_token_gives_finite_logits(new_encoder):
     network = GenreNetwork(new_encoder(), 3, 0.1).eval()
     tokens = tokens_module.Tokens(np.array([5, 6], np.int32), np.array([0, 0, 2]), 0)  # of a tokenizer without marks
-    found = compute_rows("x", lambda ids, mask: network(ids, mask).detach(), tokens, 0, 3)
+    found = compute_rows("x", network, tokens, 0, 3)
     assert np.isfinite(found).all()
     alone = tokens_module.Tokens(np.empty(0, np.int32), np.array([0, 0]), 0)
-    np.testing.assert_allclose(
-        compute_rows("x", lambda ids, mask: network(ids, mask).detach(), alone, 0, 3), found[:1], atol=1e-6
-    )
+    np.testing.assert_allclose(compute_rows("x", network, alone, 0, 3), found[:1], atol=1e-6)
 
 
 @pytest.fixture
@@ -132,7 +133,7 @@ def test_an_epoch_has_every_row_once(lengths):
     assert len(buckets) == 1003
 
 
-def test_an_order_is_told_by_seed_and_epoch(lengths):
+def test_seed_and_epoch_determine_the_order(lengths):
     buckets = LengthBuckets(lengths, 16, seed=1)
     first, second = epoch_of(buckets, 0), epoch_of(buckets, 1)
     assert first != second

@@ -1,4 +1,4 @@
-"""The train stage of a fine-tuned encoder: what it writes, what it sees, and how it goes on."""
+"""The train stage of a fine-tuned encoder: what it writes, what it sees, and how it resumes."""
 
 import csv
 import json
@@ -9,8 +9,7 @@ import pytest
 
 from tasks.core.errors import ConfigError, ModelError
 from tasks.core.predictions import read_scores
-from tasks.models.encoder import fine_tune
-from tasks.models.encoder import fine_tune as tuning
+from tasks.models.encoder import budget, fine_tune
 from tasks.models.encoder import network as encoder_tokens
 from tasks.models.encoder.fine_tune import HISTORY_COLUMNS, train_transformer
 from tasks.models.genre_classifier import load_model
@@ -66,7 +65,7 @@ def test_a_models_folder_holds_the_model_its_scores_its_cost_and_its_history(pre
     assert train(prepared, cut).skipped
 
 
-def test_another_seed_choice_or_encoder_trains_anew(prepared, tuned, encoder):
+def test_another_seed_choice_or_encoder_trains_again(prepared, tuned, encoder):
     quick = tuned.model_copy(
         update={"encoder": str(encoder), "training": tuned.training.model_copy(update={"epochs": 1, "batch_size": 60})}
     )
@@ -78,11 +77,11 @@ def test_another_seed_choice_or_encoder_trains_anew(prepared, tuned, encoder):
 
 
 def test_training_is_given_no_movie_of_test(prepared, tuned, tokenizer, monkeypatch):
-    """Every text names its row, so that what is tokenised and trained on can be told."""
+    """Every text names its row, so that what is tokenised and trained on can be traced."""
     rows = pl.int_range(pl.len()).cast(pl.String)
     pl.read_parquet(prepared.movies).with_columns(description="row " + rows + " .").write_parquet(prepared.movies)
     tokenised, tokenised_before, given = [], [], []
-    tokenise, train_within = encoder_tokens.tokenise, tuning.train_within
+    tokenise, train_within = encoder_tokens.tokenise, budget.train_within_budget
 
     def look(network, parts, *arguments):
         given.extend(parts)
@@ -92,7 +91,7 @@ def test_training_is_given_no_movie_of_test(prepared, tuned, tokenizer, monkeypa
     monkeypatch.setattr(
         encoder_tokens, "tokenise", lambda texts, *a: tokenised.append(list(texts)) or tokenise(texts, *a)
     )
-    monkeypatch.setattr(tuning, "train_within", look)
+    monkeypatch.setattr(budget, "train_within_budget", look)
     train(prepared, tuned, train_on="train")
     texts = [[f"row {row} ." for row in rows] for rows in (range(240), range(240, 270))]
     assert tokenised_before == texts
@@ -108,7 +107,7 @@ def movies_of(paths):
     return pl.read_parquet(paths.movies)["genres"].to_list()
 
 
-def test_a_killed_stage_goes_on_to_the_same_files(prepared, tuned, monkeypatch):
+def test_a_killed_stage_resumes_to_the_same_files(prepared, tuned, monkeypatch):
     expected = train(prepared, tuned)
     kept = {name: (expected.folder / name).read_bytes() for name in ("scores_test.parquet", "history.csv")}
     (expected.folder / "train.stage.json").unlink()
@@ -117,14 +116,14 @@ def test_a_killed_stage_goes_on_to_the_same_files(prepared, tuned, monkeypatch):
         with pytest.raises(Killed):
             train(prepared, tuned)
     (left,) = prepared.checkpoints.iterdir()
-    assert (left / "checkpoint-30" / "complete.json").is_file()
+    assert (left / "checkpoint-30" / "hashes.json").is_file()
     again = train(prepared, tuned)
     assert again.counts == expected.counts
     assert {name: (again.folder / name).read_bytes() for name in kept} == kept
     assert not left.exists()
 
 
-def test_checkpoints_of_other_genres_are_not_gone_on_from(prepared, tuned, monkeypatch):
+def test_checkpoints_of_other_genres_are_not_resumed(prepared, tuned, monkeypatch):
     tuned = tuned.model_copy(update={"training": tuned.training.model_copy(update={"epochs": 1})})
     with monkeypatch.context() as patch:
         patch.setattr(fine_tune, "save_model", lambda *_: (_ for _ in ()).throw(Killed))
@@ -151,20 +150,20 @@ def test_a_genre_absent_from_train_is_scored(prepared, tuned):
     assert (scores[:, 3] < 0.05).all()
 
 
-def test_no_movie_in_validation_is_told(prepared, tuned):
+def test_an_empty_validation_is_an_error(prepared, tuned):
     splits = pl.read_parquet(prepared.splits)
     part = splits["part"].cast(pl.String).replace("validation", "test").cast(splits.schema["part"])
     splits.with_columns(part=part).write_parquet(prepared.splits)
-    with pytest.raises(ModelError, match="no movie is in it"):
+    with pytest.raises(ModelError, match="there are none"):
         train(prepared, tuned)
 
 
 def test_more_tokens_than_the_encoder_reads_are_refused(prepared, tuned):
-    with pytest.raises(ModelError, match="reads 64 tokens of a text at most"):
+    with pytest.raises(ModelError, match="reads at most 64 tokens"):
         train(prepared, tuned.model_copy(update={"max_tokens": 128}))
 
 
-def test_an_encoder_that_cannot_be_had_leaves_nothing(prepared, tuned):
-    with pytest.raises(ModelError, match="cannot be had"):
+def test_an_encoder_that_is_not_available_leaves_nothing(prepared, tuned):
+    with pytest.raises(ModelError, match="cannot be downloaded"):
         train(prepared, tuned.model_copy(update={"encoder": "nobody/nothing"}))
     assert not prepared.models.exists()

@@ -8,7 +8,7 @@ import pytest
 
 from tasks.decision.calibration import log_odds
 from tasks.models import spec
-from tasks.models.explain.explain import explain
+from tasks.models.explain.attribution import explain
 from tasks.models.linear import LogisticRegression
 from tasks.models.pipeline import GenreModel
 from tasks.models.spec import InputSpec

@@ -9,7 +9,7 @@ import pytest
 from tasks.decision.calibration import logistic
 from tasks.models import linear as classifiers
 from tasks.models.explain import linear
-from tasks.models.explain.explain import ROW, explain
+from tasks.models.explain.attribution import explain
 from tasks.models.explain.pieces import cut_movies, rows_with, texts_of
 
 LINEAR = {
@@ -48,7 +48,7 @@ def test_nothing_known_is_the_base(representations, fit, listed, logits_of, expl
     np.testing.assert_array_equal(of_nothing.value, of_nothing.base)
 
 
-def test_telling_words_speak_for_their_genre(representations, fit, explain_all):
+def test_typical_words_raise_their_genre(representations, fit, explain_all):
     movies = pl.DataFrame({"movie_name": ["Sheriff"], "description": ["A haunted, terrified town"]})
     (pieces,), (explanation,) = explain_all(fit(representations), movies)
     of_word = {piece.text: explanation.contributions[number] for number, piece in enumerate(pieces)}
@@ -62,7 +62,7 @@ def test_a_count_contributes_what_its_removal_takes_away(fit, listed, logits_of,
     model, movie = fit("counts"), listed[[7]]
     (pieces,), (explanation,) = explain_all(model, movie)
     present = ~np.eye(len(pieces), dtype=bool)
-    without = pl.DataFrame(rows_with(texts_of(movie)[0], pieces, present), schema=ROW)
+    without = rows_with(texts_of(movie)[0], pieces, present)
     lost = logits_of(model, movie) - logits_of(model, without)
     np.testing.assert_allclose(explanation.contributions, lost, atol=1e-3)
 
@@ -72,7 +72,7 @@ def test_fields_contribute_what_their_removal_takes_away(fit, listed, logits_of,
     for row, (pieces, explanation) in enumerate(zip(*explain_all(model, some), strict=True)):
         fields = [number for number, piece in enumerate(pieces) if piece.start is None]
         present = np.array([[number != gone for number in range(len(pieces))] for gone in fields])
-        without = pl.DataFrame(rows_with(texts_of(some)[row], pieces, present), schema=ROW)
+        without = rows_with(texts_of(some)[row], pieces, present)
         lost = logits_of(model, some[[row]]) - logits_of(model, without)
         np.testing.assert_allclose(explanation.contributions[fields], lost, atol=1e-3)
 

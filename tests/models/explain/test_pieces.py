@@ -5,7 +5,6 @@ import polars as pl
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.models.explain.explain import ROW
 from tasks.models.explain.pieces import Piece, cut_movies, rows_with, texts_of
 
 
@@ -33,7 +32,7 @@ def test_a_movie_of_all_its_pieces_is_the_movie_and_of_none_is_nothing(listed, f
     movie = listed[[5]]
     (pieces,), (texts,) = cut_movies(movie), texts_of(movie)
     present = np.array([[True] * len(pieces), [False] * len(pieces)])
-    whole, nothing = (pl.DataFrame([row], schema=ROW) for row in rows_with(texts, pieces, present))
+    whole, nothing = rows_with(texts, pieces, present).iter_slices(1)
     model = fit("words-and-fields")
     np.testing.assert_array_equal(model.scores(whole), model.scores(movie))
     np.testing.assert_array_equal(model.scores(nothing), model.scores(pl.DataFrame({"description": [""]})))
@@ -43,7 +42,7 @@ def test_only_what_is_gone_is_cut_out():
     movie = pl.DataFrame({"movie_name": ["No"], "description": ["It's a  dog's life."]})
     (pieces,), (texts,) = cut_movies(movie), texts_of(movie)
     assert [piece.text for piece in pieces] == ["No", "It's", "a", "dog's", "life", "."]
-    (row,) = rows_with(texts, pieces, np.array([[True, True, False, False, True, True]]))
+    row = rows_with(texts, pieces, np.array([[True, True, False, False, True, True]])).row(0, named=True)
     assert (row["movie_name"], row["description"]) == ("No", "It's      life.")
 
 

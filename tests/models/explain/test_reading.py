@@ -53,7 +53,7 @@ def test_lemmas_come_from_their_words():
     assert traced["run"] == "run"
 
 
-def test_fields_of_a_template_are_told_from_its_words():
+def test_fields_of_a_template_are_distinguished_from_its_words():
     movies = pl.DataFrame(
         {
             "movie_name": ["Directed"],

@@ -11,7 +11,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from tasks.decision.calibration import log_odds
 from tasks.models import linear, multilabel
-from tasks.models.explain.explain import ROW, explain, explain_by_sampling
+from tasks.models.explain.attribution import explain, explain_by_sampling
 from tasks.models.explain.pieces import ExplainedMovies, cut_movies, rows_with, texts_of
 from tasks.models.genre_classifier import CLIP
 
@@ -46,7 +46,7 @@ def test_contributions_sum_to_the_score_of_any_classifier(classifier, fit, liste
 
 
 @pytest.mark.parametrize("classifier", OTHERS)
-def test_telling_words_speak_for_their_genre(classifier, fit):
+def test_typical_words_raise_their_genre(classifier, fit):
     movies = pl.DataFrame({"movie_name": ["Sheriff"], "description": ["A haunted demon in a saloon"]})
     (explanation,) = sampled(fit("counts", OTHERS[classifier]), movies, 4)
     of_horror = explanation.contributions[:, 1].tolist()
@@ -68,14 +68,14 @@ def test_the_mean_over_all_orders_is_met(fit):
     expected = np.zeros((4, 3))
     for order in orders:
         present = np.array([[piece in order[:step] for piece in range(4)] for step in range(5)])
-        values = log_odds(model.scores(pl.DataFrame(rows_with(texts, pieces, present), schema=ROW)), CLIP)
+        values = log_odds(model.scores(rows_with(texts, pieces, present)), CLIP)
         expected[list(order)] += np.diff(values, axis=0) / len(orders)
     (explanation,) = sampled(model, movies, 400)
     np.testing.assert_allclose(explanation.contributions, expected, atol=0.1)
     assert np.abs(expected).max() > 1
 
 
-def test_explanations_repeat_bit_for_bit_whatever_stands_beside(fit, listed):
+def test_explanations_repeat_bit_for_bit_whatever_the_other_movies(fit, listed):
     model = fit("words-and-fields", SMALL)
     together = sampled(model, listed.head(4))
     alone = sampled(model, listed[[2]])

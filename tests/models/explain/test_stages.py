@@ -72,7 +72,7 @@ def test_rows_sum_to_the_score_and_spans_are_the_words(prepared, store, listed):
     assert set(table.filter(pl.col("start").is_null())["source"]) >= {"year", "runtime", "director", "star", "rest"}
 
 
-def test_features_are_told_by_the_first_model_that_weights_explain(prepared, store, tmp_path):
+def test_most_readable_is_the_first_model_that_weights_explain(prepared, store, tmp_path):
     linear = store()
     tree = tmp_path / "tree"
     (tree / "model").mkdir(parents=True)
@@ -83,7 +83,7 @@ def test_features_are_told_by_the_first_model_that_weights_explain(prepared, sto
         most_readable([tmp_path / "nothing"])
 
 
-def test_movies_that_are_not_there_are_told(prepared, store):
+def test_missing_movies_are_an_error(prepared, store):
     with pytest.raises(DataError, match="has no movie tt9"):
         explain_movies(prepared, store(), ["tt0000001", "tt9"])
 
@@ -120,7 +120,7 @@ def test_the_importance_of_a_column_is_its_mean_contribution(prepared, store, li
     "representation", [BagOfWords(), WordVectors(dimensions=10, epochs=20)], ids=["words", "means"]
 )
 @pytest.mark.parametrize("classifier", [linear.LogisticRegression(C=10), TREE], ids=["linear", "tree"])
-def test_telling_words_come_first(prepared, store, representation, classifier, monkeypatch):
+def test_typical_words_come_first(prepared, store, representation, classifier, monkeypatch):
     monkeypatch.setattr(importance, "SAMPLE", 12)
     folder = store(representation, classifier=classifier)
     result = write_importance(prepared, folder)

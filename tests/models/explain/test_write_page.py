@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from tasks.decision.rules import GlobalThreshold
-from tasks.models.explain.explain import reasons
+from tasks.models.explain.attribution import reasons
 from tasks.models.explain.page import explain_file, say_reasons, write_page
 from tasks.models.genre_classifier import GenreClassifier
 
