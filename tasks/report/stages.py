@@ -1,4 +1,4 @@
-"""The stages of the report: the leaderboard of all models, and the pictures of each. Owns their files and inputs."""
+"""The stages that write the leaderboard of all models, and the pictures of each."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -27,6 +27,7 @@ from tasks.report.leaderboard import (
     METRICS_FILE,
     PUBLISHED,
     beside_published,
+    majority_baseline,
     rank_models,
     render_markdown,
     render_published,
@@ -55,7 +56,7 @@ def write_leaderboard(
 ) -> StageResult:
     """Write the leaderboard of the given models as CSV, Markdown, text and pictures; the counts have their order.
 
-    Where a model does the work of one whose figures the earlier system published, both are set side by side too.
+    Models of the work whose results the earlier system published are compared with these in `published.md`.
 
     Args:
         model_folders: of evaluated models, which they name.
@@ -69,29 +70,21 @@ def write_leaderboard(
     leaderboard = rank_models(model_folders, data_hashes)
     left = (METRICS_FILE, FIT_FILE, PREDICTIONS_FILE, RULES_FILE)
     files = tuple(folder / name for folder in model_folders for name in left)
-    # Inputs are told apart by their file name, which is the same in every folder: so their contents go into the config.
+    # A stage knows its inputs by file name, which is the same in every folder: so their contents go into the config.
     contents = {f"{path.parent.name}/{path.name}": hash_file(path) for path in files}
-    published = beside_published(model_folders)
+    published, baseline = beside_published(model_folders), majority_baseline(model_folders[0])
     pictures = picture_files(["leaderboard", "pareto"], forms)
     outputs = (LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT, *pictures)
     if published.height:
         outputs += (PUBLISHED_MARKDOWN,)
-    stage = Stage(
-        "leaderboard",
-        results_folder,
-        outputs,
-        (PUBLISHED,),
-        {"models": contents},
-        (Path(__file__),),
-        ("matplotlib", "polars"),
-        removes_old=True,
-    )
+    config, code, packages = {"models": contents}, (Path(__file__),), ("adjusttext", "matplotlib", "polars")
+    stage = Stage("leaderboard", results_folder, outputs, (PUBLISHED,), config, code, packages, removes_old=True)
 
     def build(folder: Path) -> Mapping[str, Any]:
         write_safe_csv(leaderboard, folder / LEADERBOARD_CSV)
-        (folder / LEADERBOARD_MARKDOWN).write_text(render_markdown(leaderboard), encoding="utf-8")
-        (folder / LEADERBOARD_TEXT).write_text(render_terminal(leaderboard) + "\n", encoding="utf-8")
-        write_picture(folder, "leaderboard", partial(draw_leaderboard, leaderboard), forms)
+        (folder / LEADERBOARD_MARKDOWN).write_text(render_markdown(leaderboard, baseline), encoding="utf-8")
+        (folder / LEADERBOARD_TEXT).write_text(render_terminal(leaderboard, baseline) + "\n", encoding="utf-8")
+        write_picture(folder, "leaderboard", partial(draw_leaderboard, leaderboard, baseline), forms)
         write_picture(folder, "pareto", partial(draw_pareto, leaderboard), forms)
         if published.height:
             (folder / PUBLISHED_MARKDOWN).write_text(render_published(published), encoding="utf-8")
@@ -107,18 +100,17 @@ def draw_model(model_folder: Path, *, wanted: bool = True) -> list[StageResult]:
 
 
 def write_model_pictures(model_folder: Path, *, wanted: bool = True) -> StageResult:
-    """Draw a model's confusion matrices, its calibration, what it predicts instead of what it misses, its genres' F1.
+    """Draw a model's F1 and its right and wrong answers by genre, what it predicts for missed genres, its calibration.
 
     Where they are not wanted, pictures of an earlier run that no longer show this model are removed.
 
     Raises:
-        DataError: the model's predictions, or its tables per genre or of its calibration, are missing, damaged or
-            empty.
+        DataError: a table or the predictions of the model are missing, damaged or empty.
     """
     inputs = tuple(model_folder / name for name in _COLUMNS)
     for path in inputs:
         if not path.is_file():
-            raise DataError(f"{path}: not there; evaluate the model first")
+            raise DataError(f"{path}: not found; evaluate the model first")
     outputs = picture_files(MODEL_PICTURES, ALL_FORMS)
     stage = Stage("draw", model_folder, outputs, inputs, {}, (Path(__file__),), ("matplotlib", "polars"))
     if not wanted:
@@ -134,8 +126,8 @@ def write_model_pictures(model_folder: Path, *, wanted: bool = True) -> StageRes
             "predicted_instead": partial(draw_instead, instead, genres),
             "per_genre": partial(draw_genres, per_genre),
         }
-        for name in MODEL_PICTURES:
-            write_picture(folder, name, draws[name], ALL_FORMS)
+        for name, draw in draws.items():
+            write_picture(folder, name, draw, ALL_FORMS)
         return {"genres": len(genres), "movies": predictions.height, "missed": int(instead[:, -1].sum())}
 
     return run_stage(stage, build)

@@ -91,7 +91,9 @@ def test_the_calibration_picture_shows_both_kinds_of_scores(tmp_path: Path) -> N
     drawn = {line.get_label(): line.get_xydata().tolist() for line in curves.lines}
     assert drawn["raw"] == [[0, 0.1], [0.5, 0.3]]
     assert drawn["calibrated"] == [[0.3, 1]]
-    assert [label.get_text() for label in errors.get_yticklabels()] == list(reversed(schema.GENRES))  # worst first
+    assert [label.get_text() for label in errors.get_yticklabels()] == [
+        f"{genre} (10)" for genre in reversed(schema.GENRES)
+    ]
 
 
 def test_the_leaderboard_follows_what_any_model_left(tmp_path: Path) -> None:
