@@ -29,6 +29,7 @@ from tasks.core.figures import (
     picture_files,
     write_pictures,
 )
+from tasks.core.markup import signed
 from tasks.core.schema import DEFAULT_SEED, IMPORTANCE
 from tasks.core.settings import DataPaths
 from tasks.stage import Stage, StageResult, run_stage
@@ -123,7 +124,7 @@ def say_importances(strongest: pl.DataFrame) -> str:
     ):
         if rows.height:
             top = rows.row(0, named=True)
-            figures = f"{_signed(top['weight'])} in {top['movies']:,} movie{'' if top['movies'] == 1 else 's'}"
+            figures = f"{signed(top['weight'])} in {top['movies']:,} movie{'' if top['movies'] == 1 else 's'}"
             parts.append(f"“{top['feature']}” {verb} {top['genre']} most ({figures})")
     return (
         f"Weighted by the number of movies, {', and '.join(parts)}. Weights are mean contributions to the log-odds; a "
@@ -164,11 +165,7 @@ def _draw_genre(axes: Axes, corner: tuple[float, float], genre: str, features: p
         sides: tuple[Any, Any] = ("right", "left") if weight > 0 else ("left", "right")
         look: dict[str, Any] = {"fontsize": 8, "va": "center_baseline"}
         axes.text(middle - sign * 0.03, row, drawable(feature, LONGEST_FEATURE), ha=sides[0], **look)
-        axes.text(middle + length + sign * 0.03, row, _signed(weight), ha=sides[1], **look, color=MUTED)
-
-
-def _signed(weight: float) -> str:
-    return f"{weight:+.2f}".replace("-", "\N{MINUS SIGN}")
+        axes.text(middle + length + sign * 0.03, row, signed(weight), ha=sides[1], **look, color=MUTED)
 
 
 def choose_cloud_words(words: pl.DataFrame) -> pl.DataFrame:
