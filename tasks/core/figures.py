@@ -151,6 +151,27 @@ def draw_bars(axes: Axes, labels: Sequence[str], values: Sequence[float], notes:
     axes.spines["bottom"].set_visible(False)
 
 
+def draw_shares(figure: Figure, labels: Sequence[str], parts: Mapping[str, tuple[str, Sequence[float]]]) -> Axes:
+    """Draw each row's parts as shares of a full bar, with their counts, and a legend above.
+
+    Args:
+        figure: where to draw.
+        labels: of the rows, from top to bottom.
+        parts: by title: colour and the count of each row.
+    """
+    axes = figure.add_subplot(xlim=(0, 100))
+    counts = np.array([values for _, values in parts.values()], dtype=np.float64)
+    shares = 100 * counts / np.maximum(counts.sum(axis=0), 1)
+    rows, left = np.arange(len(labels)), np.cumsum(shares, axis=0) - shares
+    for part, (title, (colour, _)) in enumerate(parts.items()):
+        bars = axes.barh(rows, shares[part], left=left[part], color=colour, height=0.76, label=title)
+        texts = [f"{count:,.0f}" if share >= 6 else "" for count, share in zip(counts[part], shares[part], strict=True)]
+        axes.bar_label(bars, texts, label_type="center", fontsize=8, color=text_colour(colour))
+    name_rows(axes, labels)
+    figure.legend(loc="outside upper left", ncols=3, fontsize=9)
+    return axes
+
+
 def name_rows(axes: Axes, labels: Sequence[str]) -> None:
     """Label the rows 0, 1, ... of an axis, the first one on top."""
     axes.set_yticks(range(len(labels)), [drawable(label) for label in labels])

@@ -24,9 +24,8 @@ from tasks.core.figures import (
     draw_bars,
     draw_clouds,
     draw_heat_map,
-    name_rows,
+    draw_shares,
     new_figure,
-    text_colour,
 )
 from tasks.explore import tables
 from tasks.explore.config import ExploreConfig
@@ -82,17 +81,12 @@ def draw_lengths(lengths: pl.DataFrame) -> Figure:
 def draw_kinds(counts: pl.DataFrame) -> Figure:
     """Draw the shares of the kinds of description in each file's rows, stacked."""
     figure = new_figure(WIDTH_IN, 1.5 + 0.32 * counts.height)
-    axes = figure.add_subplot(xlim=(0, 100), xlabel="% of the file's rows (n)")
-    rows, left = np.arange(counts.height), np.zeros(counts.height)
-    for kind, colour in _KIND_COLOURS.items():
-        shares = (100 * counts[kind] / counts["rows"]).to_numpy()
-        bars = axes.barh(rows, shares, left=left, color=colour, height=0.76, label=kind)
-        texts = [f"{share:.0f}" if share >= 6 else "" for share in shares]
-        axes.bar_label(bars, texts, label_type="center", fontsize=8, color=text_colour(colour))
-        left += shares
     files = counts.select("file", "rows").iter_rows()
-    name_rows(axes, [f"{file.removesuffix('.csv')} ({count:,})" for file, count in files])
-    figure.legend(loc="outside upper left", ncols=2, fontsize=9)
+    labels = [f"{file.removesuffix('.csv')} ({count:,})" for file, count in files]
+    axes = draw_shares(
+        figure, labels, {kind: (colour, counts[kind].to_list()) for kind, colour in _KIND_COLOURS.items()}
+    )
+    axes.set_xlabel("% of the file's rows; numbers are rows")
     return figure
 
 

@@ -17,13 +17,21 @@ FEWEST_FOR_A_SHARE: Final = 20  # with fewer movies a share is mostly chance
 
 def count_genres(movies: pl.DataFrame) -> pl.DataFrame:
     """Count movies per genre: `genre`, `movies`, `share` of all movies that have any; the most frequent genre first."""
+    return _count(movies, pl.col("genres").explode().alias("genre"))
+
+
+def count_combinations(movies: pl.DataFrame) -> pl.DataFrame:
+    """Count movies per exact set of genres: `combination` (joined by ` + `), `movies`, `share`; most frequent first."""
+    return _count(movies, pl.col("genres").list.sort().list.join(" + ").alias("combination"))
+
+
+def _count(movies: pl.DataFrame, value: pl.Expr) -> pl.DataFrame:
     with_genre = movies.filter(pl.col("genres").list.len() > 0)
+    counts = with_genre.select(value).to_series().value_counts(name="movies")
     return (
-        with_genre.select(pl.col("genres").explode().alias("genre"))
-        .group_by("genre")
-        .agg(pl.len().cast(pl.Int64).alias("movies"))
+        counts.with_columns(pl.col("movies").cast(pl.Int64))
         .with_columns(share=pl.col("movies") / max(with_genre.height, 1))
-        .sort("movies", "genre", descending=[True, False])
+        .sort("movies", counts.columns[0], descending=[True, False])
     )
 
 
@@ -49,17 +57,6 @@ def table_of_pairs(values: NDArray[np.float64], genres: list[str]) -> pl.DataFra
     """Return a genres x genres array as a table with the row's genre in `genre`."""
     columns = {genre: pl.Series(values[:, index]).fill_nan(None) for index, genre in enumerate(genres)}
     return pl.DataFrame({"genre": genres, **columns})
-
-
-def count_combinations(movies: pl.DataFrame) -> pl.DataFrame:
-    """Count movies per exact set of genres: `combination` (joined by ` + `), `movies`, `share`; most frequent first."""
-    with_genre = movies.filter(pl.col("genres").list.len() > 0)
-    return (
-        with_genre.group_by(pl.col("genres").list.sort().list.join(" + ").alias("combination"))
-        .agg(pl.len().cast(pl.Int64).alias("movies"))
-        .with_columns(share=pl.col("movies") / max(with_genre.height, 1))
-        .sort("movies", "combination", descending=[True, False])
-    )
 
 
 def count_decades(movies: pl.DataFrame) -> pl.DataFrame:

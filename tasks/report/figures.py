@@ -1,7 +1,5 @@
 """The report's pictures of models: leaderboard, quality against cost, genres, calibration, training."""
 
-from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -11,9 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
-from tasks.core.errors import DataError
 from tasks.core.figures import (
-    ALL_FORMS,
     BLUE,
     GREEN,
     GREY,
@@ -23,16 +19,13 @@ from tasks.core.figures import (
     PAPER_TINT,
     VERMILION,
     draw_heat_map,
+    draw_shares,
     drawable,
     label_dots,
     name_rows,
     new_figure,
-    picture_files,
-    text_colour,
-    write_picture,
 )
 from tasks.report.leaderboard import Baseline
-from tasks.stage import Stage, StageResult, remove_outdated, run_stage
 
 WIDTH_IN: Final = 7.2
 _RIGHT: Final[dict[str, Any]] = {"ha": "right", "va": "center", "fontsize": 9}
@@ -148,26 +141,12 @@ def draw_confusion(per_genre: pl.DataFrame) -> Figure:
     Args:
         per_genre: `genre`, `tp`, `fn`, `fp`; the genre with the greatest share of found movies comes first.
     """
-    total = pl.sum_horizontal(*OUTCOMES)
-    ordered = per_genre.sort((pl.col("tp") / total).fill_nan(-1), "genre", descending=[True, False])
-    counts = ordered.select(pl.col(*OUTCOMES).cast(pl.Float64)).to_numpy()
-    shares = 100 * counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    found = pl.col("tp") / pl.sum_horizontal(*OUTCOMES)
+    ordered = per_genre.sort(found.fill_nan(-1), "genre", descending=[True, False])
     figure = new_figure(WIDTH_IN, 1.2 + 0.27 * ordered.height)
-    axes = figure.add_subplot()
-    left = np.zeros(ordered.height)
-    for column, (label, colour) in enumerate(OUTCOMES.values()):
-        bars = axes.barh(
-            np.arange(ordered.height), shares[:, column], left=left, color=colour, height=0.76, label=label
-        )
-        texts = [
-            f"{count:,.0f}" if share >= 5 else ""
-            for count, share in zip(counts[:, column], shares[:, column], strict=True)
-        ]
-        axes.bar_label(bars, texts, label_type="center", fontsize=8, color=text_colour(colour))
-        left += shares[:, column]
-    name_rows(axes, ordered["genre"].to_list())
-    axes.set(xlim=(0, 100), xlabel="% of the movies that have the genre or were given it; numbers are movies")
-    figure.legend(loc="outside upper left", ncols=3, fontsize=9)
+    parts = {title: (colour, ordered[column].to_list()) for column, (title, colour) in OUTCOMES.items()}
+    axes = draw_shares(figure, ordered["genre"].to_list(), parts)
+    axes.set_xlabel("% of the movies that have the genre or were given it; numbers are movies")
     return figure
 
 
@@ -262,37 +241,7 @@ def _draw_errors(axes: Axes, calibration: pl.DataFrame) -> None:
 
 
 HISTORY_FILE: Final = "history.csv"
-PICTURE: Final = "training"
 HISTORY_COLUMNS: Final = ("epoch", "train_loss", "validation_loss", "validation_jaccard")
-
-
-def write_training_curves(model_folder: Path, *, wanted: bool = True) -> StageResult | None:
-    """Draw the loss and Jaccard of a fine-tuned model by epoch; None for models that are not trained step by step.
-
-    Where it is not wanted, an earlier run's picture that no longer shows this model is removed.
-
-    Raises:
-        DataError: `history.csv` is damaged.
-    """
-    path = model_folder / HISTORY_FILE
-    if not path.is_file():
-        return None
-    outputs = picture_files([PICTURE], ALL_FORMS)
-    stage = Stage(f"draw-{PICTURE}", model_folder, outputs, (path,), {}, (Path(__file__),), ("matplotlib",))
-    if not wanted:
-        return remove_outdated(stage)
-
-    def build(folder: Path) -> Mapping[str, Any]:
-        schema = dict.fromkeys(HISTORY_COLUMNS, pl.Float64)
-        try:
-            history = pl.read_csv(path, columns=list(HISTORY_COLUMNS), schema_overrides=schema)
-        except pl.exceptions.PolarsError as error:
-            reason = str(error).partition("\n")[0]
-            raise DataError(f"{path} is damaged ({reason}); delete {model_folder} and train the model again") from error
-        write_picture(folder, PICTURE, lambda: draw_training(history), ALL_FORMS)
-        return {"evaluations": history.height}
-
-    return run_stage(stage, build)
 
 
 def draw_training(history: pl.DataFrame) -> Figure:

@@ -13,6 +13,8 @@ from tasks.core.files import hash_file
 from tasks.core.markup import write_safe_csv
 from tasks.core.predictions import PREDICTIONS_FILE, RULES_FILE
 from tasks.report.figures import (
+    HISTORY_COLUMNS,
+    HISTORY_FILE,
     count_instead,
     draw_calibration,
     draw_confusion,
@@ -20,7 +22,7 @@ from tasks.report.figures import (
     draw_instead,
     draw_leaderboard,
     draw_pareto,
-    write_training_curves,
+    draw_training,
 )
 from tasks.report.leaderboard import (
     FIT_FILE,
@@ -38,6 +40,7 @@ from tasks.stage import Stage, StageResult, remove_outdated, run_stage
 LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT = "leaderboard.csv", "leaderboard.md", "leaderboard.txt"
 PUBLISHED_MARKDOWN: Final = "published.md"
 PER_GENRE_FILE, CALIBRATION_FILE, RELIABILITY_FILE = "per_genre.csv", "calibration.csv", "reliability.csv"
+TRAINING: Final = "training"
 MODEL_PICTURES: Final = ("confusion", "calibration", "predicted_instead", "per_genre")
 
 _COLUMNS: Final = {
@@ -45,6 +48,7 @@ _COLUMNS: Final = {
     PREDICTIONS_FILE: ("true_genres", "predicted_genres"),
     CALIBRATION_FILE: ("genre", "positives", "ece_raw", "ece_calibrated"),
     RELIABILITY_FILE: ("scores", "mean_score", "share_of_positives"),
+    HISTORY_FILE: HISTORY_COLUMNS,
 }
 
 
@@ -93,40 +97,39 @@ def write_leaderboard(
     return run_stage(stage, build)
 
 
-def draw_model(model_folder: Path, *, wanted: bool = True) -> list[StageResult]:
-    """Draw all pictures of one model into its folder, or remove those of an earlier run that are outdated."""
-    drawn = [write_model_pictures(model_folder, wanted=wanted), write_training_curves(model_folder, wanted=wanted)]
-    return [result for result in drawn if result is not None]
-
-
-def write_model_pictures(model_folder: Path, *, wanted: bool = True) -> StageResult:
+def draw_model(model_folder: Path, *, wanted: bool = True) -> StageResult:
     """Draw a model's F1 and its right and wrong answers by genre, what it predicts for missed genres, its calibration.
 
-    Where they are not wanted, pictures of an earlier run that no longer show this model are removed.
+    Those of fine-tuned models, and of others that left a `history.csv`, include the course of the training. Where they
+    are not wanted, pictures of an earlier run that no longer show this model are removed.
 
     Raises:
         DataError: a table or the predictions of the model are missing, damaged or empty.
     """
     inputs = tuple(model_folder / name for name in _COLUMNS)
+    if not inputs[-1].is_file():
+        inputs = inputs[:-1]  # not trained step by step
     for path in inputs:
         if not path.is_file():
             raise DataError(f"{path}: not found; evaluate the model first")
-    outputs = picture_files(MODEL_PICTURES, ALL_FORMS)
-    stage = Stage("draw", model_folder, outputs, inputs, {}, (Path(__file__),), ("matplotlib", "polars"))
+    names = (*MODEL_PICTURES, TRAINING) if inputs[-1].name == HISTORY_FILE else MODEL_PICTURES
+    outputs, packages = picture_files(names, ALL_FORMS), ("matplotlib", "polars")
+    stage = Stage("draw", model_folder, outputs, inputs, {}, (Path(__file__),), packages, removes_old=True)
     if not wanted:
         return remove_outdated(stage)
 
     def build(folder: Path) -> Mapping[str, Any]:
-        per_genre, predictions, calibration, reliability = (_read(path) for path in inputs)
+        per_genre, predictions, calibration, reliability, *history = map(_read, inputs)
         genres = per_genre["genre"].to_list()
         instead = count_instead(predictions, genres)
-        draws = {
-            "confusion": partial(draw_confusion, per_genre),
-            "calibration": partial(draw_calibration, calibration, reliability),
-            "predicted_instead": partial(draw_instead, instead, genres),
-            "per_genre": partial(draw_genres, per_genre),
-        }
-        for name, draw in draws.items():
+        draws = (
+            partial(draw_confusion, per_genre),
+            partial(draw_calibration, calibration, reliability),
+            partial(draw_instead, instead, genres),
+            partial(draw_genres, per_genre),
+            *(partial(draw_training, table) for table in history),
+        )
+        for name, draw in zip(names, draws, strict=True):
             write_picture(folder, name, draw, ALL_FORMS)
         return {"genres": len(genres), "movies": predictions.height, "missed": int(instead[:, -1].sum())}
 
@@ -134,11 +137,14 @@ def write_model_pictures(model_folder: Path, *, wanted: bool = True) -> StageRes
 
 
 def _read(path: Path) -> pl.DataFrame:
-    columns = list(_COLUMNS[path.name])
+    columns, again = list(_COLUMNS[path.name]), "train" if path.name == HISTORY_FILE else "evaluate"
     try:
         table = pl.read_csv(path, columns=columns) if path.suffix == ".csv" else pl.read_parquet(path, columns=columns)
     except pl.exceptions.PolarsError as error:
-        raise DataError(f"{path}: expected the columns {', '.join(columns)} ({error}); evaluate it again") from error
+        reason = str(error).partition("\n")[0]
+        raise DataError(
+            f"{path} is damaged: expected the columns {', '.join(columns)} ({reason}); {again} the model again"
+        ) from error
     if table.is_empty():
-        raise DataError(f"{path}: no rows in it; evaluate the model again")
+        raise DataError(f"{path}: no rows in it; {again} the model again")
     return table

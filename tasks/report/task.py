@@ -1,6 +1,5 @@
 """The report's Prefect tasks."""
 
-import itertools
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -25,8 +24,7 @@ from tasks.stage import StageResult
 @stage_task("draw models")
 def draw_models(model_folders: Sequence[Path], workers: int, *, wanted: bool) -> list[StageResult]:
     """Draw each evaluated model's pictures into its folder; if not wanted, only remove outdated ones."""
-    drawn = map_in_order(partial(draw_model, wanted=wanted), model_folders, workers if wanted else 1)
-    return list(itertools.chain(*drawn))
+    return list(map_in_order(partial(draw_model, wanted=wanted), model_folders, workers if wanted else 1))
 
 
 @stage_task("leaderboard")
