@@ -57,7 +57,7 @@ LEAST_SHARE: Final = 0.02  # of the strongest contribution; less cannot be seen
 
 # Blue raises, orange lowers; in grey print the line below a word (solid, dashed) says which. Ink on the strongest tint
 # has a contrast of at least 7 : 1 (WCAG 2.2, success criterion 1.4.6).
-COLOURED_CSS: Final = """
+HIGHLIGHT_CSS: Final = """
 .raises, .lowers { border-radius: .15em; padding: 0 .08em; color: #222;
   -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 .raises { background: rgb(0 114 178 / calc(var(--share) * 50%));
@@ -67,10 +67,10 @@ COLOURED_CSS: Final = """
 """
 
 
-def coloured_html(text: str, spans: Sequence[tuple[int, int, float]], strongest: float) -> str:
+def highlight_html(text: str, spans: Sequence[tuple[int, int, float]], strongest: float) -> str:
     """Return the text, escaped, with a `<span>` for each visible span, its contribution as title.
 
-    The page needs `COLOURED_CSS`.
+    The page needs `HIGHLIGHT_CSS`.
 
     Args:
         text: any text.
@@ -80,7 +80,7 @@ def coloured_html(text: str, spans: Sequence[tuple[int, int, float]], strongest:
     Raises:
         ValueError: a span is not inside the text, or overlaps another.
 
-    >>> coloured_html("a <ghost>", [(3, 8, 0.5)], 1.0)
+    >>> highlight_html("a <ghost>", [(3, 8, 0.5)], 1.0)
     'a &lt;<span class="raises" style="--share:0.50" title="+0.50">ghost</span>&gt;'
     """
     pieces, at = [], 0

@@ -174,7 +174,7 @@ def read_published() -> pl.DataFrame:
     return pl.read_csv(PUBLISHED, schema_overrides=schema).select(*schema)
 
 
-def beside_published(model_folders: Sequence[Path]) -> pl.DataFrame:
+def compare_published(model_folders: Sequence[Path]) -> pl.DataFrame:
     """Return the published tables of which at least one of our models does the work, in their order.
 
     Columns: `table`, `setting`, `model`, `rule`, and for each of `METRICS` the published figure and ours on test, under

@@ -28,7 +28,7 @@ from tasks.report.leaderboard import (
     FIT_FILE,
     METRICS_FILE,
     PUBLISHED,
-    beside_published,
+    compare_published,
     majority_baseline,
     rank_models,
     render_markdown,
@@ -76,7 +76,7 @@ def write_leaderboard(
     files = tuple(folder / name for folder in model_folders for name in left)
     # A stage knows its inputs by file name, which is the same in every folder: so their contents go into the config.
     contents = {f"{path.parent.name}/{path.name}": hash_file(path) for path in files}
-    published, baseline = beside_published(model_folders), majority_baseline(model_folders[0])
+    published, baseline = compare_published(model_folders), majority_baseline(model_folders[0])
     pictures = picture_files(["leaderboard", "pareto"], forms)
     outputs = (LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT, *pictures)
     if published.height:
