@@ -33,7 +33,7 @@ _RIGHT: Final[dict[str, Any]] = {"ha": "right", "va": "center", "fontsize": 9}
 
 def draw_leaderboard(leaderboard: pl.DataFrame, baseline: Baseline | None = None) -> Figure:
     """Draw each model's test Jaccard with its 95% interval, and its validation Jaccard, in the leaderboard's order."""
-    figure = new_figure(WIDTH_IN, 1.5 + 0.3 * leaderboard.height)
+    figure = new_figure(WIDTH_IN, 1.7 + 0.3 * leaderboard.height)
     axes = figure.add_subplot()
     rows = np.arange(leaderboard.height)
     columns = ("test_jaccard", "test_jaccard_low", "test_jaccard_high", "val_jaccard")
@@ -44,7 +44,7 @@ def draw_leaderboard(leaderboard: pl.DataFrame, baseline: Baseline | None = None
         axes.scatter(test[shown], shown, color=colour, s=44, zorder=3, label=label)
     axes.scatter(validation, rows, marker="|", s=130, color=INK, label="validation, which sets the order", zorder=3)
     if baseline is not None:
-        label = f"always {drawable(baseline.genres, 24)}"
+        label = f"always predicting {drawable(baseline.genres)}: {baseline.jaccard:.3f}"
         axes.axvline(baseline.jaccard, color=MUTED, linestyle="--", linewidth=1.2, label=label)
     for row, value in enumerate(test):
         note = "undefined" if np.isnan(value) else f"{value:.3f}"
@@ -53,7 +53,7 @@ def draw_leaderboard(leaderboard: pl.DataFrame, baseline: Baseline | None = None
     axes.set_xlabel("mean Jaccard of the predicted and true genres of a movie")
     axes.grid(axis="x", color=PAPER_TINT)
     axes.set_axisbelow(True)
-    figure.legend(loc="outside upper left", ncols=3, fontsize=9)
+    figure.legend(loc="outside upper left", ncols=2, fontsize=9)
     return figure
 
 
@@ -117,7 +117,14 @@ def draw_genres(per_genre: pl.DataFrame) -> Figure:
     axes = figure.add_subplot()
     rows = np.arange(ordered.height)
     axes.barh(rows, ordered["f1"].fill_null(0.0), color=BLUE, height=0.72, label="F1")
-    dots: dict[str, Any] = {"s": 26, "color": INK, "edgecolor": "white", "linewidth": 0.5, "zorder": 3}
+    dots: dict[str, Any] = {
+        "s": 26,
+        "color": INK,
+        "edgecolor": "white",
+        "linewidth": 0.5,
+        "zorder": 3,
+        "clip_on": False,
+    }
     axes.scatter(ordered["precision"].to_numpy(), rows, marker=">", label="precision", **dots)
     axes.scatter(ordered["recall"].to_numpy(), rows, marker="o", label="recall", **dots)
     always = ordered["always"].to_numpy()
@@ -235,7 +242,8 @@ def _draw_errors(axes: Axes, calibration: pl.DataFrame) -> None:
     name_rows(axes, [f"{genre} ({count:,})" for genre, count in calibration.select("genre", "positives").iter_rows()])
     axes.set_xlim(0, max(before.max(), after.max(), 0.01) * 1.05)
     axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    axes.set_title("Expected calibration error of each genre (n movies)")
+    axes.set_title("By genre (n movies)")
+    axes.set_xlabel("expected calibration error")
     axes.grid(axis="x", color=PAPER_TINT)
     axes.set_axisbelow(True)
 

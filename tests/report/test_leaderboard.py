@@ -161,7 +161,7 @@ def test_the_baseline_is_the_most_common_set_of_genres(tmp_path: Path) -> None:
     assert told in render_markdown(leaderboard, baseline)
     assert "always" not in render_terminal(leaderboard)
     legend = draw_leaderboard(leaderboard, baseline).legends[0]
-    assert "always Drama" in [text.get_text() for text in legend.get_texts()]
+    assert "always predicting Drama: 0.875" in [text.get_text() for text in legend.get_texts()]
 
 
 def test_no_baseline_without_true_genres(tmp_path: Path) -> None:
