@@ -15,7 +15,7 @@ _MARKS: Final = re.compile(r"([\\|`*_\[\]~])")
 def escape_markdown(text: str) -> str:
     r"""Return text that Markdown shows as it is, on one line.
 
-    >>> escape("a|b <i>\n*c*")
+    >>> escape_markdown("a|b <i>\n*c*")
     'a\\|b &lt;i&gt; \\*c\\*'
     """
     return _MARKS.sub(r"\\\1", escape(" ".join(text.split()), quote=False))
