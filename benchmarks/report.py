@@ -30,7 +30,7 @@ from tasks.evaluate.evaluation import evaluate_model
 from tasks.report.exhibits import write_exhibits
 from tasks.report.page.sources import RunFacts
 from tasks.report.page.stages import write_report
-from tasks.report.stages import write_leaderboard, write_model_pictures
+from tasks.report.stages import draw_model, write_leaderboard
 
 WORDS = ("a", "the", "of", "in", "on", "farm", "sheriff", "ghost", "love", "war", "train", "city", "robot", "family")
 
@@ -102,7 +102,7 @@ def main() -> None:
             "leaderboard": lambda: write_leaderboard(folders, paths.results),
             "exhibits": lambda: write_exhibits(folders, paths),
             "report": lambda: write_report(folders, paths, RunFacts()),
-            "each model, with --pictures all": lambda: [write_model_pictures(model) for model in folders],
+            "each model, with --pictures all": lambda: [draw_model(model) for model in folders],
         }
         results = {name: measure(step) for name, step in steps.items()}
         page_bytes = (paths.results / "report.html").stat().st_size

@@ -1,6 +1,5 @@
 """The bootstrap against one that draws row by row, and by how often its intervals hold the truth."""
 
-
 import numpy as np
 import pytest
 

@@ -1,5 +1,6 @@
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 
 import matplotlib as mpl
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from matplotlib.image import imread
+from matplotlib.text import Text
 
 from tasks.core.figures import (
     ALL_FORMS,
@@ -17,6 +19,7 @@ from tasks.core.figures import (
     draw_bars,
     draw_heat_map,
     drawable,
+    label_dots,
     new_figure,
     relative_luminance,
     short_number,
@@ -78,8 +81,29 @@ def test_short_numbers_are_short(value: float) -> None:
 
 
 def test_numbers_in_cells_can_be_read_on_every_colour_of_the_scale() -> None:
-    assert (relative_luminance("black"), round(float(relative_luminance("white")), 6)) == (0, 1)
-    assert (text_colour(0), text_colour(1)) == ("black", "white")
+    assert (relative_luminance("black"), round(relative_luminance("white"), 6)) == (0, 1)
+    scale = mpl.colormaps[COLOUR_SCALE]
+    assert (text_colour(scale(0.0)), text_colour(scale(1.0))) == ("black", "white")
     for share in np.linspace(0, 1, 256):
-        pair = [relative_luminance(colour) for colour in (mpl.colormaps[COLOUR_SCALE](share), text_colour(share))]
+        pair = [relative_luminance(colour) for colour in (scale(float(share)), text_colour(scale(float(share))))]
         assert (max(pair) + 0.05) / (min(pair) + 0.05) >= 4.5
+
+
+@pytest.mark.parametrize("n_dots", [0, 1, 25])
+def test_labels_of_dots_hide_no_other_label_and_have_the_same_places_each_time(n_dots: int) -> None:
+    def place() -> list[Text]:
+        random = np.random.default_rng(1)
+        axes = new_figure(8.6, 4.6).add_subplot(xscale="log", xlim=(1e2, 1e6), ylim=(0.3, 0.6))
+        x, y = 10 ** random.uniform(2.5, 5, n_dots), random.normal(0.45, 0.03, n_dots)
+        x[-2:], y[-2:] = 1e5, 0.45  # the last two are equal
+        dots = axes.scatter(x, y)
+        return label_dots(axes, dots, [f"a-model-{number}" for number in range(n_dots)], ["a-model-0"])
+
+    texts = place()
+    assert [text.get_text() for text in texts] == [f"a-model-{number}" for number in range(n_dots)]
+    assert [text.get_fontweight() for text in texts[:2]] == ["bold", "normal"][:n_dots]
+    boxes = [text.get_window_extent() for text in texts]
+    assert not any(one.overlaps(other) for one, other in combinations(boxes, 2))
+    frames = [axes.get_window_extent() for text in texts if (axes := text.axes)]
+    assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 for frame, box in zip(frames, boxes, strict=True))
+    assert [text.get_position() for text in texts] == [text.get_position() for text in place()]

@@ -2,20 +2,18 @@ from itertools import combinations
 
 from PIL import ImageFont
 
-from tasks.core.figures import CLOUD_HEIGHT, CLOUD_WIDTH, PlacedWord, font_file, place_words
+from tasks.core.figures import CLOUD_HEIGHT, CLOUD_WIDTH, draw_clouds, font_file, place_words
 
 WEIGHTS = {f"{stem}{number}": 40.0 - number for number, stem in enumerate(["jumping", "moon", "ACE", "übergroß"] * 6)}
 
 
-def box_of(placed: PlacedWord) -> tuple[float, float, float, float]:
-    font = ImageFont.truetype(str(font_file()), placed.size)
-    left, top, right, bottom = font.getbbox(placed.word, anchor="ls")
-    return placed.left + left, placed.baseline + top, placed.left + right, placed.baseline + bottom
-
-
 def test_placed_words_stay_inside_and_apart() -> None:
-    boxes = [box_of(word) for word in place_words(WEIGHTS, seed=1)]
-    assert len(boxes) > 8
+    placed = place_words(WEIGHTS, seed=1)
+    assert len(placed) > 12
+    boxes = []
+    for word, x, y, size in placed:
+        left, top, right, bottom = ImageFont.truetype(str(font_file()), size).getbbox(word, anchor="ls")
+        boxes.append((x - (right - left) / 2, y - (bottom - top) / 2, x + (right - left) / 2, y + (bottom - top) / 2))
     assert all(
         left >= 0 and top >= 0 and right <= CLOUD_WIDTH and bottom <= CLOUD_HEIGHT for left, top, right, bottom in boxes
     )
@@ -28,5 +26,9 @@ def test_places_depend_on_the_seed_alone() -> None:
     assert place_words(WEIGHTS, seed=1) != place_words(WEIGHTS, seed=2)
 
 
-def test_no_words_make_an_empty_cloud() -> None:
+def test_empty_clouds_are_not_drawn() -> None:
     assert place_words({}, seed=1) == []
+    (axes,) = draw_clouds({"War": {}, "Horror": {"ghost": 2.0}}, seed=1).axes
+    assert [text.get_text() for text in axes.texts] == ["Horror", "ghost"]
+    (axes,) = draw_clouds({"War": {}}, seed=1).axes
+    assert [text.get_text() for text in axes.texts] == ["too few words"]

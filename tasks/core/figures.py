@@ -1,15 +1,14 @@
-"""Clouds of words. Owns where the words stand and how they are drawn; knows not what makes a word weigh more.
+"""Pictures as files: one style, SVG or PNG, the same bytes each time.
 
-A foundation: the exploration draws what the data tell, the report what a model learnt.
+Matplotlib keeps its style and fonts in global state, so pictures are drawn one at a time under a lock, without pyplot.
+One meaning a colour: blue for models and counts, green for right, vermilion for wrong, orange for a highlight.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
 from itertools import cycle
 from math import ceil
 from pathlib import Path
-from random import Random
 from threading import Lock
 from typing import Any, Final, Literal
 
@@ -19,21 +18,18 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.collections import PathCollection
 from matplotlib.colors import LogNorm, Normalize, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.font_manager import get_font
 from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+from matplotlib.typing import ColorType
 from numpy.typing import NDArray
 from PIL import ImageFont
-from wordcloud.wordcloud import IntegralOccupancyMap
+from wordcloud import WordCloud
 
 from tasks.core.parallel import map_in_order
-
-# Pictures as files: one look, SVG or PNG, the same bytes each time. Owns style and writing; knows no stage's data.
-#
-# Matplotlib keeps its style and its fonts in global state, so pictures are drawn one at a time under a lock; no use is
-# made of pyplot. Colours are told apart by colour-blind eyes and in grey print.
-
 
 # Source: Okabe and Ito, "Color Universal Design" (2008), https://jfly.uni-koeln.de/color/
 BLUE: Final = "#0072B2"
@@ -44,6 +40,7 @@ GREEN: Final = "#009E73"
 PURPLE: Final = "#CC79A7"
 GREY: Final = "#BFBFBF"
 INK: Final = "#222222"
+MUTED: Final = "#666666"  # dark enough on white for text
 PAPER_TINT: Final = "#EEEEEE"
 
 Form = Literal["svg", "png"]
@@ -146,14 +143,33 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 
 def draw_bars(axes: Axes, labels: Sequence[str], values: Sequence[float], notes: Sequence[str]) -> None:
     """Draw horizontal bars from top to bottom, each with a note at its end instead of an axis to read off."""
-    rows = np.arange(len(labels))
-    axes.barh(rows, values, color=BLUE, height=0.72)
-    for row, value, note in zip(rows, values, notes, strict=True):
-        axes.annotate(note, (value, row), xytext=(4, 0), textcoords="offset points", va="center", fontsize=9)
+    bars = axes.barh(np.arange(len(labels)), values, color=BLUE, height=0.72)
+    axes.bar_label(bars, notes, padding=4, fontsize=9)
     name_rows(axes, labels)
     axes.set_xlim(0, max([*values, 1e-9]))  # the layout makes room for the notes
     axes.xaxis.set_visible(False)
     axes.spines["bottom"].set_visible(False)
+
+
+def draw_shares(figure: Figure, labels: Sequence[str], parts: Mapping[str, tuple[str, Sequence[float]]]) -> Axes:
+    """Draw each row's parts as shares of a full bar, with their counts, and a legend above.
+
+    Args:
+        figure: where to draw.
+        labels: of the rows, from top to bottom.
+        parts: by title: colour and the count of each row.
+    """
+    axes = figure.add_subplot(xlim=(0, 100))
+    counts = np.array([values for _, values in parts.values()], dtype=np.float64)
+    shares = 100 * counts / np.maximum(counts.sum(axis=0), 1)
+    rows, left = np.arange(len(labels)), np.cumsum(shares, axis=0) - shares
+    for part, (title, (colour, _)) in enumerate(parts.items()):
+        bars = axes.barh(rows, shares[part], left=left[part], color=colour, height=0.76, label=title)
+        texts = [f"{count:,.0f}" if share >= 6 else "" for count, share in zip(counts[part], shares[part], strict=True)]
+        axes.bar_label(bars, texts, label_type="center", fontsize=8, color=text_colour(colour))
+    name_rows(axes, labels)
+    figure.legend(loc="outside upper left", ncols=3, fontsize=9)
+    return axes
 
 
 def name_rows(axes: Axes, labels: Sequence[str]) -> None:
@@ -186,10 +202,9 @@ def draw_heat_map(
     shown = np.ma.masked_invalid(np.maximum(values, 0.8) if logarithmic else values)
     axes.pcolormesh(shown, cmap=COLOUR_SCALE, norm=norm, edgecolors=PAPER_TINT, linewidth=0.6)
     axes.set_facecolor("#DDDDDD")
-    lights = relative_luminance(mpl.colormaps[COLOUR_SCALE](norm(np.nan_to_num(values))))
     for (row, column), value in np.ndenumerate(values):
         if value > 0:
-            colour = _contrasting(float(lights[row, column]))
+            colour = text_colour(mpl.colormaps[COLOUR_SCALE](float(norm(value))))
             axes.text(column + 0.5, row + 0.5, short_number(float(value)), color=colour, **_CELL)
     axes.set_xticks(
         np.arange(len(columns)) + 0.5, [drawable(name, LONGEST_CELL_LABEL) for name in columns], rotation=90
@@ -203,23 +218,23 @@ def draw_heat_map(
         spine.set_visible(False)
 
 
-def text_colour(share: float) -> str:
-    """Return the colour of text on the colour scale at a share from 0 to 1, black or white: whichever contrasts more.
+def text_colour(background: ColorType) -> str:
+    """Return black or white, whichever contrasts more with the background.
 
-    Source: "Contrast ratio" and "Relative luminance" of WCAG 2.2. By these the contrast is 4.5 or more everywhere.
+    Source: "Contrast ratio" of WCAG 2.2. By these the contrast is 4.5 or more on every colour of the scale.
     """
-    return _contrasting(float(relative_luminance(mpl.colormaps[COLOUR_SCALE](float(share)))))
-
-
-def relative_luminance(colours: Any) -> NDArray[np.float64]:
-    """Return how light colours are to the eye, each from 0 (black) to 1 (white), in the shape of the colours."""
-    parts = np.asarray(to_rgb(colours) if isinstance(colours, str) else colours, dtype=np.float64)[..., :3]
-    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
-    return np.asarray(linear @ (0.2126, 0.7152, 0.0722))
-
-
-def _contrasting(light: float) -> str:
+    light = relative_luminance(background)
     return "white" if (1 + 0.05) / (light + 0.05) > (light + 0.05) / 0.05 else "black"
+
+
+def relative_luminance(colour: ColorType) -> float:
+    """Return how light a colour is to the eye, from 0 (black) to 1 (white).
+
+    Source: "Relative luminance" of WCAG 2.2.
+    """
+    parts = np.array(to_rgb(colour))
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def short_number(value: float) -> str:
@@ -237,73 +252,86 @@ def short_number(value: float) -> str:
     return f"{value:.0f}"
 
 
-CLOUD_WIDTH, CLOUD_HEIGHT = 360, 230  # units of PlacedWord
-LARGEST, SMALLEST, GAP = 52, 15, 4
+LABEL_PT: Final = 7.5
+LONGEST_NAME: Final = 30
+
+
+def label_dots(axes: Axes, dots: PathCollection, labels: Sequence[str], bold: Sequence[str] = ()) -> list[Text]:
+    """Write a label next to each dot, where it hides neither another label nor a dot.
+
+    The same dots get the same places.
+
+    Args:
+        axes: with their final limits and scales.
+        dots: what `axes.scatter` returned.
+        labels: of the dots, in their order.
+        bold: the labels to emphasise.
+    """
+    from adjustText import adjust_text  # noqa: PLC0415  it loads pyplot
+
+    texts = [
+        axes.text(x, y, drawable(label, LONGEST_NAME), fontsize=LABEL_PT, in_layout=False, color=colour, weight=weight)
+        for (x, y), label in zip(np.asarray(dots.get_offsets()), labels, strict=True)
+        for colour, weight in [(INK, "bold") if label in bold else (MUTED, "normal")]
+    ]
+    line = {"arrowstyle": "-", "color": GREY, "linewidth": 0.6}
+    # Stopped by a number of steps, since a time limit would make places depend on the machine. Stronger forces and
+    # wider margins than the defaults, which leave labels on dots where 25 models crowd.
+    forces = {"force_text": (0.2, 0.4), "force_static": (0.2, 0.4), "expand": (1.1, 1.4)}
+    adjust_text(
+        texts, objects=dots, ax=axes, iter_lim=300, prevent_crossings=False, min_arrow_len=12, arrowprops=line, **forces
+    )
+    return texts
+
+
+CLOUD_WIDTH, CLOUD_HEIGHT = 400, 260
 COLUMNS: Final = 3
 
 _UNIT_IN: Final = 2.45 / CLOUD_WIDTH
-_COLOURS: Final = (BLUE, VERMILION, "#00735A", INK)  # dark enough on white for small words
+_COLOURS: Final = (BLUE, INK, MUTED)
 
 
-@dataclass(frozen=True)
-class PlacedWord:
-    """A word's place in a cloud: left end of its baseline from the upper left corner, and its font's size."""
+def place_words(weights: Mapping[str, float], seed: int) -> list[tuple[str, float, float, float]]:
+    """Arrange words in a cloud, larger ones for higher weights; what finds no room is left out.
 
-    word: str
-    left: float
-    baseline: float
-    size: float
-
-
-def place_words(weights: dict[str, float], seed: int) -> list[PlacedWord]:
-    """Arrange words in a cloud, larger ones for higher weights, none over another; what finds no room is left out.
-
-    Only wordcloud's search for free places is used: its own arrangement measures words from the top of their letters
-    but draws them from the top of the line, so that low ones run into each other.
+    Returns:
+        Word, x and y of its middle from the upper left corner of `CLOUD_WIDTH` x `CLOUD_HEIGHT`, and its font's size.
     """
-    places, chance = IntegralOccupancyMap(CLOUD_HEIGHT, CLOUD_WIDTH, None), Random(seed)  # noqa: S311  no secret
-    taken = np.zeros((CLOUD_HEIGHT, CLOUD_WIDTH), dtype=np.uint8)
+    if not weights:
+        return []
+    cloud = WordCloud(
+        font_path=str(font_file()), width=CLOUD_WIDTH, height=CLOUD_HEIGHT, margin=8, prefer_horizontal=1,
+        min_font_size=14, max_font_size=44, font_step=2, relative_scaling=0.4, random_state=seed,
+    )  # fmt: skip
     placed = []
-    highest = max(weights.values(), default=1.0)
-    for word, weight in sorted(weights.items(), key=lambda item: (-item[1], item[0])):
-        for size in range(max(round(LARGEST * (weight / highest) ** 0.5), SMALLEST), SMALLEST - 1, -2):
-            left, top, right, bottom = _font(size).getbbox(word, anchor="ls")
-            height, width = ceil(bottom - top) + 2 * GAP, ceil(right - left) + 2 * GAP
-            corner = places.sample_position(height, width, chance)
-            if corner is not None:
-                row, column = corner
-                taken[row : row + height, column : column + width] = 255
-                places.update(taken, row, column)
-                placed.append(PlacedWord(word, column + GAP - left, row + GAP - top, size))
-                break
+    for (word, _), size, (top, left), _, _ in cloud.generate_from_frequencies(dict(sorted(weights.items()))).layout_:
+        # wordcloud reserves a place as high as the word's letters but blocks one that lies lower by what they lack to
+        # the top of the line. Drawn smaller, in the middle of the reserved place, no word touches another.
+        width, height = ImageFont.truetype(str(font_file()), size).getbbox(word, anchor="lt")[2:]
+        placed.append((word, float(left + width / 2), float(top + height / 2), 0.7 * size))
     return placed
 
 
-@cache
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.truetype(str(font_file()), size)
+def draw_clouds(clouds: Mapping[str, Mapping[str, float]], seed: int) -> Figure:
+    """Draw a small cloud for each genre that has words.
 
-
-def draw_clouds(clouds: Mapping[str, list[PlacedWord]]) -> Figure:
-    """Draw one small cloud of words for each genre."""
+    Args:
+        clouds: weights by word, by genre.
+        seed: of the words' places.
+    """
+    placed = {genre: words for genre, weights in clouds.items() if (words := place_words(weights, seed))}
     width, height = CLOUD_WIDTH + 22, CLOUD_HEIGHT + 50  # with the title above
-    rows = max(ceil(len(clouds) / COLUMNS), 1)
+    rows = max(ceil(len(placed) / COLUMNS), 1)
     figure = Figure(figsize=(COLUMNS * width * _UNIT_IN, rows * height * _UNIT_IN))
-    axes = figure.add_axes((0, 0, 1, 1))
-    axes.set(xlim=(0, COLUMNS * width), ylim=(rows * height, 0))
+    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, COLUMNS * width), ylim=(rows * height, 0))
     axes.set_axis_off()
-    for index, (genre, words) in enumerate(clouds.items()):
-        corner = (index % COLUMNS * width + 11, index // COLUMNS * height + 44)
-        _draw_cloud(axes, corner, genre, words)
+    for index, (genre, words) in enumerate(placed.items()):
+        left, top = index % COLUMNS * width + 11, index // COLUMNS * height + 44
+        axes.add_patch(Rectangle((left, top), CLOUD_WIDTH, CLOUD_HEIGHT, fill=False, edgecolor="#DDDDDD"))
+        axes.text(left, top - 8, drawable(genre), fontsize=10, fontweight="bold")
+        for (word, x, y, size), colour in zip(words, cycle(_COLOURS), strict=False):
+            size_pt = size * _UNIT_IN * 72
+            axes.text(left + x, top + y, word, fontsize=size_pt, color=colour, ha="center", va="center")
+    if not placed:
+        axes.text(COLUMNS * width / 2, height / 2, "too few words", ha="center", color=MUTED)
     return figure
-
-
-def _draw_cloud(axes: Axes, corner: tuple[int, int], genre: str, words: list[PlacedWord]) -> None:
-    left, top = corner
-    axes.add_patch(Rectangle(corner, CLOUD_WIDTH, CLOUD_HEIGHT, fill=False, edgecolor="#DDDDDD"))
-    axes.text(left, top - 8, drawable(genre), fontsize=10, fontweight="bold")
-    for word, colour in zip(words, cycle(_COLOURS), strict=False):
-        size_pt = word.size * _UNIT_IN * 72
-        axes.text(left + word.left, top + word.baseline, word.word, fontsize=size_pt, color=colour)
-    if not words:
-        axes.text(left + CLOUD_WIDTH / 2, top + CLOUD_HEIGHT / 2, "too few words", ha="center", color="#767676")

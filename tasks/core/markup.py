@@ -1,10 +1,5 @@
-"""Text with its words coloured by what they contribute, as HTML. Owns colours and markup; knows no model and no page.
+"""Text in Markdown, CSV and HTML: escaped, safe in a spreadsheet, with words highlighted by their contributions."""
 
-Blue raises, orange lowers, and the stronger the colour the more; the two are told apart by colour-blind eyes, and by
-the line below a word (solid, dashed) in grey print.
-"""
-
-import html
 import re
 from collections.abc import Sequence
 from html import escape
@@ -20,10 +15,10 @@ _MARKS: Final = re.compile(r"([\\|`*_\[\]~])")
 def escape_markdown(text: str) -> str:
     r"""Return text that Markdown shows as it is, on one line.
 
-    >>> escape("a|b <i>\n*c*")
+    >>> escape_markdown("a|b <i>\n*c*")
     'a\\|b &lt;i&gt; \\*c\\*'
     """
-    return _MARKS.sub(r"\\\1", html.escape(" ".join(text.split()), quote=False))
+    return _MARKS.sub(r"\\\1", escape(" ".join(text.split()), quote=False))
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], n_text_columns: int = 1) -> str:
@@ -32,12 +27,7 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], n_text_
     return "".join(f"| {' | '.join(line)} |\n" for line in (header, marks, *rows))
 
 
-# CSV files that people open in a spreadsheet. Owns what keeps text in them from being run as a formula.
-#
-# Source: OWASP, CSV Injection (which first characters make a formula; an apostrophe before them makes text of it).
-
-
-# Behind what no one sees, too; full-width signs make formulas as well.
+# Source: OWASP, CSV Injection. The characters may follow invisible ones; full-width signs start formulas, too.
 _FORMULA: Final = re.compile(
     "[\\s\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*[-=+@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]"
 )
@@ -45,7 +35,7 @@ DECIMALS: Final = 6
 
 
 def safe_cell(text: str) -> str:
-    """Return text as a spreadsheet shows it and never runs it: with an apostrophe where it looks like a formula.
+    """Return text that no spreadsheet runs: with an apostrophe in front where it looks like a formula.
 
     >>> safe_cell("=HYPERLINK(1)"), safe_cell(" @SUM(1)"), safe_cell("Se7en")
     ("'=HYPERLINK(1)", "' @SUM(1)", 'Se7en')
@@ -54,9 +44,9 @@ def safe_cell(text: str) -> str:
 
 
 def write_safe_csv(table: pl.DataFrame, path: Path) -> None:
-    """Write a table for people: every text by `safe_cell` and in quotes, numbers with `DECIMALS` decimals.
+    """Write a table for people: texts by `safe_cell` in quotes, numbers with `DECIMALS` decimals.
 
-    In quotes, because a spreadsheet may take another separator than the comma for its own.
+    The quotes are for spreadsheets whose separator is not the comma.
     """
     texts = selectors.string()
     safe = table.with_columns(texts.map_elements(safe_cell, return_dtype=pl.String, skip_nulls=True))
@@ -65,8 +55,9 @@ def write_safe_csv(table: pl.DataFrame, path: Path) -> None:
 
 LEAST_SHARE: Final = 0.02  # of the strongest contribution; less cannot be seen
 
-# Ink on the strongest tint has a contrast of 7 : 1 and more. Source: WCAG 2.2, success criterion 1.4.6.
-COLOURED_CSS: Final = """
+# Blue raises, orange lowers; in grey print the line below a word (solid, dashed) says which. Ink on the strongest tint
+# has a contrast of at least 7 : 1 (WCAG 2.2, success criterion 1.4.6).
+HIGHLIGHT_CSS: Final = """
 .raises, .lowers { border-radius: .15em; padding: 0 .08em; color: #222;
   -webkit-print-color-adjust: exact; print-color-adjust: exact; }
 .raises { background: rgb(0 114 178 / calc(var(--share) * 50%));
@@ -76,27 +67,31 @@ COLOURED_CSS: Final = """
 """
 
 
-def coloured_html(text: str, spans: Sequence[tuple[int, int, float]], strongest: float) -> str:
-    """Return the text, escaped, with a coloured `<span>` for each span that can be seen; its title is the number.
+def highlight_html(text: str, spans: Sequence[tuple[int, int, float]], strongest: float) -> str:
+    """Return the text, escaped, with a `<span>` for each visible span, its contribution as title.
 
-    The page needs `COLOURED_CSS`.
+    The page needs `HIGHLIGHT_CSS`.
 
     Args:
         text: any text.
-        spans: first character, the one after the last, and the signed contribution; in any order, none in another.
-        strongest: the contribution, without its sign, that has the full colour. Larger ones have it, too.
+        spans: start, end and signed contribution; in any order, without overlap.
+        strongest: the absolute contribution from which on the colour is full.
 
     Raises:
         ValueError: a span is not inside the text, or overlaps another.
 
-    >>> coloured_html("a <ghost>", [(3, 8, 0.5)], 1.0)
+    >>> highlight_html("a <ghost>", [(3, 8, 0.5)], 1.0)
     'a &lt;<span class="raises" style="--share:0.50" title="+0.50">ghost</span>&gt;'
     """
     pieces, at = [], 0
     for start, end, contribution in sorted(spans):
         if not at <= start <= end <= len(text):
             raise ValueError(f"span {start} to {end} overlaps another or is not inside the {len(text)} characters")
-        pieces += [escape(text[at:start]), _coloured(text[start:end], contribution, strongest)]
+        piece = escape(text[start:end])
+        if (share := share_of(contribution, strongest)) >= LEAST_SHARE:
+            name = "raises" if contribution > 0 else "lowers"
+            piece = f'<span class="{name}" style="--share:{share:.2f}" title="{signed(contribution)}">{piece}</span>'
+        pieces += [escape(text[at:start]), piece]
         at = end
     return "".join([*pieces, escape(text[at:])])
 
@@ -107,20 +102,9 @@ def signed(contribution: float) -> str:
     >>> signed(0.5), signed(-1), signed(0.001)
     ('+0.50', '−1.00', '0.00')
     """
-    number = f"{abs(contribution):.2f}"
-    if number == "0.00":
-        return number
-    return ("+" if contribution > 0 else "−") + number
+    return f"{contribution:+.2f}".replace("-", "−").replace("+0.00", "0.00").replace("−0.00", "0.00")
 
 
 def share_of(contribution: float, strongest: float) -> float:
-    """Return how strong a contribution's colour is, from 0 to 1."""
+    """Return the strength of a contribution's colour, from 0 to 1."""
     return min(abs(contribution) / strongest, 1.0) if strongest > 0 else 0.0
-
-
-def _coloured(text: str, contribution: float, strongest: float) -> str:
-    share = share_of(contribution, strongest)
-    if share < LEAST_SHARE:
-        return escape(text)
-    name = "raises" if contribution > 0 else "lowers"
-    return f'<span class="{name}" style="--share:{share:.2f}" title="{signed(contribution)}">{escape(text)}</span>'

@@ -252,9 +252,9 @@ METRICS: Final[Mapping[str, Metric]] = {
         "Hamming loss", "Hamming", lambda m: (m.union - m.hits) / m.n_genres, lower_is_better=True, can_choose=True
     ),
     "exact_match": MovieMetric("exact match", "exact", lambda m: m.union == m.hits, group="leading", can_choose=True),
-    "at_least_one": MovieMetric("at least one right", "≥ 1", lambda m: (m.hits >= 1) * m.defined, group="leading"),
+    "at_least_one": MovieMetric("≥ 1 correct", "≥ 1", lambda m: (m.hits >= 1) * m.defined, group="leading"),
     # Over all movies, also those with a single true genre.
-    "at_least_two": MovieMetric("at least two right", "≥ 2", lambda m: (m.hits >= 2) * m.defined),
+    "at_least_two": MovieMetric("≥ 2 correct", "≥ 2", lambda m: (m.hits >= 2) * m.defined),
     # Hits less false alarms for each true genre, at most 1, without lower bound. The earlier system names this metric
     # and publishes no formula; this definition is ours.
     "signed_overlap": MovieMetric("signed overlap", "signed", lambda m: _divide(m.hits - (m.decided - m.hits), m.true)),

@@ -1,10 +1,13 @@
-"""What the exploration shows: each exhibit with its picture, its table and a sentence computed from the data."""
+"""What the exploration shows: each exhibit with its picture, its table and a sentence computed from the data.
+
+The pictures are narrow and tall, so that their labels can be read on a phone.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -21,23 +24,17 @@ from tasks.core.figures import (
     draw_bars,
     draw_clouds,
     draw_heat_map,
-    name_rows,
+    draw_shares,
     new_figure,
-    place_words,
 )
 from tasks.explore import tables
 from tasks.explore.config import ExploreConfig
-from tasks.explore.tables import ADD_A_PLOT, CUT_OFF, EMPTY, FEWEST_FOR_A_SHARE, KINDS, OTHER_PLACEHOLDER, WHOLE
+from tasks.explore.tables import ADD_A_PLOT, CUT_OFF, EMPTY, FEWEST_FOR_A_SHARE, OTHER_PLACEHOLDER, WHOLE
 
-# The pictures of the exploration as figures. Owns their form; counts nothing and writes no file.
-#
-# They are narrow and tall, so that their labels can still be read on a phone.
+WIDTH_IN: Final = 5.6
+HISTOGRAM_BARS: Final = 40
 
-
-WIDTH_IN = 5.6
-HISTOGRAM_BARS = 40
-
-_SHARE_LABEL = f"per cent of the {{}} movies\nblank: none, grey: of fewer than {FEWEST_FOR_A_SHARE} movies"
+_SHARE_LABEL: Final = f"% of the {{}} movies\nblank: none, grey: fewer than {FEWEST_FOR_A_SHARE} movies"
 _KIND_COLOURS = {WHOLE: BLUE, CUT_OFF: SKY, ADD_A_PLOT: ORANGE, OTHER_PLACEHOLDER: VERMILION, EMPTY: GREY}
 
 
@@ -51,17 +48,16 @@ def draw_counts(counts: pl.DataFrame, label: str) -> Figure:
 
 
 def draw_pairs(values: NDArray[np.float64], genres: list[str], *, is_share: bool) -> Figure:
-    """Draw how often genres go together: movies on a logarithmic colour scale, or per cent of the row's genre."""
+    """Draw how often genres occur together: movies on a logarithmic colour scale, or % of the row's genre."""
     side = 1.6 + 0.3 * len(genres)
     figure = new_figure(side, side)
-    axes = figure.add_subplot()
-    draw_heat_map(axes, values, genres, genres, logarithmic=not is_share)
-    axes.set_xlabel(_SHARE_LABEL.format("row's") if is_share else "movies; diagonal: all of the genre; blank: none")
+    label = _SHARE_LABEL.format("row genre's") if is_share else "movies; diagonal: all movies of the genre; blank: none"
+    draw_heat_map(figure.add_subplot(xlabel=label), values, genres, genres, logarithmic=not is_share)
     return figure
 
 
 def draw_decades(decades: pl.DataFrame, genres: list[str]) -> Figure:
-    """Draw each genre's share of each decade's movies, in per cent; below each decade stands its number of movies."""
+    """Draw each genre's share of each decade's movies, in %, with the decades' number of movies."""
     totals = decades.select("decade", "decade_movies").unique().sort("decade")
     shown = totals["decade"].to_list()
     shares = {(decade, genre): share for decade, genre, share in decades.select("decade", "genre", "share").iter_rows()}
@@ -69,10 +65,8 @@ def draw_decades(decades: pl.DataFrame, genres: list[str]) -> Figure:
     values = values.reshape(len(genres), len(shown))
     values[:, (totals["decade_movies"] < FEWEST_FOR_A_SHARE).to_numpy()] = np.nan
     figure = new_figure(1.8 + 0.36 * max(len(shown), 6), 1.6 + 0.27 * len(genres))
-    axes = figure.add_subplot()
-    columns = [f"{decade}s: {count:,}" for decade, count in totals.iter_rows()]
-    draw_heat_map(axes, values, genres, columns)
-    axes.set_xlabel(_SHARE_LABEL.format("decade's"))
+    columns = [f"{decade}s ({count:,})" for decade, count in totals.iter_rows()]
+    draw_heat_map(figure.add_subplot(xlabel=_SHARE_LABEL.format("decade's")), values, genres, columns)
     return figure
 
 
@@ -87,21 +81,12 @@ def draw_lengths(lengths: pl.DataFrame) -> Figure:
 def draw_kinds(counts: pl.DataFrame) -> Figure:
     """Draw the shares of the kinds of description in each file's rows, stacked."""
     figure = new_figure(WIDTH_IN, 1.5 + 0.32 * counts.height)
-    axes = figure.add_subplot()
-    left = np.zeros(counts.height)
-    for kind in KINDS:
-        shares = (100 * counts[kind] / counts["rows"]).to_numpy()
-        bars = axes.barh(
-            np.arange(counts.height), shares, left=left, color=_KIND_COLOURS[kind], height=0.76, label=kind
-        )
-        texts = [f"{share:.0f}" if share >= 6 else "" for share in shares]
-        axes.bar_label(bars, texts, label_type="center", fontsize=8, color="white" if kind == WHOLE else "black")
-        left += shares
-    rows = counts.select("file", "rows").iter_rows()
-    name_rows(axes, [f"{file.removesuffix('.csv')}: {count:,}" for file, count in rows])
-    axes.set_xlim(0, 100)
-    axes.set_xlabel("per cent of the file's rows")
-    figure.legend(loc="outside upper left", ncols=2, fontsize=9)
+    files = counts.select("file", "rows").iter_rows()
+    labels = [f"{file.removesuffix('.csv')} ({count:,})" for file, count in files]
+    axes = draw_shares(
+        figure, labels, {kind: (colour, counts[kind].to_list()) for kind, colour in _KIND_COLOURS.items()}
+    )
+    axes.set_xlabel("% of the file's rows; numbers are rows")
     return figure
 
 
@@ -114,18 +99,10 @@ def _draw_histogram(axes: Axes, lengths: pl.Series) -> None:
     edges = np.arange(0, int(highest) + 2 * width, width)
     counts, _ = np.histogram(np.minimum(lengths.to_numpy(), edges[-1] - 1), edges)
     axes.bar(edges[:-1], counts, width=width * 0.92, align="edge", color=BLUE)
-    axes.axvline(float(median), color=VERMILION, linewidth=1.5)
-    axes.annotate(
-        f"median {int(median):,}",
-        (float(median), 1),
-        xycoords=("data", "axes fraction"),
-        xytext=(5, -2),
-        textcoords="offset points",
-        va="top",
-        color="#A03F00",
-    )
-    axes.set_xlabel(f"{lengths.name} ({edges[-2]:,} or more in the last bar)")
-    axes.set_ylabel("descriptions")
+    axes.axvline(float(median), color=ORANGE, linewidth=1.5)
+    look: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "top"}
+    axes.annotate(f"median {int(median):,}", (float(median), 1), xytext=(5, -2), **look)
+    axes.set(xlabel=f"{lengths.name} (last bar: {edges[-2]:,} or more)", ylabel="descriptions")
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlim(0, edges[-1])
     axes.set_ylim(0, counts.max() * 1.18)  # room for the median's label
@@ -149,67 +126,24 @@ class Exhibit:
 
 def exhibit_movies(movies: pl.DataFrame, config: ExploreConfig) -> list[Exhibit]:
     """Return the exhibits of `EXHIBITS`, in that order, for one row a movie."""
-    counts = tables.count_genres(movies)
-    shown = counts["genre"].head(config.max_genres).to_list()
+    counts, combinations = tables.count_genres(movies), tables.count_combinations(movies)
+    most, most_combinations = counts.head(config.max_genres), combinations.head(config.combinations)
+    shown = most["genre"].to_list()
+    pairs, decades = tables.count_pairs(movies, shown), tables.count_decades(movies)
+    shares, lengths = tables.share_of_pairs(pairs), tables.measure_lengths(movies)
+    summary = tables.summarise_lengths(lengths)
     return [
-        _genres(movies, counts.head(config.max_genres), counts),
-        _combinations(movies, config.combinations),
-        *_pairs(movies, shown),
-        _decades(movies, shown),
-        _lengths(movies),
-        _words(movies, shown, config),
-    ]
-
-
-def exhibit_placeholders(rows: pl.DataFrame) -> Exhibit:
-    """Return the exhibit of the kinds of description in each listing."""
-    counts = tables.count_kinds(rows)
-    usable = counts[tables.WHOLE] + counts[tables.CUT_OFF]
-    lacking = 1 - usable.sum() / max(rows.height, 1)
-    worst, worst_share = counts["file"][0], 1 - usable[0] / counts["rows"][0]
-    cut = counts[tables.CUT_OFF].sum() / max(rows.height, 1)
-    sentence = (
-        f"{lacking:.0%} of {rows.height:,} rows say nothing about their movie and {cut:.0%} are cut off; "
-        f"{worst} is the poorest file, with {worst_share:.0%} of its rows saying nothing."
-    )
-    return Exhibit(PLACEHOLDERS, "Placeholders by file", sentence, counts, partial(draw_kinds, counts))
-
-
-def _genres(movies: pl.DataFrame, shown: pl.DataFrame, counts: pl.DataFrame) -> Exhibit:
-    sentence = "No movie has a genre."
-    if not counts.is_empty():
-        first, last = counts.row(0, named=True), counts.row(-1, named=True)
-        without = movies.filter(pl.col("genres").list.len() == 0).height
-        per_movie = counts["movies"].sum() / (movies.height - without)
-        left_out = f" The rarest {counts.height - shown.height} are not drawn." if counts.height > shown.height else ""
-        sentence = (
-            f"{first['genre']} is the most frequent of {counts.height} genres, in {first['share']:.0%} of the movies, "
-            f"and {last['genre']} the rarest, with {last['movies']:,}; a movie has {per_movie:.2f} genres on average"
-            f"{f', and {without:,} have none' if without else ''}.{left_out}"
-        )
-    return Exhibit("genres", "Genres", sentence, counts, partial(draw_counts, shown, "genre"))
-
-
-def _combinations(movies: pl.DataFrame, most: int) -> Exhibit:
-    counts = tables.count_combinations(movies)
-    shown = counts.head(most)
-    sentence = "No movie has a genre."
-    if not counts.is_empty():
-        sentence = (
-            f"The {shown.height} most frequent of {counts.height:,} combinations cover {shown['share'].sum():.0%} "
-            f"of the movies; {counts.filter(pl.col('movies') == 1).height:,} combinations occur once only."
-        )
-    draw = partial(draw_counts, shown, "combination")
-    return Exhibit("combinations", "Most frequent combinations", sentence, counts, draw)
-
-
-def _pairs(movies: pl.DataFrame, shown: list[str]) -> list[Exhibit]:
-    pairs = tables.count_pairs(movies, shown)
-    shares = tables.share_of_pairs(pairs)
-    return [
+        Exhibit("genres", "Genres", _say_genres(movies, counts, most), counts, partial(draw_counts, most, "genre")),
+        Exhibit(
+            "combinations",
+            "Most frequent combinations",
+            _say_combinations(combinations, most_combinations),
+            combinations,
+            partial(draw_counts, most_combinations, "combination"),
+        ),
         Exhibit(
             "together",
-            "Genres that go together",
+            "Genres that occur together",
             _say_pairs(pairs, shown),
             tables.table_of_pairs(pairs, shown),
             partial(draw_pairs, pairs, shown, is_share=False),
@@ -217,23 +151,68 @@ def _pairs(movies: pl.DataFrame, shown: list[str]) -> list[Exhibit]:
         ),
         Exhibit(
             "together_share",
-            "Genres that go together, as a share of each genre",
+            "Genres that occur together, as a share of each genre",
             _say_shares(shares, shown),
             tables.table_of_pairs(shares, shown),
             partial(draw_pairs, shares, shown, is_share=True),
             is_wide=True,
         ),
+        Exhibit(
+            "decades",
+            "Genres by decade",
+            _say_decades(movies, decades, shown),
+            decades,
+            partial(draw_decades, decades, shown),
+            is_wide=True,
+        ),
+        Exhibit("lengths", "Length of descriptions", _say_lengths(summary), summary, partial(draw_lengths, lengths)),
+        _words(movies, shown, config),
     ]
+
+
+def exhibit_placeholders(rows: pl.DataFrame) -> Exhibit:
+    """Return the exhibit of the kinds of description in each listing."""
+    counts = tables.count_kinds(rows)
+    usable, n_rows = counts[WHOLE] + counts[CUT_OFF], max(rows.height, 1)
+    sentence = (
+        f"{1 - usable.sum() / n_rows:.0%} of {rows.height:,} rows have no description of their movie and "
+        f"{counts[CUT_OFF].sum() / n_rows:.0%} one that is cut off; the worst file is {counts['file'][0]}, where "
+        f"{1 - usable[0] / counts['rows'][0]:.0%} of the rows have none."
+    )
+    return Exhibit(PLACEHOLDERS, "Placeholders by file", sentence, counts, partial(draw_kinds, counts))
+
+
+def _say_genres(movies: pl.DataFrame, counts: pl.DataFrame, shown: pl.DataFrame) -> str:
+    if counts.is_empty():
+        return "No movie has a genre."
+    first, last = counts.row(0, named=True), counts.row(-1, named=True)
+    without = movies.filter(pl.col("genres").list.len() == 0).height
+    per_movie = counts["movies"].sum() / (movies.height - without)
+    left_out = f" The rarest {counts.height - shown.height} are not drawn." if counts.height > shown.height else ""
+    return (
+        f"{first['genre']} is the most frequent of {counts.height} genres ({first['share']:.0%} of the movies), "
+        f"{last['genre']} the rarest ({last['movies']:,}). Movies with a genre have {per_movie:.2f} on average"
+        f"{f'; {without:,} have none' if without else ''}.{left_out}"
+    )
+
+
+def _say_combinations(counts: pl.DataFrame, shown: pl.DataFrame) -> str:
+    if counts.is_empty():
+        return "No movie has a genre."
+    return (
+        f"The {shown.height} most frequent of {counts.height:,} combinations cover {shown['share'].sum():.0%} "
+        f"of the movies; {counts.filter(pl.col('movies') == 1).height:,} combinations occur only once."
+    )
 
 
 def _say_pairs(pairs: NDArray[np.float64], shown: list[str]) -> str:
     upper = np.triu(pairs, 1)
     if not upper.any():
-        return "No two genres go together."
+        return "No two genres occur together."
     row, column = np.unravel_index(int(upper.argmax()), upper.shape)
     possible = len(shown) * (len(shown) - 1) // 2
     return (
-        f"{shown[row]} and {shown[column]} go together most often, in {upper[row, column]:,.0f} movies; "
+        f"{shown[row]} and {shown[column]} occur together most often, in {upper[row, column]:,.0f} movies; "
         f"{possible - np.count_nonzero(upper):,} of {possible:,} pairs never do."
     )
 
@@ -241,74 +220,55 @@ def _say_pairs(pairs: NDArray[np.float64], shown: list[str]) -> str:
 def _say_shares(shares: NDArray[np.float64], shown: list[str]) -> str:
     known = np.nan_to_num(shares)
     if not known.any():
-        return f"No genre with {tables.FEWEST_FOR_A_SHARE} or more movies goes together with another."
+        return f"No genre with {FEWEST_FOR_A_SHARE} or more movies occurs together with another."
     row, column = np.unravel_index(int(known.argmax()), known.shape)
     back = shares[column, row]
-    answer = "" if np.isnan(back) else f", while {back:.0f}% of {shown[column]} is also {shown[row]}"
-    return (
-        f"{shown[row]} leans most on another genre: {known[row, column]:.0f}% of its movies are also {shown[column]}"
-        f"{answer}."
+    return f"The largest share: {known[row, column]:.0f}% of {shown[row]} movies are also {shown[column]}" + (
+        "." if np.isnan(back) else f"; {back:.0f}% of {shown[column]} movies are also {shown[row]}."
     )
 
 
-def _decades(movies: pl.DataFrame, shown: list[str]) -> Exhibit:
-    counts = tables.count_decades(movies)
-    visible = counts.filter(pl.col("genre").is_in(shown))
+def _say_decades(movies: pl.DataFrame, counts: pl.DataFrame, shown: list[str]) -> str:
+    """Say how many movies have a year, and which genre's share changes most between decades with enough movies."""
     dated = counts.select("decade", "decade_movies").unique()["decade_movies"].sum()
-    sentence = f"{dated:,} of {movies.height:,} movies have a year. {_say_change(visible)}".strip()
-    draw = partial(draw_decades, counts, shown)
-    return Exhibit("decades", "Genres by decade", sentence, counts, draw, is_wide=True)
-
-
-def _say_change(counts: pl.DataFrame) -> str:
-    """Name the genre whose share moves most between two decades that have enough movies."""
-    enough = counts.filter(pl.col("decade_movies") >= 5 * tables.FEWEST_FOR_A_SHARE)
+    known = f"{dated:,} of {movies.height:,} movies have a year."
+    enough = counts.filter(pl.col("genre").is_in(shown), pl.col("decade_movies") >= 5 * FEWEST_FOR_A_SHARE)
     wide = enough.pivot(on="genre", index="decade", values="share").sort("decade")
     if wide.height < 2:
-        return "No two decades have enough movies to compare."
+        return f"{known} No two decades have enough movies to compare."
     values = wide.drop("decade").fill_null(0.0).to_numpy()
-    column = int(np.argmax(values.max(axis=0) - values.min(axis=0)))
+    column = int(np.argmax(np.ptp(values, axis=0)))
     genre, shares = wide.columns[column + 1], values[:, column]
     start, end = sorted((int(shares.argmin()), int(shares.argmax())))
-    verb = "rises" if shares[end] > shares[start] else "falls"
     return (
-        f"{genre} changes most: it {verb} from {shares[start]:.0%} of the movies of the {wide['decade'][start]}s "
-        f"to {shares[end]:.0%} of those of the {wide['decade'][end]}s."
+        f"{known} {genre} changes most: its share {'rises' if shares[end] > shares[start] else 'falls'} from "
+        f"{shares[start]:.0%} in the {wide['decade'][start]}s to {shares[end]:.0%} in the {wide['decade'][end]}s."
     )
 
 
-def _lengths(movies: pl.DataFrame) -> Exhibit:
-    lengths = tables.measure_lengths(movies)
-    summary = tables.summarise_lengths(lengths)
-    sentence = "No movie has a description."
-    if not lengths.is_empty():
-        measured = summary.row(1, named=True)
-        sentence = (
-            f"Half of the {measured['descriptions']:,} descriptions have between {measured['lower_quartile']:,.0f} and "
-            f"{measured['upper_quartile']:,.0f} words, the median {measured['median']:,.0f}; "
-            f"the longest has {measured['longest']:,}, the shortest {measured['shortest']:,}."
-        )
-    return Exhibit("lengths", "Length of descriptions", sentence, summary, partial(draw_lengths, lengths))
+def _say_lengths(summary: pl.DataFrame) -> str:
+    words = summary.row(1, named=True)
+    if not words["descriptions"]:
+        return "No movie has a description."
+    return (
+        f"Half of the {words['descriptions']:,} descriptions have between {words['lower_quartile']:,.0f} and "
+        f"{words['upper_quartile']:,.0f} words (median {words['median']:,.0f}); the longest has {words['longest']:,}, "
+        f"the shortest {words['shortest']:,}."
+    )
 
 
 def _words(movies: pl.DataFrame, shown: list[str], config: ExploreConfig) -> Exhibit:
     counted = min(config.cloud_movies, movies.height)
     sample = movies.sample(counted, seed=config.seed) if counted < movies.height else movies
     table = tables.weigh_words(sample, shown, config.cloud_words)
-    weights: dict[str, dict[str, float]] = {genre: {} for genre in shown}
+    weights: dict[str, dict[str, float]] = {}
     for genre, word, weight in table.select("genre", "word", "weight").iter_rows():
-        weights[genre][word] = weight
-    strongest = (
-        table.group_by("genre", maintain_order=True).first().sort("weight", "genre", descending=[True, False]).head(3)
-    )
-    telling = ", ".join(f"“{word}” for {genre}" for genre, word in strongest.select("genre", "word").iter_rows())
-    sentence = (
-        f"The words that set a genre apart from the others, larger where they do so more; most telling: {telling}."
-    )
-    if table.is_empty():
-        sentence = "Too few descriptions to find words that set genres apart."
-
-    def draw() -> Figure:
-        return draw_clouds({genre: place_words(weights[genre], config.seed) for genre in shown})
-
-    return Exhibit("words", "Telling words of each genre", sentence, table, draw)
+        weights.setdefault(genre, {})[word] = weight
+    strongest = table.group_by("genre", maintain_order=True).first()
+    strongest = strongest.sort("weight", "genre", descending=[True, False]).head(3)
+    examples = ", ".join(f"“{word}” for {genre}" for genre, word in strongest.select("genre", "word").iter_rows())
+    sentence = "Too few descriptions to find words that set genres apart."
+    if weights:
+        sentence = f"Words that set a genre apart from the others, the larger the more; most distinctive: {examples}."
+    draw = partial(draw_clouds, weights, config.seed)
+    return Exhibit("words", "Distinctive words of each genre", sentence, table, draw)

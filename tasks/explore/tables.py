@@ -1,6 +1,7 @@
-"""Rows that should agree and do not: one id or one name with several genres, names or descriptions.
+"""Tables about the data: genres alone, together and over time, distinctive words, descriptions, contradicting rows.
 
-Owns the search and the tables for people; decides nothing about which value is right.
+Functions take one row a movie with `genres` (list of text), and where needed `year` and `description`, unless they say
+otherwise.
 """
 
 from typing import Final
@@ -10,24 +11,27 @@ import polars as pl
 from numpy.typing import NDArray
 from wordcloud import STOPWORDS
 
-# How often genres occur, alone, together and over time. Owns the counting; draws nothing.
-#
-# All functions take one row a movie, with `genres` (list of text) and where needed `year`.
-
-
-YEARS: Final = (1870, 2049)  # a year outside is a mistake
-FEWEST_FOR_A_SHARE: Final = 20  # movies below which a share is mostly chance
+YEARS: Final = (1870, 2049)  # others are errors
+FEWEST_FOR_A_SHARE: Final = 20  # with fewer movies a share is mostly chance
 
 
 def count_genres(movies: pl.DataFrame) -> pl.DataFrame:
     """Count movies per genre: `genre`, `movies`, `share` of all movies that have any; the most frequent genre first."""
+    return _count(movies, pl.col("genres").explode().alias("genre"))
+
+
+def count_combinations(movies: pl.DataFrame) -> pl.DataFrame:
+    """Count movies per exact set of genres: `combination` (joined by ` + `), `movies`, `share`; most frequent first."""
+    return _count(movies, pl.col("genres").list.sort().list.join(" + ").alias("combination"))
+
+
+def _count(movies: pl.DataFrame, value: pl.Expr) -> pl.DataFrame:
     with_genre = movies.filter(pl.col("genres").list.len() > 0)
+    counts = with_genre.select(value).to_series().value_counts(name="movies")
     return (
-        with_genre.select(pl.col("genres").explode().alias("genre"))
-        .group_by("genre")
-        .agg(pl.len().cast(pl.Int64).alias("movies"))
+        counts.with_columns(pl.col("movies").cast(pl.Int64))
         .with_columns(share=pl.col("movies") / max(with_genre.height, 1))
-        .sort("movies", "genre", descending=[True, False])
+        .sort("movies", counts.columns[0], descending=[True, False])
     )
 
 
@@ -39,7 +43,7 @@ def count_pairs(movies: pl.DataFrame, genres: list[str]) -> NDArray[np.float64]:
 
 
 def share_of_pairs(pairs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return per cent of each row's genre that also have the column's genre.
+    """Return what % of the movies of each row's genre also have the column's genre.
 
     NaN on the diagonal and in the rows of genres with fewer movies than `FEWEST_FOR_A_SHARE`.
     """
@@ -53,17 +57,6 @@ def table_of_pairs(values: NDArray[np.float64], genres: list[str]) -> pl.DataFra
     """Return a genres x genres array as a table with the row's genre in `genre`."""
     columns = {genre: pl.Series(values[:, index]).fill_nan(None) for index, genre in enumerate(genres)}
     return pl.DataFrame({"genre": genres, **columns})
-
-
-def count_combinations(movies: pl.DataFrame) -> pl.DataFrame:
-    """Count movies per exact set of genres: `combination` (joined by ` + `), `movies`, `share`; most frequent first."""
-    with_genre = movies.filter(pl.col("genres").list.len() > 0)
-    return (
-        with_genre.group_by(pl.col("genres").list.sort().list.join(" + ").alias("combination"))
-        .agg(pl.len().cast(pl.Int64).alias("movies"))
-        .with_columns(share=pl.col("movies") / max(with_genre.height, 1))
-        .sort("movies", "combination", descending=[True, False])
-    )
 
 
 def count_decades(movies: pl.DataFrame) -> pl.DataFrame:
@@ -84,24 +77,24 @@ def count_decades(movies: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-FEWEST_MOVIES: Final = 5  # a word in fewer of a genre's movies says nothing about the genre
+FEWEST_MOVIES: Final = 5  # in fewer movies of a genre, a word is chance
 
 # Letters that the pictures' font has; an apostrophe or hyphen inside a word belongs to it.
 _WORD: Final = r"[\p{Latin}\p{Greek}\p{Cyrillic}]{3,}(?:['\x{2019}-][\p{Latin}\p{Greek}\p{Cyrillic}]+)*"
 _PRIOR_MOVIES: Final = 500.0
-_LEAST_Z: Final = 3.0  # below, a word may be there by chance, with thousands of words to choose from
+_LEAST_Z: Final = 3.0  # less can be chance, with thousands of words to choose from
 
 
 def weigh_words(movies: pl.DataFrame, genres: list[str], most: int) -> pl.DataFrame:
     """Find the words that occur in a genre's descriptions more often than in the others.
 
     A word counts once a movie. Its weight is the difference of log odds between the genre's movies and all others, with
-    the words' overall frequency as prior, times that difference's z-score: high for words both frequent and telling.
-    Function words are left out, and words that may be there by chance.
+    the words' overall frequency as prior, times that difference's z-score: high for words both frequent and
+    distinctive. Function words are left out, and words whose difference may be chance.
 
     Returns:
-        `genre`, `word`, `movies` (of the genre, with the word), `weight`; per genre the `most` weightiest first,
-        in the order of `genres`. A genre without such a word has no row.
+        `genre`, `word`, `movies` (of the genre, with the word), `weight`; in the order of `genres`, of each the `most`
+        with the highest weight. A genre without such a word has no row.
 
     Source: Monroe, Colaresi and Quinn, "Fightin' Words", Political Analysis 16 (2008), section 3.5.1.
     """
@@ -147,11 +140,7 @@ def _odds_and_z(all_words: int) -> list[pl.Expr]:
     return [log_odds.alias("log_odds"), (log_odds / deviation).alias("z")]
 
 
-# What descriptions are: text or placeholder, and how long. Owns the kinds and the measures; changes no description.
-#
-# The kinds only describe the data; what is dropped for good is the clean stage's decision.
-
-
+# How a description looks, for this page only: what is dropped is the clean stage's decision.
 EMPTY, ADD_A_PLOT, OTHER_PLACEHOLDER = "empty", "Add a Plot", "other placeholder"
 CUT_OFF, WHOLE = "cut off (See full summary)", "whole text"
 KINDS: Final = (WHOLE, CUT_OFF, ADD_A_PLOT, OTHER_PLACEHOLDER, EMPTY)
@@ -189,7 +178,7 @@ def kind_of_description(column: str = "description") -> pl.Expr:
 
 
 def is_text() -> pl.Expr:
-    """Return whether a row's `kind` holds words about the movie, be they cut off."""
+    """Return whether a row's `kind` is a description of the movie, whole or cut off."""
     return pl.col("kind").is_in([WHOLE, CUT_OFF])
 
 
@@ -207,7 +196,7 @@ def count_kinds(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def measure_lengths(movies: pl.DataFrame) -> pl.DataFrame:
-    """Measure every description that there is: `characters` and `words` (what spaces part), one row each."""
+    """Measure every description: `characters` and `words` (separated by spaces), one row each."""
     text = pl.col("description").drop_nulls()
     return movies.select(text).select(
         characters=pl.col("description").str.len_chars().cast(pl.Int64),
@@ -217,32 +206,24 @@ def measure_lengths(movies: pl.DataFrame) -> pl.DataFrame:
 
 def summarise_lengths(lengths: pl.DataFrame) -> pl.DataFrame:
     """Return `measure`, `descriptions`, `shortest`, three quartiles, `mean` and `longest` of each column."""
+    quartiles = {"lower_quartile": 0.25, "median": 0.5, "upper_quartile": 0.75}
     return pl.DataFrame(
-        [
-            {
-                "measure": column.name,
-                "descriptions": column.len(),
-                "shortest": column.min(),
-                "lower_quartile": column.quantile(0.25, "nearest"),
-                "median": column.quantile(0.5, "nearest"),
-                "upper_quartile": column.quantile(0.75, "nearest"),
-                "mean": column.mean(),
-                "longest": column.max(),
-            }
-            for column in lengths
-        ],
+        {"measure": column.name, "descriptions": column.len(), "shortest": column.min()}
+        | {name: column.quantile(share, "nearest") for name, share in quartiles.items()}
+        | {"mean": column.mean(), "longest": column.max()}
+        for column in lengths
     )
 
 
 def say_text_groups(movies: pl.DataFrame) -> str:
-    """Say how many movies tell the same text as another, or nearly, by the column `text_group`."""
+    """Say how many movies are near-duplicates of another, by the column `text_group`."""
     sizes = movies["text_group"].drop_nulls().value_counts()["count"]
     shared = sizes.filter(sizes > 1)
     if shared.is_empty():
-        return "No two tell the same text."
+        return "No two have nearly the same description."
     return (
-        f"{shared.sum():,} of them tell the same text as another, or nearly, in {len(shared):,} groups of up to "
-        f"{max(shared):,}; a group stays together when the movies are split."
+        f"{shared.sum():,} near-duplicates in {len(shared):,} groups of up to {max(shared):,} movies; a group stays "
+        "together when the movies are split."
     )
 
 
@@ -262,10 +243,10 @@ def conflict_file(key: str, value: str) -> str:
 
 
 def find_conflicts(rows: pl.DataFrame, key: str, value: str) -> pl.DataFrame:
-    """Find the keys that come with more than one value.
+    """Find the keys that have more than one value.
 
-    As keys, names are the same whatever their case; as values, only as they are written. Spaces around them do not
-    count. Placeholders and empty fields are no values.
+    As keys, names are compared without case; as values, with it. Spaces around them do not count. Placeholders and
+    empty fields are not values.
 
     Args:
         rows: `movie_id`, `movie_name`, `genres`, `description`, optionally `file` and `kind`.

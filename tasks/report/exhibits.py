@@ -1,7 +1,4 @@
-"""Which test movies people look at. Owns the choice and its stage; shows nothing.
-
-Every choice is made by numbers alone, so that a reader sees the model's typical extremes and not somebody's favourites.
-"""
+"""Which test movies the report shows: the model's extremes, chosen by numbers alone."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,8 +14,8 @@ from tasks.report.page.sources import LABEL_AUDIT_FILE, LEADERBOARD_FILE, Model,
 from tasks.stage import Stage, StageResult, run_stage
 
 EXHIBITS_FILE: Final = "exhibits.parquet"
-EACH: Final = 4  # movies of a role; each is explained, which takes encoders seconds
-SUGGESTED: Final = 3  # a score suggests a genre when it is among a movie's so many highest
+EACH: Final = 4  # movies per role; explaining one takes an encoder seconds
+SUGGESTED: Final = 3  # a model suggests the genres of a movie's so many highest scores
 
 
 def write_exhibits(model_folders: Sequence[Path], paths: DataPaths) -> StageResult:
@@ -44,18 +41,17 @@ def write_exhibits(model_folders: Sequence[Path], paths: DataPaths) -> StageResu
 
 
 def choose_exhibits(sources: Sources) -> pl.DataFrame:
-    """Return `schema.EXHIBITS`: at most `EACH` movies of each role, the most telling first.
+    """Return `schema.EXHIBITS`: at most `EACH` movies of each role, ranked.
 
-    - good: all genres right, of those the surest, several genres before one; each set of genres once.
-    - bad: all genres wrong, of those the surest of a wrong genre; each set of predicted genres once.
-    - disagreement: the best model and its rival differ most in Jaccard, half of them to the rival's advantage.
+    - good: exactly right, with the highest scores, several genres before one; each set of genres once.
+    - bad: no genre right, with the highest scores of wrong genres; each set of predicted genres once.
+    - disagreement: the greatest differences in Jaccard between the best model and its rival; the rival wins half.
     - impossible: see `impossible_movies`.
-    - doubtful: the first of the label audit that are test movies.
+    - doubtful: the first test movies of the label audit.
     """
     ids = sources.best.predictions["movie_id"].to_list()
     row_of = {movie: row for row, movie in enumerate(ids)}
-    audit = sources.audit
-    doubted = [] if audit is None else audit["movie_id"].unique(maintain_order=True).to_list()
+    doubted = [] if sources.audit is None else sources.audit["movie_id"].unique(maintain_order=True).to_list()
     rows = {
         "good": _good(sources.best),
         "bad": _bad(sources.best),
@@ -68,10 +64,10 @@ def choose_exhibits(sources: Sources) -> pl.DataFrame:
 
 
 def impossible_movies(models: Sequence[Model]) -> list[int]:
-    """Return the rows of movies that every model has all wrong, though none is close, the farthest first.
+    """Return the rows of movies for which no model gets any genre right or nearly, the worst first.
 
-    None is close when in no model one of the movie's genres is among its `SUGGESTED` highest scores. This compares
-    scores within a movie and model only, so that it holds for models whose scores are no probabilities.
+    Nearly: one of the movie's genres is among the `SUGGESTED` highest scores. Only scores of one movie and model are
+    compared, since not all scores are probabilities.
     """
     wrong = np.all([model.jaccard == 0 for model in models], axis=0)
     ranks = np.array([_best_rank_of_true(model) for model in models])
@@ -80,7 +76,7 @@ def impossible_movies(models: Sequence[Model]) -> list[int]:
 
 
 def _best_rank_of_true(model: Model) -> NDArray[np.int64]:
-    """Return the rank, from 1, of the highest score that a movie's own genres have; one of equal scores counts best."""
+    """Return the rank, from 1, of the highest score among a movie's true genres; equal scores share the best rank."""
     own = np.where(model.truth, model.scores.scores, -np.inf).max(axis=1)
     higher: NDArray[np.int64] = (model.scores.scores > own[:, None]).sum(axis=1)
     return higher + 1

@@ -1,4 +1,4 @@
-"""The stages of the report: the leaderboard of all models, and the pictures of each. Owns their files and inputs."""
+"""The stages that write the leaderboard of all models, and the pictures of each."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -13,6 +13,8 @@ from tasks.core.files import hash_file
 from tasks.core.markup import write_safe_csv
 from tasks.core.predictions import PREDICTIONS_FILE, RULES_FILE
 from tasks.report.figures import (
+    HISTORY_COLUMNS,
+    HISTORY_FILE,
     count_instead,
     draw_calibration,
     draw_confusion,
@@ -20,13 +22,14 @@ from tasks.report.figures import (
     draw_instead,
     draw_leaderboard,
     draw_pareto,
-    write_training_curves,
+    draw_training,
 )
 from tasks.report.leaderboard import (
     FIT_FILE,
     METRICS_FILE,
     PUBLISHED,
-    beside_published,
+    compare_published,
+    majority_baseline,
     rank_models,
     render_markdown,
     render_published,
@@ -37,6 +40,7 @@ from tasks.stage import Stage, StageResult, remove_outdated, run_stage
 LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT = "leaderboard.csv", "leaderboard.md", "leaderboard.txt"
 PUBLISHED_MARKDOWN: Final = "published.md"
 PER_GENRE_FILE, CALIBRATION_FILE, RELIABILITY_FILE = "per_genre.csv", "calibration.csv", "reliability.csv"
+TRAINING: Final = "training"
 MODEL_PICTURES: Final = ("confusion", "calibration", "predicted_instead", "per_genre")
 
 _COLUMNS: Final = {
@@ -44,6 +48,7 @@ _COLUMNS: Final = {
     PREDICTIONS_FILE: ("true_genres", "predicted_genres"),
     CALIBRATION_FILE: ("genre", "positives", "ece_raw", "ece_calibrated"),
     RELIABILITY_FILE: ("scores", "mean_score", "share_of_positives"),
+    HISTORY_FILE: HISTORY_COLUMNS,
 }
 
 
@@ -55,7 +60,7 @@ def write_leaderboard(
 ) -> StageResult:
     """Write the leaderboard of the given models as CSV, Markdown, text and pictures; the counts have their order.
 
-    Where a model does the work of one whose figures the earlier system published, both are set side by side too.
+    Models of the work whose results the earlier system published are compared with these in `published.md`.
 
     Args:
         model_folders: of evaluated models, which they name.
@@ -69,29 +74,21 @@ def write_leaderboard(
     leaderboard = rank_models(model_folders, data_hashes)
     left = (METRICS_FILE, FIT_FILE, PREDICTIONS_FILE, RULES_FILE)
     files = tuple(folder / name for folder in model_folders for name in left)
-    # Inputs are told apart by their file name, which is the same in every folder: so their contents go into the config.
+    # A stage knows its inputs by file name, which is the same in every folder: so their contents go into the config.
     contents = {f"{path.parent.name}/{path.name}": hash_file(path) for path in files}
-    published = beside_published(model_folders)
+    published, baseline = compare_published(model_folders), majority_baseline(model_folders[0])
     pictures = picture_files(["leaderboard", "pareto"], forms)
     outputs = (LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT, *pictures)
     if published.height:
         outputs += (PUBLISHED_MARKDOWN,)
-    stage = Stage(
-        "leaderboard",
-        results_folder,
-        outputs,
-        (PUBLISHED,),
-        {"models": contents},
-        (Path(__file__),),
-        ("matplotlib", "polars"),
-        removes_old=True,
-    )
+    config, code, packages = {"models": contents}, (Path(__file__),), ("adjusttext", "matplotlib", "polars")
+    stage = Stage("leaderboard", results_folder, outputs, (PUBLISHED,), config, code, packages, removes_old=True)
 
     def build(folder: Path) -> Mapping[str, Any]:
         write_safe_csv(leaderboard, folder / LEADERBOARD_CSV)
-        (folder / LEADERBOARD_MARKDOWN).write_text(render_markdown(leaderboard), encoding="utf-8")
-        (folder / LEADERBOARD_TEXT).write_text(render_terminal(leaderboard) + "\n", encoding="utf-8")
-        write_picture(folder, "leaderboard", partial(draw_leaderboard, leaderboard), forms)
+        (folder / LEADERBOARD_MARKDOWN).write_text(render_markdown(leaderboard, baseline), encoding="utf-8")
+        (folder / LEADERBOARD_TEXT).write_text(render_terminal(leaderboard, baseline) + "\n", encoding="utf-8")
+        write_picture(folder, "leaderboard", partial(draw_leaderboard, leaderboard, baseline), forms)
         write_picture(folder, "pareto", partial(draw_pareto, leaderboard), forms)
         if published.height:
             (folder / PUBLISHED_MARKDOWN).write_text(render_published(published), encoding="utf-8")
@@ -100,53 +97,54 @@ def write_leaderboard(
     return run_stage(stage, build)
 
 
-def draw_model(model_folder: Path, *, wanted: bool = True) -> list[StageResult]:
-    """Draw all pictures of one model into its folder, or remove those of an earlier run that are outdated."""
-    drawn = [write_model_pictures(model_folder, wanted=wanted), write_training_curves(model_folder, wanted=wanted)]
-    return [result for result in drawn if result is not None]
+def draw_model(model_folder: Path, *, wanted: bool = True) -> StageResult:
+    """Draw a model's F1 and its right and wrong answers by genre, what it predicts for missed genres, its calibration.
 
-
-def write_model_pictures(model_folder: Path, *, wanted: bool = True) -> StageResult:
-    """Draw a model's confusion matrices, its calibration, what it predicts instead of what it misses, its genres' F1.
-
-    Where they are not wanted, pictures of an earlier run that no longer show this model are removed.
+    Those of fine-tuned models, and of others that left a `history.csv`, include the course of the training. Where they
+    are not wanted, pictures of an earlier run that no longer show this model are removed.
 
     Raises:
-        DataError: the model's predictions, or its tables per genre or of its calibration, are missing, damaged or
-            empty.
+        DataError: a table or the predictions of the model are missing, damaged or empty.
     """
     inputs = tuple(model_folder / name for name in _COLUMNS)
+    if not inputs[-1].is_file():
+        inputs = inputs[:-1]  # not trained step by step
     for path in inputs:
         if not path.is_file():
-            raise DataError(f"{path}: not there; evaluate the model first")
-    outputs = picture_files(MODEL_PICTURES, ALL_FORMS)
-    stage = Stage("draw", model_folder, outputs, inputs, {}, (Path(__file__),), ("matplotlib", "polars"))
+            raise DataError(f"{path}: not found; evaluate the model first")
+    names = (*MODEL_PICTURES, TRAINING) if inputs[-1].name == HISTORY_FILE else MODEL_PICTURES
+    outputs, packages = picture_files(names, ALL_FORMS), ("matplotlib", "polars")
+    stage = Stage("draw", model_folder, outputs, inputs, {}, (Path(__file__),), packages, removes_old=True)
     if not wanted:
         return remove_outdated(stage)
 
     def build(folder: Path) -> Mapping[str, Any]:
-        per_genre, predictions, calibration, reliability = (_read(path) for path in inputs)
+        per_genre, predictions, calibration, reliability, *history = map(_read, inputs)
         genres = per_genre["genre"].to_list()
         instead = count_instead(predictions, genres)
-        draws = {
-            "confusion": partial(draw_confusion, per_genre),
-            "calibration": partial(draw_calibration, calibration, reliability),
-            "predicted_instead": partial(draw_instead, instead, genres),
-            "per_genre": partial(draw_genres, per_genre),
-        }
-        for name in MODEL_PICTURES:
-            write_picture(folder, name, draws[name], ALL_FORMS)
+        draws = (
+            partial(draw_confusion, per_genre),
+            partial(draw_calibration, calibration, reliability),
+            partial(draw_instead, instead, genres),
+            partial(draw_genres, per_genre),
+            *(partial(draw_training, table) for table in history),
+        )
+        for name, draw in zip(names, draws, strict=True):
+            write_picture(folder, name, draw, ALL_FORMS)
         return {"genres": len(genres), "movies": predictions.height, "missed": int(instead[:, -1].sum())}
 
     return run_stage(stage, build)
 
 
 def _read(path: Path) -> pl.DataFrame:
-    columns = list(_COLUMNS[path.name])
+    columns, again = list(_COLUMNS[path.name]), "train" if path.name == HISTORY_FILE else "evaluate"
     try:
         table = pl.read_csv(path, columns=columns) if path.suffix == ".csv" else pl.read_parquet(path, columns=columns)
     except pl.exceptions.PolarsError as error:
-        raise DataError(f"{path}: expected the columns {', '.join(columns)} ({error}); evaluate it again") from error
+        reason = str(error).partition("\n")[0]
+        raise DataError(
+            f"{path} is damaged: expected the columns {', '.join(columns)} ({reason}); {again} the model again"
+        ) from error
     if table.is_empty():
-        raise DataError(f"{path}: no rows in it; evaluate the model again")
+        raise DataError(f"{path}: no rows in it; {again} the model again")
     return table

@@ -1,6 +1,5 @@
-"""The report's face towards the flows."""
+"""The report's Prefect tasks."""
 
-import itertools
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -24,12 +23,8 @@ from tasks.stage import StageResult
 
 @stage_task("draw models")
 def draw_models(model_folders: Sequence[Path], workers: int, *, wanted: bool) -> list[StageResult]:
-    """Draw each evaluated model's confusion matrices, calibration, genres and training, if any, into its folder.
-
-    Where they are not wanted, those of earlier runs that no longer show the models are removed.
-    """
-    drawn = map_in_order(partial(draw_model, wanted=wanted), model_folders, workers if wanted else 1)
-    return list(itertools.chain(*drawn))
+    """Draw each evaluated model's pictures into its folder; if not wanted, only remove outdated ones."""
+    return list(map_in_order(partial(draw_model, wanted=wanted), model_folders, workers if wanted else 1))
 
 
 @stage_task("leaderboard")
@@ -42,14 +37,14 @@ def leaderboard(
 
 @stage_task("compare pair")
 def compare_pair(model_folders: list[Path], pair: tuple[str, ...], *, draws: bool) -> list[StageResult]:
-    """Set two of the models side by side, if there are two, and write that to the results folder."""
+    """Compare two of the models, if there are two, and write that to the results folder."""
     result = write_versus(model_folders, pair, data_paths(), draws=draws)
     return [] if result is None else [result]
 
 
 @stage_task("judge challenger", "judge {challenger.name}")
 def judge_challenger(challenger: Path, champion: Champion | None, config: PromotionConfig) -> Verdict:
-    """Return whether the best model is to take the champion's place."""
+    """Return whether the best model replaces the champion."""
     return verdict.judge_challenger(challenger, champion, config)
 
 
@@ -67,19 +62,22 @@ def choose_exhibits(model_folders: list[Path]) -> StageResult:
 
 @stage_task("report")
 def report(
-    model_folders: list[Path], facts: RunFacts, further: tuple[Picture, ...] = (), forms: Sequence[Form] = SVG_ONLY
+    model_folders: list[Path],
+    facts: RunFacts,
+    feature_figures: tuple[Picture, ...] = (),
+    forms: Sequence[Form] = SVG_ONLY,
 ) -> StageResult:
     """Write the report of a run to the results folder."""
-    return write_report(model_folders, data_paths(), facts, further, forms)
+    return write_report(model_folders, data_paths(), facts, feature_figures, forms)
 
 
 @stage_task("draw importances", "draw importances {model_folder.name}")
 def draw_importances(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> StageResult | None:
-    """Draw what speaks for and against each genre in a model that was explained; None for others."""
+    """Draw the features that raise or lower genres in a model that was explained; None for others."""
     return write_importance_pictures(model_folder, forms)
 
 
 @stage_task("genre similarity")
 def genre_similarity(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> StageResult:
-    """Write how alike every two genres are to a model that was explained, and in their descriptions."""
+    """Write how similar every two genres are, by the weights of an explained model and by their descriptions."""
     return write_genre_similarity(model_folder, data_paths(), forms)

@@ -1,15 +1,15 @@
-"""Whether the best model of a run is better than the champion. Owns the verdict; neither trains nor promotes.
+"""Whether the best model of a run replaces the champion; it neither trains nor promotes.
 
-The challenger is the best on validation, so the test had no part in choosing it. It takes over where the interval of
-the difference, by a paired bootstrap over the champion's own test movies, lies above zero: a difference that another
-draw of movies could turn around is no reason to change what users have, unless this version cannot read that.
+The challenger is the best on validation, so the test had no part in choosing it. It replaces the champion if the
+interval of the difference, by a paired bootstrap over the champion's own test movies, is above zero, or if this version
+cannot load the champion.
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from tasks.core.metrics import LOWER_IS_BETTER, Floats, Resampled, interval, resample
+from tasks.core.metrics import LOWER_IS_BETTER, interval, resample
 from tasks.core.predictions import IncomparableError, read_decisions
 from tasks.core.promotion import Champion, PromotionConfig, Verdict
 
@@ -26,7 +26,7 @@ def judge_challenger(challenger: Path, champion: Champion | None, config: Promot
         DataError: what the challenger left is missing or damaged.
     """
     if champion is not None and champion.is_challenger:
-        return Verdict(False, "it is the best again")
+        return Verdict(False, "it is still the best")
     decisions = read_decisions([challenger])
     f1_macro = float(resample(decisions.truth, decisions.decided, resamples=0).metrics["f1_macro"][0, 0])
     if not f1_macro >= config.min_f1_macro:
@@ -40,12 +40,12 @@ def judge_challenger(challenger: Path, champion: Champion | None, config: Promot
     if champion.challenger_was_rolled_back:
         return Verdict(
             False,
-            f"{challenger.name} was champion and was taken back on {champion.challenger_was_rolled_back}; to let it "
-            "return, delete the tag genreflow.rolled_back_at of that version",
+            f"{challenger.name} was champion and was rolled back on {champion.challenger_was_rolled_back}; to allow it "
+            "again, delete the tag genreflow.rolled_back_at of that version",
         )
     if champion.folder is None:
         return Verdict(
-            True, f"the run or the predictions of {champion.model} are gone from MLflow, so nothing speaks for it"
+            True, f"the run or the predictions of {champion.model} are gone from MLflow, so they cannot be compared"
         )
     return _judge_both(challenger, champion, champion.folder, config)
 
@@ -55,34 +55,26 @@ def _judge_both(challenger: Path, champion: Champion, folder: Path, config: Prom
         decisions = read_decisions([challenger, folder])
     except IncomparableError as error:
         return _judge_other_data(champion, str(error).rpartition("\n  ")[2], config)
-    resampled = resample(decisions.truth, decisions.decided)
-    found = interval(_gain(resampled, config.metric), config.level)
-    bounds = f"[{found.low:+.4f}, {found.high:+.4f}] at {100 * config.level:g} %"
+    first, second = resample(decisions.truth, decisions.decided).metrics[config.metric]
+    found = interval(second - first if config.metric in LOWER_IS_BETTER else first - second, config.level)
+    bounds = f"[{found.low:+.4f}, {found.high:+.4f}] at {100 * config.level:g}%"
     difference = f"{config.metric} {found.value:+.4f} {bounds}"
-    told = f"{difference}, on {len(decisions.movie_ids):,} test movies"
+    measured = f"{difference}, on {len(decisions.movie_ids):,} test movies"
     if np.isfinite(found.low) and found.low > 0:
-        return Verdict(True, f"{challenger.name} is better than {champion.model}: {told}", difference)
+        return Verdict(True, f"{challenger.name} is better than {champion.model}: {measured}", difference)
     is_worse = np.isfinite(found.high) and found.high < 0
     if not champion.is_readable and not is_worse:
-        reason = f"{champion.model} was logged by an earlier version, which only MLflow can load, and gives way: {told}"
-        return Verdict(True, reason, difference)
-    how = "surely worse" if is_worse else "not surely better"
-    return Verdict(False, f"{challenger.name} is {how} than {champion.model}: {told}", difference)
-
-
-def _gain(resampled: Resampled, metric: str) -> Floats:
-    first, second = resampled.metrics[metric]
-    gain: Floats = second - first if metric in LOWER_IS_BETTER else first - second
-    return gain
+        reason = f"{champion.model} was logged by an earlier version, which only MLflow can load, and is replaced"
+        return Verdict(True, f"{reason}: {measured}", difference)
+    how = "significantly worse" if is_worse else "not significantly better"
+    return Verdict(False, f"{challenger.name} is {how} than {champion.model}: {measured}", difference)
 
 
 def _judge_other_data(champion: Champion, difference: str, config: PromotionConfig) -> Verdict:
-    """Judge where nothing can be compared: a champion of the sample is a stand-in, any other is someone's choice."""
-    told = f"{champion.model} was tested on other data ({difference})"
+    """Judge without a comparison: a champion of the sample is a stand-in, any other is someone's choice."""
+    reason = f"{champion.model} was tested on other data ({difference})"
     if config.replace_other_data == "always":
-        return Verdict(True, f"{told} and gives way, as --promotion.replace-other-data says")
+        return Verdict(True, f"{reason} and is replaced (--promotion.replace-other-data always)")
     if config.replace_other_data == "sample" and champion.source == "sample":
-        return Verdict(True, f"{told}, the embedded sample, and gives way")
-    return Verdict(
-        False, f"{told}, so the two cannot be compared; to replace it: --promotion.replace-other-data always"
-    )
+        return Verdict(True, f"{reason}, the embedded sample, and is replaced")
+    return Verdict(False, f"{reason}, so they cannot be compared; to replace it: --promotion.replace-other-data always")

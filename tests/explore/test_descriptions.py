@@ -70,7 +70,5 @@ def test_lengths_leave_out_missing_descriptions() -> None:
 
 def test_movies_with_one_text_are_counted() -> None:
     movies = pl.DataFrame({"text_group": ["a", "b", "a", "c", "a", "c", None, None]})
-    assert say_text_groups(movies).startswith(
-        "5 of them tell the same text as another, or nearly, in 2 groups of up to 3;"
-    )
-    assert say_text_groups(movies[1:2]) == "No two tell the same text."
+    assert say_text_groups(movies).startswith("5 near-duplicates in 2 groups of up to 3 movies;")
+    assert say_text_groups(movies[1:2]) == "No two have nearly the same description."

@@ -22,22 +22,21 @@ def sentences() -> dict[str, str]:
 
 def test_each_sentence_says_what_its_picture_shows(sentences: dict[str, str]) -> None:
     assert sentences["genres"] == (
-        "Drama is the most frequent of 2 genres, in 95% of the movies, and War the rarest, with 110; "
-        "a movie has 1.50 genres on average, and 1 have none."
+        "Drama is the most frequent of 2 genres (95% of the movies), War the rarest (110). Movies with a genre have "
+        "1.50 on average; 1 have none."
     )
-    assert sentences["together"] == "Drama and War go together most often, in 100 movies; 0 of 1 pairs never do."
+    assert sentences["together"] == "Drama and War occur together most often, in 100 movies; 0 of 1 pairs never do."
     assert sentences["together_share"] == (
-        "War leans most on another genre: 91% of its movies are also Drama, while 53% of Drama is also War."
+        "The largest share: 91% of War movies are also Drama; 53% of Drama movies are also War."
     )
     assert sentences["decades"] == (
-        "200 of 201 movies have a year. "
-        "War changes most: it falls from 100% of the movies of the 1940s to 10% of those of the 1990s."
+        "200 of 201 movies have a year. War changes most: its share falls from 100% in the 1940s to 10% in the 1990s."
     )
 
 
 def test_too_little_data_is_said_so() -> None:
     sentences = exhibit([["War"], []], [1944, None])
-    assert sentences["together"] == "No two genres go together."
+    assert sentences["together"] == "No two genres occur together."
     assert "No genre with 20 or more movies" in sentences["together_share"]
     assert "No two decades" in sentences["decades"]
     assert "Too few descriptions" in sentences["words"]

@@ -152,7 +152,7 @@ def test_what_was_compared_is_in_mlflow(finished):
     client = mlflow.MlflowClient(finished.tracking_uri)
     files = {file.path for file in client.list_artifacts(parent.info.run_id)}
     assert files >= {"leaderboard.csv", "leaderboard.md", "leaderboard.json", "pareto.svg", "versus.md", "versus.csv"}
-    assert parent.data.tags["genreflow.promotion"] in ("there was no champion", "it is the best again")
+    assert parent.data.tags["genreflow.promotion"] in ("there was no champion", "it is still the best")
     assert {file.path for file in client.list_artifacts(parent.info.run_id, "report")} >= {"report/report.html"}
     table = json.loads(mlflow.artifacts.load_text(f"{parent.info.artifact_uri}/leaderboard.json"))
     assert len(table["data"]) == len(TRAINED)

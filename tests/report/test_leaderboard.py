@@ -7,9 +7,18 @@ import polars as pl
 import pytest
 
 from tasks.core.errors import DataError
-from tasks.core.metrics import METRICS, in_groups
+from tasks.core.metrics import in_groups
 from tasks.core.schema import PREDICTIONS
-from tasks.report.leaderboard import LEADERBOARD, rank_models, render_markdown, render_terminal
+from tasks.report.figures import draw_leaderboard
+from tasks.report.leaderboard import (
+    LEADERBOARD,
+    Baseline,
+    majority_baseline,
+    rank_models,
+    render_markdown,
+    render_terminal,
+    title_of,
+)
 
 GENRES = ["Drama", "War", "Western"]
 
@@ -74,15 +83,11 @@ def test_the_terminal_table_breaks_no_name_and_marks_the_champion_alone(tmp_path
 def test_markdown_has_every_column_and_a_bold_champion(tmp_path: Path) -> None:
     leaderboard = rank_models([write_model(tmp_path, "a|b", 0.4), write_model(tmp_path, "c", 0.3)])
     lines = render_markdown(leaderboard).splitlines()
-    headers = " ".join(line for line in lines if line.startswith("|  | model |"))
+    headers = "".join(line for line in lines if line.startswith("|  | model |"))
     hidden = {"rank", "chosen_by", "distinct_answers", *(f"test_{name}" for name in in_groups("counts"))}
     ends = {column for column in LEADERBOARD if column.endswith(("_low", "_high"))}  # told in brackets
-    titles = {"fit_s": "s to fit", "predict_docs_per_s": "scored / s", "model_memory_mb": "MB in", "model_mb": "MB on"}
-    titles |= {f"test_{name}": f" {metric.title} |" for name, metric in METRICS.items()}
-    titles |= {"val_jaccard": "Jaccard on validation", "val_f1_macro": "F1 (macro) on validation"}
-    titles |= {"behind": "less Jaccard"}
     for column in LEADERBOARD.keys() - hidden - ends:
-        assert titles.get(column, column) in headers
+        assert f"| {title_of(column)} |" in headers
     assert [line.startswith("| **1** | **a\\|b** |") for line in lines if "a\\|b" in line] == [True] * 4
     assert not any("**" in line for line in lines if line.startswith("| 2 | c |"))
     assert "0.3000 \\[0." in "".join(lines)
@@ -142,6 +147,29 @@ def test_what_would_mislead_is_told(tmp_path: Path) -> None:
     assert "2 genre(s) have no test movie: undefined" in told
     assert "the same genres for every movie: [same]." in told
     assert "the same genres for every movie: \\[same\\]." in render_markdown(leaderboard)
+
+
+def test_the_baseline_is_the_most_common_set_of_genres(tmp_path: Path) -> None:
+    model = write_model(tmp_path, "a", 0.4)
+    table = pl.read_parquet(model / "predictions_test.parquet").with_row_index("movie")
+    true = pl.when(pl.col("movie") < 10).then(pl.lit(["Drama", "War"])).otherwise("true_genres")
+    table.with_columns(true.alias("true_genres")).drop("movie").write_parquet(model / "predictions_test.parquet")
+    baseline = majority_baseline(model)
+    assert baseline == Baseline("Drama", 0.875)
+    leaderboard = rank_models([model])
+    told = "baseline: always predicting Drama has a test Jaccard of 0.875."
+    assert told in render_terminal(leaderboard, baseline)
+    assert told in render_markdown(leaderboard, baseline)
+    assert "always" not in render_terminal(leaderboard)
+    legend = draw_leaderboard(leaderboard, baseline).legends[0]
+    assert "always predicting Drama: 0.875" in [text.get_text() for text in legend.get_texts()]
+
+
+def test_no_baseline_without_true_genres(tmp_path: Path) -> None:
+    model = write_model(tmp_path, "a", 0.4)
+    path = model / "predictions_test.parquet"
+    pl.read_parquet(path).with_columns(true_genres=pl.lit([], dtype=pl.List(pl.String))).write_parquet(path)
+    assert majority_baseline(model) is None
 
 
 def test_one_model_is_a_leaderboard(tmp_path: Path) -> None:

@@ -37,30 +37,30 @@ def good(tmp_path):
 
 
 @pytest.mark.parametrize("metric", ["jaccard", "f1_samples", "f1_macro", "exact_match", "hamming_loss"])
-def test_only_a_surely_better_model_takes_over(good, tmp_path, metric):
+def test_only_a_significantly_better_model_takes_over(good, tmp_path, metric):
     config = PromotionConfig(metric=metric)
     worse, near = write_model(tmp_path / "worse", 0.6), write_model(tmp_path / "near", 0.79)
     verdict = judge_challenger(good, champion(worse), config)
     assert verdict.takes_over
     assert verdict.reason.startswith(f"good is better than old: {metric} +0.")
-    assert "at 95 %, on 200 test movies" in verdict.reason
+    assert "at 95%, on 200 test movies" in verdict.reason
     assert verdict.difference in verdict.reason
     for other, challenger, told in (
-        (near, good, "good is not surely better than old"),
-        (good, good, "good is not surely better than old"),
-        (good, worse, f"worse is surely worse than old: {metric} -0."),
+        (near, good, "good is not significantly better than old"),
+        (good, good, "good is not significantly better than old"),
+        (good, worse, f"worse is significantly worse than old: {metric} -0."),
     ):
         verdict = judge_challenger(challenger, champion(other), config)
         assert not verdict.takes_over
         assert told in verdict.reason
 
 
-def test_a_champion_that_this_version_cannot_read_gives_way_unless_it_is_surely_better(good, tmp_path):
+def test_a_champion_that_this_version_cannot_read_is_replaced_unless_it_is_significantly_better(good, tmp_path):
     worse = write_model(tmp_path / "worse", 0.6)
     verdict = judge_challenger(good, champion(good, is_readable=False), PromotionConfig())
     assert verdict.takes_over
     assert verdict.reason.startswith(
-        "old was logged by an earlier version, which only MLflow can load, and gives way: "
+        "old was logged by an earlier version, which only MLflow can load, and is replaced: "
     )
     assert not judge_challenger(worse, champion(good, is_readable=False), PromotionConfig()).takes_over
 
@@ -94,7 +94,7 @@ def test_a_model_that_always_says_the_same_stays_below_the_floor(tmp_path):
         ("sample", "sample", True), ("files", "sample", False), ("files", "always", True), ("sample", "never", False),
     ],
 )  # fmt: skip
-def test_a_champion_of_other_data_gives_way_as_chosen(good, tmp_path, source, choice, takes_over):
+def test_a_champion_of_other_data_is_replaced_as_chosen(good, tmp_path, source, choice, takes_over):
     other = write_model(tmp_path / "other", 0.5, range(100, 300))
     verdict = judge_challenger(good, champion(other, source=source), PromotionConfig(replace_other_data=choice))
     assert verdict.takes_over == takes_over
@@ -110,7 +110,7 @@ def test_what_the_store_knows_of_the_champion_decides_first(good):
     assert "gone from MLflow" in gone.reason
     back = judge_challenger(good, champion(good, challenger_was_rolled_back="2026-01-02 (version 3)"), config)
     assert not back.takes_over
-    assert "taken back on 2026-01-02 (version 3)" in back.reason
+    assert "rolled back on 2026-01-02 (version 3)" in back.reason
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "a:b", "a@b", "o'neill's", 'the "new" one'])

@@ -2,7 +2,7 @@ import json
 
 import polars as pl
 
-from tasks.report.leaderboard import PUBLISHED_METRICS, beside_published, read_published, render_published
+from tasks.report.leaderboard import PUBLISHED_METRICS, compare_published, read_published, render_published
 
 
 def write_metrics(folder, jaccard):
@@ -15,7 +15,7 @@ def write_metrics(folder, jaccard):
 
 def test_models_that_do_published_work_stand_beside_it_and_others_are_left_out(tmp_path):
     names = ("mine", "original-logreg-tfidf", "original-logreg-counts")
-    table = beside_published([write_metrics(tmp_path / name, 0.4) for name in names])
+    table = compare_published([write_metrics(tmp_path / name, 0.4) for name in names])
     ours = table.filter(pl.col("model").is_not_null())
     assert set(table["table"]) == {"linear"}
     assert ours["model"].to_list() == ["original-logreg-counts", "original-logreg-tfidf"]
@@ -28,13 +28,13 @@ def test_models_that_do_published_work_stand_beside_it_and_others_are_left_out(t
 
 
 def test_the_same_model_stands_beside_what_another_rule_published(tmp_path):
-    table = beside_published([write_metrics(tmp_path / "original-logreg-lemmas", 0.4)])
+    table = compare_published([write_metrics(tmp_path / "original-logreg-lemmas", 0.4)])
     found = table.filter(pl.col("model").is_not_null()).select("rule", "published_jaccard", "ours_jaccard").rows()
     assert found == [("fixed-or-none", 0.3337, 0.2), ("fixed", 0.3772, 0.4)]
 
 
 def test_no_published_model_no_rows(tmp_path):
-    assert beside_published([write_metrics(tmp_path / "mine", 0.4)]).is_empty()
+    assert compare_published([write_metrics(tmp_path / "mine", 0.4)]).is_empty()
 
 
 def test_published_figures_are_shares_and_no_model_stands_twice_with_one_rule():

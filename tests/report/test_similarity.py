@@ -15,7 +15,7 @@ from tasks.report.feature_figures import (
     cosines,
     draw_similarity,
     overlaps,
-    tell_nearest,
+    say_nearest,
     write_genre_similarity,
 )
 
@@ -67,14 +67,14 @@ def test_every_genre_is_compared_with_all_others() -> None:
     assert compare_genres(importance().reverse(), PROFILES.reverse()).equals(table)
 
 
-def test_the_nearest_and_the_farthest_are_told() -> None:
+def test_the_most_and_the_least_similar_are_named() -> None:
     table = compare_genres(importance(), PROFILES)
-    assert tell_nearest(table, "tfidf_excess_cosine") == (
-        "Most alike are Horror and War (−0.20), least Drama and War (−0.20)."
+    assert say_nearest(table, "tfidf_excess_cosine") == (
+        "Most similar: Horror and War (−0.20); least: Drama and War (−0.20)."
     )
     only = table.filter(pl.col("genre").is_in(["Drama", "War"]) & pl.col("other").is_in(["Drama", "War"]))
-    assert tell_nearest(only, "tfidf_excess_cosine") == "There are only Drama and War (−0.20) to compare."
-    assert tell_nearest(table.clear(), "tfidf_cosine") == "No two genres can be compared."
+    assert say_nearest(only, "tfidf_excess_cosine") == "Only Drama and War (−0.20) can be compared."
+    assert say_nearest(table.clear(), "tfidf_cosine") == "No two genres can be compared."
 
 
 def test_a_heat_map_shows_hundredths_and_nothing_below_zero() -> None:
@@ -83,6 +83,8 @@ def test_a_heat_map_shows_hundredths_and_nothing_below_zero() -> None:
     assert [text.get_text() for text in axes.texts] == ["25", "25"]
     (axes,) = draw_similarity(table, "tfidf_excess_cosine").axes
     assert not axes.texts
+    (axes,) = draw_similarity(table.clear(), "tfidf_cosine").axes
+    assert [text.get_text() for text in axes.texts] == ["nothing to show"]
 
 
 def test_the_stage_writes_the_table_and_its_pictures(paths: DataPaths) -> None:

@@ -8,8 +8,8 @@ from tasks.core import schema
 from tasks.core.errors import DataError
 from tasks.core.settings import DataPaths
 from tasks.report import task
-from tasks.report.figures import draw_calibration
-from tasks.report.stages import MODEL_PICTURES, write_leaderboard, write_model_pictures
+from tasks.report.figures import draw_calibration, draw_training
+from tasks.report.stages import MODEL_PICTURES, draw_model, write_leaderboard
 
 
 def write_model(folder: Path, genres: list[str], jaccard: float = 0.4) -> Path:
@@ -59,29 +59,36 @@ def write_model(folder: Path, genres: list[str], jaccard: float = 0.4) -> Path:
     return folder
 
 
+HISTORY = """step,epoch,train_loss,validation_loss,validation_jaccard,learning_rate
+10,0.5,0.3,0.28,0.41,0.0001
+20,1,0.25,0.27,0.47,0.00005
+30,1.5,,0.275,0.46,
+"""
+
+
 @pytest.mark.parametrize("genres", [list(schema.GENRES), ["Drama"]], ids=["all genres", "one genre"])
 def test_a_models_pictures_are_written_the_same_each_time(tmp_path: Path, genres: list[str]) -> None:
     model = write_model(tmp_path / "model", genres)
-    result = write_model_pictures(model)
+    result = draw_model(model)
     names = [f"{name}.{form}" for name in MODEL_PICTURES for form in ("svg", "png")]
     before = [(model / name).read_bytes() for name in names]
     assert result.counts["genres"] == len(genres)
-    assert write_model_pictures(model).skipped
+    assert draw_model(model).skipped
     (model / "draw.stage.json").unlink()
-    assert not write_model_pictures(model).skipped
+    assert not draw_model(model).skipped
     assert [(model / name).read_bytes() for name in names] == before
 
 
 def test_a_model_that_is_not_evaluated_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"per_genre\.csv"):
-        write_model_pictures(tmp_path)
+        draw_model(tmp_path)
 
 
 def test_a_table_without_its_columns_is_an_error(tmp_path: Path) -> None:
     model = write_model(tmp_path / "model", ["Drama", "War"])
     (model / "per_genre.csv").write_text("genre,f1\nDrama,0.5\n")
     with pytest.raises(DataError, match="support"):
-        write_model_pictures(model)
+        draw_model(model)
 
 
 def test_the_calibration_picture_shows_both_kinds_of_scores(tmp_path: Path) -> None:
@@ -91,7 +98,31 @@ def test_the_calibration_picture_shows_both_kinds_of_scores(tmp_path: Path) -> N
     drawn = {line.get_label(): line.get_xydata().tolist() for line in curves.lines}
     assert drawn["raw"] == [[0, 0.1], [0.5, 0.3]]
     assert drawn["calibrated"] == [[0.3, 1]]
-    assert [label.get_text() for label in errors.get_yticklabels()] == list(reversed(schema.GENRES))  # worst first
+    assert [label.get_text() for label in errors.get_yticklabels()] == [
+        f"{genre} (10)" for genre in reversed(schema.GENRES)
+    ]
+
+
+def test_the_course_of_a_training_is_drawn_if_there_is_one(tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model", ["Drama", "War"])
+    (model / "history.csv").write_text(HISTORY)
+    draw_model(model)
+    assert (model / "training.svg").read_text().startswith("<?xml")
+    assert (model / "training.png").read_bytes().startswith(b"\x89PNG")
+    assert draw_model(model, wanted=False).skipped
+    (model / "history.csv").write_text(HISTORY.replace("0.3,", "0.4,"))
+    draw_model(model, wanted=False)
+    assert not list(model.glob("training.*g"))
+    (model / "history.csv").write_text("step,epoch\n1,2\n")
+    with pytest.raises(DataError, match=r"history.csv is damaged.* train the model again"):
+        draw_model(model)
+
+
+def test_the_best_evaluation_of_a_training_is_marked(tmp_path: Path) -> None:
+    (tmp_path / "history.csv").write_text(HISTORY)
+    losses, jaccard = draw_training(pl.read_csv(tmp_path / "history.csv")).axes
+    assert [len(line.get_xdata()) for line in losses.lines] == [2, 3]
+    assert [text.get_text() for text in jaccard.texts] == ["0.470"]
 
 
 def test_the_leaderboard_follows_what_any_model_left(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_both_are_set_side_by_side(models, paths):
     text = (paths.results / "versus.md").read_text(encoding="utf-8")
     assert "&lt;script&gt;\\|" in text
     assert "<" not in text
-    assert "No test movie is Western" in text
+    assert "Not compared, without a test movie: Western." in text
     assert write_versus(models, ("a", "<b>|="), paths).skipped
     assert (paths.results / "versus.png").is_file()
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import polars as pl
 
-from tasks.core.markup import COLOURED_CSS, coloured_html, signed
+from tasks.core.markup import HIGHLIGHT_CSS, highlight_html, signed
 from tasks.decision.calibration import logistic
 from tasks.models.explain.attribution import REST, Reason, explain_decided, reasons, strongest
 from tasks.models.explain.pieces import TEXTS, texts_of
@@ -51,14 +51,14 @@ def render_page(table: pl.DataFrame, movies: pl.DataFrame, model_name: str) -> s
         _render_movie(movie_id, texts, table.filter(pl.col("movie_id") == movie_id), full)
         for movie_id, texts in zip(movies.get_column("movie_id").to_list(), texts_of(movies), strict=True)
     )
-    legend = coloured_html("raises lowers", [(0, 6, 1.0), (7, 13, -1.0)], 1.0)
+    legend = highlight_html("raises lowers", [(0, 6, 1.0), (7, 13, -1.0)], 1.0)
     return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Why these genres</title>
-<style>{_STYLE}{COLOURED_CSS}</style>
+<style>{_STYLE}{HIGHLIGHT_CSS}</style>
 </head>
 <body>
 <main>
@@ -90,10 +90,10 @@ def render_genre(texts: tuple[str, str], rows: pl.DataFrame, full: float) -> str
         full: the contribution that has the full colour.
     """
     genre = escape(rows.item(0, "genre"))
-    coloured = [coloured_html(text, _spans(rows, source), full) for text, source in zip(texts, TEXTS, strict=True)]
+    coloured = [highlight_html(text, _spans(rows, source), full) for text, source in zip(texts, TEXTS, strict=True)]
     title, description = coloured
     fields = ", ".join(
-        f"{source} {coloured_html(piece, [(0, len(piece), contribution)], full)}"
+        f"{source} {highlight_html(piece, [(0, len(piece), contribution)], full)}"
         for source, piece, contribution in rows.filter(pl.col("start").is_null(), pl.col("source") != REST)
         .select("source", "piece", "contribution")
         .iter_rows()
@@ -145,7 +145,7 @@ def _spans(rows: pl.DataFrame, source: str) -> list[tuple[int, int, float]]:
 SHOWN_LABELS: Final = 8  # genres with their bars; the others unfold
 
 # Always dark on white, since the colours of words are made for paper; important, since pages style tables as well.
-ANSWER_CSS: Final = f"""{COLOURED_CSS}
+ANSWER_CSS: Final = f"""{HIGHLIGHT_CSS}
 .answer {{ color: #222; background: #fff; border: 1px solid #d8dee4; border-radius: .5rem; padding: 1rem 1.25rem;
   overflow-wrap: anywhere; line-height: 1.6; }}
 .answer * {{ color: inherit; }}
@@ -221,7 +221,7 @@ def _render_reasons(classifier: GenreClassifier, movies: pl.DataFrame, rule: str
     full = strongest(table)
     genres = table.get_column("genre").unique(maintain_order=True).to_list()
     sections = [render_genre(texts_of(movies)[0], table.filter(pl.col("genre") == genre), full) for genre in genres]
-    legend = coloured_html("raises lowers", [(0, 6, 1.0), (7, 13, -1.0)], 1.0)
+    legend = highlight_html("raises lowers", [(0, 6, 1.0), (7, 13, -1.0)], 1.0)
     return "\n".join([*sections, f'<p class="legend">What each word does to the genre: {legend}, in log-odds.</p>'])
 
 

@@ -5,93 +5,21 @@ from typing import Final
 
 import numpy as np
 import polars as pl
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
-from matplotlib.textpath import TextPath
 from matplotlib.ticker import FuncFormatter
 from numpy.typing import NDArray
 
-from tasks.core.figures import BLUE, GREY, ORANGE, PAPER_TINT, draw_bars, draw_heat_map, drawable, new_figure
-
-SIZE_PT: Final = 8.5
-# Places to try, the best first: sideways and upwards from the point in points, and how the text lies to it.
-_PLACES: Final = (
-    (6, 0, "left", "center"),
-    (-6, 0, "right", "center"),
-    (0, 6, "center", "bottom"),
-    (0, -6, "center", "top"),
-    (5, 5, "left", "bottom"),
-    (5, -5, "left", "top"),
-    (-5, 5, "right", "bottom"),
-    (-5, -5, "right", "top"),
-    (5, 14, "left", "bottom"),
-    (5, -14, "left", "top"),
-    (-5, 14, "right", "bottom"),
-    (-5, -14, "right", "top"),
+from tasks.core.figures import (
+    BLUE,
+    GREY,
+    ORANGE,
+    PAPER_TINT,
+    draw_bars,
+    draw_heat_map,
+    drawable,
+    label_dots,
+    new_figure,
 )
-_SHIFT: Final = {"left": 0.0, "center": 0.5, "right": 1.0, "bottom": 0.0, "top": 1.0}
-
-
-def place_labels(axes: Axes, points: NDArray[np.float64], labels: Sequence[str]) -> None:
-    """Write a label beside each point where it covers least of other labels and points.
-
-    The axes' limits and scales must be final. Greedy, from the most crowded part of the picture on; what lies free of
-    all others is taken at once.
-
-    Args:
-        axes: where the points are.
-        points: (n, 2), in the units of the axes.
-        labels: of the points.
-    """
-    if not len(points):
-        return
-    figure = axes.get_figure(root=True)
-    assert figure is not None
-    figure.draw_without_rendering()  # the layout decides how far apart points are
-    to_points = 72 / figure.dpi
-    at = axes.transData.transform(points) * to_points
-    frame = np.array(axes.get_window_extent().extents) * to_points
-    font = FontProperties(family="DejaVu Sans", size=SIZE_PT)
-    widths = [TextPath((0, 0), label, prop=font).get_extents().width if label.strip() else 0.0 for label in labels]
-    taken = [np.array([x - 3, y - 3, x + 3, y + 3]) for x, y in at]
-    crowd = [-np.sum(np.abs(at - point).max(axis=1) < 40) for point in at]
-    for index in np.argsort(crowd, kind="stable"):
-        boxes = [_box(at[index], place, widths[index]) for place in _PLACES]
-        costs = [_covered(box, taken, int(index)) + _outside(box, frame) + rank / 100 for rank, box in enumerate(boxes)]
-        best = int(np.argmin(costs))
-        taken.append(boxes[best])
-        right, up, across, along = _PLACES[best]
-        axes.annotate(
-            labels[index],
-            points[index],
-            xytext=(right, up),
-            textcoords="offset points",
-            ha=across,
-            va=along,
-            fontsize=SIZE_PT,
-            in_layout=False,
-        )
-
-
-def _box(point: NDArray[np.float64], place: tuple[int, int, str, str], width: float) -> NDArray[np.float64]:
-    right, up, across, along = place
-    left = point[0] + right - _SHIFT[across] * width
-    bottom = point[1] + up - _SHIFT[along] * SIZE_PT
-    return np.array([left - 1, bottom - 1, left + width + 1, bottom + SIZE_PT + 1])
-
-
-def _covered(box: NDArray[np.float64], taken: Sequence[NDArray[np.float64]], own: int) -> float:
-    others = np.array([other for index, other in enumerate(taken) if index != own])
-    if not len(others):
-        return 0.0
-    sides = np.minimum(box[2:], others[:, 2:]) - np.maximum(box[:2], others[:, :2])
-    return float(np.prod(np.maximum(sides, 0), axis=1).sum())
-
-
-def _outside(box: NDArray[np.float64], frame: NDArray[np.float64]) -> float:
-    return 100.0 * float(np.maximum(frame[:2] - box[:2], 0).sum() + np.maximum(box[2:] - frame[2:], 0).sum())
-
 
 WIDTH_IN: Final = 7.6
 MARKERS: Final = ((BLUE, "o"), (ORANGE, "s"))
@@ -110,7 +38,7 @@ def draw_support(per_genre: pl.DataFrame) -> Figure:
     figure = new_figure(WIDTH_IN, 4.6)
     axes = figure.add_subplot()
     axes.set_xscale("log")
-    axes.scatter(known["support"], known["f1"], color=BLUE, s=30, zorder=3)
+    dots = axes.scatter(known["support"], known["f1"], color=BLUE, s=30, zorder=3)
     support = known["support"].to_numpy().astype(np.float64)
     axes.set_xlim(max(support.min(initial=1e9) * 0.75, 0.5), max(support.max(initial=1.0) * 1.9, 2))
     axes.set_ylim(-0.03, 1.03)
@@ -119,7 +47,7 @@ def draw_support(per_genre: pl.DataFrame) -> Figure:
     axes.set(xlabel="test movies that have the genre (logarithmic)", ylabel="F1")
     axes.grid(color=PAPER_TINT)
     axes.set_axisbelow(True)
-    place_labels(axes, np.column_stack([support, known["f1"].to_numpy()]), [drawable(name) for name in known["genre"]])
+    label_dots(axes, dots, known["genre"].to_list())
     return figure
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import polars as pl
 
 from tasks.report.figures import HISTORY_COLUMNS, HISTORY_FILE, draw_training
-from tasks.report.leaderboard import beside_published
+from tasks.report.leaderboard import compare_published
 from tasks.report.page.sources import (
     METRIC_TITLES,
     RunFacts,
@@ -50,7 +50,7 @@ def ranking_section(sources: Sources) -> Section:
     if set(board.columns) - set(shown):
         rest = [column for column in board.columns if not column.endswith(_BOUNDS)]
         blocks.append(leaderboard_table(board, rest, "all-figures", "All figures of all models", is_folded=True))
-    published = beside_published([model.folder for model in sources.models])
+    published = compare_published([model.folder for model in sources.models])
     if published.height:
         blocks.append(_published_table(published))
     return Section("leaderboard", "Which model is best", blocks)

@@ -10,7 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
-from tasks.core.markup import coloured_html
+from tasks.core.markup import highlight_html
 from tasks.report.exhibits import SUGGESTED, impossible_movies
 from tasks.report.figures import draw_calibration
 from tasks.report.page.figures import draw_dropped, draw_lengths, draw_scores, draw_set_sizes
@@ -98,7 +98,7 @@ def _reason(pieces: pl.DataFrame, description: str, title: str) -> Reason:
     return Reason(
         title,
         [_piece(*row) for row in ordered.select("source", "piece", "contribution").head(PIECES).iter_rows()],
-        coloured_html(description, spans, strongest) if spans else None,
+        highlight_html(description, spans, strongest) if spans else None,
     )
 
 
@@ -150,7 +150,7 @@ def _legend(explained: tuple[Explained, ...]) -> str | None:
         return None
     speaks_for, against = "speaks for the genre", "speaks against it"
     text = f"{speaks_for}, {against}"
-    return coloured_html(text, [(0, len(speaks_for), 1.0), (len(text) - len(against), len(text), -1.0)], 1.0)
+    return highlight_html(text, [(0, len(speaks_for), 1.0), (len(text) - len(against), len(text), -1.0)], 1.0)
 
 
 def _say_role(sources: Sources, role: str, shown: int) -> str:

@@ -13,7 +13,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from tasks.core.errors import DataError
-from tasks.core.markup import COLOURED_CSS
+from tasks.core.markup import HIGHLIGHT_CSS
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def render_page(sections: Sequence[Section], folder: Path, title: str, subtitle:
         subtitle=subtitle,
         sections=sections,
         images=images,
-        style=Markup(STYLE.read_text(encoding="utf-8") + COLOURED_CSS),  # noqa: S704  both are the project's own
+        style=Markup(STYLE.read_text(encoding="utf-8") + HIGHLIGHT_CSS),  # noqa: S704  both are the project's own
         script=Markup(script),  # noqa: S704  the project's own
         script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
