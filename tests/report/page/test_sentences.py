@@ -11,7 +11,7 @@ import pytest
 
 from tasks.core.files import hash_file
 from tasks.core.settings import DataPaths
-from tasks.report.page import models, movies, sources
+from tasks.report.page import models, sources
 from tasks.report.page.figures import draw_model_genres
 from tasks.report.page.genres import (
     _is_of_these_movies,
@@ -337,7 +337,7 @@ def test_times_and_paths() -> None:
     assert shorten_paths(str(Path("sample"))) == "sample"
 
 
-@pytest.mark.parametrize("module", [sources, models, movies])
+@pytest.mark.parametrize("module", [sources, models])
 def test_examples_in_docstrings_hold(module: ModuleType) -> None:
     assert doctest.testmod(module).attempted
     assert not doctest.testmod(module).failed
