@@ -11,7 +11,7 @@ import pytest
 
 from tasks.core.files import hash_file
 from tasks.core.settings import DataPaths
-from tasks.report.page import models, sources
+from tasks.report.page import models, movies, sources
 from tasks.report.page.figures import draw_model_genres
 from tasks.report.page.genres import (
     _is_of_these_movies,
