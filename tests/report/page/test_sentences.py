@@ -337,7 +337,7 @@ def test_times_and_paths() -> None:
     assert shorten_paths(str(Path("sample"))) == "sample"
 
 
-@pytest.mark.parametrize("module", [sources, models, movies])
+@pytest.mark.parametrize("module", [sources, models])
 def test_examples_in_docstrings_hold(module: ModuleType) -> None:
     assert doctest.testmod(module).attempted
     assert not doctest.testmod(module).failed
