@@ -23,7 +23,7 @@ from tasks.core import schema
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.language import Pipeline, annotator, normalise_text
 from tasks.core.logs import Progress
-from tasks.core.parallel import spread
+from tasks.core.parallel import map_parallel
 from tasks.core.settings import DataPaths
 from tasks.stage import Stage, StageResult, run_stage
 
@@ -188,7 +188,9 @@ def annotate_movies(
         code=(Path(__file__),),
         packages=("spacy", config.pipeline, "pyarrow"),  # a pipeline bears the name of its package
     )
-    return run_stage(stage, partial(_build, paths, config, partial(spread, workers=workers, address=dask_address)))
+    return run_stage(
+        stage, partial(_build, paths, config, partial(map_parallel, workers=workers, address=dask_address))
+    )
 
 
 def _build(paths: DataPaths, config: AnnotateConfig, map_shards: MapShards, folder: Path) -> Counter[str]:
