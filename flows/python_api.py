@@ -5,7 +5,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 import polars as pl
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from pydantic import ValidationError
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
@@ -125,13 +125,9 @@ class GenreEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         Raises:
             ConfigError: the model has no such parameter, or the value is invalid.
         """
-        own = {key: value for key, value in params.items() if key in ("name", "seed", "rule")}
-        changed = {"name": self.name, "seed": self.seed, "rule": self.rule, **self.params, **own}
-        changed |= {key: value for key, value in params.items() if key not in own}
-        GenreEstimator(**changed).spec()  # before anything is set
-        self.params = {key: value for key, value in changed.items() if key not in ("name", "seed", "rule")}
-        for key, value in own.items():
-            setattr(self, key, value)
+        changed = GenreEstimator(**{**self.get_params(deep=False), **params})
+        changed.spec()  # before anything is set
+        self.name, self.seed, self.rule, self.params = changed.name, changed.seed, changed.rule, changed.params
         return self
 
     def fit(self, X: Rows, y: Any) -> Self:
@@ -170,7 +166,7 @@ class GenreEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
     def predict(self, X: Rows) -> Any:
         """Return an array of lists of genres, or a matrix of 0 and 1 if it was fitted on one."""
         decided = self._decide(self.predict_proba(X))
-        return decided.astype(np.int64) if self.is_matrix_ else _names(decided, self.genres_)
+        return decided.astype(np.int64) if self.is_matrix_ else np.fromiter(_names(decided, self.genres_), dtype=object)
 
     def score(self, X: Rows, y: Any) -> float:
         """Return the Jaccard similarity of predictions and y, averaged over rows; 1 where both are empty."""
@@ -383,59 +379,43 @@ def _scores(name: str, estimator: Any, movies: pl.DataFrame, genres: Sequence[st
 
 
 def _titled(movies: pl.DataFrame) -> list[str]:
-    return (
-        movies.select(pl.concat_str("movie_name", "description", separator="\n", ignore_nulls=True))
-        .to_series()
-        .to_list()
-    )
+    text = pl.concat_str("movie_name", "description", separator="\n", ignore_nulls=True)
+    return movies.select(text).to_series().to_list()
 
 
 def _all_params(spec: ModelSpec) -> dict[str, Any]:
     """Return the parameters of the classifier, and of the vectors and the input unless they have the same name."""
-    found = {**spec.classifier.make().get_params(deep=False), **spec.imbalance.model_dump()}
+    imbalance = spec.imbalance.model_dump()
+    found = {**spec.classifier.make().get_params(deep=False), **imbalance}
     for part in (*[each.make().get_params(deep=False) for each in spec.representations], spec.input.model_dump()):
         found = {**part, **found}
-    return {
-        name: value
-        for name, value in found.items()
-        if name not in SET_BY_THE_MODEL or name in spec.imbalance.model_dump()
-    }
+    return {name: value for name, value in found.items() if name not in SET_BY_THE_MODEL or name in imbalance}
 
 
 def _to_lists(y: Any) -> tuple[tuple[str, ...], list[list[str]]]:
     """Return the names of the columns if y is a matrix or frame of 0 and 1, and each row's labels.
 
     Raises:
-        DataError: they are neither lists of names nor a matrix of 0 and 1.
+        DataError: y is neither lists of names nor a matrix of 0 and 1.
     """
-    if hasattr(y, "toarray"):
-        y = y.toarray()
+    y = y.toarray() if hasattr(y, "toarray") else y
     if hasattr(y, "columns") or (isinstance(y, np.ndarray) and y.ndim == 2):
         matrix = np.asarray(y)
+        if not np.isin(matrix, (0, 1)).all():
+            raise DataError("a matrix of labels may hold only 0 and 1")
         names = tuple(map(str, getattr(y, "columns", range(matrix.shape[1]))))
-        return names, _lists_of(matrix, names)
+        return names, _names(matrix, names)
     if y is None or isinstance(y, str) or not hasattr(y, "__iter__"):
         raise DataError(f"labels must be lists of names, or a matrix of 0 and 1, not {type(y).__name__}")
-    rows: Iterable[Any] = y.to_list() if hasattr(y, "to_list") else y
-    lists = []
-    for number, row in enumerate(rows):
+    lists: list[list[str]] = []
+    for number, row in enumerate(y.to_list() if hasattr(y, "to_list") else y):
         if row is not None and (isinstance(row, str) or not hasattr(row, "__iter__")):
             raise DataError(f"labels of row {number}: expected a list of names such as [{str(row)!r}], not {row!r}")
-        lists.append(list(row) if row is not None else [])
+        lists.append([] if row is None else list(row))
     if any(not isinstance(name, str) for row in lists for name in row):
         raise DataError("labels must be lists of names, or a matrix of 0 and 1")
     return (), lists
 
 
-def _lists_of(matrix: ArrayLike, names: tuple[str, ...]) -> list[list[str]]:
-    values = np.asarray(matrix)
-    if not np.isin(values, (0, 1)).all():
-        raise DataError("a matrix of labels may hold only 0 and 1")
-    return [[names[column] for column in np.flatnonzero(row)] for row in values]
-
-
-def _names(decided: NDArray[np.bool_], genres: tuple[str, ...]) -> NDArray[np.object_]:
-    names = np.empty(len(decided), dtype=object)
-    for number, row in enumerate(decided):
-        names[number] = [genres[column] for column in np.flatnonzero(row)]
-    return names
+def _names(matrix: NDArray[Any], names: tuple[str, ...]) -> list[list[str]]:
+    return [[names[column] for column in np.flatnonzero(row)] for row in matrix]

@@ -73,35 +73,23 @@ def as_user_error(error: BaseException) -> GenreflowError | None:
     while each is not None:
         if isinstance(each, GenreflowError):
             return each
-        found = (
-            (missing_extra(each) if isinstance(each, ModuleNotFoundError) else None)
-            or _memory_error(each)
-            or tracking_error(each)
-            or _prefect_error(each)
-            or disk_error(each, data_paths().root, "the run")
-        )
-        if found is not None:
+        if isinstance(each, MemoryError):
+            return OutOfMemoryError(
+                f"the run ran out of memory ({each or 'MemoryError'}); finished stages are kept: give it more memory, "
+                "or less parallel work with --workers 1, and run the same command again, which continues from there"
+            )
+        extra = missing_extra(each) if isinstance(each, ModuleNotFoundError) else None
+        if (found := extra or tracking_error(each)) is not None:
             return found
+        if isinstance(each, httpx.TransportError) or "Failed to reach API" in str(each):
+            return PrefectServerError(
+                "the Prefect server does not answer; finished stages are kept: start the server that PREFECT_API_URL "
+                "names, if any, and run the same command again, which continues from there"
+            )
+        if (full := disk_error(each, data_paths().root, "the run")) is not None:
+            return full
         each = each.__cause__ or each.__context__
     return None
-
-
-def _memory_error(error: BaseException) -> OutOfMemoryError | None:
-    if not isinstance(error, MemoryError):
-        return None
-    return OutOfMemoryError(
-        f"the run ran out of memory ({error or 'MemoryError'}); finished stages are kept: give it more memory, or less "
-        "parallel work with --workers 1, and run the same command again, which continues from there"
-    )
-
-
-def _prefect_error(error: BaseException) -> PrefectServerError | None:
-    if not isinstance(error, httpx.TransportError) and "Failed to reach API" not in str(error):
-        return None
-    return PrefectServerError(
-        "the Prefect server does not answer; finished stages are kept: start the server that PREFECT_API_URL names, if "
-        "any, and run the same command again, which continues from there"
-    )
 
 
 @contextlib.contextmanager
