@@ -89,7 +89,7 @@ def list_presets() -> str:
     for path in sorted(PRESETS.glob("*.yaml")):
         comment = re.match(r"(?:#.*\n)*", path.read_text(encoding="utf-8"))
         words = " ".join(comment[0].replace("#", "").split()) if comment else ""
-        lines.append(f"{path.stem:<16}{re.split(r'[.:] ', words)[0].rstrip('.')}\n")
+        lines.append(f"{path.stem:<16}{words.partition('. ')[0].rstrip('.')}\n")
     return "".join(lines)
 
 
