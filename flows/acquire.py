@@ -1,4 +1,4 @@
-"""Raw listings into data/raw: `python flows/acquire.py --source sample|kaggle|FOLDER|FILE.zip`, or `--plan`."""
+"""Get the raw listings into data/raw: `python flows/acquire.py --source sample|kaggle|FOLDER|FILE.zip`, or `--plan`."""
 
 from flows.cli import run_command
 from flows.config import AcquireFlowConfig
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from prefect import flow
 
-from flows.config import AcquireConfig, AcquireFlowConfig, PrepareConfig, with_leading
+from flows.config import AcquireConfig, RawDataConfig, with_arguments
 from flows.prefect_ui import completed, run_name
 from flows.run_context import exclusive
 from tasks.acquire.task import acquire as acquire_listings
@@ -32,8 +32,8 @@ def acquire(config: AcquireConfig) -> list[StageResult]:
     return [acquired, *complete(config, [acquired])]
 
 
-def complete(config: AcquireConfig | PrepareConfig, acquired: Sequence[StageResult] = ()) -> list[StageResult]:
-    """Fetch files of the earlier system and crawl, as far as that is asked for; to stop for today is no failure.
+def complete(config: RawDataConfig, acquired: Sequence[StageResult] = ()) -> list[StageResult]:
+    """Fetch the earlier system's files and crawl, if asked for; a crawl that reaches its daily limit does not fail.
 
     Raises:
         CrawlBlockedError: a source refuses us; what was crawled is kept.
@@ -41,30 +41,29 @@ def complete(config: AcquireConfig | PrepareConfig, acquired: Sequence[StageResu
     if config.drive:
         fetch_files(config.drive, config.download)
     if config.crawl.online or data_paths().published_crawl_csv.is_file():
-        ended = crawl(config.crawl, return_state=True, wait_for=list(acquired))
-        return [ended.result().stage]
+        crawled = crawl(config.crawl, return_state=True, wait_for=list(acquired))
+        return [crawled.result().stage]
     return []
 
 
 @flow(name="acquire", flow_run_name=run_name("acquire"), persist_result=False)
 def acquire_or_plan(source: str | None = None, config: AcquireFlowConfig | None = None) -> list[StageResult]:
-    """Acquire, or with `plan` print what a crawl of the listings in data/raw would ask, and fetch nothing.
+    """Acquire, or with `plan` print what a crawl of the listings in data/raw would request, and fetch nothing.
 
     Args:
-        source: sample, kaggle, or the path of listings; none: that of config, else sample.
-        config: all options, those above too; none is given in both.
+        source: sample, kaggle, or the path of listings. Default: as in config, else sample.
+        config: all options, including those above; each is given only once.
 
     Raises:
-        ConfigError: a plan for a source is wanted.
+        ConfigError: a plan is asked for together with a source.
         CrawlBlockedError: a source refuses us; what was crawled is kept.
     """
-    config = with_leading(AcquireFlowConfig, config, source=source)
+    config = with_arguments(AcquireFlowConfig, config, source=source)
     if not config.plan:
         with exclusive(data_paths()):
             results = acquire(config)
         crawled = [f"{result.counts.get('plots', 0):,} plots crawled" for result in results[1:]]
-        said = "; ".join([f"{results[0].counts['files']} files from {config.source}", *crawled])
-        return completed(said, results)
+        return completed("; ".join([f"{results[0].counts['files']} files from {config.source}", *crawled]), results)
     if "source" in config.model_fields_set:
         raise ConfigError(
             f"a plan is made for the listings in {data_paths().raw}: acquire those of {config.source} first, without "

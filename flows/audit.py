@@ -1,4 +1,4 @@
-"""The train movies that a model doubts most, and what it does to drop them: `python flows/audit.py --model NAME`."""
+"""Find doubtful labels, and measure the effect of dropping them: `python flows/audit.py --model NAME`."""
 
 from flows.cli import run_command
 from flows.config import AuditConfig
@@ -35,27 +35,28 @@ ALL = "with-all"
 def audit(config: AuditConfig) -> None:
     """Train a model without the train movies that it doubts most, without random ones and with all; compare on test.
 
-    The doubts rest on scores by models that saw train movies alone, other ones than they score.
+    The doubts are based on cross-validation within the train movies.
     """
     paths = data_paths()
     tags = {"flow": "audit", "model": config.model}
     with exclusive(paths), pipeline_run(config, paths, tags) as parent:
         run = replace(parent, tags=parent.tags | log_data(parent, paths))
         doubts = find_doubts(config)
-        folders = {ALL: train_variant(config, run, ALL, None)}
-        for name, file in DROP_FILES.items():
-            folders[name] = train_variant(config, run, f"without-{name}", doubts.results / file)
-        with_all = folders.pop(ALL)
-        effect = effect_of_dropping(with_all, folders, doubts.root)
+        with_all = train_variant(config, run, ALL, None)
+        without = {
+            name: train_variant(config, run, f"without-{name}", doubts.results / file)
+            for name, file in DROP_FILES.items()
+        }
+        effect = effect_of_dropping(with_all, without, doubts.root)
         log_effect(run, [paths.results / EFFECT_FILE, doubts.results / AUDIT_CSV])
         sys.stdout.write("\n".join(effect.counts["findings"]) + "\n")
-        logger.info("the doubted movies: %s; the effect: %s", doubts.results / AUDIT_CSV, paths.results / EFFECT_FILE)
+        logger.info("doubted movies: %s; effect: %s", doubts.results / AUDIT_CSV, paths.results / EFFECT_FILE)
         return completed(" ".join(effect.counts["findings"]), None)
 
 
 def find_doubts(config: AuditConfig) -> DataPaths:
     """Audit the labels of the train movies; return their data folder, which names those to drop."""
-    train = DataPaths(home(config) / "train")
+    train = DataPaths(audit_folder(config) / "train")
     written = subset(train.root, part="train")
     scored = score_folds_in(train.root, config.chosen_model, TrainChoices(seed=config.seed), wait_for=[written])
     audited = audit_labels([scored.folder], train.root, wait_for=[scored])
@@ -65,9 +66,9 @@ def find_doubts(config: AuditConfig) -> DataPaths:
 
 
 def train_variant(config: AuditConfig, run: PipelineRun, name: str, without: Path | None) -> Path:
-    """Train and evaluate the model on all movies or without some of train, and log it; return its folder."""
+    """Train, evaluate and log the model, without the train movies that a file lists; return the model's folder."""
     model = config.chosen_model
-    root = home(config) / name
+    root = audit_folder(config) / name
     run_id = start_variant_run(run, name, shown_params(model))
     written = subset(root, without=without)
     trained = train_in(root, model, TrainChoices(seed=config.seed), wait_for=[written])
@@ -76,6 +77,6 @@ def train_variant(config: AuditConfig, run: PipelineRun, name: str, without: Pat
     return trained.folder
 
 
-def home(config: AuditConfig) -> Path:
-    """Return the folder of all that the audit of this model makes."""
+def audit_folder(config: AuditConfig) -> Path:
+    """Return the folder of everything that the audit of this model makes."""
     return data_paths().label_audit / config.chosen_model.name

@@ -1,4 +1,4 @@
-"""From a command line to a flow. Owns parsing, the process's environment, its console log and its exit code.
+"""From a command line to a flow: parsing, help, the environment, the console log, signals and the exit code.
 
 A flow file is a command and a module at once. As a command it comes here before it imports anything heavy, so that
 `--help` and mistakes are answered at once; the flow then runs from the imported module, so that whatever it submits to
@@ -18,91 +18,257 @@ import traceback
 from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Final, TypeVar, get_args
+from typing import Any, Final, TypeVar, cast
 
-from pydantic import BaseModel, Field, ValidationError
-from pydantic_settings import BaseSettings, CliSettingsSource, SettingsConfigDict, SettingsError
+from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic_settings import BaseSettings, CliSettingsSource, SettingsError
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from flows.config import FlowConfig, merged, read_options
+from flows import command_help
+from flows.command_help import option_names
+from flows.config import FlowConfig, check_source, merged, read_options
 from tasks.core import logs
 from tasks.core.errors import GenreflowError, validation_messages
 from tasks.core.logs import Progress, SafeFormatter, hide_secrets
 from tasks.core.settings import data_paths
 
-# How a command is stopped: at once where that can be waited for, and in some seconds in any case.
-#
-# An interrupt unwinds the flow like an error. But Prefect waits for the tasks that run, and starts those that wait, and
-# a fit cannot be interrupted from outside; so what has to be in order is put in order by a thread, and the process
-# ends. Owns that; knows no flow.
-
-
 logger = logging.getLogger(__name__)
 
-STOP_S: Final = 5.0  # for the flow to unwind
-ORDER_S: Final = 10.0  # for what is done at the end
-EXIT_CODES: Final = {signal.SIGINT: 130, signal.SIGTERM: 143}  # by the shell's custom
-MESSAGE: Final = "interrupted; run the same command again to continue"
+Config = TypeVar("Config", bound=FlowConfig)
 
-# What to do before the process ends, the last first. Whoever adds something removes it when it is done otherwise.
+EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
+SIGNAL_EXIT_CODES: Final = {signal.SIGINT: 130, signal.SIGTERM: 143}  # the shell's convention
+INTERRUPTED: Final = "interrupted; run the same command again to continue"
+UNWIND_S: Final = 5.0  # for the flow to unwind after a signal
+CLEANUP_S: Final = 10.0  # for the actions in `at_stop`
+
+# Loggers whose warnings are not shown. Prefect's reports of failed runs repeat, with a traceback, what the command says
+# in one line; its services report events that they still send when a run has ended.
+HIDDEN_LOGGERS: Final = ("prefect.flow_runs", "prefect.task_runs", "EventsWorker", "APILogWorker")
+
+SWITCH_FORMS: Final = {"true": "--{}", "false": "--no-{}"}
+
+# Read by Prefect and MLflow when they are imported. Values that the user set are kept.
+ENVIRONMENT: Final = {
+    "DO_NOT_TRACK": "1",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 s is too short on a busy machine
+    "PREFECT_LOGGING_EXTRA_LOGGERS": "flows,tasks",  # what the stages log reaches Prefect's UI
+    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",  # MLflow bypasses our console handler
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",  # gives up on an absent server after 15 s, not after four minutes
+    "OMP_NUM_THREADS": "1",  # models are trained in parallel, each on one core
+}
+
+# Run before the process ends after a signal, last added first. Code that adds an action removes it when it is done.
 at_stop: list[Callable[[], None]] = []
 
 
-def stop_on_signals() -> None:
-    """Have Ctrl-C and SIGTERM stop this process as described above."""
-    for number in EXIT_CODES:
-        signal.signal(number, _stop)
+def run_command(config_type: type[Config], run: str | Callable[[Config], int]) -> int:
+    """Parse the command line, run what it asks for, and return the process's exit code.
+
+    Errors that the user can fix are printed as one line; anything else keeps its traceback. Neither shows a secret.
+
+    Args:
+        config_type: the flow's parameter.
+        run: the flow as "module:name", or a function of the configuration that returns an exit code.
+    """
+    sys.excepthook = show_exception
+    try:
+        config = parse_command(config_type, sys.argv[1:])
+        set_environment()
+        log_to_console(config.verbose)
+        stop_on_signals()
+        with as_one_line():
+            if callable(run):
+                return run(config)
+            run_flow(run, config)
+    except GenreflowError as error:
+        _print_error(str(error))
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        sys.stderr.write(f"{INTERRUPTED}\n")
+        return EXIT_INTERRUPTED
+    except SystemExit as ended:
+        if ended.code in SIGNAL_EXIT_CODES.values():  # the flow unwound in time
+            sys.stderr.write(f"{INTERRUPTED}\n")
+        raise
+    return EXIT_OK
 
 
-def _stop(number: int, frame: FrameType | None) -> None:
-    del frame
-    code = EXIT_CODES[signal.Signals(number)]
-    signal.signal(number, lambda *_: os._exit(code))  # a second one does not wait
-    timer = threading.Timer(STOP_S, _end, [code])
-    timer.daemon = True
-    timer.start()
-    if number == signal.SIGINT:
-        raise KeyboardInterrupt
-    sys.exit(code)
+def set_environment() -> None:
+    """Set the variables that Prefect and MLflow read when they are imported."""
+    for key, value in ENVIRONMENT.items():
+        os.environ.setdefault(key, value)
 
 
-def _end(code: int) -> None:
-    """Put in order what can be, then end the process, whatever its other threads do."""
-    ordering = threading.Thread(target=_put_in_order, daemon=True)
-    ordering.start()
-    ordering.join(ORDER_S)
-    for process in multiprocessing.active_children():
-        process.kill()
-    with contextlib.suppress(OSError):  # nobody may read any more
-        sys.stderr.write(f"{MESSAGE}\n")
-        sys.stderr.flush()
-        sys.stdout.flush()
-    os._exit(code)
+def run_flow(flow: str, config: FlowConfig) -> Any:
+    """Run a flow, given as "module:name", on the configured Prefect server or a temporary one; return its result."""
+    paths = data_paths()  # an unusable data folder or source is refused before Prefect starts
+    source = getattr(config, "source", None)
+    check_source(source)
+    if source and not getattr(config, "table", None):
+        from tasks.acquire import listings  # noqa: PLC0415 - only where there is a source
+
+        listings.check_source(paths, source)
+    logger.info("starting Prefect and MLflow, which takes some seconds")
+    from prefect import flow_engine  # noqa: PLC0415 - only where a flow runs
+
+    from flows.run_context import prefect_server  # noqa: PLC0415 - it imports Prefect
+
+    # SIGTERM stops a command as Ctrl-C does. Prefect's own handler would wait for minutes for a server that the same
+    # signal has ended, if it goes to all processes of a service.
+    vars(flow_engine)["capture_sigterm"] = contextlib.nullcontext
+    module, name = flow.split(":")
+    with prefect_server(lambda: importlib.import_module(module)) as loaded:
+        called = getattr(loaded, name)
+        arguments = {option: value for option, value in config.given.items() if option in called.parameters.properties}
+        return called(**arguments, config=config)
 
 
-def _put_in_order() -> None:
-    for do in reversed(at_stop):
-        try:
-            do()
-        except Exception:
-            logger.debug("while stopping", exc_info=True)
+@contextlib.contextmanager
+def as_one_line() -> Iterator[None]:
+    """Raise failures outside of the program, such as an absent store, as errors that are shown in one line."""
+    try:
+        yield
+    except GenreflowError:
+        raise
+    except Exception as error:
+        from flows.run_context import as_user_error  # noqa: PLC0415 - it imports MLflow
+
+        if (user_error := as_user_error(error)) is None:
+            raise
+        raise user_error from error
 
 
-# What a command shows in a terminal: log lines, and bars below them while long work goes on.
-#
-# Owns drawing; knows no stage. Where standard error is no terminal, the timed lines of `tasks.core.logs` say the same.
+def show_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print a traceback to standard error as Python does, without secrets."""
+    sys.stderr.write(hide_secrets("".join(traceback.format_exception(kind, error, trace))))
 
 
-COLUMNS: Final = (
-    TextColumn("{task.description}"),
-    BarColumn(),
-    TaskProgressColumn(),
-    TextColumn("{task.fields[rate]}"),
-    TimeRemainingColumn(),
-)
+def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config:
+    """Return the configuration that a command line asks for, or exit: 0 after `--help`, 2 after a mistake.
+
+    Options come first, then `--config FILE.yaml`, then the preset, then the defaults. Words in option names are joined
+    by "-" or "_". A switch is `--report`, `--no-report`, or as in a YAML file `--report true`, `--report false`.
+    """
+    arguments = [_with_hyphens(argument) for argument in arguments]
+    if (answer := command_help.answer(config_type, arguments, command_name())) is not None:
+        sys.stdout.write(answer)
+        sys.exit(EXIT_OK)
+    try:
+        command_help.check_names(config_type, arguments)
+        given = _given_options(config_type, ["--help" if each == "--help-all" else each for each in arguments])
+        file = given.pop("config", None)
+        options = merged(read_options(Path(file)) if file else {}, given)
+        check_source(options.get("source"))  # before models are loaded, which takes seconds
+        return config_type.model_validate(options)
+    except SettingsError as error:
+        message, cause = str(error), str(error.__cause__ or "")
+        if message.startswith("error parsing CLI: "):
+            _print_error(message.removeprefix("error parsing CLI: "))
+        else:
+            message = message if cause in message else f"{message}: {cause}"
+            _print_error(f"{message}; write nested values as JSON, in single quotes")
+    except ValidationError as error:
+        for line in validation_messages(error):
+            option, colon, message = line.partition(": ")
+            _print_error(f"--{option.replace('_', '-')}: {message}" if colon else line)
+    except GenreflowError as error:
+        _print_error(str(error))
+    sys.exit(EXIT_USAGE)
+
+
+def command_name() -> str:
+    """Return how this command is called: `python flows/train.py` or `genreflow train`."""
+    called = sys.argv[0]
+    return called if called.startswith("genreflow ") else f"python flows/{Path(called).name}"
+
+
+def _print_error(message: str) -> None:
+    """Print an error to standard error; characters that cannot be encoded, as lone surrogates, are escaped."""
+    line = f"error: {hide_secrets(message)}\n"
+    sys.stderr.write(line.encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
+def _given_options(config_type: type[BaseModel], arguments: Sequence[str]) -> dict[str, Any]:
+    """Return the options that a command line gives, nested as the configuration is; exit after `--help-all`.
+
+    Raises:
+        SettingsError: an option lacks its value, or a value is not valid JSON where it has to be.
+    """
+    file = Field(None, description="YAML file with options; the command line overrides it.")
+    model = create_model(config_type.__name__, __base__=(config_type, BaseSettings), config=(Path | None, file))
+    command = cast("type[BaseSettings]", model)
+    options: CliSettingsSource[Any] = CliSettingsSource(
+        command,
+        cli_prog_name=command_name(),
+        cli_parse_args=_as_switches(arguments, {name for name, is_switch in option_names(config_type) if is_switch}),
+        cli_implicit_flags=True,
+        cli_kebab_case=True,
+        cli_hide_none_type=True,
+        cli_parse_none_str="none",
+        cli_exit_on_error=False,
+    )
+    return dict(options())
+
+
+def _as_switches(arguments: Sequence[str], switches: Container[str]) -> list[str]:
+    """Return the arguments with `--report false` and `--report=false` as `--no-report`, and so for `true`."""
+    result: list[str] = []
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        name, equals, value = argument.partition("=")
+        if name in switches and not equals and waiting and waiting[0] in SWITCH_FORMS:
+            value = waiting.pop(0)
+        known = name in switches and value in SWITCH_FORMS
+        result.append(SWITCH_FORMS[value].format(name[2:]) if known else argument)
+    return result
+
+
+def _with_hyphens(argument: str) -> str:
+    if not argument.startswith("--"):
+        return argument
+    name, equals, value = argument.partition("=")
+    return name.replace("_", "-") + equals + value
+
+
+def log_to_console(verbose: bool) -> None:
+    """Log the stages' progress and other packages' warnings to standard error; everything if `verbose`.
+
+    A terminal shows a bar for work in progress. Prefect does not change a root logger that has a formatted handler, so
+    its own lines go through the same filter.
+    """
+    handler = _terminal_handler() if sys.stderr.isatty() else logging.StreamHandler()
+    handler.setFormatter(SafeFormatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+    handler.addFilter(lambda record: verbose or is_user_facing(record))
+    logging.getLogger().addHandler(handler)
+    for name in ("flows", "tasks"):
+        logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def is_user_facing(record: logging.LogRecord) -> bool:
+    """Return whether a log record is for users: all of ours, and warnings of other packages."""
+    if record.name.startswith(("flows", "tasks")):
+        return True
+    return record.levelno >= logging.WARNING and not record.name.startswith(HIDDEN_LOGGERS)
+
+
+def _terminal_handler() -> logging.Handler:
+    """Return a handler that prints above progress bars, and have the bars drawn."""
+    console = Console(stderr=True)
+    bars = TerminalBars(console)
+    atexit.register(bars.close)
+    logs.watchers.append(bars)
+    handler = TerminalHandler(console)
+    handler.addFilter(lambda record: record.name != logs.__name__)  # the bars show progress
+    return handler
 
 
 class TerminalHandler(logging.Handler):
@@ -118,15 +284,18 @@ class TerminalHandler(logging.Handler):
 
 
 class TerminalBars:
-    """A bar for each piece of work that is under way; a watcher of `tasks.core.logs`."""
+    """A bar for each piece of work in progress; a watcher of `tasks.core.logs`."""
 
     def __init__(self, console: Console) -> None:
-        self._bars = Bars(*COLUMNS, console=console, transient=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
+        self._bars = Bars(
+            *columns, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), console=console, transient=True
+        )
         self._shown: dict[Progress, TaskID] = {}
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Erase what is shown, as after an error that left work unfinished, and give the cursor back."""
+        """Erase what is shown, as after an error that left work unfinished, and restore the cursor."""
         self._bars.stop()
 
     def __call__(self, progress: Progress) -> None:
@@ -146,226 +315,44 @@ class TerminalBars:
             self._bars.update(bar, completed=progress.done, total=progress.total, rate=f"{rate:,.0f}/s")
 
 
-Config = TypeVar("Config", bound=FlowConfig)
+def stop_on_signals() -> None:
+    """Have Ctrl-C and SIGTERM unwind the flow, and end the process after some seconds in any case.
 
-EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
-
-# Loggers whose warnings are not shown
-UNHEARD = ("prefect.flow_runs", "prefect.task_runs", "EventsWorker", "APILogWorker")
-
-SAID = {"true": "--{}", "false": "--no-{}"}  # of a switch
-
-# Read by Prefect and MLflow when they are imported. What the user set stays.
-ENVIRONMENT = {
-    "DO_NOT_TRACK": "1",
-    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # 20 s is too short on a busy machine
-    "PREFECT_LOGGING_EXTRA_LOGGERS": "flows,tasks",  # what the stages log reaches Prefect's UI
-    "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "MLFLOW_LOGGING_LEVEL": "WARNING",  # MLflow logs past our console handler
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",  # a server away for a quarter of a minute is waited for, not for four
-    "OMP_NUM_THREADS": "1",  # models run side by side; each keeps to its own core
-}
-
-
-def run_command(config_type: type[Config], run: str | Callable[[Config], int]) -> int:
-    """Parse the command line, run what it asks for, and return the process's exit code.
-
-    Args:
-        config_type: the flow's parameter.
-        run: the flow as "module:name", or a function of the configuration that returns an exit code.
-
-    Errors that the user can mend are printed as one line; anything else keeps its traceback. Neither shows a secret.
+    An interrupt unwinds the flow like an error. But Prefect waits for running tasks and starts those that wait, and a
+    fit cannot be interrupted from outside; so a thread runs the actions in `at_stop` and ends the process.
     """
-    sys.excepthook = show_exception
-    try:
-        config = parse_command(config_type, sys.argv[1:])
-        for key, value in ENVIRONMENT.items():
-            os.environ.setdefault(key, value)
-        log_to_console(config.verbose)
-        stop_on_signals()
-        with told_in_a_line():
-            if callable(run):
-                return run(config)
-            run_flow(run, config)
-    except GenreflowError as error:
-        _say(f"error: {hide_secrets(str(error))}")
-        return EXIT_FAILED
-    except KeyboardInterrupt:
-        sys.stderr.write(f"{MESSAGE}\n")
-        return EXIT_INTERRUPTED
-    except SystemExit as ended:
-        if ended.code in EXIT_CODES.values():  # by a signal; the flow unwound before the patience was over
-            sys.stderr.write(f"{MESSAGE}\n")
-        raise
-    return EXIT_OK
+    for number in SIGNAL_EXIT_CODES:
+        signal.signal(number, _stop)
 
 
-def show_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print a traceback to standard error as Python does, without secrets."""
-    sys.stderr.write(hide_secrets("".join(traceback.format_exception(kind, error, trace))))
+def _stop(number: int, _frame: FrameType | None) -> None:
+    code = SIGNAL_EXIT_CODES[signal.Signals(number)]
+    signal.signal(number, lambda *_: os._exit(code))  # a second signal does not wait
+    timer = threading.Timer(UNWIND_S, _end, [code])
+    timer.daemon = True
+    timer.start()
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
+    sys.exit(code)
 
 
-def run_flow(flow: str, config: FlowConfig) -> Any:
-    """Run a flow, given as "module:name", on the Prefect server at hand or on a temporary one; return its result."""
-    paths = data_paths()  # before Prefect starts: an unusable data folder or source is refused at once
-    if (source := getattr(config, "source", None)) and not getattr(config, "table", None):
-        from tasks.acquire.listings import check_source  # noqa: PLC0415 - only where there is a source
-
-        check_source(paths, source)
-    logging.getLogger(__name__).info("starting Prefect and MLflow, which takes some seconds")
-    from prefect import flow_engine  # noqa: PLC0415 - only where a flow runs
-
-    from flows.run_context import prefect_server  # noqa: PLC0415 - as above
-
-    # SIGTERM stops a command as Ctrl-C does. Prefect would take it for itself, and then ask a server for minutes that
-    # the same signal has ended, where it goes to all processes of a service.
-    vars(flow_engine)["capture_sigterm"] = contextlib.nullcontext
-    module, name = flow.split(":")
-    with prefect_server(lambda: importlib.import_module(module)) as loaded:
-        called = getattr(loaded, name)
-        leading = {option: value for option, value in config.given.items() if option in called.parameters.properties}
-        return called(**leading, config=config)
+def _end(code: int) -> None:
+    """Run the actions in `at_stop`, then end the process, whatever its other threads do."""
+    cleaning = threading.Thread(target=_clean_up, daemon=True)
+    cleaning.start()
+    cleaning.join(CLEANUP_S)
+    for process in multiprocessing.active_children():
+        process.kill()
+    with contextlib.suppress(OSError):  # the reader may be gone
+        sys.stderr.write(f"{INTERRUPTED}\n")
+        sys.stderr.flush()
+        sys.stdout.flush()
+    os._exit(code)
 
 
-@contextlib.contextmanager
-def told_in_a_line() -> Iterator[None]:
-    """Raise what fails outside of the program, such as a store that is away, as an error that is told in a line."""
-    try:
-        yield
-    except GenreflowError:
-        raise
-    except Exception as error:
-        from flows.run_context import told_plainly  # noqa: PLC0415 - it imports MLflow
-
-        if (told := told_plainly(error)) is None:
-            raise
-        raise told from error
-
-
-def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config:
-    """Return the configuration that a command line asks for, or exit: 0 after `--help`, 2 after a mistake.
-
-    Options come first, then `--config FILE.yaml`, then the preset, then the defaults. Words in option names are joined
-    by "-" or "_". A switch is `--report`, `--no-report`, or as in a YAML file `--report true`, `--report false`.
-    """
-    try:
-        given = _given_options(config_type, arguments)
-        file = given.pop("config", None)
-        return config_type.model_validate(merged(read_options(Path(file)) if file else {}, given))
-    except SettingsError as error:
-        said, cause = str(error), str(error.__cause__ or "")
-        told = said if cause in said else f"{said}: {cause}"
-        _say(f"error: {hide_secrets(told)}; give what has several parts as JSON, in single quotes")
-        sys.exit(EXIT_USAGE)
-    except ValidationError as error:
-        for mistake in map(hide_secrets, validation_messages(error)):
-            option, colon, message = mistake.partition(": ")
-            _say(f"error: --{option.replace('_', '-')}: {message}" if colon else f"error: {mistake}")
-        sys.exit(EXIT_USAGE)
-    except GenreflowError as error:
-        _say(f"error: {hide_secrets(str(error))}")
-        sys.exit(EXIT_USAGE)
-
-
-def log_to_console(verbose: bool) -> None:
-    """Log the stages' progress and other packages' warnings to standard error; everything if `verbose`.
-
-    In a terminal, work under way has a bar.
-
-    Prefect keeps its hands off a root logger that has a formatted handler, so its own lines go through the same filter.
-    """
-    handler = terminal_handler() if sys.stderr.isatty() else logging.StreamHandler()
-    handler.setFormatter(SafeFormatter("%(asctime)s  %(message)s", "%H:%M:%S"))
-    handler.addFilter(lambda record: verbose or is_for_people(record))
-    logging.getLogger().addHandler(handler)
-    for name in ("flows", "tasks"):
-        logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)
-
-
-def terminal_handler() -> logging.Handler:
-    """Return a handler that prints above bars of the work under way, and have the bars drawn."""
-    from rich.console import Console  # noqa: PLC0415 - only where there is a terminal
-
-    console = Console(stderr=True)
-    bars = TerminalBars(console)
-    atexit.register(bars.close)
-    logs.watchers.append(bars)
-    handler = TerminalHandler(console)
-    handler.addFilter(lambda record: record.name != logs.__name__)  # the bars say it
-    return handler
-
-
-def is_for_people(record: logging.LogRecord) -> bool:
-    """Return whether a log record tells a user something: ours do, and warnings of others.
-
-    Prefect's reports of failed runs are left out: they repeat, with a traceback, what the command says in one line. So
-    is what its services say of the events that they still send when a run has ended.
-    """
-    if record.name.startswith(("flows", "tasks")):
-        return True
-    return record.levelno >= logging.WARNING and not record.name.startswith(UNHEARD)
-
-
-def _say(line: str) -> None:
-    """Print a line to standard error; characters that no file can hold, as halves of a pair, are escaped."""
-    sys.stderr.write(line.encode("utf-8", "backslashreplace").decode("utf-8") + "\n")
-
-
-def _given_options(config_type: type[BaseModel], arguments: Sequence[str]) -> dict[str, Any]:
-    """Return the options that a command line gives, nested as the configuration is; exit after `--help`.
-
-    Raises:
-        SettingsError: a value is no JSON where it has to be.
-    """
-    namespace = {
-        "__doc__": config_type.__doc__,
-        "__module__": config_type.__module__,
-        "__annotations__": {"config": Path | None},
-        "config": Field(None, description="YAML file with options, read below those given here."),
-        "model_config": SettingsConfigDict(extra="forbid", cli_prog_name=Path(sys.argv[0]).name),
-    }
-    command = type(config_type.__name__, (config_type, BaseSettings), namespace)
-    options: CliSettingsSource[Any] = CliSettingsSource(
-        command,
-        cli_parse_args=_as_switches([_with_hyphens(argument) for argument in arguments], set(_switches(config_type))),
-        cli_implicit_flags=True,
-        cli_kebab_case=True,
-        cli_hide_none_type=True,
-        cli_parse_none_str="none",
-    )
-    return dict(options())
-
-
-def _switches(config_type: type[BaseModel], prefix: str = "--") -> Iterator[str]:
-    """Yield the names of the options that are true or false, those of nested models too."""
-    for name, field in config_type.model_fields.items():
-        kinds = {field.annotation, *get_args(field.annotation)}
-        option = prefix + name.replace("_", "-")
-        if bool in kinds:
-            yield option
-        for kind in kinds:
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                yield from _switches(kind, f"{option}.")
-
-
-def _as_switches(arguments: Sequence[str], switches: Container[str]) -> list[str]:
-    """Return the arguments with `--report false` and `--report=false` as `--no-report`, and so for `true`."""
-    result: list[str] = []
-    waiting = list(arguments)
-    while waiting:
-        argument = waiting.pop(0)
-        name, equals, value = argument.partition("=")
-        if name in switches and not equals and waiting and waiting[0] in SAID:
-            value = waiting.pop(0)
-        result.append(SAID[value].format(name[2:]) if name in switches and value in SAID else argument)
-    return result
-
-
-def _with_hyphens(argument: str) -> str:
-    if not argument.startswith("--"):
-        return argument
-    name, equals, value = argument.partition("=")
-    return name.replace("_", "-") + equals + value
+def _clean_up() -> None:
+    for action in reversed(at_stop):
+        try:
+            action()
+        except Exception:
+            logger.debug("while stopping", exc_info=True)

@@ -1,4 +1,4 @@
-"""The leaderboard and the champion: `python flows/compare.py [--runs ID,ID | --experiment NAME] [--pair A,B]`."""
+"""Rank models and promote the best: `python flows/compare.py [--runs ID,ID | --experiment NAME] [--pair A,B]`."""
 
 from flows.cli import run_command
 from flows.config import CompareConfig
@@ -61,10 +61,10 @@ def compare(config: CompareConfig) -> str:
     """Rank the models of the last run, or of chosen MLflow runs, by their validation scores; promote the best.
 
     Returns:
-        What came of it, in a line.
+        The outcome, in a line.
 
     Raises:
-        ConfigError: a chosen run, experiment or model does not exist, or one of the pair is not compared.
+        ConfigError: a chosen run, experiment or model does not exist, or a model of the pair is not compared.
         DataError: nothing was trained yet, no model is left, or the models were not tested on the same movies.
         ModelError: there is no version to roll back to.
     """
@@ -83,12 +83,12 @@ def compare(config: CompareConfig) -> str:
 
 
 def compare_last(config: CompareConfig, trained: Sequence[Any] = ()) -> str:
-    """Compare the models of the last run, which may have just been trained; return what came of it."""
+    """Compare the models of the last run, which may have just been trained; return the outcome in a line."""
     return compare_models(config, *last_models(wait_for=list(trained)))
 
 
 def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedModel]) -> str:
-    """Write and log what compares the models, let the best challenge the champion, and return what came of it."""
+    """Compare the models, log it, let the best challenge the champion, and return the outcome in a line."""
     by_name = {model.name: model for model in models}
     check_pair(config.pair, list(by_name))
     results = data_paths().results
@@ -108,23 +108,25 @@ def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedM
     logger.info("%s", outcome)
     show_leaderboard(results / "leaderboard.csv", run)
     show_verdict(outcome, run)
-    if config.report and not config.chooses_runs:  # of chosen runs only tables are at hand
+    if config.report and not config.chooses_runs:  # of chosen runs only tables are fetched
         written = write_run_report(run, by_rank, outcome, config.forms, [ranked, *pair, *drawn])
         files = [written.folder / "report.html", *sorted((written.folder / "pictures").iterdir())]
         log_report(run, files, wait_for=[written])
         logger.info("report: %s", results / "report.html")
         show_report(results / "report.html", run)
     elif (results / "report.html").is_file():
-        logger.info("report: %s is of an earlier comparison; only tables and pictures are new", results / "report.html")
+        logger.info(
+            "report: %s is from an earlier comparison; only tables and pictures are new", results / "report.html"
+        )
     logger.info("results: %s", results)
-    logger.info("look at the runs: %s", how_to_look(run))
+    logger.info("view the runs: %s", where_to_view(run))
     return f"{best.name} is the best of {len(models)}; {outcome}"
 
 
 def challenge(config: CompareConfig, run: PipelineRun, best: LoggedModel, ranked: StageResult) -> str:
-    """Let the best model challenge the champion, unless the configuration says otherwise; return what came of it."""
+    """Let the best model challenge the champion, if configured; return the outcome in a line."""
     if not config.promotes:
-        return f"the champion is not challenged; --promotion.enabled true lets {best.name} do so"
+        return f"the champion is not challenged; --promotion.enabled true lets {best.name} challenge it"
     registered = config.promotion.registered_model
     champion = find_champion(run, best, registered)
     verdict = judge_challenger(best.folder, champion, config.promotion, wait_for=[ranked])
@@ -139,9 +141,9 @@ def write_run_report(
     Args:
         run: the pipeline run.
         folders: of its models, the best first.
-        promotion: what became of the champion, in words.
+        promotion: the outcome for the champion, in a line.
         forms: of the pictures.
-        compared: the leaderboard, and what else was made of all models.
+        compared: the leaderboard, then other results on all models.
     """
     ranked = compared[0]
     audited = audit(folders, wait_for=[ranked])
@@ -159,7 +161,7 @@ def write_run_report(
 
 
 def explain_features(folders: Sequence[Path], ranked: StageResult, forms: Sequence[Form]) -> list[StageResult]:
-    """Measure and draw what speaks for each genre, how alike genres are, and what a tree asks."""
+    """Measure and draw each genre's top features, how similar genres are, and the trees."""
     importance = write_importance(list(folders), wait_for=[ranked])
     profiles = profile_genres(DEFAULT_SEED, wait_for=[ranked])
     features = draw_importances(importance.folder, forms, wait_for=[importance])
@@ -167,11 +169,8 @@ def explain_features(folders: Sequence[Path], ranked: StageResult, forms: Sequen
     return [*([features] if features else []), similarity, *draw_trees(list(folders), forms, wait_for=[ranked])]
 
 
-def how_to_look(run: PipelineRun) -> str:
-    """Return how to see the models of a run side by side in MLflow, the best first.
-
-    The store is named by its address as it is kept: without a password.
-    """
+def where_to_view(run: PipelineRun) -> str:
+    """Return how to open the models of a run in MLflow, best first; the store's address has no password."""
     uri, page = run.experiment.tracking_uri, VIEW_PAGE.format(run.experiment.experiment_id)
     if uri.startswith(("http:", "https:")):
         return f"open {uri}/{page}"

@@ -1,13 +1,12 @@
-"""The flows' parameters: what an experiment chooses. Owns what can be chosen; knows no machine fact.
+"""The parameters of all flows.
 
 The same frozen models are the command lines, the forms in Prefect's UI, the parameters in `prefect.yaml`, the presets
 in `deployments/presets/` and what MLflow logs. Precedence: given explicitly, then the preset, then the default.
 """
 
 import os
-from collections.abc import Container
 from pathlib import Path
-from typing import Any, Final, Literal, Self, TypeVar
+from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -39,16 +38,28 @@ from tasks.split.parts import SplitConfig
 
 PRESETS: Final = PROJECT_ROOT / "deployments" / "presets"
 NAMED_SOURCES: Final = ("sample", "kaggle")
-# What PyYAML raises of itself for bytes that are no text, dates that do not exist, tags of other types, depth.
-_YAML_SLIPS: Final = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
+TABLE_FILES: Final = (".csv", ".parquet")
+# Decision rules fitted for these metrics; expected-jaccard for all others.
+RULES: Final = {"f1_macro": "per-genre-f1", "f1_samples": "expected-f1"}
+# What PyYAML itself raises for bytes that are no text, dates that do not exist, tags of other types, deep nesting.
+_YAML_ERRORS: Final = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
+
+Config = TypeVar("Config", bound="FlowConfig")
 
 
-def load_preset(name: str, options: Container[str]) -> dict[str, Any]:
-    """Return the content of a preset.
+class HelpGroup(NamedTuple):
+    """Marks a field that `--help` shows, under this title; `--help-all` shows all fields."""
 
-    Args:
-        name: of a file in `PRESETS`, or the path of a YAML file.
-        options: that a preset may set.
+    title: str
+    rank: int = 1
+
+
+DATA, MODELS, RUN, RESULTS = map(HelpGroup, ("Data", "Models", "Run", "Results"))
+MODELS_FIRST: Final = HelpGroup("Models", 0)
+
+
+def load_preset(name: str) -> dict[str, Any]:
+    """Return the options in a preset: the name of a file in `PRESETS`, or the path of a YAML file.
 
     Raises:
         ConfigError: there is no such preset, the file is not a YAML mapping, or an option in it does not exist.
@@ -56,91 +67,77 @@ def load_preset(name: str, options: Container[str]) -> dict[str, Any]:
     path = Path(name) if name.endswith((".yaml", ".yml")) else PRESETS / f"{name}.yaml"
     if not path.is_file():
         names = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.yaml")))
-        raise ConfigError(f"no preset {name!r} ({path} does not exist); there are: {names}")
+        raise ConfigError(f"no preset {name!r} ({path} does not exist); choose one of: {names}")
     preset = read_options(path)
-    if strangers := sorted(str(option) for option in preset if option not in options or option == "preset"):
-        raise ConfigError(f"{path}: a preset cannot set {', '.join(strangers)}; see flows/full_pipeline.py --help")
+    options = PipelineConfig.model_fields.keys() - {"preset"}
+    if unknown := sorted(str(option) for option in preset if option not in options):
+        raise ConfigError(f"{path}: a preset cannot set {', '.join(unknown)}; see flows/full_pipeline.py --help-all")
     return preset
 
 
 def read_options(path: Path) -> dict[str, Any]:
-    """Return the options in a YAML file; a file or folder that it names as its source starts from its own folder.
+    """Return the options in a YAML file; a relative path in `source` starts from the file's folder.
 
     Raises:
         ConfigError: the file cannot be read or holds no mapping.
     """
-    options = read_yaml(path)
+    try:
+        options = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"there is no file {path}; give the path of a YAML file with options") from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise ConfigError(f"{path}, line {line}: not valid YAML ({error.problem}); fix the line") from error
+    except (OSError, yaml.YAMLError, *_YAML_ERRORS) as error:
+        raise ConfigError(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(options, dict):
+        raise ConfigError(f"{path} must hold a mapping from option to value")
     source = options.get("source")
     if isinstance(source, str) and source not in NAMED_SOURCES and not in_storage(source):
         options["source"] = os.path.normpath(path.absolute().parent / Path(source).expanduser())
     return options
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file.
-
-    Raises:
-        ConfigError: the file cannot be read or holds no mapping.
-    """
-    try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ConfigError(f"there is no file {path}; give the path of a YAML file with options") from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise ConfigError(f"{path}, line {line}: no YAML ({error.problem}); mend the line") from error
-    except (OSError, yaml.YAMLError, *_YAML_SLIPS) as error:
-        raise ConfigError(f"{path} cannot be read as YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise ConfigError(f"{path} holds no mapping of option to value")
-    return content
-
-
 def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Return two nested mappings as one; where both have a value, that of `above` stands."""
+    """Return two nested mappings as one; where both have a value, the one in `above` wins."""
     result = dict(below)
     for key, value in above.items():
         base = result.get(key)
-        nested = isinstance(base, dict) and isinstance(value, dict)
-        result[key] = merged(base, value) if nested else value  # type: ignore[arg-type]
+        result[key] = merged(base, value) if isinstance(base, dict) and isinstance(value, dict) else value
     return result
 
 
-Config = TypeVar("Config", bound="FlowConfig")
-
-TABLE_FILES = (".csv", ".parquet")
-RULES = {"f1_macro": "per-genre-f1", "f1_samples": "expected-f1"}  # fitted for these metrics; else expected-jaccard
-
-
 class FlowConfig(BaseModel):
-    """What all flows share."""
+    """Options of every command."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    verbose: bool = Field(False, description="Log everything, not only the progress of the stages and warnings.")
+    examples: ClassVar[tuple[str, ...]] = ()  # command lines that `--help` shows, without the command
+
+    verbose: Annotated[bool, RUN] = Field(False, description="Log everything, not only progress and warnings.")
 
     @property
     def given(self) -> dict[str, Any]:
-        """The options that were given, without what defaults filled in."""
+        """The options that were given, without defaults."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
 class SeededConfig(FlowConfig):
-    """A flow that draws numbers."""
+    """A flow that uses random numbers."""
 
-    seed: int = Field(DEFAULT_SEED, ge=0, lt=2**32, description="Seed of everything that draws numbers.")
+    seed: Annotated[int, RUN] = Field(DEFAULT_SEED, ge=0, lt=2**32, description="Random seed.")
 
 
 class PresetConfig(SeededConfig):
     """A flow whose defaults a preset can replace."""
 
-    preset: str = Field("quick", description="Name of a preset in deployments/presets/, or the path of a YAML file.")
+    preset: Annotated[str, MODELS_FIRST] = Field("quick", description="Name of a preset, or path of a YAML file.")
 
     _given: dict[str, Any] = PrivateAttr(default_factory=dict)
 
     @property
     def given(self) -> dict[str, Any]:
-        """The options that were given, without what defaults, and the preset, filled in."""
+        """The options that were given, without those of defaults and the preset."""
         return self._given
 
     @model_validator(mode="wrap")
@@ -148,7 +145,7 @@ class PresetConfig(SeededConfig):
     def _fill_in_preset(cls, given: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
         if not isinstance(given, dict):
             return validate(given)
-        preset = load_preset(str(given.get("preset", cls.model_fields["preset"].default)), PipelineConfig.model_fields)
+        preset = load_preset(str(given.get("preset", cls.model_fields["preset"].default)))
         known = {key: value for key, value in preset.items() if key in cls.model_fields}
         filled = validate(merged(known, given))
         filled._given = given  # noqa: SLF001 - its own
@@ -156,80 +153,88 @@ class PresetConfig(SeededConfig):
 
 
 class RunnerConfig(FlowConfig):
-    """A flow whose work can be spread."""
+    """A flow that works in parallel."""
 
-    runner: Literal["thread", "process", "dask"] = Field(
-        "thread",
-        description="Models in threads or in own processes; or models, shards and long files on the workers of a Dask "
-        "scheduler.",
+    runner: Annotated[Literal["thread", "process", "dask"], RUN] = Field(
+        "thread", description="What trains models in parallel; dask also processes shards and long files."
     )
     dask_address: str | None = Field(
-        None, description="Scheduler of --runner dask, such as tcp://127.0.0.1:8786; see deployments/SCALING.md."
+        None, description="Dask scheduler for --runner dask, such as tcp://127.0.0.1:8786; see deployments/SCALING.md."
     )
-    workers: PositiveInt | None = Field(
-        None, description="Models, shards or processes for long files at a time; none: one a core."
+    workers: Annotated[PositiveInt | None, RUN] = Field(
+        None, description="Models, shards or files to process in parallel. Default: one per core."
     )
 
     @model_validator(mode="after")
-    def _dask_is_all_there(self) -> Self:
+    def _dask_has_an_address(self) -> Self:
         if (self.runner == "dask") != (self.dask_address is not None):
             raise ValueError("--runner dask and --dask-address go together")
         if self.dask_address is not None and self.workers is not None:
-            raise ValueError("--workers is not for --runner dask: start as many `dask worker` as there shall be")
+            raise ValueError("--workers is not for --runner dask: start as many `dask worker` processes as you want")
         return self
 
 
-class AcquireConfig(SeededConfig):
-    """Get the raw listings into data/raw."""
+class ExperimentConfig(FlowConfig):
+    """A flow whose runs are in an MLflow experiment."""
 
-    source: str = Field(
-        "sample",
-        description="sample, kaggle, or the path or s3:// address of a folder or zip file with per-genre CSVs.",
-    )
-    sample: SampleConfig = Field(SampleConfig(), description="The embedded sample, where it is the source.")
+    experiment: Annotated[str, RUN] = Field("genreflow", min_length=1, description="Name of the MLflow experiment.")
+
+
+class RawDataConfig(FlowConfig):
+    """How raw data is obtained."""
+
+    sample: SampleConfig = Field(SampleConfig(), description="The embedded sample, if it is the source.")
     download: DownloadConfig = Field(DownloadConfig(), description="Downloads from Kaggle and Google Drive.")
     drive: tuple[DriveFile, ...] = Field(
-        (), description="Files of the earlier system to fetch as well: crawl_data, clean_data, conllu_data, genres."
+        (), description="Files of the earlier system to download too: crawl_data, clean_data, conllu_data, genres."
     )
-    crawl: CrawlConfig = Field(CrawlConfig(), description="Plots that the listings lack; see docs/crawling.md.")
+    crawl: CrawlConfig = Field(CrawlConfig(), description="Fetching of missing plots; see docs/crawling.md.")
+
+
+class AcquireConfig(SeededConfig, RawDataConfig):
+    """Get the raw listings into data/raw."""
+
+    source: Annotated[str, DATA] = Field(
+        "sample", description="sample, kaggle, or a folder or zip of per-genre CSVs (path or s3://...)."
+    )
 
 
 class AcquireFlowConfig(AcquireConfig):
-    """Get the raw listings into data/raw, and the plots that they lack into data/crawl."""
+    """Get the raw listings into data/raw, and missing plots into data/crawl."""
 
-    plan: bool = Field(False, description="Only say what a crawl would ask of whom and for how long; fetch nothing.")
+    examples: ClassVar[tuple[str, ...]] = ("--source kaggle", "--source listings.zip", "--plan")
+
+    plan: Annotated[bool, RUN] = Field(
+        False, description="Only report what a crawl would request, from whom and for how long; fetch nothing."
+    )
 
 
-class PrepareConfig(PresetConfig, RunnerConfig):
+class PrepareConfig(PresetConfig, RunnerConfig, RawDataConfig):
     """Clean, annotate and split what is in data/raw."""
 
-    source: str | None = Field(
-        None, description="Acquire from here first (as in flows/acquire.py); none: what is in data/raw."
+    examples: ClassVar[tuple[str, ...]] = ("--source kaggle", "--config own-table.yaml", "--skip annotate")
+
+    source: Annotated[str | None, DATA] = Field(
+        None, description="Acquire this first, as flows/acquire.py does. Default: use what is in data/raw."
     )
-    sample: SampleConfig = Field(SampleConfig(), description="The embedded sample, where it is the source.")
-    download: DownloadConfig = Field(DownloadConfig(), description="Downloads from Kaggle and Google Drive.")
-    drive: tuple[DriveFile, ...] = Field(
-        (), description="Files of the earlier system to fetch as well: crawl_data, clean_data, conllu_data, genres."
-    )
-    crawl: CrawlConfig = Field(CrawlConfig(), description="Plots that the listings lack; see docs/crawling.md.")
     start_from: Literal["listings", "clean_data", "conllu_data"] = Field(
-        "listings", description="Begin with the listings, or with what the earlier system had cleaned or tokenised."
+        "listings", description="Start with the listings, or with the earlier system's cleaned or tokenised data."
     )
     table: TableConfig | None = Field(
-        None, description="What the columns are of a table of your own, which source names; see docs/own-data.md."
+        None, description="Columns of your own CSV or parquet table, which source names; see docs/own-data.md."
     )
     clean: CleanConfig = Field(CleanConfig(), description="Cleaning.")
     annotate: AnnotateConfig = Field(AnnotateConfig(), description="Tokens, lemmas and CoNLL-U.")
     split: SplitConfig = Field(SplitConfig(), description="Train, validation and test.")
     skip: tuple[Literal["annotate"], ...] = Field(
-        (), description="Stages to leave out: annotate (models on lemmas need it)."
+        (), description="Stages to skip: annotate (models that use lemmas need it)."
     )
 
     @model_validator(mode="after")
-    def _crawl_is_for_listings(self) -> Self:
+    def _crawl_needs_listings(self) -> Self:
         if self.start_from != "listings" and self.crawl.online:
             raise ConfigError(
-                f"crawl.online completes listings, and start_from {self.start_from} reads none: leave out one of them"
+                f"crawl.online completes listings, but start_from {self.start_from} reads none: drop one of them"
             )
         return self
 
@@ -239,54 +244,68 @@ class PrepareConfig(PresetConfig, RunnerConfig):
             return self
         if Path(self.source or "").suffix.lower() not in TABLE_FILES:
             raise ConfigError(
-                f"table says what the columns of a file are, and source is {self.source or 'not given'}: give --source "
+                f"table describes the columns of a file, but source is {self.source or 'not given'}: give --source "
                 "FILE.csv or FILE.parquet"
             )
         if in_storage(self.source or ""):
-            raise ConfigError(f"a table of your own is read from a path: copy {self.source} to this machine first")
+            raise ConfigError(f"your own table is read from a path: copy {self.source} to this machine first")
         if self.start_from != "listings" or self.drive or self.crawl.online:
-            raise ConfigError("start_from, drive and crawl.online complete listings; a table of your own has no use")
+            raise ConfigError("start_from, drive and crawl.online are for listings, not for your own table")
         return self
 
 
 class PicturesConfig(FlowConfig):
     """A flow that draws."""
 
-    pictures: Literal["shown", "all"] = Field(
+    pictures: Annotated[Literal["shown", "all"], RESULTS] = Field(
         "shown",
-        description="shown: what the pages show, as SVG; all: also each model's own pictures and, in the full "
-        "pipeline, the pages about the data; as SVG and PNG.",
+        description="shown: what the report shows, as SVG; all: also each model's own and the data pages', and as PNG.",
     )
 
     @property
     def draws_all(self) -> bool:
-        """Whether pictures that no page of the run shows are drawn too."""
+        """Whether to draw also what no page of the run shows."""
         return self.pictures == "all"
 
     @property
     def forms(self) -> tuple[Literal["svg", "png"], ...]:
-        """The forms of pictures."""
+        """File formats of pictures."""
         return ("svg", "png") if self.draws_all else ("svg",)
 
 
 class ExploreFlowConfig(PicturesConfig):
     """Draw and tabulate the raw and the clean data."""
 
+    examples: ClassVar[tuple[str, ...]] = ("", "--explore.of raw", "--pictures all")
+
     explore: ExploreConfig = Field(ExploreConfig(), description="What to draw.")
 
 
-class ModelsConfig(PresetConfig, RunnerConfig):
-    """A flow that fits chosen models on the prepared data."""
+class ModelChoiceConfig(FlowConfig):
+    """A flow that trains models of the registry or your own."""
 
-    models: tuple[str, ...] = Field((), description="Names or globs of models; empty: the preset's.")
-    model_params: dict[str, dict[str, Any]] = Field(
-        {}, description='Parameters to replace, by model: {"logreg-tfidf": {"C": 2}}.'
+    model_params: Annotated[dict[str, dict[str, Any]], MODELS] = Field(
+        {}, description='Parameters to change, by model: \'{"logreg-tfidf": {"C": 2}}\'.'
     )
-    own_models: tuple[AnyModel, ...] = Field((), description="Further models to choose from; see docs/models.md.")
-    genres: tuple[str, ...] = Field((), description="Genres to tell, such as Horror; empty: all.")
-    without_genres: tuple[str, ...] = Field((), description="Genres not to tell, such as Drama.")
+    own_models: tuple[AnyModel, ...] = Field((), description="Your own models to choose from; see docs/models.md.")
+
+
+class GenresConfig(FlowConfig):
+    """A flow that can leave genres out."""
+
+    genres: Annotated[tuple[str, ...], MODELS] = Field(
+        (), description="Train only these genres, such as Horror. Default: all."
+    )
+    without_genres: tuple[str, ...] = Field((), description="Genres to ignore, such as Drama.")
+
+
+class ModelsConfig(PresetConfig, RunnerConfig, ModelChoiceConfig, GenresConfig, ExperimentConfig):
+    """A flow that trains chosen models on the prepared data."""
+
+    models: Annotated[tuple[str, ...], MODELS_FIRST] = Field(
+        (), description="Names or globs of models. Default: those of the preset."
+    )
     evaluate: EvaluateConfig = Field(EvaluateConfig(), description="How each model's decision rule is chosen.")
-    experiment: str = Field("genreflow", min_length=1, description="Name of the MLflow experiment.")
 
     @model_validator(mode="after")
     def _models_exist(self) -> Self:
@@ -296,46 +315,57 @@ class ModelsConfig(PresetConfig, RunnerConfig):
 
 
 class TrainConfig(ModelsConfig):
-    """Train, score and log the chosen models on the prepared data."""
+    """Train, evaluate and log the chosen models on the prepared data."""
+
+    examples: ClassVar[tuple[str, ...]] = (
+        "--models 'logreg-*' --models svm-title",
+        '--models svm-title --model-params \'{"svm-title": {"C": 0.2}}\'',
+        "--preset full --budget-minutes 60",
+        "--runner process --workers 4",
+    )
 
     train_on: Literal["train", "development"] = Field(
         "train", description="The whole train part, or its stratified tenth for quick experiments."
     )
-    budget_minutes: PositiveFloat | None = Field(
-        None, description="Time for all fine-tuning together; what fits in it is trained. None: what the models say."
+    budget_minutes: Annotated[PositiveFloat | None, MODELS] = Field(
+        None, description="Total time for fine-tuning, shared by the encoders. Default: each model's own."
     )
 
 
 class CrossValidateConfig(ModelsConfig):
-    """Fit the chosen models without each fifth of all movies in turn, and score that fifth."""
+    """Train the chosen models on four fifths of all movies and score the fifth left out, five times."""
+
+    examples: ClassVar[tuple[str, ...]] = ("--models 'logreg-*'", "--preset standard --workers 2")
 
     @model_validator(mode="after")
     def _models_can_be_cross_validated(self) -> Self:
         chosen = choose_models(self.models, self.model_params, self.own_models)
         if tuned := [model.name for model in chosen if isinstance(model, TransformerSpec)]:
-            raise ConfigError(f"{', '.join(tuned)}: fine-tuned models are judged on validation and test only")
+            raise ConfigError(f"{', '.join(tuned)}: fine-tuned models are evaluated on validation and test only")
         return self
 
 
-class SearchConfig(SeededConfig):
-    """Look for better parameters of one model, judged on validation; trial after trial, one at a time."""
+class SearchConfig(SeededConfig, ModelChoiceConfig, GenresConfig, ExperimentConfig):
+    """Search for better parameters of one model, one trial at a time, judged on validation."""
 
-    model: str = Field(description="Name of the model.")
-    model_params: dict[str, dict[str, Any]] = Field(
-        {}, description='Parameters to start from, by model: {"logreg-tfidf": {"C": 2}}.'
+    examples: ClassVar[tuple[str, ...]] = (
+        "--model logreg-title",
+        "--model svm-title --vary C --trials 20 --metric f1_macro",
     )
-    own_models: tuple[AnyModel, ...] = Field((), description="Further models to choose from; see docs/models.md.")
-    vary: tuple[str, ...] = Field((), description="Parameters to vary, such as C; empty: all that a search knows.")
-    trials: PositiveInt | None = Field(None, description="Trials in all, those of earlier calls among them.")
-    budget_minutes: PositiveFloat = Field(10, description="Begin no trial after that time of this call.")
-    metric: ChoiceMetric = Field("jaccard", description="What the best has the best of, on validation.")
-    rule: RuleName | None = Field(None, description="Decision rule of all trials; none: one that suits the metric.")
+
+    model: Annotated[str, MODELS_FIRST] = Field(description="Name of the model.")
+    vary: Annotated[tuple[str, ...], MODELS] = Field(
+        (), description="Parameters to vary, such as C. Default: all that can be searched."
+    )
+    trials: Annotated[PositiveInt | None, RUN] = Field(
+        None, description="Total number of trials, including earlier calls. Default: no limit."
+    )
+    budget_minutes: Annotated[PositiveFloat, RUN] = Field(10, description="Start no trial after this time.")
+    metric: Annotated[ChoiceMetric, MODELS] = Field("jaccard", description="Metric to optimise, on validation.")
+    rule: RuleName | None = Field(None, description="Decision rule of all trials. Default: the one for the metric.")
     train_on: Literal["train", "development"] = Field(
         "train", description="The whole train part, or its stratified tenth for quick experiments."
     )
-    genres: tuple[str, ...] = Field((), description="Genres to tell, such as Horror; empty: all.")
-    without_genres: tuple[str, ...] = Field((), description="Genres not to tell, such as Drama.")
-    experiment: str = Field("genreflow", min_length=1, description="Name of the MLflow experiment.")
 
     @model_validator(mode="after")
     def _can_be_searched(self) -> Self:
@@ -346,7 +376,7 @@ class SearchConfig(SeededConfig):
     @property
     def chosen_model(self) -> ModelSpec:
         """The model to start from."""
-        return _single_model(self, "a search is", "tried many times")
+        return _single_model(self, "search tunes")
 
     @property
     def rule_for_metric(self) -> str:
@@ -354,22 +384,19 @@ class SearchConfig(SeededConfig):
         return self.rule or RULES.get(self.metric, "expected-jaccard")
 
 
-class AuditConfig(SeededConfig):
-    """Find the train movies whose genres a model doubts most, and measure what it does to drop them."""
+class AuditConfig(SeededConfig, ModelChoiceConfig, ExperimentConfig):
+    """Find the train movies whose genres a model doubts most, and measure the effect of dropping them."""
 
-    model: str = Field(description="Name of the model.")
-    model_params: dict[str, dict[str, Any]] = Field(
-        {}, description='Parameters to replace, by model: {"logreg-tfidf": {"C": 2}}.'
-    )
-    own_models: tuple[AnyModel, ...] = Field((), description="Further models to choose from; see docs/models.md.")
-    share: float | None = Field(
-        0.05, gt=0, lt=1, description="Share of the train movies to drop, the most doubted first; none: all doubted."
+    examples: ClassVar[tuple[str, ...]] = ("--model svm-title", "--model logreg-title --share 0.02")
+
+    model: Annotated[str, MODELS_FIRST] = Field(description="Name of the model.")
+    share: Annotated[float | None, DATA] = Field(
+        0.05, gt=0, lt=1, description="Share of the train movies to drop, most doubted first; none: all doubted."
     )
     evaluate: EvaluateConfig = Field(EvaluateConfig(), description="How each model's decision rule is chosen.")
-    experiment: str = Field("genreflow", min_length=1, description="Name of the MLflow experiment.")
 
     @model_validator(mode="after")
-    def _can_be_fitted_many_times(self) -> Self:
+    def _can_be_trained_many_times(self) -> Self:
         check_installed([self.chosen_model])  # report a typo before any work is done
         require(["audit"], "an audit of labels")
         return self
@@ -377,17 +404,19 @@ class AuditConfig(SeededConfig):
     @property
     def chosen_model(self) -> ModelSpec:
         """The model whose doubts count."""
-        return _single_model(self, "an audit is", "fitted eight times")
+        return _single_model(self, "audit trains")
 
 
 class ChampionConfig(PicturesConfig):
-    """What is compared closely, and when the best becomes the champion."""
+    """What is compared in detail, and when the best model becomes the champion."""
 
     pair: tuple[str, ...] = Field(
-        (), description="Two models to set side by side; empty: the best, and the best of another kind."
+        (), description="Two models to compare in detail. Default: the best, and the best of another kind."
     )
     promotion: PromotionConfig = Field(PromotionConfig(), description="When the best model becomes the champion.")
-    report: bool = Field(True, description="Explain the best models, and write results/report.html.")
+    report: Annotated[bool, RESULTS] = Field(
+        True, description="Explain the best models, and write results/report.html."
+    )
 
     @model_validator(mode="after")
     def _pair_is_two(self) -> Self:
@@ -397,12 +426,19 @@ class ChampionConfig(PicturesConfig):
 
 
 class PipelineConfig(TrainConfig, PrepareConfig, AcquireConfig, ExploreFlowConfig, ChampionConfig):
-    """Everything: acquire, clean, annotate, split, explore, train, evaluate, compare, promote."""
+    """Run everything: acquire, clean, annotate, split, explore, train, evaluate, compare, promote."""
 
-    source: str = Field(
+    examples: ClassVar[tuple[str, ...]] = (
+        "",
+        "--source kaggle --preset standard",
+        "--source listings/ --models 'logreg-*' --models svm-title",
+        "--config deployments/presets/own-table.yaml",
+    )
+
+    source: Annotated[str, DATA] = Field(
         "sample",
-        description="sample, kaggle, a folder or zip file of per-genre CSVs, by its path or as s3://bucket/..., or the "
-        "path of a CSV or parquet file that table maps.",
+        description="sample, kaggle, a folder or zip of per-genre CSVs (path or s3://...), or your own CSV or parquet "
+        "file with table.",
     )
 
     @model_validator(mode="after")
@@ -412,8 +448,8 @@ class PipelineConfig(TrainConfig, PrepareConfig, AcquireConfig, ExploreFlowConfi
         chosen = choose_models(self.models, self.model_params, self.own_models)
         if reading := [model.name for model in chosen if isinstance(model, ModelSpec) and model.reads_fields]:
             raise ConfigError(
-                f"{', '.join(reading)}: models on fields, and the table has none. Name columns as table.fields, or "
-                "leave them out of --models"
+                f"{', '.join(reading)}: these models read fields, but the table has none. Name columns in "
+                "table.fields, or leave these models out of --models"
             )
         return self
 
@@ -421,15 +457,16 @@ class PipelineConfig(TrainConfig, PrepareConfig, AcquireConfig, ExploreFlowConfi
 class CompareConfig(ChampionConfig):
     """Rank the models of the last run, or of any MLflow runs, by their validation scores; promote the best."""
 
-    runs: tuple[str, ...] = Field(
-        (), description="MLflow ids of runs of models, or of pipelines for all of their models; empty: the last run."
+    examples: ClassVar[tuple[str, ...]] = ("", "--pair svm-fields,blend", "--experiment genreflow", "--rollback")
+
+    runs: Annotated[tuple[str, ...], MODELS] = Field(
+        (), description="MLflow run ids of models, or of pipelines for all their models. Default: the last run."
     )
-    experiment: str | None = Field(None, description="Compare the models of this MLflow experiment.")
-    filter: str | None = Field(
-        None,
-        description='Of an experiment (none: genreflow) only these runs: \'tags."genreflow.preset" = "full"\'.',
+    experiment: Annotated[str | None, MODELS] = Field(None, description="Compare the models of this MLflow experiment.")
+    filter: Annotated[str | None, MODELS] = Field(
+        None, description='Only these runs of the experiment, as in \'tags."genreflow.preset" = "full"\'.'
     )
-    rollback: bool = Field(False, description="Compare nothing; return the champion's place to the one before it.")
+    rollback: Annotated[bool, RESULTS] = Field(False, description="Restore the previous champion, and compare nothing.")
 
     @model_validator(mode="after")
     def _one_choice_of_runs(self) -> Self:
@@ -441,7 +478,7 @@ class CompareConfig(ChampionConfig):
 
     @property
     def chooses_runs(self) -> bool:
-        """Whether other runs than the last pipeline's are to be compared."""
+        """Whether to compare other runs than the last pipeline's."""
         return bool(self.runs or self.experiment or self.filter)
 
     @property
@@ -451,31 +488,41 @@ class CompareConfig(ChampionConfig):
 
 
 class PredictConfig(RunnerConfig):
-    """Say the genres of new descriptions."""
+    """Predict genres for new descriptions."""
 
-    text: str | None = Field(None, description="A description to classify.")
-    title: str | None = Field(None, description="Its title.")
-    input: str | None = Field(
+    examples: ClassVar[tuple[str, ...]] = (
+        '--text "A nurse hears voices in an abandoned ward." --explain',
+        "--input movies.csv --output genres.csv --rule threshold=0.3",
+        "--input incoming/ --output predicted/",
+    )
+
+    text: Annotated[str | None, DATA] = Field(None, description="A description to classify.")
+    title: Annotated[str | None, DATA] = Field(None, description="Its title.")
+    input: Annotated[str | None, DATA] = Field(
         None,
         description="CSV or parquet file with movie_id, description and optionally movie_name and fields, or a folder "
-        "of them, of which what is new is predicted; a path or s3://bucket/...",
+        "of them, of which new and changed files are scored (path or s3://...).",
     )
-    output: str | None = Field(
-        None, description="CSV or parquet file, or folder, to write: movie_id, genres and one score a genre."
+    output: Annotated[str | None, RESULTS] = Field(
+        None, description="CSV or parquet file, or folder, to write: movie_id, genres, and one score per genre."
     )
-    model: str = Field("champion", description="champion, or an MLflow model address such as models:/name/1.")
-    rule: str | None = Field(
+    model: Annotated[str, MODELS_FIRST] = Field(
+        "champion", description="champion, or an MLflow model address such as models:/name/1."
+    )
+    rule: Annotated[str | None, MODELS] = Field(
         None,
-        description="A stored decision rule (per-genre, expected-jaccard, ...), threshold=0.3, top=2, or thresholds of "
-        "genres, Drama=0.6,Horror=0.3; none: the one stored as the model's best.",
+        description="A stored decision rule (per-genre, expected-jaccard, ...), threshold=0.3, top=2, or thresholds by "
+        "genre, Drama=0.6,Horror=0.3. Default: the model's best.",
     )
     precision: Precision = Field(
-        "float32", description="Of fine-tuned encoders; int8 is several times as fast and differs a little."
+        "float32", description="Precision of fine-tuned encoders; int8 is several times faster and slightly different."
     )
-    explain: bool = Field(False, description="Say which words speak for the genres; as a page, and of --text here too.")
-    explain_rows: PositiveInt = Field(20, description="How many rows of --input to explain, from the first one on.")
-    explained: Path | None = Field(
-        None, description="HTML page to write; none: data/results/explained.html, or beside --output."
+    explain: Annotated[bool, RESULTS] = Field(
+        False, description="Show which words raise or lower each genre's score, as a page; for --text also here."
+    )
+    explain_rows: PositiveInt = Field(20, description="Number of rows of --input to explain, from the first one.")
+    explained: Annotated[Path | None, RESULTS] = Field(
+        None, description="HTML page to write. Default: data/results/explained.html, or next to --output."
     )
 
     @model_validator(mode="after")
@@ -493,7 +540,7 @@ class PredictConfig(RunnerConfig):
         if self.explained is not None and not self.explain:
             raise ValueError("--explained is where --explain writes; give both")
         if self.explained is not None and self.explained.parts[:1] == ("s3:",):
-            raise ValueError("--explained takes a path; left out, the page is beside --output, also at s3://")
+            raise ValueError("--explained takes a path; without it the page is written next to --output, also on s3://")
         if self.explain and self.reads_folder:
             raise ValueError("--explain explains --text or the first rows of a file, not a folder")
         return self
@@ -504,49 +551,75 @@ class PredictConfig(RunnerConfig):
         return self.input is not None and is_directory(self.input)
 
 
-class TidyConfig(FlowConfig):
+class TidyConfig(ExperimentConfig):
     """Remove old runs, logs and caches; never a registered model, the runs it comes from, or the last run."""
 
-    keep_runs: int = Field(20, ge=0, description="The newest pipeline runs, and as many logs, stay.")
-    experiment: str = Field("genreflow", min_length=1, description="Name of the MLflow experiment.")
-    caches: bool = Field(False, description="Also the movies' representations, which the next training makes again.")
-    purge: bool = Field(
-        False, description="Empty MLflow's trash as well: all that was ever deleted in the store goes for good."
+    examples: ClassVar[tuple[str, ...]] = ("--plan", "--keep-runs 5 --caches", "--purge")
+
+    keep_runs: Annotated[int, DATA] = Field(20, ge=0, description="Number of newest pipeline runs, and logs, to keep.")
+    caches: Annotated[bool, DATA] = Field(
+        False, description="Also remove cached feature matrices, which the next training makes again."
     )
-    plan: bool = Field(False, description="Only say what would go.")
+    purge: Annotated[bool, DATA] = Field(
+        False, description="Also empty MLflow's trash: all that was ever deleted in the store is lost."
+    )
+    plan: Annotated[bool, RUN] = Field(False, description="Only report what would be removed.")
 
 
-def with_leading(config_type: type[Config], config: Config | None, **leading: Any) -> Config:
-    """Return a flow's configuration with the options that the flow has as arguments of their own.
+class DemoConfig(FlowConfig):
+    """Open a page on which to try the models on your own texts."""
+
+    examples: ClassVar[tuple[str, ...]] = ("", "--port 8080")
+
+    host: Annotated[str, RUN] = Field(
+        "127.0.0.1", description="Address to listen on; any but a loopback address lets other machines in."
+    )
+    port: Annotated[int, RUN] = Field(7860, ge=1, le=65_535, description="Port to listen on.")
+
+
+def with_arguments(config_type: type[Config], config: Config | None, **arguments: Any) -> Config:
+    """Return a flow's configuration, completed by the options that the flow takes as arguments of its own.
 
     Raises:
         ConfigError: an option is given in both, with different values.
     """
-    given = {name: value for name, value in leading.items() if value not in (None, "", (), [])}
+    given = {name: value for name, value in arguments.items() if value not in (None, "", (), [])}
     if config is None:
         return config_type.model_validate(given)
     for name, value in given.items():
-        within = config.given.get(name, value)
-        if within != value and tuple(within) != tuple(value):
-            raise ConfigError(f"{name} is {value} and, in config, {within}: give it once")
+        in_config = config.given.get(name, value)
+        if in_config != value and tuple(in_config) != tuple(value):
+            raise ConfigError(f"{name} is {value}, but {in_config} in config: give it once")
     return config_type.model_validate({**config.given, **given}) if given else config
 
 
-def part(config: FlowConfig, config_type: type[Config]) -> Config:
+def check_source(source: object) -> None:
+    """Refuse a source that is the path of nothing.
+
+    Raises:
+        ConfigError: there is no such file or folder.
+    """
+    if not isinstance(source, str) or not source or source in NAMED_SOURCES or in_storage(source):
+        return
+    if not Path(source).expanduser().exists():
+        raise ConfigError(f"--source: there is no file or folder {source} (relative paths start from {Path.cwd()})")
+
+
+def narrow(config: FlowConfig, config_type: type[Config]) -> Config:
     """Return the fields of a larger configuration that a smaller one has."""
     return config_type.model_validate({name: getattr(config, name) for name in config_type.model_fields})
 
 
-def _single_model(config: SearchConfig | AuditConfig, what: str, how: str) -> ModelSpec:
-    """Return the one model that a flow is about.
+def _single_model(config: SearchConfig | AuditConfig, doing: str) -> ModelSpec:
+    """Return the one model that a flow works on.
 
     Raises:
         ConfigError: there is no such model, it is fine-tuned, or it is an ensemble.
     """
     chosen = choose_models((config.model,), config.model_params, config.own_models)
     if isinstance(chosen[0], TransformerSpec):
-        raise ConfigError(f"{config.model} is fine-tuned, which takes too long to be {how}")
+        raise ConfigError(f"{doing} a model many times, which takes too long for {config.model}: it is fine-tuned")
     if len(chosen) > 1 or not isinstance(chosen[0], ModelSpec):
         names = ", ".join(model.name for model in chosen if isinstance(model, ModelSpec))
-        raise ConfigError(f"{what} of one model, and {config.model} is several; name one of {names}")
+        raise ConfigError(f"{doing} one model, but {config.model} stands for several; name one of: {names}")
     return chosen[0]

@@ -1,7 +1,7 @@
-"""The chosen models on five folds, every movie scored by models that never saw it: `python flows/cross_validate.py`."""
+"""Cross-validate models on five folds of all movies: `python flows/cross_validate.py [--models 'logreg-*']`."""
 
 from flows.cli import run_command
-from flows.config import CrossValidateConfig, with_leading
+from flows.config import CrossValidateConfig, with_arguments
 
 if __name__ == "__main__":
     raise SystemExit(run_command(CrossValidateConfig, "flows.cross_validate:cross_validate"))
@@ -17,10 +17,9 @@ from prefect import flow
 from prefect.futures import as_completed
 from prefect.task_runners import TaskRunner
 
-from flows.model_runs import Fitted, ModelRun, finish_folds
+from flows.model_runs import Fitted, ModelRun, finish_folds, recorded_failure
 from flows.prefect_ui import completed, run_name
 from flows.run_context import check_cluster, exclusive, pipeline_run, task_runner
-from flows.train import recorded_failure
 from tasks.core.schema import N_FOLDS
 from tasks.core.settings import data_paths
 from tasks.models.cross_validate import all_but
@@ -33,40 +32,38 @@ from tasks.tracking.runs import PipelineRun, log_data, start_model_run
 
 logger = logging.getLogger("flows.cross_validate")  # Prefect loads it by its file, under another name
 
-Futures = list[Any]  # whose results Prefect gives to tasks
-Fits = dict[str, Futures]  # of each model
+Futures = dict[str, list[Any]]  # by model; Prefect gives their results to tasks
 
 
 @flow(name="cross-validate", flow_run_name=run_name("cross-validate"), persist_result=False)
 def cross_validate(
     preset: str | None = None, models: tuple[str, ...] = (), config: CrossValidateConfig | None = None
 ) -> None:
-    """Cross-validate the chosen models on the prepared data, and print how they did.
+    """Cross-validate the chosen models on the prepared data, and print the results.
 
     Args:
-        preset: quick, standard, full, or the path of a YAML file; none: that of config, else quick.
-        models: names or globs; none: those of config, else the preset's.
-        config: all options, those above too; none is given in both.
+        preset: quick, standard, full, or the path of a YAML file. Default: as in config, else quick.
+        models: names or globs. Default: as in config, else the preset's.
+        config: all options, including those above; each is given only once.
 
     Raises:
         ModelsFailedError: some models failed; the others are scored and logged.
     """
-    config = with_leading(CrossValidateConfig, config, preset=preset, models=models)
+    config = with_arguments(CrossValidateConfig, config, preset=preset, models=models)
     tags = {"flow": "cross-validation", "preset": config.preset}
     check_cluster(config)
     with exclusive(data_paths()), pipeline_run(config, data_paths(), tags) as run:
         with task_runner(config) as runner:
             fitted = fit_folds(config, run, runner)
-        finished = [name for name, failure in fitted.errors.items() if failure is None]
+        finished = [data_paths().cross_validation / name for name, error in fitted.errors.items() if error is None]
         if finished:
-            folders = [data_paths().cross_validation / name for name in finished]
-            sys.stdout.write(tabulate_folds(folders, wait_for=list(fitted.results)))
+            sys.stdout.write(tabulate_folds(finished, wait_for=list(fitted.results)))
         fitted.raise_failures()
         return completed(str(fitted), None)
 
 
 def fit_folds(config: CrossValidateConfig, run: PipelineRun, runner: TaskRunner[Any]) -> Fitted:
-    """Submit the folds of every model and what becomes of them."""
+    """Train and score every model on every fold, then evaluate and log the models."""
     chosen = choose_models(config.models, config.model_params, config.own_models)
     run = replace(run, tags=run.tags | log_data(run, data_paths()))
     choices = TrainChoices(genres=config.genres, without_genres=config.without_genres, seed=config.seed)
@@ -78,33 +75,28 @@ def fit_folds(config: CrossValidateConfig, run: PipelineRun, runner: TaskRunner[
     ended: dict[str, Any] = {name: finish_folds.submit_to(runner, works[name], folds) for name, folds in fits.items()}
     for model in chosen:
         if isinstance(model, EnsembleSpec):
+            members = [ended[name] for name in model.members]
             needs[model.name] = [*itertools.chain(*([*needs[name], ended[name]] for name in model.members))]
-            ended[model.name] = finish_folds.submit_to(
-                runner, works[model.name], [ended[name] for name in model.members]
-            )
-    tell_progress(list(itertools.chain(*fits.values())))
+            ended[model.name] = finish_folds.submit_to(runner, works[model.name], members)
+    all_fits = list(itertools.chain(*fits.values()))
+    for done, _ in enumerate(as_completed(all_fits), 1):
+        logger.info("cross-validation: %s of %s fits done", done, len(all_fits))
     errors = {name: recorded_failure(work, [*needs[name], ended[name]]) for name, work in works.items()}
     return Fitted(errors, [ended[name].result() for name, error in errors.items() if error is None])
 
 
-def submit_fits(models: Sequence[ModelSpec], choices: TrainChoices, runner: TaskRunner[Any]) -> tuple[Fits, Fits]:
-    """Submit the features and then the fits of all folds; return of each model all of these, and its fits alone."""
+def submit_fits(models: Sequence[ModelSpec], choices: TrainChoices, runner: TaskRunner[Any]) -> tuple[Futures, Futures]:
+    """Submit the features, then the fits of all folds; return each model's features and fits, and its fits alone."""
     wanted = {(model.name, fold): features_of(model, all_but(fold)) for fold in range(N_FOLDS) for model in models}
     features = {
         spec: build_features.submit_to(runner, spec, choices.seed)
         for spec in dict.fromkeys(itertools.chain(*wanted.values()))
     }
-    needs: Fits = {model.name: [] for model in models}
-    fits: Fits = {model.name: [] for model in models}
+    needs: Futures = {model.name: [] for model in models}
+    fits: Futures = {model.name: [] for model in models}
     for fold, model in itertools.product(range(N_FOLDS), models):
-        own: Futures = [features[spec] for spec in wanted[model.name, fold]]
+        own: list[Any] = [features[spec] for spec in wanted[model.name, fold]]
         arguments: dict[str, Any] = {"model": model, "features": own, "fold": fold, "choices": choices}
         fits[model.name].append(train_fold.submit_to(runner, **arguments))
         needs[model.name] += own
     return {name: [*own, *fits[name]] for name, own in needs.items()}, fits
-
-
-def tell_progress(fits: Futures) -> None:
-    """Log a line for every fit that ends."""
-    for done, _ in enumerate(as_completed(fits), 1):
-        logger.info("cross-validation: %s of %s fits done", done, len(fits))

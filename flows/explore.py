@@ -1,4 +1,4 @@
-"""What the raw and the clean data look like, as pictures and tables: `python flows/explore.py [--explore.of raw]`."""
+"""Draw and tabulate the raw and the clean data: `python flows/explore.py [--explore.of raw]`."""
 
 from flows.cli import run_command
 from flows.config import ExploreFlowConfig
@@ -21,5 +21,4 @@ def explore(config: ExploreFlowConfig) -> list[StageResult]:
     """Draw and tabulate what is in data/raw and data/clean."""
     with exclusive(data_paths()):
         results = explore_data(config.explore, core_count(), config.forms)
-        said = f"open {data_paths().explore / 'index.html'}"
-        return completed(said, results)
+        return completed(f"open {data_paths().explore / 'index.html'}", results)

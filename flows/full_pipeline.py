@@ -1,4 +1,4 @@
-"""Everything, from raw listings to a registered champion: `python flows/full_pipeline.py [--source FOLDER]`."""
+"""Run everything, from raw listings to a registered champion: `python flows/full_pipeline.py [--source FOLDER]`."""
 
 from flows.cli import run_command
 from flows.config import PipelineConfig
@@ -10,20 +10,14 @@ if __name__ == "__main__":
 from prefect import flow
 
 from flows.compare import compare_last
-from flows.config import ChampionConfig, CompareConfig, PrepareConfig, part, with_leading
+from flows.config import ChampionConfig, CompareConfig, PrepareConfig, check_source, narrow, with_arguments
 from flows.prefect_ui import completed, run_name
 from flows.prepare import prepare_data
 from flows.run_context import check_cluster, core_count, exclusive, pipeline_run
 from flows.train import fit_models
 from tasks.core.settings import data_paths
-from tasks.explore.config import ExploreConfig
 from tasks.explore.task import explore
 from tasks.tracking.task import log_stages
-
-
-def what_to_explore(config: PipelineConfig) -> ExploreConfig:
-    """Return what to explore; of a table of one's own that is the clean data, since the raw part is about listings."""
-    return config.explore if config.table is None else config.explore.model_copy(update={"of": "clean"})
 
 
 @flow(name="full-pipeline", flow_run_name=run_name("full pipeline"), persist_result=False)
@@ -33,28 +27,32 @@ def full_pipeline(
     models: tuple[str, ...] = (),
     config: PipelineConfig | None = None,
 ) -> str:
-    """Acquire, clean, annotate, split, explore, train, evaluate, compare and promote; return what came of it.
+    """Acquire, clean, annotate, split, explore, train, evaluate, compare and promote; return the outcome in a line.
 
     Args:
-        source: sample, kaggle, or the path of listings or of a table; none: that of config, else sample.
-        preset: quick, standard, full, or the path of a YAML file; none: that of config, else quick.
-        models: names or globs; none: those of config, else the preset's.
-        config: all options, those above too; none is given in both.
+        source: sample, kaggle, or the path of listings or of a table. Default: as in config, else sample.
+        preset: quick, standard, full, or the path of a YAML file. Default: as in config, else quick.
+        models: names or globs. Default: as in config, else the preset's.
+        config: all options, including those above; each is given only once.
 
     Raises:
+        ConfigError: there is nothing at the source.
         ModelsFailedError: some models failed; the others, if any, were compared.
     """
-    config = with_leading(PipelineConfig, config, source=source, preset=preset, models=models)
+    config = with_arguments(PipelineConfig, config, source=source, preset=preset, models=models)
+    check_source(config.source)
     source = config.source if config.start_from == "listings" else config.start_from
-    tags = {"source": source, "preset": config.preset}
     check_cluster(config)
+    tags = {"source": source, "preset": config.preset}
     with exclusive(data_paths()), pipeline_run(config, data_paths(), tags) as run:
-        prepared = prepare_data(part(config, PrepareConfig))
+        prepared = prepare_data(narrow(config, PrepareConfig))
         log_stages(run, prepared)
         if config.draws_all:
-            explored = explore(what_to_explore(config), core_count(), config.forms, wait_for=prepared)
+            # The raw part is about listings, which a table of one's own has not.
+            part = config.explore if config.table is None else config.explore.model_copy(update={"of": "clean"})
+            explored = explore(part, core_count(), config.forms, wait_for=prepared)
             log_stages(run, explored, [file for result in explored for file in result.folder.rglob("*.*")])
         fitted = fit_models(config, run, prepared)
-        outcome = compare_last(CompareConfig(**dict(part(config, ChampionConfig))), fitted.results)
+        outcome = compare_last(CompareConfig(**dict(narrow(config, ChampionConfig))), fitted.results)
         fitted.raise_failures()
         return completed(outcome, outcome)

@@ -1,6 +1,7 @@
-"""What is done with each model of a run: one task a model, with its fit, evaluation and logging as tasks within it."""
+"""The task that runs one model, with its fit, evaluation and logging as nested tasks, and how all models end."""
 
-from collections.abc import Sequence
+import traceback
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -8,8 +9,9 @@ from prefect.futures import PrefectFuture
 
 from flows.config import TrainConfig
 from flows.prefect_ui import completed, mlflow_page
-from tasks.core import parallel
-from tasks.core.errors import ModelError
+from flows.run_context import as_user_error
+from tasks.core.errors import ModelError, TrackingError
+from tasks.core.parallel import dask_error
 from tasks.core.settings import data_paths
 from tasks.evaluate.evaluation import EvaluateConfig
 from tasks.evaluate.task import evaluate, evaluate_folds
@@ -19,15 +21,15 @@ from tasks.models.train import TrainChoices
 from tasks.prefect_task import stage_task
 from tasks.stage import StageResult
 from tasks.tracking.runs import PipelineRun
-from tasks.tracking.select_runs import LoggedModel
-from tasks.tracking.task import log_folds, log_model
+from tasks.tracking.select_runs import LoggedModel, save_last_run
+from tasks.tracking.task import log_folds, log_model, record_failure
 
-LONGEST: Final = 500  # characters of what is said of a model that failed
+LONGEST: Final = 500  # characters of a failed model's error
 
 
 @dataclass(frozen=True)
 class ModelRun:
-    """A model of a pipeline run and what is chosen for all of its models: a small value that tasks can be given."""
+    """A model of a pipeline run, and the options of all its models: a small value to pass to tasks."""
 
     model: AnyModel
     run: PipelineRun
@@ -39,7 +41,7 @@ class ModelRun:
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A model that was fitted, evaluated and logged."""
+    """A model that was trained, evaluated and logged."""
 
     model: AnyModel
     trained: StageResult
@@ -48,40 +50,40 @@ class TrainedModel:
 
     @property
     def skipped(self) -> bool:
-        """Whether it was fitted and evaluated before."""
+        """Whether it was up to date."""
         return self.trained.skipped and self.evaluated.skipped
 
 
 class ModelsFailedError(ModelError):
-    """Some models failed; the others are trained, scored and logged."""
+    """Some models failed; the others are trained, evaluated and logged."""
 
 
 @dataclass(frozen=True)
 class Fitted:
     """How the models of a run ended."""
 
-    errors: dict[str, str | None]  # of each model, in a line; None where it succeeded
+    errors: dict[str, str | None]  # one line per model; None where it succeeded
     results: Sequence[Any]  # of the tasks of those that succeeded
 
     def __str__(self) -> str:
         failed = [name for name, error in self.errors.items() if error is not None]
-        said = f"{len(self.errors) - len(failed)} of {len(self.errors)} models"
-        return f"{said}; failed: {', '.join(failed)}" if failed else said
+        counted = f"{len(self.errors) - len(failed)} of {len(self.errors)} models"
+        return f"{counted}; failed: {', '.join(failed)}" if failed else counted
 
     def raise_failures(self) -> None:
         """End a run in which models failed.
 
         Raises:
-            ModelsFailedError: with one line a model.
+            ModelsFailedError: with one line per failed model.
         """
         if failed := {name: error for name, error in self.errors.items() if error is not None}:
             lines = "\n".join(f"  {name}: {' '.join(str(error).split())[:LONGEST]}" for name, error in failed.items())
             raise ModelsFailedError(f"{len(failed)} model(s) failed, see error.txt in their MLflow runs:\n{lines}")
 
 
-@stage_task("run model", "run {work.model.name}", retries=0)  # the tasks within it are tried again
+@stage_task("run model", "run {work.model.name}", retries=0)  # the nested tasks have their own retries
 def run_model(work: ModelRun, features: Sequence[StageResult], members: Sequence[TrainedModel]) -> TrainedModel:
-    """Fit a model, on its features or its members' scores, choose its decision rule, score it and log it."""
+    """Train a model on its features or its members' scores, choose its decision rule, evaluate it and log it."""
     match work.model:
         case ModelSpec():
             trained = train_model(work.model, features, work.choices)
@@ -92,13 +94,13 @@ def run_model(work: ModelRun, features: Sequence[StageResult], members: Sequence
             trained = train_ensemble(work.model, specs, fits)  # type: ignore[arg-type]
     evaluated = evaluate(trained.folder, work.evaluate, wait_for=[trained])
     logged = log_model(work.run, work.model.name, work.run_id, trained.folder, wait_for=[evaluated])
-    said = f"test Jaccard {evaluated.counts['test/jaccard']:.4f}; MLflow: {mlflow_page(work.run, work.run_id)}"
-    return completed(said, TrainedModel(work.model, trained, evaluated, logged))
+    message = f"test Jaccard {evaluated.counts['test/jaccard']:.4f}; MLflow: {mlflow_page(work.run, work.run_id)}"
+    return completed(message, TrainedModel(work.model, trained, evaluated, logged))
 
 
 @stage_task("finish folds", "finish folds {work.model.name}", retries=0)
 def finish_folds(work: ModelRun, parts: Sequence[StageResult]) -> StageResult:
-    """Gather a model's folds, or blend its members', score the decisions and log them; return the gathered scores."""
+    """Gather a model's folds, or blend its members', evaluate and log them; return the gathered scores."""
     if isinstance(work.model, EnsembleSpec):
         gathered = blend_folds(work.model, parts)
     else:
@@ -108,6 +110,37 @@ def finish_folds(work: ModelRun, parts: Sequence[StageResult]) -> StageResult:
     evaluated = evaluate_folds(folder, work.evaluate, wait_for=[gathered])
     log_folds(work.run, work.run_id, folder, wait_for=[evaluated])
     return gathered
+
+
+def collect(works: Sequence[ModelRun], futures: Mapping[str, Sequence[PrefectFuture[Any]]]) -> Fitted:
+    """Wait for all models; record each failure in MLflow; save the finished ones as the last run.
+
+    Args:
+        works: the models.
+        futures: each model's task, last, after those that it needs.
+
+    Raises:
+        ModelsFailedError: no model is left.
+    """
+    errors = {work.model.name: recorded_failure(work, futures[work.model.name]) for work in works}
+    trained: list[TrainedModel] = [futures[name][-1].result() for name, error in errors.items() if error is None]
+    save_last_run(data_paths(), works[0].run, [model.logged for model in trained])
+    fitted = Fitted(errors, trained)
+    if not trained:
+        fitted.raise_failures()
+    return fitted
+
+
+def recorded_failure(work: ModelRun, futures: Sequence[PrefectFuture[Any]]) -> str | None:
+    """Wait for a model; if it failed, record that in MLflow, if the store answers, and return the error in one line."""
+    error = first_error(futures)
+    if error is None:
+        return None
+    shown = as_user_error(error) or error
+    line = f"{type(shown).__name__}: {shown}"
+    if not isinstance(shown, TrackingError):
+        record_failure(work.run, work.run_id, line, "".join(traceback.format_exception(error)))
+    return line
 
 
 def first_error(futures: Sequence[PrefectFuture[Any]]) -> BaseException | None:
@@ -125,12 +158,12 @@ def first_error(futures: Sequence[PrefectFuture[Any]]) -> BaseException | None:
 
 
 def _lost_by_runner(future: PrefectFuture[Any]) -> BaseException | None:
-    """Return why a task has not come to an end of its own: its workers died, or could not read what they got."""
+    """Return why a task did not end by itself: its workers died, or could not read what they got."""
     wrapped = getattr(future, "wrapped_future", None)
     error = None if wrapped is None or future.state.is_final() else wrapped.exception()
-    return None if error is None else parallel.loss(error)
+    return None if error is None else dask_error(error)
 
 
 def train_choices(config: TrainConfig) -> TrainChoices:
-    """Return what the configuration chooses for all models alike."""
+    """Return the training options of all models."""
     return TrainChoices(config.train_on, config.genres, config.without_genres, config.seed)

@@ -1,7 +1,7 @@
-"""What a run shows in Prefect's UI: its name, its artifacts, the progress of long work. Owns their keys and wording.
+"""What a run shows in Prefect's UI: its name, its artifacts, the progress of long work.
 
-Keys stay the same from run to run, so that Prefect shows their history. An artifact that cannot be stored is a warning:
-the files hold the same.
+Artifact keys stay the same from run to run, so that Prefect shows their history. An artifact that cannot be stored is
+only a warning: the files have the same content.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ from prefect.utilities.urls import url_for
 
 from tasks.core import logs
 from tasks.core.logs import Progress, hide_secrets
-from tasks.prefect_task import end_of
+from tasks.prefect_task import end_state
 from tasks.stage import StageResult
 from tasks.tracking.runs import PipelineRun
 
@@ -45,20 +45,19 @@ LEADERBOARD_COLUMNS: Final = (
     *("rank", "model", "rule", "val_jaccard", "test_jaccard", "behind", "test_f1_samples", "test_f1_macro", "fit_s"),
 )
 NAMED: Final = ("source", "preset", "model", "input")  # options that distinguish the runs of a flow
-ENDS_OF_CLEANING: Final = ("rows_read", "movies_kept")  # which come first
+FIRST_COUNTS: Final = ("rows_read", "movies_kept")  # of cleaning
 LONGEST_NAME: Final = 200
-SHORT_S: Final = 5.0  # work that takes less shows no progress
+SHORT_S: Final = 5.0  # shorter work shows no progress
 EVERY_PERCENT: Final = 5
 
 
 def run_name(flow: str) -> Callable[[], str]:
-    """Return what names a run of a flow: the flow, and on what."""
+    """Return a function that names a run of a flow by the flow and its main options."""
 
     def name() -> str:
         config = flow_run.parameters.get("config")
         chosen = config if isinstance(config, dict) else vars(config) if config is not None else {}
-        leading = {option: value for option, value in flow_run.parameters.items() if value}
-        values = {**chosen, **leading}
+        values = {**chosen, **{option: value for option, value in flow_run.parameters.items() if value}}
         words = [str(values[option]) for option in NAMED if values.get(option)]
         return hide_secrets(f"{flow}: {', '.join(words)}" if words else flow)[:LONGEST_NAME]
 
@@ -66,15 +65,15 @@ def run_name(flow: str) -> Callable[[], str]:
 
 
 def completed(message: str, result: R) -> R:
-    """Return a result in a final state that says what came of a run: `Cached` where all was up to date.
+    """Return a result in a final state with a message, `Cached` if all was up to date.
 
-    It is typed as the result, which is what Prefect gives the caller of the flow or task.
+    It is typed as the result, which is what the caller of the flow or task gets.
     """
-    return cast("R", Completed(name=end_of(result) or "Completed", message=hide_secrets(message), data=result))
+    return cast("R", Completed(name=end_state(result) or "Completed", message=hide_secrets(message), data=result))
 
 
 def prefect_tags() -> dict[str, str]:
-    """Return what an MLflow run says of the flow run that it belongs to: its id, and its page where it has one."""
+    """Return tags of an MLflow run that name its flow run: the id, and the page if there is one."""
     if not flow_run.id:
         return {}
     tags = {"prefect_flow_run": str(flow_run.id)}
@@ -83,7 +82,7 @@ def prefect_tags() -> dict[str, str]:
 
 
 def mlflow_page(run: PipelineRun, run_id: str) -> str:
-    """Return where to find an MLflow run: its page on a server, else its id, which browsers open no page of."""
+    """Return where to find an MLflow run: its page on a server, else its id and store."""
     uri = run.experiment.tracking_uri
     if uri.startswith(("http:", "https:")):
         return f"{uri}/#/experiments/{run.experiment.experiment_id}/runs/{run_id}"
@@ -91,36 +90,36 @@ def mlflow_page(run: PipelineRun, run_id: str) -> str:
 
 
 def show_leaderboard(csv: Path, run: PipelineRun) -> None:
-    """Show the leaderboard as a table, with the way to the runs in MLflow."""
+    """Show the leaderboard as a table, with a link to the run in MLflow."""
     table = pl.read_csv(csv, columns=list(LEADERBOARD_COLUMNS)).select(LEADERBOARD_COLUMNS)
     rows = table.with_columns(pl.col(pl.Float64).round(4)).to_dicts()
     _store(create_table_artifact, table=rows, key="leaderboard", description=_where(run))
 
 
 def show_verdict(outcome: str, run: PipelineRun) -> None:
-    """Show what became of the champion, with its interval."""
+    """Show the outcome for the champion."""
     _store(
         create_markdown_artifact, markdown=f"**{outcome}**\n\n{_where(run)}", key="champion", description="The champion"
     )
 
 
 def show_cleaning(results: list[StageResult]) -> None:
-    """Show how many rows cleaning dropped, merged and changed, by reason."""
+    """Show how many rows were dropped, merged and changed by cleaning, by reason."""
     for result in results:
         if result.name == "clean":
             counts = {key: value for key, value in result.counts.items() if isinstance(value, int) and value}
-            order = sorted(counts, key=lambda key: (key not in ENDS_OF_CLEANING, key))
+            order = sorted(counts, key=lambda key: (key not in FIRST_COUNTS, key))
             rows = [{"what": key.replace("/", ": ").replace("_", " "), "rows": counts[key]} for key in order]
-            _store(create_table_artifact, table=rows, key="cleaning", description="Rows by what cleaning did")
+            _store(create_table_artifact, table=rows, key="cleaning", description="Rows by cleaning step")
 
 
 def show_report(page: Path, run: PipelineRun) -> None:
-    """Show where the report is: browsers open no link from a page to a file."""
+    """Show the report's path; browsers refuse links from a page to a file."""
     _store(create_markdown_artifact, markdown=f"`{page}`\n\n{_where(run)}", key="report", description="The report")
 
 
 def watch_progress() -> None:
-    """Show the progress of long work in the task run that does it."""
+    """Show the progress of long work in its task run."""
     if _show_progress not in logs.watchers:
         logs.watchers.append(_show_progress)
 
@@ -136,12 +135,12 @@ def _store(create: Callable[..., Any], **content: Any) -> Any:
     try:
         return create(**json.loads(hide_secrets(json.dumps(content))))
     except (PrefectException, httpx.HTTPError) as error:
-        logger.warning("Prefect shows no %s (%s)", content.get("key"), error)
+        logger.warning("Prefect cannot show %s (%s)", content.get("key"), error)
         return None
 
 
 class _Shown:
-    """The artifact of one piece of work, and the last share that it shows."""
+    """The artifact of one piece of work, and the percentage that it shows."""
 
     artifact: UUID | None = None
     percent = 0
@@ -156,7 +155,7 @@ def _show_progress(work: Progress) -> None:
         return
     with contextlib.suppress(RuntimeError):
         asyncio.get_running_loop()
-        return  # a crawl, which shows its progress by itself
+        return  # a crawl, which shows its own progress
     percent = min(round(100 * work.done / work.total), 100)
     with _lock:
         shown = _shown.setdefault(work, _Shown())
@@ -172,4 +171,4 @@ def _show_progress(work: Progress) -> None:
     try:
         update_progress_artifact(shown.artifact, percent, description=description)
     except (PrefectException, httpx.HTTPError) as error:  # a crawl of days outlives a server's restart
-        logger.warning("%s: its progress cannot be shown (%s)", work.what, error)
+        logger.warning("%s: progress cannot be shown (%s)", work.what, error)

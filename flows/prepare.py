@@ -1,4 +1,4 @@
-"""From raw listings or an own table to a clean, annotated and split one: `python flows/prepare.py [--source ...]`."""
+"""Clean, annotate and split raw listings or your own table: `python flows/prepare.py [--source ...]`."""
 
 from flows.cli import run_command
 from flows.config import PrepareConfig
@@ -6,14 +6,13 @@ from flows.config import PrepareConfig
 if __name__ == "__main__":
     raise SystemExit(run_command(PrepareConfig, "flows.prepare:prepare"))
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
 
 from prefect import flow
 
 from flows.acquire import acquire, complete
-from flows.config import AcquireConfig, part, with_leading
+from flows.config import AcquireConfig, narrow, with_arguments
 from flows.prefect_ui import completed, run_name, show_cleaning
 from flows.run_context import check_cluster, core_count, exclusive
 from tasks.acquire.task import fetch_files
@@ -23,25 +22,27 @@ from tasks.core.settings import data_paths
 from tasks.split.task import split
 from tasks.stage import StageResult
 
-USES: Final = {"train": "train on", "validation": "choose by", "test": "test on"}
+PARTS: Final = {"train": "train on", "validation": "choose by", "test": "test on"}
 
 
 @flow(name="prepare", flow_run_name=run_name("prepare"), persist_result=False)
 def prepare(
     source: str | None = None, preset: str | None = None, config: PrepareConfig | None = None
 ) -> list[StageResult]:
-    """Bring the clean table, the annotated corpus and the splits up to date with data/raw, or a table of one's own.
+    """Bring the clean table, the annotated corpus and the splits up to date with data/raw, or with your own table.
 
     Args:
-        source: to acquire first: sample, kaggle, or a path; none: that of config, else what is in data/raw.
-        preset: quick, standard, full, or the path of a YAML file; none: that of config, else quick.
-        config: all options, those above too; none is given in both.
+        source: to acquire first: sample, kaggle, or a path. Default: as in config, else what is in data/raw.
+        preset: quick, standard, full, or the path of a YAML file. Default: as in config, else quick.
+        config: all options, including those above; each is given only once.
     """
-    config = with_leading(PrepareConfig, config, source=source, preset=preset)
+    config = with_arguments(PrepareConfig, config, source=source, preset=preset)
     check_cluster(config)
     with exclusive(data_paths()):
         results = prepare_data(config)
-        return completed(summary(results), results)
+        counts = results[-1].counts
+        parts = ", ".join(f"{counts[part]:,} to {use}" for part, use in PARTS.items())
+        return completed(f"{sum(counts[part] for part in PARTS):,} movies: {parts}", results)
 
 
 def prepare_data(config: PrepareConfig) -> list[StageResult]:
@@ -52,25 +53,18 @@ def prepare_data(config: PrepareConfig) -> list[StageResult]:
     return [*results, split(config.split, config.seed, wait_for=results[-1:])]
 
 
-def summary(results: Sequence[StageResult]) -> str:
-    """Return how many movies there are, and in which part."""
-    counts = results[-1].counts
-    parts = ", ".join(f"{counts[part]:,} to {what}" for part, what in USES.items())
-    return f"{sum(counts[part] for part in USES):,} movies: {parts}"
-
-
 def from_listings(config: PrepareConfig) -> list[StageResult]:
-    """Acquire if a source is given, complete what is there, clean and annotate; an own table is read where it is."""
+    """Acquire if a source is given, complete what is there, clean and annotate; your own table is read in place."""
     if config.table is not None and config.source is not None:
         cleaned = [clean_table(Path(config.source).expanduser(), config.table, config.clean)]
     else:
-        acquired = complete(config) if config.source is None else acquire(part(config, AcquireConfig))
+        acquired = complete(config) if config.source is None else acquire(narrow(config, AcquireConfig))
         cleaned = [*acquired, clean(config.clean, wait_for=acquired[-1:])]
     return [*cleaned, *annotated(config, cleaned)]
 
 
 def annotated(config: PrepareConfig, cleaned: list[StageResult]) -> list[StageResult]:
-    """Annotate what was cleaned, unless that is left out."""
+    """Annotate what was cleaned, unless that is skipped."""
     if "annotate" in config.skip:
         return []
     return [annotate(config.annotate, config.workers or core_count(), config.dask_address, wait_for=cleaned[-1:])]

@@ -1,7 +1,4 @@
-"""What every flow run needs around it: the data folder's lock, the run's log file, the task runner, tracking.
-
-Owns the frame of a run; knows no stage.
-"""
+"""What every flow run needs: a Prefect server, the data folder's lock, a log file, a task runner, an MLflow run."""
 
 import atexit
 import contextlib
@@ -17,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 import httpx
 import joblib
-from filelock import BaseFileLock, FileLock, Timeout
+from filelock import FileLock, Timeout
 from prefect.runtime import deployment
 from prefect.settings import (
     PREFECT_API_URL,
@@ -33,19 +30,25 @@ from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTa
 from flows.cli import ENVIRONMENT, at_stop
 from flows.config import FlowConfig, RunnerConfig
 from flows.prefect_ui import prefect_tags, watch_progress
-from tasks.core import parallel
 from tasks.core.errors import DataError, GenreflowError, disk_error, missing_extra
 from tasks.core.logs import LogFile, SafeFormatter, without_password
-from tasks.core.parallel import check_workers
+from tasks.core.parallel import check_workers, forwarded_log
 from tasks.core.settings import DataPaths, data_paths
 from tasks.stage import config_dict
 from tasks.tracking import runs
 from tasks.tracking.runs import PipelineRun, start_pipeline_run
 from tasks.tracking.store import tracking_error
 
-# What fails outside of the program while a flow runs, told in a line: disk, memory, MLflow's store, Prefect's server.
-#
-# Owns which errors of other packages these are; whatever else they raise is a defect and keeps its traceback.
+Result = TypeVar("Result")
+
+logger = logging.getLogger(__name__)
+
+COMMAND: Final = (sys.executable, "-m", "prefect", "server", "start", "--no-ui", "--no-scheduler", "--no-late-runs")
+ATTEMPTS: Final = 3  # another process may take the free port before the server does
+END_S: Final = 5
+LOGGED: Final = ("flows", "tasks")
+LOCK_TIMEOUT_S: Final = 600.0  # for a run of another deployment on the same data
+_own: "list[TemporaryServer]" = []  # this process's, at most one
 
 
 class PrefectServerError(GenreflowError):
@@ -56,68 +59,44 @@ class OutOfMemoryError(GenreflowError):
     """The machine, or a limit, has no more memory to give."""
 
 
-def told_plainly(error: BaseException) -> GenreflowError | None:
-    """Return what to tell of an error, None where it is a defect: the error itself or what led to it says so."""
-    for each in _with_causes(error):
-        if isinstance(each, GenreflowError):
-            return each
-        found = (
-            (missing_extra(each) if isinstance(each, ModuleNotFoundError) else None)
-            or _memory_error(each)
-            or tracking_error(each)
-            or _prefect_error(each)
-            or disk_error(each, data_paths().root, "the run")
-        )
-        if found is not None:
-            return found
-    return None
-
-
-def _memory_error(error: BaseException) -> OutOfMemoryError | None:
-    if not isinstance(error, MemoryError):
-        return None
-    return OutOfMemoryError(
-        f"the run needs more memory than it may have ({error or 'MemoryError'}); finished stages are kept: give it "
-        "more, or less to do at a time by --workers 1, and run the same command again, which goes on from there"
-    )
-
-
-def _prefect_error(error: BaseException) -> PrefectServerError | None:
-    is_gone = isinstance(error, httpx.TransportError) or "Failed to reach API" in str(error)
-    if not is_gone:
-        return None
-    return PrefectServerError(
-        "the Prefect server does not answer; finished stages are kept: start it "
-        "where PREFECT_API_URL names one, and run the same command again, which goes on from there"
-    )
-
-
-def _with_causes(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        seen = seen.__cause__ or seen.__context__
-
-
-Result = TypeVar("Result")
-
-logger = logging.getLogger(__name__)
-
-COMMAND: Final = (sys.executable, "-m", "prefect", "server", "start", "--no-ui", "--no-scheduler", "--no-late-runs")
-ATTEMPTS: Final = 3  # another process may take the free port before the server does
-END_S: Final = 5
-_own: "list[TemporaryServer]" = []  # of this process, at most one
-
-
 class ServerNotStartedError(GenreflowError):
     """Prefect's temporary server did not answer in time."""
 
 
+class DataFolderBusyError(GenreflowError):
+    """Another pipeline works in the same data folder."""
+
+
+def as_user_error(error: BaseException) -> GenreflowError | None:
+    """Return what to show users of an error or its cause: disk, memory, MLflow's store, Prefect's server; else None."""
+    each: BaseException | None = error
+    while each is not None:
+        if isinstance(each, GenreflowError):
+            return each
+        if isinstance(each, MemoryError):
+            return OutOfMemoryError(
+                f"the run ran out of memory ({each or 'MemoryError'}); finished stages are kept: give it more memory, "
+                "or less parallel work with --workers 1, and run the same command again, which continues from there"
+            )
+        extra = missing_extra(each) if isinstance(each, ModuleNotFoundError) else None
+        if (found := extra or tracking_error(each)) is not None:
+            return found
+        if isinstance(each, httpx.TransportError) or "Failed to reach API" in str(each):
+            return PrefectServerError(
+                "the Prefect server does not answer; finished stages are kept: start the server that PREFECT_API_URL "
+                "names, if any, and run the same command again, which continues from there"
+            )
+        if (full := disk_error(each, data_paths().root, "the run")) is not None:
+            return full
+        each = each.__cause__ or each.__context__
+    return None
+
+
 @contextlib.contextmanager
 def prefect_server(meanwhile: Callable[[], Result]) -> Iterator[Result]:
-    """Use the server at PREFECT_API_URL; where that is not set, run a temporary one on a free loopback port.
+    """Use the server at PREFECT_API_URL; without one, run a temporary server on a free loopback port.
 
-    Left to itself, Prefect would start one more in every worker process. It takes seconds to start, in which
+    Prefect's own would be started once more in every worker process. While the server starts, which takes seconds,
     `meanwhile` is called; its result is what the context gives. The server ends with this process, after the last log
     lines were sent to it; later flows of the process use it too.
 
@@ -135,7 +114,7 @@ def prefect_server(meanwhile: Callable[[], Result]) -> Iterator[Result]:
     at_stop.append(server.stop)
     try:
         result = meanwhile()
-        # Nobody looks for signs of life there, and their threads take up to a second to end with each flow.
+        # Nothing there evaluates heartbeats, and their threads take up to a second to end with each flow.
         of_server = {PREFECT_API_URL: server.wait(), PREFECT_SERVER_UI_ENABLED: False}
         with temporary_settings({**of_server, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield result
@@ -147,7 +126,7 @@ class TemporaryServer:
     """A Prefect server without UI and schedules, in a process of its own."""
 
     def __init__(self) -> None:
-        PREFECT_HOME.value().mkdir(parents=True, exist_ok=True)  # the server's database goes there
+        PREFECT_HOME.value().mkdir(parents=True, exist_ok=True)  # for the server's database
         self._start()
 
     def wait(self) -> str:
@@ -185,7 +164,7 @@ class TemporaryServer:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self._api_url = f"http://127.0.0.1:{port}/api"
-        self._process = subprocess.Popen(  # noqa: S603 - no word of the command comes from outside
+        self._process = subprocess.Popen(  # noqa: S603 - no part of the command comes from outside
             [*COMMAND, "--host", "127.0.0.1", "--port", str(port)],
             env={**os.environ, **get_current_settings().to_environment_variables(exclude_unset=True)},
             stdout=subprocess.DEVNULL,
@@ -195,21 +174,13 @@ class TemporaryServer:
     @staticmethod
     def _failure(why: str) -> ServerNotStartedError:
         return ServerNotStartedError(
-            f"Prefect's temporary server did not start ({why}); give it longer by "
+            f"Prefect's temporary server did not start ({why}); allow it more time with "
             "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS=300, or start one (make ui) and set PREFECT_API_URL"
         )
 
 
-LOGGED = ("flows", "tasks")
-PATIENCE_S = 600.0  # with a run of another deployment on the same data
-
-
-class DataFolderBusyError(GenreflowError):
-    """Another pipeline works in the same data folder."""
-
-
 def log_steps() -> None:
-    """Have what flows and stages say handled, and progress shown, also where no command line saw to it."""
+    """Log what flows and stages do and show progress, also where no command line has set that up."""
     watch_progress()
     for name in LOGGED:
         ours = logging.getLogger(name)
@@ -220,7 +191,7 @@ def log_steps() -> None:
 def exclusive(paths: DataPaths) -> Iterator[None]:
     """Hold the data folder's lock, for flows that write there; flows within a flow share it.
 
-    A run of a deployment, whose start nobody watches, waits for it for a while.
+    A run of a deployment, which nobody watches start, waits for it for a while.
 
     Raises:
         DataFolderBusyError: another process holds it.
@@ -230,14 +201,20 @@ def exclusive(paths: DataPaths) -> Iterator[None]:
     lock = FileLock(paths.lock, is_singleton=True, thread_local=False)
     try:
         paths.root.mkdir(parents=True, exist_ok=True)
-        _acquire(lock, paths)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            if not deployment.id:
+                raise
+            logger.info("another pipeline works in %s; waiting for it", paths.root)
+            lock.acquire(timeout=LOCK_TIMEOUT_S)
     except Timeout as error:
         raise DataFolderBusyError(
             f"another pipeline works in {paths.root}; wait for it, or set GENREFLOW_DATA_DIR to another folder"
         ) from error
     except OSError as error:
         raise DataError(
-            f"{paths.root} cannot be written ({error.strerror}); mend its permissions, or set GENREFLOW_DATA_DIR to "
+            f"{paths.root} cannot be written ({error.strerror}); fix its permissions, or set GENREFLOW_DATA_DIR to "
             "another folder"
         ) from error
     try:
@@ -246,19 +223,9 @@ def exclusive(paths: DataPaths) -> Iterator[None]:
         lock.release()
 
 
-def _acquire(lock: BaseFileLock, paths: DataPaths) -> None:
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if not deployment.id:
-            raise
-        logger.info("another pipeline works in %s; waiting for it", paths.root)
-        lock.acquire(timeout=PATIENCE_S)
-
-
 @contextlib.contextmanager
 def log_file(paths: DataPaths) -> Iterator[Path]:
-    """Write what the stages log to a file of this run's own under `data/logs/`."""
+    """Write what the stages log to a new file for this run under `data/logs/`."""
     paths.logs.mkdir(parents=True, exist_ok=True)
     path = paths.logs / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
     handler = LogFile(path, encoding="utf-8")
@@ -276,23 +243,23 @@ def log_file(paths: DataPaths) -> Iterator[Path]:
 
 
 def core_count() -> int:
-    """Return how many cores this process may use, by its affinity and, in a container, by the limit on its time."""
+    """Return how many cores this process may use, by its affinity and by a container's limit."""
     return int(joblib.cpu_count())
 
 
 @contextlib.contextmanager
 def task_runner(config: RunnerConfig) -> Iterator[TaskRunner[Any]]:
-    """Give the runner that models are submitted to: as many threads or processes as asked, or as cores; or Dask.
+    """Give the runner for models: the requested number of threads or processes, by default one per core, or Dask.
 
     Raises:
         ConfigError: Dask's workers cannot take part; see `tasks.core.parallel`.
     """
     if config.dask_address is not None:
         count = check_cluster(config)
-        from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415 - an extra, and not needed by who has no cluster
+        from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415 - an extra
 
         logger.info("models run on %s workers of %s", count, config.dask_address)
-        with parallel.forwarded_log(config.dask_address), DaskTaskRunner(address=config.dask_address) as on_dask:
+        with forwarded_log(config.dask_address), DaskTaskRunner(address=config.dask_address) as on_dask:
             yield on_dask
         return
     count, is_thread = config.workers or core_count(), config.runner == "thread"
@@ -303,9 +270,9 @@ def task_runner(config: RunnerConfig) -> Iterator[TaskRunner[Any]]:
 
 
 def check_cluster(config: RunnerConfig) -> int:
-    """Make sure, before any work, that Dask's workers can take part; return how many there are, 0 without Dask.
+    """Make sure, before any work, that Dask's workers can take part; return their number, 0 without Dask.
 
-    They take over what the command line set for Prefect and MLflow, as child processes would.
+    They inherit what the command line set for Prefect and MLflow, as child processes would.
 
     Raises:
         ConfigError: they cannot; see `tasks.core.parallel`.
@@ -318,11 +285,11 @@ def check_cluster(config: RunnerConfig) -> int:
 
 @contextlib.contextmanager
 def pipeline_run(config: FlowConfig, paths: DataPaths, tags: Mapping[str, str]) -> Iterator[PipelineRun]:
-    """Frame a pipeline run: its MLflow run and its log file, both ended and kept however the run ends."""
+    """Open a pipeline run: its MLflow run and its log file, both closed and kept however the run ends."""
     with log_file(paths) as log:
         experiment = getattr(config, "experiment", None) or "genreflow"
         run = start_pipeline_run(experiment, config_dict(config), paths, {**tags, **prefect_tags()})
-        status = runs.KILLED  # what an interrupt leaves
+        status = runs.KILLED  # after an interrupt
 
         def end() -> None:
             try:
@@ -330,10 +297,10 @@ def pipeline_run(config: FlowConfig, paths: DataPaths, tags: Mapping[str, str]) 
                 runs.log_files(run.experiment, run.run_id, [log], "log")
                 runs.end_run(run.experiment, run.run_id, status)
             except Exception as error:
-                told = told_plainly(error)
-                if told is None:
+                shown = as_user_error(error)
+                if shown is None:
                     raise
-                logger.warning("the MLflow run could not be ended, the next run marks it as KILLED: %s", told)
+                logger.warning("the MLflow run could not be ended, the next run marks it as KILLED: %s", shown)
 
         at_stop.append(end)
         try:

@@ -1,4 +1,4 @@
-"""Better parameters for one model: `python flows/search.py --model logreg-title --budget-minutes 10`."""
+"""Search for better parameters of one model: `python flows/search.py --model logreg-title --budget-minutes 10`."""
 
 from flows.cli import run_command
 from flows.config import SearchConfig
@@ -45,66 +45,67 @@ def search(config: SearchConfig) -> None:
     paths = data_paths()
     tags = {"flow": "search", "model": config.model}
     with exclusive(paths):
-        found = begin(config)
+        study = open_study(config)
         with pipeline_run(config, paths, tags) as parent:
             run = replace(parent, tags=parent.tags | log_data(parent, paths))
             start_s = time.monotonic()
-            while (reason := why_stop(config, found, time.monotonic() - start_s)) is None:
-                try_one(config, found, run)
+            while (reason := stop_reason(config, study, time.monotonic() - start_s)) is None:
+                run_trial(config, study, run)
             logger.info("search of %s: %s", config.model, reason)
-            sys.stdout.write(conclusion(config, found))
-            return completed(conclusion(config, found).splitlines()[0], None)
+            text = summary(config, study)
+            sys.stdout.write(text)
+            return completed(text.splitlines()[0], None)
 
 
-def begin(config: SearchConfig) -> Search:
+def open_study(config: SearchConfig) -> Search:
     """Open the model's search, or begin one."""
     model = config.chosen_model
-    terms = {
+    settings = {
         "model": config_dict(model),
         "metric": config.metric,
         "rule": config.rule_for_metric,
         "data": data_hash(data_paths()),
-        **asdict(choices(config)),
+        **asdict(train_choices(config)),
     }
     file = data_paths().search / f"{model.name}.sqlite"
-    return open_search(file, model, space_of(model, config.vary), terms, config.metric in LOWER_IS_BETTER)
+    return open_search(file, model, space_of(model, config.vary), settings, config.metric in LOWER_IS_BETTER)
 
 
-def choices(config: SearchConfig) -> TrainChoices:
-    """Return what the configuration chooses for all trials alike."""
+def train_choices(config: SearchConfig) -> TrainChoices:
+    """Return the training options of all trials."""
     return TrainChoices(config.train_on, config.genres, config.without_genres, config.seed)
 
 
-def why_stop(config: SearchConfig, found: Search, elapsed_s: float) -> str | None:
-    """Return why no further trial is to begin, None if one is."""
-    if config.trials is not None and found.n_ended >= config.trials:
-        return f"{found.n_ended} trials are done; for more, raise --trials"
+def stop_reason(config: SearchConfig, study: Search, elapsed_s: float) -> str | None:
+    """Return why to start no further trial, None to start one."""
+    if config.trials is not None and study.n_ended >= config.trials:
+        return f"{study.n_ended} trials are done; for more, raise --trials"
     if elapsed_s >= config.budget_minutes * 60:
-        return f"the {config.budget_minutes:g} minutes are used up; run the same command again to go on"
+        return f"the {config.budget_minutes:g} minutes are used up; run the same command again to continue"
     return None
 
 
-def try_one(config: SearchConfig, found: Search, run: PipelineRun) -> None:
-    """Fit and score one set of parameters, and keep what it gave in the study and in MLflow."""
+def run_trial(config: SearchConfig, study: Search, run: PipelineRun) -> None:
+    """Fit and score one set of parameters, and record the result in the study and in MLflow."""
     start_s = time.monotonic()
-    trial = found.ask()
+    trial = study.ask()
     run_id = start_trial_run(run, trial.number, trial.params)
     try:
-        metrics = score(config, found, trial)
+        metrics = score(config, study, trial)
     except ModelError as error:
         record_failure(run, run_id, f"{type(error).__name__}: {error}", traceback.format_exc())
         if trial.number == 1:
             raise
-        found.tell(None)
+        study.tell(None)
         logger.warning("trial %s: %s", trial.number, error)
-        found.drop_features(data_paths().features)
+        study.drop_features(data_paths().features)
         return
     value = metrics[config.metric]
-    found.tell(value)
-    found.drop_features(data_paths().features)
+    study.tell(value)
+    study.drop_features(data_paths().features)
     log_trial(run, run_id, metrics)
-    write_atomically(best_file(config), yaml.safe_dump(best_config(config, found), sort_keys=False))
-    best = found.best_value
+    write_atomically(best_file(config), yaml.safe_dump(best_config(config, study), sort_keys=False))
+    best = study.best_value
     assert best is not None  # a trial has ended
     logger.info(
         "trial %s: %s %.4f, best %.4f, %.1f s; %s",
@@ -114,12 +115,12 @@ def try_one(config: SearchConfig, found: Search, run: PipelineRun) -> None:
     log_search(run, trial.number, {"value": value, "best": best}, best_file(config))
 
 
-def score(config: SearchConfig, found: Search, trial: Trial) -> dict[str, float]:
+def score(config: SearchConfig, study: Search, trial: Trial) -> dict[str, float]:
     """Return the metrics of a trial on validation."""
     specs = features_of(trial.model, config.train_on)
-    found.claim_features(data_paths().features, [spec.name for spec in specs])
+    study.claim_features(data_paths().features, [spec.name for spec in specs])
     features = [build_features(spec, config.seed) for spec in specs]
-    scored = score_trial(trial.model, features, choices(config), return_state=True)
+    scored = score_trial(trial.model, features, train_choices(config), return_state=True)
     return measure(scored.result(), config.rule_for_metric, config.metric, wait_for=[scored])
 
 
@@ -128,23 +129,23 @@ def best_file(config: SearchConfig) -> Path:
     return data_paths().search / f"{config.chosen_model.name}.yaml"
 
 
-def best_config(config: SearchConfig, found: Search) -> dict[str, Any]:
+def best_config(config: SearchConfig, study: Search) -> dict[str, Any]:
     """Return the configuration of `flows/train.py` that trains the best model so far."""
     taken = {"own_models", "genres", "without_genres", "seed"}
     chosen = config.model_dump(mode="json", exclude_defaults=True, include=taken)
-    params = {**config.model_params.get(config.model, {}), **found.best_params}
+    params = {**config.model_params.get(config.model, {}), **study.best_params}
     return {"models": [config.model], **chosen, "model_params": {config.model: params}}
 
 
-def conclusion(config: SearchConfig, found: Search) -> str:
-    """Return what people are told at the end."""
-    assert found.best_value is not None
-    assert found.first_value is not None
-    params = {"model_params": best_config(config, found)["model_params"]}
+def summary(config: SearchConfig, study: Search) -> str:
+    """Return what is printed at the end."""
+    assert study.best_value is not None
+    assert study.first_value is not None
+    params = {"model_params": best_config(config, study)["model_params"]}
     return (
-        f"best of {found.n_ended} trials: {config.metric} {found.best_value:.4f} under {config.rule_for_metric}; "
-        f"as it was {found.first_value:.4f} ({found.best_value - found.first_value:+.4f})\n"
-        "Both are of validation, on which the best was chosen: expect less of it on test.\n\n"
+        f"best of {study.n_ended} trials: {config.metric} {study.best_value:.4f} under {config.rule_for_metric}; "
+        f"with the original parameters {study.first_value:.4f} ({study.best_value - study.first_value:+.4f})\n"
+        "Both are on validation, on which the best was chosen: expect less on test.\n\n"
         f"{yaml.safe_dump(params, sort_keys=False)}\n"
         f"train it: python flows/train.py --config {best_file(config)}\n"
     )

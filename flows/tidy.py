@@ -1,6 +1,6 @@
-"""Old runs, logs and caches go: `python flows/tidy.py [--plan] [--keep-runs 20] [--caches] [--purge]`.
+"""Remove old runs, logs and caches: `python flows/tidy.py [--plan] [--keep-runs 20] [--caches] [--purge]`.
 
-It takes no flow, since a Prefect server has nothing to do in it.
+It is not a Prefect flow, because it needs no server.
 """
 
 import shutil
@@ -10,22 +10,20 @@ from pathlib import Path
 
 from flows.cli import run_command
 from flows.config import TidyConfig
-from tasks.core.settings import DataPaths
+from tasks.core.settings import DataPaths, data_paths
 from tasks.stage import TEMPORARY_PREFIX
 
 
-def find_leftovers(paths: DataPaths, keep_logs: int, caches: bool) -> list[Path]:
-    """Return files and folders that no command needs: at worst one makes or fetches them again.
+def find_removable(paths: DataPaths, keep_logs: int, caches: bool) -> list[Path]:
+    """Return files and folders that no command needs; at worst they are made or fetched again.
 
     Args:
         paths: the data folder.
-        keep_logs: so many of the newest logs stay.
-        caches: also representations of the movies, which the next training makes again.
+        keep_logs: number of the newest logs to keep.
+        caches: whether cached feature matrices can go too.
     """
     logs = sorted(paths.logs.glob("*.log"), key=lambda log: log.stat().st_mtime, reverse=True)
-    found = [*logs[keep_logs:], *_entries(paths.compared)]
-    if caches:
-        found += _entries(paths.features)
+    found = [*logs[keep_logs:], *_entries(paths.compared), *(_entries(paths.features) if caches else [])]
     inside = set(found)
     unfinished = [path for path in paths.root.rglob(f"{TEMPORARY_PREFIX}*") if inside.isdisjoint(path.parents)]
     return [*found, *unfinished]
@@ -41,7 +39,7 @@ def remove(found: Sequence[Path]) -> None:
 
 
 def size_mb(found: Sequence[Path]) -> float:
-    """Return how much disk files and folders take, in megabytes."""
+    """Return the size on disk of files and folders, in megabytes."""
     files = (file for path in found for file in (path.rglob("*") if path.is_dir() else [path]) if file.is_file())
     return sum(file.stat().st_size for file in files) / 1e6
 
@@ -51,22 +49,21 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def tidy(config: TidyConfig) -> int:
-    """Remove what is old, or only say what would go; a registered model and its runs always stay."""
-    from flows.run_context import exclusive  # noqa: PLC0415 - as all of these: `--help` is answered without them
-    from tasks.core.settings import data_paths  # noqa: PLC0415
+    """Remove what is old, or only report it; registered models and their runs are always kept."""
+    from flows.run_context import exclusive  # noqa: PLC0415 - `--help` is answered without these
     from tasks.tracking.tidy import empty_trash, find_old_runs, remove_runs  # noqa: PLC0415
 
     paths = data_paths()
     with exclusive(paths):
         old = find_old_runs(config.experiment, config.keep_runs, paths)
-        found = find_leftovers(paths, config.keep_runs, config.caches)
+        found = find_removable(paths, config.keep_runs, config.caches)
         sys.stdout.write(
-            f"MLflow: {old.n_pipelines} pipeline runs ({len(old.run_ids)} with their models' runs) and "
+            f"MLflow: {old.n_pipelines} pipeline runs ({len(old.run_ids)} including their models' runs) and "
             f"{len(old.model_ids)} logged models\n"
             f"{paths.root}: {len(found)} files and folders, {size_mb(found):.1f} MB\n"
         )
         if config.plan:
-            sys.stdout.write("nothing is removed; without --plan these go\n")
+            sys.stdout.write("nothing was removed; run it without --plan to remove these\n")
             return 0
         remove_runs(old)
         remove(found)
@@ -74,7 +71,7 @@ def tidy(config: TidyConfig) -> int:
             empty_trash()
             sys.stdout.write("removed; MLflow's trash is empty\n")
         else:
-            sys.stdout.write("removed; the runs lie in MLflow's trash, which --purge empties\n")
+            sys.stdout.write("removed; the runs are in MLflow's trash, which --purge empties\n")
     return 0
 
 

@@ -1,25 +1,23 @@
-"""The chosen models, in parallel: `python flows/train.py [--models 'logreg-*'] [--runner process]`."""
+"""Train, evaluate and log models in parallel: `python flows/train.py [--models 'logreg-*'] [--runner process]`."""
 
 from flows.cli import run_command
-from flows.config import TrainConfig, with_leading
+from flows.config import TrainConfig, with_arguments
 
 if __name__ == "__main__":
     raise SystemExit(run_command(TrainConfig, "flows.train:train"))
 
 import itertools
 import logging
-import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from prefect import flow
 from prefect.futures import PrefectFuture
 
-from flows.model_runs import Fitted, ModelRun, TrainedModel, first_error, run_model, train_choices
+from flows.model_runs import Fitted, ModelRun, collect, run_model, train_choices
 from flows.prefect_ui import completed, run_name
-from flows.run_context import check_cluster, core_count, exclusive, pipeline_run, task_runner, told_plainly
-from tasks.core.errors import TrackingError
+from flows.run_context import check_cluster, core_count, exclusive, pipeline_run, task_runner
 from tasks.core.settings import data_paths
 from tasks.models.features import read_genres
 from tasks.models.select import choose_models, describe_choice, encoder_dependent, is_encoded, within_budget
@@ -28,22 +26,20 @@ from tasks.models.task import build_features
 from tasks.models.train import chosen_genres
 from tasks.stage import StageResult
 from tasks.tracking.runs import PipelineRun, log_data, start_model_run
-from tasks.tracking.select_runs import save_last_run
-from tasks.tracking.task import record_failure
 
 logger = logging.getLogger("flows.train")  # Prefect loads it by its file, under another name
 
 
 @flow(name="train", flow_run_name=run_name("train"), persist_result=False)
 def train(preset: str | None = None, models: tuple[str, ...] = (), config: TrainConfig | None = None) -> None:
-    """Train, score and log the chosen models on the prepared data, as a pipeline run of their own.
+    """Train, evaluate and log the chosen models on the prepared data, as a pipeline run of their own.
 
     Args:
-        preset: quick, standard, full, or the path of a YAML file; none: that of config, else quick.
-        models: names or globs; none: those of config, else the preset's.
-        config: all options, those above too; none is given in both.
+        preset: quick, standard, full, or the path of a YAML file. Default: as in config, else quick.
+        models: names or globs. Default: as in config, else the preset's.
+        config: all options, including those above; each is given only once.
     """
-    config = with_leading(TrainConfig, config, preset=preset, models=models)
+    config = with_arguments(TrainConfig, config, preset=preset, models=models)
     check_cluster(config)
     with exclusive(data_paths()), pipeline_run(config, data_paths(), {"preset": config.preset}) as run:
         fitted = fit_models(config, run)
@@ -52,73 +48,46 @@ def train(preset: str | None = None, models: tuple[str, ...] = (), config: Train
 
 
 def fit_models(config: TrainConfig, run: PipelineRun, prepared: Sequence[StageResult] = ()) -> Fitted:
-    """Run every model on the runner that the configuration names, what waits longest last.
+    """Train, evaluate and log every model on the configured runner.
 
-    So no worker waits for another while there is work.
+    Features that take longest are submitted first and the models that wait longest for them last, so that no worker
+    waits for another while there is work.
+
+    Raises:
+        ModelsFailedError: no model is left.
     """
     chosen = within_budget(choose_models(config.models, config.model_params, config.own_models), config.budget_minutes)
     logger.info("train: %s", describe_choice(chosen, config.models))
-    chosen_genres(read_genres(data_paths()), train_choices(config))  # a typo is told before anything is fitted
+    choices = train_choices(config)
+    chosen_genres(read_genres(data_paths()), choices)  # report a typo before anything is trained
     run = replace(run, tags=run.tags | log_data(run, data_paths()))
     wanted = {model.name: features_of(model, config.train_on) for model in chosen if isinstance(model, ModelSpec)}
-    # what takes longest first
     needed = sorted(dict.fromkeys(itertools.chain(*wanted.values())), key=lambda spec: not is_encoded(spec))
     n_threads = threads_of_encoders(config, chosen)
     works = {}
     for model in chosen:
         run_id = start_model_run(run, model.name, shown_params(model))
-        works[model.name] = ModelRun(model, run, run_id, config.evaluate, train_choices(config), n_threads)
+        works[model.name] = ModelRun(model, run, run_id, config.evaluate, choices, n_threads)
     late = encoder_dependent(chosen)
     futures: dict[str, list[PrefectFuture[Any]]] = {}
     with task_runner(config) as runner:
         features = {spec: build_features.submit_to(runner, spec, config.seed, prepared[-1:]) for spec in needed}
         for model in sorted(chosen, key=lambda model: (model.name in late, isinstance(model, EnsembleSpec))):
             own: list[Any] = [features[spec] for spec in wanted.get(model.name, ())]  # Prefect gives the tasks' results
-            needed_models = [futures[name] for name in model.members] if isinstance(model, EnsembleSpec) else []
-            members: list[Any] = [needs[-1] for needs in needed_models]
-            submitted = run_model.submit_to(runner, works[model.name], own, members)
-            futures[model.name] = [*own, *itertools.chain(*needed_models), submitted]  # whose errors are its own
+            members = [futures[name] for name in model.members] if isinstance(model, EnsembleSpec) else []
+            last: list[Any] = [of_member[-1] for of_member in members]
+            submitted = run_model.submit_to(runner, works[model.name], own, last)
+            futures[model.name] = [
+                *own,
+                *itertools.chain(*members),
+                submitted,
+            ]  # an error of any of them is the model's
         return collect(list(works.values()), futures)
 
 
 def threads_of_encoders(config: TrainConfig, chosen: Sequence[AnyModel]) -> int:
-    """Return how many threads each fine-tuned encoder computes with, so that all at work share the cores."""
+    """Return the number of threads for each fine-tuned encoder, so that those running together share the cores."""
     if config.runner == "dask":
-        return 1  # how many work at a time on a machine is for who starts its workers to say
+        return 1  # who starts the workers decides how many run on a machine
     n_encoders = sum(isinstance(model, TransformerSpec) for model in chosen)
     return max(1, core_count() // min(config.workers or core_count(), max(n_encoders, 1)))
-
-
-def collect(works: Sequence[ModelRun], futures: Mapping[str, Sequence[PrefectFuture[Any]]]) -> Fitted:
-    """Wait for all models; record each failure in MLflow; note the finished ones as the last run.
-
-    Args:
-        works: the models.
-        futures: of each model its task, the last, and those that it needs.
-
-    Raises:
-        ModelsFailedError: no model is left.
-    """
-    trained: list[TrainedModel] = []
-    errors: dict[str, str | None] = {}
-    for work in works:
-        errors[work.model.name] = recorded_failure(work, futures[work.model.name])
-        if errors[work.model.name] is None:
-            trained.append(futures[work.model.name][-1].result())
-    save_last_run(data_paths(), works[0].run, [model.logged for model in trained])
-    fitted = Fitted(errors, trained)
-    if not trained:
-        fitted.raise_failures()
-    return fitted
-
-
-def recorded_failure(work: ModelRun, futures: Sequence[PrefectFuture[Any]]) -> str | None:
-    """Wait for a model; if it failed, record that in MLflow, where it can be had, and return the error in one line."""
-    error = first_error(futures)
-    if error is None:
-        return None
-    told = told_plainly(error) or error
-    line = f"{type(told).__name__}: {told}"
-    if not isinstance(told, TrackingError):  # to a store that is away nothing can be recorded
-        record_failure(work.run, work.run_id, line, "".join(traceback.format_exception(error)))
-    return line

@@ -1,4 +1,4 @@
-"""A task of the pipeline: a Prefect task that tries again what can heal, and ends as `Cached` where nothing was to do.
+"""A Prefect task of the pipeline, with retries after errors that can heal, and the state `Cached` if it was up to date.
 
 Apart from `tasks.stage`, which workers and served models use without Prefect. `docs/retries.md` lists every task.
 """
@@ -27,15 +27,15 @@ FIRST_DELAY_S: Final = 2  # doubled with each retry
 JITTER: Final = 0.5  # a delay is longer by up to this share of it
 
 CACHED: Final = "Cached"
-SKIPPED: Final = "Skipped"  # where there was nothing to make, now or before
+SKIPPED: Final = "Skipped"  # there was nothing to make, now or before
 
-PASSING: Final = (errno.EIO, errno.EAGAIN, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNREFUSED)
-PASSING_TYPES: Final = ("TransportError", "ConnectionError", "Timeout", "TimeoutError", "BrokenProcessPool")
-PASSING_TEXTS: Final = ("database is locked", "database table is locked", "server closed the connection")
+TRANSIENT_ERRNOS: Final = (errno.EIO, errno.EAGAIN, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNREFUSED)
+TRANSIENT_TYPES: Final = ("TransportError", "ConnectionError", "Timeout", "TimeoutError", "BrokenProcessPool")
+TRANSIENT_TEXTS: Final = ("database is locked", "database table is locked", "server closed the connection")
 
 
 class StageTask(Task[P, R]):
-    """A task whose call returns its result also where it ends in a state of its own name."""
+    """A task whose call returns its result also if it ends in a state with a name of its own."""
 
     if not TYPE_CHECKING:  # the types are those of every task
 
@@ -46,7 +46,7 @@ class StageTask(Task[P, R]):
             return ended.result() if isinstance(ended, State) and not options.get("return_state") else ended
 
     def submit_to(self, runner: TaskRunner[Any], *args: Any, **options: Any) -> PrefectFuture[R]:
-        """Run the task on a runner that the flow chose when it ran; return its future."""
+        """Run the task on a runner that was chosen at run time; return its future."""
         _find_results_by_reference()
         call = inspect.signature(self.fn).bind(*args, **options)
         call.apply_defaults()
@@ -55,10 +55,10 @@ class StageTask(Task[P, R]):
 
 
 class _Results(dict[int, Any]):
-    """The results of a flow's tasks, by which Prefect finds what a task that is given one depends on.
+    """The results of a flow's tasks, by which Prefect finds the tasks that another one depends on.
 
-    Left out are those that Prefect knows by their `id` alone: equal strings share it and later objects get it again, so
-    that the graph had edges that are not there.
+    Prefect would also keep values that it knows by their `id` alone: equal strings share it and later objects reuse
+    it, so that the graph had edges that do not exist.
     """
 
     def __setitem__(self, key: int, entry: Any) -> None:
@@ -84,16 +84,16 @@ def stage_task(
 ) -> Callable[[Callable[P, R]], StageTask[P, R]]:
     """Declare a function as a task of the pipeline.
 
-    It is tried again after errors that can heal (`can_heal`), after 2, 4 and 8 s and some jitter. A run whose stages
-    were all up to date ends in the state `Cached`, one that had none to make in `Skipped`, else in `Completed`. It has
-    no timeout: what it calls has (HTTP, storage, MLflow), and Prefect interrupts no task in a thread. It has no tags:
-    for each task with one Prefect asks its server for a concurrency slot, which made a fresh run of 30 s one of 55.
+    It is retried after transient errors (`can_heal`), after 2, 4 and 8 s and some jitter. A run whose stages were all
+    up to date ends in the state `Cached`, one that had none to make in `Skipped`, else in `Completed`. It has no
+    timeout: what it calls has (HTTP, storage, MLflow), and Prefect interrupts no task in a thread. It has no tags: for
+    each task with one Prefect asks its server for a concurrency slot, which made a fresh run of 30 s one of 55.
 
     Args:
         name: of the task.
-        run_name: of a run, with the task's arguments in braces; none: the name.
-        retries: how often it is tried again.
-        unless: which errors, of those that can heal, were tried long enough already.
+        run_name: of a run, with the task's arguments in braces. Default: the name.
+        retries: maximum number.
+        unless: transient errors that are not retried, because they were already.
     """
 
     def is_worth_a_retry(_task: Any, _run: Any, state: State[Any]) -> bool:
@@ -104,11 +104,11 @@ def stage_task(
         @functools.wraps(function)
         def run(*args: P.args, **kwargs: P.kwargs) -> Any:
             result = function(*args, **kwargs)
-            name = end_of(result)
-            if TaskRunContext.get() is None or name is None:
-                return result  # which may be a state of its own
-            said = "all of it is up to date" if name == CACHED else "there was nothing to make"
-            return Completed(name=name, message=said, data=result)
+            state = end_state(result)
+            if TaskRunContext.get() is None or state is None:
+                return result  # which may be a state itself
+            message = "everything is up to date" if state == CACHED else "there was nothing to make"
+            return Completed(name=state, message=message, data=result)
 
         return StageTask(
             fn=run,
@@ -126,7 +126,7 @@ def stage_task(
 
 
 def can_heal(error: Any) -> bool:
-    """Return whether trying again may help: the network, a store, a lost worker, a file system that hesitates.
+    """Return whether a retry may help: errors of a network, a store, a lost worker or a slow file system.
 
     A user's mistake, bad data, a full disk and a defect do not heal.
     """
@@ -135,21 +135,17 @@ def can_heal(error: Any) -> bool:
         if isinstance(seen, GenreflowError):
             return seen.can_heal
         if isinstance(seen, OSError) and seen.errno is not None:
-            return seen.errno in PASSING
-        if any(kind.__name__ in PASSING_TYPES for kind in type(seen).__mro__):
+            return seen.errno in TRANSIENT_ERRNOS
+        if any(kind.__name__ in TRANSIENT_TYPES for kind in type(seen).__mro__):
             return True
-        if any(text in str(seen) for text in PASSING_TEXTS):
+        if any(text in str(seen) for text in TRANSIENT_TEXTS):
             return True
         seen = seen.__cause__ or seen.__context__
     return False
 
 
-def end_of(result: Any) -> str | None:
-    """Return how a task that gave a result has ended: `CACHED`, `SKIPPED`, or None where it did something.
-
-    Cached are stages that all were up to date; skipped is what makes nothing, such as the drawing of trees of models
-    that are none.
-    """
+def end_state(result: Any) -> str | None:
+    """Return the state for a task's result: `CACHED` if all its stages were up to date, `SKIPPED` if it had none."""
     results = list(result) if isinstance(result, list | tuple) else [result]
     if not all(getattr(each, "skipped", False) is True for each in results):
         return None

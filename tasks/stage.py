@@ -1,9 +1,12 @@
-"""A stage of the pipeline as files in, files out. Owns skipping, atomic writing and the sidecar; knows no stage's work.
+"""A stage of the pipeline: files in, files out.
 
-A stage is skipped when its inputs' contents, its config and the code that it rests on are what they were, and its
-outputs are still what it wrote. Outputs appear all at once under their final names, after they were
-written and synced elsewhere; the sidecar that vouches for them comes last. A killed run therefore leaves either the old
-outputs or ones that the next run writes again, never a half.
+A stage is skipped if its inputs' contents, its config and its code are unchanged and its outputs are still what it
+wrote. The code is every module that its own module imports, directly or not, found from the imports; left out are the
+framework, whose changes change no result, and tables: modules that only list or declare what can be chosen. A stage
+adds what it uses of a table itself.
+
+Outputs are written and synced under temporary names, then renamed; the sidecar with their hashes comes last. A killed
+run therefore leaves either the old outputs or ones that the next run writes again, never a half.
 """
 
 import ast
@@ -29,50 +32,268 @@ from pydantic import BaseModel
 from tasks.core.errors import DataError, disk_error
 from tasks.core.files import hash_file
 
-# The code that a result rests on: the modules of this project that its own module imports, directly or not.
-#
-# Found from the imports, not listed by hand. Left out are the frame, whose changes change no result, and tables:
-# modules that only list or declare what there is to choose from. A stage adds what it uses of a table by itself.
-
+logger = logging.getLogger(__name__)
 
 PROJECT: Final = Path(__file__).resolve().parents[1]
-FRAME: Final = frozenset(
-    f"tasks/{name}.py"
-    for name in ("disk", "errors", "extras", "hashes", "log_file", "mistakes", "paths", "processes", "progress")
-) | frozenset(f"tasks/{name}.py" for name in ("redaction", "settings", "source_code", "stage", "cluster"))
+FRAMEWORK: Final = frozenset(
+    PROJECT / "tasks" / name
+    for name in ("core/errors.py", "core/files.py", "core/logs.py", "core/parallel.py", "core/settings.py", "stage.py")
+)
+TABLE_MARK: Final = "IS_A_TABLE"  # a module that assigns this name is a table
+TEMPORARY_PREFIX: Final = ".unfinished-"
 DOCUMENTED: Final = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _parsing = threading.Lock()  # Python 3.11 counts the depth of a tree for all threads together
-TABLE_MARK: Final = "IS_A_TABLE"  # a module that assigns this name is a table
+
+
+@dataclass(frozen=True)
+class Stage:
+    """What identifies a stage's result: its name, inputs, config, code, and the packages that it uses."""
+
+    name: str
+    folder: Path  # of all outputs
+    outputs: tuple[str, ...]  # file names relative to `folder`
+    inputs: tuple[Path, ...]
+    config: Mapping[str, Any]
+    code: tuple[Path, ...]  # the modules in which its work starts, and other files that determine the result
+    packages: tuple[str, ...] = ()
+    removes_old: bool = False  # remove what it wrote earlier and no longer writes; only for pictures
+
+    @property
+    def sidecar(self) -> Path:
+        """The JSON file with the fingerprint and the outputs' hashes."""
+        return self.folder / f"{self.name}.stage.json"
+
+
+@dataclass(frozen=True)
+class StageResult:
+    """Where a stage's outputs are, whether it was skipped, its fingerprint, and its counts."""
+
+    name: str
+    folder: Path
+    fingerprint: str
+    skipped: bool
+    counts: dict[str, Any] = field(default_factory=dict)
+
+
+def run_stage(stage: Stage, build: Callable[[Path], Mapping[str, Any]]) -> StageResult:
+    """Bring the stage's outputs up to date: skip it if nothing changed, else call `build` and publish what it wrote.
+
+    Args:
+        stage: what to make and from what.
+        build: writes every output, under its relative name, into the folder it is given, and returns counts as JSON
+            values (what was read, kept, dropped and why).
+
+    Raises:
+        DataError: an input is missing, or is not what the stage that made it wrote.
+        DiskError: the folder is full or cannot be written.
+        FileNotFoundError: `build` did not write an output.
+    """
+    fingerprint, description = _fingerprint(stage)
+    recorded = _read_sidecar(stage)
+    if recorded is not None and recorded["fingerprint"] == fingerprint and _outputs_are_intact(stage, recorded):
+        for left in stage.folder.glob(f"{TEMPORARY_PREFIX}{stage.name}-[0-9]*"):  # of a run that was killed at its end
+            shutil.rmtree(left, ignore_errors=True)
+        logger.info("%s/%s: unchanged, skipped", stage.folder.name, stage.name)
+        return StageResult(stage.name, stage.folder, fingerprint, True, recorded["counts"])
+    start_s = time.perf_counter()
+    unfinished = stage.folder / f"{TEMPORARY_PREFIX}{stage.name}-{os.getpid()}"
+    try:
+        remove_unfinished(stage.folder)
+        unfinished.mkdir(parents=True)
+        counts = dict(build(unfinished))
+        _publish(stage, unfinished, {**description, "fingerprint": fingerprint, "counts": counts})
+        if stage.removes_old and recorded is not None:
+            old = recorded["outputs"].items()
+            _remove(stage, {name: content for name, content in old if name not in stage.outputs})
+    except Exception as error:
+        full = disk_error(error, stage.folder, stage.name)
+        if full is None:
+            raise
+        raise full from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    logger.info("%s/%s: done in %.1f s", stage.folder.name, stage.name, time.perf_counter() - start_s)
+    return StageResult(stage.name, stage.folder, fingerprint, False, counts)
+
+
+def remove_outdated(stage: Stage) -> StageResult:
+    """Remove what a stage that is not run now wrote from other inputs; the result has no counts."""
+    recorded = _read_sidecar(stage)
+    if recorded is None or recorded["fingerprint"] == _fingerprint(stage)[0]:
+        return StageResult(stage.name, stage.folder, "", True)
+    stage.sidecar.unlink()
+    _remove(stage, recorded["outputs"])
+    return StageResult(stage.name, stage.folder, "", False)
+
+
+def recorded_config(folder: Path, stage_name: str) -> dict[str, Any]:
+    """Return the config with which a stage's outputs in a folder were made.
+
+    Raises:
+        DataError: the stage has not run there, or its sidecar is damaged.
+    """
+    sidecar = folder / f"{stage_name}.stage.json"
+    try:
+        return dict(json.loads(sidecar.read_text(encoding="utf-8"))["config"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{sidecar} is missing or damaged ({error}); run the stage {stage_name} again") from error
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write a small file under a temporary name in its folder, sync it, and rename it."""
+    with unfinished_file(path) as temporary:
+        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextlib.contextmanager
+def unfinished_file(target: Path) -> Iterator[Path]:
+    """Give a temporary name in a file's folder; sync and rename the file at the end, or remove it on an error."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f"{TEMPORARY_PREFIX}{target.name}-{os.getpid()}")
+    try:
+        yield temporary
+        _sync(temporary)
+        temporary.replace(target)
+        _sync(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what a killed run left in a folder. The caller holds the data folder's lock."""
+    for left in folder.glob(f"{TEMPORARY_PREFIX}*"):
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+
+
+def config_dict(config: BaseModel) -> dict[str, Any]:
+    """Return a config model as JSON values."""
+    return config.model_dump(mode="json")
+
+
+def _fingerprint(stage: Stage) -> tuple[str, dict[str, Any]]:
+    for path in stage.inputs:
+        if not path.is_file():
+            raise DataError(f"{stage.name} needs {path}, which is missing; run the stage that makes it first")
+    inputs = {path: hash_file(path) for path in sorted(stage.inputs)}
+    for path, content in inputs.items():
+        _check_origin(path, content)
+    description = {
+        "stage": stage.name,
+        "inputs": {f"{path.parent.name}/{path.name}": content for path, content in inputs.items()},
+        "config": dict(stage.config),
+        "code": hash_code(stage.code),
+        "versions": {package: installed_version(package) for package in sorted(stage.packages)},
+    }
+    text = json.dumps(description, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest(), description
+
+
+def _check_origin(path: Path, content: str) -> None:
+    """Refuse a file that has changed since a stage wrote it; files that no stage made may change."""
+    recorded: dict[Path, str] = {}
+    for folder in (path.parent, path.parent.parent):
+        for sidecar in folder.glob("*.stage.json"):
+            try:
+                outputs = json.loads(sidecar.read_text(encoding="utf-8"))["outputs"]
+                recorded[sidecar] = outputs[str(path.relative_to(folder))]
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # it is of another file, or damaged, so that its stage runs again
+    if recorded and content not in recorded.values():
+        raise DataError(
+            f"{path} was damaged or changed since its stage wrote it. Run the flow that makes it again, or delete "
+            f"{next(iter(recorded))} to use the file as it is"
+        )
+
+
+def installed_version(package: str) -> str:
+    """Return a package's version, or "not installed"."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
+
+
+def _read_sidecar(stage: Stage) -> dict[str, Any] | None:
+    try:
+        recorded = json.loads(stage.sidecar.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (ValueError, OSError) as error:
+        logger.warning("%s: sidecar %s cannot be read (%s); the stage runs again", stage.name, stage.sidecar, error)
+        return None
+    fields = {"fingerprint": str, "outputs": dict, "counts": dict}
+    if not isinstance(recorded, dict) or not all(isinstance(recorded.get(key), fields[key]) for key in fields):
+        logger.warning("%s: sidecar %s lacks its fields; the stage runs again", stage.name, stage.sidecar)
+        return None
+    return recorded
+
+
+def _outputs_are_intact(stage: Stage, recorded: dict[str, Any]) -> bool:
+    for name in stage.outputs:
+        if name not in recorded["outputs"]:  # not requested before
+            return False
+        path = stage.folder / name
+        if not path.is_file():
+            logger.warning("%s: %s is gone; the stage runs again", stage.name, path)
+            return False
+        if hash_file(path) != recorded["outputs"][name]:
+            logger.warning("%s: %s is not what the stage wrote; the stage runs again", stage.name, path)
+            return False
+    return True
+
+
+def _publish(stage: Stage, unfinished: Path, record: dict[str, Any]) -> None:
+    hashes = {name: hash_file(unfinished / name) for name in stage.outputs}
+    stage.sidecar.unlink(missing_ok=True)
+    for name in stage.outputs:
+        _sync(unfinished / name)
+        target = stage.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (unfinished / name).replace(target)
+    _sync(stage.folder)
+    text = json.dumps({**record, "outputs": hashes}, sort_keys=True, ensure_ascii=False, indent=1)
+    write_atomically(stage.sidecar, text + "\n")
+
+
+def _remove(stage: Stage, outputs: Mapping[str, str]) -> None:
+    """Remove files that the stage wrote and that are unchanged."""
+    for name, content in outputs.items():
+        path = stage.folder / name
+        if path.is_file() and hash_file(path) == content:
+            path.unlink()
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def code_of(entries: Iterable[Path]) -> list[Path]:
     """Return the files that entries stand for, sorted: modules with all that they import, and other files."""
+    return sorted(_reachable(entries, lambda path: path in FRAMEWORK or (path.suffix == ".py" and is_table(path))))
+
+
+def import_closure(entry: Path) -> set[Path]:
+    """Return a module of this project and all that it imports, directly or not, framework and tables included."""
+    return _reachable([entry], lambda _path: False)
+
+
+def _reachable(entries: Iterable[Path], is_left_out: Callable[[Path], bool]) -> set[Path]:
     found: set[Path] = set()
     waiting = [entry.resolve() for entry in entries]
     while waiting:
         path = waiting.pop()
-        if path in found or _is_frame(path):
-            continue
-        if path.suffix != ".py":
+        if path not in found and not is_left_out(path):
             found.add(path)
-        elif not is_table(path):
-            found.add(path)
-            waiting += imports_of(path)
-    return sorted(found)
-
-
-def import_closure(entry: Path) -> set[Path]:
-    """Return a module of this project and all that it imports, directly or not, frame and tables among them."""
-    found, waiting = {entry}, [entry]
-    while waiting:
-        new = set(imports_of(waiting.pop())) - found
-        found |= new
-        waiting += new
+            waiting += imports_of(path) if path.suffix == ".py" else []
     return found
 
 
 def hash_code(entries: Iterable[Path]) -> str:
-    """Return one SHA-256 over the code of entries, comments, docstrings and blank lines aside."""
+    """Return one SHA-256 over the code of entries, without comments, docstrings and blank lines."""
     digest = hashlib.sha256()
     for path in code_of(entries):
         content = essence(_read(path)).encode() if path.suffix == ".py" else path.read_bytes()
@@ -87,7 +308,7 @@ def imports_of(path: Path) -> list[Path]:
 
 
 def is_table(path: Path) -> bool:
-    """Return whether a module only lists or declares what there is to choose from."""
+    """Return whether a module only lists or declares what can be chosen."""
     assigned = [node for node in _tree(_read(path)).body if isinstance(node, ast.AnnAssign)]
     return any(isinstance(node.target, ast.Name) and node.target.id == TABLE_MARK for node in assigned)
 
@@ -127,10 +348,6 @@ def _file_of(module: str) -> Path | None:
     return path if module.startswith("tasks.") and path.is_file() else None
 
 
-def _is_frame(path: Path) -> bool:
-    return path.is_relative_to(PROJECT) and path.relative_to(PROJECT).as_posix() in FRAME
-
-
 @cache
 def _tree(source: str) -> ast.Module:
     with _parsing:
@@ -142,238 +359,3 @@ def _tree(source: str) -> ast.Module:
 
 def _read(path: Path) -> str:
     return path.read_text(encoding="utf-8")
-
-
-logger = logging.getLogger(__name__)
-
-TEMPORARY_PREFIX = ".unfinished-"
-
-
-@dataclass(frozen=True)
-class Stage:
-    """What identifies a stage's result: its name, inputs, config, code, and the packages it rests on."""
-
-    name: str
-    folder: Path  # every output lies here
-    outputs: tuple[str, ...]  # file names relative to `folder`
-    inputs: tuple[Path, ...]
-    config: Mapping[str, Any]
-    code: tuple[Path, ...]  # the modules at which its work begins, and other files that make the result
-    packages: tuple[str, ...] = ()
-    removes_old: bool = False  # remove what it wrote earlier and no longer writes; for pictures alone
-
-    @property
-    def sidecar(self) -> Path:
-        """The JSON file that vouches for the outputs."""
-        return self.folder / f"{self.name}.stage.json"
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """What a stage says of itself: whether it was skipped, its fingerprint, and its counts."""
-
-    name: str
-    folder: Path
-    fingerprint: str
-    skipped: bool
-    counts: dict[str, Any] = field(default_factory=dict)
-
-
-def run_stage(stage: Stage, build: Callable[[Path], Mapping[str, Any]]) -> StageResult:
-    """Bring the stage's outputs up to date: skip it if nothing changed, else call `build` and publish what it wrote.
-
-    Args:
-        stage: what to make and from what.
-        build: writes every output, under its relative name, into the folder it is given, and returns JSON-serialisable
-            counts (what was read, kept, dropped and why).
-
-    Raises:
-        DataError: an input is not there, or is not what the stage that made it wrote.
-        DiskError: the folder is full or may not be written.
-        FileNotFoundError: `build` left an output unwritten.
-    """
-    fingerprint, description = _fingerprint(stage)
-    recorded = _read_sidecar(stage)
-    if recorded is not None and recorded["fingerprint"] == fingerprint and _outputs_are_intact(stage, recorded):
-        for left in stage.folder.glob(f"{TEMPORARY_PREFIX}{stage.name}-[0-9]*"):  # of a run killed in its last moment
-            shutil.rmtree(left, ignore_errors=True)
-        logger.info("%s/%s: unchanged, skipped", stage.folder.name, stage.name)
-        return StageResult(stage.name, stage.folder, fingerprint, True, recorded["counts"])
-    start_s = time.perf_counter()
-    unfinished = stage.folder / f"{TEMPORARY_PREFIX}{stage.name}-{os.getpid()}"
-    try:
-        remove_unfinished(stage.folder)
-        unfinished.mkdir(parents=True)
-        counts = dict(build(unfinished))
-        _publish(stage, unfinished, {**description, "fingerprint": fingerprint, "counts": counts})
-        if stage.removes_old and recorded is not None:
-            old = recorded["outputs"].items()
-            _remove(stage, {name: content for name, content in old if name not in stage.outputs})
-    except Exception as error:
-        told = disk_error(error, stage.folder, stage.name)
-        if told is None:
-            raise
-        raise told from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
-    logger.info("%s/%s: done in %.1f s", stage.folder.name, stage.name, time.perf_counter() - start_s)
-    return StageResult(stage.name, stage.folder, fingerprint, False, counts)
-
-
-def remove_outdated(stage: Stage) -> StageResult:
-    """Remove what a stage wrote earlier from other inputs, where it is not to be run now; it counts nothing."""
-    recorded = _read_sidecar(stage)
-    if recorded is None or recorded["fingerprint"] == _fingerprint(stage)[0]:
-        return StageResult(stage.name, stage.folder, "", True)
-    stage.sidecar.unlink()
-    _remove(stage, recorded["outputs"])
-    return StageResult(stage.name, stage.folder, "", False)
-
-
-def recorded_config(folder: Path, stage_name: str) -> dict[str, Any]:
-    """Return the config with which a stage's outputs in a folder were made.
-
-    Raises:
-        DataError: the stage has not run there, or its sidecar is damaged.
-    """
-    sidecar = folder / f"{stage_name}.stage.json"
-    try:
-        return dict(json.loads(sidecar.read_text(encoding="utf-8"))["config"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{sidecar} is missing or damaged ({error}); run the stage {stage_name} again") from error
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write a small file under a temporary name in its folder, sync it, and rename it."""
-    with unfinished_file(path) as temporary:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-
-
-@contextlib.contextmanager
-def unfinished_file(target: Path) -> Iterator[Path]:
-    """Give a temporary name in a file's folder; what was written there is synced and renamed, or removed on an error.
-
-    The folder is made if need be.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{TEMPORARY_PREFIX}{target.name}-{os.getpid()}")
-    try:
-        yield temporary
-        _sync(temporary)
-        temporary.replace(target)
-        _sync(target.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove what a killed run left in a folder. The caller holds the data folder's lock."""
-    for left in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
-
-
-def config_dict(config: BaseModel) -> dict[str, Any]:
-    """Return a config model as plain JSON values."""
-    return config.model_dump(mode="json")
-
-
-def _fingerprint(stage: Stage) -> tuple[str, dict[str, Any]]:
-    for path in stage.inputs:
-        if not path.is_file():
-            raise DataError(f"{stage.name} needs {path}, which is not there; run the stage that makes it first")
-    inputs = {path: hash_file(path) for path in sorted(stage.inputs)}
-    for path, content in inputs.items():
-        _check_origin(path, content)
-    description = {
-        "stage": stage.name,
-        "inputs": {f"{path.parent.name}/{path.name}": content for path, content in inputs.items()},
-        "config": dict(stage.config),
-        "code": hash_code(stage.code),
-        "versions": {package: installed_version(package) for package in sorted(stage.packages)},
-    }
-    text = json.dumps(description, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode()).hexdigest(), description
-
-
-def _check_origin(path: Path, content: str) -> None:
-    """Refuse a file that a sidecar vouches for and that has changed since; files that no stage made are as they are."""
-    vouched: dict[Path, str] = {}
-    for folder in (path.parent, path.parent.parent):
-        for sidecar in folder.glob("*.stage.json"):
-            try:
-                outputs = json.loads(sidecar.read_text(encoding="utf-8"))["outputs"]
-                vouched[sidecar] = outputs[str(path.relative_to(folder))]
-            except (OSError, ValueError, KeyError, TypeError):
-                continue  # of another file, or damaged: then its stage runs again
-    if vouched and content not in vouched.values():
-        sidecar = next(iter(vouched))
-        raise DataError(
-            f"{path} is not what its stage wrote: it was damaged or changed since. Run the flow that makes it again, "
-            f"or delete {sidecar} to use the file as it is"
-        )
-
-
-def installed_version(package: str) -> str:
-    """Return a package's version, "not installed" where there is none."""
-    try:
-        return version(package)
-    except PackageNotFoundError:
-        return "not installed"
-
-
-def _read_sidecar(stage: Stage) -> dict[str, Any] | None:
-    try:
-        recorded = json.loads(stage.sidecar.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (ValueError, OSError) as error:
-        logger.warning("%s: sidecar %s cannot be read (%s); the stage runs again", stage.name, stage.sidecar, error)
-        return None
-    fields = {"fingerprint": str, "outputs": dict, "counts": dict}
-    if not isinstance(recorded, dict) or not all(isinstance(recorded.get(key), fields[key]) for key in fields):
-        logger.warning("%s: sidecar %s lacks its fields; the stage runs again", stage.name, stage.sidecar)
-        return None
-    return recorded
-
-
-def _outputs_are_intact(stage: Stage, recorded: dict[str, Any]) -> bool:
-    for name in stage.outputs:
-        if name not in recorded["outputs"]:  # not asked for until now
-            return False
-        path = stage.folder / name
-        if not path.is_file():
-            logger.warning("%s: %s is gone; the stage runs again", stage.name, path)
-            return False
-        if hash_file(path) != recorded["outputs"][name]:
-            logger.warning("%s: %s is not what the stage wrote; the stage runs again", stage.name, path)
-            return False
-    return True
-
-
-def _publish(stage: Stage, unfinished: Path, record: dict[str, Any]) -> None:
-    hashes = {name: hash_file(unfinished / name) for name in stage.outputs}
-    stage.sidecar.unlink(missing_ok=True)
-    for name in stage.outputs:
-        _sync(unfinished / name)
-        target = stage.folder / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        (unfinished / name).replace(target)
-    _sync(stage.folder)
-    text = json.dumps({**record, "outputs": hashes}, sort_keys=True, ensure_ascii=False, indent=1)
-    write_atomically(stage.sidecar, text + "\n")
-
-
-def _remove(stage: Stage, outputs: Mapping[str, str]) -> None:
-    """Remove files that the stage wrote and nobody changed since."""
-    for name, content in outputs.items():
-        path = stage.folder / name
-        if path.is_file() and hash_file(path) == content:
-            path.unlink()
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -3,7 +3,7 @@ import tomllib
 import pytest
 
 from flows.config import AuditConfig, PipelineConfig
-from flows.run_context import told_plainly
+from flows.run_context import as_user_error
 from tasks.core import errors
 from tasks.core.errors import ConfigError
 from tasks.core.settings import PROJECT_ROOT
@@ -62,7 +62,7 @@ def test_an_audit_needs_cleanlab(without):
 
 
 def test_an_import_that_fails_for_want_of_an_extra_is_told_and_another_keeps_its_traceback():
-    told = told_plainly(ModuleNotFoundError("No module named 'torch'", name="torch.nn"))
+    told = as_user_error(ModuleNotFoundError("No module named 'torch'", name="torch.nn"))
     remedy = "run `make install`, or for this alone `python3 deployments/install.py encoders`"
     assert str(told) == f"torch is not installed; {remedy}"
-    assert told_plainly(ModuleNotFoundError("No module named 'tasks.nothing'", name="tasks.nothing")) is None
+    assert as_user_error(ModuleNotFoundError("No module named 'tasks.nothing'", name="tasks.nothing")) is None

@@ -137,7 +137,7 @@ def test_what_a_killed_run_left_is_removed(stage, build):
 
 def test_missing_input_is_named(stage, build):
     stage.inputs[0].unlink()
-    with pytest.raises(DataError, match=r"copy needs .*source\.txt, which is not there"):
+    with pytest.raises(DataError, match=r"copy needs .*source\.txt, which is missing"):
         run_stage(stage, build)
 
 
@@ -162,7 +162,9 @@ def test_an_input_that_its_stage_did_not_leave_so_is_refused(stage, build, tmp_p
     later = Stage("later", tmp_path / "later", ("a.txt", "deep/b.txt"), (stage.folder / "deep" / "b.txt",), {}, ())
     assert not run_stage(later, build).skipped
     (stage.folder / "deep" / "b.txt").write_text("B", encoding="utf-8")
-    with pytest.raises(DataError, match=r"b\.txt is not what its stage wrote.*delete .*copy\.stage\.json"):
+    with pytest.raises(
+        DataError, match=r"b\.txt was damaged or changed since its stage wrote it.*delete .*copy\.stage\.json"
+    ):
         run_stage(later, build)
     stage.sidecar.unlink()
     assert not run_stage(later, build).skipped

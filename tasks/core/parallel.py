@@ -1,4 +1,8 @@
-"""Whether the workers of a Dask scheduler can do this project's work. Owns what they need; knows no work."""
+"""Parallel work in processes of this machine (joblib's loky) or on the workers of a running Dask scheduler.
+
+Over the network go functions by their names, paths, configuration, counts, and pieces of files to predict. Everything
+else goes through the data folder, which every worker must see under the same path.
+"""
 
 import contextlib
 import importlib.util
@@ -29,71 +33,90 @@ if TYPE_CHECKING:
     from distributed import Client
     from distributed import Future as DaskFuture
 
-# unlike Python's own, they do not import the running program
-
+logger = logging.getLogger(__name__)
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
-IDLE_S: Final = 10  # how long a process without work waits for more before it ends and gives its memory back
-AHEAD: Final = 2  # arguments a worker: one at work, one waiting; what loky puts in its queue at once
+IDLE_S: Final = 10  # after which a process without work ends and frees its memory
+AHEAD: Final = 2  # arguments per worker: one in work, one waiting; what loky puts in its queue at once
 ONE_THREAD: Final = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
+DASK_TIMEOUT_S: Final = 5  # for the scheduler to answer, and for its first worker to join
+WATCH_S: Final = 20.0  # between checks that there is a worker
 
-_function: Callable[[Any], Any]
+# Packages that determine results. Stages record their versions, so other ones would remake each other's results.
+PACKAGES: Final = (
+    *("imbalanced-learn", "numpy", "polars", "pyarrow", "scikit-learn", "scipy", "simplemma", "spacy", "torch"),
+)
+REMEDIES: Final = {
+    "data folder": "set GENREFLOW_DATA_DIR to the same folder",
+    "file in the data folder": "mount the same folder there",
+    "code of the project": "bring it to the same revision",
+}
+DATA_FACTS: Final = ("data folder", "file in the data folder")  # which the scheduler does not need
+
+_prepared: dict[str, Callable[[Any], Any]] = {}  # of a worker, by stream
+_preparing = threading.Lock()
 
 
 def map_in_order(
     function: Callable[[Argument], Result], arguments: Sequence[Argument], workers: int
 ) -> Iterator[Result]:
-    """Yield `function(argument)` for each argument, in their order, as soon as each is there.
+    """Yield `function(argument)` for each argument, in order, as soon as each is there, from worker processes.
 
-    With one worker or one argument everything happens in this process. Otherwise `function` has to be importable;
-    the new processes import its module and not the running program, whose own imports may take seconds.
+    With one worker or one argument everything happens in this process. Otherwise `function` has to be importable:
+    loky's processes, unlike Python's own, import its module and not the running program, which may take seconds.
 
     Raises:
-        WorkerError: a process died, as it does when memory runs out.
+        WorkerError: a process died, most often because memory ran out.
     """
     if workers <= 1 or len(arguments) <= 1:
         yield from map(function, arguments)
         return
     workers = min(workers, len(arguments))
     executor = get_reusable_executor(max_workers=workers, timeout=IDLE_S, env=ONE_THREAD)
-    try:
+    with _dead_workers_as_error(workers, "fewer workers or smaller shards"):
         yield from _in_order(executor, function, arguments, workers)
-    except BrokenProcessPool as error:
-        raise WorkerError(
-            f"one of {workers} worker processes died, most often because memory ran out: "
-            "try again with fewer workers or smaller shards"
-        ) from error
 
 
 def stream_in_order(
     prepare: Callable[[], Callable[[Argument], Result]], arguments: Iterable[Argument], workers: int
 ) -> Generator[Result, None, None]:
-    """Yield the result of each argument, in their order, for any number of arguments in bounded memory.
+    """Yield the result of each argument, in order, for any number of arguments in bounded memory.
 
-    As many processes as workers are started, in each of which `prepare` is called once: it returns the function, after
-    it has loaded what that needs. Both have to be importable, as for `map_in_order`. At most `AHEAD` arguments a
-    worker are read before their results were taken. Each process keeps to one thread.
+    Each of `workers` processes calls `prepare` once: it returns the function, after loading what that needs. Both have
+    to be importable, as for `map_in_order`. At most `AHEAD` arguments per worker are read before their results were
+    taken. Each process keeps to one thread.
 
     Raises:
-        WorkerError: a process died, as it does when memory runs out.
+        WorkerError: a process died, most often because memory ran out.
     """
-    executor = ProcessPoolExecutor(workers, timeout=IDLE_S, initializer=_begin, initargs=(prepare,), env=ONE_THREAD)
+    # Ctrl-C reaches the whole process group, and this process ends the others.
+    executor = ProcessPoolExecutor(
+        workers, timeout=IDLE_S, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN), env=ONE_THREAD
+    )
+    function = partial(_call_prepared, uuid.uuid4().hex, prepare)
     try:
-        yield from _in_order(executor, _call, arguments, workers)
-    except BrokenProcessPool as error:
-        raise WorkerError(
-            f"one of {workers} worker processes died, most often because memory ran out: try again with fewer workers"
-        ) from error
+        with _dead_workers_as_error(workers, "fewer workers"):
+            yield from _in_order(executor, function, arguments, workers)
     finally:
         executor.shutdown(kill_workers=True)
+
+
+@contextlib.contextmanager
+def _dead_workers_as_error(workers: int, remedy: str) -> Iterator[None]:
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise WorkerError(
+            f"one of {workers} worker processes died, most often because memory ran out: try again with {remedy}"
+        ) from error
 
 
 def _in_order(
     executor: ProcessPoolExecutor, function: Callable[[Argument], Result], arguments: Iterable[Argument], workers: int
 ) -> Generator[Result, None, None]:
-    """Yield the results of a few arguments at a time; where that ends early, end the processes at once."""
+    """Yield the results of a few arguments at a time; if closed early, end the processes at once."""
     waiting: deque[Future[Result]] = deque()
     try:
         for argument in arguments:
@@ -105,48 +128,39 @@ def _in_order(
     finally:
         if waiting:
             while not all(future.running() or future.done() for future in waiting):
-                time.sleep(0.001)  # loky's thread would look for what it has not taken yet after it threw it away
+                time.sleep(0.001)  # loky's thread would look for what it has not taken yet after discarding it
             executor.shutdown(kill_workers=True)
 
 
-def _begin(prepare: Callable[[], Callable[[Any], Any]]) -> None:
-    global _function  # noqa: PLW0603 - a process of the pool has no other place to keep it between calls
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the first process ends the others
-    _function = prepare()
+def map_parallel(
+    function: Callable[[Argument], Result], arguments: Sequence[Argument], workers: int, address: str | None = None
+) -> Iterator[Result]:
+    """Yield `function(argument)` for each argument, in order, from processes here or, with an address, Dask's workers.
 
-
-def _call(argument: Any) -> Any:
-    return _function(argument)
-
-
-# Work on the workers of a Dask scheduler that runs already. Owns the connection and spreading; knows no work.
-#
-# Over the wire go functions by their names, paths, configuration, counts, and pieces of files to predict. Everything
-# else goes through the data folder, which every worker has to see under the same path.
-
-
-logger = logging.getLogger(__name__)
-
-PATIENCE_S: Final = 5  # for the scheduler to answer, and for its first worker to join
-WATCH_S: Final = 20.0  # between two looks at whether there is a worker
+    Raises:
+        WorkerError: a process died, or one argument killed several of Dask's workers.
+    """
+    if address is None:
+        return map_in_order(function, arguments, workers)
+    return map_on_workers(address, function, arguments)
 
 
 @contextlib.contextmanager
-def joined(address: str) -> Iterator["Client"]:
-    """Be a client of the scheduler at an address, such as `tcp://127.0.0.1:8786`.
+def dask_client(address: str) -> Iterator["Client"]:
+    """Connect to the scheduler at an address, such as `tcp://127.0.0.1:8786`.
 
     Raises:
-        ConfigError: prefect-dask is not installed, or no scheduler answers in `PATIENCE_S` seconds.
+        ConfigError: prefect-dask is not installed, or no scheduler answers in `DASK_TIMEOUT_S` seconds.
     """
     try:
-        from distributed import Client  # noqa: PLC0415 - takes a second, and only who has a cluster wants it
+        from distributed import Client  # noqa: PLC0415 - an extra, and takes a second
         from distributed.comm.addressing import get_address_host_port  # noqa: PLC0415
     except ImportError as error:
         raise ConfigError(f"--runner dask needs prefect-dask; {how_to_install(['dask'])}") from error
-    logging.getLogger("distributed").setLevel(logging.ERROR)  # its warnings tell what is told here, at length
+    logging.getLogger("distributed").setLevel(logging.ERROR)  # its warnings repeat ours, at length
     try:
-        socket.create_connection(get_address_host_port(address), PATIENCE_S).close()  # a client tries for longer
-        client = Client(address, timeout=PATIENCE_S, set_as_default=False)
+        socket.create_connection(get_address_host_port(address), DASK_TIMEOUT_S).close()  # a client tries for longer
+        client = Client(address, timeout=DASK_TIMEOUT_S, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ConfigError(
             f"no Dask scheduler answers at {address} ({error}); start one with `dask scheduler --host 127.0.0.1`, or "
@@ -159,7 +173,7 @@ def joined(address: str) -> Iterator["Client"]:
 @contextlib.contextmanager
 def forwarded_log(address: str) -> Iterator[None]:
     """Handle what this project logs on the workers as if it were logged here; warn while no worker is left."""
-    with joined(address) as client, _watched(client, address):
+    with dask_client(address) as client, _warn_without_workers(client, address):
         client.forward_logging("tasks", logging.INFO)
         try:
             yield
@@ -167,26 +181,13 @@ def forwarded_log(address: str) -> Iterator[None]:
             client.unforward_logging("tasks")
 
 
-def spread(
-    function: Callable[[Argument], Result], arguments: Sequence[Argument], workers: int, address: str | None = None
-) -> Iterator[Result]:
-    """Yield `function(argument)` for each argument, in their order: from processes here, or from a scheduler's workers.
-
-    Raises:
-        WorkerError: a process died, or one argument cost several of a scheduler's workers their lives.
-    """
-    return (
-        map_in_order(function, arguments, workers) if address is None else map_on_workers(address, function, arguments)
-    )
-
-
 def map_on_workers(
     address: str, function: Callable[[Argument], Result], arguments: Iterable[Argument]
 ) -> Generator[Result, None, None]:
-    """Yield `function(argument)` for each argument, in their order, for any number of arguments in bounded memory.
+    """Yield `function(argument)` for each argument, in order, for any number of arguments in bounded memory.
 
-    What a worker had in hand when it died is done again by another one. At most `AHEAD` arguments a worker's thread are
-    read before their results were taken.
+    The work of a worker that dies is repeated by another one. At most `AHEAD` arguments per worker thread are read
+    before their results were taken.
 
     Args:
         address: of the scheduler.
@@ -194,10 +195,10 @@ def map_on_workers(
         arguments: paths, small values, or pieces of a few megabytes.
 
     Raises:
-        WorkerError: one argument cost several workers their lives.
+        WorkerError: one argument killed several workers.
     """
     waiting: deque[DaskFuture[Result]] = deque()
-    with joined(address) as client, _watched(client, address):
+    with dask_client(address) as client, _warn_without_workers(client, address):
         for argument in arguments:
             waiting.append(client.submit(function, argument, pure=False))
             if len(waiting) >= AHEAD * sum(client.nthreads().values()):
@@ -218,32 +219,8 @@ def stream_on_workers(
     try:
         yield from map_on_workers(address, partial(_call_prepared, key, prepare), arguments)
     finally:
-        with joined(address) as client:
+        with dask_client(address) as client:
             client.run(_forget, key, on_error="ignore")
-
-
-@contextlib.contextmanager
-def _watched(client: "Client", address: str) -> Iterator[None]:
-    """Warn as long as a scheduler has no worker: what was given to it waits for one, however long that takes."""
-    is_over = threading.Event()
-
-    def watch() -> None:
-        while not is_over.wait(WATCH_S):
-            with contextlib.suppress(OSError):  # of a scheduler that is gone the work itself tells
-                if not client.nthreads():
-                    logger.warning("no Dask worker is left at %s: what is to be done waits until one joins", address)
-
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        is_over.set()
-        watcher.join()
-
-
-_prepared: dict[str, Callable[[Any], Any]] = {}  # of a worker, by stream
-_preparing = threading.Lock()
 
 
 def _call_prepared(key: str, prepare: Callable[[], Callable[[Argument], Result]], argument: Argument) -> Result:
@@ -261,65 +238,74 @@ def _take_first(waiting: "deque[DaskFuture[Result]]") -> Result:
     try:
         result = waiting[0].result()
     except Exception as error:
-        raise loss(error) from error
-    del waiting[0]  # a result that nobody holds any more is not made again when its worker dies
+        raise dask_error(error) from error
+    del waiting[0]  # Dask does not remake a result without a reference when its worker dies
     return result
 
 
-def loss(error: BaseException) -> BaseException:
-    """Return what Dask raised for work that it lost in the words of this project, any other error as it is."""
+@contextlib.contextmanager
+def _warn_without_workers(client: "Client", address: str) -> Iterator[None]:
+    """Warn as long as a scheduler has no worker: its work then waits for one, however long that takes."""
+    is_over = threading.Event()
+
+    def watch() -> None:
+        while not is_over.wait(WATCH_S):
+            with contextlib.suppress(OSError):  # the work itself reports a scheduler that is gone
+                if not client.nthreads():
+                    logger.warning("no Dask worker is left at %s: the work waits until one joins", address)
+
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        watcher.join()
+
+
+def dask_error(error: BaseException) -> BaseException:
+    """Return Dask's error for lost work as a `WorkerError`, any other error unchanged."""
     if type(error).__name__ == "KilledWorker":
         n_workers, last = error.args[2] + 1, error.args[1].address
         return WorkerError(
-            f"{n_workers} Dask workers died at it, the last one at {last}, most often because memory ran out: see the "
+            f"{n_workers} Dask workers died of it, the last one at {last}, most often because memory ran out: see the "
             "workers' logs, and start them with more (--memory-limit)"
         )
     return error
 
 
-# What results depend on; stages record the versions, so workers with others would make each other's results anew.
-PACKAGES: Final = (
-    "imbalanced-learn",
-    "numpy",
-    "polars",
-    "pyarrow",
-    "scikit-learn",
-    "scipy",
-    "simplemma",
-    "spacy",
-    "torch",
-)
-DATA_FACTS: Final = ("data folder", "file in the data folder")  # which are nothing to the scheduler
-REMEDIES: Final = {
-    "data folder": "set GENREFLOW_DATA_DIR alike",
-    "file in the data folder": "mount the same folder there",
-    "code of the project": "bring it to the same revision",
-}
-
-
 def check_workers(address: str, environment: Mapping[str, str]) -> int:
-    """Make sure that a scheduler's workers can do this project's work as this process would; return how many there are.
+    """Make sure that a scheduler's workers can do this project's work as this process would; return their number.
 
     Args:
         address: of the scheduler.
-        environment: variables that workers take over where they have no value of their own.
+        environment: variables that workers inherit unless they have a value of their own.
 
     Raises:
         ConfigError: there is no scheduler or no worker, or one of them lacks the project or has other code or packages,
-            or a worker has another data folder. The message names who, and the remedy.
+            or a worker has another data folder. The message names each with the remedy.
     """
-    with joined(address) as client:
+    with dask_client(address) as client:
         try:
-            client.wait_for_workers(1, timeout=PATIENCE_S)
+            client.wait_for_workers(1, timeout=DASK_TIMEOUT_S)
         except TimeoutError as error:
             raise ConfigError(
                 f"the Dask scheduler at {address} has no worker; start some with `dask worker {address} --nthreads 1`"
             ) from error
-        with _token() as token:
+        token = data_paths().root / f".cluster-{uuid.uuid4().hex}"  # a file that only the same data folder has
+        write_atomically(token, token.name)
+        try:
             ours, probe = worker_facts(token), _probe(token, environment)
             found = client.run(probe, on_error="return")
-            complaints = list(_complaints("the scheduler", _facts_of_scheduler(client, probe), _without_data(ours)))
-            complaints += [line for worker, facts in sorted(found.items()) for line in _complaints(worker, facts, ours)]
+            needed = {name: fact for name, fact in ours.items() if name not in DATA_FACTS}
+            try:
+                of_scheduler: Any = client.run_on_scheduler(probe)  # it reads the arguments of tasks
+            except ImportError as error:
+                of_scheduler = error
+        finally:
+            token.unlink()
+    complaints = list(_complaints("the scheduler", of_scheduler, needed))
+    complaints += [line for worker, facts in sorted(found.items()) for line in _complaints(worker, facts, ours)]
     if complaints:
         raise ConfigError(f"Dask at {address} cannot take part:\n" + "\n".join(f"  {line}" for line in complaints))
     return len(found)
@@ -327,10 +313,7 @@ def check_workers(address: str, environment: Mapping[str, str]) -> int:
 
 @cache
 def code_hash() -> str:
-    """Return a hash of the project's code as it was when this process first asked.
-
-    A worker goes on with the code that it has loaded, whatever becomes of the files.
-    """
+    """Return a hash of the project's code when this process first asked; a worker keeps the code that it has loaded."""
     folders = [Path(str(importlib.util.find_spec(name).origin)).parent for name in ("flows", "tasks")]  # type: ignore[union-attr]
     return hash_files([path for folder in folders for path in sorted(folder.rglob("*.py"))])[:12]
 
@@ -346,51 +329,28 @@ def worker_facts(token: Path) -> dict[str, str]:
     }
 
 
-@contextlib.contextmanager
-def _token() -> Iterator[Path]:
-    """A file that only those have who see the same data folder."""
-    path = data_paths().root / f".cluster-{uuid.uuid4().hex}"
-    write_atomically(path, path.name)
-    try:
-        yield path
-    finally:
-        path.unlink()
-
-
 def _probe(token: Path, environment: Mapping[str, str]) -> Callable[[], dict[str, str]]:
-    """Return a function that travels by its code, not its name: workers without the project can run it."""
-    place, taken_over = str(token), dict(environment)
+    """Return a function that is sent with its code, not its name, so that workers without the project can run it."""
+    token_path, inherited = str(token), dict(environment)
 
     def probe() -> dict[str, str]:
-        for name, value in taken_over.items():
+        for name, value in inherited.items():
             os.environ.setdefault(name, value)
         logging.getLogger("tasks").setLevel(logging.INFO)
         from tasks.core.parallel import worker_facts  # noqa: PLC0415
 
-        return worker_facts(Path(place))
+        return worker_facts(Path(token_path))
 
     return probe
 
 
-def _facts_of_scheduler(client: "Client", probe: Callable[[], dict[str, str]]) -> Any:
-    """Return what the scheduler says of itself: it reads the arguments of tasks before it passes them on."""
-    try:
-        return client.run_on_scheduler(probe)
-    except ImportError as error:
-        return error
-
-
-def _without_data(facts: Mapping[str, str]) -> dict[str, str]:
-    return {name: fact for name, fact in facts.items() if name not in DATA_FACTS}
-
-
 def _complaints(who: str, facts: Any, ours: Mapping[str, str]) -> Iterator[str]:
     if isinstance(facts, ImportError):
-        yield f"{who} has no genreflow ({facts}): install the project where it runs, and start it again"
+        yield f"{who} has no genreflow ({facts}): install the project where it runs, and restart it"
     elif isinstance(facts, BaseException):
         yield f"{who}: {type(facts).__name__}: {facts}"
     else:
         for name, fact in ours.items():
             if (theirs := facts.get(name)) != fact:
                 remedy = REMEDIES.get(name, "install what constraints.txt says")
-                yield f"{who}: its {name} is {theirs}, not {fact}: {remedy}, and start it again"
+                yield f"{who}: its {name} is {theirs}, not {fact}: {remedy}, and restart it"

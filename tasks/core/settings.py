@@ -1,4 +1,4 @@
-"""Every file under the data folder, named once. Owns names; reads and writes nothing."""
+"""This machine's settings, and every path under the data folder."""
 
 from dataclasses import dataclass
 from functools import cache
@@ -13,7 +13,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 
 class Settings(BaseSettings):
-    """Where outputs go on this machine. Every field is read from `GENREFLOW_<FIELD>` unless it says otherwise."""
+    """Settings of this machine. Every field is read from `GENREFLOW_<FIELD>` unless it has another name."""
 
     model_config = SettingsConfigDict(env_prefix="GENREFLOW_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     )
 
     contact: str | None = Field(
-        None, description="Your e-mail or web address, which the crawl names in its User-Agent. No contact, no crawl."
+        None, description="Your e-mail or web address, for the crawl's User-Agent. Without it there is no crawl."
     )
     omdb_api_key: SecretStr | None = Field(None, description="Your key for OMDb.")
     imdb_graphql_headers: dict[str, SecretStr] = Field(
@@ -37,178 +37,78 @@ class Settings(BaseSettings):
     )
 
     notify_url: SecretStr | None = Field(
-        None, description="Address that the Prefect server posts one JSON object to when a run fails or crashes."
+        None, description="Address to which the Prefect server posts a JSON object when a run fails or crashes."
     )
 
     @property
     def tracking_uri(self) -> str:
-        """The MLflow address in force, password and all: `MLFLOW_TRACKING_URI`, or a SQLite file under `mlruns_dir`."""
+        """The MLflow address, with any password: `MLFLOW_TRACKING_URI`, or a SQLite file under `mlruns_dir`."""
         return self.mlflow_tracking_uri or f"sqlite:///{self.mlruns_dir.resolve() / 'mlflow.db'}"
 
 
 @cache
 def settings() -> Settings:
-    """Return the settings, read once a process. Tests call `settings.cache_clear()` after changing the environment."""
+    """Return the settings, read once per process; `settings.cache_clear()` after changing the environment."""
     return Settings()
+
+
+class _Under:
+    """A path relative to the `root` of its owner."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __get__(self, paths: "DataPaths", _owner: type) -> Path:
+        return paths.root / self._path
 
 
 @dataclass(frozen=True)
 class DataPaths:
-    """The layout of one data folder. Stages meet in these files and nowhere else."""
+    """The layout of a data folder. Stages exchange data only through these files."""
 
     root: Path
 
-    @property
-    def raw(self) -> Path:
-        """Folder of the raw per-genre listings, `<genre>.csv`."""
-        return self.root / "raw"
+    raw = _Under("raw")  # folder of the raw per-genre listings, `<genre>.csv`
+    download = _Under("download")  # folder of downloaded files, unchanged
+    downloaded_genres = _Under("download/genres.json")  # the earlier system's order of encoded genres; optional
 
-    @property
-    def download(self) -> Path:
-        """Folder of downloaded files, as they came."""
-        return self.root / "download"
+    crawl_csv = _Under("crawl/crawl_data.csv")  # crawled plots: `movie_id`, `description`; optional
+    crawl_sources_csv = _Under("crawl/crawl_sources.csv")  # their origin: `movie_id`, `source`, `is_truncated`
+    published_crawl_csv = _Under("crawl/published/crawl_data.csv")  # a published crawl, as downloaded; optional
+    crawl_journal = _Under("crawl/journal.sqlite")  # what each source answered for each id, over all runs
 
-    @property
-    def downloaded_genres(self) -> Path:
-        """The earlier system's `genres.json`: the order of the genres in its encoded columns. Optional."""
-        return self.download / "genres.json"
+    clean = _Under("clean")  # folder of the cleaned table in its three forms
+    movies = _Under("clean/movies.parquet")  # the cleaned table, one row per movie (`schema.MOVIES`)
+    clean_csv = _Under("clean/clean_data.csv")  # the same for other tools; spreadsheets may read some texts as formulas
+    genres_json = _Under("clean/genres.json")  # the sorted list of genres in the cleaned table
+    dropped = _Under("clean/drop_counts.json")  # counts of what cleaning dropped or changed, by reason
 
-    @property
-    def crawl_csv(self) -> Path:
-        """Crawled plots: `movie_id`, `description`. Optional."""
-        return self.root / "crawl" / "crawl_data.csv"
+    conllu = _Under("conllu/movies.conllu")  # the annotated corpus in CoNLL-U
+    tokens = _Under("conllu/movies.parquet")  # the same as a table (`schema.TOKENS`)
+    corpus_csv = _Under("conllu/movies_of_corpus.csv")  # an imported corpus: `movie_id`, `movie_name`, `genre`, ...
+    splits = _Under("split/splits.parquet")  # the part of each movie (`schema.SPLITS`)
 
-    @property
-    def crawl_sources_csv(self) -> Path:
-        """Which source each crawled plot is from: `movie_id`, `source`, `is_truncated`."""
-        return self.root / "crawl" / "crawl_sources.csv"
+    features = _Under("features")  # fitted representations and their matrices, one folder each
+    genre_profiles = _Under("features/genre_profiles.csv")  # similarity of genres' descriptions
+    models = _Under("models")  # fitted models and their scores, one folder each
+    cross_validation = _Under("cross_validation")  # out-of-fold scores and their evaluation, one folder per model
+    label_audit = _Under("label_audit")  # by model, data folders with some of the movies
+    checkpoints = _Under("checkpoints")  # from which unfinished trainings continue
+    search = _Under("search")  # by model, `<model>.sqlite` with every trial and `<model>.yaml` with the best
 
-    @property
-    def published_crawl_csv(self) -> Path:
-        """An earlier crawl that somebody published, as it was downloaded: `movie_id`, `description`. Optional."""
-        return self.root / "crawl" / "published" / "crawl_data.csv"
-
-    @property
-    def crawl_journal(self) -> Path:
-        """What each source answered for each id: the crawl's memory from run to run."""
-        return self.root / "crawl" / "journal.sqlite"
-
-    @property
-    def clean(self) -> Path:
-        """Folder of the cleaned table in its three forms."""
-        return self.root / "clean"
-
-    @property
-    def movies(self) -> Path:
-        """The cleaned table, one row a movie (`schema.MOVIES`)."""
-        return self.clean / "movies.parquet"
-
-    @property
-    def clean_csv(self) -> Path:
-        """The cleaned table for other tools; texts as they are, so that spreadsheets may take some for formulas."""
-        return self.clean / "clean_data.csv"
-
-    @property
-    def genres_json(self) -> Path:
-        """The sorted list of genres that occur in the cleaned table."""
-        return self.clean / "genres.json"
-
-    @property
-    def dropped(self) -> Path:
-        """Counts of what cleaning dropped or changed, by reason."""
-        return self.clean / "drop_counts.json"
-
-    @property
-    def conllu(self) -> Path:
-        """The annotated corpus in CoNLL-U."""
-        return self.root / "conllu" / "movies.conllu"
-
-    @property
-    def tokens(self) -> Path:
-        """The parquet companion of the corpus (`schema.TOKENS`)."""
-        return self.root / "conllu" / "movies.parquet"
-
-    @property
-    def corpus_csv(self) -> Path:
-        """The movies of an imported corpus: `movie_id`, `movie_name` (empty), `genre`, `description`."""
-        return self.root / "conllu" / "movies_of_corpus.csv"
-
-    @property
-    def splits(self) -> Path:
-        """Which movie is in which part (`schema.SPLITS`)."""
-        return self.root / "split" / "splits.parquet"
-
-    @property
-    def features(self) -> Path:
-        """Folder of fitted representations and their matrices, one folder each."""
-        return self.root / "features"
-
-    @property
-    def genre_profiles(self) -> Path:
-        """How alike every two genres' descriptions are: `genre`, `other`, `tfidf_cosine`, `tfidf_excess_cosine`."""
-        return self.features / "genre_profiles.csv"
-
-    @property
-    def models(self) -> Path:
-        """Folder of fitted models and their scores, one folder each."""
-        return self.root / "models"
-
-    @property
-    def cross_validation(self) -> Path:
-        """Folder of out-of-fold scores and what they tell, one folder a model."""
-        return self.root / "cross_validation"
-
-    @property
-    def label_audit(self) -> Path:
-        """Data folders with some of the movies, by model: what shows the effect of dropping doubted ones from train."""
-        return self.root / "label_audit"
-
-    @property
-    def checkpoints(self) -> Path:
-        """Folder of what trainings that are not finished go on from."""
-        return self.root / "checkpoints"
-
-    @property
-    def search(self) -> Path:
-        """Folder of searches for better parameters: `<model>.sqlite`, every trial, and `<model>.yaml`, the best."""
-        return self.root / "search"
-
-    @property
-    def results(self) -> Path:
-        """Folder of what people read: leaderboard, tables, pictures."""
-        return self.root / "results"
-
-    @property
-    def compared(self) -> Path:
-        """Folder of results that were fetched from MLflow to compare them, one folder a run."""
-        return self.root / "compared"
-
-    @property
-    def last_run(self) -> Path:
-        """Which models the last training run finished, and its MLflow runs."""
-        return self.results / "last_run.json"
-
-    @property
-    def explore(self) -> Path:
-        """Folder of the pictures and tables about the raw and the clean data."""
-        return self.root / "explore"
-
-    @property
-    def logs(self) -> Path:
-        """Folder of run logs."""
-        return self.root / "logs"
-
-    @property
-    def lock(self) -> Path:
-        """Lock file: one pipeline at a time on one data folder."""
-        return self.root / ".lock"
+    results = _Under("results")  # what people read: leaderboard, tables, pictures
+    compared = _Under("compared")  # results fetched from MLflow for a comparison, one folder per run
+    last_run = _Under("results/last_run.json")  # the models that the last training run finished, and its MLflow runs
+    explore = _Under("explore")  # pictures and tables about the raw and the clean data
+    logs = _Under("logs")  # logs of runs
+    lock = _Under(".lock")  # one pipeline at a time works in a data folder
 
 
 def data_paths() -> DataPaths:
     """Return the layout under the data folder that `settings()` names.
 
     Raises:
-        ConfigError: its path has a sign that polars takes for a pattern.
+        ConfigError: its path has a character that polars reads as a pattern.
     """
     root = settings().data_dir.resolve()
     if odd := sorted(set(str(root)).intersection("*?[")):

@@ -1,5 +1,4 @@
-"""What is recorded in MLflow: runs, metrics, artifacts, models and the champion.
+"""Everything about MLflow: the store, runs, metrics, artifacts, models and the champion, under which names.
 
-Owns the names under which all of it appears there, and is the only room that imports mlflow. Knows how to read the
-files that the other rooms leave; computes nothing itself.
+It reads the files that other packages write, and computes nothing itself.
 """

@@ -1,8 +1,10 @@
-"""Which models of the store can be tried. Owns the choice and how it is named for people; loads no model."""
+"""The champion among the registered models: its alias and tags, promotion, rollback, and the models for the demo.
 
-from dataclasses import dataclass
+Every promotion is a new version whose tags record what it replaced and why, so the versions are a chain for rollbacks.
+"""
+
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, NamedTuple
 
 import mlflow
 from mlflow.entities.model_registry import ModelVersion
@@ -14,16 +16,10 @@ from tasks.core.settings import DataPaths
 from tasks.tracking.select_runs import LoggedModel, MissingResultsError, fetch_results, load_last_run
 from tasks.tracking.store import is_missing, open_client
 
-# The champion among the registered models. Owns its names, and how the alias moves and returns; judges no model.
-#
-# Every promotion is a new version whose tags tell what it replaced and why, so the versions are a chain that a rollback
-# follows.
-
-
 CHAMPION: Final = "champion"
 MODEL_TAG: Final = "genreflow.model"
 DATA_TAG: Final = "genreflow.data_hash"
-HASHES_TAG: Final = "genreflow.hashes_sha256"  # of a logged model's `hashes.json`, out of reach of its files
+HASHES_TAG: Final = "genreflow.hashes_sha256"  # of a logged model's `hashes.json`, stored apart from its files
 EARLIER_PARAMS: Final = frozenset({"model.classifier.kind", "model.members"})  # of models that were no pipelines
 PROMOTED_TAG: Final = "genreflow.promoted_at"
 REASON_TAG: Final = "genreflow.promotion_reason"
@@ -32,7 +28,7 @@ REPLACED_TAG: Final = "genreflow.replaced_version"
 REPLACED_MODEL_TAG: Final = "genreflow.replaced_model"
 ROLLED_BACK_TAG: Final = "genreflow.rolled_back_at"
 ROLLED_BACK_TO_TAG: Final = "genreflow.rolled_back_to"
-RETURNED_TAG: Final = "genreflow.returned_at"  # of the version that a rollback returned to
+RETURNED_TAG: Final = "genreflow.returned_at"  # of the version that a rollback restored
 
 
 def find_champion(
@@ -47,8 +43,8 @@ def find_champion(
         registered: the registered model that it is the champion of.
 
     Raises:
-        DataError: the champion's results are there and cannot be fetched.
-        MlflowException: the store is away or busy, which must not pass for a store without a champion.
+        DataError: the champion's results exist but cannot be fetched.
+        MlflowException: the store is away or busy, which does not mean that there is no champion.
     """
     current = champion_version(client, registered)
     if current is None:
@@ -65,7 +61,7 @@ def find_champion(
     try:
         folder = None if is_deleted else fetch_results(client, run_id, model, paths)
     except MissingResultsError:
-        folder = None  # the verdict says so
+        folder = None  # the verdict reports it
     return Champion(
         version=int(current.version),
         model=model,
@@ -87,7 +83,11 @@ def promote(
     registered: str = REGISTERED_NAME,
 ) -> int:
     """Register a logged model as a new version, give it the alias `champion`, and return the version."""
-    _ensure_registered_name(client, registered)
+    try:
+        client.get_registered_model(registered)
+    except MlflowException:
+        what = "Genres of a movie from its description." if registered == REGISTERED_NAME else "Labels of a text."
+        client.create_registered_model(registered, description=what)
     model_id = challenger.model_uri.removeprefix("models:/")
     tags = {
         "genreflow.run_id": challenger.run_id,
@@ -100,21 +100,18 @@ def promote(
     }
     if champion is not None:
         tags |= {REPLACED_TAG: str(champion.version), REPLACED_MODEL_TAG: champion.model}
+    given = {key: value for key, value in tags.items() if value}
     new = client.create_model_version(
-        registered,
-        challenger.model_uri,
-        challenger.run_id,
-        tags={key: value for key, value in tags.items() if value},
-        model_id=model_id,
+        registered, challenger.model_uri, challenger.run_id, tags=given, model_id=model_id
     )
     client.set_registered_model_alias(registered, CHAMPION, new.version)
     return int(new.version)
 
 
 def roll_back(registered: str = REGISTERED_NAME) -> str:
-    """Give the alias `champion` back to the version that the present one replaced; return in words what was done.
+    """Return the alias `champion` to the version that the present one replaced; say what was done.
 
-    Both versions get tags of it, and the one that was taken back is not promoted again as long as it has its own.
+    Both versions are tagged, and the one that was rolled back is not promoted again while it has its tag.
 
     Raises:
         ModelError: there is no champion, it replaced none, or what it replaced was deleted. Nothing is changed.
@@ -127,7 +124,7 @@ def roll_back(registered: str = REGISTERED_NAME) -> str:
     if before is None:
         raise ModelError(
             f"version {current.version} ({model_of(client, current)}) has no record of a version before it, so there "
-            "is none to return to"
+            "is nothing to restore"
         )
     try:
         earlier = client.get_model_version(registered, before)
@@ -136,8 +133,8 @@ def roll_back(registered: str = REGISTERED_NAME) -> str:
         if not is_missing(error):
             raise
         raise ModelError(
-            f"version {before}, which version {current.version} replaced, or its model was deleted, so it cannot "
-            f"return; give another version of {registered} the alias {CHAMPION} in MLflow's UI, or train again"
+            f"version {before}, which version {current.version} replaced, or its model was deleted, so it cannot be "
+            f"restored; give another version of {registered} the alias {CHAMPION} in MLflow's UI, or train again"
         ) from error
     now = _now()
     client.set_model_version_tag(registered, current.version, ROLLED_BACK_TAG, now)
@@ -145,7 +142,7 @@ def roll_back(registered: str = REGISTERED_NAME) -> str:
     client.set_model_version_tag(registered, before, RETURNED_TAG, now)
     client.set_registered_model_alias(registered, CHAMPION, before)
     return (
-        f"champion: version {before} ({model_of(client, earlier)}) again, in place of version {current.version} "
+        f"champion: version {before} ({model_of(client, earlier)}) again, instead of version {current.version} "
         f"({model_of(client, current)})"
     )
 
@@ -165,7 +162,7 @@ def champion_version(client: mlflow.MlflowClient, registered: str = REGISTERED_N
 
 
 def _when_rolled_back(client: mlflow.MlflowClient, model_uri: str, registered: str) -> str:
-    """Return when a model was taken back as champion, and as which version; "" if it was not."""
+    """Return when a model was rolled back as champion, and as which version; "" if it was not."""
     for version in client.search_model_versions(f"name = '{registered}'"):
         if version.source == model_uri and (at := version.tags.get(ROLLED_BACK_TAG)):
             return f"{at} (version {version.version})"
@@ -173,7 +170,7 @@ def _when_rolled_back(client: mlflow.MlflowClient, model_uri: str, registered: s
 
 
 def model_of(client: mlflow.MlflowClient, version: ModelVersion) -> str:
-    """Return the name of a version's model; versions of earlier releases have it in their run's tags only."""
+    """Return the name of a version's model; earlier releases recorded it only in the run's tags."""
     try:
         return str(version.tags.get(MODEL_TAG) or client.get_run(str(version.run_id)).data.tags[MODEL_TAG])
     except (MlflowException, KeyError):
@@ -184,30 +181,18 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _ensure_registered_name(client: mlflow.MlflowClient, registered: str) -> None:
-    try:
-        client.get_registered_model(registered)
-    except MlflowException:
-        what = "Genres of a movie from its description." if registered == REGISTERED_NAME else "Labels of a text."
-        client.create_registered_model(registered, description=what)
-
-
-@dataclass(frozen=True)
-class OfferedModel:
-    """A model to choose: its name for people, and its MLflow address, which stays the same when the champion moves."""
+class DemoModel(NamedTuple):
+    """A model for the demo: its label, and its MLflow address, which stays the same when the champion changes."""
 
     label: str
     uri: str
 
 
-def offered_models(paths: DataPaths) -> list[OfferedModel]:
-    """Return the champion, the other registered versions from the newest on, and the last run's further models.
-
-    Args:
-        paths: the data folder, whose last run counts; it may have none.
+def demo_models(paths: DataPaths) -> list[DemoModel]:
+    """Return the champion, the other registered versions, newest first, and the other models of the last run, if any.
 
     Raises:
-        ModelError: there is none of these.
+        ModelError: there are none.
     """
     client = open_client()
     champion = champion_version(client)
@@ -217,24 +202,17 @@ def offered_models(paths: DataPaths) -> list[OfferedModel]:
         key=lambda version: (int(version.version) == number, int(version.version)),
         reverse=True,
     )
-    offered = []
+    found = []
     for version in versions:
         title = "champion: " if int(version.version) == number else ""
         label = f"{title}{model_of(client, version)} (version {version.version})"
-        offered.append(OfferedModel(label, f"models:/{REGISTERED_NAME}/{version.version}"))
+        found.append(DemoModel(label, f"models:/{REGISTERED_NAME}/{version.version}"))
     registered = {version.source for version in versions}
-    offered += [
-        OfferedModel(f"{model.name} (last run)", model.model_uri)
-        for model in _models_of_last_run(paths)
-        if model.model_uri not in registered
-    ]
-    if not offered:
-        raise ModelError("there is no model to try; train some with `python flows/full_pipeline.py`")
-    return offered
-
-
-def _models_of_last_run(paths: DataPaths) -> list[LoggedModel]:
     try:
-        return load_last_run(paths)[1]
+        last = load_last_run(paths)[1]
     except DataError:
-        return []  # nothing was trained here, and the registry may still have models
+        last = []  # nothing was trained here
+    found += [DemoModel(f"{each.name} (last run)", each.model_uri) for each in last if each.model_uri not in registered]
+    if not found:
+        raise ModelError("there is no model to try; train some with `python flows/full_pipeline.py`")
+    return found

@@ -1,4 +1,4 @@
-"""Models in MLflow: logging one, and what is told of it. Owns their form there; `stored_model` gets them back."""
+"""Logging a model to MLflow, with its metrics and its version card; `stored_model` loads it again."""
 
 import json
 import shutil
@@ -32,8 +32,17 @@ from tasks.tracking.store import Experiment, is_missing
 from tasks.tracking.stored_model import DATA_FOLDER, LOADER_MODULE, is_as_logged
 
 LONGEST: Final = 4900  # MLflow keeps 5,000 characters of a version's description
-FEW: Final = 10  # rows of test; an F1 on fewer says little
+FEW: Final = 10  # test rows; an F1 on fewer means little
 HEADER: Final = ("label", "test rows", "precision", "recall", "F1")
+
+FINGERPRINT_TAG: Final = "genreflow.model_fingerprint"
+MODEL_URI_TAG: Final = "genreflow.model_uri"
+PIPELINE_FILE: Final = "model/model.skops"
+INPUT_COLUMNS: Final = ("movie_name", "year", "certificate", "runtime", "director", "star")
+EXAMPLE: Final = {
+    "movie_name": ["The House on the Hill", "Kick-Off"],
+    "description": ["A family finds out that ghosts haunt their new home.", "A team of misfits wins the cup."],
+}
 
 
 def write_card(run: Run, model: LoggedModel, leaderboard: Path, registered: str, version: int) -> str:
@@ -41,10 +50,10 @@ def write_card(run: Run, model: LoggedModel, leaderboard: Path, registered: str,
 
     Args:
         run: the MLflow run that trained the model.
-        model: which was evaluated, so that its folder has `metrics.json` and `per_genre.csv`.
+        model: an evaluated model, whose folder has `metrics.json` and `per_genre.csv`.
         leaderboard: `leaderboard.csv`, which has the intervals.
         registered: name of the registered model.
-        version: of it.
+        version: of the registered model.
     """
     evaluated = json.loads((model.folder / "metrics.json").read_text(encoding="utf-8"))
     values = evaluated["rules"][evaluated["chosen_rule"]]
@@ -56,7 +65,9 @@ def write_card(run: Run, model: LoggedModel, leaderboard: Path, registered: str,
         f"{evaluated['chosen_rule']}, chosen on validation by {evaluated['chosen_by']}."
     )
     figures = [_figure(name, values, row) for name in in_groups("leading", "main") if f"test/{name}" in values]
-    shown = "On test, which no choice has seen:\n\n" + markdown_table(("metric", "value", "95 % interval"), figures)
+    shown = "On test movies, on which nothing was chosen:\n\n" + markdown_table(
+        ("metric", "value", "95% interval"), figures
+    )
     uri = f"models:/{registered}/{version}"
     call = (
         f'```python\nimport mlflow, pandas as pd\n\nmodel = mlflow.pyfunc.load_model("{uri}")\n'
@@ -67,7 +78,7 @@ def write_card(run: Run, model: LoggedModel, leaderboard: Path, registered: str,
 
 
 def _origin(run: Run, data_hash: str) -> str:
-    """Return on what, when and with which code a model was trained."""
+    """Return when, on which data and with which code a model was trained."""
     tags, inputs = run.data.tags, run.inputs.dataset_inputs if run.inputs else []
     rows = [(json.loads(each.dataset.profile or "{}").get("num_rows", 0), each.tags[0].value) for each in inputs]
     sizes = f" ({', '.join(f'{count:,} {part}' for count, part in rows)})" if rows else ""
@@ -85,46 +96,31 @@ def _figure(name: str, values: dict[str, float], row: dict[str, Any]) -> tuple[s
 def _limits(labels: pl.DataFrame) -> str:
     few = [escape_markdown(str(label)) for label in labels.filter(pl.col("support") < FEW).get_column("genre")]
     named = f"{', '.join(few[:FEW])} and {len(few) - FEW} more" if len(few) > FEW else ", ".join(few)
-    said = f" Fewer than {FEW} test rows, so little is known of them: {named}." if few else ""
-    return f"Limits: the figures hold for rows of the same source; a model that reads fields does worse without.{said}"
+    note = f" Labels with fewer than {FEW} test rows, whose figures are unreliable: {named}." if few else ""
+    return f"Limits: the figures hold for rows from the same source; without its fields a model is worse.{note}"
 
 
-def _labels(labels: pl.DataFrame, room: int) -> str:
-    """Return the table of the labels, those with most test rows first, as many as there is room for."""
+def _labels(labels: pl.DataFrame, max_length: int) -> str:
+    """Return the table of the labels, those with most test rows first, as many as fit."""
     rows: list[tuple[str, ...]] = []
     for label, support, *metrics in labels.sort("support", "genre", descending=[True, False]).iter_rows():
         shown = [f"{value:.2f}" if value is not None else "–" for value in metrics]
         row = (escape_markdown(str(label)), str(support), *shown)
-        if len(markdown_table(HEADER, [*rows, row])) > room:
-            return (
-                markdown_table(HEADER, rows)
-                + f"\n{labels.height - len(rows)} more labels in the run's `per_genre.csv`."
-            )
+        if len(markdown_table(HEADER, [*rows, row])) > max_length:
+            more = f"\n{labels.height - len(rows)} more labels in the run's `per_genre.csv`."
+            return markdown_table(HEADER, rows) + more
         rows.append(row)
     return markdown_table(HEADER, rows)
 
 
-FINGERPRINT_TAG: Final = "genreflow.model_fingerprint"
-MODEL_URI_TAG: Final = "genreflow.model_uri"
-
-PIPELINE_FILE: Final = "model/model.skops"
-INPUT_COLUMNS: Final = ("movie_name", "year", "certificate", "runtime", "director", "star")
-
-
 def served_fingerprint(model_folder: Path) -> str:
-    """Return one hash over everything that a served model consists of: fitted files, rules and code."""
-    files = [
-        *sorted(path for path in (model_folder / "model").rglob("*") if path.is_file()),
-        model_folder / "rules.json",
-    ]
-    return hash_files([*files, *_served_code()])
+    """Return one hash over everything in a served model: fitted files, rules and code."""
+    files = sorted(path for path in (model_folder / "model").rglob("*") if path.is_file())
+    return hash_files([*files, model_folder / "rules.json", *_served_code()])
 
 
 def find_logged_model(experiment: Experiment, run_id: str, fingerprint: str) -> str | None:
-    """Return the address of the same model if it is there, and whole: logged by a finished run, or by this one before.
-
-    This run has logged it where what came after failed, and is tried again.
-    """
+    """Return the address of an identical, undamaged model that a finished run logged, or this one in an earlier try."""
     client = experiment.client()
     query = f"tags.`{FINGERPRINT_TAG}` = '{fingerprint}' and attributes.status = '{FINISHED}'"
     for run in (client.get_run(run_id), *client.search_runs([experiment.experiment_id], query, max_results=20)):
@@ -143,9 +139,9 @@ def find_logged_model(experiment: Experiment, run_id: str, fingerprint: str) -> 
 
 
 def log_model(experiment: Experiment, run_id: str, model_name: str, model_folder: Path) -> str:
-    """Log a trained model to its run as one artefact that loads without this project; return its address.
+    """Log a trained model to its run as an artefact that loads without this project; return its address.
 
-    A model that is the same to the byte is logged once: later runs point to the first.
+    An identical model is logged once: later runs point to the first.
     """
     client = experiment.client()
     fingerprint = served_fingerprint(model_folder)
@@ -160,20 +156,14 @@ def log_model(experiment: Experiment, run_id: str, model_name: str, model_folder
 
 
 class _Pyfunc:
-    """The flavour `mlflow.pyfunc`, of which the example is not predicted when a model is logged.
-
-    That would load each model once more, encoders among them; that models answer when served is for tests to see.
-    """
+    """The flavour `mlflow.pyfunc`, without a prediction for the example, which would load each model once more."""
 
     @staticmethod
     def save_model(
         *, mlflow_model: Model, data_path: str, validate_serving_input: bool = False, **options: Any
     ) -> None:
-        """Save a model, without the option of `Model.log` that `mlflow.pyfunc.save_model` does not take.
-
-        A scikit-learn pipeline can also be had by `mlflow.sklearn.load_model`.
-        """
-        del validate_serving_input
+        """Save a model; a scikit-learn pipeline can also be loaded with `mlflow.sklearn.load_model`."""
+        del validate_serving_input  # an option of `Model.log` that `mlflow.pyfunc.save_model` does not take
         import skops.io  # noqa: PLC0415 - takes seconds
 
         pipeline = Path(data_path) / PIPELINE_FILE
@@ -192,12 +182,6 @@ class _Pyfunc:
 def _log_new_model(run_id: str, model_name: str, model_folder: Path, params: dict[str, str]) -> str:
     spec = json.loads((model_folder / "model" / "model.json").read_text(encoding="utf-8"))
     rule = json.loads((model_folder / "rules.json").read_text(encoding="utf-8"))["chosen"]
-    example = pd.DataFrame(
-        {
-            "movie_name": ["The House on the Hill", "Kick-Off"],
-            "description": ["A family finds out that ghosts haunt their new home.", "A team of misfits wins the cup."],
-        }
-    )
     with tempfile.TemporaryDirectory() as temporary:
         data, code = Path(temporary) / Path(DATA_FOLDER).name, Path(temporary) / "tasks"
         shutil.copytree(model_folder / "model", data / "model")
@@ -215,7 +199,7 @@ def _log_new_model(run_id: str, model_name: str, model_folder: Path, params: dic
                 data_path=str(data),
                 code_paths=[str(code), *_foreign_code(_specs(model_folder / "model"))[1]],
                 signature=_signature(spec["genres"], spec.get("own_fields", [])),
-                input_example=example,
+                input_example=pd.DataFrame(EXAMPLE),
                 pip_requirements=_requirements(model_folder / "model"),
                 metadata={"genres": spec["genres"], "rule": rule, "model": model_name},
                 params=params,
@@ -226,7 +210,7 @@ def _log_new_model(run_id: str, model_name: str, model_folder: Path, params: dic
 
 def _signature(genres: Sequence[str], own_fields: Sequence[str]) -> ModelSignature:
     text = DataType.string
-    # Tables have years as numbers, and texts as categories; the model itself says, by row, what it does not take.
+    # Tables may have years as numbers and texts as categories; the model itself reports, by row, what it cannot read.
     anything: Any = AnyType()  # type: ignore[no-untyped-call]
     inputs: list[ColSpec | TensorSpec] = [ColSpec(anything, "description")]
     inputs += [ColSpec(anything, name, required=False) for name in dict.fromkeys([*INPUT_COLUMNS, *own_fields])]
@@ -252,7 +236,7 @@ def _specs(model: Path) -> list[dict[str, Any]]:
 
 
 def _kinds(part: Any) -> list[str]:
-    """Return the short names and paths of the estimators that a model is made of, those within others among them."""
+    """Return the short names and paths of a model's estimators, including nested ones."""
     if isinstance(part, list):
         return [kind for each in part for kind in _kinds(each)]
     if not isinstance(part, dict):
@@ -261,16 +245,12 @@ def _kinds(part: Any) -> list[str]:
     return [*([kind] if isinstance(kind, str) else []), *(found for each in part.values() for found in _kinds(each))]
 
 
-def _foreign_modules(specs: Sequence[dict[str, Any]]) -> set[str]:
-    """Return the packages or modules of estimators that are neither this project's nor scikit-learn's."""
-    return {kind.partition(".")[0] for spec in specs for kind in _kinds(spec) if "." in kind} - {"sklearn", "tasks"}
-
-
 def _foreign_code(specs: Sequence[dict[str, Any]]) -> tuple[list[str], list[str]]:
-    """Return what a model needs for estimators of others: installed packages, and files that travel with it."""
+    """Return the installed packages that a model's other estimators need, and the files to log with it."""
     packages: list[str] = []
     files: list[str] = []
-    for module in sorted(_foreign_modules(specs)):
+    modules = {kind.partition(".")[0] for spec in specs for kind in _kinds(spec) if "." in kind}
+    for module in sorted(modules - {"sklearn", "tasks"}):
         found, root = packages_distributions().get(module), find_spec(module)
         if found:
             packages += found
@@ -281,7 +261,7 @@ def _foreign_code(specs: Sequence[dict[str, Any]]) -> tuple[list[str], list[str]
 
 
 def _served_code() -> list[Path]:
-    """Return the files of the package that a served model is: what its loader imports, directly or not."""
+    """Return the code of a served model: the modules that its loader imports, directly or not."""
     modules = import_closure(PROJECT / f"{LOADER_MODULE.replace('.', '/')}.py")
     folders = {folder for module in modules for folder in module.parents if folder.is_relative_to(PROJECT / "tasks")}
     return sorted({*modules, *(folder / "__init__.py" for folder in folders)})
@@ -295,10 +275,7 @@ def _copy_code(target: Path) -> None:
 
 
 def read_history(model_folder: Path) -> list[tuple[int, dict[str, float]]]:
-    """Return what was measured while a model was fine-tuned: the step of each evaluation, and metrics by MLflow name.
-
-    Empty for models that are not trained step by step.
-    """
+    """Return the step and the metrics by MLflow name of each evaluation in fine-tuning; empty for other models."""
     path = model_folder / "history.csv"
     if not path.is_file():
         return []
@@ -310,7 +287,7 @@ def read_history(model_folder: Path) -> list[tuple[int, dict[str, float]]]:
 
 
 def log_folds(run: PipelineRun, run_id: str, folder: Path) -> None:
-    """Log what `tasks.evaluate.evaluation` left in a model's folder to the model's run.
+    """Log the evaluation in a model's folder to the model's run.
 
     The chosen rule's metrics are `cv/<metric>` and `cv/<metric>_std`, mean and standard deviation over folds, and
     `fold/<metric>`, whose steps are the folds; each rule has its `verbose/rules/<rule>/cv_jaccard`.
@@ -333,9 +310,9 @@ def log_folds(run: PipelineRun, run_id: str, folder: Path) -> None:
 def model_summary(model_folder: Path) -> dict[str, Any]:
     """Return the metrics of a trained model by MLflow name, and under `rule` its chosen rule.
 
-    Those of the chosen rule that a comparison begins with are `val/<metric>` and `test/<metric>`, beside what the model
-    costs. All others begin with `verbose/`: further ones of that rule, every rule's Jaccard
-    (`rules/<rule>/<part>/jaccard`) and the F1 of each genre that has test movies (`genres/<genre>/test/f1`).
+    The leading metrics of the chosen rule are `val/<metric>` and `test/<metric>`, next to the model's costs. All others
+    start with `verbose/`: the rule's other metrics, every rule's Jaccard (`rules/<rule>/<part>/jaccard`) and the F1 of
+    each genre with test movies (`genres/<genre>/test/f1`).
     """
     evaluated = json.loads((model_folder / "metrics.json").read_text(encoding="utf-8"))
     cost = json.loads((model_folder / "fit.json").read_text(encoding="utf-8"))
@@ -352,6 +329,6 @@ def model_summary(model_folder: Path) -> dict[str, Any]:
     metrics["time/fit_s"] = cost["fit_s"]
     metrics["time/predict_docs_per_s"] = cost["predict_docs_per_s"]
     metrics["size/model_mb"] = cost["model_mb"]
-    if "model_memory_mb" in cost:  # trainings of earlier versions did not measure it
+    if "model_memory_mb" in cost:  # not measured by earlier versions
         metrics["size/model_memory_mb"] = cost["model_memory_mb"]
     return {"rule": chosen, "metrics": metrics}

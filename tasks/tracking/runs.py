@@ -1,4 +1,4 @@
-"""Runs: one parent a pipeline run, one child a model. Owns their names, params, tags, metrics and files."""
+"""MLflow runs, one parent per pipeline run and one child per model: their names, params, tags, metrics and files."""
 
 import getpass
 import json
@@ -22,7 +22,7 @@ from tasks.core.files import hash_files
 from tasks.core.logs import hide_secrets
 from tasks.core.settings import PROJECT_ROOT, DataPaths
 from tasks.stage import StageResult
-from tasks.tracking.store import NOTE_TAG, Experiment, open_experiment, patiently
+from tasks.tracking.store import NOTE_TAG, Experiment, open_experiment, retry_while_locked
 
 logger = logging.getLogger(__name__)
 
@@ -33,17 +33,17 @@ RUNNING: Final = RunStatus.to_string(RunStatus.RUNNING)
 
 PARENT_TAG: Final = "mlflow.parentRunId"
 DATA_DIR_TAG: Final = "genreflow.data_dir"
-SHARED_PARAMS: Final = ("source", "preset", "seed", "train_on", "evaluate.choose_by")  # of a parent, that children show
-MANY: Final = "verbose/"  # begins the names of metrics that are many, so that they come last
-PART_OF: Final = {"train": "train", "val": "validation", "test": "test"}  # by what metrics call it
+SHARED_PARAMS: Final = ("source", "preset", "seed", "train_on", "evaluate.choose_by")  # of a parent, copied to children
+MANY: Final = "verbose/"  # starts the names of the many further metrics, so that they come last
+PART_OF: Final = {"train": "train", "val": "validation", "test": "test"}  # by its name in metrics
 LONGEST_VALUE: Final = 5000  # MLflow refuses params and tags above 6,000 and 8,000 characters
 
 
 @dataclass(frozen=True)
 class PipelineRun:
-    """A pipeline run in MLflow and what every child shares with it: a small value that tasks can be given.
+    """A pipeline run in MLflow and what every child shares with it: a small value to pass to tasks.
 
-    Children carry the parent's tags and some of its params themselves: the UI's filters do not look at the parent.
+    Children repeat the parent's tags and some of its params: the UI's filters ignore the parent.
     """
 
     experiment: Experiment
@@ -55,7 +55,7 @@ class PipelineRun:
 
 @dataclass(frozen=True)
 class MetricsOf:
-    """What metrics are of, beside their run."""
+    """The model and the datasets that metrics belong to, in addition to their run."""
 
     model_id: str | None = None
     datasets: Mapping[str, Dataset] = field(default_factory=dict)  # by part
@@ -64,19 +64,19 @@ class MetricsOf:
 NOTHING: Final = MetricsOf()
 
 
-@patiently
+@retry_while_locked
 def start_pipeline_run(
     experiment_name: str, config: Mapping[str, Any], paths: DataPaths, tags: Mapping[str, str]
 ) -> PipelineRun:
     """Start the parent run of a pipeline run.
 
     Args:
-        experiment_name: created if need be.
+        experiment_name: created if needed.
         config: the whole configuration, nested; logged as params under dotted names.
-        paths: the data folder. Runs of it that still say RUNNING belong to a process that was killed, since one
+        paths: the data folder. Runs of it that are still RUNNING belong to a process that was killed, since one
             pipeline at a time holds the folder's lock; they are marked KILLED.
-        tags: source, preset and whatever else is to be seen in the runs table. The run is named after its `flow` (none:
-            pipeline), source and model; its `kind` is what the run is (none: pipeline).
+        tags: source, preset and whatever else the runs table should show. The run is named after its `flow` (default:
+            pipeline), source and model.
     """
     experiment = open_experiment(experiment_name)
     client = experiment.client()
@@ -109,16 +109,16 @@ def start_model_run(run: PipelineRun, model_name: str, spec: Mapping[str, Any], 
 
 
 def start_trial_run(run: PipelineRun, number: int, params: Mapping[str, Any]) -> str:
-    """Start the child run of a trial of a search, with what is shared and the values that it tries; return its id."""
+    """Start the child run of a search's trial, with the values that it tries; return its id."""
     return _start_child_run(run, f"trial {number}", {"genreflow.kind": "trial"}, {"trial": params})
 
 
 def start_variant_run(run: PipelineRun, name: str, spec: Mapping[str, Any]) -> str:
-    """Start the child run of a model on other train movies than usual, with what is shared; return its id."""
+    """Start the child run of a model that is trained on a variant of the train movies; return its id."""
     return _start_child_run(run, name, {"genreflow.kind": "variant"}, spec)
 
 
-@patiently
+@retry_while_locked
 def _start_child_run(run: PipelineRun, name: str, tags: Mapping[str, str], own_params: Mapping[str, Any]) -> str:
     client = run.experiment.client()
     all_tags = {**run.tags, **tags, PARENT_TAG: run.run_id}
@@ -128,9 +128,9 @@ def _start_child_run(run: PipelineRun, name: str, tags: Mapping[str, str], own_p
     return str(child.info.run_id)
 
 
-@patiently
+@retry_while_locked
 def log_data(run: PipelineRun, paths: DataPaths) -> dict[str, str]:
-    """Tag a pipeline run with the hash of its clean table and log its parts as the run's inputs; return the tags."""
+    """Tag a pipeline run with the hash of its data and log its parts as the run's inputs; return the tags."""
     tags = {"genreflow.data_hash": data_hash(paths)}
     log_datasets(replace(run, tags=run.tags | tags), run.run_id, paths)
     run.experiment.client().log_batch(run.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
@@ -138,29 +138,22 @@ def log_data(run: PipelineRun, paths: DataPaths) -> dict[str, str]:
 
 
 def data_hash(paths: DataPaths) -> str:
-    """Return what tells this clean table with this split from any other.
+    """Return a hash of the clean table and its split.
 
     Raises:
         DataError: the data folder is not prepared.
     """
     for path in (paths.movies, paths.splits):
         if not path.is_file():
-            raise DataError(f"{path} is not there; run flows/prepare.py first")
+            raise DataError(f"{path} is missing; run flows/prepare.py first")
     return hash_files([paths.movies, paths.splits])[:16]
 
 
 def log_datasets(run: PipelineRun, run_id: str, paths: DataPaths) -> dict[str, Dataset]:
-    """Log train, validation and test as inputs of a run, with their columns and sizes but none of their rows.
-
-    Returns:
-        The dataset of each part.
-    """
+    """Log train, validation and test as inputs of a run, with columns and sizes but no rows; return them by part."""
     data = run.tags.get("genreflow.data_hash") or data_hash(paths)
     datasets = _datasets(paths, run.tags.get("genreflow.source", "movies"), data)
-    inputs = [
-        DatasetInput(dataset=dataset, tags=[InputTag("mlflow.data.context", part)])
-        for part, dataset in datasets.items()
-    ]
+    inputs = [DatasetInput(each, [InputTag("mlflow.data.context", part)]) for part, each in datasets.items()]
     run.experiment.client().log_inputs(run_id, inputs)
     return datasets
 
@@ -169,41 +162,37 @@ def log_datasets(run: PipelineRun, run_id: str, paths: DataPaths) -> dict[str, D
 def _datasets(paths: DataPaths, source: str, data: str) -> dict[str, Dataset]:
     movies = pl.read_parquet(paths.movies)
     parts = pl.read_parquet(paths.splits, columns=["part"]).get_column("part").cast(pl.String)
-    # Named outright, because MLflow warns that a path could be several kinds of source.
+    # Explicit, because MLflow warns that a path could be several kinds of source.
     kinds = {getattr(kind, "__name__", ""): kind for kind in get_registered_sources()}
     origin = kinds["LocalArtifactDatasetSource"].from_dict({"uri": str(paths.movies)})
     found = {}
     for part in PART_OF.values():
-        frame = movies.filter(parts == part)
         named = {"name": f"{source}: {part}", "digest": f"{data}-{part}"}
-        found[part] = Dataset(**from_polars(frame, source=origin, **named).to_dict())
+        found[part] = Dataset(**from_polars(movies.filter(parts == part), source=origin, **named).to_dict())
     return found
 
 
 def log_stages(run: PipelineRun, results: Sequence[StageResult]) -> None:
-    """Log what stages counted to the pipeline run, as metrics `verbose/data/<stage>/<count>`, and their sidecars."""
-    now_ms = int(time.time() * 1000)
+    """Log stages' counts to the pipeline run, as metrics `verbose/data/<stage>/<count>`, and their sidecars."""
     metrics: dict[str, float] = {}
-    client = run.experiment.client()
     for result in results:
         numbers = {key: value for key, value in _flat(result.counts) if isinstance(value, int | float)}
         metrics |= {f"{MANY}data/{result.name}/{metric_name(key)}": float(value) for key, value in numbers.items()}
-        for sidecar in result.folder.glob(f"{result.name}.stage.json"):
-            client.log_artifact(run.run_id, str(sidecar), "stages")
-    client.log_batch(run.run_id, metrics=[Metric(key, value, now_ms, 0) for key, value in metrics.items()])
+        log_files(run.experiment, run.run_id, [result.folder / f"{result.name}.stage.json"], "stages")
+    log_metrics(run.experiment, run.run_id, metrics)
 
 
 def log_metrics(
     experiment: Experiment, run_id: str, metrics: Mapping[str, float], step: int = 0, of: MetricsOf = NOTHING
 ) -> None:
-    """Log metrics in one batch; those that are not finite charts cannot show.
+    """Log metrics in one batch, except those that are not finite, which charts cannot show.
 
     Args:
         experiment: of the run.
         run_id: the run.
-        metrics: by name; those of `val/` and `test/` are of these datasets, whatever stands before.
+        metrics: by name; those with `val/` or `test/` in the name belong to these datasets.
         step: of a history.
-        of: what they are of beside the run.
+        of: model and datasets.
     """
     now_ms = int(time.time() * 1000)
     finite = {key: value for key, value in metrics.items() if abs(value) < float("inf")}
@@ -230,9 +219,7 @@ def log_files(experiment: Experiment, run_id: str, files: Sequence[Path], folder
 
 def log_table(experiment: Experiment, run_id: str, csv: Path) -> None:
     """Log a CSV file as a table that MLflow's UI shows and compares, in place of an earlier one."""
-    client = experiment.client()
-    name = f"{csv.stem}.json"
-    table = pd.read_csv(csv)
+    client, name, table = experiment.client(), f"{csv.stem}.json", pd.read_csv(csv)
     if any(file.path == name for file in client.list_artifacts(run_id)):
         client.log_text(run_id, table.to_json(orient="split", index=False), name)  # `log_table` would add its rows
     else:
@@ -240,13 +227,13 @@ def log_table(experiment: Experiment, run_id: str, csv: Path) -> None:
 
 
 def duration_s(run: PipelineRun) -> float:
-    """Return for how long a run has been going on, or went on if it has ended."""
+    """Return the duration of a run, until now if it has not ended."""
     info = run.experiment.client().get_run(run.run_id).info
     end_ms = info.end_time if info.end_time is not None else time.time() * 1000
     return max(0.0, float(end_ms - info.start_time) / 1000)  # a clock can be put back
 
 
-@patiently
+@retry_while_locked
 def end_run(experiment: Experiment, run_id: str, status: str) -> None:
     """End a run with a status: FINISHED, FAILED or KILLED."""
     experiment.client().set_terminated(run_id, status)
@@ -260,13 +247,12 @@ def fail_run(experiment: Experiment, run_id: str, error: str, traceback_text: st
     client.set_terminated(run_id, FAILED)
 
 
-@patiently
+@retry_while_locked
 def kill_children(run: PipelineRun) -> None:
-    """Mark the children that still run as KILLED."""
+    """Mark the children that are still running as KILLED."""
     client = run.experiment.client()
-    for child in client.search_runs(
-        [run.experiment.experiment_id], f"tags.`{PARENT_TAG}` = '{run.run_id}' and attributes.status = '{RUNNING}'"
-    ):
+    query = f"tags.`{PARENT_TAG}` = '{run.run_id}' and attributes.status = '{RUNNING}'"
+    for child in client.search_runs([run.experiment.experiment_id], query):
         client.set_terminated(child.info.run_id, KILLED)
 
 
@@ -277,14 +263,14 @@ def flat_params(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def metric_name(text: str) -> str:
-    """Return a text with everything that MLflow refuses in metric names replaced by "_"."""
+    """Return a text with every character that MLflow refuses in metric names replaced by "_"."""
     return "".join(letter if letter.isalnum() or letter in "_-./ " else "_" for letter in text)
 
 
 def git_revision() -> str:
     """Return the revision of this checkout, with "-dirty" if tracked files differ from it; "unknown" outside git."""
     try:
-        done = subprocess.run(  # noqa: S603 - no word of the command comes from outside
+        done = subprocess.run(  # noqa: S603 - no part of the command comes from outside
             ["git", "-C", str(PROJECT_ROOT), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],  # noqa: S607
             capture_output=True,
             text=True,
@@ -305,12 +291,10 @@ def _user() -> str:
 
 def _end_orphans(experiment: Experiment, paths: DataPaths) -> None:
     client = experiment.client()
-    running = client.search_runs([experiment.experiment_id], f"attributes.status = '{RUNNING}'")
-    for orphan in running:
-        if orphan.data.tags.get(DATA_DIR_TAG) != str(paths.root):  # MLflow's filters cannot hold every folder's name
-            continue
-        logger.warning("MLflow run %r was left running by a process that is gone: marked KILLED", orphan.info.run_name)
-        client.set_terminated(orphan.info.run_id, KILLED)
+    for run in client.search_runs([experiment.experiment_id], f"attributes.status = '{RUNNING}'"):
+        if run.data.tags.get(DATA_DIR_TAG) == str(paths.root):  # MLflow's filters cannot express every folder's name
+            logger.warning("MLflow run %r was left running by a process that ended: marked KILLED", run.info.run_name)
+            client.set_terminated(run.info.run_id, KILLED)
 
 
 def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

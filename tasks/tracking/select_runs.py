@@ -1,4 +1,4 @@
-"""Which models of MLflow's runs are compared. Owns the choice, and what is told of runs that cannot be."""
+"""Which models of which MLflow runs are compared, with their results fetched; runs that cannot be are reported."""
 
 import json
 import logging
@@ -18,22 +18,40 @@ from tasks.core.errors import ConfigError, DataError
 from tasks.core.settings import DataPaths
 from tasks.stage import TEMPORARY_PREFIX, write_atomically
 from tasks.tracking.runs import FINISHED, PARENT_TAG, PipelineRun
-from tasks.tracking.store import Experiment, is_missing, kept_address, open_client
+from tasks.tracking.store import Experiment, is_missing, open_client, public_address
+
+logger = logging.getLogger(__name__)
+
+NEEDED: Final = ("metrics.json", "fit.json", "rules.json", "predictions_test.parquet")
+SUFFIXES: Final = (".json", ".csv", ".parquet")
+SIDECAR_SUFFIX: Final = ".stage.json"  # of files that are not fetched
+TRAINING_SIDECAR: Final = "train.stage.json"  # fetched, because it says what kind of model it is
+
+DEFAULT_EXPERIMENT: Final = "genreflow"
+IS_MODEL: Final = "tags.`genreflow.kind` = 'model'"
+KIND_TAG, MODEL_TAG = "genreflow.kind", "genreflow.model"
+DATA_TAG, URI_TAG = "genreflow.data_hash", "genreflow.model_uri"
+ERROR_TAG: Final = "genreflow.error"
+ID_LENGTH: Final = 32  # of a run
+
+
+class MissingResultsError(DataError):
+    """A model's run lacks its predictions or other results."""
 
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A model of a run: its name, its folder, its MLflow run and the address of what was logged."""
+    """A model of a run: its name, its folder, its MLflow run and the address of the logged model."""
 
     name: str
     folder: Path
     run_id: str
     model_uri: str
-    data_hash: str = ""  # of the data that it was trained and tested on; "" where unknown
+    data_hash: str = ""  # of the data that it was trained and tested on; "" if unknown
 
 
 def save_last_run(paths: DataPaths, run: PipelineRun, logged: Sequence[LoggedModel]) -> None:
-    """Write a run and its finished models. The store's address is the one without its password."""
+    """Write a run and its finished models, with the store's address without password."""
     content = {"run": asdict(run), "models": [{**asdict(model), "folder": str(model.folder)} for model in logged]}
     write_atomically(paths.last_run, json.dumps(content, indent=1) + "\n")
 
@@ -47,7 +65,7 @@ def load_last_run(paths: DataPaths) -> tuple[PipelineRun, list[LoggedModel]]:
     try:
         content = json.loads(paths.last_run.read_text(encoding="utf-8"))
         store = content["run"]["experiment"]
-        store["tracking_uri"] = kept_address(store["tracking_uri"])  # earlier versions wrote the whole
+        store["tracking_uri"] = public_address(store["tracking_uri"])  # earlier versions kept the password
         run = PipelineRun(**{**content["run"], "experiment": Experiment(**store)})
         models = [LoggedModel(**{**model, "folder": Path(model["folder"])}) for model in content["models"]]
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -57,31 +75,22 @@ def load_last_run(paths: DataPaths) -> tuple[PipelineRun, list[LoggedModel]]:
     return run, models
 
 
-NEEDED: Final = ("metrics.json", "fit.json", "rules.json", "predictions_test.parquet")
-SUFFIXES: Final = (".json", ".csv", ".parquet")
-SIDECAR_SUFFIX: Final = ".stage.json"  # vouches for files that are not fetched
-TRAINING_SIDECAR: Final = "train.stage.json"  # but this one says what kind of model it is
-
-
-class MissingResultsError(DataError):
-    """A model's run has no predictions, or not all that goes with them."""
-
-
 def fetch_results(client: mlflow.MlflowClient, run_id: str, name: str, paths: DataPaths) -> Path:
-    """Fetch the tables of a model's run into the data folder, once; return their folder, named as the model is.
+    """Fetch the tables of a model's run into the data folder, once; return their folder, which has the model's name.
 
     Raises:
-        MissingResultsError: the run has no predictions, or not all that goes with them.
+        MissingResultsError: the run lacks its predictions or other results.
         DataError: they cannot be fetched.
     """
-    folder = paths.compared / run_id / _file_name(name)
+    # A file name that stays in its folder, whatever the store says.
+    folder = paths.compared / run_id / (re.sub(r"[^\w.+@-]", "_", name).lstrip(".") or "model")
     if folder.is_dir():
         return folder
     unfinished = folder.with_name(f"{TEMPORARY_PREFIX}{folder.name}")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
     try:
-        address = client.get_run(run_id).info.artifact_uri  # asking for files by run would ask for it each time
+        address = client.get_run(run_id).info.artifact_uri  # with run and path, MLflow would ask for it for each file
         for file in client.list_artifacts(run_id):
             if not file.is_dir and _is_wanted(file.path):
                 mlflow.artifacts.download_artifacts(f"{address}/{file.path}", dst_path=str(unfinished))
@@ -100,55 +109,39 @@ def _is_wanted(path: str) -> bool:
     return path.endswith(SUFFIXES) and (path == TRAINING_SIDECAR or not path.endswith(SIDECAR_SUFFIX))
 
 
-def _file_name(text: str) -> str:
-    """Return a text as a file name that stays in its folder, whoever wrote it into the store."""
-    return re.sub(r"[^\w.+@-]", "_", text).lstrip(".") or "model"
-
-
-logger = logging.getLogger(__name__)
-
-DEFAULT_EXPERIMENT: Final = "genreflow"
-IS_MODEL: Final = "tags.`genreflow.kind` = 'model'"
-KIND_TAG, MODEL_TAG = "genreflow.kind", "genreflow.model"
-DATA_TAG, URI_TAG = "genreflow.data_hash", "genreflow.model_uri"
-ERROR_TAG: Final = "genreflow.error"
-ID_LENGTH: Final = 32  # of a run
-
-
 def choose_models(
     paths: DataPaths, runs: Sequence[str] = (), experiment: str | None = None, query: str | None = None
 ) -> list[LoggedModel]:
     """Return models of any MLflow runs, with their results fetched to the data folder.
 
-    A run that was deleted, did not finish or has no predictions is told and left out. Of runs with the same model, to
-    the byte, on the same data the newest is taken. Models of the same name are told apart by their run's id.
+    A run that was deleted, did not finish or has no predictions is skipped with a warning. Of runs with an identical
+    model on the same data the newest is taken. Different models of the same name get their run's id in their name.
 
     Args:
         paths: the data folder.
-        runs: ids of runs of models, or of pipelines, which stand for all of their models; empty: the experiment's.
-        experiment: its name; None: "genreflow".
-        query: an MLflow filter of the experiment's runs; None: all.
+        runs: ids of runs of models, or of pipelines, which stand for all their models; empty: the experiment's.
+        experiment: its name. Default: "genreflow".
+        query: an MLflow filter of the experiment's runs. Default: all.
 
     Raises:
-        ConfigError: a run or the experiment does not exist, or the filter cannot be read.
+        ConfigError: a run or the experiment does not exist, or the filter is invalid.
         DataError: nothing is left to compare.
     """
     client = open_client()
     found = _runs_by_id(client, runs) if runs else _runs_by_query(client, experiment or DEFAULT_EXPERIMENT, query)
     if not found:
-        raise DataError(f"--filter: no run of a model fits {query!r}" if query else "there is no run of a model")
+        raise DataError(f"--filter: no run of a model matches {query!r}" if query else "there is no run of a model")
     usable = _without_repeats([run for run in found if _is_usable(run)])
     names = Counter(_model_of(run) for run in usable)
     models = []
     for run in usable:
-        name, run_id = _model_of(run), run.info.run_id
+        name, run_id, tags = _model_of(run), run.info.run_id, run.data.tags
         unique = name if names[name] == 1 else f"{name}@{run_id[:8]}"
         try:
             folder = fetch_results(client, run_id, unique, paths)
         except DataError as error:
             logger.warning("%s is left out: %s", unique, error)
             continue
-        tags = run.data.tags
         models.append(LoggedModel(folder.name, folder, run_id, tags.get(URI_TAG, ""), tags.get(DATA_TAG, "")))
     if not models:
         raise DataError(f"none of {len(found)} MLflow runs can be compared; train models, or choose other runs")
@@ -156,7 +149,7 @@ def choose_models(
 
 
 def last_models(paths: DataPaths) -> tuple[PipelineRun, list[LoggedModel]]:
-    """Return the last pipeline run of a data folder, and its models; those whose MLflow run was deleted are told.
+    """Return the last pipeline run of a data folder, and its models; those with a deleted MLflow run are skipped.
 
     Raises:
         DataError: nothing was trained yet, or the runs were deleted.
@@ -183,7 +176,7 @@ def _is_deleted(client: mlflow.MlflowClient, run_id: str) -> bool:
     except MlflowException as error:
         if not is_missing(error):
             raise
-        return True  # for good
+        return True  # purged
 
 
 def _runs_by_id(client: mlflow.MlflowClient, ids: Sequence[str]) -> list[Run]:
@@ -196,16 +189,10 @@ def _runs_by_id(client: mlflow.MlflowClient, ids: Sequence[str]) -> list[Run]:
                 raise
             hint = "" if len(run_id) == ID_LENGTH else f"; give the whole id, {ID_LENGTH} characters"
             raise ConfigError(f"--runs: the MLflow store has no run {run_id}{hint}") from error
-        children = [] if run.data.tags.get(KIND_TAG) == "model" else _children(client, run)
+        query = f"tags.`{PARENT_TAG}` = '{run_id}' and {IS_MODEL}"
+        children = [] if run.data.tags.get(KIND_TAG) == "model" else _search(run.info.experiment_id, query)
         found += children or [run]
     return list({run.info.run_id: run for run in found}.values())
-
-
-def _children(client: mlflow.MlflowClient, run: Run) -> list[Run]:
-    query = f"tags.`{PARENT_TAG}` = '{run.info.run_id}' and {IS_MODEL}"
-    return list(
-        client.search_runs([run.info.experiment_id], query, order_by=["start_time DESC"], run_view_type=ViewType.ALL)
-    )
 
 
 def _runs_by_query(client: mlflow.MlflowClient, experiment: str, query: str | None) -> list[Run]:
@@ -213,22 +200,20 @@ def _runs_by_query(client: mlflow.MlflowClient, experiment: str, query: str | No
     if found is None:
         names = ", ".join(sorted(each.name for each in client.search_experiments())) or "none"
         raise ConfigError(f"--experiment: the MLflow store has no experiment {experiment!r}; there are: {names}")
-    asked = f"{IS_MODEL} and {query}" if query else IS_MODEL
-    runs: list[Run] = []
-    token: str | None = None
-    while True:
-        try:
-            page = client.search_runs(
-                [found.experiment_id], asked, ViewType.ALL, order_by=["start_time DESC"], page_token=token
-            )
-        except MlflowException as error:
-            if query is None or not is_missing(error):
-                raise
-            raise ConfigError(f"--filter: MLflow cannot read {query!r} ({error})") from error
-        runs += page
-        token = page.token
-        if not token:
-            return runs
+    try:
+        return _search(found.experiment_id, f"{IS_MODEL} and {query}" if query else IS_MODEL)
+    except MlflowException as error:
+        if query is None or not is_missing(error):
+            raise
+        raise ConfigError(f"--filter: MLflow cannot read {query!r} ({error})") from error
+
+
+def _search(experiment_id: str, query: str) -> list[Run]:
+    """Return all runs that match, newest first, deleted ones included, from the store that was connected last."""
+    found: list[Run] = mlflow.search_runs(
+        [experiment_id], query, ViewType.ALL, order_by=["start_time DESC"], output_format="list"
+    )
+    return found
 
 
 def _without_repeats(runs: Sequence[Run]) -> list[Run]:
@@ -237,10 +222,9 @@ def _without_repeats(runs: Sequence[Run]) -> list[Run]:
     for run in runs:
         tags = run.data.tags
         first.setdefault((tags.get(URI_TAG) or run.info.run_id, tags.get(DATA_TAG, "")), run)
-    if len(first) < len(runs):
-        repeats = len(runs) - len(first)
+    if repeats := len(runs) - len(first):
         noun = "run" if repeats == 1 else "runs"
-        logger.info("left out, as the same model to the byte as another: %s %s", repeats, noun)
+        logger.info("left out, because another has the identical model: %s %s", repeats, noun)
     return list(first.values())
 
 

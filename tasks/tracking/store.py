@@ -1,6 +1,6 @@
-"""The MLflow store: where it is, and that it exists. Owns its creation; knows nothing of what is logged in it.
+"""The MLflow store: its address, its creation, and its errors.
 
-Its address goes about without its password, which stays in the environment.
+The address is kept and shown without its password, which stays in the environment.
 """
 
 import functools
@@ -30,101 +30,100 @@ R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
-WAITS_S: Final = (1.0, 5.0, 20.0)  # beside the 20 s that MLflow lets a locked SQLite database have each time
+WAITS_S: Final = (1.0, 5.0, 20.0)  # in addition to the 20 s that MLflow waits each time for a locked SQLite database
 AWAY: Final = re.compile(r"API request to .* failed with (exception|(error )?code 50[234])|Max retries exceeded")
 BUSY: Final = re.compile(r"database is locked|database table is locked|server closed the connection")
-# What MLflow answers for a run or model that is not there, and for an alias or for what cannot be an id.
+# MLflow's answers for a run or model that does not exist, and for an alias that does not or what cannot be an id.
 MISSING: Final = tuple(map(ErrorCode.Name, (RESOURCE_DOES_NOT_EXIST, INVALID_PARAMETER_VALUE)))
+
+SQLITE: Final = "sqlite:///"
+KIND_TAG: Final = "mlflow.experimentKind"
+KIND: Final = "custom_model_development"  # opens on the runs, not on an overview of traces
+NOTE_TAG: Final = "mlflow.note.content"  # what MLflow shows as the description of an experiment or a run
+VIEW_TAG: Final = "mlflow.sharedViewState.{}"  # a view of the runs table with an address of its own
+VIEW: Final = "compared-last"
+VIEW_PAGE: Final = "#/experiments/{}/runs?viewStateShareKey=" + VIEW + "&workflowType=machine_learning"
+VIEW_METRICS: Final = ("val/jaccard", *(f"test/{name}" for name in in_groups("leading")), "time/fit_s")
 
 
 def tracking_error(error: BaseException) -> TrackingError | None:
-    """Return what to tell of an error that comes from a store that is away or busy, None of any other."""
+    """Return a user error for a store that is away or busy, None for any other error."""
     if is_away(error):
         return TrackingError(
-            f"MLflow at {kept_address(settings().tracking_uri)} does not answer; what is computed is kept in "
-            f"{settings().data_dir}: start it and run the same command again, which logs it"
+            f"MLflow at {public_address(settings().tracking_uri)} does not answer; results are kept in "
+            f"{settings().data_dir}: start it and run the same command again, which logs them"
         )
     if is_busy(error):
         return TrackingError(
-            f"the MLflow database {kept_address(settings().tracking_uri)} was locked for too long; end what holds it "
-            "and run the same command again, which goes on"
+            f"the MLflow database {public_address(settings().tracking_uri)} was locked for too long; end what holds it "
+            "and run the same command again, which continues"
         )
     return None
 
 
 def is_away(error: BaseException) -> bool:
-    """Return whether a tracking server did not answer, after the retries that MLflow itself makes."""
+    """Return whether a tracking server did not answer, after MLflow's own retries."""
     return _is_of_store(error) and bool(AWAY.search(str(error)))
 
 
 def is_busy(error: BaseException) -> bool:
-    """Return whether the store's database could not be had."""
+    """Return whether the store's database was locked."""
     return _is_of_store(error) and bool(BUSY.search(str(error))) and not is_away(error)
 
 
 def is_missing(error: MlflowException) -> bool:
-    """Return whether a store answered that there is no such thing; any other error tells nothing of what it has."""
+    """Return whether the store answered that something does not exist; after other errors it may."""
     return error.error_code in MISSING
 
 
-def patiently(function: Callable[P, R]) -> Callable[P, R]:
-    """Have a function try again while the store's database is busy: what is not a Prefect task has no retries else.
+def retry_while_locked(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function that is not a Prefect task, and so has no retries, to retry while the database is locked.
 
     Raises:
-        TrackingError: of the decorated function, where the store stays busy or is away.
+        TrackingError: by the decorated function, if the store stays busy or is away.
     """
 
     @functools.wraps(function)
-    def trying(*args: P.args, **kwargs: P.kwargs) -> R:
+    def retrying(*args: P.args, **kwargs: P.kwargs) -> R:
         for wait_s in (*WAITS_S, None):
             try:
                 return function(*args, **kwargs)
             except Exception as error:
-                told = tracking_error(error)
-                if told is None:
+                user_error = tracking_error(error)
+                if user_error is None:
                     raise
                 if wait_s is None or not is_busy(error):
-                    raise told from error
+                    raise user_error from error
                 logger.warning("the MLflow database is locked; trying again in %.0f s", wait_s)
             time.sleep(wait_s)
         raise AssertionError  # the last try returns or raises
 
-    return trying
+    return retrying
 
 
 def _is_of_store(error: BaseException) -> bool:
     return isinstance(error, MlflowException) or type(error).__module__.startswith(("requests.", "sqlalchemy."))
 
 
-SQLITE: Final = "sqlite:///"
-KIND_TAG: Final = "mlflow.experimentKind"
-KIND: Final = "custom_model_development"  # opens on the runs, not on an overview of traces
-NOTE_TAG: Final = "mlflow.note.content"  # what MLflow shows as the description of an experiment or a run
-VIEW_TAG: Final = "mlflow.sharedViewState.{}"  # a view of the runs table that an address can name
-VIEW: Final = "compared-last"
-VIEW_PAGE: Final = "#/experiments/{}/runs?viewStateShareKey=" + VIEW + "&workflowType=machine_learning"
-VIEW_METRICS: Final = ("val/jaccard", *(f"test/{name}" for name in in_groups("leading")), "time/fit_s")
-
-
 @dataclass(frozen=True)
 class Experiment:
-    """Where runs go: a small value that tasks in other threads and processes can be given, and files can keep."""
+    """Where runs go: a small value to pass to tasks in other threads and processes, and to keep in files."""
 
-    tracking_uri: str  # as it may be shown
+    tracking_uri: str  # without password
     experiment_id: str
     name: str
 
     def client(self) -> mlflow.MlflowClient:
-        """Return a client of the store; the fluent API, which models are logged with, is pointed to it as well.
+        """Return a client of the store, and point MLflow's fluent API, which logs models, to the same store.
 
         Raises:
-            ConfigError: the address wants a password, and MLFLOW_TRACKING_URI does not hold it.
+            ConfigError: the address needs a password, and MLFLOW_TRACKING_URI does not contain it.
         """
-        return _connect(_whole_address(self.tracking_uri))
+        return _connect(_full_address(self.tracking_uri))
 
 
-def show_first(experiment: Experiment, run_ids: Sequence[str]) -> None:
-    """Have the view of the experiment that its description names show some runs of models, the best first."""
+def save_view(experiment: Experiment, run_ids: Sequence[str]) -> None:
+    """Make some runs of models, best first, the view that the experiment's description links to."""
     listed = ", ".join(f"'{run_id}'" for run_id in run_ids)
     view = {
         "searchFilter": f"attributes.run_id IN ({listed})",
@@ -140,12 +139,10 @@ def show_first(experiment: Experiment, run_ids: Sequence[str]) -> None:
 
 
 def open_client() -> mlflow.MlflowClient:
-    """Return a client of the store that the settings name, creating its folder and database if need be.
-
-    The fluent API is pointed to the same store, since logging and registering a model go through it.
+    """Return a client of the configured store, and point the fluent API to it; create its database if needed.
 
     Raises:
-        ConfigError: the address is a plain folder, which MLflow 3 no longer writes to.
+        ConfigError: the address is a plain folder, which MLflow 3 no longer supports.
     """
     uri = settings().tracking_uri
     if uri.startswith("file:") or "://" not in uri:
@@ -153,26 +150,27 @@ def open_client() -> mlflow.MlflowClient:
             f"MLFLOW_TRACKING_URI={without_password(uri)} is a folder; MLflow keeps runs in a database: use "
             "sqlite:////path/to/mlflow.db"
         )
-    logging.getLogger("mlflow.store.db.utils").addFilter(_is_not_told_otherwise)
-    if uri.startswith(SQLITE):
-        Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
-        with _creation_lock(uri):  # two processes that create the tables at once fail with "duplicate column name"
-            client = _connect(uri)
-            client.search_experiments(max_results=1)
-            return client
-    return _connect(uri)
+    logging.getLogger("mlflow.store.db.utils").addFilter(_is_not_raised_too)
+    if not uri.startswith(SQLITE):
+        return _connect(uri)
+    Path(uri.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
+    # Two processes that create the tables at the same time fail with "duplicate column name".
+    with FileLock(f"{uri.removeprefix(SQLITE)}.lock"):
+        client = _connect(uri)
+        client.search_experiments(max_results=1)
+        return client
 
 
 def open_experiment(name: str) -> Experiment:
-    """Return the experiment of this name in the store that the settings name, creating both if need be.
+    """Return the experiment of this name in the configured store, creating both if needed.
 
-    Artifacts of a SQLite store go to `artifacts/` beside the database; a server decides for itself.
+    Artifacts of a SQLite store go to `artifacts/` next to the database; a server decides itself.
 
     Raises:
         ConfigError: the experiment was deleted in the store's UI.
     """
     client = open_client()
-    uri = kept_address(settings().tracking_uri)
+    uri = public_address(settings().tracking_uri)
     location = None
     if uri.startswith(SQLITE):
         location = (Path(uri.removeprefix(SQLITE)).resolve().parent / "artifacts").as_uri()
@@ -180,7 +178,7 @@ def open_experiment(name: str) -> Experiment:
     if found is None:
         try:
             new = client.create_experiment(name, artifact_location=location, tags={KIND_TAG: KIND})
-            note = f"[The models that were compared last]({VIEW_PAGE.format(new)}), the best on test first."
+            note = f"[The models compared last]({VIEW_PAGE.format(new)}), best on test first."
             client.set_experiment_tag(new, NOTE_TAG, note)
             return Experiment(uri, new, name)
         except MlflowException:
@@ -197,12 +195,12 @@ def open_experiment(name: str) -> Experiment:
     return Experiment(uri, found.experiment_id, name)
 
 
-def kept_address(uri: str) -> str:
-    """Return a store's address as it may be shown and kept.
+def public_address(uri: str) -> str:
+    """Return a store's address without its password, to be shown and kept.
 
-    >>> kept_address("postgresql://me:secret@host/db")
+    >>> public_address("postgresql://me:secret@host/db")
     'postgresql://me:***@host/db'
-    >>> kept_address("https://me:secret@host:5000")
+    >>> public_address("https://me:secret@host:5000")
     'https://host:5000'
     """
     parts = urlsplit(uri)
@@ -210,23 +208,23 @@ def kept_address(uri: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if is_server else without_password(uri)
 
 
-def _whole_address(kept: str) -> str:
+def _full_address(public: str) -> str:
     uri = settings().tracking_uri
-    if kept_address(uri) == kept:
+    if public_address(uri) == public:
         return uri
-    if HIDDEN in kept:
+    if HIDDEN in public:
         raise ConfigError(
-            f"the runs are in the MLflow store {kept}, whose password is not kept: set MLFLOW_TRACKING_URI to its "
-            "whole address"
+            f"the runs are in the MLflow store {public}, whose password is not kept: set MLFLOW_TRACKING_URI to its "
+            "full address"
         )
-    return kept
+    return public
 
 
 def _connect(uri: str) -> mlflow.MlflowClient:
-    """Point MLflow to a store. It repeats a server's address in its errors and output: the password goes beside it."""
+    """Point MLflow to a store, with a server's password in the environment: MLflow's errors contain the address."""
     parts = urlsplit(uri)
     if parts.scheme in ("http", "https") and parts.username:
-        uri = kept_address(uri)
+        uri = public_address(uri)
         os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
         os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password or "")
     mlflow.set_tracking_uri(uri)
@@ -234,10 +232,6 @@ def _connect(uri: str) -> mlflow.MlflowClient:
     return mlflow.MlflowClient(uri)
 
 
-def _is_not_told_otherwise(record: logging.LogRecord) -> bool:
-    """Return False for errors that MLflow logs with their traceback and then raises: whoever catches them tells."""
+def _is_not_raised_too(record: logging.LogRecord) -> bool:
+    """Return False for errors that MLflow logs with their traceback and then raises."""
     return not str(record.msg).startswith("SQLAlchemy database error")
-
-
-def _creation_lock(uri: str) -> FileLock:
-    return FileLock(f"{uri.removeprefix(SQLITE)}.lock")

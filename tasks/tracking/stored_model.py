@@ -1,13 +1,12 @@
-"""A logged model back from MLflow, and only what was logged. Owns addresses of models and the check of what comes."""
+"""Loading a logged model from MLflow, and only one that this project logged."""
 
 import atexit
 import logging
 import re
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
@@ -22,29 +21,26 @@ from tasks.core.logs import hide_secrets
 from tasks.core.promotion import REGISTERED_NAME
 from tasks.core.settings import settings
 from tasks.tracking.champion import CHAMPION, HASHES_TAG
-from tasks.tracking.store import is_away, kept_address, open_client
+from tasks.tracking.store import is_away, open_client, public_address
 
 logger = logging.getLogger(__name__)
 
 LOADER_MODULE: Final = "tasks.models.served"
-DATA_FOLDER: Final = "data/classifier"  # of a logged model: what `hashes.json` is of
+DATA_FOLDER: Final = "data/classifier"  # of a logged model: the files that `hashes.json` lists
 _ADDRESS: Final = re.compile(r"models:/(?P<name>\w[^/@:%?#\\]*)(?:/(?P<version>\d+)|@(?P<alias>\w[\w.-]*))?")
 
 
-@dataclass(frozen=True)
-class _Found:
-    """A model of the store, and the digest of its hashes on record; "" for models of earlier releases."""
-
+class _StoredModel(NamedTuple):
     model_id: str
-    digest: str
+    digest: str  # of its hashes, as recorded; "" for models of earlier releases
     version: str = ""  # in the registry
 
 
 def fetch_classifier(model: str) -> Path:
-    """Return the local folder of a classifier that this project logged to the store that the settings name.
+    """Return the local folder of a classifier that this project logged to the configured store.
 
     Only data is fetched and later read (JSON, skops, safetensors, ONNX); the code inside the artefact is not run.
-    Every file has to be to the byte what was logged, by hashes whose digest is a tag in the store.
+    Every file must be byte for byte what was logged, by hashes whose digest is a tag in the store.
 
     Args:
         model: "champion", or a model of the store: `models:/<name>/<version>`, `models:/<name>@<alias>` or
@@ -62,13 +58,12 @@ def fetch_classifier(model: str) -> Path:
         found = _find(client, uri)
         folder = _fetch(client, found.model_id)
     except (MlflowException, OSError) as error:
+        store = public_address(settings().tracking_uri)
         if is_away(error):
             raise TrackingError(
-                f"MLflow at {kept_address(settings().tracking_uri)} does not answer; start it, or correct "
-                "MLFLOW_TRACKING_URI"
+                f"MLflow at {store} does not answer; start it, or correct MLFLOW_TRACKING_URI"
             ) from error
         hint = "train one with `python flows/full_pipeline.py`" if model == CHAMPION else "check the address"
-        store = kept_address(settings().tracking_uri)
         raise ModelError(f"no model at {uri} in {store} ({hide_secrets(str(error))}); {hint}") from error
     name = _check_origin(uri, folder)
     logger.info("model: %s, %s%s", name, uri, f" (version {found.version})" if found.version else "")
@@ -80,21 +75,21 @@ def fetch_classifier(model: str) -> Path:
 
 
 def is_as_logged(model: LoggedModel) -> bool:
-    """Tell whether a logged model can be used in place of the same one logged again.
+    """Return whether a logged model can be reused in place of logging the same one again.
 
-    Files in a remote store are believed: to fetch them would take as long as to log them, and who loads them checks.
+    Files in a remote store are not checked: fetching takes as long as logging, and they are checked when loaded.
     """
     digest = model.tags.get(HASHES_TAG)
     if digest and _is_local(model.artifact_location):
         try:
             check_hashes(Path(url2pathname(urlsplit(model.artifact_location).path)) / DATA_FOLDER, digest)
         except ModelError as error:
-            logger.warning("%s; it is logged anew", error)
+            logger.warning("%s; it is logged again", error)
             return False
     return bool(digest)
 
 
-def _find(client: mlflow.MlflowClient, uri: str) -> _Found:
+def _find(client: mlflow.MlflowClient, uri: str) -> _StoredModel:
     address = _ADDRESS.fullmatch(uri)
     if address is None:
         raise ConfigError(
@@ -103,29 +98,26 @@ def _find(client: mlflow.MlflowClient, uri: str) -> _Found:
         )
     name, version, alias = address["name"], address["version"], address["alias"]
     if version is None and alias is None:
-        return _Found(name, client.get_logged_model(name).tags.get(HASHES_TAG, ""))
+        return _StoredModel(name, client.get_logged_model(name).tags.get(HASHES_TAG, ""))
     registered = client.get_model_version(name, version) if version else client.get_model_version_by_alias(name, alias)
     source = _ADDRESS.fullmatch(str(registered.source))
     if source is None or source["version"] or source["alias"]:
         raise ModelError(f"{uri} was not logged by this project (its source is no logged model of the store)")
-    on_record = client.get_logged_model(source["name"]).tags.get(HASHES_TAG, "")
-    return _Found(source["name"], registered.tags.get(HASHES_TAG) or on_record, str(registered.version))
+    recorded = client.get_logged_model(source["name"]).tags.get(HASHES_TAG, "")
+    return _StoredModel(source["name"], registered.tags.get(HASHES_TAG) or recorded, str(registered.version))
 
 
 def _fetch(client: mlflow.MlflowClient, model_id: str) -> Path:
-    """Return the folder of a model's files: where they lie, or a copy that goes when the process ends."""
-    copy = None if _is_local(client.get_logged_model(model_id).artifact_location) else _new_copy()
+    """Return the folder of a model's files, or of a copy that is removed when the process ends."""
+    copy = None
+    if not _is_local(client.get_logged_model(model_id).artifact_location):
+        copy = tempfile.mkdtemp(prefix="genreflow-model-")
+        atexit.register(shutil.rmtree, copy, ignore_errors=True)
     return Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=copy))
 
 
 def _is_local(location: str) -> bool:
     return urlsplit(location).scheme in {"", "file"}
-
-
-def _new_copy() -> str:
-    folder = tempfile.mkdtemp(prefix="genreflow-model-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
 
 
 def _check_origin(uri: str, folder: Path) -> str:

@@ -8,7 +8,8 @@ from mlflow.exceptions import MlflowException
 from flows import cli
 from flows.cli import parse_command, run_command
 from flows.config import CompareConfig, FlowConfig, PipelineConfig, PredictConfig, PrepareConfig, TrainConfig
-from flows.predict import answer, predict_or_answer
+from flows.predict import predict_command
+from flows.predict_text import predict_text
 from tasks.acquire.listings import check_source
 from tasks.core.errors import ConfigError, DataError
 from tasks.models.genre_classifier import GenreClassifier
@@ -49,6 +50,8 @@ def test_a_text_may_be_true_or_false():
 
 def test_a_source_in_a_file_starts_from_its_folder_unless_it_is_an_address(tmp_path):
     file = tmp_path / "own.yaml"
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw/x.csv").touch()
     for written, read in (
         ("raw/x.csv", str(tmp_path / "raw/x.csv")),
         ("sample", "sample"),
@@ -74,7 +77,9 @@ def test_values_keep_their_underscores():
         (["--runner", "dask"], "--runner dask and --dask-address go together"),
         (["--dask-address", "tcp://127.0.0.1:8786"], "--runner dask and --dask-address go together"),
         (["--runner", "dask", "--dask-address", "x", "--workers", "2"], "--workers is not for --runner dask"),
-        (["--bogus", "1"], "unrecognized arguments"),
+        (["--xyzzy", "1"], "unknown option --xyzzy; see --help"),
+        (["--sede", "1"], "unknown option --sede; did you mean --seed?"),
+        (["--seed"], "argument --seed: expected one argument"),
         (["--preset", "slow"], "no preset 'slow'"),
         (["--workers", "0"], "--workers: "),
         (["--models", "logreg-tfdf"], "did you mean logreg-tfidf"),
@@ -127,8 +132,8 @@ def test_one_text_is_answered_in_the_precision_that_was_asked_for(monkeypatch, p
 
     classifier = SimpleNamespace(model=SimpleNamespace(precision="float32"), genres=("Drama",), predict=predict)
     monkeypatch.setattr(GenreClassifier, "load", lambda _folder: classifier)
-    monkeypatch.setattr("tasks.tracking.stored_model.fetch_classifier", lambda model: model)
-    assert answer(PredictConfig(text="x", precision=precision)) == 0
+    monkeypatch.setattr("flows.predict_text.fetch_classifier", lambda model: model)
+    assert predict_text(PredictConfig(text="x", precision=precision)) == 0
     assert used == [precision]
 
 
@@ -191,16 +196,23 @@ def test_a_store_that_is_away_is_one_line_for_commands_without_a_flow_too(capsys
 def test_an_input_that_is_not_there_is_told_before_prefect_starts(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["predict.py", "--input", f"{tmp_path}/none.csv", "--output", "genres.csv"])
     monkeypatch.setattr("flows.predict.run_flow", lambda *_: pytest.fail("Prefect starts"))
-    assert run_command(PredictConfig, predict_or_answer) == 1
-    assert "none.csv is not there" in capsys.readouterr().err
+    assert run_command(PredictConfig, predict_command) == 1
+    assert f"there is no file or folder {tmp_path}/none.csv" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("quiet_root")
 def test_a_source_that_is_not_there_is_told_before_prefect_starts(paths, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["full_pipeline.py", "--source", f"{paths.root}/none.zip"])
     monkeypatch.setattr("flows.run_context.TemporaryServer", lambda: pytest.fail("Prefect starts"))
+    with pytest.raises(SystemExit) as end:
+        run_command(PipelineConfig, "flows.full_pipeline:full_pipeline")
+    assert end.value.code == 2
+    assert f"--source: there is no file or folder {paths.root}/none.zip" in capsys.readouterr().err
+    (paths.root / "text.txt").parent.mkdir(parents=True, exist_ok=True)
+    (paths.root / "text.txt").write_text("not a source", encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["full_pipeline.py", "--source", f"{paths.root}/text.txt"])
     assert run_command(PipelineConfig, "flows.full_pipeline:full_pipeline") == 1
-    assert "There is no source" in capsys.readouterr().err
+    assert "text.txt is no folder, zip or table" in capsys.readouterr().err
     for source in ("sample", "kaggle", "s3://bucket/listings.zip"):
         check_source(paths, source)
 
@@ -232,7 +244,7 @@ def test_every_preset_is_a_valid_configuration():
     for name in presets:
         config = PipelineConfig(preset=name)
         assert choose_models(config.models, config.model_params, config.own_models)
-        assert load_preset(name, PipelineConfig.model_fields)
+        assert load_preset(name)
 
 
 def test_preset_with_an_unknown_option_is_refused(tmp_path):
@@ -243,8 +255,16 @@ def test_preset_with_an_unknown_option_is_refused(tmp_path):
 
 def test_preset_that_is_no_mapping_is_refused(tmp_path):
     (tmp_path / "broken.yaml").write_text("models: [a\nseed: 1\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match=r"broken\.yaml, line 2: no YAML"):
+    with pytest.raises(ConfigError, match=r"broken\.yaml, line 2: not valid YAML"):
         TrainConfig(preset=str(tmp_path / "broken.yaml"))
     (tmp_path / "list.yaml").write_text("- a\n", encoding="utf-8")
-    with pytest.raises(ConfigError, match="holds no mapping"):
+    with pytest.raises(ConfigError, match="must hold a mapping"):
         TrainConfig(preset=str(tmp_path / "list.yaml"))
+
+
+def test_lists_of_models_and_presets(capsys):
+    for option, line in (("--list-models", "svm-title "), ("--list-presets", "quick ")):
+        with pytest.raises(SystemExit) as end:
+            parse_command(TrainConfig, [option])
+        assert end.value.code == 0
+        assert any(each.startswith(line) for each in capsys.readouterr().out.splitlines())

@@ -13,7 +13,7 @@ from flows.cli import parse_command
 from flows.config import CrossValidateConfig, SearchConfig, TrainConfig
 from flows.cross_validate import cross_validate
 from flows.model_runs import ModelsFailedError
-from flows.search import best_config, search, try_one
+from flows.search import best_config, run_trial, search
 from tasks.core.errors import ConfigError, ModelError
 from tasks.models.search import Trial, whole
 
@@ -122,7 +122,7 @@ def test_a_model_that_cannot_be_fitted_as_it_is_ends_the_search_and_is_recorded(
     config = SearchConfig(model="nb-counts")
     first = SimpleNamespace(ask=lambda: Trial(1, {}, config.chosen_model))
     with pytest.raises(ModelError, match="lower min_movies"):
-        try_one(config, first, None)
+        run_trial(config, first, None)
     assert recorded == [("trial-run", "ModelError: no word is left; lower min_movies")]
 
 

@@ -5,7 +5,7 @@ import io
 import polars as pl
 from rich.console import Console
 
-from flows.predict import coloured_text
+from flows.predict_text import highlight
 from tasks.core.schema import EXPLANATIONS
 
 
@@ -19,7 +19,7 @@ def rows(*spans):
 
 
 def test_words_are_coloured_by_sign_and_markup_is_text():
-    text = coloured_text("[bold]ghosts wed", rows((6, 12, 2.0), (13, 16, -1.0)), 2.0)
+    text = highlight("[bold]ghosts wed", rows((6, 12, 2.0), (13, 16, -1.0)), 2.0)
     assert text.plain == "[bold]ghosts wed"
     styles = {text.plain[span.start : span.end]: str(span.style) for span in text.spans}
     assert styles["ghosts"].endswith("rgb(64,150,200)")
@@ -29,5 +29,5 @@ def test_words_are_coloured_by_sign_and_markup_is_text():
 
 def test_without_colours_the_text_is_as_it_was():
     console = Console(file=io.StringIO(), width=80)
-    console.print(coloured_text("ghosts wed", rows((0, 6, 2.0)), 2.0))
+    console.print(highlight("ghosts wed", rows((0, 6, 2.0)), 2.0))
     assert console.file.getvalue() == "ghosts wed\n"

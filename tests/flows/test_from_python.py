@@ -98,7 +98,7 @@ def test_mistakes_are_told(fitted: gf.GenreEstimator) -> None:
         gf.make_model("svm-titel")
     with pytest.raises(ConfigError, match="model nb-counts has no parameter 'C'"):
         gf.make_model("nb-counts", C=1)
-    with pytest.raises(ConfigError, match="blend is no single estimator; choose one of: logreg-counts"):
+    with pytest.raises(ConfigError, match="blend is not a single estimator; choose one of: logreg-counts"):
         gf.make_model("blend")
     with pytest.raises(NotFittedError, match="call fit first"):
         gf.make_model("nb-counts").predict(["x"])
@@ -106,11 +106,11 @@ def test_mistakes_are_told(fitted: gf.GenreEstimator) -> None:
         fitted.predict("one text")
     with pytest.raises(DataError, match="expected texts or a frame with a column description, not int"):
         fitted.predict([1, 2])
-    with pytest.raises(DataError, match="40 rows and labels of 2"):
+    with pytest.raises(DataError, match="40 rows, but labels of 2"):
         fitted.fit(MOVIES, [["War"], ["Horror"]])
     with pytest.raises(DataError, match="no row has a label"):
         fitted.fit(MOVIES[:2], [[], []])
-    with pytest.raises(DataError, match="holds 0 and 1 alone"):
+    with pytest.raises(DataError, match="may hold only 0 and 1"):
         fitted.fit(MOVIES[:2], np.array([[2, 0], [0, 1]]))
     with pytest.raises(DataError, match="lists of names"):
         fitted.fit(MOVIES[:2], [[1], [2]])
@@ -163,9 +163,9 @@ def test_the_example_runs(finished, monkeypatch, page) -> None:
         (np.array(["Drama"] * 40), "expected a list of names"),
         ([1] * 40, "labels of row 0: expected a list"),
         ([["Drama"]] * 39 + [float("nan")], "labels of row 39"),
-        (None, "labels are lists of names, or a matrix of 0 and 1, not NoneType"),
-        ([[1]] * 40, "labels are lists of names"),
-        (np.full((40, 2), 2), "holds 0 and 1 alone"),
+        (None, "labels must be lists of names, or a matrix of 0 and 1, not NoneType"),
+        ([[1]] * 40, "labels must be lists of names"),
+        (np.full((40, 2), 2), "may hold only 0 and 1"),
     ],
 )
 def test_labels_that_are_none_are_refused(labels, message) -> None:

@@ -14,7 +14,7 @@ from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.client.schemas.sorting import FlowRunSort
 
 from flows.acquire import acquire_or_plan
-from flows.config import AcquireFlowConfig, ExploreFlowConfig, PipelineConfig, PrepareConfig, with_leading
+from flows.config import AcquireFlowConfig, ExploreFlowConfig, PipelineConfig, PrepareConfig, with_arguments
 from flows.explore import explore
 from flows.full_pipeline import full_pipeline
 from flows.model_runs import ModelsFailedError
@@ -181,18 +181,18 @@ def test_long_work_shows_its_progress(prefect_harness: None) -> None:
 
 def test_leading_options_complete_the_configuration(tmp_path: Path) -> None:
     config = PipelineConfig(source="kaggle", seed=7, models=["svm-*"])
-    assert with_leading(PipelineConfig, config, source=None, preset=None, models=()) is config
-    chosen = with_leading(PipelineConfig, config, source="kaggle", models=("svm-*",))
+    assert with_arguments(PipelineConfig, config, source=None, preset=None, models=()) is config
+    chosen = with_arguments(PipelineConfig, config, source="kaggle", models=("svm-*",))
     assert (chosen.source, chosen.models, chosen.seed) == ("kaggle", ("svm-*",), 7)
     (tmp_path / "mine.yaml").write_text("models: [nb-counts]", encoding="utf-8")
-    other = with_leading(PipelineConfig, PipelineConfig(seed=7), preset=str(tmp_path / "mine.yaml"))
+    other = with_arguments(PipelineConfig, PipelineConfig(seed=7), preset=str(tmp_path / "mine.yaml"))
     assert other.models == ("nb-counts",)  # and not those of quick
-    assert with_leading(PipelineConfig, None) == PipelineConfig()
+    assert with_arguments(PipelineConfig, None) == PipelineConfig()
 
 
 def test_an_option_that_is_given_twice_is_refused() -> None:
     with pytest.raises(ConfigError, match="source is sample and, in config, kaggle: give it once"):
-        with_leading(PipelineConfig, PipelineConfig(source="kaggle"), source="sample")
+        with_arguments(PipelineConfig, PipelineConfig(source="kaggle"), source="sample")
 
 
 def test_a_run_in_mlflow_has_an_address_only_where_a_server_shows_it() -> None:

@@ -256,9 +256,7 @@ def test_workers_that_cannot_take_part_are_told_before_any_work(finished, cluste
 def test_a_scheduler_without_the_project_is_told(paths, tmp_path):
     with started_cluster(tmp_path, WITHOUT_PROJECT) as cluster:
         cluster.start_workers("good")
-        with pytest.raises(
-            ConfigError, match=r"cannot take part:\n  the scheduler has no genreflow \(.*start it again$"
-        ):
+        with pytest.raises(ConfigError, match=r"cannot take part:\n  the scheduler has no genreflow \(.*restart it$"):
             check_workers(cluster.address, {})
 
 
@@ -275,7 +273,7 @@ def test_a_late_worker_without_the_project_ends_and_another_takes_over(paths, tm
 
 
 def test_no_scheduler_and_no_worker_are_told(paths, tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.core.parallel.PATIENCE_S", 0.5)
+    monkeypatch.setattr("tasks.core.parallel.DASK_TIMEOUT_S", 0.5)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         nobody = f"tcp://127.0.0.1:{free.getsockname()[1]}"
@@ -295,5 +293,5 @@ def test_work_that_kills_every_worker_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "1")
     with started_cluster(tmp_path) as cluster:
         cluster.start_workers("one", "two", "three")
-        with pytest.raises(WorkerError, match=r"2 Dask workers died at it, .* memory ran out: .*--memory-limit"):
+        with pytest.raises(WorkerError, match=r"2 Dask workers died of it, .* memory ran out: .*--memory-limit"):
             list(map_on_workers(cluster.address, signal.raise_signal, [signal.SIGKILL]))

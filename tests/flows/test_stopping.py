@@ -12,16 +12,16 @@ import pytest
 PROGRAM = """
 import sys, time
 from concurrent.futures import ThreadPoolExecutor
-from flows import stopping
+from flows import cli
 from flows.cli import run_command
 from flows.config import FlowConfig
 
-stopping.STOP_S = 0.5
+cli.UNWIND_S = 0.5
 
 def run(config):
-    stopping.at_stop.append(lambda: print("first in, last out"))
-    stopping.at_stop.append(lambda: 1 / 0)
-    stopping.at_stop.append(lambda: print("last in, first out"))
+    cli.at_stop.append(lambda: print("first in, last out"))
+    cli.at_stop.append(lambda: 1 / 0)
+    cli.at_stop.append(lambda: print("last in, first out"))
     with ThreadPoolExecutor(1) as pool:
         fits = [pool.submit(time.sleep, 60) for _ in range(3)]
         print("fitting", flush=True)

@@ -35,7 +35,7 @@ def test_a_plan_removes_nothing_and_the_command_what_it_said(paths, three_runs, 
     assert "MLflow: 2 pipeline runs" in capsys.readouterr().out
     assert (names(three_runs), len(list(paths.logs.iterdir()))) == (before, 3)
     assert tidy(TidyConfig(keep_runs=1)) == 0
-    assert "the runs lie in MLflow's trash" in capsys.readouterr().out
+    assert "the runs are in MLflow's trash" in capsys.readouterr().out
     assert (names(three_runs), len(list(paths.logs.iterdir()))) == (before[:1], 1)
 
 

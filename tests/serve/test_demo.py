@@ -7,12 +7,14 @@ from urllib.parse import urlencode
 
 import pytest
 
-from flows.demo import Asked, DemoConfig, answer_html, open_address, serve_page
+from flows.config import DemoConfig
+from flows.demo import serve_page
+from flows.demo_page import Asked, answer_html, open_address
 from tasks.core.errors import ConfigError
 from tasks.core.settings import PROJECT_ROOT, DataPaths, data_paths
 from tasks.models.explain.page import render_answer
 from tasks.models.genre_classifier import GenreClassifier
-from tasks.tracking.champion import offered_models
+from tasks.tracking.champion import demo_models
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -30,16 +32,16 @@ def classifier(registry):
 
 
 def uri_of(name: str) -> str:
-    return next(model.uri for model in offered_models(data_paths()) if name in model.label)
+    return next(model.uri for model in demo_models(data_paths()) if name in model.label)
 
 
 def test_the_champion_comes_first_then_versions_then_the_last_run(registry):
-    labels = [model.label for model in offered_models(data_paths())]
+    labels = [model.label for model in demo_models(data_paths())]
     assert labels == ["champion: logreg-words (version 2)", "nb-words (version 1)", "forest-words (last run)"]
 
 
 def test_a_data_folder_without_a_run_still_has_the_registry(registry, tmp_path):
-    assert [model.label for model in offered_models(DataPaths(tmp_path))] == [
+    assert [model.label for model in demo_models(DataPaths(tmp_path))] == [
         "champion: logreg-words (version 2)", "nb-words (version 1)",
     ]  # fmt: skip
 
@@ -103,7 +105,7 @@ def test_an_address_of_a_model_that_is_gone_says_so_and_offers_the_champion(regi
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_a_port_that_is_taken_is_told(registry, host, monkeypatch):
-    monkeypatch.setattr("flows.demo.page_app", lambda: None)  # Gradio leaves event loops open
+    monkeypatch.setattr("flows.demo_page.page_app", lambda: None)  # Gradio leaves event loops open
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         taken = socket.create_server((host, 0), family=family)
@@ -116,7 +118,7 @@ def test_a_port_that_is_taken_is_told(registry, host, monkeypatch):
 
 
 def test_without_gradio_it_is_told_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "flows.demo", None)  # which stands for an import that fails
+    monkeypatch.setitem(sys.modules, "flows.demo_page", None)  # which stands for an import that fails
     with pytest.raises(ConfigError, match=r"the page needs Gradio .*install\.py demo"):
         serve_page(DemoConfig())
 

@@ -131,7 +131,7 @@ def test_a_promotion_is_recorded_and_a_rollback_follows_the_record(run, paths, t
     )
     assert tags["genreflow.promoted_at"].endswith("+00:00")
 
-    assert roll_back() == "champion: version 2 (b) again, in place of version 3 (c)"
+    assert roll_back() == "champion: version 2 (b) again, instead of version 3 (c)"
     assert int(champion_version(client).version) == 2
     taken = client.get_model_version("movie-genre-classifier", "3").tags
     assert taken["genreflow.rolled_back_to"] == "2"

@@ -52,7 +52,7 @@ def test_the_same_model_is_taken_once_and_namesakes_are_told_apart(run, paths, t
     old, new = (start(run, "a", tmp_path, "models:/m") for _ in range(2))
     other = start(run, "a", tmp_path, "models:/n")
     assert names(choose_models(paths, experiment="test")) == sorted([f"a@{new[:8]}", f"a@{other[:8]}"])
-    assert "left out, as the same model to the byte as another: 1 run" in caplog.text
+    assert "left out, because another has the identical model: 1 run" in caplog.text
     assert old not in caplog.text
 
 
@@ -90,7 +90,7 @@ def test_mistakes_are_told(run, paths, tmp_path):
         choose_models(paths, ["nowhere"])
     with pytest.raises(ConfigError, match="no run 3f2a; give the whole id, 32 characters"):
         choose_models(paths, ["3f2a"])
-    with pytest.raises(DataError, match=r"--filter: no run of a model fits 'metrics.x > 3'"):
+    with pytest.raises(DataError, match=r"--filter: no run of a model matches 'metrics.x > 3'"):
         choose_models(paths, experiment="test", query="metrics.x > 3")
     with pytest.raises(ConfigError, match=r"no experiment 'tset'; there are: .*test"):
         choose_models(paths, experiment="tset")

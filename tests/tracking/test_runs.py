@@ -16,7 +16,7 @@ from tasks.stage import StageResult
 from tasks.tracking import runs
 from tasks.tracking.runs import flat_params, metric_name
 from tasks.tracking.select_runs import LoggedModel, load_last_run, save_last_run
-from tasks.tracking.store import VIEW_PAGE, Experiment, _whole_address, kept_address, open_experiment, show_first
+from tasks.tracking.store import VIEW_PAGE, Experiment, _full_address, open_experiment, public_address, save_view
 from tasks.tracking.task import log_folds, log_search, log_trial
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn in depths that are not ours
@@ -60,7 +60,7 @@ def test_children_of_runs_share_params_and_tags(run):
 
 def test_an_experiment_s_description_leads_to_the_models_that_were_compared_last(run):
     ids = [runs.start_model_run(run, name, {}) for name in ("first", "second", "other")]
-    show_first(run.experiment, ids[:2])
+    save_view(run.experiment, ids[:2])
     client = run.experiment.client()
     tags = client.get_experiment(run.experiment.experiment_id).tags
     assert tags["mlflow.experimentKind"] == "custom_model_development"
@@ -101,7 +101,7 @@ def test_folds_are_steps_and_their_mean_and_spread_metrics(run, paths, tmp_path)
 
 
 def test_a_folder_that_is_not_prepared_is_told(run, paths):
-    with pytest.raises(DataError, match=r"movies.parquet is not there; run flows/prepare\.py first"):
+    with pytest.raises(DataError, match=r"movies.parquet is missing; run flows/prepare\.py first"):
         runs.log_data(run, paths)
 
 
@@ -241,14 +241,14 @@ def use_store(monkeypatch, uri: str) -> None:
 def test_a_database_s_password_is_not_kept_and_comes_from_the_environment(run, paths, monkeypatch):
     uri = "postgresql://me:planted@127.0.0.1:9/runs"
     use_store(monkeypatch, uri)
-    elsewhere = replace(run, experiment=Experiment(kept_address(uri), "1", "test"))
+    elsewhere = replace(run, experiment=Experiment(public_address(uri), "1", "test"))
     save_last_run(paths, elsewhere, [LoggedModel("nb", paths.models / "nb", "abc", "models:/m-1")])
     assert "planted" not in paths.last_run.read_text(encoding="utf-8")
     kept = load_last_run(paths)[0].experiment
     assert kept.tracking_uri == "postgresql://me:***@127.0.0.1:9/runs"
-    assert _whole_address(kept.tracking_uri) == uri
+    assert _full_address(kept.tracking_uri) == uri
     use_store(monkeypatch, "sqlite:////elsewhere/mlflow.db")
-    with pytest.raises(ConfigError, match=r"postgresql://me:\*\*\*@127.*set MLFLOW_TRACKING_URI to its whole address"):
+    with pytest.raises(ConfigError, match=r"postgresql://me:\*\*\*@127.*set MLFLOW_TRACKING_URI to its full address"):
         kept.client()
 
 

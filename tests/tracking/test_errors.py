@@ -29,7 +29,7 @@ def test_a_server_that_is_away_is_told_with_the_remedy(paths, nobody, monkeypatc
     monkeypatch.setenv("MLFLOW_TRACKING_URI", nobody)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     settings.cache_clear()
-    with pytest.raises(TrackingError, match=rf"MLflow at {nobody} does not answer; what is computed is kept in .*data"):
+    with pytest.raises(TrackingError, match=rf"MLflow at {nobody} does not answer; results are kept in .*data"):
         runs.start_pipeline_run("test", {}, paths, {})
 
 
@@ -69,10 +69,10 @@ def test_a_locked_database_is_waited_for(paths, monkeypatch, short_waits):
     assert open_client().get_run(run.run_id).info.status == "FINISHED"
 
 
-def test_what_is_no_trouble_of_the_store_is_left_alone():
+def test_other_errors_are_left_alone():
     def fail() -> None:
         raise ZeroDivisionError
 
     assert store.tracking_error(ValueError("database is locked")) is None
     with pytest.raises(ZeroDivisionError):
-        store.patiently(fail)()
+        store.retry_while_locked(fail)()

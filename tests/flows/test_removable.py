@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.tidy import find_leftovers, remove, size_mb
+from flows.tidy import find_removable, remove, size_mb
 from tasks.core.settings import DataPaths
 
 NAMES = (
@@ -28,7 +28,7 @@ def left(paths: DataPaths) -> set[str]:
 
 
 def test_old_logs_copies_and_half_written_files_go_and_nothing_else(full):
-    found = find_leftovers(full, keep_logs=1, caches=False)
+    found = find_removable(full, keep_logs=1, caches=False)
     assert size_mb(found) == pytest.approx(0.004)
     remove(found)
     gone = {"logs/1.log", "logs/2.log", "compared/abc/svm/metrics.json", "clean/.unfinished-clean-1/a"}
@@ -36,10 +36,10 @@ def test_old_logs_copies_and_half_written_files_go_and_nothing_else(full):
 
 
 def test_caches_go_when_asked_for(full):
-    remove(find_leftovers(full, keep_logs=3, caches=True))
+    remove(find_removable(full, keep_logs=3, caches=True))
     gone = {"compared/abc/svm/metrics.json", "features/x/terms.json", "clean/.unfinished-clean-1/a"}
     assert left(full) == set(NAMES) - gone
 
 
 def test_an_empty_folder_has_no_leftovers(tmp_path):
-    assert find_leftovers(DataPaths(tmp_path), 0, True) == []
+    assert find_removable(DataPaths(tmp_path), 0, True) == []
