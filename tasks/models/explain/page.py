@@ -202,8 +202,18 @@ def render_answer(classifier: GenreClassifier, title: str, text: str, rule: str 
 def _render_scores(scores: list[tuple[str, float]], decided: list[str]) -> str:
     first = [pair for rank, pair in enumerate(scores) if rank < SHOWN_LABELS or pair[0] in decided]
     others = [pair for pair in scores if pair not in first]
-    rest = f"<details><summary>{len(others)} more genres</summary>{_render_scores(others, decided)}</details>"
-    return _render_scores(first, decided) + (rest if others else "")
+    rest = f"<details><summary>{len(others)} more genres</summary>{_render_bars(others, decided)}</details>"
+    return _render_bars(first, decided) + (rest if others else "")
+
+
+def _render_bars(scores: list[tuple[str, float]], decided: list[str]) -> str:
+    rows = "\n".join(
+        f'<tr{" class=decided" if genre in decided else ""}><th scope="row">{escape(genre)}'
+        f'{" ✓" if genre in decided else ""}</th><td><span class="bar" style="--score:{score:.3f}"></span></td>'
+        f"<td>{score:.2f}</td></tr>"
+        for genre, score in scores
+    )
+    return f'<table class="scores"><tbody>\n{rows}\n</tbody></table>'
 
 
 def _render_reasons(classifier: GenreClassifier, movies: pl.DataFrame, rule: str | None) -> str:
