@@ -234,9 +234,10 @@ class LoadedModel:
         """Return the genres of a text with their scores, and its words coloured by what they did to each genre."""
         if not isinstance(text, str):
             raise DataError(f"explain takes one text, not {type(text).__name__}")
-        from tasks.models.explain.page import ANSWER_CSS, render_answer  # noqa: PLC0415
+        from tasks.core.page import answer_css  # noqa: PLC0415
+        from tasks.models.explain.page import render_answer  # noqa: PLC0415
 
-        return Explanation(f"<style>{ANSWER_CSS}</style>{render_answer(self.classifier, title, text, rule)}")
+        return Explanation(f"<style>{answer_css()}</style>{render_answer(self.classifier, title, text, rule)}")
 
 
 def load(model: str = "champion") -> LoadedModel:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from tasks.report.page.writer import Picture
 
 from tasks.core.errors import DataError
 from tasks.core.figures import ALL_FORMS
@@ -18,7 +19,6 @@ from tasks.report.page import stages
 from tasks.report.page.genres import labels_section
 from tasks.report.page.sources import RunFacts, read_sources
 from tasks.report.page.stages import REPORT_FILE, write_report
-from tasks.report.page.writer import Picture
 
 WriteRun = Callable[..., list[Path]]
 
