@@ -24,6 +24,9 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.sorting import TaskRunSort
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run
@@ -123,6 +126,27 @@ def watch_progress() -> None:
     """Show the progress of long work in the task run that does it."""
     if _show_progress not in logs.watchers:
         logs.watchers.append(_show_progress)
+
+
+def task_seconds() -> dict[str, float]:
+    """Return how long the finished tasks of this flow run took, by name in order of their start; empty outside of one.
+
+    Tasks that run again under one name, such as one a model, are added up.
+    """
+    if not flow_run.id:
+        return {}
+    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(str(flow_run.id))]))
+    try:
+        with get_client(sync_client=True) as client:
+            runs = client.read_task_runs(flow_run_filter=wanted, sort=TaskRunSort.END_TIME_DESC)
+    except (PrefectException, httpx.HTTPError) as error:
+        logger.warning("the times of tasks are not known (%s)", error)
+        return {}
+    seconds: dict[str, float] = {}
+    for run in sorted((run for run in runs if run.start_time and run.end_time), key=lambda run: run.start_time):
+        name = run.task_key.rpartition(".")[2].rpartition("-")[0] or run.name
+        seconds[name] = seconds.get(name, 0.0) + run.total_run_time.total_seconds()
+    return seconds
 
 
 def _where(run: PipelineRun) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -114,6 +114,12 @@ def last_models() -> tuple[PipelineRun, list[LoggedModel]]:
 def run_duration_s(run: PipelineRun) -> float:
     """Return for how long a run has been going on."""
     return runs.duration_s(run)
+
+
+@tracked_task("previous best")
+def previous_best(run: PipelineRun) -> dict[str, Any] | None:
+    """Return the last compared pipeline run before this one, with its best model."""
+    return runs.previous_best(run)
 
 
 @tracked_task("log report")

@@ -217,8 +217,8 @@ def _say_wins(known: NDArray[np.float64], models: list[str]) -> str:
     winners = [model for model, count in zip(models, wins, strict=True) if count == wins.max()]
     never = known.shape[1] - found.shape[1]
     unfound = f"; no model finds {never} of them" if never else ""
-    have = f"{_named(winners)} {'has' if len(winners) == 1 else 'each have'} the highest F1, or share it,"
-    return f"{have} on {wins.max()} of {counted(known.shape[1], 'genre')}{unfound}."
+    have = "has the highest F1, or shares it," if len(winners) == 1 else "each have the highest F1, or share it,"
+    return f"{_named(winners)} {have} on {wins.max()} of {counted(known.shape[1], 'genre')}{unfound}."
 
 
 STRONGEST: Final = 5  # features of a genre
@@ -250,11 +250,11 @@ def say_rare_features(table: pl.DataFrame) -> str:
     rare = table.filter(pl.col("movies") < FEW_MOVIES).sort("weight", "genre", descending=[True, False])
     if rare.is_empty():
         return ""
-    top = rare.row(0, named=True)
+    top, occur = rare.row(0, named=True), "occurs" if rare.height == 1 else "occur"
     return (
-        f"Warning: {rare.height} of {counted(table.height, 'feature')} below occur in fewer than {FEW_MOVIES} movies, "
-        f"such as “{top['feature']}” for {top['genre']} ({counted(top['movies'], 'movie')}). They may be coincidence "
-        "and need not hold for other movies."
+        f"Warning: {rare.height} of {counted(table.height, 'feature')} below {occur} in fewer than {FEW_MOVIES} "
+        f"movies, such as “{top['feature']}” for {top['genre']} ({counted(top['movies'], 'movie')}). They may be "
+        "coincidence and need not hold for other movies."
     )
 
 
@@ -270,10 +270,13 @@ def _strongest(model: Model) -> pl.DataFrame | None:
 
 
 def _features_table(table: pl.DataFrame) -> Table:
-    rare = pl.when(pl.col("movies") < FEW_MOVIES).then(pl.format(" (only {} movies)", "movies")).otherwise(pl.lit(""))
-    said = pl.format("{} +{}{}", "feature", pl.col("weight").map_elements("{:.2f}".format, pl.String), rare)
+    weight = pl.col("weight").map_elements("{:.2f}".format, pl.String)
+    said = pl.format("{} +{} ({})", "feature", weight, "movies")
     rows = table.group_by("genre", maintain_order=True).agg(said.alias("said")).iter_rows()
-    heads = [Column("Genre"), Column("Words and fields, with their mean contribution to the log-odds")]
+    heads = [
+        Column("Genre"),
+        Column("Words and fields, their mean contribution to the log-odds, and the number of movies with them"),
+    ]
     cells = [(Cell(genre), Cell(", ".join(features))) for genre, features in rows]
     return Table("strongest", "Strongest words and fields of each genre", heads, cells)
 
@@ -299,7 +302,7 @@ def labels_section(sources: Sources) -> Section | None:
         heads = [Column(_HEADS[name], is_number=name == "quality") for name in columns]
         rows = [[_cell(row[name]) for name in columns] for row in audit.head(SHOWN).iter_rows(named=True)]
         caption = "Doubtful labels" if audit.height <= SHOWN else f"The {SHOWN} most doubtful labels"
-        blocks.append(Table("doubted", caption, heads, rows, is_sortable=True))
+        blocks.append(Table("doubted", caption, heads, rows, is_sortable=True, is_folded=True))
     effect = optional_table(sources.paths.results / LABEL_AUDIT_EFFECT_FILE)
     if effect is not None and _is_of_these_movies(sources.paths):
         blocks.append(_effect_table(effect))

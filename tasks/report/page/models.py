@@ -61,7 +61,7 @@ def leaderboard_table(
     heads = [Column(metric_title(column), board[column].dtype.is_numeric()) for column in columns]
     rows = [[_cell(board, column, row) for column in columns] for row in board.iter_rows(named=True)]
     if baseline is not None:
-        values = {"model": f"baseline: always {', '.join(baseline.genres)}", **baseline.metrics}
+        values = {"model": "majority baseline", **baseline.metrics}
         rows.append([_cell(board, column, values) for column in columns])
     return Table(
         name,

@@ -127,8 +127,8 @@ def say_limits(sources: Sources, facts: RunFacts) -> list[str]:
     foreign = int(((texts.str.count_matches(r"\S+") >= _LONG) & ~texts.str.contains(_COMMON_WORDS)).sum())
     if foreign:
         limits.append(
-            f"Models expect English, and {counted(foreign, 'test description')} "
-            f"{'is' if foreign == 1 else 'are'} probably in another language, without any of the most common English words."
+            "Models expect English. Test descriptions without any of the most common English words, which are probably "
+            f"in another language: {foreign:,}."
         )
     if cut_off := int(sources.movies["is_truncated"].sum()):
         were = "was" if cut_off == 1 else "were"
