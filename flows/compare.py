@@ -160,6 +160,7 @@ def write_run_report(
     if chosen.counts.get("disagreement"):
         rivals = [folder for folder in folders[1:] if folder.name == chosen.counts["rival"]]
         explained += [explain_movies(folder, exhibits, "disagreement", wait_for=[chosen]) for folder in rivals]
+    drawn = explain_features(folders, ranked, forms)
     previous, address = previous_best(run), mlflow_page(run, run.run_id)
     if not address.startswith("http"):
         address = f"{LOCAL_UI}/#/experiments/{run.experiment.experiment_id}/runs/{run.run_id}"  # of `make ui`
@@ -168,7 +169,6 @@ def write_run_report(
         previous=PreviousRun(**previous) if previous else None,
         task_seconds=task_seconds(),
     )
-    drawn = explain_features(folders, ranked, forms)
     return report(
         list(folders), facts, feature_pictures(drawn), forms, wait_for=[*compared, audited, *explained, *drawn]
     )

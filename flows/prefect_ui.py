@@ -144,7 +144,7 @@ def task_seconds() -> dict[str, float]:
         return {}
     seconds: dict[str, float] = {}
     for run in sorted((run for run in runs if run.start_time and run.end_time), key=lambda run: run.start_time):
-        name = run.task_key.rpartition(".")[2].rpartition("-")[0] or run.name
+        name = run.task_key.rpartition(".")[2].rpartition("-")[0].replace("_", " ") or run.name
         seconds[name] = seconds.get(name, 0.0) + run.total_run_time.total_seconds()
     return seconds
 

@@ -9,25 +9,10 @@ from typing import Any, Final
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from tasks.core import page as html
 from tasks.core.errors import DataError
 from tasks.core.figures import SVG_ONLY, Form, picture_files, write_picture
 from tasks.core.markup import write_safe_csv
-from tasks.core.page import (
-    INVENTED,
-    PAGE_FILES,
-    Bullets,
-    Cell,
-    Column,
-    Page,
-    Pair,
-    Picture,
-    Section,
-    Table,
-    Text,
-    is_invented,
-    pictures_in,
-    render_page,
-)
 from tasks.core.settings import DataPaths
 from tasks.explore.config import ExploreConfig, Part
 from tasks.explore.figures import EXHIBITS, PLACEHOLDERS, Exhibit, exhibit_movies, exhibit_placeholders
@@ -58,10 +43,12 @@ LEADING: Final = (PLACEHOLDERS, "genres", "lengths", "words")  # exhibits whose 
 _PACKAGES: Final = ("matplotlib", "polars", "wordcloud")
 
 
-class PictureFinding(BaseModel):
-    """A picture with its words; its files are `<name>.svg`, `.png` and `.csv` in the part's folder."""
-
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PictureFinding(_Frozen):
+    """A picture with its words; its files are `<name>.svg`, `.png` and `.csv` in the part's folder."""
 
     name: str
     title: str
@@ -69,10 +56,8 @@ class PictureFinding(BaseModel):
     is_wide: bool
 
 
-class ConflictFinding(BaseModel):
+class ConflictFinding(_Frozen):
     """How often one kind of conflict occurs, and its first cases: each a key and some of its values."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: str
     value: str
@@ -82,10 +67,8 @@ class ConflictFinding(BaseModel):
     examples: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-class Findings(BaseModel):
+class Findings(_Frozen):
     """All that the page says about the raw or the clean data."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     part: Part
     summary: str
@@ -274,43 +257,43 @@ def write_page(paths: DataPaths, config: ExploreConfig) -> StageResult:
     """Write `explore/index.html` about the parts that `config.of` names; they must have been explored before."""
     # A part's sidecar holds the hashes of all its files, so it stands for them.
     sidecars = [_stage(part, paths, config, ()).sidecar for part in config.parts]
-    banner = INVENTED if is_invented(paths.raw) else ""
+    banner = html.INVENTED if html.is_invented(paths.raw) else ""
     choices = {"of": config.of, "banner": banner}
-    stage = Stage("explore", paths.explore, (PAGE_FILE,), tuple(sidecars), choices, (Path(__file__), *PAGE_FILES))
+    stage = Stage("explore", paths.explore, (PAGE_FILE,), tuple(sidecars), choices, (Path(__file__), *html.PAGE_FILES))
 
     def build(folder: Path) -> Mapping[str, Any]:
         texts = [(paths.explore / part / FINDINGS_FILE).read_text(encoding="utf-8") for part in config.parts]
         parts = [Findings.model_validate_json(text) for text in texts]
         sections = [_lead(parts), *_exhibit_sections(parts, paths.explore), _conflict_section(parts)]
-        page = Page("The data in pictures", "", sections, paths.explore, banner)
-        (folder / PAGE_FILE).write_text(render_page(page), encoding="utf-8")
-        return {"pictures": len(pictures_in(sections))}
+        page = html.Page("The data in pictures", "", sections, paths.explore, banner)
+        (folder / PAGE_FILE).write_text(html.render_page(page), encoding="utf-8")
+        return {"pictures": len(html.pictures_in(sections))}
 
     return run_stage(stage, build)
 
 
-def _lead(parts: Sequence[Findings]) -> Section:
+def _lead(parts: Sequence[Findings]) -> html.Section:
     last = {picture.name: picture.sentence for part in parts for picture in part.pictures}  # of clean rather than raw
     sentences = [*(part.summary for part in parts), *(last[name] for name in LEADING if name in last)]
     sentences += [sentence for part in parts for sentence in _say_conflicts(part)[:1]]
-    return Section("findings", "Findings", [Bullets([(sentence, "") for sentence in sentences])])
+    return html.Section("findings", "Findings", [html.Bullets([(sentence, "") for sentence in sentences])])
 
 
-def _exhibit_sections(parts: Sequence[Findings], folder: Path) -> list[Section]:
+def _exhibit_sections(parts: Sequence[Findings], folder: Path) -> list[html.Section]:
     """Return one section an exhibit, its pictures of the raw and of the clean data side by side."""
     shown: dict[str, list[tuple[Part, PictureFinding]]] = {}
     for part in parts:
         for picture in part.pictures:
             shown.setdefault(picture.name, []).append((part.part, picture))
     return [
-        Section(name, sides[0][1].title, [Pair([_picture(part, picture, folder) for part, picture in sides])])
+        html.Section(name, sides[0][1].title, [html.Pair([_picture(part, picture, folder) for part, picture in sides])])
         for name, sides in shown.items()
     ]
 
 
-def _picture(part: Part, picture: PictureFinding, folder: Path) -> Picture:
+def _picture(part: Part, picture: PictureFinding, folder: Path) -> html.Picture:
     files = [f"{part}/{picture.name}.{form}" for form in ("svg", "png", "csv")]
-    return Picture(
+    return html.Picture(
         f"{part}-{picture.name}",
         TITLES[part],
         picture.sentence,
@@ -320,20 +303,21 @@ def _picture(part: Part, picture: PictureFinding, folder: Path) -> Picture:
     )
 
 
-def _conflict_section(parts: Sequence[Findings]) -> Section:
+def _conflict_section(parts: Sequence[Findings]) -> html.Section:
     """Return how often each kind of conflict occurs in each part, with examples of the last part that has any."""
-    heads = [Column("Conflict"), *(Column(TITLES[part.part], is_number=True) for part in parts), Column("For example")]
+    numbers = [html.Column(TITLES[part.part], is_number=True) for part in parts]
+    heads = [html.Column("Conflict"), *numbers, html.Column("For example")]
     rows = []
     for kinds in zip(*(part.conflicts for part in parts), strict=True):
         links = [f"{part.part}/{kind.file}" for part, kind in zip(parts, kinds, strict=True)]
-        cases = [Cell(f"{kind.count:,}", kind.count, link) for kind, link in zip(kinds, links, strict=True)]
+        cases = [html.Cell(f"{kind.count:,}", kind.count, link) for kind, link in zip(kinds, links, strict=True)]
         examples = next((kind.examples for kind in reversed(kinds) if kind.examples), ())
         said = "; ".join(f"{key}: {' | '.join(values)}" for key, values in examples)
-        rows.append([Cell(f"same {kinds[0].key}, different {kinds[0].value}"), *cases, Cell(said or "none")])
-    sentences = [Text(sentence) for part in parts for sentence in _say_conflicts(part)]
+        rows.append([html.Cell(f"same {kinds[0].key}, different {kinds[0].value}"), *cases, html.Cell(said or "none")])
+    sentences = [html.Text(sentence) for part in parts for sentence in _say_conflicts(part)]
     note = "The numbers lead to tables with every case. A placeholder does not count as a description."
-    table = Table("conflicts", "Conflicts by kind", heads, rows, note)
-    return Section("conflicts", "Conflicts", [*sentences, table])
+    table = html.Table("conflicts", "Conflicts by kind", heads, rows, note)
+    return html.Section("conflicts", "Conflicts", [*sentences, table])
 
 
 def _say_conflicts(part: Findings) -> list[str]:

@@ -5,7 +5,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
@@ -284,16 +283,6 @@ def with_minus(text: str) -> str:
     'svm-2 of 2026-01-02: −0.05 [−0.06, −0.04]'
     """
     return re.sub(r"(?<![\w-])-(?=\d)", "\N{MINUS SIGN}", text)
-
-
-def at_most(value: float, decimals: int = 3) -> str:
-    """Write an upper bound: rounded up.
-
-    >>> at_most(0.0503, 2), at_most(0.05, 2), at_most(0.3, 1)
-    ('0.06', '0.05', '0.3')
-    """
-    scale = 10**decimals
-    return number(ceil(value * scale - 1e-9) / scale, decimals)
 
 
 def percent(share: float) -> str:

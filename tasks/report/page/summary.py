@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from functools import partial
+from math import ceil
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +21,6 @@ from tasks.report.page.sources import (
     PreviousRun,
     RunFacts,
     Sources,
-    at_most,
     counted,
     listed,
     number,
@@ -253,10 +253,11 @@ def say_split(counts: Mapping[str, Any]) -> str:
     if "largest_share_difference" not in counts or "across_parts" not in groups:
         return ""
     across = groups["across_parts"]
+    most = number(ceil(counts["largest_share_difference"] * 100 - 1e-9) / 100, 2)  # rounded up
     same = _say_across(across) if across else "no near-duplicate descriptions are in different parts"
     return (
         f"The split is balanced: no genre's share of a part differs from its share of all movies by more than "
-        f"{at_most(counts['largest_share_difference'], 2)} percentage points, and {same}."
+        f"{most} percentage points, and {same}."
     )
 
 
