@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -62,28 +62,12 @@ class Cards:
     cards: Sequence[Card]
 
 
-@dataclass(frozen=True)
-class Explained:
-    """A model with the contributions of words and fields to its scores, where they were computed."""
-
-    model: Model
-
-    @cached_property
-    def pieces(self) -> Mapping[tuple[str, str], pl.DataFrame]:
-        """The pieces of each movie and genre; empty if nothing was explained."""
-        table = self.model.optional_table("explanations.parquet")
-        if table is None:
-            return {}
-        parts = table.partition_by("movie_id", "genre", as_dict=True, maintain_order=True)
-        return {(str(movie), str(genre)): part for (movie, genre), part in parts.items()}
-
-
-def movie_card(sources: Sources, row: int, explained: tuple[Explained, ...]) -> Card:
+def movie_card(sources: Sources, row: int, models: tuple[Model, ...]) -> Card:
     """Show a test movie, by its row, with the predictions of models and the reasons for one genre."""
     movie = sources.movies.row(row, named=True)
     title = f"{movie['movie_name']} ({movie['year']})" if movie["year"] else movie["movie_name"]
-    lines = [_line(each.model, row) for each in explained]
-    reasons = _reasons(explained, movie, row, lines[0])
+    lines = [_line(model, row) for model in models]
+    reasons = _reasons(models, movie, row, lines[0])
     text = "" if any(reason.highlighted for reason in reasons) else movie["description"]
     return Card(title, text, lines, reasons, "The text was cut off at its source." if movie["is_truncated"] else "")
 
@@ -98,21 +82,19 @@ def _line(model: Model, row: int) -> Line:
     return Line(model.name, right, wrong, missed)
 
 
-def _reasons(explained: tuple[Explained, ...], movie: Mapping[str, Any], row: int, line: Line) -> list[Reason]:
+def _reasons(models: tuple[Model, ...], movie: Mapping[str, Any], row: int, line: Line) -> list[Reason]:
     """Explain one genre: the first wrong, missed or right one, or the one on which two models differ most."""
-    if len(explained) > 1:
-        one, other = (
-            dict(zip(each.model.scores.genres, each.model.scores.scores[row], strict=True)) for each in explained
-        )
+    if len(models) > 1:
+        one, other = (dict(zip(model.scores.genres, model.scores.scores[row], strict=True)) for model in models)
         genres = sorted(set(one) & set(other), key=lambda genre: (-abs(one[genre] - other[genre]), genre))
     else:
         genres = [genre for group in (line.wrong, line.missed, line.right) for genre, _ in group]
-    known = [genre for genre in genres if any((movie["movie_id"], genre) in each.pieces for each in explained)]
+    known = [genre for genre in genres if any((movie["movie_id"], genre) in model.explanations for model in models)]
     return [
-        _reason(pieces, movie["description"], f"Why {genre}? ({each.model.name})")
+        _reason(pieces, movie["description"], f"Why {genre}? ({model.name})")
         for genre in known[:1]
-        for each in explained
-        if (pieces := each.pieces.get((movie["movie_id"], genre))) is not None
+        for model in models
+        if (pieces := model.explanations.get((movie["movie_id"], genre))) is not None
     ]
 
 
@@ -147,8 +129,8 @@ SIGNS: Final = "✓ right, ✗ wrong, ○ missed; the number after a genre is it
 
 def movies_section(sources: Sources, exhibits: pl.DataFrame) -> Section:
     """Show the chosen movies by role, each once, with predictions and the words that led to them."""
-    explained = Explained(sources.best), *((Explained(sources.rival),) if sources.rival else ())
-    blocks: list[Any] = [Text(say_colours(explained), _legend(explained))]
+    models = (sources.best, sources.rival) if sources.rival else (sources.best,)
+    blocks: list[Any] = [Text(say_colours(models), _legend(models))]
     rows = {movie: row for row, movie in enumerate(sources.best.predictions["movie_id"])}
     seen: set[str] = set()
     for role, title in TITLES.items():
@@ -157,7 +139,7 @@ def movies_section(sources: Sources, exhibits: pl.DataFrame) -> Section:
             raise DataError(f"exhibits: {unknown[0]} is not a test movie of this run; choose the exhibits again")
         if not ids and (role == "doubtful" or (role == "disagreement" and not sources.rival)):
             continue
-        shown = explained if role in {"disagreement", "impossible"} else explained[:1]
+        shown = models if role in {"disagreement", "impossible"} else models[:1]
         cards = [movie_card(sources, rows[movie], shown) for movie in ids if movie not in seen]
         sentence = _say_role(sources, role, len(ids))
         if again := [sources.movies["movie_name"][rows[movie]] for movie in ids if movie in seen]:
@@ -167,9 +149,9 @@ def movies_section(sources: Sources, exhibits: pl.DataFrame) -> Section:
     return Section("movies", "Example movies", blocks)
 
 
-def say_colours(explained: tuple[Explained, ...]) -> str:
+def say_colours(models: tuple[Model, ...]) -> str:
     """Explain the signs and colours of the cards."""
-    names = [each.model.name for each in explained if each.pieces]
+    names = [model.name for model in models if model.explanations]
     if not names:
         return f"{SIGNS} No explanations were computed in this run, so no words are highlighted."
     return (
@@ -178,8 +160,8 @@ def say_colours(explained: tuple[Explained, ...]) -> str:
     )
 
 
-def _legend(explained: tuple[Explained, ...]) -> Markup | None:
-    if not any(each.pieces for each in explained):
+def _legend(models: tuple[Model, ...]) -> Markup | None:
+    if not any(model.explanations for model in models):
         return None
     return Markup(coloured_html("raises it lowers it", [(0, 9, 1.0), (10, 19, -1.0)], 1.0))  # noqa: S704  constant
 

@@ -63,7 +63,7 @@ class Model:
     @cached_property
     def predictions(self) -> pl.DataFrame:
         """`schema.PREDICTIONS` of the test movies."""
-        return read_parquet(self.folder / "predictions_test.parquet").select(*PREDICTIONS)
+        return read_table(self.folder / "predictions_test.parquet").select(*PREDICTIONS)
 
     @cached_property
     def scores(self) -> Scores:
@@ -100,6 +100,12 @@ class Model:
         """Of each test movie; NaN for one without a genre."""
         return self.predictions["jaccard"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
 
+    @cached_property
+    def explanations(self) -> Mapping[tuple[object, ...], pl.DataFrame]:
+        """What words and fields contribute to scores, by movie and genre; empty if nothing was explained."""
+        table = self.optional_table("explanations.parquet")
+        return {} if table is None else table.partition_by("movie_id", "genre", as_dict=True, maintain_order=True)
+
     def optional_table(self, name: str) -> pl.DataFrame | None:
         """Return a table that not every model has, or None."""
         return optional_table(self.folder / name)
@@ -135,7 +141,7 @@ class Sources:
     def movies(self) -> pl.DataFrame:
         """The test movies, in the order of the predictions, with all that is known of them."""
         ids = self.best.predictions.select("movie_id")
-        movies = ids.join(read_parquet(self.paths.movies), on="movie_id", how="left", maintain_order="left")
+        movies = ids.join(read_table(self.paths.movies), on="movie_id", how="left", maintain_order="left")
         if movies["description"].null_count():
             raise DataError(f"{self.paths.movies} lacks test movies of {self.best.folder}; train the models again")
         return movies
@@ -146,7 +152,7 @@ class Sources:
         split = optional_table(self.paths.splits)
         if split is None or not self.best.predictions.height:
             return None
-        train = split.filter(pl.col("part") == "train").join(read_parquet(self.paths.movies), on="movie_id")
+        train = split.filter(pl.col("part") == "train").join(read_table(self.paths.movies), on="movie_id")
         joined = train["genres"].list.sort().list.join("\n")
         sets = joined.value_counts().sort("count", "genres", descending=[True, False])
         if sets.is_empty():
@@ -231,22 +237,17 @@ def optional_table(path: Path) -> pl.DataFrame | None:
     Raises:
         DataError: the file is damaged.
     """
-    if not path.is_file():
-        return None
-    try:
-        return pl.read_csv(path) if path.suffix == ".csv" else read_parquet(path)
-    except pl.exceptions.PolarsError as error:
-        raise DataError(f"{path} is damaged ({error}); delete it and run the stage that makes it again") from error
+    return read_table(path) if path.is_file() else None
 
 
-def read_parquet(path: Path) -> pl.DataFrame:
-    """Return a table.
+def read_table(path: Path) -> pl.DataFrame:
+    """Return a table in CSV or parquet.
 
     Raises:
         DataError: the file is missing or damaged.
     """
     try:
-        return pl.read_parquet(path, glob=False)
+        return pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path} is missing or damaged ({error}); run the stage that makes it again") from error
 

@@ -13,7 +13,7 @@ from tasks.report.feature_figures import FIELD_BARS, WORD_BARS, picture_name
 from tasks.report.page.genres import features_section, genres_section, labels_section
 from tasks.report.page.models import cost_section, ranking_section, training_section
 from tasks.report.page.movies import movies_section, predictions_section
-from tasks.report.page.sources import RunFacts, Sources, counted, read_parquet, read_sources
+from tasks.report.page.sources import RunFacts, Sources, counted, read_sources, read_table
 from tasks.report.page.summary import limits_section, quality_section, run_section, shorten_paths, summary_section
 from tasks.stage import Stage, StageResult, run_stage
 
@@ -124,7 +124,7 @@ def _sections(sources: Sources, facts: RunFacts, exhibits: Path, features: Seque
         ranking_section(sources),
         cost_section(sources),
         genres_section(sources),
-        movies_section(sources, read_parquet(exhibits)),
+        movies_section(sources, read_table(exhibits)),
         features_section(sources, features),
         predictions_section(sources),
         labels_section(sources),

@@ -4,7 +4,7 @@ from pathlib import Path
 import polars as pl
 
 from tasks.core.settings import DataPaths
-from tasks.report.page.movies import Explained, movie_card, movies_section
+from tasks.report.page.movies import movie_card, movies_section
 from tasks.report.page.sources import Sources, read_sources
 
 WriteRun = Callable[..., list[Path]]
@@ -27,7 +27,7 @@ def sources(paths: DataPaths, write_run: WriteRun) -> Sources:
 
 def test_a_card_shows_right_wrong_and_missed_genres_by_score(paths: DataPaths, write_run: WriteRun) -> None:
     run = sources(paths, write_run)
-    card = movie_card(run, 0, (Explained(run.best),))
+    card = movie_card(run, 0, (run.best,))
     assert card.title == "Movie 0 (1990)"
     assert card.text == TEXT
     assert not card.reasons
@@ -46,7 +46,7 @@ def test_the_reason_is_of_a_wrong_genre_first_with_words_highlighted(paths: Data
         ("Comedy", "rest", None, None, None, 0.1),
         ("Comedy", "year", None, None, "1990", 0.0),
     )
-    card = movie_card(run, 0, (Explained(run.best),))
+    card = movie_card(run, 0, (run.best,))
     assert card.text == ""
     assert [reason.title for reason in card.reasons] == ["Why Comedy? (tree)"]
     assert card.reasons[0].pieces == [
@@ -64,7 +64,7 @@ def test_two_models_explain_the_genre_on_which_they_differ_most(paths: DataPaths
     assert run.rival
     for model in (run.best, run.rival):
         explain(model.folder, *((genre, "rest", None, None, None, 1.0) for genre in ("Comedy", "Drama")))
-    card = movie_card(run, 0, (Explained(run.best), Explained(run.rival)))
+    card = movie_card(run, 0, (run.best, run.rival))
     assert [reason.title for reason in card.reasons] == ["Why Drama? (tree)", "Why Drama? (svm)"]
     assert card.text == TEXT
 
