@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks.core.page import INVENTED, Bullets, Cell, Column, Command, Picture, Section, Table, Text, Tiles
+from tasks.core.promotion import REGISTERED_NAME
 from tasks.report.exhibits import impossible_movies
 from tasks.report.page.figures import draw_dropped
 from tasks.report.page.genres import say_genres, say_undefined
@@ -32,7 +33,6 @@ from tasks.report.page.sources import (
 
 RARE: Final = 20  # test movies, below which a genre's F1 is mostly chance
 DATA_HASH: Final = "genreflow.data_hash"
-PREDICT: Final = 'python flows/predict.py --text "A nurse hears voices in an abandoned ward."'
 _COMMON_WORDS: Final = r"(?i)\b(?:the|an?|of|and|to|in|on|with|for|is|his|her|their|who|from)\b"
 _LONG: Final = 8  # words; an English text of as many has one of the most common words
 
@@ -59,7 +59,10 @@ def summary_section(sources: Sources, facts: RunFacts) -> Section:
     if links:
         blocks.append(Bullets(links))
     if facts.promotion:
-        blocks += [Text("Predict the genres of a new description with the champion:"), Command(PREDICT)]
+        registered = facts.params.get("promotion.registered_model", REGISTERED_NAME)
+        model = "" if registered == REGISTERED_NAME else f" --model models:/{registered}@champion"
+        command = f'python flows/predict.py{model} --text "A nurse hears voices in an abandoned ward."'
+        blocks += [Text("Predict the genres of a new description with the champion:"), Command(command)]
     return Section("summary", "In short", blocks)
 
 

@@ -27,7 +27,7 @@ TRUE = [("Comedy",), ("Drama",), ("Comedy", "Drama")] * 20  # War has no test mo
 FACTS = RunFacts(
     "pipeline /home/somebody/data/raw",
     "abc123",
-    {"seed": "1", "source": "/home/somebody/data/raw"},
+    {"seed": "1", "source": "/home/somebody/data/raw", "promotion.registered_model": "own"},
     {},
     90.0,
     "tree-2 is significantly worse than svm-1: jaccard -0.0487 [-0.0604, -0.0384]",
@@ -126,7 +126,7 @@ def test_negative_numbers_have_the_minus_sign_of_the_pictures(text: str) -> None
 
 def test_the_summary_leads_to_mlflow_and_to_prediction(text: str) -> None:
     assert f'<a href="{FACTS.address}">' in text
-    assert "python flows/predict.py --text" in text
+    assert "python flows/predict.py --model models:/own@champion --text" in text
     assert "Previous run (earlier): svm-b was best, with a Jaccard of 0.250 on the same data; now it is" in text
     assert 'id="table-task-times"' in text
 
