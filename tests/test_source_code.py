@@ -47,7 +47,7 @@ TRAININGS = {f"train {name}" for name in ("svm-title", "nb-counts", "tree-title"
         ("models/registry.py", set()),
         ("models/search.py", set()),
         ("errors.py", set()),
-        ("report/page/sections/cost.py", {"report"}),
+        ("report/page/models.py", {"report"}),
         ("clean/default.py", {"clean"}),
         ("split/stratify.py", {"split"}),
         ("evaluate/calibration.py", {"evaluate"}),
