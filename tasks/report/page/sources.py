@@ -160,7 +160,8 @@ class Sources:
         genres, truth = tuple(sets[0, "genres"].split("\n")), self.best.truth
         decided = np.tile(np.isin(self.best.scores.genres, genres), (len(truth), 1))
         values = {name: float(value[0, 0]) for name, value in resample(truth, [decided], resamples=0).metrics.items()}
-        values["at_least_one"] = float((truth & decided).any(axis=1)[truth.any(axis=1)].mean())
+        hits, known = np.any(truth & decided, axis=1), np.any(truth, axis=1)
+        values["at_least_one"] = float(hits[known].mean())
         return Baseline(genres, {f"test_{name}": value for name, value in values.items()})
 
     @property

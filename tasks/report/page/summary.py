@@ -100,9 +100,9 @@ def _tiles(sources: Sources) -> list[tuple[str, str, str]]:
         ("test_exact_match", "all correct", "share of movies"),
     ):
         value, low, high = (first.get(f"{column}{end}") for end in ("", "_low", "_high"))
-        is_share = column in {"test_at_least_one", "test_exact_match"} and value is not None
+        is_share = column in {"test_at_least_one", "test_exact_match"}
         interval = "" if low is None or high is None else f"95% CI {number(low)} to {number(high)}"
-        tiles.append((title, percent(value) if is_share else number(value), interval or note))
+        tiles.append((title, percent(value) if is_share and value is not None else number(value), interval or note))
     return tiles
 
 
