@@ -143,7 +143,8 @@ def task_seconds() -> dict[str, float]:
         logger.warning("the times of tasks are not known (%s)", error)
         return {}
     seconds: dict[str, float] = {}
-    for run in sorted((run for run in runs if run.start_time and run.end_time), key=lambda run: run.start_time):
+    started = [(run.start_time, index, run) for index, run in enumerate(runs) if run.start_time and run.end_time]
+    for *_, run in sorted(started):
         name = run.task_key.rpartition(".")[2].rpartition("-")[0].replace("_", " ") or run.name
         seconds[name] = seconds.get(name, 0.0) + run.total_run_time.total_seconds()
     return seconds
