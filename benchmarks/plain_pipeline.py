@@ -82,7 +82,7 @@ def compare(folders: list[Path]) -> None:
     from tasks.models import task as explain  # noqa: PLC0415
     from tasks.report import task as tell  # noqa: PLC0415
     from tasks.report.page.sources import RunFacts  # noqa: PLC0415
-    from tasks.report.page.stages import pictures_of_features, write_report  # noqa: PLC0415
+    from tasks.report.page.stages import feature_pictures, write_report  # noqa: PLC0415
 
     order = tell.leaderboard.fn(folders).counts["order"]
     ranked = sorted(folders, key=lambda folder: order.index(folder.name))
@@ -98,7 +98,7 @@ def compare(folders: list[Path]) -> None:
     explain.profile_genres.fn(DEFAULT_SEED)
     drawn = [tell.draw_importances.fn(importance.folder), tell.genre_similarity.fn(importance.folder)]
     drawn += explain.draw_trees.fn(ranked)
-    write_report(ranked, data_paths(), RunFacts(), pictures_of_features([each for each in drawn if each is not None]))
+    write_report(ranked, data_paths(), RunFacts(), feature_pictures([each for each in drawn if each is not None]))
 
 
 if __name__ == "__main__":

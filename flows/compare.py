@@ -14,15 +14,23 @@ from typing import Any
 
 from prefect import flow
 
-from flows.prefect_ui import completed, run_name, show_leaderboard, show_report, show_verdict
+from flows.prefect_ui import (
+    completed,
+    mlflow_page,
+    run_name,
+    show_leaderboard,
+    show_report,
+    show_verdict,
+    task_seconds,
+)
 from flows.run_context import core_count, exclusive, pipeline_run
 from tasks.core.figures import Form
 from tasks.core.schema import DEFAULT_SEED
 from tasks.core.settings import data_paths
 from tasks.evaluate.task import audit
 from tasks.models.task import draw_trees, explain_movies, profile_genres, write_importance
-from tasks.report.page.sources import RunFacts
-from tasks.report.page.stages import pictures_of_features
+from tasks.report.page.sources import PreviousRun, RunFacts
+from tasks.report.page.stages import feature_pictures
 from tasks.report.task import (
     choose_exhibits,
     compare_pair,
@@ -45,6 +53,7 @@ from tasks.tracking.task import (
     log_comparison,
     log_pictures,
     log_report,
+    previous_best,
     promote,
     roll_back,
     run_duration_s,
@@ -153,15 +162,22 @@ def write_run_report(
     if chosen.counts.get("disagreement"):
         rivals = [folder for folder in folders[1:] if folder.name == chosen.counts["rival"]]
         explained += [explain_movies(folder, exhibits, "disagreement", wait_for=[chosen]) for folder in rivals]
-    facts = RunFacts(run.name, run.run_id, run.params, run.tags, run_duration_s(run), promotion)
     drawn = explain_features(folders, ranked, forms)
+    previous, address = previous_best(run), mlflow_page(run, run.run_id)
+    if not address.startswith("http"):
+        address = f"{LOCAL_UI}/#/experiments/{run.experiment.experiment_id}/runs/{run.run_id}"  # of `make ui`
+    facts = RunFacts(
+        *(run.name, run.run_id, run.params, run.tags, run_duration_s(run), promotion, address),
+        previous=PreviousRun(**previous) if previous else None,
+        task_seconds=task_seconds(),
+    )
     return report(
-        list(folders), facts, pictures_of_features(drawn), forms, wait_for=[*compared, audited, *explained, *drawn]
+        list(folders), facts, feature_pictures(drawn), forms, wait_for=[*compared, audited, *explained, *drawn]
     )
 
 
 def explain_features(folders: Sequence[Path], ranked: StageResult, forms: Sequence[Form]) -> list[StageResult]:
-    """Measure and draw each genre's top features, how similar genres are, and the trees."""
+    """Measure and draw feature importance, the similarity of genres, and decision trees."""
     importance = write_importance(list(folders), wait_for=[ranked])
     profiles = profile_genres(DEFAULT_SEED, wait_for=[ranked])
     features = draw_importances(importance.folder, forms, wait_for=[importance])

@@ -13,8 +13,9 @@ import gradio as gr
 from fastapi import FastAPI
 
 from tasks.core.errors import ConfigError, GenreflowError
+from tasks.core.page import answer_css
 from tasks.core.settings import data_paths
-from tasks.models.explain.page import ANSWER_CSS, render_answer
+from tasks.models.explain.page import render_answer
 from tasks.models.genre_classifier import GenreClassifier
 from tasks.tracking.champion import DemoModel, demo_models
 from tasks.tracking.stored_model import fetch_classifier
@@ -22,10 +23,10 @@ from tasks.tracking.stored_model import fetch_classifier
 LONGEST = 20_000  # characters of a text; a plot has some hundreds, and explaining takes time
 CACHED_MODELS = 4
 
-CSS = f"""{ANSWER_CSS}
-.gradio-container {{ max-width: 76rem !important; margin: 0 auto !important; }}
-#answer, #answer > div {{ padding: 0 !important; }}
-.notice {{ padding: 1rem 1.25rem; border: 1px dashed #8c959f; border-radius: .5rem; }}
+CSS = """
+.gradio-container { max-width: 76rem !important; margin: 0 auto !important; }
+#answer, #answer > div { padding: 0 !important; }
+.notice { padding: 1rem 1.25rem; border: 1px dashed #8c959f; border-radius: .5rem; }
 """
 KEEP_ADDRESS = "(kept) => { history.replaceState(null, '', '#' + kept); }"
 READ_ADDRESS = "() => [location.hash.slice(1)]"
@@ -67,7 +68,14 @@ def page_app() -> FastAPI:
     theme.set(block_info_text_color="*neutral_600", input_placeholder_color="*neutral_500")  # WCAG's contrast
     app = FastAPI(openapi_url=None)
     gr.mount_gradio_app(
-        app, build_page(), "/", theme=theme, css=CSS, head=FOLLOW_ADDRESS, footer_links=[], ssr_mode=False
+        app,
+        build_page(),
+        "/",
+        theme=theme,
+        css=answer_css() + CSS,
+        head=FOLLOW_ADDRESS,
+        footer_links=[],
+        ssr_mode=False,
     )
     return app
 

@@ -24,6 +24,9 @@ from prefect.artifacts import (
     create_table_artifact,
     update_progress_artifact,
 )
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.sorting import TaskRunSort
 from prefect.context import FlowRunContext, TaskRunContext
 from prefect.exceptions import PrefectException
 from prefect.runtime import flow_run
@@ -122,6 +125,28 @@ def watch_progress() -> None:
     """Show the progress of long work in its task run."""
     if _show_progress not in logs.watchers:
         logs.watchers.append(_show_progress)
+
+
+def task_seconds() -> dict[str, float]:
+    """Return how long the finished tasks of this flow run took, by name in order of their start; empty outside of one.
+
+    Tasks that run again under one name, such as one a model, are added up.
+    """
+    if not flow_run.id:
+        return {}
+    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(str(flow_run.id))]))
+    try:
+        with get_client(sync_client=True) as client:
+            runs = client.read_task_runs(flow_run_filter=wanted, sort=TaskRunSort.END_TIME_DESC)
+    except (PrefectException, httpx.HTTPError) as error:
+        logger.warning("the times of tasks are not known (%s)", error)
+        return {}
+    seconds: dict[str, float] = {}
+    started = [(run.start_time, index, run) for index, run in enumerate(runs) if run.start_time and run.end_time]
+    for *_, run in sorted(started):
+        name = run.task_key.rpartition(".")[2].rpartition("-")[0].replace("_", " ") or run.name
+        seconds[name] = seconds.get(name, 0.0) + run.total_run_time.total_seconds()
+    return seconds
 
 
 def _where(run: PipelineRun) -> str:

@@ -23,6 +23,7 @@ from flows.cli import as_one_line, run_flow, set_environment
 from flows.config import PipelineConfig
 from tasks.core.errors import ConfigError, DataError, validation_messages
 from tasks.core.metrics import decision_metrics
+from tasks.core.page import answer_css
 from tasks.core.predictions import truth_matrix, write_scores
 from tasks.core.schema import DEFAULT_SEED
 from tasks.core.settings import DataPaths, data_paths, settings
@@ -31,7 +32,7 @@ from tasks.decision.rule_formats import parse_rule
 from tasks.decision.rules import ExpectedJaccardSet, Rule
 from tasks.evaluate.evaluation import EvaluateConfig, evaluate_model
 from tasks.models.estimators import SET_BY_THE_MODEL
-from tasks.models.explain.page import ANSWER_CSS, render_answer
+from tasks.models.explain.page import render_answer
 from tasks.models.features import read_movies as read_split_movies
 from tasks.models.genre_classifier import GenreClassifier
 from tasks.models.inputs import as_movies
@@ -225,7 +226,7 @@ class LoadedModel:
         """Return the genres of a text with their scores, and its words coloured by their effect on each genre."""
         if not isinstance(text, str):
             raise DataError(f"explain takes one text, not {type(text).__name__}")
-        return Explanation(f"<style>{ANSWER_CSS}</style>{render_answer(self.classifier, title, text, rule)}")
+        return Explanation(f"<style>{answer_css()}</style>{render_answer(self.classifier, title, text, rule)}")
 
 
 def load(model: str = "champion") -> LoadedModel:

@@ -47,7 +47,7 @@ TRAININGS = {f"train {name}" for name in ("svm-title", "nb-counts", "tree-title"
         ("models/registry.py", set()),
         ("models/search.py", set()),
         ("core/errors.py", set()),
-        ("report/page/writer.py", {"report"}),
+        ("report/page/models.py", {"report"}),
         ("clean/profiles.py", {"clean"}),
         ("split/stratify.py", {"split"}),
         ("decision/calibration.py", TRAININGS | {"fine-tune", "evaluate"}),

@@ -1,16 +1,15 @@
-"""The stages of the exploration: raw data, clean data, and the page about them. Owns their files and their inputs."""
+"""The stages of the exploration: raw listings, clean movies, and the page that shows both side by side."""
 
-import base64
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from tasks.core import page as html
 from tasks.core.errors import DataError
 from tasks.core.figures import SVG_ONLY, Form, picture_files, write_picture
 from tasks.core.markup import write_safe_csv
@@ -20,6 +19,7 @@ from tasks.explore.figures import EXHIBITS, PLACEHOLDERS, Exhibit, exhibit_movie
 from tasks.explore.tables import (
     BETWEEN,
     CONFLICTS,
+    KEYS,
     conflict_file,
     find_conflicts,
     is_text,
@@ -29,11 +29,26 @@ from tasks.explore.tables import (
 )
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
+logger = logging.getLogger(__name__)
 
-class PictureFinding(BaseModel):
-    """A picture with its words; its files are `<name>.svg`, `.png` and `.csv` in the part's folder."""
+COLUMNS = ("movie_id", "movie_name", "year", "genre", "description")
+MOVIE_COLUMNS = ("movie_id", "movie_name", "year", "genres", "description", "text_group")
+FINDINGS_FILE: Final = "findings.json"
+PAGE_FILE: Final = "index.html"
+EXAMPLES: Final = 3
+LONGEST_EXAMPLE: Final = 90  # characters
+TITLES: Final = {"raw": "Raw listings", "clean": "Clean movies"}
+LEADING: Final = (PLACEHOLDERS, "genres", "lengths", "words")  # exhibits whose sentences stand on top of the page
 
+_PACKAGES: Final = ("matplotlib", "polars", "wordcloud")
+
+
+class _Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class PictureFinding(_Frozen):
+    """A picture with its words; its files are `<name>.svg`, `.png` and `.csv` in the part's folder."""
 
     name: str
     title: str
@@ -41,171 +56,31 @@ class PictureFinding(BaseModel):
     is_wide: bool
 
 
-class ConflictFinding(BaseModel):
+class ConflictFinding(_Frozen):
     """How often one kind of conflict occurs, and its first cases: each a key and some of its values."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     key: str
     value: str
     file: str
     count: int
+    n_of_several: int  # cases in which several movies share the key, such as a remake's name
     examples: tuple[tuple[str, tuple[str, ...]], ...]
 
 
-class Findings(BaseModel):
+class Findings(_Frozen):
     """All that the page says about the raw or the clean data."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    part: Literal["raw", "clean"]
-    title: str
+    part: Part
     summary: str
-    pictures: tuple[PictureFinding, ...]
-    conflicts: tuple[ConflictFinding, ...]
-
-
-# The one page of the exploration. Owns its HTML; everything in it that comes from data is escaped.
-#
-# The page needs no network and no other file: the pictures are inside. Links to the files beside it are an extra.
-
-
-_STYLE: Final = """
-:root { color-scheme: light; --ink: #222; --soft: #595959; --line: #d9d9d9; --link: #005a8e; }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 64rem; padding: 1rem; color: var(--ink); background: #fff;
-  font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-h1 { font-size: 1.7rem; line-height: 1.2; margin: .5rem 0; }
-h2 { font-size: 1.35rem; margin: 2.5rem 0 .25rem; padding-top: .75rem; border-top: 2px solid var(--ink); }
-h3 { font-size: 1.1rem; margin: 0; }
-a { color: var(--link); }
-nav ul { padding: 0; margin: .25rem 0; list-style: none; display: flex; flex-wrap: wrap; gap: .25rem 1rem; }
-figure { margin: 2rem 0; }
-figcaption p { margin: .25rem 0 .75rem; }
-img { display: block; height: auto; max-width: 100%; }
-.wide { overflow-x: auto; }
-.wide img { max-width: none; }
-.files { font-size: .875rem; color: var(--soft); margin: .25rem 0 0; }
-.table { overflow-x: auto; }
-table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-caption, th, td { text-align: left; vertical-align: top; }
-th, td { padding: .4rem .6rem .4rem 0; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; min-width: 5rem; }
-td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: normal; }
-td ul { margin: 0; padding-left: 1.1rem; }
-@media print {
-  @page { margin: 15mm; }
-  body { max-width: none; padding: 0; font-size: 10pt; }
-  nav, .files { display: none; }
-  a { color: inherit; text-decoration: none; }
-  section + section h2 { break-before: page; border: 0; padding: 0; margin-top: 0; }
-  figure, tr { break-inside: avoid; }
-  .wide, .table { overflow: visible; }
-  img, .wide img { max-width: 100%; max-height: 220mm; margin: 0 auto; }
-}
-"""
-
-
-def render_page(findings: Sequence[Findings], folder: Path) -> str:
-    """Return the page about the given parts, with their pictures from `folder/<part>/<name>.svg` inside.
-
-    Raises:
-        FileNotFoundError: a picture is not there.
-    """
-    links = "".join(f'<li><a href="#{part.part}">{escape(part.title)}</a></li>' for part in findings)
-    sections = "\n".join(_render_part(part, folder / part.part) for part in findings)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>The data in pictures</title>
-<style>{_STYLE}</style>
-</head>
-<body>
-<header>
-<h1>The data in pictures</h1>
-<nav aria-label="Parts"><ul>{links}</ul></nav>
-</header>
-<main>
-{sections}
-</main>
-</body>
-</html>
-"""
-
-
-def _render_part(part: Findings, folder: Path) -> str:
-    pictures = "\n".join(_render_picture(picture, part.part, folder) for picture in part.pictures)
-    return f"""<section id="{part.part}" aria-labelledby="{part.part}-title">
-<h2 id="{part.part}-title">{escape(part.title)}</h2>
-<p>{escape(part.summary)}</p>
-{pictures}
-{_render_conflicts(part)}
-</section>"""
-
-
-def _render_picture(picture: PictureFinding, part: str, folder: Path) -> str:
-    image = base64.b64encode((folder / f"{picture.name}.svg").read_bytes()).decode("ascii")
-    title, sentence = escape(picture.title), escape(picture.sentence)
-    address = f"{part}/{escape(picture.name)}"
-    forms = [form for form in ("svg", "png", "csv") if (folder / f"{picture.name}.{form}").is_file()]
-    files = ", ".join(f'<a href="{address}.{form}">{form.upper()}</a>' for form in forms)
-    # A part that scrolls must be within reach of the keyboard.
-    box = f'class="wide" tabindex="0" role="region" aria-label="{title}, scrolls sideways"' if picture.is_wide else ""
-    return f"""<figure>
-<figcaption><h3>{title}</h3><p>{sentence}</p></figcaption>
-<div {box}><img src="data:image/svg+xml;base64,{image}" alt="{title}. {sentence}"></div>
-<p class="files">Files: {files}</p>
-</figure>"""
-
-
-def _render_conflicts(part: Findings) -> str:
-    total = sum(conflict.count for conflict in part.conflicts)
-    sentence = "No two rows contradict each other."
-    if total:
-        most = max(part.conflicts, key=lambda conflict: conflict.count)
-        sentence = f"The most frequent kind: {most.count:,} times the same {most.key} has different {most.value}."
-    rows = "\n".join(_render_conflict(conflict, part.part) for conflict in part.conflicts)
-    return f"""<h3>Conflicts</h3>
-<p>{escape(sentence)} Every case is in the tables; placeholders count as no description.</p>
-<div class="table" tabindex="0" role="region" aria-label="Conflicts in the {part.part} data"><table>
-<thead><tr>
-<th scope="col">Conflict</th><th scope="col" class="number">Cases</th><th scope="col">For example</th>
-</tr></thead>
-<tbody>
-{rows}
-</tbody>
-</table></div>"""
-
-
-def _render_conflict(conflict: ConflictFinding, part: str) -> str:
-    name = escape(f"same {conflict.key}, different {conflict.value}")
-    examples = "".join(
-        f"<li><strong>{escape(key)}</strong>: {escape(' | '.join(values))}</li>" for key, values in conflict.examples
-    )
-    return (
-        f'<tr><th scope="row"><a href="{part}/{escape(conflict.file)}">{name}</a></th>'
-        f'<td class="number">{conflict.count:,}</td><td>{f"<ul>{examples}</ul>" if examples else "none"}</td></tr>'
-    )
-
-
-# Raw listings and clean movies as tables to look at. Owns lenient reading; judges and repairs nothing.
-#
-# Listings: `file`, `movie_id`, `movie_name`, `year` (Int32), `genres` (sorted list), `description`, `kind`.
-# Movies: the same without `file` and `kind`, one row a movie, and no placeholder among the descriptions.
-
-
-logger = logging.getLogger(__name__)
-
-COLUMNS = ("movie_id", "movie_name", "year", "genre", "description")
-MOVIE_COLUMNS = ("movie_id", "movie_name", "year", "genres", "description", "text_group")
+    pictures: tuple[PictureFinding, ...] = ()
+    conflicts: tuple[ConflictFinding, ...] = ()
 
 
 @dataclass(frozen=True)
 class Listings:
     """The rows of all readable files, and why files or rows are missing."""
 
-    rows: pl.DataFrame
+    rows: pl.DataFrame  # file, movie_id, movie_name, year (Int32), genres (sorted list), description, kind
     unreadable_files: tuple[str, ...]
     rows_without_id: int
 
@@ -318,14 +193,6 @@ def _select_columns(path: Path, frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(pl.lit(path.name).alias("file"), *present, *empty).select("file", *COLUMNS)
 
 
-FINDINGS_FILE: Final = "findings.json"
-PAGE_FILE: Final = "index.html"
-EXAMPLES: Final = 3
-LONGEST_EXAMPLE: Final = 90  # characters
-
-_PACKAGES: Final = ("matplotlib", "polars", "wordcloud")
-
-
 def explore_part(paths: DataPaths, config: ExploreConfig, forms: Sequence[Form], part: Part) -> StageResult:
     """Write pictures and tables about the raw or the clean data.
 
@@ -347,31 +214,20 @@ def explore_raw(paths: DataPaths, config: ExploreConfig, forms: Sequence[Form] =
         listings = read_listings(files)
         movies = movies_of_listings(listings.rows)
         summary = (
-            f"{listings.rows.height:,} rows in {len(files) - len(listings.unreadable_files)} files, about "
-            f"{movies.height:,} different movies, before any cleaning. Except for the placeholders, the pictures count "
-            "each movie once, with the genres of all its rows and its longest description."
+            f"Raw listings: {listings.rows.height:,} rows in {len(files) - len(listings.unreadable_files)} files, "
+            f"about {movies.height:,} different movies, before any cleaning. All pictures but that of placeholders "
+            "count each movie once, with the genres of all its rows and its longest description."
         )
         if listings.unreadable_files:
-            summary += f" Not readable: {', '.join(listings.unreadable_files)}."
+            summary += f" Files that cannot be read: {', '.join(listings.unreadable_files)}."
         exhibits = [exhibit_placeholders(listings.rows), *exhibit_movies(movies, config)]
-        conflicts = _write_conflicts(folder, listings.rows)
-        _write_exhibits(folder, exhibits, forms)
-        _write_findings(
-            folder,
-            Findings(
-                part="raw",
-                title="Raw listings",
-                summary=summary,
-                pictures=_words_of(exhibits),
-                conflicts=conflicts,
-            ),
-        )
+        found = Findings(part="raw", summary=summary)
         return {
             "rows": listings.rows.height,
             "movies": movies.height,
             "rows_without_id": listings.rows_without_id,
             "unreadable_files": list(listings.unreadable_files),
-            **_count_conflicts(conflicts),
+            **_write_part(folder, found, exhibits, listings.rows, forms),
         }
 
     return run_stage(_stage("raw", paths, config, files, forms), build)
@@ -387,23 +243,12 @@ def explore_clean(paths: DataPaths, config: ExploreConfig, forms: Sequence[Form]
     def build(folder: Path) -> Mapping[str, Any]:
         movies = read_movies(paths.movies)
         summary = (
-            f"{movies.height:,} movies after cleaning, one row each: what the models are trained and tested on. "
-            f"{say_text_groups(movies)}"
+            f"Clean movies: {movies.height:,} movies after cleaning, one row each; models are trained and tested on "
+            f"them. {say_text_groups(movies)}"
         )
+        found = Findings(part="clean", summary=summary)
         exhibits = exhibit_movies(movies, config)
-        conflicts = _write_conflicts(folder, movies)
-        _write_exhibits(folder, exhibits, forms)
-        _write_findings(
-            folder,
-            Findings(
-                part="clean",
-                title="Clean movies",
-                summary=summary,
-                pictures=_words_of(exhibits),
-                conflicts=conflicts,
-            ),
-        )
-        return {"movies": movies.height, **_count_conflicts(conflicts)}
+        return {"movies": movies.height, **_write_part(folder, found, exhibits, movies, forms)}
 
     return run_stage(_stage("clean", paths, config, (paths.movies,), forms), build)
 
@@ -411,17 +256,84 @@ def explore_clean(paths: DataPaths, config: ExploreConfig, forms: Sequence[Form]
 def write_page(paths: DataPaths, config: ExploreConfig) -> StageResult:
     """Write `explore/index.html` about the parts that `config.of` names; they must have been explored before."""
     # A part's sidecar holds the hashes of all its files, so it stands for them.
-    sidecars = tuple(_stage(part, paths, config, ()).sidecar for part in config.parts)
-    stage = Stage("explore", paths.explore, (PAGE_FILE,), sidecars, {"of": config.of}, (Path(__file__),))
+    sidecars = [_stage(part, paths, config, ()).sidecar for part in config.parts]
+    banner = html.INVENTED if html.is_invented(paths.raw) else ""
+    choices = {"of": config.of, "banner": banner}
+    stage = Stage("explore", paths.explore, (PAGE_FILE,), tuple(sidecars), choices, (Path(__file__), *html.PAGE_FILES))
 
     def build(folder: Path) -> Mapping[str, Any]:
         texts = [(paths.explore / part / FINDINGS_FILE).read_text(encoding="utf-8") for part in config.parts]
-        findings = [Findings.model_validate_json(text) for text in texts]
-        page = render_page(findings, paths.explore)
-        (folder / PAGE_FILE).write_text(page, encoding="utf-8")
-        return {"pictures": sum(len(part.pictures) for part in findings)}
+        parts = [Findings.model_validate_json(text) for text in texts]
+        sections = [_lead(parts), *_exhibit_sections(parts, paths.explore), _conflict_section(parts)]
+        page = html.Page("The data in pictures", "", sections, paths.explore, banner)
+        (folder / PAGE_FILE).write_text(html.render_page(page), encoding="utf-8")
+        return {"pictures": len(html.pictures_in(sections))}
 
     return run_stage(stage, build)
+
+
+def _lead(parts: Sequence[Findings]) -> html.Section:
+    last = {picture.name: picture.sentence for part in parts for picture in part.pictures}  # of clean rather than raw
+    sentences = [*(part.summary for part in parts), *(last[name] for name in LEADING if name in last)]
+    sentences += [sentence for part in parts for sentence in _say_conflicts(part)[:1]]
+    return html.Section("findings", "Findings", [html.Bullets([(sentence, "") for sentence in sentences])])
+
+
+def _exhibit_sections(parts: Sequence[Findings], folder: Path) -> list[html.Section]:
+    """Return one section an exhibit, its pictures of the raw and of the clean data side by side."""
+    shown: dict[str, list[tuple[Part, PictureFinding]]] = {}
+    for part in parts:
+        for picture in part.pictures:
+            shown.setdefault(picture.name, []).append((part.part, picture))
+    return [
+        html.Section(name, sides[0][1].title, [html.Pair([_picture(part, picture, folder) for part, picture in sides])])
+        for name, sides in shown.items()
+    ]
+
+
+def _picture(part: Part, picture: PictureFinding, folder: Path) -> html.Picture:
+    files = [f"{part}/{picture.name}.{form}" for form in ("svg", "png", "csv")]
+    return html.Picture(
+        f"{part}-{picture.name}",
+        TITLES[part],
+        picture.sentence,
+        file=folder / files[0],
+        is_wide=picture.is_wide,
+        links=[(file.rpartition(".")[2].upper(), file) for file in files if (folder / file).is_file()],
+    )
+
+
+def _conflict_section(parts: Sequence[Findings]) -> html.Section:
+    """Return how often each kind of conflict occurs in each part, with examples of the last part that has any."""
+    numbers = [html.Column(TITLES[part.part], is_number=True) for part in parts]
+    heads = [html.Column("Conflict"), *numbers, html.Column("For example")]
+    rows = []
+    for kinds in zip(*(part.conflicts for part in parts), strict=True):
+        links = [f"{part.part}/{kind.file}" for part, kind in zip(parts, kinds, strict=True)]
+        cases = [html.Cell(f"{kind.count:,}", kind.count, link) for kind, link in zip(kinds, links, strict=True)]
+        examples = next((kind.examples for kind in reversed(kinds) if kind.examples), ())
+        said = "; ".join(f"{key}: {' | '.join(values)}" for key, values in examples)
+        rows.append([html.Cell(f"same {kinds[0].key}, different {kinds[0].value}"), *cases, html.Cell(said or "none")])
+    sentences = [html.Text(sentence) for part in parts for sentence in _say_conflicts(part)]
+    note = "The numbers lead to tables with every case. A placeholder does not count as a description."
+    table = html.Table("conflicts", "Conflicts by kind", heads, rows, note)
+    return html.Section("conflicts", "Conflicts", [*sentences, table])
+
+
+def _say_conflicts(part: Findings) -> list[str]:
+    """Say how many movies contradict themselves, and how many names several movies share."""
+    most = {key: max((each for each in part.conflicts if each.key == key), key=lambda each: each.count) for key in KEYS}
+    own, names, where = most["id"], most["name"], TITLES[part.part]
+    sentences = []
+    if own.count:
+        have = "1 movie has" if own.count == 1 else f"{own.count:,} movies have"
+        sentences.append(f"{where}: {have} rows with different {own.value}.")
+    if shared := names.n_of_several:
+        belong = "1 name belongs" if shared == 1 else f"{shared:,} names belong"
+        sentences.append(
+            f"{where}: {belong} to several movies with different {names.value}, such as remakes; this is not an error."
+        )
+    return sentences or [f"{where}: no two rows contradict each other."]
 
 
 def _stage(
@@ -435,40 +347,38 @@ def _stage(
     return Stage(f"explore_{part}", folder, outputs, inputs, choices, (Path(__file__),), _PACKAGES, removes_old=True)
 
 
-def _write_exhibits(folder: Path, exhibits: list[Exhibit], forms: Sequence[Form]) -> None:
+def _write_part(
+    folder: Path, found: Findings, exhibits: Sequence[Exhibit], rows: pl.DataFrame, forms: Sequence[Form]
+) -> dict[str, int]:
+    """Write pictures, tables, conflicts and `findings.json` of one part; return how many conflicts of each kind."""
     for exhibit in exhibits:
         write_picture(folder, exhibit.name, exhibit.draw, forms)
         write_safe_csv(exhibit.table, folder / f"{exhibit.name}.csv")
-
-
-def _words_of(exhibits: list[Exhibit]) -> tuple[PictureFinding, ...]:
-    return tuple(
+    pictures = tuple(
         PictureFinding(name=exhibit.name, title=exhibit.title, sentence=exhibit.sentence, is_wide=exhibit.is_wide)
         for exhibit in exhibits
     )
-
-
-def _write_conflicts(folder: Path, rows: pl.DataFrame) -> tuple[ConflictFinding, ...]:
-    findings = []
-    for key, value in CONFLICTS:
-        cases = find_conflicts(rows, key, value)
-        write_safe_csv(cases, folder / conflict_file(key, value))
-        examples = tuple(
-            (_cut(found), tuple(_cut(text) for text in values.split(BETWEEN)[:2]))
-            for found, values in cases.head(EXAMPLES).select("key", "values").iter_rows()
-        )
-        findings.append(
-            ConflictFinding(key=key, value=value, file=conflict_file(key, value), count=cases.height, examples=examples)
-        )
-    return tuple(findings)
-
-
-def _count_conflicts(conflicts: tuple[ConflictFinding, ...]) -> dict[str, int]:
+    conflicts = tuple(_write_conflict(folder, rows, key, value) for key, value in CONFLICTS)
+    found = found.model_copy(update={"pictures": pictures, "conflicts": conflicts})
+    (folder / FINDINGS_FILE).write_text(found.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return {f"same_{conflict.key}_different_{conflict.value}": conflict.count for conflict in conflicts}
 
 
-def _write_findings(folder: Path, findings: Findings) -> None:
-    (folder / FINDINGS_FILE).write_text(findings.model_dump_json(indent=1) + "\n", encoding="utf-8")
+def _write_conflict(folder: Path, rows: pl.DataFrame, key: str, value: str) -> ConflictFinding:
+    cases = find_conflicts(rows, key, value)
+    write_safe_csv(cases, folder / conflict_file(key, value))
+    examples = tuple(
+        (_cut(found), tuple(_cut(text) for text in values.split(BETWEEN)[:2]))
+        for found, values in cases.head(EXAMPLES).select("key", "values").iter_rows()
+    )
+    return ConflictFinding(
+        key=key,
+        value=value,
+        file=conflict_file(key, value),
+        count=cases.height,
+        n_of_several=int(cases["movie_ids"].str.contains(BETWEEN, literal=True).sum()),
+        examples=examples,
+    )
 
 
 def _cut(text: str) -> str:

@@ -44,8 +44,9 @@ def draw_leaderboard(leaderboard: pl.DataFrame, baseline: Baseline | None = None
         axes.scatter(test[shown], shown, color=colour, s=44, zorder=3, label=label)
     axes.scatter(validation, rows, marker="|", s=130, color=INK, label="validation, which sets the order", zorder=3)
     if baseline is not None:
-        label = f"always predicting {drawable(baseline.genres)}: {baseline.jaccard:.3f}"
-        axes.axvline(baseline.jaccard, color=MUTED, linestyle="--", linewidth=1.2, label=label)
+        jaccard = baseline.metrics["test_jaccard"]
+        label = f"always predicting {drawable(', '.join(baseline.genres))}: {jaccard:.3f}"
+        axes.axvline(jaccard, color=MUTED, linestyle="--", linewidth=1.2, label=label)
     for row, value in enumerate(test):
         note = "undefined" if np.isnan(value) else f"{value:.3f}"
         axes.annotate(note, (1.09, row), xycoords=("axes fraction", "data"), **_RIGHT)

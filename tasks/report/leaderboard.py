@@ -7,8 +7,9 @@ say how good the chosen model is only as long as it has no part in the choice.
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 import polars as pl
@@ -19,7 +20,17 @@ from rich.text import Text
 
 from tasks.core.errors import DataError
 from tasks.core.markup import escape_markdown, markdown_table
-from tasks.core.metrics import LOWER_IS_BETTER, METRICS, in_groups, interval, mean_of_defined, movie_metrics, resample
+from tasks.core.metrics import (
+    LOWER_IS_BETTER,
+    METRICS,
+    Labels,
+    decision_metrics,
+    in_groups,
+    interval,
+    mean_of_defined,
+    movie_metrics,
+    resample,
+)
 from tasks.core.predictions import read_decisions
 
 ON_VALIDATION: Final = ("jaccard", "f1_macro")  # metrics that have a column for validation, too
@@ -88,25 +99,31 @@ def rank_models(model_folders: Sequence[Path], data_hashes: Mapping[str, str] | 
     return pl.DataFrame(rows, schema={**LEADERBOARD, "key": pl.Float64}).select(*LEADERBOARD)
 
 
-class Baseline(NamedTuple):
-    """A constant answer, and its test Jaccard."""
+@dataclass(frozen=True)
+class Baseline:
+    """The best constant answer: the metrics of predicting the same genres for every test movie."""
 
-    genres: str
-    jaccard: float
+    genres: tuple[str, ...]
+    metrics: Mapping[str, float]  # by column of the leaderboard
 
 
-def majority_baseline(model_folder: Path) -> Baseline | None:
-    """Return the most common set of genres of the test movies with its Jaccard; None if no test movie has a genre.
+def best_constant(truth: Labels, genres: Sequence[str]) -> Baseline | None:
+    """Return the constant answer with the highest Jaccard on (n_movies, n_genres) labels; None if no movie has a genre.
 
-    Raises:
-        DataError: the predictions of the model, which hold the true genres, are missing or damaged.
+    It is found by adding the genre that helps most, as long as one helps.
     """
-    decisions = read_decisions([model_folder])
-    sets, counts = np.unique(decisions.truth, axis=0, return_counts=True)
-    answer = sets[counts.argmax()]
-    jaccard = movie_metrics(decisions.truth, np.broadcast_to(answer, decisions.truth.shape))[:, 0]
-    genres = ", ".join(genre for genre, has in zip(decisions.genres, answer, strict=True) if has)
-    return Baseline(genres or "no genre", mean_of_defined(jaccard)) if decisions.truth.any() else None
+    answer, best = np.zeros(len(genres), dtype=bool), 0.0
+    while not answer.all():
+        wider = answer | np.eye(len(genres), dtype=bool)[~answer]
+        scores = [mean_of_defined(movie_metrics(truth, np.tile(one, (len(truth), 1)))[:, 0]) for one in wider]
+        if not np.max(scores, initial=0.0) > best:
+            break
+        answer, best = wider[int(np.argmax(scores))], max(scores)
+    if not answer.any():
+        return None
+    metrics = decision_metrics(truth, np.tile(answer, (len(truth), 1)))
+    named = tuple(genre for genre, is_in in zip(genres, answer, strict=True) if is_in)
+    return Baseline(named, {f"test_{name}": value for name, value in metrics.items()})
 
 
 def defined(value: float) -> float | None:
@@ -315,7 +332,10 @@ def notes_on(leaderboard: pl.DataFrame, baseline: Baseline | None = None) -> lis
     chosen_by = leaderboard["chosen_by"][0]
     notes = [f"best {title_of(chosen_by)} on validation. Other figures are on the test movies."]
     if baseline:
-        notes.append(f"baseline: always predicting {baseline.genres} has a test Jaccard of {baseline.jaccard:.3f}.")
+        notes.append(
+            f"baseline: always predicting {', '.join(baseline.genres)} has a test Jaccard of "
+            f"{baseline.metrics['test_jaccard']:.3f}."
+        )
     if undefined := int(leaderboard["test_undefined_genres"].max() or 0):  # type: ignore[arg-type]
         notes.append(f"{undefined} genre(s) have no test movie: undefined, and left out of macro figures.")
     if same := leaderboard.filter(pl.col("distinct_answers") == 1)["model"].to_list():

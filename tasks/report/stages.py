@@ -11,7 +11,7 @@ from tasks.core.errors import DataError
 from tasks.core.figures import ALL_FORMS, SVG_ONLY, Form, picture_files, write_picture
 from tasks.core.files import hash_file
 from tasks.core.markup import write_safe_csv
-from tasks.core.predictions import PREDICTIONS_FILE, RULES_FILE
+from tasks.core.predictions import PREDICTIONS_FILE, RULES_FILE, read_decisions
 from tasks.report.figures import (
     HISTORY_COLUMNS,
     HISTORY_FILE,
@@ -28,8 +28,8 @@ from tasks.report.leaderboard import (
     FIT_FILE,
     METRICS_FILE,
     PUBLISHED,
+    best_constant,
     compare_published,
-    majority_baseline,
     rank_models,
     render_markdown,
     render_published,
@@ -76,7 +76,8 @@ def write_leaderboard(
     files = tuple(folder / name for folder in model_folders for name in left)
     # A stage knows its inputs by file name, which is the same in every folder: so their contents go into the config.
     contents = {f"{path.parent.name}/{path.name}": hash_file(path) for path in files}
-    published, baseline = compare_published(model_folders), majority_baseline(model_folders[0])
+    decisions = read_decisions([model_folders[0]])
+    published, baseline = compare_published(model_folders), best_constant(decisions.truth, decisions.genres)
     pictures = picture_files(["leaderboard", "pareto"], forms)
     outputs = (LEADERBOARD_CSV, LEADERBOARD_MARKDOWN, LEADERBOARD_TEXT, *pictures)
     if published.height:

@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from tasks.core.figures import SVG_ONLY, Form
+from tasks.core.page import Picture
 from tasks.core.parallel import map_in_order
 from tasks.core.promotion import Champion, PromotionConfig, Verdict
 from tasks.core.settings import data_paths
@@ -15,7 +16,6 @@ from tasks.report.feature_figures import write_genre_similarity, write_importanc
 from tasks.report.leaderboard import render_cross_validation
 from tasks.report.page.sources import RunFacts
 from tasks.report.page.stages import write_report
-from tasks.report.page.writer import Picture
 from tasks.report.stages import draw_model, write_leaderboard
 from tasks.report.versus import write_versus
 from tasks.stage import StageResult
@@ -62,13 +62,10 @@ def choose_exhibits(model_folders: list[Path]) -> StageResult:
 
 @stage_task("report")
 def report(
-    model_folders: list[Path],
-    facts: RunFacts,
-    feature_figures: tuple[Picture, ...] = (),
-    forms: Sequence[Form] = SVG_ONLY,
+    model_folders: list[Path], facts: RunFacts, features: tuple[Picture, ...] = (), forms: Sequence[Form] = SVG_ONLY
 ) -> StageResult:
     """Write the report of a run to the results folder."""
-    return write_report(model_folders, data_paths(), facts, feature_figures, forms)
+    return write_report(model_folders, data_paths(), facts, features, forms)
 
 
 @stage_task("draw importances", "draw importances {model_folder.name}")

@@ -233,6 +233,31 @@ def duration_s(run: PipelineRun) -> float:
     return max(0.0, float(end_ms - info.start_time) / 1000)  # a clock can be put back
 
 
+def previous_best(run: PipelineRun) -> dict[str, Any] | None:
+    """Return the last pipeline run before this one that was compared; None if there is none.
+
+    Returns:
+        `name` of the run, `model` that was best, its `jaccard` on test, and `data_hash`.
+    """
+    client = run.experiment.client()
+    earlier = client.search_runs(
+        [run.experiment.experiment_id],
+        f"tags.`genreflow.kind` = 'pipeline' and metrics.`test/jaccard` >= 0 "
+        f"and attributes.start_time < {client.get_run(run.run_id).info.start_time}",
+        max_results=1,
+        order_by=["attributes.start_time DESC"],
+    )
+    if not earlier:
+        return None
+    data, info = earlier[0].data, earlier[0].info
+    return {
+        "name": info.run_name,
+        "model": data.tags.get("genreflow.best", ""),
+        "jaccard": data.metrics["test/jaccard"],
+        "data_hash": data.tags.get("genreflow.data_hash", ""),
+    }
+
+
 @retry_while_locked
 def end_run(experiment: Experiment, run_id: str, status: str) -> None:
     """End a run with a status: FINISHED, FAILED or KILLED."""

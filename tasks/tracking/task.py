@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -107,6 +107,12 @@ def choose_models(runs: Sequence[str], experiment: str | None, query: str | None
 def last_models() -> tuple[PipelineRun, list[LoggedModel]]:
     """Return the last pipeline run and those of its models that are still in MLflow."""
     return select_runs.last_models(data_paths())
+
+
+@tracked_task("previous best")
+def previous_best(run: PipelineRun) -> dict[str, Any] | None:
+    """Return the last compared pipeline run before this one, with its best model."""
+    return runs.previous_best(run)
 
 
 @tracked_task("log report")

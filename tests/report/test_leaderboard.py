@@ -3,6 +3,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -12,8 +13,7 @@ from tasks.core.schema import PREDICTIONS
 from tasks.report.figures import draw_leaderboard
 from tasks.report.leaderboard import (
     LEADERBOARD,
-    Baseline,
-    majority_baseline,
+    best_constant,
     rank_models,
     render_markdown,
     render_terminal,
@@ -149,27 +149,25 @@ def test_what_would_mislead_is_told(tmp_path: Path) -> None:
     assert "the same genres for every movie: \\[same\\]." in render_markdown(leaderboard)
 
 
-def test_the_baseline_is_the_most_common_set_of_genres(tmp_path: Path) -> None:
-    model = write_model(tmp_path, "a", 0.4)
-    table = pl.read_parquet(model / "predictions_test.parquet").with_row_index("movie")
-    true = pl.when(pl.col("movie") < 10).then(pl.lit(["Drama", "War"])).otherwise("true_genres")
-    table.with_columns(true.alias("true_genres")).drop("movie").write_parquet(model / "predictions_test.parquet")
-    baseline = majority_baseline(model)
-    assert baseline == Baseline("Drama", 0.875)
-    leaderboard = rank_models([model])
-    told = "baseline: always predicting Drama has a test Jaccard of 0.875."
-    assert told in render_terminal(leaderboard, baseline)
-    assert told in render_markdown(leaderboard, baseline)
+def test_the_baseline_is_the_best_constant_answer(tmp_path: Path) -> None:
+    truth = np.array([[1, 0, 0], [1, 1, 0], [1, 1, 0], [0, 0, 1]], dtype=bool)
+    baseline = best_constant(truth, ("Drama", "Romance", "War"))
+    assert baseline is not None
+    # Drama alone: (1 + 1/2 + 1/2 + 0) / 4; Drama and Romance: (1/2 + 1 + 1 + 0) / 4; all: (1/3 + 2/3 + 2/3 + 1/3) / 4
+    assert baseline.genres == ("Drama", "Romance")
+    assert baseline.metrics["test_jaccard"] == 0.625
+    assert baseline.metrics["test_at_least_one"] == 0.75
+    leaderboard = rank_models([write_model(tmp_path, "a", 0.4)])
+    sentence = "baseline: always predicting Drama, Romance has a test Jaccard of 0.625."
+    assert sentence in render_terminal(leaderboard, baseline)
+    assert sentence in render_markdown(leaderboard, baseline)
     assert "always" not in render_terminal(leaderboard)
     legend = draw_leaderboard(leaderboard, baseline).legends[0]
-    assert "always predicting Drama: 0.875" in [text.get_text() for text in legend.get_texts()]
+    assert "always predicting Drama, Romance: 0.625" in [text.get_text() for text in legend.get_texts()]
 
 
-def test_no_baseline_without_true_genres(tmp_path: Path) -> None:
-    model = write_model(tmp_path, "a", 0.4)
-    path = model / "predictions_test.parquet"
-    pl.read_parquet(path).with_columns(true_genres=pl.lit([], dtype=pl.List(pl.String))).write_parquet(path)
-    assert majority_baseline(model) is None
+def test_no_baseline_without_true_genres() -> None:
+    assert best_constant(np.zeros((3, 2), dtype=bool), ("Drama", "War")) is None
 
 
 def test_one_model_is_a_leaderboard(tmp_path: Path) -> None:

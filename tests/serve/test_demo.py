@@ -62,9 +62,9 @@ def test_unknown_fields_of_an_address_do_not_count():
 def test_an_answer_has_genres_scores_and_words(classifier):
     html = render_answer(classifier, "", PLOT, "top=2")
     assert '<p class="verdict">Drama, Horror</p>' in html
-    assert "logreg-words, by the rule top=2" in html
+    assert "logreg-words, rule top=2" in html
     assert html.count('class="bar"') == 3
-    assert html.count("<tr class=decided>") == 2
+    assert html.count('<tr class="decided">') == 2
     assert 'class="raises"' in html
     assert ">haunted</span>" in html
 

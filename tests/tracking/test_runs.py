@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from dataclasses import replace
 
 import mlflow
@@ -48,6 +49,20 @@ def test_deleted_experiment_is_told_with_the_remedy(paths):
     experiment.client().delete_experiment(experiment.experiment_id)
     with pytest.raises(ConfigError, match=f"mlflow experiments restore --experiment-id {experiment.experiment_id}"):
         open_experiment("test")
+
+
+def test_the_previous_best_is_of_the_last_compared_run_before(run, paths):
+    assert runs.previous_best(run) is None
+    client = run.experiment.client()
+    client.log_metric(run.run_id, "test/jaccard", 0.5)
+    for name, value in (("genreflow.best", "svm"), ("genreflow.data_hash", "abc")):
+        client.set_tag(run.run_id, name, value)
+    time.sleep(0.01)  # MLflow counts in milliseconds
+    runs.start_pipeline_run("test", {}, paths, {"source": "never compared"})
+    time.sleep(0.01)
+    later = runs.start_pipeline_run("test", {}, paths, {"source": "sample"})
+    client.log_metric(later.run_id, "test/jaccard", 0.6)
+    assert runs.previous_best(later) == {"name": run.name, "model": "svm", "jaccard": 0.5, "data_hash": "abc"}
 
 
 def test_children_of_runs_share_params_and_tags(run):

@@ -1,4 +1,4 @@
-"""The page in short: the numbers that matter and what they mean. Owns their choice and wording."""
+"""The report's sections about genres: their F1, what is predicted in place of what is missed, top features, labels."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -9,282 +9,51 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks.core.files import hash_file
+from tasks.core.page import Cell, Column, Picture, Section, Table, Text
 from tasks.core.settings import DataPaths
-from tasks.report.exhibits import impossible_movies
-from tasks.report.figures import count_instead, draw_confusion, draw_genres, draw_instead
-from tasks.report.page.figures import draw_model_genres, draw_support
-from tasks.report.page.models import say_leader
+from tasks.report.figures import count_instead, draw_genres, draw_instead
+from tasks.report.page.figures import draw_genre_model_map
 from tasks.report.page.sources import (
     LABEL_AUDIT_EFFECT_FILE,
     UNDEFINED,
     Model,
-    RunFacts,
     Sources,
     counted,
-    figure,
     listed,
+    number,
     optional_table,
     percent,
     read_json,
-    with_minus,
 )
-from tasks.report.page.writer import Cell, Column, Picture, Section, Table, Tile, Tiles, Words
 
-MOST_MODELS: Final = 16
-MOST_NAMED: Final = 3  # models that stand at one end
-METRICS: Final = {"precision": "precision", "recall": "recall", "f1": "F1"}
-
-
-def heat_maps(sources: Sources) -> list[Picture]:
-    """Show precision, recall and F1 of the genres with fewest and with most test movies, over the best models."""
-    support = sources.best.per_genre.select("genre", "support").sort("support", "genre")
-    half = (support.height + 1) // 2
-    groups = {"few": support.head(half), "many": support.slice(half).reverse()}
-    return [_heat_map(sources, name, rows) for name, rows in groups.items() if rows.height]
-
-
-def _heat_map(sources: Sources, name: str, rows: pl.DataFrame) -> Picture:
-    models, genres = sources.models[:MOST_MODELS], rows["genre"].to_list()
-    names = [model.name for model in models]
-    values = {title: _shares(models, genres, metric) for metric, title in METRICS.items()}
-    left_out = len(sources.models) - len(models)
-    more = f" Left out: the last {counted(left_out, 'model')} of the leaderboard." if left_out else ""
-    if any(np.isnan(shares).any() for shares in values.values()):
-        more += " A dash is undefined: the genre has no test movie or, for precision, was never predicted."
-    labels = [f"{genre}: {count:,}" for genre, count in rows.iter_rows()]
-    return Picture(
-        f"heat_{name}",
-        f"Genres with {name} movies, over models",
-        say_heat(values["F1"], genres, names, "fewest" if name == "few" else "most") + more,
-        partial(draw_model_genres, values, labels, names),
-        is_wide=True,
-    )
-
-
-def _shares(models: tuple[Model, ...], genres: list[str], metric: str) -> NDArray[np.float64]:
-    wanted = pl.DataFrame({"genre": genres})
-    value = pl.col(metric).cast(pl.Float64)
-    if metric == "precision":  # which is zero in the table for what was never predicted, as macro means want it
-        value = pl.when(pl.col("tp") + pl.col("fp") > 0).then(value)
-    columns = [
-        wanted.join(model.per_genre, on="genre", how="left", maintain_order="left").select(value).to_series()
-        for model in models
-    ]
-    return np.column_stack([column.fill_null(float("nan")).to_numpy() for column in columns])
-
-
-def say_heat(values: NDArray[np.float64], genres: list[str], models: list[str], which: str) -> str:
-    """Say which genre the models differ most on, by F1, and which model is most often the best.
-
-    Args:
-        values: F1, genres x models; NaN where undefined.
-        genres: of the rows.
-        models: of the columns.
-        which: whether these are the genres with "fewest" or with "most" movies.
-    """
-    if len(genres) == 1:
-        return _say_only(values[0], f"{genres[0]}, the genre with {which} movies,", models)
-    what = f"the {len(genres)} genres with {which} movies"
-    rows = np.flatnonzero(np.isfinite(values).all(axis=1))
-    if not rows.size:
-        return f"Of {what}, none has a test movie."
-    known, names = values[rows], [genres[row] for row in rows]
-    if len(models) == 1:
-        row = int(known.argmax())
-        best = figure(float(known[row, 0]), 2)
-        return f"There is one model; of {what}, it tells {names[row]} best, with an F1 of {best}."
-    row = int(np.ptp(known, axis=1).argmax())
-    if not np.ptp(known[row]):
-        return f"On each of {what}, all models have the same F1."
-    if not _differ(known[row]):
-        return f"On each of {what}, the F1 of all models is the same to 0.01."
-    widest = f"the models differ most on {names[row]}: {_say_range(known[row], models)}"
-    return f"Of {what}, {widest}. {_say_wins(known, models)}"
-
-
-def _say_only(values: NDArray[np.float64], genre: str, models: list[str]) -> str:
-    """Say what the models do on the only genre of a heat map."""
-    if not np.isfinite(values).all():
-        return f"{genre} has no test movie."
-    if len(models) == 1:
-        return f"There is one model; its F1 on {genre} is {figure(float(values[0]), 2)}."
-    if not _differ(values):
-        return f"On {genre} all models have the same F1, {figure(float(values[0]), 2)}."
-    return f"On {genre} {_say_range(values, models)}."
-
-
-def _differ(values: NDArray[np.float64]) -> bool:
-    return figure(float(values.min()), 2) != figure(float(values.max()), 2)
-
-
-def _say_range(values: NDArray[np.float64], models: list[str]) -> str:
-    """Say from where to where F1 goes, with all models that stand at the ends."""
-    ends = (figure(float(value), 2) for value in (values.min(), values.max()))
-    told = []
-    for end in ends:
-        there = [model for model, value in zip(models, values, strict=True) if figure(float(value), 2) == end]
-        told.append(f"{end} ({listed(there) if len(there) <= MOST_NAMED else f'{len(there)} models'})")
-    return f"F1 goes from {told[0]} to {told[1]}"
-
-
-def _say_wins(known: NDArray[np.float64], models: list[str]) -> str:
-    """Say which models have the highest F1 on most genres, of which at least one is found by some model."""
-    found = known[known.max(axis=1) > 0]  # nobody wins a genre that nobody finds
-    wins = (found == found.max(axis=1, keepdims=True)).sum(axis=0)
-    winners = [model for model, count in zip(models, wins, strict=True) if count == wins.max()]
-    who = listed(winners) if len(winners) <= MOST_NAMED else f"{len(winners)} models"
-    never = f"; {len(known) - len(found)} no model finds" if len(found) < len(known) else ""
-    have = "has" if len(winners) == 1 else "each have"
-    return f"{who} {have} the highest F1, or the same, on {wins.max()} of {len(known)}{never}."
-
-
-STRONGEST: Final = 5  # features of a genre
-FEWEST_MOVIES: Final = 3  # a feature of fewer is an anecdote, unless there is no other
-
-
-def features_section(sources: Sources, further: Sequence[Picture]) -> Section | None:
-    """Show the strongest features of each genre for the first model that tells them, and the given pictures."""
-    model = next((model for model in sources.models if (model.folder / "importance.parquet").is_file()), None)
-    blocks: list[Any] = list(further)
-    if model is not None and (table := _strongest(model)) is not None:
-        blocks[:0] = [Words(say_strongest(model.name, table)), _features_table(table)]
-    return Section("features", "What speaks for a genre", blocks) if blocks else None
-
-
-def say_strongest(model: str, table: pl.DataFrame) -> str:
-    """Name the strongest feature of all."""
-    top = table.sort("weight", "genre", descending=[True, False]).row(0, named=True)
-    return (
-        f"Strongest for {model}: “{top['feature']}” for {top['genre']}, which adds {top['weight']:.2f} to its log-odds "
-        "in the "
-        f"mean of {counted(top['movies'], 'movie')}."
-    )
-
-
-def _strongest(model: Model) -> pl.DataFrame | None:
-    table = model.optional_table("importance.parquet")
-    if table is None:
-        return None
-    table = table.filter(pl.col("weight") > 0)
-    frequent = table.filter(pl.col("movies") >= FEWEST_MOVIES)
-    table = table if frequent.is_empty() else frequent
-    ordered = table.sort("genre", "weight", "feature", descending=[False, True, False])
-    return None if ordered.is_empty() else ordered.group_by("genre", maintain_order=True).head(STRONGEST)
-
-
-def _features_table(table: pl.DataFrame) -> Table:
-    genres = table.group_by("genre", maintain_order=True).agg("feature", "weight")
-    rows = []
-    for genre, features, weights in genres.iter_rows():
-        said = ", ".join(f"{feature} +{weight:.2f}" for feature, weight in zip(features, weights, strict=True))
-        rows.append((Cell(genre), Cell(said)))
-    heads = [Column("Genre"), Column("Strongest words and fields, with what they add to the log-odds on average")]
-    return Table("strongest", "Strongest words and fields of each genre", heads, rows)
-
-
-SHOWN: Final = 20
-_HEADS: Final = {
-    "movie_name": "Movie",
-    "given_genres": "Genres in the listings",
-    "doubted": "In doubt",
-    "quality": "Quality",
-    "reason": "Why",
-}
-
-
-def labels_section(sources: Sources) -> Section | None:
-    """Show the movies whose labels are most in doubt, or None where no audit was made."""
-    audit = sources.audit
-    if audit is None:
-        return None
-    blocks: list[Any] = [Words(say_audit(audit))]
-    columns = [name for name in _HEADS if name in audit.columns]
-    if audit.height:
-        heads = [Column(_HEADS[name], is_number=name == "quality") for name in columns]
-        rows = [[_label_cell(row[name]) for name in columns] for row in audit.head(SHOWN).iter_rows(named=True)]
-        caption = "Labels most in doubt" if audit.height <= SHOWN else f"The {SHOWN} labels most in doubt"
-        blocks.append(Table("doubted", caption, heads, rows, is_sortable=True))
-    effect = optional_table(sources.paths.results / LABEL_AUDIT_EFFECT_FILE)
-    if effect is not None and _is_of_these_movies(sources.paths):
-        blocks.append(_effect_table(effect))
-    return Section("labels", "Labels in doubt", blocks)
-
-
-def say_audit(audit: pl.DataFrame) -> str:
-    """Say how many labels are doubted, and of which genre most."""
-    if audit.is_empty():
-        return "The label audit doubts no movie."
-    genres = audit["doubted"].str.split("; ").explode().str.extract(r"^(?:lacks|is not) (.+)$").drop_nulls()
-    counts = genres.value_counts().sort("count", "doubted", descending=[True, False])
-    top = counts.row(0) if counts.height else None
-    most = (
-        f", most often about {top[0]} ({percent(top[1] / audit.height)} of them)" if top and counts.height > 1 else ""
-    )
-    movies = audit["movie_id"].n_unique()
-    by = listed(audit["scores_from"].drop_nulls().unique().sort().to_list()) if "scores_from" in audit.columns else ""
-    return (
-        f"The scores{f' of {by}' if by else ''} contradict the listings for {counted(movies, 'movie')}{most}. "
-        "A doubt is a hint: look before anything is changed."
-    )
-
-
-def _is_of_these_movies(paths: DataPaths) -> bool:
-    """Whether the effect of dropping doubted movies was measured, and on the movies that the page is about."""
-    measured = read_json(paths.results / "label_audit_effect.stage.json").get("counts", {}).get("splits")
-    return measured is not None and paths.splits.is_file() and measured == hash_file(paths.splits)
-
-
-def _effect_table(effect: pl.DataFrame) -> Table:
-    heads = [Column(name.replace("_", " "), effect[name].dtype.is_numeric()) for name in effect.columns]
-    rows = [[_label_cell(value) for value in row] for row in effect.iter_rows()]
-    return Table("audit-effect", "What leaving out the doubted movies changes", heads, rows)
-
-
-def _label_cell(value: Any) -> Cell:
-    if value is None:
-        return Cell("\N{EN DASH}")
-    return (
-        Cell(figure(value), value)
-        if isinstance(value, float)
-        else Cell(str(value), value if isinstance(value, int) else None)
-    )
-
-
-FEWEST_FOR_COURSE: Final = 4  # genres; any three are in one of six orders
-FEWEST_FOR_EXCEPTION: Final = 6
+MOST_MODELS: Final = 16  # in the map
+MOST_NAMED: Final = 3  # models that share an end of a range
+FEWEST_FOR_TREND: Final = 4  # genres; any three are in one of six orders
+FEWEST_FOR_OUTLIER: Final = 6
+NO_OUTLIER: Final = 0.95  # rank correlation from which all genres follow the trend
 NONE_MISSED: Final = "No genre was missed in any movie."
-NO_EXCEPTION: Final = 0.95  # rank correlation from which all genres follow the course
 
 
 def genres_section(sources: Sources) -> Section:
-    """Show the best model's genres, and those with few and with many movies over the models."""
+    """Show the best model's F1 per genre, that of all models, and what is predicted in place of what is missed."""
     best, table = sources.best, sources.best.per_genre
-    blocks: list[Any] = [
-        Picture("genres", f"Genres of {best.name}", say_genres(table), partial(draw_genres, table)),
-        Picture("support", "F1 against the number of movies", say_support(table), partial(draw_support, table)),
-        _table(table),
-        *heat_maps(sources),
-    ]
     genres = table["genre"].to_list()
     instead = count_instead(best.predictions, genres)
-    blocks += [
-        Picture(
-            "confusion",
-            f"Right and wrong of {best.name}",
-            say_confusion(table),
-            partial(draw_confusion, table),
-            is_wide=True,
-        ),
+    said = f"{say_genres(table)} {say_support(table)}"
+    blocks: list[Any] = [
+        Picture("genres", f"F1 per genre of {best.name}", said, partial(draw_genres, table)),
+        _map(sources),
         Picture(
             "predicted_instead",
-            "What is said instead of a missed genre",
-            say_instead(instead, genres),
+            "Predicted in place of a missed genre",
+            f"{say_instead(instead, genres)} {say_confusion(table)}",
             partial(draw_instead, instead, genres),
             is_wide=True,
         ),
+        _table(table),
     ]
     if undefined := say_undefined(table):
-        blocks.insert(0, Words(undefined))
+        blocks.insert(0, Text(undefined))
     return Section("genres", "Genre by genre", blocks)
 
 
@@ -304,57 +73,49 @@ def say_genres(table: pl.DataFrame) -> str:
         return "No genre has a test movie, so every F1 is undefined."
     first, last = known.row(0, named=True), known.row(-1, named=True)
     if first["f1"] == last["f1"]:
-        same = figure(first["f1"], 2)
+        same = number(first["f1"], 2)
         only = f"{first['genre']} is the only genre with a test movie; its F1 is {same}."
         return only if known.height == 1 else f"All {counted(known.height, 'genre')} have the same F1, {same}."
     never = known.filter(pl.col("tp") == 0)["genre"].to_list()
     more = f" {listed(never)} {'was' if len(never) == 1 else 'were'} never found." if never else ""
-    return (
-        f"{first['genre']} is told best, with an F1 of {figure(first['f1'], 2)}, and {last['genre']} worst, with "
-        f"{figure(last['f1'], 2)}.{more}"
-    )
+    return f"Best genre: {_with_f1(first)}. Worst: {_with_f1(last)}.{more}"
+
+
+def _with_f1(row: dict[str, Any]) -> str:
+    return f"{row['genre']} (F1 {number(row['f1'], 2)}, n = {row['support']:,})"
 
 
 def say_support(table: pl.DataFrame) -> str:
-    """Say how far F1 goes with the number of movies, and which genre departs most from that."""
+    """Say how F1 depends on the number of movies, and which genre departs most from that."""
     known = table.drop_nulls("f1").filter(pl.col("support") > 0)
-    if known.height < FEWEST_FOR_COURSE or known["support"].n_unique() < 2 or known["f1"].n_unique() < 2:
-        return "Too few genres differ in F1 and in number of movies to tell a connection."
+    if known.height < FEWEST_FOR_TREND or known["support"].n_unique() < 2 or known["f1"].n_unique() < 2:
+        return "Too few genres differ in F1 and in number of movies to see a trend."
     ranks = [known[name].rank().to_list() for name in ("support", "f1")]
     rho = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
-    course = f"F1 {_course(rho)} with the number of movies (rank correlation {figure(rho, 2)})"
-    if known.height < FEWEST_FOR_EXCEPTION or abs(rho) >= NO_EXCEPTION:
-        return f"{course}."
+    words = {0.6: "clearly rises", 0.3: "rises somewhat", -0.3: "neither rises nor falls", -1.1: "falls"}
+    trend = next(word for bound, word in words.items() if rho >= bound)
+    said = f"F1 {trend} with the number of movies (rank correlation {number(rho, 2)})"
+    if known.height < FEWEST_FOR_OUTLIER or abs(rho) >= NO_OUTLIER:
+        return f"{said}."
     x, y = np.log(known["support"].to_numpy()), known["f1"].to_numpy()
     off = y - np.polyval(np.polyfit(x, y, 1), x)
     row = int(np.abs(off).argmax())
-    genre, movies = known["genre"][row], counted(int(known["support"][row]), "movie")
-    return (
-        f"{course}; the greatest exception is {genre}, with {figure(float(y[row]), 2)} for {movies}, "
-        f"{'more' if off[row] > 0 else 'less'} than the others' course suggests."
-    )
-
-
-def _course(rho: float) -> str:
-    words = {0.6: "clearly rises", 0.3: "rises somewhat", -0.3: "neither rises nor falls", -1.1: "falls"}
-    return next(word for bound, word in words.items() if rho >= bound)
+    side = "above" if off[row] > 0 else "below"
+    return f"{said}; the largest outlier is {_with_f1(known.row(row, named=True))}, {side} the trend."
 
 
 def say_confusion(table: pl.DataFrame) -> str:
-    """Name the genres that are most often missed and most often wrongly given, as shares."""
+    """Name the genres that are most often missed and most often wrongly predicted, as shares."""
     missed = table.filter(pl.col("support") > 0).with_columns(share=pl.col("fn") / pl.col("support"))
-    given = table.filter(pl.col("tp") + pl.col("fp") > 0).with_columns(
-        share=pl.col("fp") / (pl.col("tp") + pl.col("fp"))
-    )
+    predicted = pl.col("tp") + pl.col("fp")
+    given = table.filter(predicted > 0).with_columns(share=pl.col("fp") / predicted)
     if missed.is_empty() or given.is_empty():
-        return "No genre was there, or none was given."
+        return "No movie has a genre, or none was predicted."
     (missing, missed_share), (wrong, wrong_share) = (_highest(rows) for rows in (missed, given))
-    have, given_to = ("it" if len(genres) == 1 else "them" for genres in (missing, wrong))
-    misses = f"Missed most often: {listed(missing)}, in {percent(missed_share)} of the movies that have {have}."
-    alarms = (
-        f"Given wrongly most often: {listed(wrong)}, in {percent(wrong_share)} of the movies that are given {given_to}."
-    )
-    return f"{misses if missed_share else NONE_MISSED} {alarms if wrong_share else 'No genre was given wrongly.'}"
+    have, get = ("it" if len(genres) == 1 else "them" for genres in (missing, wrong))
+    misses = f"Most often missed: {listed(missing)}, in {percent(missed_share)} of the movies that have {have}."
+    alarms = f"Most often wrong: {listed(wrong)}, in {percent(wrong_share)} of the movies that get {get}."
+    return f"{misses if missed_share else NONE_MISSED} {alarms if wrong_share else 'No genre was wrongly predicted.'}"
 
 
 def _highest(table: pl.DataFrame) -> tuple[list[str], float]:
@@ -364,86 +125,214 @@ def _highest(table: pl.DataFrame) -> tuple[list[str], float]:
 
 
 def say_instead(instead: NDArray[np.float64], genres: list[str]) -> str:
-    """Name the most frequent pair of a missed genre and what was said instead."""
+    """Name the most frequent pair of a missed genre and a wrong one that was predicted."""
     wrong = instead[:, : len(genres)]
     if not instead[:, -1].any():
         return NONE_MISSED
     nothing = instead[:, -2].sum() / instead[:, -1].sum()
-    rest = f"in {percent(nothing)} of all misses no wrong genre was said"
+    rest = f"in {percent(nothing)} of all misses, no wrong genre was predicted"
     if not wrong.any():
-        return f"Nothing wrong was said in place of a missed genre: {rest}."
+        return f"No wrong genre was predicted in place of a missed one: {rest}."
     row, column = np.unravel_index(int(wrong.argmax()), wrong.shape)
     return (
-        f"The most frequent: {genres[column]} in {counted(int(wrong[row, column]), 'movie')} of "
-        f"{int(instead[row, -1]):,} where "
-        f"{genres[row]} was missed; {rest}."
+        f"Most frequent: {genres[column]} in {int(wrong[row, column]):,} of "
+        f"{counted(int(instead[row, -1]), 'movie')} where {genres[row]} was missed; {rest}."
     )
 
 
 def _table(table: pl.DataFrame) -> Table:
-    shown = ("support", "predicted", "precision", "recall", "f1", "average_precision")
-    names = [name for name in shown if name in table.columns]
-    titles = {"support": "test movies", "f1": "F1", "average_precision": "average precision"}
-    heads = [Column("Genre"), *(Column(titles.get(name, name), True) for name in names)]
+    titles = {"support": "test movies", "predicted": "predicted", "precision": "precision", "recall": "recall",
+              "f1": "F1", "average_precision": "average precision"}  # fmt: skip
+    names = [name for name in titles if name in table.columns]
+    heads = [Column("Genre"), *(Column(titles[name], True) for name in names)]
     rows = [
         [Cell(row["genre"], row["genre"]), *(_cell(row[name]) for name in names)] for row in table.iter_rows(named=True)
     ]
-    return Table("per-genre", "Figures of each genre", heads, rows, is_sortable=True, is_folded=True)
+    return Table("per-genre", "All metrics per genre", heads, rows, is_sortable=True, is_folded=True)
 
 
-def _cell(value: float | None) -> Cell:
+def _cell(value: Any) -> Cell:
+    if isinstance(value, float):
+        return Cell(number(value), value)
     if isinstance(value, int):
         return Cell(f"{value:,}", value)
-    return Cell(UNDEFINED if value is None else figure(value), value)
+    return Cell(UNDEFINED if value is None else str(value))
 
 
-def summary_section(sources: Sources, facts: RunFacts) -> Section:
-    """Say in a few numbers and sentences what the run found."""
-    board, best = sources.leaderboard, sources.best
-    hopeless = len(impossible_movies(sources.models))
-    sentences = [
-        say_leader(board),
-        say_use(best.jaccard),
-        say_genres(best.per_genre),
-        say_undefined(best.per_genre),
-        f"{counted(hopeless, 'movie')} {'is' if hopeless == 1 else 'are'} out of reach of every model."
-        if hopeless and len(sources.models) > 1
-        else "",
-        with_minus(facts.promotion[:1].upper() + facts.promotion[1:]),
+def _map(sources: Sources) -> Picture:
+    """Show F1 of the best models on all genres, the genres with most test movies first."""
+    support = sources.best.per_genre.select("genre", "support").sort("support", "genre", descending=[True, False])
+    models, genres = sources.models[:MOST_MODELS], support["genre"].to_list()
+    names = [model.name for model in models]
+    wanted = support.select("genre")
+    columns = [
+        wanted.join(model.per_genre, on="genre", how="left", maintain_order="left")["f1"].cast(pl.Float64)
+        for model in models
     ]
-    blocks: list[Any] = [Tiles(_tiles(sources)), *(Words(sentence) for sentence in sentences if sentence)]
-    return Section("summary", "In short", blocks)
+    f1 = np.array([column.fill_null(float("nan")).to_numpy() for column in columns])
+    left_out = len(sources.models) - len(models)
+    more = f" Left out: the last {counted(left_out, 'model')} of the leaderboard." if left_out else ""
+    if np.isnan(f1).any():
+        more += " A dash is undefined: the genre has no test movie."
+    labels = [f"{genre} ({count:,})" for genre, count in support.iter_rows()]
+    draw = partial(draw_genre_model_map, f1, names, labels)
+    said = say_map(f1, names, genres) + more
+    return Picture("genre_model_map", "F1 of all models on all genres", said, draw, is_wide=True)
 
 
-def say_use(jaccard: np.ndarray[Any, np.dtype[np.float64]]) -> str:
-    """Say in plain words what the best model's answers are worth."""
-    known = jaccard[np.isfinite(jaccard)]
-    if not known.size:
-        return "No test movie has a genre, so that nothing can be said of the answers."
+def say_map(f1: NDArray[np.float64], models: list[str], genres: list[str]) -> str:
+    """Say which genre the models differ most on, and which model is most often the best.
+
+    Args:
+        f1: models x genres; NaN where undefined.
+        models: of the rows.
+        genres: of the columns.
+    """
+    known_columns = np.flatnonzero(np.isfinite(f1).all(axis=0))
+    if not known_columns.size:
+        return "No genre has a test movie."
+    known, names = f1[:, known_columns], [genres[column] for column in known_columns]
+    if len(models) == 1:
+        column = int(known.argmax())
+        return f"There is one model; its F1 is highest on {names[column]}, {number(float(known[0, column]), 2)}."
+    column = int(np.ptp(known, axis=0).argmax())
+    widest = known[:, column]
+    if number(float(widest.min()), 2) == number(float(widest.max()), 2):
+        return "On each genre, the F1 of all models is the same to 0.01."
+    ends = []
+    for end in (number(float(value), 2) for value in (widest.min(), widest.max())):
+        there = [model for model, value in zip(models, widest, strict=True) if number(float(value), 2) == end]
+        ends.append(f"{end} ({_named(there)})")
+    return f"Models differ most on {names[column]}: F1 ranges from {ends[0]} to {ends[1]}. {_say_wins(known, models)}"
+
+
+def _named(models: list[str]) -> str:
+    return listed(models) if len(models) <= MOST_NAMED else f"{len(models)} models"
+
+
+def _say_wins(known: NDArray[np.float64], models: list[str]) -> str:
+    """Say which models have the highest F1 on most genres, of which at least one is found by some model."""
+    found = known[:, known.max(axis=0) > 0]  # nobody wins a genre that nobody finds
+    wins = (found == found.max(axis=0)).sum(axis=1)
+    winners = [model for model, count in zip(models, wins, strict=True) if count == wins.max()]
+    never = known.shape[1] - found.shape[1]
+    unfound = f"; no model finds {never} of them" if never else ""
+    have = "has the highest F1, or shares it," if len(winners) == 1 else "each have the highest F1, or share it,"
+    return f"{_named(winners)} {have} on {wins.max()} of {counted(known.shape[1], 'genre')}{unfound}."
+
+
+STRONGEST: Final = 5  # features of a genre
+FEWEST_MOVIES: Final = 3  # a feature of fewer is not shown, unless there is no other
+FEW_MOVIES: Final = 20  # a feature of fewer comes with a warning
+
+
+def features_section(sources: Sources, pictures: Sequence[Picture]) -> Section | None:
+    """Show the strongest features of each genre for the first model that was explained, and the given pictures."""
+    model = next((model for model in sources.models if (model.folder / "importance.parquet").is_file()), None)
+    blocks: list[Any] = list(pictures)
+    if model is not None and (table := _strongest(model)) is not None:
+        sentences = (say_strongest(model.name, table), say_rare_features(table))
+        blocks[:0] = [*(Text(sentence) for sentence in sentences if sentence), _features_table(table)]
+    return Section("features", "Top features", blocks) if blocks else None
+
+
+def say_strongest(model: str, table: pl.DataFrame) -> str:
+    """Name the strongest feature of all."""
+    top = table.sort("weight", "genre", descending=[True, False]).row(0, named=True)
     return (
-        f"Of a hundred movies that it has never seen, the best model gets at least one genre right for "
-        f"{percent(float(np.mean(known > 0))).removesuffix(' %')}, and exactly the right set for "
-        f"{percent(float(np.mean(known == 1))).removesuffix(' %')}."
+        f"Strongest feature of {model}: “{top['feature']}” for {top['genre']}. It adds {top['weight']:.2f} to the "
+        f"log-odds on average, over {counted(top['movies'], 'movie')}."
     )
 
 
-def _tiles(sources: Sources) -> list[Tile]:
-    first = sources.leaderboard.row(0, named=True)
-    rows = [
-        ("test_jaccard", "Jaccard on test", "overlap of predicted and true genres"),
-        ("test_f1_macro", "F1 (macro)", "mean over genres, the rare ones count as much"),
-        ("test_at_least_one", "at least one right", "share of movies"),
-        ("test_exact_match", "all right", "share of movies"),
+def say_rare_features(table: pl.DataFrame) -> str:
+    """Warn of strong features that few movies have."""
+    rare = table.filter(pl.col("movies") < FEW_MOVIES).sort("weight", "genre", descending=[True, False])
+    if rare.is_empty():
+        return ""
+    top, occur = rare.row(0, named=True), "occurs" if rare.height == 1 else "occur"
+    return (
+        f"Warning: {rare.height} of {counted(table.height, 'feature')} below {occur} in fewer than {FEW_MOVIES} "
+        f"movies, such as “{top['feature']}” for {top['genre']} ({counted(top['movies'], 'movie')}). They may be "
+        "coincidence and need not hold for other movies."
+    )
+
+
+def _strongest(model: Model) -> pl.DataFrame | None:
+    table = model.optional_table("importance.parquet")
+    if table is None:
+        return None
+    table = table.filter(pl.col("weight") > 0)
+    frequent = table.filter(pl.col("movies") >= FEWEST_MOVIES)
+    table = table if frequent.is_empty() else frequent
+    ordered = table.sort("genre", "weight", "feature", descending=[False, True, False])
+    return None if ordered.is_empty() else ordered.group_by("genre", maintain_order=True).head(STRONGEST)
+
+
+def _features_table(table: pl.DataFrame) -> Table:
+    weight = pl.col("weight").map_elements("{:.2f}".format, pl.String)
+    said = pl.format("{} +{} ({})", "feature", weight, "movies")
+    rows = table.group_by("genre", maintain_order=True).agg(said.alias("said")).iter_rows()
+    heads = [
+        Column("Genre"),
+        Column("Words and fields, their mean contribution to the log-odds, and the number of movies with them"),
     ]
-    tiles = [Tile(sources.best.name, "best model", f"of {counted(len(sources.models), 'model')}")]
-    for column, title, note in rows:
-        value = first.get(column)
-        is_share = column in {"test_at_least_one", "test_exact_match"}
-        written = percent(value) if is_share and value is not None else figure(value)
-        tiles.append(Tile(written, title, _interval(first, column) or note))
-    return tiles
+    cells = [(Cell(genre), Cell(", ".join(features))) for genre, features in rows]
+    return Table("strongest", "Strongest words and fields of each genre", heads, cells)
 
 
-def _interval(row: dict[str, Any], column: str) -> str:
-    low, high = row.get(f"{column}_low"), row.get(f"{column}_high")
-    return "" if low is None or high is None else f"95 % interval {figure(low)} to {figure(high)}"
+SHOWN: Final = 20
+_HEADS: Final = {
+    "movie_name": "Movie",
+    "given_genres": "Genres in the listings",
+    "doubted": "In doubt",
+    "quality": "Quality",
+    "reason": "Why",
+}
+
+
+def labels_section(sources: Sources) -> Section | None:
+    """Show the movies with the most doubtful labels; None if there was no audit."""
+    audit = sources.audit
+    if audit is None:
+        return None
+    blocks: list[Any] = [Text(say_audit(audit))]
+    columns = [name for name in _HEADS if name in audit.columns]
+    if audit.height:
+        heads = [Column(_HEADS[name], is_number=name == "quality") for name in columns]
+        rows = [[_cell(row[name]) for name in columns] for row in audit.head(SHOWN).iter_rows(named=True)]
+        caption = "Doubtful labels" if audit.height <= SHOWN else f"The {SHOWN} most doubtful labels"
+        blocks.append(Table("doubted", caption, heads, rows, is_sortable=True, is_folded=True))
+    effect = optional_table(sources.paths.results / LABEL_AUDIT_EFFECT_FILE)
+    if effect is not None and _is_of_these_movies(sources.paths):
+        blocks.append(_effect_table(effect))
+    return Section("labels", "Doubtful labels", blocks)
+
+
+def say_audit(audit: pl.DataFrame) -> str:
+    """Say how many labels are doubted, and of which genre most."""
+    if audit.is_empty():
+        return "The label audit found no doubtful movie."
+    genres = audit["doubted"].str.split("; ").explode().str.extract(r"^(?:lacks|is not) (.+)$").drop_nulls()
+    counts = genres.value_counts().sort("count", "doubted", descending=[True, False])
+    most = ""
+    if counts.height > 1:
+        most = f", most often about {counts[0, 0]} ({percent(counts[0, 1] / audit.height)} of them)"
+    movies = audit["movie_id"].n_unique()
+    by = listed(audit["scores_from"].drop_nulls().unique().sort().to_list()) if "scores_from" in audit.columns else ""
+    return (
+        f"The scores{f' of {by}' if by else ''} contradict the listings for {counted(movies, 'movie')}{most}. "
+        "This is a hint: check a label before you change it."
+    )
+
+
+def _is_of_these_movies(paths: DataPaths) -> bool:
+    """Whether the effect of dropping doubted movies was measured, and on the movies that the page is about."""
+    measured = read_json(paths.results / "label_audit_effect.stage.json").get("counts", {}).get("splits")
+    return measured is not None and paths.splits.is_file() and measured == hash_file(paths.splits)
+
+
+def _effect_table(effect: pl.DataFrame) -> Table:
+    heads = [Column(name.replace("_", " "), effect[name].dtype.is_numeric()) for name in effect.columns]
+    rows = [[_cell(value) for value in row] for row in effect.iter_rows()]
+    return Table("audit-effect", "Effect of leaving out the doubtful movies", heads, rows)

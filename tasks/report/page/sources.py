@@ -1,11 +1,10 @@
-"""Numbers and lists as people read them. Owns the wording that all sections share."""
+"""What the report is made from, and how its sentences write numbers and lists."""
 
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from math import ceil, floor
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,9 +14,11 @@ from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
 from tasks.core.metrics import METRICS
+from tasks.core.page import is_invented
 from tasks.core.predictions import Scores, read_scores, truth_matrix
 from tasks.core.schema import PREDICTIONS
 from tasks.core.settings import DataPaths
+from tasks.report.leaderboard import Baseline, best_constant
 
 LEADERBOARD_FILE: Final = "leaderboard.csv"
 LABEL_AUDIT_FILE: Final = "label_audit.parquet"  # not the CSV, whose cells are changed for spreadsheets
@@ -29,20 +30,33 @@ _GENRE_METRICS: Final = ("precision", "recall", "f1", "jaccard", "average_precis
 
 
 @dataclass(frozen=True)
+class PreviousRun:
+    """The pipeline run before this one, as far as it was compared."""
+
+    name: str
+    model: str  # the best
+    jaccard: float  # of the best, on its test movies
+    data_hash: str
+
+
+@dataclass(frozen=True)
 class RunFacts:
-    """What a run's tracking knows of it and no file of a stage says."""
+    """What tracking and orchestration know about a run and no file says."""
 
     name: str = ""
     run_id: str = ""
     params: Mapping[str, str] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
-    duration_s: float | None = None
-    promotion: str = ""  # what became of the registered champion, as a sentence
+    duration_s: float | None = None  # until the report was started
+    promotion: str = ""  # a sentence about the champion
+    address: str = ""  # of the run's page in MLflow
+    previous: PreviousRun | None = None
+    task_seconds: Mapping[str, float] = field(default_factory=dict)  # by task, in the order of their start
 
 
 @dataclass(frozen=True)
 class Model:
-    """An evaluated model, as the files of its folder tell."""
+    """An evaluated model, read from the files of its folder."""
 
     name: str
     folder: Path
@@ -50,7 +64,7 @@ class Model:
     @cached_property
     def predictions(self) -> pl.DataFrame:
         """`schema.PREDICTIONS` of the test movies."""
-        return read_parquet(self.folder / "predictions_test.parquet").select(*PREDICTIONS)
+        return read_table(self.folder / "predictions_test.parquet").select(*PREDICTIONS)
 
     @cached_property
     def scores(self) -> Scores:
@@ -68,24 +82,30 @@ class Model:
 
     @cached_property
     def kind(self) -> str:
-        """What sort of model it is: its classifier, "fine-tuned encoder" or "ensemble"."""
+        """Its classifier, "fine-tuned encoder" or "ensemble"."""
         spec = read_json(self.folder / "train.stage.json").get("config", {}).get("model", {})
         return str(spec.get("classifier", {}).get("kind", "fine-tuned encoder" if "encoder" in spec else "ensemble"))
 
     @cached_property
     def truth(self) -> NDArray[np.bool_]:
-        """Which test movie has which genre, (n_movies, n_genres)."""
+        """The genres of the test movies, (n_movies, n_genres)."""
         return truth_matrix(self.predictions["true_genres"].to_list(), self.scores.genres)
 
     @cached_property
     def decided(self) -> NDArray[np.bool_]:
-        """Which test movie was given which genre, (n_movies, n_genres)."""
+        """The predicted genres of the test movies, (n_movies, n_genres)."""
         return truth_matrix(self.predictions["predicted_genres"].to_list(), self.scores.genres)
 
     @cached_property
     def jaccard(self) -> NDArray[np.float64]:
         """Of each test movie; NaN for one without a genre."""
         return self.predictions["jaccard"].cast(pl.Float64).fill_null(float("nan")).to_numpy()
+
+    @cached_property
+    def explanations(self) -> Mapping[tuple[object, ...], pl.DataFrame]:
+        """What words and fields contribute to scores, by movie and genre; empty if nothing was explained."""
+        table = self.optional_table("explanations.parquet")
+        return {} if table is None else table.partition_by("movie_id", "genre", as_dict=True, maintain_order=True)
 
     def optional_table(self, name: str) -> pl.DataFrame | None:
         """Return a table that not every model has, or None."""
@@ -114,10 +134,20 @@ class Sources:
     def movies(self) -> pl.DataFrame:
         """The test movies, in the order of the predictions, with all that is known of them."""
         ids = self.best.predictions.select("movie_id")
-        movies = ids.join(read_parquet(self.paths.movies), on="movie_id", how="left", maintain_order="left")
+        movies = ids.join(read_table(self.paths.movies), on="movie_id", how="left", maintain_order="left")
         if movies["description"].null_count():
             raise DataError(f"{self.paths.movies} lacks test movies of {self.best.folder}; train the models again")
         return movies
+
+    @cached_property
+    def baseline(self) -> Baseline | None:
+        """The best constant answer; None if no test movie has a genre."""
+        return best_constant(self.best.truth, self.best.scores.genres)
+
+    @property
+    def invented(self) -> bool:
+        """Whether the movies are those of the embedded sample."""
+        return is_invented(self.paths.raw)
 
     @property
     def audit(self) -> pl.DataFrame | None:
@@ -133,7 +163,7 @@ class Sources:
             *(model.folder / name for model in self.models for name in _OPTIONAL_MODEL_FILES),
             *(results / name for name in (LABEL_AUDIT_FILE, LABEL_AUDIT_EFFECT_FILE)),
             *sidecars(self.paths),
-            self.paths.dropped,
+            *(self.paths.dropped, self.paths.splits, self.paths.raw / "acquire.stage.json"),
         ]
         there = [path for path in optional if path.is_file()]
         return (results / LEADERBOARD_FILE, self.paths.movies, *of_models, *there)
@@ -169,7 +199,7 @@ def sidecars(paths: DataPaths) -> tuple[Path, ...]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a file, an empty one where there is no file.
+    """Return the object in a file; an empty one if there is no file.
 
     Raises:
         DataError: the file holds no object.
@@ -183,27 +213,22 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def optional_table(path: Path) -> pl.DataFrame | None:
-    """Return a table in CSV or parquet, None where there is no file.
+    """Return a table in CSV or parquet; None if there is no file.
 
     Raises:
         DataError: the file is damaged.
     """
-    if not path.is_file():
-        return None
-    try:
-        return pl.read_csv(path) if path.suffix == ".csv" else read_parquet(path)
-    except pl.exceptions.PolarsError as error:
-        raise DataError(f"{path} is damaged ({error}); delete it and run the stage that makes it again") from error
+    return read_table(path) if path.is_file() else None
 
 
-def read_parquet(path: Path) -> pl.DataFrame:
-    """Return a table.
+def read_table(path: Path) -> pl.DataFrame:
+    """Return a table in CSV or parquet.
 
     Raises:
         DataError: the file is missing or damaged.
     """
     try:
-        return pl.read_parquet(path, glob=False)
+        return pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path} is missing or damaged ({error}); run the stage that makes it again") from error
 
@@ -212,10 +237,10 @@ UNDEFINED: Final = "undefined"
 METRIC_TITLES: Final = {name: metric.title for name, metric in METRICS.items()}
 
 
-def figure(value: float | None, decimals: int = 3) -> str:
+def number(value: float | None, decimals: int = 3) -> str:
     """Write a number, or say that there is none.
 
-    >>> figure(1234.5, 0), figure(-0.12345), figure(None)
+    >>> number(1234.5, 0), number(-0.12345), number(None)
     ('1,234', '−0.123', 'undefined')
     """
     return UNDEFINED if value is None or value != value else with_minus(f"{value:,.{decimals}f}")  # noqa: PLR0124  NaN
@@ -230,47 +255,25 @@ def with_minus(text: str) -> str:
     return re.sub(r"(?<![\w-])-(?=\d)", "\N{MINUS SIGN}", text)
 
 
-def at_most(value: float, decimals: int = 3) -> str:
-    """Write a number that nothing exceeds: rounded up.
-
-    >>> at_most(0.0503, 2), at_most(0.05, 2), at_most(0.3, 1)
-    ('0.06', '0.05', '0.3')
-    """
-    scale = 10**decimals
-    return figure(ceil(value * scale - 1e-9) / scale, decimals)
-
-
-def at_least(value: float, decimals: int = 3) -> str:
-    """Write a number that nothing falls short of: rounded down.
-
-    >>> at_least(0.0597, 2), at_least(0.29, 2)
-    ('0.05', '0.29')
-    """
-    scale = 10**decimals
-    return figure(floor(value * scale + 1e-9) / scale, decimals)
-
-
 def percent(share: float) -> str:
-    """Write a share of one in per cent, and never a share of something as nothing, nor a part as the whole.
+    """Write a share in per cent, and never something as 0% or less than all as 100%.
 
     >>> percent(0.931), percent(0.0004), percent(0.0), percent(0.9999)
-    ('93 %', 'under 1 %', '0 %', 'over 99 %')
+    ('93%', 'under 1%', '0%', 'over 99%')
     """
     rounded = round(100 * share)
     if share > 0 and rounded == 0:
-        return "under 1 %"
-    if share < 1 and rounded == 100:
-        return "over 99 %"
-    return f"{rounded} %"
+        return "under 1%"
+    return "over 99%" if share < 1 and rounded == 100 else f"{rounded}%"
 
 
-def counted(number: int, noun: str) -> str:
+def counted(count: int, noun: str) -> str:
     """Write a number with its noun.
 
     >>> counted(1, "movie"), counted(2300, "movie")
     ('1 movie', '2,300 movies')
     """
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:
@@ -293,8 +296,9 @@ def metric_title(column: str) -> str:
     """
     known = {
         "fit_s": "fit, s",
-        "predict_docs_per_s": "movies a second",
+        "predict_docs_per_s": "movies per second",
         "model_mb": "size, MB",
+        "behind": "gap to best (95% CI)",
         "chosen_by": "chosen by",
     }
     if column in known:

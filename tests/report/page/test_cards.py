@@ -4,7 +4,7 @@ from pathlib import Path
 import polars as pl
 
 from tasks.core.settings import DataPaths
-from tasks.report.page.movies import Explained, movie_card
+from tasks.report.page.movies import movie_card, movies_section
 from tasks.report.page.sources import Sources, read_sources
 
 WriteRun = Callable[..., list[Path]]
@@ -25,9 +25,9 @@ def sources(paths: DataPaths, write_run: WriteRun) -> Sources:
     return read_sources(folders, paths)
 
 
-def test_a_card_tells_right_wrong_and_missed_genres_by_score(paths: DataPaths, write_run: WriteRun) -> None:
+def test_a_card_shows_right_wrong_and_missed_genres_by_score(paths: DataPaths, write_run: WriteRun) -> None:
     run = sources(paths, write_run)
-    card = movie_card(run, 0, (Explained(run.best),))
+    card = movie_card(run, 0, (run.best,))
     assert card.title == "Movie 0 (1990)"
     assert card.text == TEXT
     assert not card.reasons
@@ -35,9 +35,7 @@ def test_a_card_tells_right_wrong_and_missed_genres_by_score(paths: DataPaths, w
     assert (line.right, line.wrong, line.missed) == ([("Drama", "0.90")], [("Comedy", "0.70")], [("War", "0.10")])
 
 
-def test_reasons_are_of_wrong_genres_first_and_coloured_where_they_are_spans(
-    paths: DataPaths, write_run: WriteRun
-) -> None:
+def test_the_reason_is_of_a_wrong_genre_first_with_words_highlighted(paths: DataPaths, write_run: WriteRun) -> None:
     run = sources(paths, write_run)
     start = TEXT.index("ghost")
     explain(
@@ -48,17 +46,17 @@ def test_reasons_are_of_wrong_genres_first_and_coloured_where_they_are_spans(
         ("Comedy", "rest", None, None, None, 0.1),
         ("Comedy", "year", None, None, "1990", 0.0),
     )
-    card = movie_card(run, 0, (Explained(run.best),))
+    card = movie_card(run, 0, (run.best,))
     assert card.text == ""
-    assert [reason.title for reason in card.reasons] == ["Comedy in the eyes of tree", "Drama in the eyes of tree"]
+    assert [reason.title for reason in card.reasons] == ["Why Comedy? (tree)"]
     assert card.reasons[0].pieces == [
-        ("director: Ann", "+2.00", True),
-        ("ghost", "−0.25", False),
-        ("all else", "+0.10", True),
+        ("director: Ann", "+2.00"),
+        ("ghost", "−0.25"),
+        ("everything else", "+0.10"),
     ]
-    assert card.reasons[0].coloured is not None
-    assert "<b>" not in card.reasons[0].coloured
-    assert ">ghost</span>" in card.reasons[0].coloured
+    assert card.reasons[0].highlighted is not None
+    assert "<b>" not in card.reasons[0].highlighted
+    assert ">ghost</span>" in card.reasons[0].highlighted
 
 
 def test_two_models_explain_the_genre_on_which_they_differ_most(paths: DataPaths, write_run: WriteRun) -> None:
@@ -66,6 +64,14 @@ def test_two_models_explain_the_genre_on_which_they_differ_most(paths: DataPaths
     assert run.rival
     for model in (run.best, run.rival):
         explain(model.folder, *((genre, "rest", None, None, None, 1.0) for genre in ("Comedy", "Drama")))
-    card = movie_card(run, 0, (Explained(run.best), Explained(run.rival)))
-    assert [reason.title for reason in card.reasons] == ["Drama in the eyes of tree", "Drama in the eyes of svm"]
+    card = movie_card(run, 0, (run.best, run.rival))
+    assert [reason.title for reason in card.reasons] == ["Why Drama? (tree)", "Why Drama? (svm)"]
     assert card.text == TEXT
+
+
+def test_a_movie_is_shown_once_and_named_where_it_has_another_role(paths: DataPaths, write_run: WriteRun) -> None:
+    run = sources(paths, write_run)
+    roles = pl.DataFrame({"movie_id": ["tt0000"] * 2, "role": ["bad", "impossible"], "rank": [1, 1]})
+    _, good, bad, disagreement, impossible = movies_section(run, roles).blocks
+    assert [len(block.cards) for block in (good, bad, disagreement, impossible)] == [0, 1, 0, 0]
+    assert impossible.sentence.endswith("Shown above: Movie 0.")

@@ -12,13 +12,13 @@ import pytest
 from tasks.core.errors import DataError
 from tasks.core.figures import ALL_FORMS
 from tasks.core.markup import write_safe_csv
+from tasks.core.page import Picture
 from tasks.core.settings import DataPaths
 from tasks.report.exhibits import EXHIBITS_FILE
 from tasks.report.page import stages
 from tasks.report.page.genres import labels_section
-from tasks.report.page.sources import RunFacts, read_sources
+from tasks.report.page.sources import PreviousRun, RunFacts, read_sources
 from tasks.report.page.stages import REPORT_FILE, write_report
-from tasks.report.page.writer import Picture
 
 WriteRun = Callable[..., list[Path]]
 
@@ -27,14 +27,17 @@ TRUE = [("Comedy",), ("Drama",), ("Comedy", "Drama")] * 20  # War has no test mo
 FACTS = RunFacts(
     "pipeline /home/somebody/data/raw",
     "abc123",
-    {"seed": "1", "source": "/home/somebody/data/raw"},
+    {"seed": "1", "source": "/home/somebody/data/raw", "promotion.registered_model": "own"},
     {},
     90.0,
-    "tree-2 is surely worse than svm-1: jaccard -0.0487 [-0.0604, -0.0384]",
+    "tree-2 is significantly worse than svm-1: jaccard -0.0487 [-0.0604, -0.0384]",
+    "http://127.0.0.1:5000/#/experiments/1/runs/abc123",
+    PreviousRun("earlier", "svm-b", 0.25, ""),
+    {"clean": 2.5},
 )
 SECTIONS = {
-    "summary", "run", "quality", "leaderboard", "cost", "genres", "lengths", "answers", "movies", "labels", "features",
-    "training",
+    "summary", "leaderboard", "cost", "genres", "movies", "features", "predictions", "labels", "training", "limits",
+    "quality", "run",
 }  # fmt: skip
 
 
@@ -73,8 +76,8 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> DataPaths:
 def text(paths: DataPaths, write_run: WriteRun) -> str:
     """The page of a run with everything that a page can show, and an attack in every text of the data."""
     folders = write_everything(paths, write_run)
-    result = write_report(folders, paths, FACTS, [further(paths)])
-    assert write_report(folders, paths, FACTS, [further(paths)]).skipped
+    result = write_report(folders, paths, FACTS, [feature_bars(paths)])
+    assert write_report(folders, paths, FACTS, [feature_bars(paths)]).skipped
     return (result.folder / REPORT_FILE).read_text(encoding="utf-8")
 
 
@@ -104,7 +107,7 @@ def write_everything(paths: DataPaths, write_run: WriteRun) -> list[Path]:
     return folders
 
 
-def further(paths: DataPaths) -> Picture:
+def feature_bars(paths: DataPaths) -> Picture:
     return Picture("bars", "Bars", "What to see.", file=paths.results / "leaderboard.svg")
 
 
@@ -112,20 +115,50 @@ def test_every_section_is_there_and_every_entry_of_the_contents_leads_to_it(text
     page = Page(text)
     assert set(page.ids) >= SECTIONS
     assert len(set(page.ids)) == len(page.ids)
-    targets = [link.removeprefix("#") for link in page.links]
+    targets = [link.removeprefix("#") for link in page.links if link != FACTS.address]
     assert set(targets) == SECTIONS | {"content"}
     assert set(targets) <= set(page.ids)
 
 
 def test_negative_numbers_have_the_minus_sign_of_the_pictures(text: str) -> None:
-    assert "Tree-2 is surely worse than svm-1: jaccard −0.0487 [−0.0604, −0.0384]" in text
+    assert "Tree-2 is significantly worse than svm-1: jaccard −0.0487 [−0.0604, −0.0384]" in text
+
+
+def test_the_summary_leads_to_mlflow_and_to_prediction(text: str) -> None:
+    assert f'<a href="{FACTS.address}">' in text
+    assert "python flows/predict.py --model models:/own@champion --text" in text
+    assert "Previous run (earlier): svm-b was best, with a Jaccard of 0.250 on the same data; now it is" in text
+    assert 'id="table-task-times"' in text
+
+
+def test_the_sample_is_called_invented_and_the_explored_data_is_linked(tmp_path: Path, write_run: WriteRun) -> None:
+    paths = DataPaths(tmp_path)
+    folders = write_run(paths, {"tree": [[0.0, 0.9, 0.0]] * 6})
+    assert "Invented data" not in (write_report(folders, paths, RunFacts()).folder / REPORT_FILE).read_text()
+    for path, content in ((paths.raw / "acquire.stage.json", '{"config": {"source": "sample"}}'),
+                          (paths.explore / "index.html", "")):  # fmt: skip
+        path.parent.mkdir(parents=True)
+        path.write_text(content)
+    text = (write_report(folders, paths, RunFacts()).folder / REPORT_FILE).read_text(encoding="utf-8")
+    assert text.count("Invented data: ") == 2  # on top and among the limits
+    assert '<a href="../explore/index.html">' in text
+
+
+def test_the_best_constant_answer_is_a_row_of_the_leaderboard(tmp_path: Path, write_run: WriteRun) -> None:
+    paths = DataPaths(tmp_path)
+    folders = write_run(paths, {"tree": [[0.0, 0.9, 0.0]] * 6})  # true: see `conftest.TRUE`
+    baseline = read_sources(folders, paths).baseline
+    assert baseline is not None
+    text = (write_report(folders, paths, RunFacts()).folder / REPORT_FILE).read_text(encoding="utf-8")
+    assert f"Always predicting {', '.join(baseline.genres)}, the best constant answer" in text
+    assert ">constant baseline</th>" in text
 
 
 def test_nothing_comes_from_elsewhere(text: str) -> None:
     page = Page(text)
     assert page.addresses
     assert all(address.startswith("data:image/") for address in page.addresses)
-    assert all(link.startswith("#") for link in page.links)
+    assert all(link.startswith("#") or link == FACTS.address for link in page.links)
     assert page.tags["script"] == 1
     assert not {"link", "iframe", "object", "base"} & page.tags.keys()
     assert "@import" not in text
@@ -142,7 +175,7 @@ def test_every_text_of_the_data_is_escaped(text: str) -> None:
 def test_the_page_can_be_read_by_ear(text: str) -> None:
     page = Page(text)
     assert all(len(image["alt"] or "") > 15 for image in page.images)
-    assert len(page.images) > 12
+    assert len(page.images) > 7
     assert page.tags["caption"] == page.tags["table"]
     assert not page.scopeless
     assert {"main", "nav", "header", "footer"} <= page.tags.keys()
@@ -150,9 +183,9 @@ def test_the_page_can_be_read_by_ear(text: str) -> None:
     assert all(after <= before + 1 for before, after in zip(page.headings, page.headings[1:], strict=False))
 
 
-def test_words_are_coloured_where_they_were_explained(text: str) -> None:
+def test_words_are_highlighted_where_they_were_explained(text: str) -> None:
     assert re.search(r"<span[^>]*>farmer</span>", text)
-    assert "without colours" not in text
+    assert "no words are highlighted" not in text
 
 
 def test_a_genre_without_a_test_movie_is_undefined_and_not_zero(text: str) -> None:
@@ -171,7 +204,7 @@ def test_pictures_lie_beside_the_page_in_the_forms_asked_for(tmp_path: Path, wri
         return {stem: {form for other, form in names if other == stem} for stem, _ in names}
 
     write_report(folders, paths, RunFacts())
-    assert len(drawn()) > 10
+    assert len(drawn()) == 8
     assert all(forms == {"svg"} for forms in drawn().values())
     write_report(folders, paths, RunFacts(), forms=ALL_FORMS)
     assert all(forms == {"svg", "png"} for forms in drawn().values())
@@ -187,7 +220,7 @@ def test_pictures_stay_where_only_the_runs_name_is_new(tmp_path: Path, write_run
 
 def test_the_page_is_small_and_its_bytes_are_the_same_each_time(text: str, tmp_path: Path, write_run: WriteRun) -> None:
     again = DataPaths(tmp_path)
-    result = write_report(write_everything(again, write_run), again, FACTS, [further(again)])
+    result = write_report(write_everything(again, write_run), again, FACTS, [feature_bars(again)])
     assert (result.folder / REPORT_FILE).read_text(encoding="utf-8") == text
     assert len(text.encode()) < 4_000_000
 
@@ -199,12 +232,12 @@ def test_one_model_whose_answers_are_all_the_same(tmp_path: Path, write_run: Wri
     text = (write_report(folders, paths, RunFacts()).folder / REPORT_FILE).read_text(encoding="utf-8")
     page = Page(text)
     assert "original-logreg-tfidf is the only model of this run" in text
-    assert "Every movie was given 1 genre" in text
-    assert "without colours" in text
+    assert "Every movie gets 1 genre" in text
+    assert "no words are highlighted" in text
     assert not {"labels", "features", "training", "movies-disagreement"} & set(page.ids)
     assert "disagree" not in text
     assert "table-published" in page.ids
-    assert "1 of 1 published Jaccard is exceeded here" in text
+    assert "Ours exceed 1 of 1 published Jaccard." in text
 
 
 def test_the_audit_is_shown_without_what_spreadsheets_want(tmp_path: Path, write_run: WriteRun) -> None:

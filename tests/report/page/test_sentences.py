@@ -11,33 +11,41 @@ import pytest
 
 from tasks.core.files import hash_file
 from tasks.core.settings import DataPaths
-from tasks.report.page import models, movies, sources
-from tasks.report.page.figures import draw_model_genres
+from tasks.report.leaderboard import Baseline
+from tasks.report.page import sources, summary
+from tasks.report.page.figures import draw_genre_model_map
 from tasks.report.page.genres import (
     _is_of_these_movies,
     say_audit,
     say_confusion,
     say_genres,
-    say_heat,
     say_instead,
+    say_map,
+    say_rare_features,
     say_support,
     say_undefined,
-    say_use,
 )
 from tasks.report.page.models import (
     COSTS,
     leaderboard_table,
-    say_duration,
     say_frontier,
     say_leader,
     say_order,
     say_published,
     say_trade,
     say_training,
+)
+from tasks.report.page.movies import bin_by_length, say_calibration, say_lengths, say_sizes
+from tasks.report.page.sources import PreviousRun
+from tasks.report.page.summary import (
+    rows_of_cleaning,
+    say_change,
+    say_dropped,
+    say_duration,
+    say_rows,
+    say_use,
     shorten_paths,
 )
-from tasks.report.page.movies import _rows as rows_of_cleaning
-from tasks.report.page.movies import bin_by_length, say_calibration, say_dropped, say_lengths, say_rows, say_sizes
 
 
 def board(*rows: tuple[str, float, float | None, float | None, float | None, float]) -> pl.DataFrame:
@@ -62,10 +70,13 @@ def genres(*rows: tuple[str, int, int, int, int, float | None]) -> pl.DataFrame:
     ("rows", "expected"),
     [
         ([FIRST], ["a is the only model", "0.500"]),
-        ([FIRST, SURE], ["a leads", "0.100 more than b", "0.050 to 0.150", "chance does not explain"]),
-        ([FIRST, UNSURE, SURE], ["chance could explain its distance to c."]),
-        ([FIRST, EQUAL], ["d has exactly the same", "validation alone"]),
-        ([FIRST, AHEAD], ["0.020 less than e", "chance could explain its distance to e"]),
+        (
+            [FIRST, SURE],
+            ["a leads", "0.100 more than b", "95% CI 0.050 to 0.150", "significantly better than all others"],
+        ),
+        ([FIRST, UNSURE, SURE], ["The gap to c could be chance."]),
+        ([FIRST, EQUAL], ["d scores exactly the same", "validation alone"]),
+        ([FIRST, AHEAD], ["0.020 less than e", "The gap to e could be chance"]),
         ([FIRST, ("f", None, None, None, None, 1.0)], ["undefined"]),
     ],
 )
@@ -75,9 +86,9 @@ def test_the_leader(rows: list[tuple[str, float, float, float, float, float]], e
 
 
 def test_the_order_names_a_model_that_the_test_would_put_first() -> None:
-    assert "on the test alone e would be first" in say_order(board(FIRST, AHEAD, SURE))
-    assert "the test puts the same model first" in say_order(board(FIRST, SURE))
-    assert "the test puts it level with d" in say_order(board(FIRST, EQUAL, SURE))
+    assert "e has the highest Jaccard on test, but the test does not decide" in say_order(board(FIRST, AHEAD, SURE))
+    assert "the same model is first on test" in say_order(board(FIRST, SURE))
+    assert "on test it ties with d" in say_order(board(FIRST, EQUAL, SURE))
     assert "no other model" in say_order(board(FIRST))
     assert say_order(board(FIRST, EQUAL)) == (
         "Both models have the same Jaccard on test, 0.500; validation alone sets the order."
@@ -89,20 +100,24 @@ def test_the_order_names_a_model_that_the_test_would_put_first() -> None:
 
 
 def test_costs() -> None:
-    assert "c has 96 % of its Jaccard at 100 movies a second, 10 times as fast" in say_trade(board(FIRST, UNSURE, SURE))
-    assert "no model with at least 90 %" in say_trade(board(FIRST, SURE))
-    assert "no model with at least 90 %" in say_trade(board(FIRST, ("x", 0.49, 0.01, 0.0, 0.02, 10.0)))
+    assert "c reaches 96% of its Jaccard at 100 movies per second, 10 times as fast" in say_trade(
+        board(FIRST, UNSURE, SURE)
+    )
+    assert "no model with at least 90%" in say_trade(board(FIRST, SURE))
+    assert "no model with at least 90%" in say_trade(board(FIRST, ("x", 0.49, 0.01, 0.0, 0.02, 10.0)))
     assert say_trade(board(FIRST, ("x", 0.49, 0.01, 0.0, 0.02, 13.0))).endswith("second, 1.3 times as fast.")
-    assert say_trade(board(FIRST, ("x", 0.49, 0.01, 0.0, 0.02, 10.4))).endswith("at 10 movies a second.")
+    assert say_trade(board(FIRST, ("x", 0.49, 0.01, 0.0, 0.02, 10.4))).endswith("at 10 movies per second.")
     assert say_frontier(board(FIRST, EQUAL)) == "a is both the best and the fastest of 2 models."
-    assert say_frontier(board(FIRST, UNSURE, SURE, EQUAL)).startswith("3 of 4 models")
+    assert say_frontier(board(FIRST, UNSURE, SURE, EQUAL)).startswith(
+        "No other model is both better and faster than these 3 of 4"
+    )
     assert say_frontier(board(FIRST, UNSURE, SURE, EQUAL)).endswith("b, c, a.")
     assert say_frontier(board(FIRST)) == "a is the only model."
 
 
 def test_intervals_stand_in_the_cells_of_their_figures() -> None:
     table = leaderboard_table(board(FIRST, SURE), ["rank", "model", "behind"], "name", "Caption")
-    assert [column.title for column in table.columns] == ["rank", "model", "behind"]
+    assert [column.title for column in table.columns] == ["rank", "model", "gap to best (95% CI)"]
     assert [cell.text for cell in table.rows[1]] == [
         "2",
         "b",
@@ -110,6 +125,9 @@ def test_intervals_stand_in_the_cells_of_their_figures() -> None:
     ]
     assert table.head == 1
     assert table.rows[0][2].key is None
+    baseline = Baseline(("Drama",), {"test_jaccard": 0.2})
+    with_baseline = leaderboard_table(board(FIRST, SURE), ["model", "test_jaccard"], "name", "Caption", baseline)
+    assert [cell.text for cell in with_baseline.rows[-1]] == ["constant baseline", "0.200"]
 
 
 def test_columns_that_are_new_to_the_page_are_shown_by_their_kind() -> None:
@@ -129,8 +147,8 @@ def test_columns_that_are_new_to_the_page_are_shown_by_their_kind() -> None:
 
 def test_published_figures() -> None:
     rows = {"model": ["a", "b"], "published_jaccard": [0.3, 0.4], "ours_jaccard": [0.5, 0.3]}
-    assert "1 of 2 published Jaccards is exceeded here; the greatest distance is a's, 0.500 against 0.300" in (
-        say_published(pl.DataFrame(rows))
+    assert say_published(pl.DataFrame(rows)).startswith(
+        "Ours exceed 1 of 2 published Jaccards. The difference is largest for a: 0.500, published 0.300."
     )
 
 
@@ -138,7 +156,7 @@ def test_genres_are_best_and_worst_equal_undefined_or_never_found() -> None:
     undefined = ("War", 0, 0, 0, 0, None)
     table = genres(("Drama", 9, 8, 1, 1, 0.8), ("Music", 4, 0, 0, 4, 0.0), undefined)
     assert say_genres(table) == (
-        "Drama is told best, with an F1 of 0.80, and Music worst, with 0.00. Music was never found."
+        "Best genre: Drama (F1 0.80, n = 9). Worst: Music (F1 0.00, n = 4). Music was never found."
     )
     assert say_undefined(table).startswith("War has no test movie: its")
     assert say_undefined(table.head(2)) == ""
@@ -149,13 +167,13 @@ def test_genres_are_best_and_worst_equal_undefined_or_never_found() -> None:
     )
 
 
-def test_support_names_the_exception() -> None:
+def test_support_names_the_outlier() -> None:
     rows = [(name, 10**power, 1, 1, 1, 0.15 * power) for power, name in enumerate("abcdef", start=1)]
     sentence = say_support(genres(*rows[:5], ("Western", 12, 1, 1, 1, 0.9)))
-    assert "exception is Western, with 0.90 for 12 movies, more than" in sentence
+    assert "outlier is Western (F1 0.90, n = 12), above the trend." in sentence
 
 
-def test_support_names_no_exception_where_all_follow_the_course_or_few_genres_are_there() -> None:
+def test_support_names_no_outlier_if_all_follow_the_trend_or_genres_are_few() -> None:
     rows = [(name, 10**power, 1, 1, 1, 0.15 * power) for power, name in enumerate("abcdef", start=1)]
     rises = "F1 clearly rises with the number of movies (rank correlation 1.00)."
     assert [say_support(genres(*rows[:count])) for count in (4, 6)] == [rises, rises]
@@ -165,69 +183,75 @@ def test_support_names_no_exception_where_all_follow_the_course_or_few_genres_ar
     assert say_support(genres(*rows[:3])).startswith("Too few")
 
 
-def test_heat_maps_name_the_widest_genre_and_the_best_model() -> None:
-    values = np.array([[0.1, 0.7], [0.5, 0.4], [np.nan, np.nan], [0.2, 0.3]])
-    assert say_heat(values, ["A", "B", "C", "D"], ["one", "two"], "most") == (
-        "Of the 4 genres with most movies, the models differ most on A: F1 goes from 0.10 (one) to 0.70 (two). two has "
-        "the highest F1, or the same, on 2 of 3."
+def test_the_map_names_the_widest_genre_and_the_best_model() -> None:
+    f1 = np.array([[0.1, 0.5, np.nan, 0.2], [0.7, 0.4, np.nan, 0.3]])
+    assert say_map(f1, ["one", "two"], ["A", "B", "C", "D"]) == (
+        "Models differ most on A: F1 ranges from 0.10 (one) to 0.70 (two). two has the highest F1, or shares it, on "
+        "2 of 3 genres."
     )
-    unfound = np.array([[0.1, 0.7], [0.0, 0.0]])
-    assert say_heat(unfound, ["A", "B"], ["one", "two"], "most").endswith("on 1 of 2; 1 no model finds.")
-    assert "tells B best" in say_heat(values[:2, :1], ["A", "B"], ["one"], "most")
-    assert "the same F1" in say_heat(np.full((2, 2), 0.5), ["A", "B"], ["one", "two"], "most")
-    assert "the same to 0.01" in say_heat(np.array([[0.5, 0.501]] * 2), ["A", "B"], ["one", "two"], "most")
-    assert "none has a test movie" in say_heat(values[[2, 2]], ["C", "D"], ["one", "two"], "fewest")
+    unfound = np.array([[0.1, 0.0], [0.7, 0.0]])
+    assert say_map(unfound, ["one", "two"], ["A", "B"]).endswith("on 1 of 2 genres; no model finds 1 of them.")
+    assert say_map(f1[:1, :2], ["one"], ["A", "B"]) == "There is one model; its F1 is highest on B, 0.50."
+    assert "the same to 0.01" in say_map(np.full((2, 2), 0.5), ["one", "two"], ["A", "B"])
+    assert "the same to 0.01" in say_map(np.array([[0.5] * 2, [0.501] * 2]), ["one", "two"], ["A", "B"])
+    assert say_map(f1[:, [2, 2]], ["one", "two"], ["C", "D"]) == "No genre has a test movie."
 
 
-def test_heat_maps_name_all_models_that_are_at_the_same_end() -> None:
-    values = np.array([[0.001, 0.0, 0.4, 0.9], [0.2, 0.1, 0.2, 0.1]])
-    assert say_heat(values, ["A", "B"], ["one", "two", "three", "four"], "fewest") == (
-        "Of the 2 genres with fewest movies, the models differ most on A: F1 goes from 0.00 (one and two) to 0.90 "
-        "(four). one, three and four each have the highest F1, or the same, on 1 of 2."
+def test_the_map_names_all_models_that_share_an_end() -> None:
+    f1 = np.array([[0.001, 0.2], [0.0, 0.1], [0.4, 0.2], [0.9, 0.1]])
+    assert say_map(f1, ["one", "two", "three", "four"], ["A", "B"]) == (
+        "Models differ most on A: F1 ranges from 0.00 (one and two) to 0.90 (four). one, three and four each have the "
+        "highest F1, or share it, on 1 of 2 genres."
     )
-    many = np.array([[0.0, 0, 0, 0, 1], [0.5] * 5])
-    assert "from 0.00 (4 models) to 1.00 (e)" in say_heat(many, ["A", "B"], list("abcde"), "most")
+    many = np.array([[0.0, 0.5]] * 4 + [[1, 0.5]])
+    assert "from 0.00 (4 models) to 1.00 (e)" in say_map(many, list("abcde"), ["A", "B"])
 
 
-@pytest.mark.parametrize(
-    ("values", "expected"),
-    [
-        ([0.1, 0.7], "On A, the genre with most movies, F1 goes from 0.10 (one) to 0.70 (two)."),
-        ([0.5, 0.5], "On A, the genre with most movies, all models have the same F1, 0.50."),
-        ([np.nan, np.nan], "A, the genre with most movies, has no test movie."),
-        ([0.5], "There is one model; its F1 on A, the genre with most movies, is 0.50."),
-    ],
-)
-def test_a_heat_map_of_one_genre_speaks_of_one(values: list[float], expected: str) -> None:
-    assert say_heat(np.array([values]), ["A"], ["one", "two"][: len(values)], "most") == expected
-
-
-def test_a_heat_map_tells_zero_from_undefined() -> None:
-    values = np.array([[0.0, 0.5], [np.nan, 0.0]])
-    (axes,) = draw_model_genres({"precision": values}, ["A", "B"], ["one", "two"]).axes
+def test_the_map_shows_zero_and_undefined_differently() -> None:
+    (axes,) = draw_genre_model_map(np.array([[0.0, np.nan], [0.5, 0.0]]), ["one", "two"], ["A", "B"]).axes
     marks = {(text.get_position()[1], text.get_position()[0]): text.get_text() for text in axes.texts}
-    assert marks == {(0.5, 0.5): "0", (0.5, 1.5): "50", (1.5, 0.5): "–", (1.5, 1.5): "0"}
+    assert marks == {(0.5, 0.5): "0", (0.5, 1.5): "–", (1.5, 0.5): "50", (1.5, 1.5): "0"}
+
+
+def test_features_of_few_movies_come_with_a_warning() -> None:
+    rows = {"genre": ["A", "B"], "feature": ["director X", "the"], "weight": [7.2, 0.5], "movies": [8, 500]}
+    said = say_rare_features(pl.DataFrame(rows))
+    assert said.startswith(
+        "Warning: 1 of 2 features below occurs in fewer than 20 movies, such as “director X” for A (8"
+    )
+    assert say_rare_features(pl.DataFrame(rows).tail(1)) == ""
+
+
+def test_the_change_since_the_previous_run_counts_on_the_same_data_alone() -> None:
+    previous = PreviousRun("earlier", "svm", 0.48, "hash")
+    assert say_change(board(FIRST), previous, "hash") == (
+        "Previous run (earlier): svm was best, with a Jaccard of 0.480 on the same data; now it is 0.500, a change of "
+        "+0.020."
+    )
+    assert say_change(board(FIRST), previous, "other").endswith("0.480, on other data: the two cannot be compared.")
+    assert say_change(board(FIRST), PreviousRun("earlier", "svm", 0.5, ""), "").endswith("0.500, the same.")
+    assert say_change(board(FIRST), None, "") == ""
 
 
 def test_confusion() -> None:
     table = genres(("Drama", 10, 9, 9, 1, 0.6), ("Music", 4, 1, 0, 3, 0.4))
     assert say_confusion(table) == (
-        "Missed most often: Music, in 75 % of the movies that have it. Given wrongly most often: Drama, in 50 % of the "
-        "movies that are given it."
+        "Most often missed: Music, in 75% of the movies that have it. Most often wrong: Drama, in 50% of the movies "
+        "that get it."
     )
     table = genres(("Drama", 4, 2, 1, 3, 0.3), ("Music", 4, 2, 1, 3, 0.3), ("War", 4, 4, 4, 0, 1.0))
     assert say_confusion(table) == (
-        "Missed most often: Drama and Music, in 75 % of the movies that have them. Given wrongly most often: War, in "
-        "50 % of the movies that are given it."
+        "Most often missed: Drama and Music, in 75% of the movies that have them. Most often wrong: War, in 50% of "
+        "the movies that get it."
     )
     right = ("War", 4, 4, 0, 0, 1.0)
-    assert say_confusion(genres(right)) == "No genre was missed in any movie. No genre was given wrongly."
+    assert say_confusion(genres(right)) == "No genre was missed in any movie. No genre was wrongly predicted."
     assert say_confusion(genres(right, ("Music", 4, 1, 0, 3, 0.4))) == (
-        "Missed most often: Music, in 75 % of the movies that have it. No genre was given wrongly."
+        "Most often missed: Music, in 75% of the movies that have it. No genre was wrongly predicted."
     )
     instead = np.array([[0.0, 2, 1, 3], [0, 0, 1, 1]])
     assert say_instead(instead, ["A", "B"]) == (
-        "The most frequent: B in 2 movies of 3 where A was missed; in 50 % of all misses no wrong genre was said."
+        "Most frequent: B in 2 of 3 movies where A was missed; in 50% of all misses, no wrong genre was predicted."
     )
     assert say_instead(np.zeros((2, 4)), ["A", "B"]) == "No genre was missed in any movie."
 
@@ -239,54 +263,53 @@ def test_lengths_are_binned_with_equal_ones_together() -> None:
     assert bins["label"].to_list() == ["5", "20"]
     assert bins["movies"].to_list() == [40, 39]
     assert say_lengths("a", bins).startswith(
-        "Long descriptions are told better than short ones: a's mean Jaccard is 0.200"
+        "Predictions are better for long descriptions than for short ones: a's mean Jaccard is 0.200"
     )
-    assert "not told better" in say_lengths("a", bin_by_length(words, np.tile([0.0, 1.0], 40)))
-    assert "All descriptions are about as long" in say_lengths("a", bin_by_length(np.full(9, 7), np.ones(9)))
+    assert "not better for long" in say_lengths("a", bin_by_length(words, np.tile([0.0, 1.0], 40)))
+    assert "All descriptions have about the same length" in say_lengths("a", bin_by_length(np.full(9, 7), np.ones(9)))
     assert bin_by_length(np.array([], np.int64), np.array([]))["movies"].to_list() == [0]
 
 
 def test_set_sizes() -> None:
-    assert "2 more movies were given 1 genre than have as many" in say_sizes(np.array([0, 3, 3]), np.array([0, 5, 2]))
+    assert "1 genre predicted for 2 more movies than have it" in say_sizes(np.array([0, 3, 3]), np.array([0, 5, 2]))
     assert say_sizes(np.array([0, 3, 3]), np.array([0, 6])) == (
-        "Every movie was given 1 genre; they have 1.50 on average, from 1 to 2."
+        "Every movie gets 1 genre; movies have 1.50 on average, from 1 to 2."
     )
     one = say_sizes(np.array([0, 3]), np.array([0, 2, 1]))
-    assert one.startswith("Movies have 1.00 genres and were given 1.33")
-    assert one.endswith("1 fewer movie was given 1 genre than has as many.")
+    assert one.startswith("Movies have 1.00 genres on average and get 1.33.")
+    assert one.endswith("1 genre predicted for 1 fewer movie than have it.")
 
 
 def test_calibration_may_not_help() -> None:
     table = pl.DataFrame(
         {"genre": ["A", "B"], "positives": [5, 5], "ece_raw": [0.1, 0.1], "ece_calibrated": [0.1, 0.3]}
     )
-    assert "does not lower the mean error over genres, 0.100 before and 0.200 after" in say_calibration(table)
-    assert "B, by 0.300" in say_calibration(table)
+    assert "does not lower the mean error over genres (0.100 before, 0.200 after)" in say_calibration(table)
+    assert "is B's, 0.300" in say_calibration(table)
     assert say_calibration(table.with_columns(positives=0)).startswith("No genre")
 
 
 def test_training_is_best_at_its_end_or_before() -> None:
     history = pl.DataFrame({"epoch": [1.0, 2.0, 3.0], "validation_jaccard": [0.3, 0.5, 0.4]})
     assert say_training(history) == (
-        "The Jaccard on validation is highest after 2 epochs, at 0.500; until the end, after 3 epochs, it fell to "
-        "0.400."
+        "The Jaccard on validation peaks after 2 epochs, at 0.500; by the end, after 3 epochs, it fell to 0.400."
     )
     level = pl.DataFrame({"epoch": [1.0, 2.0, 3.0], "validation_jaccard": [0.3, 0.5, 0.5]})
-    assert say_training(level).endswith("after 2 epochs, at 0.500, and the same at the end, after 3 epochs.")
+    assert say_training(level).endswith("after 2 epochs, at 0.500, and is the same at the end, after 3 epochs.")
     assert "still rising, by 0.200" in say_training(history.head(2))
     assert "the only time" in say_training(history.head(1))
 
 
 def test_rows_and_reasons() -> None:
     counts = {"rows_read": 100, "movies_kept": 60, "dropped/tba": 30, "dropped/no_genre": 5, "merged/same_movie": 5}
-    assert say_rows(counts).startswith("Of 100 rows read, 60 movies are left (60 %): 35 rows dropped; 5 rows were")
-    assert say_rows({}).startswith("No counts")
-    assert say_dropped({"tba": 30, "no_genre": 5}) == "“tba” accounts for 30 of 35 dropped rows (86 %)."
+    assert say_rows(counts).startswith(
+        "Of 100 rows read, 60 movies are left (60%): 35 rows dropped, 5 rows merged into"
+    )
+    assert say_rows({}).startswith("There are no counts")
+    assert say_dropped({"tba": 30, "no_genre": 5}) == "“tba” accounts for 30 of 35 dropped rows (86%)."
     assert say_dropped({"tba": 30}) == "All 30 dropped rows have one reason: “tba”."
     assert say_dropped({"tba": 1}) == "The only dropped row has one reason: “tba”."
-    assert say_rows({**counts, "merged/same_movie": 1}).endswith(
-        "; 1 row was a further listing of a movie and merged into it."
-    )
+    assert say_rows({**counts, "merged/same_movie": 1}).endswith(", 1 row merged into another row of the same movie.")
 
 
 def test_every_line_of_the_cleaning_says_why() -> None:
@@ -294,21 +317,21 @@ def test_every_line_of_the_cleaning_says_why() -> None:
     why = {row[0].text: row[3].text for row in rows_of_cleaning(counts, {"tba": "It says nothing."})}
     assert why == {
         "tba": "It says nothing.",
-        "same movie": "The same movie in several listings.",
-        "year": "The field holds something that is no year from 1800 to 2199; it counts as unknown.",
-        "length": "The field holds something that cannot be read; it counts as unknown.",
+        "same movie": "The same movie is in several listings.",
+        "year": "The field is not a year from 1800 to 2199; it counts as unknown.",
+        "length": "The field cannot be read; it counts as unknown.",
     }
 
 
 def test_the_parts_differ_by_no_more_than_is_said() -> None:
-    said = movies.say_split({"largest_share_difference": 0.0503, "text_groups": {"across_parts": 1}})
-    assert "by more than 0.06 percentage points, and 1 group of movies with nearly the same text lies in" in said
-    assert movies.say_split({}) == ""
+    said = summary.say_split({"largest_share_difference": 0.0503, "text_groups": {"across_parts": 1}})
+    assert "by more than 0.06 percentage points, and 1 group of near-duplicate descriptions is in more" in said
+    assert summary.say_split({}) == ""
 
 
 def test_the_label_audit_names_the_most_doubted_genre() -> None:
     audit = pl.DataFrame({"movie_id": ["1", "2", "3"], "doubted": ["lacks War", "is not War", "lacks Film-Noir"]})
-    assert "for 3 movies, most often about War (67 % of them)" in say_audit(audit)
+    assert "for 3 movies, most often about War (67% of them)" in say_audit(audit)
     audit = pl.DataFrame(
         {
             "movie_id": ["1", "2", "3"],
@@ -320,14 +343,13 @@ def test_the_label_audit_names_the_most_doubted_genre() -> None:
     assert said.startswith(
         "The scores of svm, test and svm, validation contradict the listings for 3 movies, most often"
     )
-    assert "about Drama (67 % of them)" in said
-    assert say_audit(audit.clear()) == "The label audit doubts no movie."
+    assert "about Drama (67% of them)" in said
+    assert say_audit(audit.clear()) == "The label audit found no doubtful movie."
 
 
 def test_what_answers_are_worth() -> None:
-    assert "at least one genre right for 75, and exactly the right set for 25" in say_use(
-        np.array([0, 0.5, 0.5, 1, np.nan])
-    )
+    said = "at least one genre right for 75% of the test movies, and exactly the right set for 25%."
+    assert said in say_use(np.array([0, 0.5, 0.5, 1, np.nan]))
     assert say_use(np.array([np.nan])).startswith("No test movie has a genre")
 
 
@@ -337,7 +359,7 @@ def test_times_and_paths() -> None:
     assert shorten_paths(str(Path("sample"))) == "sample"
 
 
-@pytest.mark.parametrize("module", [sources, models])
+@pytest.mark.parametrize("module", [sources, summary])
 def test_examples_in_docstrings_hold(module: ModuleType) -> None:
     assert doctest.testmod(module).attempted
     assert not doctest.testmod(module).failed
