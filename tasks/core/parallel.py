@@ -186,8 +186,8 @@ def map_on_workers(
 ) -> Generator[Result, None, None]:
     """Yield `function(argument)` for each argument, in order, for any number of arguments in bounded memory.
 
-    The work of a worker that dies is repeated by another one. At most `AHEAD` arguments per worker thread, each of a few
-    megabytes at most, are read before their results were taken. `function` has to be importable.
+    The work of a worker that dies is repeated by another one. At most `AHEAD` arguments per worker thread, each of a
+    few megabytes at most, are read before their results were taken. `function` has to be importable.
 
     Raises:
         WorkerError: one argument killed several workers.
