@@ -18,10 +18,6 @@ from tasks.tracking.select_runs import LoggedModel
 PICTURES: Final = (".svg", ".png")
 tracked_task: Final = partial(stage_task, unless=store.is_away)  # MLflow itself waits for a server
 
-run_duration_s: Final = tracked_task("run duration")(runs.duration_s)
-roll_back: Final = tracked_task("roll back")(champion.roll_back)
-fetch_classifier: Final = tracked_task("fetch classifier")(stored_model.fetch_classifier)
-
 
 @tracked_task("log stages")
 def log_stages(run: PipelineRun, results: Sequence[StageResult], files: Sequence[Path] = ()) -> None:
@@ -109,6 +105,9 @@ def last_models() -> tuple[PipelineRun, list[LoggedModel]]:
     return select_runs.last_models(data_paths())
 
 
+run_duration_s: Final = tracked_task("run duration")(runs.duration_s)
+
+
 @tracked_task("log report")
 def log_report(run: PipelineRun, files: Sequence[Path]) -> None:
     """Log the report and its pictures to the run, in a folder of their own."""
@@ -162,3 +161,7 @@ def promote(run: PipelineRun, best: LoggedModel, current: Champion | None, verdi
     client.set_tag(run.run_id, "genreflow.champion", holder)
     client.set_tag(run.run_id, "genreflow.promotion", verdict.reason)
     return outcome
+
+
+roll_back: Final = tracked_task("roll back")(champion.roll_back)
+fetch_classifier: Final = tracked_task("fetch classifier")(stored_model.fetch_classifier)
