@@ -36,8 +36,7 @@ def tasks() -> list[tuple[str, Task]]:
     found = []
     for file in sorted(ROOT.glob("tasks/*/task.py")):
         module = importlib.import_module(f"tasks.{file.parent.name}.task")
-        own = [value for value in vars(module).values() if isinstance(value, Task)]
-        found += [(file.parent.name, task) for task in own if task.fn.__module__ == module.__name__]
+        found += [(file.parent.name, value) for value in vars(module).values() if isinstance(value, Task)]
     return found
 
 

@@ -147,12 +147,7 @@ def write_run_report(
 ) -> StageResult:
     """Audit the labels, explain chosen movies and the models' features, and write the report.
 
-    Args:
-        run: the pipeline run.
-        folders: of its models, the best first.
-        promotion: the outcome for the champion, in a line.
-        forms: of the pictures.
-        compared: the leaderboard, then other results on all models.
+    `folders` are the models', best first; `compared` is the leaderboard, then other results on all models.
     """
     ranked = compared[0]
     audited = audit(folders, wait_for=[ranked])

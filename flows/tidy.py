@@ -15,12 +15,9 @@ from tasks.stage import TEMPORARY_PREFIX
 
 
 def find_removable(paths: DataPaths, keep_logs: int, caches: bool) -> list[Path]:
-    """Return files and folders that no command needs; at worst they are made or fetched again.
+    """Return files and folders that no command needs, at worst made again: all but the newest logs, fetched results.
 
-    Args:
-        paths: the data folder.
-        keep_logs: number of the newest logs to keep.
-        caches: whether cached feature matrices can go too.
+    With `caches`, cached feature matrices too.
     """
     logs = sorted(paths.logs.glob("*.log"), key=lambda log: log.stat().st_mtime, reverse=True)
     found = [*logs[keep_logs:], *_entries(paths.compared), *(_entries(paths.features) if caches else [])]

@@ -186,13 +186,8 @@ def map_on_workers(
 ) -> Generator[Result, None, None]:
     """Yield `function(argument)` for each argument, in order, for any number of arguments in bounded memory.
 
-    The work of a worker that dies is repeated by another one. At most `AHEAD` arguments per worker thread are read
-    before their results were taken.
-
-    Args:
-        address: of the scheduler.
-        function: can be imported, and may be called with the same argument again.
-        arguments: paths, small values, or pieces of a few megabytes.
+    The work of a worker that dies is repeated by another one. At most `AHEAD` arguments per worker thread, each of a
+    few megabytes at most, are read before their results were taken. `function` has to be importable.
 
     Raises:
         WorkerError: one argument killed several workers.
@@ -277,9 +272,7 @@ def dask_error(error: BaseException) -> BaseException:
 def check_workers(address: str, environment: Mapping[str, str]) -> int:
     """Make sure that a scheduler's workers can do this project's work as this process would; return their number.
 
-    Args:
-        address: of the scheduler.
-        environment: variables that workers inherit unless they have a value of their own.
+    They inherit the variables in `environment`, unless they have values of their own.
 
     Raises:
         ConfigError: there is no scheduler or no worker, or one of them lacks the project or has other code or packages,

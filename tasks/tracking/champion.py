@@ -34,13 +34,7 @@ RETURNED_TAG: Final = "genreflow.returned_at"  # of the version that a rollback 
 def find_champion(
     client: mlflow.MlflowClient, challenger: LoggedModel, paths: DataPaths, registered: str = REGISTERED_NAME
 ) -> Champion | None:
-    """Return the present champion, with its results fetched from its run; None if there is none.
-
-    Args:
-        client: of the store.
-        challenger: the model that would replace it.
-        paths: the data folder, where the results are kept.
-        registered: the registered model that it is the champion of.
+    """Return the champion of a registered model, with its results fetched to the data folder; None if there is none.
 
     Raises:
         DataError: the champion's results exist but cannot be fetched.

@@ -48,12 +48,7 @@ EXAMPLE: Final = {
 def write_card(run: Run, model: LoggedModel, leaderboard: Path, registered: str, version: int) -> str:
     """Return a version's card in Markdown: data, figures with intervals, each label, limits, how to call it.
 
-    Args:
-        run: the MLflow run that trained the model.
-        model: an evaluated model, whose folder has `metrics.json` and `per_genre.csv`.
-        leaderboard: `leaderboard.csv`, which has the intervals.
-        registered: name of the registered model.
-        version: of the registered model.
+    `run` trained the model, whose folder has `metrics.json` and `per_genre.csv`; `leaderboard.csv` has the intervals.
     """
     evaluated = json.loads((model.folder / "metrics.json").read_text(encoding="utf-8"))
     values = evaluated["rules"][evaluated["chosen_rule"]]

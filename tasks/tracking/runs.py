@@ -70,13 +70,14 @@ def start_pipeline_run(
 ) -> PipelineRun:
     """Start the parent run of a pipeline run.
 
+    Runs of the same data folder that are still RUNNING belong to a process that was killed, since one pipeline at a
+    time holds its lock; they are marked KILLED.
+
     Args:
         experiment_name: created if needed.
-        config: the whole configuration, nested; logged as params under dotted names.
-        paths: the data folder. Runs of it that are still RUNNING belong to a process that was killed, since one
-            pipeline at a time holds the folder's lock; they are marked KILLED.
-        tags: source, preset and whatever else the runs table should show. The run is named after its `flow` (default:
-            pipeline), source and model.
+        config: the whole configuration, logged as params under dotted names.
+        paths: the data folder.
+        tags: for the runs table; the run is named after its `flow` (default: pipeline), `source` and `model`.
     """
     experiment = open_experiment(experiment_name)
     client = experiment.client()
@@ -187,12 +188,7 @@ def log_metrics(
 ) -> None:
     """Log metrics in one batch, except those that are not finite, which charts cannot show.
 
-    Args:
-        experiment: of the run.
-        run_id: the run.
-        metrics: by name; those with `val/` or `test/` in the name belong to these datasets.
-        step: of a history.
-        of: model and datasets.
+    Those with `train/`, `val/` or `test/` in the name belong to the datasets of `of`.
     """
     now_ms = int(time.time() * 1000)
     finite = {key: value for key, value in metrics.items() if abs(value) < float("inf")}

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import polars as pl
 
@@ -17,10 +17,6 @@ from tasks.tracking.select_runs import LoggedModel
 
 PICTURES: Final = (".svg", ".png")
 tracked_task: Final = partial(stage_task, unless=store.is_away)  # MLflow itself waits for a server
-
-run_duration_s: Final = tracked_task("run duration")(runs.duration_s)
-roll_back: Final = tracked_task("roll back")(champion.roll_back)
-fetch_classifier: Final = tracked_task("fetch classifier")(stored_model.fetch_classifier)
 
 
 @tracked_task("log stages")
@@ -109,10 +105,8 @@ def last_models() -> tuple[PipelineRun, list[LoggedModel]]:
     return select_runs.last_models(data_paths())
 
 
-@tracked_task("previous best")
-def previous_best(run: PipelineRun) -> dict[str, Any] | None:
-    """Return the last compared pipeline run before this one, with its best model."""
-    return runs.previous_best(run)
+run_duration_s: Final = tracked_task("run duration")(runs.duration_s)
+previous_best: Final = tracked_task("previous best")(runs.previous_best)
 
 
 @tracked_task("log report")
@@ -168,3 +162,7 @@ def promote(run: PipelineRun, best: LoggedModel, current: Champion | None, verdi
     client.set_tag(run.run_id, "genreflow.champion", holder)
     client.set_tag(run.run_id, "genreflow.promotion", verdict.reason)
     return outcome
+
+
+roll_back: Final = tracked_task("roll back")(champion.roll_back)
+fetch_classifier: Final = tracked_task("fetch classifier")(stored_model.fetch_classifier)

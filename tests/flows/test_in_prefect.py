@@ -191,7 +191,7 @@ def test_leading_options_complete_the_configuration(tmp_path: Path) -> None:
 
 
 def test_an_option_that_is_given_twice_is_refused() -> None:
-    with pytest.raises(ConfigError, match="source is sample and, in config, kaggle: give it once"):
+    with pytest.raises(ConfigError, match="source is sample, but kaggle in config: give it once"):
         with_arguments(PipelineConfig, PipelineConfig(source="kaggle"), source="sample")
 
 

@@ -111,7 +111,7 @@ def test_mistakes_stop_the_pipeline_before_anything_is_trained(own_run, tmp_path
     stamps = {path: path.stat().st_mtime_ns for path in own_run.paths.root.rglob("*.stage.json")}
     with pytest.raises(SourceError, match="no column nowhere among ticket, subject"):
         full_pipeline(config=PipelineConfig(preset="own-table", models=MODELS, table={"text": "nowhere"}))
-    with pytest.raises(SourceError, match=r"missing\.csv does not exist"):
+    with pytest.raises(ConfigError, match=r"there is no file or folder .*missing\.csv"):
         full_pipeline(config=PipelineConfig(preset="own-table", models=MODELS, source=str(tmp_path / "missing.csv")))
     with pytest.raises(DataError, match="several texts"):
         full_pipeline(
@@ -127,10 +127,10 @@ def test_mistakes_stop_the_pipeline_before_anything_is_trained(own_run, tmp_path
         ({"source": "sample"}, "source is sample: give --source FILE.csv or FILE.parquet"),
         ({"source": "tickets.zip"}, r"source is tickets\.zip"),
         ({"source": "s3://bucket/tickets.csv"}, "copy s3://bucket/tickets.csv to this machine first"),
-        ({"start_from": "clean_data"}, "a table of your own has no use"),
+        ({"start_from": "clean_data"}, "not for your own table"),
         (
             {"table": {"fields": ()}, "models": ["svm-fields", "nb-counts"]},
-            "svm-fields: models on fields, and the table",
+            "svm-fields: these models read fields, but the table",
         ),
     ],
 )
@@ -150,20 +150,11 @@ def test_a_mapping_is_complete(tmp_path):
         PipelineConfig(source="x.csv", table={"id": "a", "text": "b"})
 
 
-def test_the_command_line_maps_columns():
-    arguments = [
-        "--source",
-        "x.csv",
-        "--table.id",
-        "a",
-        "--table.text",
-        "b",
-        "--table.labels",
-        "c,d",
-        "--models",
-        "nb-counts",
-    ]
-    config = parse_command(PipelineConfig, arguments)
+def test_the_command_line_maps_columns(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("x.csv").touch()
+    arguments = "--source x.csv --table.id a --table.text b --table.labels c,d --models nb-counts"
+    config = parse_command(PipelineConfig, arguments.split())
     assert config.table is not None
     assert (config.table.id, config.table.text, config.table.labels) == ("a", "b", ("c", "d"))
     assert config.source == "x.csv"
@@ -171,6 +162,7 @@ def test_the_command_line_maps_columns():
 
 def test_a_source_in_a_file_starts_from_the_folder_of_the_file(tmp_path, monkeypatch):
     monkeypatch.chdir(Path("/"))
+    (tmp_path / "mine.csv").touch()
     (tmp_path / "mine.yaml").write_text(
         "source: mine.csv\ntable: {id: a, text: b, labels: c}\nmodels: [nb-counts]\n", encoding="utf-8"
     )

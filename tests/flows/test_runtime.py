@@ -40,7 +40,7 @@ def test_a_run_of_a_deployment_waits_for_another_pipeline(tmp_path: Path, monkey
     threading.Timer(0.3, first.release).start()
     with exclusive(paths):
         assert not first.is_locked
-    monkeypatch.setattr(run_context, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(run_context, "LOCK_TIMEOUT_S", 0.1)
     with FileLock(paths.lock), pytest.raises(DataFolderBusyError):
         exclusive(paths).__enter__()
 
