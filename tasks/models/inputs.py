@@ -20,7 +20,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from tasks.core import parsing
 from tasks.core.errors import DataError
 from tasks.core.language import Pipeline, lemmatise
-from tasks.models.spec import FieldName, InputSpec, fill_template, placeholders
+from tasks.models.spec import FieldName, InputSpec
+from tasks.models.template import fill_template, placeholders
 
 OWN_FIELDS: Final = "own_fields"
 OWN_FIELDS_TYPE: Final = pl.List(pl.String)

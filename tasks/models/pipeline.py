@@ -142,11 +142,6 @@ class GenreModel:
         self.pipeline.fit(movies, as_frame(Y, self.genres))
         return self
 
-    def fit_vectors(self, X: sparse.csr_array, Y: NDArray[np.bool_]) -> Self:
-        """Fit only the classifier, on vectors (movies × columns) and labels (movies × genres)."""
-        self.classifier.fit(X, as_frame(Y, self.genres))
-        return self
-
     def scores(self, movies: pl.DataFrame) -> NDArray[np.float32]:
         """Return (movies × genres) scores in [0, 1], in the order of the rows and of `self.genres`."""
         return self.score_vectors(self.pipeline["vectors"].transform(movies))

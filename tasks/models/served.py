@@ -23,7 +23,7 @@ from tasks.core.errors import ConfigError, DataError
 from tasks.core.files import check_hashes
 
 # Imported so that they travel with the model: a stored pipeline names their classes.
-from tasks.models import vectorizers  # noqa: F401
+from tasks.models import linear, multilabel, vectorizers, word_vectors  # noqa: F401
 from tasks.models.encoder import frozen  # noqa: F401
 from tasks.models.genre_classifier import GenreClassifier
 from tasks.models.spec import read_precision

@@ -21,7 +21,7 @@ from tasks.core.settings import DataPaths
 from tasks.models import multilabel
 from tasks.models.features import MATRIX_FILE, code_files, read_genres, read_movies, train_rows
 from tasks.models.multilabel import hstack
-from tasks.models.pipeline import FILES, VECTORS_FILE, GenreModel, held_bytes, load_estimator, new_pipeline
+from tasks.models.pipeline import FILES, VECTORS_FILE, GenreModel, as_frame, held_bytes, load_estimator, new_pipeline
 from tasks.models.spec import ModelSpec
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
@@ -134,7 +134,7 @@ def fit_on_features(
     fitted = GenreModel(model, genres, choices.seed, pipeline)
     start_s = time.perf_counter()
     with threadpool_limits(1):  # models run in parallel, one per core
-        fitted.fit_vectors(X[np.flatnonzero(train)], Y)
+        fitted.classifier.fit(X[np.flatnonzero(train)], as_frame(Y, genres))
     fit_s = time.perf_counter() - start_s
     logger.info("%s: fitted on %s movies in %.1f s", model.name, f"{train.sum():,}", fit_s)
     constant = [genre for genre, y in zip(genres, Y.T, strict=True) if y.all() or not y.any()]

@@ -268,8 +268,8 @@ def list_movies(decisions: Decisions, movies_files: Sequence[Path]) -> pl.DataFr
         rows = np.flatnonzero(right[model] & ~right[other])
         decided = decisions.decided[other][rows]
         part = {
-            "right": decisions.models[model],
-            "wrong": decisions.models[other],
+            "right": pl.repeat(decisions.models[model], len(rows), dtype=pl.String, eager=True),
+            "wrong": pl.repeat(decisions.models[other], len(rows), dtype=pl.String, eager=True),
             "movie_id": pl.Series([decisions.movie_ids[row] for row in rows], dtype=pl.String),
             "true_genres": _names(decisions.genres, truth[rows]),
             "wrong_genres": _names(decisions.genres, decided),

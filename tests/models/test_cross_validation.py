@@ -8,7 +8,7 @@ import pytest
 
 from tasks.core.errors import DataError
 from tasks.core.predictions import read_scores
-from tasks.models import linear, spec
+from tasks.models import linear, spec, train
 from tasks.models.blend import cross_fit_blend
 from tasks.models.cross_validate import all_but, blend_folds, gather_folds, train_fold
 from tasks.models.features import build_features
@@ -38,12 +38,16 @@ def fit_fold(paths, model, fold):
 
 def test_no_fit_of_a_fold_sees_its_movies(folded, monkeypatch):
     seen = []
-    original = GenreModel.fit_vectors
-    monkeypatch.setattr(
-        GenreModel,
-        "fit_vectors",
-        lambda self, X, Y: seen.append((set(self.vectorizers[0].vocabulary_), X.shape[0])) or original(self, X, Y),
-    )
+    original = train.new_pipeline
+
+    def watch(*arguments):
+        pipeline = original(*arguments)
+        vocabulary = set(pipeline["vectors"].transformer_list[0][1][-1].vocabulary_)
+        fit = pipeline[-1].fit
+        pipeline[-1].fit = lambda X, Y: seen.append((vocabulary, X.shape[0])) or fit(X, Y)
+        return pipeline
+
+    monkeypatch.setattr(train, "new_pipeline", watch)
     text = pl.concat_str(pl.col("description"), pl.lit(" sentinel"), pl.int_range(pl.len()).cast(pl.String))
     pl.read_parquet(folded.movies).with_columns(description=text).write_parquet(folded.movies)
     model = spec.ModelSpec(**{**dict(MODEL), "representations": (BagOfWords(min_movies=1),)})

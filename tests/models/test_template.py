@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tasks.models.inputs import read_template
-from tasks.models.spec import PLACEHOLDERS, InputSpec, TransformerSpec, check_template, fill_template, placeholders
+from tasks.models.spec import InputSpec, TransformerSpec
+from tasks.models.template import PLACEHOLDERS, check_template, fill_template, placeholders
 
 CASED = InputSpec(lowercase=False)
 ALL_FIELDS = (

@@ -9,7 +9,7 @@ import pytest
 from tasks.core.errors import ConfigError, DataError, ModelError
 from tasks.core.predictions import read_scores
 from tasks.core.settings import DataPaths
-from tasks.models import linear, pipeline, spec
+from tasks.models import linear, spec
 from tasks.models.features import build_features, read_genres, read_movies, train_rows
 from tasks.models.pipeline import GenreModel
 from tasks.models.spec import InputSpec, features_of
@@ -46,11 +46,9 @@ def test_a_folder_that_is_not_prepared_is_told(tmp_path):
 
 def test_no_fit_sees_validation_or_test(prepared, monkeypatch):
     seen = []
-    original = pipeline.GenreModel.fit_vectors
+    original = linear.LogisticRegression.fit
     monkeypatch.setattr(
-        pipeline.GenreModel,
-        "fit_vectors",
-        lambda self, X, Y: seen.append((X, Y)) or original(self, X, Y),
+        linear.LogisticRegression, "fit", lambda self, X, Y: seen.append((X, Y)) or original(self, X, Y)
     )
     words = {row: f"sentinel{row}" for row in range(300)}
     marked = pl.read_parquet(prepared.movies).with_row_index("row")

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from tasks.core.language import annotator
 from tasks.core.schema import MOVIES
 from tasks.models.inputs import lines_of, read_documents, read_fields, read_own, read_template
-from tasks.models.spec import FieldName, InputSpec, fill_template, placeholders
+from tasks.models.spec import FieldName, InputSpec
+from tasks.models.template import fill_template, placeholders
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
