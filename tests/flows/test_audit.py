@@ -25,7 +25,7 @@ def test_doubted_movies_are_dropped_from_train_alone_and_the_effect_is_told(fini
     before = {path: path.read_bytes() for path in (finished.paths.models / "logreg-tfidf").glob("*.*")}
     audit(config)
     printed = capsys.readouterr().out.splitlines()
-    assert [line.split(" on test is ")[0].split()[-1] for line in printed] == ["Jaccard", "F1"] * 2
+    assert [line.split(" on test is ")[0].rpartition(" the ")[2] for line in printed] == ["Jaccard", "F1 (macro)"] * 2
 
     home = finished.paths.label_audit / "logreg-tfidf"
     roots = {name: DataPaths(home / name) for name in ("train", "with-all", "without-doubted", "without-random")}

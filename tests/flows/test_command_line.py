@@ -212,7 +212,7 @@ def test_a_source_that_is_not_there_is_told_before_prefect_starts(paths, monkeyp
     (paths.root / "text.txt").write_text("not a source", encoding="utf-8")
     monkeypatch.setattr("sys.argv", ["full_pipeline.py", "--source", f"{paths.root}/text.txt"])
     assert run_command(PipelineConfig, "flows.full_pipeline:full_pipeline") == 1
-    assert "text.txt is no folder, zip or table" in capsys.readouterr().err
+    assert "text.txt is not a folder, zip or table" in capsys.readouterr().err
     for source in ("sample", "kaggle", "s3://bucket/listings.zip"):
         check_source(paths, source)
 

@@ -102,7 +102,7 @@ def test_mistakes_are_told(fitted: gf.GenreEstimator) -> None:
         gf.make_model("blend")
     with pytest.raises(NotFittedError, match="call fit first"):
         gf.make_model("nb-counts").predict(["x"])
-    with pytest.raises(DataError, match="give a list of texts"):
+    with pytest.raises(DataError, match="expected a list of texts"):
         fitted.predict("one text")
     with pytest.raises(DataError, match="expected texts or a frame with a column description, not int"):
         fitted.predict([1, 2])

@@ -27,7 +27,16 @@ from tasks.stage import StageResult
 
 pytestmark = pytest.mark.filterwarnings("default")
 
-MLFLOW = ("log ", "last models", "find champion", "judge ", "promote", "run duration", "record failure")
+MLFLOW = (
+    "log ",
+    "last models",
+    "find champion",
+    "judge ",
+    "promote",
+    "run duration",
+    "previous best",
+    "record failure",
+)
 OF_A_RUN = ("report",)  # it names the run
 FAILING = "nb-counts"
 
