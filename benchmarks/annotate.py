@@ -1,24 +1,24 @@
-"""What annotating and reading the corpus cost beside spaCy and the package conllu, and how it grows with the documents.
+"""Cost of annotating and reading the corpus, by size and compared with spaCy and the package conllu.
 
     python benchmarks/annotate.py [FOLDER] [--rows 11000 33000 110000 330000] [--plot FILE]
 
-The listings in FOLDER (without it: the generated sample) are cleaned once and repeated until there are as many
-documents, every copy with ids and texts of its own: half of the words that occur once in the listings get another form
-in each copy, so that the vocabulary grows about as it does in the real listings, with the power 0.6 of the documents.
+The listings in FOLDER (default: the generated sample) are cleaned once and repeated up to the requested number of
+documents. Each copy has different ids and texts: half of the words that occur once in the listings are changed in each
+copy, so that the vocabulary grows about as in real listings, with the power 0.6 of the documents.
 
-Every way runs in a fresh process on the same files. CPU time is the user and system time of that process and its
-workers, with the start of Python, all imports and language data; the peak is the largest resident set of one process.
-The ways:
+Each method runs in a fresh process on the same files. CPU time is the user and system time of that process and its
+workers, including the start of Python, imports and language data; the peak is the largest resident set of one process.
+The methods:
 
-spacy            Written for this comparison as one would who knows both packages: `nlp.pipe` of a blank English
-                 pipeline with a sentencizer, simplemma, `conllu.TokenList.serialize()`. No companion, no shards.
-one worker       The annotation stage, corpus and companion; `two workers` the same on two cores. Its corpus has to be,
-                 byte for byte, that of `spacy`.
+spacy            Written for this comparison with good use of both packages: `nlp.pipe` of a blank English pipeline
+                 with a sentencizer, simplemma, `conllu.TokenList.serialize()`. No companion, no shards.
+one worker       The annotation stage, corpus and companion; `two workers` uses two cores. The corpus must have the
+                 same bytes as that of `spacy`.
 parse_incr       `conllu.parse_incr`, forms and lemmas of every document.
-read companion   The same from the companion, a row group at a time.
+read companion   The same from the companion, one row group at a time.
 
-Wall times, and so the gain of a second worker, depend on what else the machine does; `load` is its load before the way
-began. Compare figures with each other, not with other machines'.
+Wall times, and so the gain of a second worker, depend on other work on the machine; `load` is its load before the
+method started. Compare figures of one machine only.
 """
 
 import argparse
@@ -145,7 +145,7 @@ def clean_listings(source: Path | None, folder: Path) -> None:
 
 
 def repeat_movies(cleaned: Path, folder: Path, n_rows: int) -> None:
-    """Write the first `n_rows` of the cleaned movies and copies of them, each with texts of its own, to a folder."""
+    """Write the first `n_rows` of the cleaned movies and copies of them, each with different texts, to a folder."""
     import polars as pl  # noqa: PLC0415
 
     movies = pl.read_parquet(cleaned / "clean" / "movies.parquet")
@@ -178,9 +178,9 @@ def _letters(number: int) -> str:
 
 
 def run_fresh(*arguments: str) -> dict[str, Any]:
-    """Run this file in a fresh process and return what that cost and what it says of itself.
+    """Run this file in a fresh process and return its cost and the figures that it prints.
 
-    This process stays small: Linux lets the peak of a new one begin with what its parent has.
+    This process stays small, because on Linux the peak of a new process starts with the memory of its parent.
     """
     load, start_s = os.getloadavg()[0], time.perf_counter()
     with tempfile.TemporaryFile("w+") as output:
@@ -202,7 +202,7 @@ def run_fresh(*arguments: str) -> dict[str, Any]:
 
 
 def compare(cleaned: Path, n_rows: int) -> list[dict[str, Any]]:
-    """Run every way on `n_rows` documents and return what each cost."""
+    """Run every method on `n_rows` documents and return the cost of each."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "data"
         run_fresh("--repeat", str(n_rows), str(cleaned), str(folder))
@@ -219,7 +219,7 @@ def _hash(path: Path) -> str:
 
 
 def print_table(results: list[dict[str, Any]]) -> None:
-    """Print what each way cost."""
+    """Print the cost of each method."""
     print(f"{'documents':>10} {'way':15}{'CPU s':>9}{'docs/CPU s':>12}{'wall s':>9}{'peak MB':>9}{'load':>6}")
     for result in results:
         print(
@@ -229,7 +229,7 @@ def print_table(results: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Measure the ways at each size and print them as a table and as one line of JSON."""
+    """Measure the methods at each size and print a table and one line of JSON."""
     parser = argparse.ArgumentParser(description="What annotating and reading the corpus cost.")
     parser.add_argument("folders", nargs="*", type=Path, metavar="FOLDER", help="per-genre CSVs; without: the sample")
     parser.add_argument("--rows", nargs="+", type=int, default=(11_000, 33_000, 110_000, 330_000), help="several sizes")

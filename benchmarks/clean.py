@@ -1,23 +1,23 @@
-"""What cleaning costs beside the plain pandas way, and how the cost grows with the rows.
+"""Cost of cleaning, by number of rows and compared with plain pandas and polars.
 
     python benchmarks/clean.py [FOLDER] [--rows 33000 330000] [--plot FILE]
 
-The listings in FOLDER (without it: the generated sample) are repeated until there are as many rows, every copy with
-ids and texts of its own: one word of three gets the copy's number, so that no two copies are near one another.
+The listings in FOLDER (default: the generated sample) are repeated up to the requested number of rows. Each copy has
+different ids and texts: every third word gets the copy's number, so that no two copies are near-duplicates.
 
-Every way runs in a fresh process on the same files. CPU time is the user and system time of that process, with the
-start of Python and all imports; the peak is its resident set. The ways:
+Each method runs in a fresh process on the same files. CPU time is the user and system time of that process, including
+the start of Python and imports; the peak is its resident set. The methods:
 
-pandas          Written for this comparison without a thought for cost: read, concatenate, group with Python lambdas,
-                one `str.contains` for each pattern, write a CSV. By the earlier system's rules.
-pandas objects  The same with strings as Python objects, as they were up to pandas 2 and are without pyarrow.
+pandas          Written for this comparison without optimisation: read, concatenate, group with Python lambdas, one
+                `str.contains` for each pattern, write a CSV. Rules of the earlier system.
+pandas objects  The same with strings as Python objects, as up to pandas 2 and without pyarrow.
 polars          The same as a plain polars script.
-original        The clean stage by the same rules; it has to keep as many movies.
-default         The clean stage by its own rules.
+original        The clean stage with the same rules; it must keep as many movies.
+default         The clean stage with its default rules.
 
-The clean stage also checks the files for damage, hashes inputs and outputs, parses the side fields, counts what it
-does, writes parquet beside CSV, and groups near-identical texts; the last, which pandas does not do, is shown by
-itself, too. CPU times depend on the machine and on what else it does: compare ways of one run, not runs.
+The clean stage also checks the files for damage, hashes inputs and outputs, parses the side fields, counts its changes,
+writes parquet in addition to CSV, and groups near-identical texts. The cost of this grouping, which pandas does not do,
+is also shown separately. CPU times depend on the machine and its load: compare methods of one run, not runs.
 """
 
 import argparse
@@ -44,7 +44,7 @@ PLACEHOLDERS = (
 
 
 def clean_with_pandas(folder: Path) -> dict[str, Any]:
-    """Clean as one would in pandas without a thought for cost."""
+    """Clean in pandas without optimisation."""
     import pandas as pd  # noqa: PLC0415 - each way pays for its own imports
 
     rows = pd.concat([pd.read_csv(path) for path in sorted((folder / "raw").glob("*.csv"))])
@@ -93,7 +93,7 @@ def clean_with_polars(folder: Path) -> dict[str, Any]:
 
 
 def clean_with_genreflow(folder: Path, profile: str) -> dict[str, Any]:
-    """Run the clean stage and note what the grouping of texts takes of it."""
+    """Run the clean stage and measure how much of it the grouping of texts takes."""
     from tasks.clean import movies  # noqa: PLC0415 - as above
     from tasks.clean.config import CleanConfig  # noqa: PLC0415
     from tasks.core.settings import DataPaths  # noqa: PLC0415
@@ -113,7 +113,7 @@ def clean_with_genreflow(folder: Path, profile: str) -> dict[str, Any]:
 
 
 def run_way(way: str, folder: Path) -> None:
-    """Clean in this process and print as JSON what the way says of itself."""
+    """Clean in this process and print the figures of the method as JSON."""
     if way == "pandas objects":
         import pandas as pd  # noqa: PLC0415 - as above
 
@@ -126,7 +126,7 @@ def run_way(way: str, folder: Path) -> None:
 
 
 def measure(way: str, folder: Path) -> dict[str, Any]:
-    """Clean in a fresh process and return its CPU seconds, its peak in megabytes and what it says of itself."""
+    """Clean in a fresh process and return its CPU seconds, its peak in megabytes and the figures that it prints."""
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen([sys.executable, __file__, str(folder), "--way", way], stdout=output)
         _, status, usage = os.wait4(process.pid, 0)
@@ -163,7 +163,7 @@ def repeat_listings(source: Path, folder: Path, n_rows: int) -> int:
 
 
 def compare(source: Path, n_rows: int) -> list[dict[str, Any]]:
-    """Run every way on about `n_rows` rows and return what each cost."""
+    """Run every method on about `n_rows` rows and return the cost of each."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         rows = repeat_listings(source, folder / "raw", n_rows)
@@ -176,7 +176,7 @@ def compare(source: Path, n_rows: int) -> list[dict[str, Any]]:
 
 
 def print_table(results: list[dict[str, Any]]) -> None:
-    """Print what each way cost; `times` is its CPU time divided by that of `original` without the grouping."""
+    """Print the cost of each method; `times` is its CPU time divided by that of `original` without the grouping."""
     columns = ("rows", "way", "CPU s", "µs a row", "peak MB", "movies", "grouping s", "times")
     print("{:>10} {:15} {:>8} {:>9} {:>8} {:>10} {:>11} {:>6}".format(*columns))
     plain_s = {
@@ -191,7 +191,7 @@ def print_table(results: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Measure the ways at each size and print them as a table and as one line of JSON."""
+    """Measure the methods at each size and print a table and one line of JSON."""
     parser = argparse.ArgumentParser(description="What cleaning costs beside the plain pandas way.")
     parser.add_argument("folder", nargs="?", type=Path, help="per-genre CSVs; without: the generated sample")
     parser.add_argument("--rows", nargs="+", type=int, default=(33_000, 330_000), help="about how many, several sizes")

@@ -1,11 +1,11 @@
-"""What comparing costs: a paired bootstrap of many models, and the whole leaderboard with its pictures.
+"""Cost of comparing: a paired bootstrap of many models, and the whole leaderboard with its pictures.
 
     python benchmarks/compare.py [N_MOVIES] [N_MODELS]        (default: 24000 16)
 
-Movies, genres and models are invented: 21 genres, the share of positives from 40 % down to 0.5 %, and models that are
-wrong about 2 to 10 % of all decisions. Times are of 1,000 resamples of every metric of every model, with the intervals
-of the differences from the first; the slow side draws rows and computes each metric anew, for a few resamples, and is
-scaled up. The leaderboard is drawn and written as `flows/compare.py` does, with its 2,000 resamples.
+Movies, genres and models are invented: 21 genres, with a share of positives from 40% down to 0.5%, and models with 2 to
+10% wrong decisions. Times are of 1,000 resamples of every metric of every model, with the intervals of the differences
+from the first model. The slow method draws rows and computes each metric again; it runs for a few resamples and is
+scaled up. The leaderboard is drawn and written as in `flows/compare.py`, with 2,000 resamples.
 """
 
 import json
@@ -37,7 +37,7 @@ def invent(n_movies: int, n_models: int) -> tuple[Labels, list[Labels]]:
 
 
 def measure_bootstrap(truth: Labels, decided: list[Labels]) -> dict[str, float]:
-    """Return the seconds of ours and, scaled up, of the slow way."""
+    """Return the seconds of our method and, scaled up, of the slow one."""
     start_s, start_cpu_s = time.perf_counter(), time.process_time()
     metrics = resample(truth, decided, RESAMPLES).metrics
     intervals = [interval(values[0] - values[model]) for values in metrics.values() for model in range(1, len(decided))]
@@ -52,7 +52,7 @@ def measure_bootstrap(truth: Labels, decided: list[Labels]) -> dict[str, float]:
 
 
 def write_models(truth: Labels, decided: list[Labels], folder: Path) -> list[Path]:
-    """Write what the leaderboard reads of each model."""
+    """Write the files of each model that the leaderboard reads."""
     names = np.asarray(GENRES)
     true = [names[row].tolist() for row in truth]
     folders = []
@@ -72,7 +72,7 @@ def write_models(truth: Labels, decided: list[Labels], folder: Path) -> list[Pat
 
 
 def main() -> None:
-    """Measure both and print a table and JSON."""
+    """Measure both, and print a table and a line of JSON."""
     n_movies, n_models = (int(text) for text in [*sys.argv[1:], *("24000", "16")[len(sys.argv) - 1 :]])
     truth, decided = invent(n_movies, n_models)
     bootstrap = measure_bootstrap(truth, decided)

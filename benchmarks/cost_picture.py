@@ -1,4 +1,4 @@
-"""The picture of what ways of doing something cost against the rows. Owns its form; measures nothing."""
+"""Draw a picture of costs by number of rows."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,12 +8,12 @@ MARKS = "os^Dv*"
 
 
 def write_costs(path: Path, title: str, results: Sequence[Mapping[str, Any]], panels: Mapping[str, str]) -> None:
-    """Draw each way's costs against the rows, both axes logarithmic, as SVG and PNG beside each other.
+    """Draw each way's costs against the rows, both axes logarithmic, as SVG and PNG.
 
     Args:
-        path: of the files, without their endings or with one.
+        path: of the files, with or without a suffix.
         title: what was done.
-        results: `way`, `rows` and the costs, one for each way and size; ways are told in the order of their first.
+        results: `way`, `rows` and the costs, one for each method and size; methods keep their order.
         panels: the key of each cost to draw, and its label.
     """
     from matplotlib.figure import Figure  # noqa: PLC0415 - only where it is asked for

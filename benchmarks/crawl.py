@@ -1,14 +1,14 @@
-"""How politely and how fast the crawl asks: against a server of its own on this machine, through the whole of it.
+"""Politeness and speed of the whole crawl, against a local server.
 
     python benchmarks/crawl.py [pace] [speed]        (default: both)
 
-pace    a minute at each of two rates: requests in the busiest second, by the time at which the server's kernel got
-        them, and the share of the configured rate that was reached over the minute.
-speed   200,000 ids in batches of 100, as fast as it goes, with the client, the journal and the export on one core and
-        the server on another: ids a second of the client's CPU time, which others on the machine change little, and
-        its resident memory on the way.
+pace    one minute at each of two rates: requests in the busiest second, by the time at which the server's kernel
+        received them, and the share of the configured rate that was reached over the minute.
+speed   200,000 ids in batches of 100 at full speed, with client, journal and export on one core and the server on
+        another: ids per CPU second of the client, which other work on the machine changes little, and its resident
+        memory over time.
 
-It prints a table with a goal beside each figure, then all figures as one line of JSON, and fails if a goal is missed.
+It prints a table with a goal for each figure, then all figures as one line of JSON, and fails if a goal is missed.
 """
 
 import contextlib
@@ -44,7 +44,7 @@ Figures = dict[str, float]
 
 
 class Answering:
-    """Answers GraphQL questions about titles on kept connections; `GET /` tells when they arrived."""
+    """Answers GraphQL questions about titles on kept connections; `GET /` returns when they arrived."""
 
     def __init__(self) -> None:
         self.arrivals: list[float] = []
@@ -60,7 +60,7 @@ class Answering:
             threading.Thread(target=self.answer_all, args=(connection,), daemon=True).start()
 
     def answer_all(self, connection: socket.socket) -> None:
-        """Answer each request that is there as a whole."""
+        """Answer each request that has arrived completely."""
         data = b""
         while received := connection.recvmsg(1 << 18, 256):
             chunk, notes = received[:2]
@@ -86,7 +86,7 @@ class Answering:
 
 
 def time_of_arrival(notes: list[tuple[int, int, bytes]]) -> float:
-    """Return when the kernel got the last bytes, in seconds; now, where it does not say."""
+    """Return when the kernel received the last bytes, in seconds; if it does not report that, now."""
     for level, kind, stamp in notes:
         if (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPING):
             seconds, nanoseconds = struct.unpack("qq", stamp[:16])
@@ -95,7 +95,7 @@ def time_of_arrival(notes: list[tuple[int, int, bytes]]) -> float:
 
 
 def crawl(n_ids: int, port: str, choices: dict[str, object]) -> None:
-    """Crawl so many ids in a fresh data folder, and print what it took as JSON."""
+    """Crawl a number of ids in a fresh data folder, and print the cost as JSON."""
     from tasks.acquire.config import CrawlConfig  # noqa: PLC0415 - the server does without
     from tasks.acquire.crawl.crawl import run_crawl  # noqa: PLC0415
     from tasks.core.logs import Progress  # noqa: PLC0415
@@ -134,7 +134,7 @@ def cpu_s(process: psutil.Process) -> float:
 
 
 def measure(n_ids: int, choices: dict[str, object]) -> tuple[dict[str, object], list[float]]:
-    """Run server and crawl in processes of their own, each on its core, and return the cost and the arrivals."""
+    """Run server and crawl in separate processes, each on one core, and return the cost and the arrivals."""
 
     def start(*arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, __file__, *arguments]
@@ -157,14 +157,14 @@ def measure(n_ids: int, choices: dict[str, object]) -> tuple[dict[str, object], 
 
 
 def pin_to_core(number: int) -> None:
-    """Keep this process to one of the cores that it may use, where the system knows that."""
+    """Pin this process to one of the cores that it may use, if the system supports it."""
     if hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
         os.sched_setaffinity(0, {cores[number % len(cores)]})
 
 
 def measure_pace(rate_hz: float) -> Figures:
-    """Return how the configured rate was kept."""
+    """Return how well the configured rate was kept."""
     _, arrivals = measure(round(PACE_S * rate_hz), {"rate_hz": rate_hz, "batch_size": 1})
     gaps_s = [after - before for before, after in pairwise(arrivals)]
     return {
@@ -178,7 +178,7 @@ def measure_pace(rate_hz: float) -> Figures:
 
 
 def measure_speed() -> Figures:
-    """Return what the crawl does at most, and what memory it needs."""
+    """Return the highest speed of the crawl and its memory."""
     took, arrivals = measure(SPEED_IDS, {"rate_hz": 1e6, "batch_size": 100})
     cost_s, memory = took["cpu_s"], took["memory"]
     assert isinstance(cost_s, float)
@@ -215,7 +215,7 @@ def report(speed: Figures | None, paces: list[Figures]) -> bool:
 
 
 def main(arguments: list[str]) -> int:
-    """Be the server, be the client, or measure."""
+    """Run the server, run the client, or measure."""
     if arguments[:1] == ["serve"]:
         pin_to_core(1)
         Answering().serve()

@@ -1,17 +1,17 @@
-"""What fine-tuning costs beside transformers' Trainer as it comes, and what eight bits give and take.
+"""Cost of fine-tuning compared with transformers' Trainer, and speed and quality in eight bits.
 
     python benchmarks/encoders.py [FOLDER] [--movies 2000] [--data DATA_FOLDER --model NAME]
 
-Without listings it takes the embedded sample; the pipeline's own stage cleans them. Every way runs in a fresh process,
-on one thread, on the same movies' titles and descriptions, with MiniLM. Times depend on the machine and on what else
-runs on it: compare those of one run with each other.
+Without listings it uses the embedded sample; the pipeline's clean stage cleans them. Each method runs in a fresh
+process with one thread, on the titles and descriptions of the same movies, with MiniLM. Times depend on the machine and
+its load: compare those of one run only.
 
-trainer    One epoch of `transformers.Trainer` with its defaults: batches at random, padded to their longest text,
-           float32. Written as its documentation has it, with the same batch size, rate, length limit and loss as ours.
-genreflow  One epoch as the pipeline trains. Both train on `--movies` movies and evaluate on 64.
-float32    With `--data` and `--model`, a data folder and a fine-tuned model in it: how many of the test movies a second
-           it scores, and the Jaccard on test of the rule that was chosen for it.
-int8       The same with ONNX Runtime in eight bits, the rule being the one fitted on the scores of float32.
+trainer    One epoch of `transformers.Trainer` with its defaults: random batches, padded to their longest text, float32.
+           Written as in its documentation, with the same batch size, learning rate, length limit and loss as ours.
+genreflow  One epoch as in the pipeline. Both train on `--movies` movies and evaluate on 64.
+float32    With `--data` and `--model`, a data folder and a fine-tuned model in it: test movies scored per second, and
+           test Jaccard with the model's chosen rule.
+int8       The same with ONNX Runtime in eight bits, with the rule that was fitted on the float32 scores.
 """
 
 import argparse
@@ -106,7 +106,7 @@ def _timed(train: Any) -> dict[str, Any]:
 
 
 def score(folder: Path, model_name: str, precision: str) -> dict[str, Any]:
-    """Score the test movies with a trained model and judge what its rule decides."""
+    """Score the test movies with a trained model and evaluate the decisions of its rule."""
     import numpy as np  # noqa: PLC0415
     import polars as pl  # noqa: PLC0415
 
@@ -133,7 +133,7 @@ def score(folder: Path, model_name: str, precision: str) -> dict[str, Any]:
 
 
 def run_fresh(way: str, *arguments: str) -> dict[str, Any]:
-    """Run a way in a fresh process on one thread and return what it says of itself."""
+    """Run a method in a fresh process with one thread and return the figures that it prints."""
     command = [sys.executable, __file__, "--way", way, *arguments]
     environment = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
@@ -161,7 +161,7 @@ def clean_listings(source: Path | None, folder: Path) -> None:
 
 
 def main() -> None:
-    """Measure the ways and print them as a table and as one line of JSON."""
+    """Measure the methods and print a table and one line of JSON."""
     parser = argparse.ArgumentParser(description="What fine-tuning and eight bits cost.")
     parser.add_argument("source", nargs="?", type=Path, help="per-genre CSVs; without: the generated sample")
     parser.add_argument("--movies", type=int, default=2_000, help="to train on")

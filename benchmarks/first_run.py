@@ -1,10 +1,10 @@
-"""How long a newcomer waits, from `git clone` to the first leaderboard, and then for each further step.
+"""How long a newcomer waits from `git clone` to the first leaderboard, and for each further step.
 
     python benchmarks/first_run.py [REVISION ...]        (default: HEAD)
 
-Each revision is cloned into a new folder, with data, MLflow store and Prefect's database in folders of their own, and
-gets the same commands; give two to compare them in one run. Packages come from the network or from what uv or pip have
-kept, so times of `make run` in a clone and of `make install` depend on both.
+Each revision is cloned into a new folder, with separate data, MLflow store and Prefect database, and runs the same
+commands; give two revisions to compare them in one run. Packages come from the network or from the caches of uv and
+pip, so the times of `make run` in a clone and of `make install` depend on both.
 """
 
 import json

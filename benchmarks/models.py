@@ -1,27 +1,27 @@
-"""What our linear models cost and reach beside plain scikit-learn, LibMultiLabel and fastText, and how the cost grows.
+"""Cost and quality of our linear models compared with scikit-learn, LibMultiLabel and fastText, and growth of the cost.
 
     python benchmarks/models.py [FOLDER_OR_ZIP] [--peers FOLDER] [--parts PART ...] [--picture FILE]
 
-Without listings it takes the embedded sample. The pipeline's own stages clean and split them; every system gets title
-and description of the same movies, and is fitted on train in a fresh process with one thread. CPU seconds are those of
-the fit, from text to model: imports and reading are over before, and so is LibMultiLabel's compilation. Times depend on
-the machine and on what else runs on it: compare those of one run with each other.
+Without listings it uses the embedded sample. The pipeline's stages clean and split them. Each system gets title and
+description of the same movies, and is fitted on train in a fresh process with one thread. CPU seconds are those of the
+fit, from text to model, without imports, reading files and LibMultiLabel's compilation. Times depend on the machine and
+its load: compare those of one run only.
 
-comparison  On text, each with its own vectors: models of the registry (`--models`); scikit-learn's one-vs-rest behind
-            `TfidfVectorizer`; LibMultiLabel's one-vs-rest (above 0) and its thresholds by cross-validation (SCutFBR);
-            fastText's one-vs-all (0.5 or more). Each is judged on test twice: by its own decisions, and by our rules,
-            fitted and chosen on its scores of validation by the pipeline's evaluation. Ours have no others.
-            On the same tf-idf vectors of words and pairs of words, the same models: logistic regression and L2-loss
-            SVM, the bias being a further column, by us and by LIBLINEAR through LibMultiLabel, with its own tolerance
-            and with 1e-4. These fits take turns, and the cheapest of each counts. Our SVM also fits folds for its
-            probabilities; it is shown with and without.
-growth      The latter two of ours on train as it is and ten times (`--times`), with words dropped and exchanged at
-            random, so that no two rows are the same: CPU time, and the peak of the resident set.
-workers     The train stage of the registry's linear models by one and two threads and processes, by the clock: it needs
-            a quiet machine, and is done only if it is asked for.
+comparison  On text, each system with its own vectors: models of the registry (`--models`); scikit-learn's one-vs-rest
+            after `TfidfVectorizer`; LibMultiLabel's one-vs-rest (above 0) and its thresholds by cross-validation
+            (SCutFBR); fastText's one-vs-all (0.5 or more). Each is evaluated on test twice: with its own decisions, and
+            with our rules, fitted and chosen on its validation scores. Ours have only the latter.
+            On the same tf-idf vectors of words and word pairs: logistic regression and L2-loss SVM with the bias as an
+            extra column, by us and by LIBLINEAR through LibMultiLabel, with its own tolerance and with 1e-4. These fits
+            take turns, and the cheapest of each counts. Our SVM also fits folds for its probabilities; it is shown with
+            and without them.
+growth      Our two models of the second comparison on train once and ten times (`--times`), with words dropped and
+            exchanged at random, so that no two rows are the same: CPU time and the peak of the resident set.
+workers     Wall time of the train stage of the registry's linear models with one and two threads and processes. It
+            needs a quiet machine, and runs only on request.
 
-The peers get an environment of their own, made with venv and pip in the folder of `--peers`, which a later run uses
-again, or in a temporary one. A peer that cannot be installed is named and left out.
+The other systems get a separate environment, made with venv and pip in the folder `--peers`, which later runs reuse, or
+in a temporary one. A system that cannot be installed is named and skipped.
 """
 
 import argparse
@@ -69,7 +69,7 @@ class System:
 
 
 def systems_on_text(models: tuple[ModelSpec, ...]) -> list[System]:
-    """Return our models and the peers, each as its users would have it."""
+    """Return our models and the peers, each as its users would set it up."""
     return [
         *(System(model.name, OURS, model.model_dump(mode="json")) for model in models),
         System("scikit-learn LogisticRegression", "scikit-learn", {"estimator": "LogisticRegression"}),
@@ -101,7 +101,7 @@ def systems_on_vectors() -> list[System]:
 
 
 def fit(system: System, folder: Path, environment: PeerEnvironment) -> dict[str, Any]:
-    """Fit a system in a fresh process with one thread and return what it says of itself."""
+    """Fit a system in a fresh process with one thread and return the figures that it prints."""
     script = HERE / "peers" / ("ours.py" if system.peer == OURS else "theirs.py")
     python = sys.executable if system.peer in (OURS, "scikit-learn") else str(environment.python)
     command = [python, str(script), json.dumps(asdict(system)), str(folder)]
@@ -112,7 +112,7 @@ def fit(system: System, folder: Path, environment: PeerEnvironment) -> dict[str,
 
 
 def fit_all(systems: list[System], folder: Path, environment: PeerEnvironment, repeats: int) -> list[dict[str, Any]]:
-    """Fit all systems whose peer is there, in turns if more than once; return the cheapest fit of each."""
+    """Fit all installed systems, in turns if more than once; return the cheapest fit of each."""
     there = [system for system in systems if system.peer not in environment.missing]
     rounds = [[fit(system, folder, environment) for system in there] for _ in range(repeats)]
     return [min(fits, key=lambda found: found["cpu_s"]) for fits in zip(*rounds, strict=True)]
@@ -121,7 +121,7 @@ def fit_all(systems: list[System], folder: Path, environment: PeerEnvironment, r
 def compare_systems(
     models: tuple[ModelSpec, ...], paths: DataPaths, inputs: Path, environment: PeerEnvironment
 ) -> dict[str, Any]:
-    """Fit and judge ours and the peers, on text and on the same vectors; print both tables."""
+    """Fit and evaluate our models and the peers, on text and on the same vectors; print both tables."""
     for peer, reason in environment.missing.items():
         print(f"left out: {peer} cannot be installed ({reason})")
     results = {
@@ -138,7 +138,7 @@ def compare_systems(
 
 
 def judge_all(results: list[dict[str, Any]], judgements: dict[str, Judgement]) -> list[dict[str, Any]]:
-    """Return the results with their figures, and how much the model of ours that is best on validation is ahead."""
+    """Return the results with their figures, and the lead of our best model on validation."""
     ours = [result["name"] for result in results if result["peer"] == OURS]
     best = max(ours, key=lambda name: judgements[name].validation_jaccard)
     judged = []
@@ -150,7 +150,7 @@ def judge_all(results: list[dict[str, Any]], judgements: dict[str, Judgement]) -
 
 
 def measure_growth(models: tuple[ModelSpec, ...], inputs: Path, folder: Path, times: int) -> list[dict[str, Any]]:
-    """Fit our models on train as it is and grown, for the cost alone."""
+    """Measure the cost of fitting our models on train at its own size and enlarged."""
     train = pl.read_parquet(inputs / "movies_train.parquet")
     results = []
     for size in (1, times):
@@ -197,7 +197,7 @@ def parse_options() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Measure what is asked for; print tables and one line of JSON."""
+    """Measure the chosen parts; print tables and one line of JSON."""
     options = parse_options()
     models = tuple(model for model in choose_models(options.models) if isinstance(model, ModelSpec))
     with tempfile.TemporaryDirectory() as name:

@@ -1,11 +1,11 @@
-"""What Prefect and MLflow cost: the flow of a preset beside the same functions called plainly, in turns.
+"""Cost of Prefect and MLflow: the flow of a preset and direct calls of the same functions, in turns.
 
     python benchmarks/overhead.py [FOLDER_OR_ZIP] [--preset standard] [--rounds 1]       (default: the embedded sample)
 
-Start-up is what passes until the first stage is done, and is told apart: Prefect starts a server in it. CPU time is
-that of the command and all its children, the server included. The quickest round of each side counts, as slower ones
-tell of what else the machine did. On the sample little is computed, so that its difference is the absolute cost; on
-real listings the share is what counts.
+Start-up is the time until the first stage is done, in which Prefect starts a server; it is shown separately. CPU time
+is that of the command and all its children, including the server. The fastest round of each side counts, because other
+work on the machine slows the others. The sample needs little computing, so its difference is the absolute cost; on real
+listings the share matters.
 """
 
 import argparse
@@ -28,14 +28,14 @@ GOAL_SHARE, GOAL_S = 0.05, 10.0
 
 
 def family_cpu_s(pid: int) -> float:
-    """Return the CPU seconds of a process and all its children so far, those that ended included."""
+    """Return the CPU seconds so far of a process and all its children, including those that ended."""
     main = psutil.Process(pid)
     spent = [member.cpu_times() for member in (main, *main.children(recursive=True))]
     return sum(times.user + times.system + times.children_user + times.children_system for times in spent)
 
 
 def cost(script: Path, source: str, preset: str) -> dict[str, float]:
-    """Run one side in fresh folders, and return what it cost: its start-up, and what came after."""
+    """Run one side in fresh folders, and return the cost of its start-up and of the rest."""
     with tempfile.TemporaryDirectory() as folder:
         own = {"GENREFLOW_DATA_DIR": "data", "GENREFLOW_MLRUNS_DIR": "mlruns", "PREFECT_HOME": "prefect"}
         kept = {key: value for key, value in os.environ.items() if key != "MLFLOW_TRACKING_URI"}

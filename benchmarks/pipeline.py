@@ -1,11 +1,11 @@
-"""What the whole pipeline costs: wall time, CPU time and peak memory, as a whole and stage by stage, then a rerun.
+"""Cost of the whole pipeline: wall time, CPU time and peak memory, in total and by stage, then of a rerun.
 
     python benchmarks/pipeline.py [FOLDER_OR_ZIP]        (default: the embedded sample)
 
 It runs `flows/full_pipeline.py` twice in fresh output folders, with the preset `quick`. Memory is the resident set of
 the command and all its child processes (Prefect's server among them), read five times a second; memory that processes
-share is counted in each. A stage's peak is the highest reading while it ran. Times depend on the machine: compare them
-with each other, not with other machines'.
+share is counted in each. A stage's peak is the highest reading while it ran. Times depend on the machine: compare those
+of one machine only.
 """
 
 import json
@@ -28,7 +28,7 @@ INTERVAL_S = 0.2
 
 
 def run_pipeline(source: str, environment: dict[str, str]) -> dict[str, object]:
-    """Run the pipeline once and return what it cost."""
+    """Run the pipeline once and return its cost."""
     command = [sys.executable, str(ROOT / "flows" / "full_pipeline.py"), "--source", source]
     start_s = time.perf_counter()
     process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)

@@ -2,8 +2,8 @@
 
     python benchmarks/plain_pipeline.py --source FOLDER_OR_ZIP [--preset standard]
 
-It calls the functions that the flows submit as tasks, in as many threads, and leaves the same files. Nothing is
-retried, recorded, registered or promoted, and no run is seen anywhere: what that costs is what `overhead.py` measures.
+It calls the functions that the flows submit as tasks, in as many threads, and writes the same files. Nothing is
+retried, recorded, registered or promoted; `overhead.py` measures the cost of that.
 """
 
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,7 +15,7 @@ from flows.config import PipelineConfig
 
 
 def plain_pipeline(config: PipelineConfig) -> int:
-    """Do what the flow of a preset does from a source, as far as it does not talk to Prefect and MLflow."""
+    """Run a preset on a source as its flow does, without Prefect and MLflow."""
     from flows.run_context import core_count  # noqa: PLC0415 - the command line sets the environment before
     from tasks.acquire.task import acquire  # noqa: PLC0415
     from tasks.annotate.task import annotate  # noqa: PLC0415

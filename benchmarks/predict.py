@@ -1,13 +1,13 @@
-"""What it costs to predict long files, and how it grows with rows and workers.
+"""Cost of predicting long files, by number of rows and workers.
 
     python benchmarks/predict.py [FOLDER] [--rows 100000 1000000] [--models svm-fields] [--workers 1 2]
         [--folder KEPT]
 
 The models are fitted on the listings in FOLDER, or on the generated sample. Rows are made of the same movies: each has
-the first half of one description and the second half of another, and the fields of the first. Each way runs in a fresh
-process; CPU time is the user and system time of that process and its workers, with the start of Python and all
-imports; `peak` is the largest resident set of the first process, `worker` that of the largest worker. All ways have to
-write the same bytes. `load` is the machine's load before: the more else it does, the less a second worker gains.
+the first half of one description, the second half of another, and the fields of the first. Each variant runs in a fresh
+process. CPU time is the user and system time of that process and its workers, including the start of Python and
+imports; `peak` is the largest resident set of the first process, `worker` that of the largest worker. All variants must
+write the same bytes. `load` is the machine's load before the run: the higher it is, the less a second worker gains.
 """
 
 import argparse
@@ -45,7 +45,7 @@ def prepare_models(source: str, models: list[str], folder: Path) -> None:
 
 
 def write_rows(folder: Path, n_rows: int, target: Path) -> float:
-    """Write a CSV of as many rows as wanted; return the mean length of their descriptions in characters."""
+    """Write a CSV with a number of rows; return the mean length of their descriptions in characters."""
     import polars as pl  # noqa: PLC0415
 
     movies = pl.read_parquet(folder / "clean" / "movies.parquet", columns=["description", *FIELDS])
@@ -65,7 +65,7 @@ def write_rows(folder: Path, n_rows: int, target: Path) -> float:
 
 
 def predict(model_folder: Path, source: Path, workers: int) -> dict[str, Any]:
-    """Predict a file in this process and so many workers; return what it cost."""
+    """Predict a file in this process and a number of workers; return the cost."""
     from tasks.models.predict import Choices, predict_file  # noqa: PLC0415
 
     target = source.with_name(f"predicted-{workers}.csv")
@@ -95,7 +95,7 @@ def run_fresh(*arguments: object) -> dict[str, Any]:
 
 
 def measure(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any]]:
-    """Yield what each way costs."""
+    """Yield the cost of each variant."""
     command = [sys.executable, __file__, "--prepare", options.source, str(folder), *options.models]
     subprocess.run(command, check=True)  # in a process of its own, so that this one stays small
     for n_rows in options.rows:
@@ -111,7 +111,7 @@ def measure(options: argparse.Namespace, folder: Path) -> Iterator[dict[str, Any
 
 
 def parse_options() -> argparse.Namespace:
-    """Return what the command line asks for."""
+    """Return the options of the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source", nargs="?", default="sample")
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])

@@ -1,11 +1,11 @@
-"""What the report of a run costs: exhibits, leaderboard, every picture, and the page.
+"""Cost of the report of a run: exhibits, leaderboard, every picture, and the page.
 
     python benchmarks/report.py [--models 16] [--movies 2600] [--genres 21] [--folder FOLDER]
 
-Makes a finished run of that size: movies with invented descriptions, and for each model scores that are the truth and
-noise, more of it from model to model, evaluated as the pipeline does. Only what comes after is measured: the
-leaderboard, the choice of exhibits, the page with its pictures, and those of each model, which `--pictures all` draws.
-CPU seconds are of this process; the page is logged nowhere. FOLDER keeps the run, to look at the page.
+Makes a finished run of that size: movies with invented descriptions, and for each model scores that are the truth with
+noise, more of it from model to model, evaluated as in the pipeline. Only the next steps are measured: the leaderboard,
+the choice of exhibits, the page with its pictures, and the pictures of each model, which `--pictures all` draws. CPU
+seconds are of this process; the page is not logged. FOLDER keeps the run, so that you can look at the page.
 Times depend on the machine.
 """
 
@@ -36,7 +36,7 @@ WORDS = ("a", "the", "of", "in", "on", "farm", "sheriff", "ghost", "love", "war"
 
 
 def write_movies(paths: DataPaths, movies: int, genres: Sequence[str]) -> NDArray[np.bool_]:
-    """Write as many validation as test movies, with genres from frequent to rare; return which movie has which."""
+    """Write as many validation as test movies, with frequent to rare genres; return which movie has which genre."""
     random = np.random.default_rng(DEFAULT_SEED)
     truth = random.random((2 * movies, len(genres))) < np.geomspace(0.5, 0.01, len(genres))
     truth[~truth.any(axis=1), 0] = True

@@ -1,14 +1,14 @@
-"""What each stage costs as rows grow: CPU seconds, peak memory and bytes on disk, measured and per million rows.
+"""Cost of each stage by number of rows: CPU seconds, peak memory and bytes on disk, also per million rows.
 
     python benchmarks/scaling.py [--movies 20000 200000] [--model svm-fields] [--stages clean annotate ...]
 
-For each size the embedded sample is generated, and every stage runs on it in a fresh process with one worker and one
-thread. CPU time is the user and system time of that process, with the start of Python and all imports; the peak is its
-largest resident set; the disk is what the stage left in the data folder. `growth` is the exponent between a size and
-the one before it: 1 is in proportion to the rows, 2 is with their square. The sample has fewer different words than
-real listings, so vectors are narrower than theirs.
+For each size the embedded sample is generated, and each stage runs on it in a fresh process with one worker and one
+thread. CPU time is the user and system time of that process, including the start of Python and imports; the peak is its
+largest resident set; the disk is the size of the stage's files in the data folder. `growth` is the exponent between a
+size and the one before it: 1 is linear in the rows, 2 quadratic. The sample has fewer distinct words than real
+listings, so its vectors are narrower.
 
-CPU seconds depend on the machine, and on a busy one are some tenths more. Compare them with each other.
+CPU seconds depend on the machine, and are some tenths higher under load. Compare those of one run only.
 """
 
 import argparse
@@ -59,7 +59,7 @@ def annotate(folder: Path, _n_movies: int, _model: str) -> Path:
 
 
 def split(folder: Path, _n_movies: int, _model: str) -> Path:
-    """Divide the movies."""
+    """Split the movies."""
     from tasks.core.settings import DataPaths  # noqa: PLC0415
     from tasks.split.parts import SplitConfig, split_movies  # noqa: PLC0415
 
@@ -80,7 +80,7 @@ def features(folder: Path, _n_movies: int, model: str) -> Path:
 
 
 def fit(folder: Path, _n_movies: int, model: str) -> Path:
-    """Fit the model on vectors that are there."""
+    """Fit the model on existing vectors."""
     from tasks.core.settings import DataPaths  # noqa: PLC0415
     from tasks.models.features import build_features  # noqa: PLC0415
     from tasks.models.select import choose_models  # noqa: PLC0415
@@ -93,7 +93,7 @@ def fit(folder: Path, _n_movies: int, model: str) -> Path:
 
 
 def evaluate(folder: Path, _n_movies: int, model: str) -> Path:
-    """Choose the model's rule and measure it."""
+    """Choose the model's rule and evaluate it."""
     from tasks.core.settings import DataPaths  # noqa: PLC0415
     from tasks.evaluate.evaluation import evaluate_model  # noqa: PLC0415
 
@@ -117,9 +117,9 @@ STAGES: dict[str, Callable[[Path, int, str], Path]] = {
 
 
 def measure(stage: str, folder: Path, n_movies: int, model: str) -> dict[str, Any]:
-    """Run a stage in a fresh process and return what it cost.
+    """Run a stage in a fresh process and return its cost.
 
-    This process stays small: Linux lets the peak of a new one begin with what its parent has.
+    This process stays small, because on Linux the peak of a new process starts with the memory of its parent.
     """
     words = [sys.executable, __file__, "--movies", str(n_movies), "--model", model, "--run", stage, str(folder)]
     start_s = time.perf_counter()
@@ -142,7 +142,7 @@ def measure(stage: str, folder: Path, n_movies: int, model: str) -> dict[str, An
 
 
 def count_rows(raw: Path) -> int:
-    """Return the rows of listings; the sample's fields hold no line break that a reader of CSV would not see."""
+    """Return the number of rows of listings; the sample's fields hold no line breaks."""
     import polars as pl  # noqa: PLC0415
 
     files = sorted(raw.glob("*.csv"))
@@ -152,7 +152,7 @@ def count_rows(raw: Path) -> int:
 
 
 def print_table(results: list[dict[str, Any]]) -> None:
-    """Print what each stage cost at each size, per million rows, and how it grows."""
+    """Print the cost of each stage at each size and per million rows, and how it grows."""
     print(
         f"{'rows':>10} {'stage':10}{'CPU s':>9}{'peak MB':>9}{'disk MB':>9}{'CPU s/M':>9}{'disk MB/M':>11}{'growth':>8}"
     )
@@ -173,7 +173,7 @@ def print_table(results: list[dict[str, Any]]) -> None:
 
 
 def main() -> None:
-    """Measure the stages at each size and print them as a table and as one line of JSON."""
+    """Measure the stages at each size and print a table and one line of JSON."""
     parser = argparse.ArgumentParser(description="What each stage costs as rows grow.")
     parser.add_argument("--movies", nargs="+", type=int, default=SIZES, help="movies of the sample, several sizes")
     parser.add_argument("--model", default="svm-fields", help="which model to fit and to predict with")

@@ -1,11 +1,11 @@
-"""What a served model costs: latency and throughput over HTTP, of a server that runs.
+"""Latency and throughput of a served model over HTTP, measured on a running server.
 
     make serve                                          # in another shell
     python benchmarks/serve.py [http://127.0.0.1:8000] [--clients 8] [--requests 200]
 
-Asks for one movie a request, several clients at once, and then for 1,000 movies a request, one client; the movies are
-invented. A client's time is from sending to the whole answer; the server's log and the clients share the machine with
-the server. Times depend on the machine.
+Several clients at once send requests of one movie, then one client sends requests of 1,000 movies; the movies are
+invented. Latency is the time from sending to the complete response. Clients and server share the machine. Times depend
+on the machine.
 """
 
 import argparse

@@ -1,18 +1,18 @@
-"""What dividing movies costs, and how even the parts are, beside the algorithm as its paper has it.
+"""Cost of the split and balance of its parts, compared with a package and with the algorithm of the paper.
 
     python benchmarks/split.py [FOLDER] [--rows 240000 ...] [--plot FILE]
 
-The label sets are those of the cleaned listings in FOLDER (without one, of the generated sample), once as they are and
-once repeated until there are enough rows. Every way divides the rows into the three parts, each part into five folds,
-and train into the development subset and the rest, as the split stage does:
+The label sets are those of the cleaned listings in FOLDER (default: of the generated sample), once at their own size
+and once repeated until there are enough rows. Each method divides the rows into the three parts, each part into five
+folds, and train into the development subset and the rest, as the split stage does:
 
 - `genreflow` is `tasks.split.stratify`; `with groups` gives every twentieth row the text of the row before;
-- `iterative-stratification` is the package of that name, where it is installed;
-- `paper` is algorithm 1 of Sechidis, Tsoumakas and Vlahavas 2011, word by word.
+- `iterative-stratification` is the package of that name, if it is installed;
+- `paper` is algorithm 1 of Sechidis, Tsoumakas and Vlahavas 2011, implemented literally.
 
-CPU seconds are those of the calls alone. A difference is the greatest distance between a genre's share of a part and
-its share of what was divided, in percentage points; `fewest` is the smallest number of rows that any genre has in any
-of the parts and folds. Times depend on the machine: compare them with each other.
+CPU seconds are those of the calls alone. A difference is the largest difference between a genre's share in a part and
+in all divided rows, in percentage points; `fewest` is the smallest number of rows of any genre in any part or fold.
+Times depend on the machine: compare those of one run only.
 """
 
 import argparse
@@ -48,7 +48,7 @@ SAMPLE_MOVIES = 24_000
 
 
 def divide_as_in_the_paper(Y: Labels, shares: Sequence[float], _groups: NDArray[np.int64]) -> Parts:
-    """Algorithm 1: the rarest label first, each of its rows to the part that wants most rows of that label."""
+    """Algorithm 1: the rarest label first, each of its rows to the part that needs most rows of that label."""
     random = np.random.default_rng(DEFAULT_SEED)
     wants_rows, wants = np.array(shares) * len(Y), np.outer(shares, Y.sum(axis=0))
     parts, left = np.full(len(Y), -1), np.ones(len(Y), dtype=np.bool_)
@@ -72,7 +72,7 @@ def divide_as_in_the_paper(Y: Labels, shares: Sequence[float], _groups: NDArray[
 
 
 def divide_with_the_package(Y: Labels, shares: Sequence[float], _groups: NDArray[np.int64]) -> Parts:
-    """The package's function beneath its cross-validators, which can give parts of different sizes."""
+    """Call the function behind the package's cross-validators, which can make parts of different sizes."""
     from iterstrat.ml_stratifiers import IterativeStratification  # noqa: PLC0415 - may not be there
 
     return IterativeStratification(Y, np.array(shares), np.random.RandomState(DEFAULT_SEED))
@@ -102,7 +102,7 @@ def read_labels(source: Path | None) -> Labels:
 
 
 def measure(way: str, Y: Labels) -> dict[str, Any]:
-    """Divide all rows as the split stage does; return CPU seconds and greatest differences."""
+    """Divide all rows as the split stage does; return CPU seconds and largest differences."""
     divide, numbers = WAYS[way], np.arange(len(Y))
     groups = numbers - (numbers % 20 == 1)
     start_s = time.process_time()
@@ -130,12 +130,12 @@ def measure(way: str, Y: Labels) -> dict[str, Any]:
 
 
 def difference(Y: Labels, rows: NDArray[np.bool_]) -> float:
-    """Return the greatest distance between a label's share of some rows and of all, in percentage points."""
+    """Return the largest difference between a label's share in some rows and in all, in percentage points."""
     return round(100 * float(np.abs(Y[rows].mean(axis=0) - Y.mean(axis=0)).max()), 4)
 
 
 def main() -> None:
-    """Measure every way on both sizes and print the result as a table and as JSON."""
+    """Measure each method at both sizes and print a table and a line of JSON."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", nargs="?", type=Path)
     parser.add_argument("--rows", nargs="+", type=int, default=[240_000], help="several sizes")

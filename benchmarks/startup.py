@@ -1,9 +1,9 @@
-"""How long each command takes to answer `--help`: the time that a user waits before anything is asked of the pipeline.
+"""How long each command takes to answer `--help`.
 
     python benchmarks/startup.py [--times 3]
 
-Every command is started as often as asked, and the quickest answer counts, as the slower ones tell of what else the
-machine did. Wall time includes the start of Python.
+Each command is started `--times` times and its fastest answer counts, because other work on the machine slows the
+others. Wall time includes the start of Python.
 """
 
 import argparse
@@ -18,7 +18,7 @@ GOAL_S = 4.0
 
 
 def help_s(command: Path) -> float:
-    """Return for how long a command takes to show its options."""
+    """Return the seconds that a command takes to show its options."""
     start_s = time.perf_counter()
     subprocess.run([sys.executable, str(command), "--help"], check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - start_s

@@ -1,12 +1,12 @@
-"""All benchmarks in one go: each script of this folder, one after another, as one JSON file, one table and one picture.
+"""Run the benchmarks one after another; write one JSON file, one table and one picture.
 
     python benchmarks/suite.py [FOLDER] [--size quick|usual|scale] [--only NAME ...] [--output FOLDER]
 
-Without listings every script takes the embedded sample, and the table says so. `results.json` holds the machine, the
-versions, a hash of the listings, the revision, and of each script what it was asked, its exit code, wall time, CPU time
-and peak of the resident set with all its processes, and the line of JSON that it printed; `results.md` is a table of
-these costs with what each script said below it (`<name>.txt`), `results.svg` and `results.png` show wall and CPU time.
-A script that fails is told and recorded, the others go on, and the exit code is 1.
+Without listings the scripts use the embedded sample, and the table says so. `results.json` holds the machine, versions,
+a hash of the listings and the revision; and for each script its arguments, exit code, wall time, CPU time, peak of the
+resident set with all its processes, and the line of JSON that it printed. `results.md` is a table of these costs with
+the output of each script (`<name>.txt`) below it; `results.svg` and `results.png` show wall and CPU time. A script that
+fails is reported and recorded, the others continue, and the exit code is 1.
 """
 
 import argparse
@@ -63,7 +63,7 @@ def scripts(size: str) -> dict[str, list[str]]:
 
 
 def measure(name: str, arguments: Sequence[str], output: Path) -> dict[str, Any]:
-    """Run a script, keep what it printed, and return what it cost and its line of JSON."""
+    """Run a script, keep its output, and return its cost and its line of JSON."""
     command = [sys.executable, str(HERE / f"{name}.py"), *arguments]
     readings: list[tuple[float, float]] = []
     before, start_s = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
@@ -84,7 +84,7 @@ def measure(name: str, arguments: Sequence[str], output: Path) -> dict[str, Any]
 
 
 def last_json(file: Path) -> Any:
-    """Return the last line of a text that is JSON; None where there is none."""
+    """Return the last line of a text that is JSON; None if there is none."""
     for line in reversed(file.read_text(encoding="utf-8").splitlines()):
         if line.startswith("{"):
             return json.loads(line)
@@ -92,7 +92,7 @@ def last_json(file: Path) -> Any:
 
 
 def facts(source: Path | None, size: str) -> dict[str, Any]:
-    """Return what the figures depend on."""
+    """Return the facts that the figures depend on."""
     files = [] if source is None else sorted(source.glob("*.csv"))
     return {
         "size": size,
@@ -109,7 +109,7 @@ def facts(source: Path | None, size: str) -> dict[str, Any]:
 
 
 def table(report: Mapping[str, Any]) -> str:
-    """Return the costs of all scripts as a Markdown table, below what they depend on."""
+    """Return the costs of all scripts as a Markdown table, after the facts that they depend on."""
     known = report["facts"]
     what = f"{known['data']} (hash {known['data_hash'] or 'none'}), size {known['size']}, revision {known['revision']}"
     where = f"{known['cores']} {known['machine']} cores, load {known['load_before']} before, Python {known['python']}"
@@ -128,7 +128,7 @@ def table(report: Mapping[str, Any]) -> str:
 
 
 def texts(names: Iterable[str], folder: Path) -> str:
-    """Return what each script printed for people, under its name."""
+    """Return the readable output of each script, under its name."""
     parts = []
     for name in names:
         lines = (folder / f"{name}.txt").read_text(encoding="utf-8").splitlines()

@@ -1,10 +1,11 @@
-"""How much faster two models at a time are than one: the classical models of `standard`, by every runner.
+"""How much faster two models at a time are than one: the classical models of `standard`, with each runner.
 
     python benchmarks/workers.py [FOLDER_OR_ZIP] [--runners thread process dask]       (default: the embedded sample)
 
-The data is prepared once; each way then trains from features of its own. Wall time is that of the whole command, its
-start-up included; Dask's scheduler and workers, with one thread each, are there before it, and their CPU time counts.
-Ratios of one run count: seconds depend on the machine, and on what else it does; `load` is its load before a way began.
+The data is prepared once; each runner then trains and builds its own features. Wall time is that of the whole command,
+including start-up. Dask's scheduler and workers, with one thread each, are started before it, and their CPU time
+counts. Compare ratios of one run: seconds depend on the machine and its load; `load` is the load before a runner
+started.
 """
 
 import argparse
@@ -28,7 +29,7 @@ CLASSICAL = ("--preset", "standard", "--models", "*,!*-tuned*,!minilm*")
 
 @contextlib.contextmanager
 def dask_cluster(folder: Path, workers: int) -> Iterator[str]:
-    """Run a Dask scheduler on a free loopback port and workers for it, and give its address."""
+    """Run a Dask scheduler on a free loopback port and workers for it, and yield its address."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
@@ -48,7 +49,7 @@ def dask_cluster(folder: Path, workers: int) -> Iterator[str]:
 
 
 def environment_in(folder: Path) -> dict[str, str]:
-    """Return this process's environment with outputs that go to a folder."""
+    """Return this process's environment with outputs in a folder."""
     own = {
         "GENREFLOW_DATA_DIR": str(folder / "data"),
         "GENREFLOW_MLRUNS_DIR": str(folder / "mlruns"),
@@ -58,7 +59,7 @@ def environment_in(folder: Path) -> dict[str, str]:
 
 
 def run_flow(folder: Path, *arguments: str) -> dict[str, float]:
-    """Run a flow file on outputs of its own, and return what it cost."""
+    """Run a flow file with separate outputs, and return its cost."""
     (folder / "prefect").mkdir(exist_ok=True)
     load, start_s = os.getloadavg()[0], time.perf_counter()
     subprocess.run([sys.executable, *arguments], env=environment_in(folder), check=True)
@@ -66,7 +67,7 @@ def run_flow(folder: Path, *arguments: str) -> dict[str, float]:
 
 
 def train(folder: Path, runner: str, workers: int) -> dict[str, float]:
-    """Train on data that is prepared, and return what it cost."""
+    """Train on prepared data, and return the cost."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     command = (str(FLOWS / "train.py"), *CLASSICAL, "--runner", runner)
     if runner == "dask":
@@ -79,7 +80,7 @@ def train(folder: Path, runner: str, workers: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Prepare, train each way, and print a table and JSON."""
+    """Prepare, train with each runner, and print a table and a line of JSON."""
     parser = argparse.ArgumentParser(description="How much faster two models at a time are than one.")
     parser.add_argument("source", nargs="?", default="sample", metavar="FOLDER_OR_ZIP", help="without: the sample")
     runners = tuple(dict.fromkeys(runner for runner, _ in WAYS))

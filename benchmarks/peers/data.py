@@ -1,4 +1,4 @@
-"""What every system is given: the same movies, parts, texts and vectors. Owns their files; fits no classifier."""
+"""The input of every system: the same movies, parts, texts and vectors."""
 
 import json
 from pathlib import Path
@@ -31,12 +31,12 @@ def prepare(source: str, folder: Path) -> DataPaths:
 
 
 def write_inputs(paths: DataPaths, model: ModelSpec, folder: Path) -> dict[str, int]:
-    """Write what `ours.py` and `theirs.py` read; return the movies of each part and the genres.
+    """Write the files that `ours.py` and `theirs.py` read; return the movies of each part and the genres.
 
     Args:
         paths: the prepared data.
-        model: whose vectors are the ones that classifiers are compared on.
-        folder: where to; it exists.
+        model: classifiers are compared on its vectors.
+        folder: an existing folder to write to.
     """
     (features,) = features_of(model)
     X = read_matrix(build_features(paths, features, DEFAULT_SEED).folder)

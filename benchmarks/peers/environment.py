@@ -1,4 +1,4 @@
-"""The environment in which the peers run, made with venv and pip. Owns its making; knows no peer's functions."""
+"""The environment in which the peers run, made with venv and pip."""
 
 import subprocess
 import sys
@@ -19,7 +19,7 @@ class PeerEnvironment:
 
 
 def make_environment(folder: Path) -> PeerEnvironment:
-    """Make the environment in a folder, or complete the one that is there; say which peers it lacks, and why."""
+    """Make the environment in a folder, or complete an existing one; report which peers it lacks, and why."""
     python = folder / ("Scripts/python.exe" if sys.platform == "win32" else "bin/python")
     if not python.exists():
         print(f"making an environment for the peers in {folder}; this takes minutes", file=sys.stderr)
@@ -38,7 +38,7 @@ def make_environment(folder: Path) -> PeerEnvironment:
 
 
 def _refusal(*command: str) -> str:
-    """Run a command; return the last line of what it complained about if it failed, else nothing."""
+    """Run a command; return the last line of its error output if it failed, else nothing."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""How the cost of our models grows with rows, and what a second worker brings. Owns both measurements."""
+"""How the cost of our models grows with rows, and how much faster a second worker makes them."""
 
 import importlib
 import os
@@ -23,7 +23,7 @@ CHANGED = 0.15  # the share of words that a copy lacks, and the share that it ha
 
 
 def grow_movies(movies: pl.DataFrame, times: int) -> pl.DataFrame:
-    """Return the movies that many times, all but the first time with words of their texts dropped and exchanged."""
+    """Return the movies several times; after the first time with words dropped and exchanged."""
     random = np.random.default_rng(DEFAULT_SEED)
     titles, plots = (movies.get_column(name).to_list() for name in ("movie_name", "description"))
     every_word = " ".join(plots).split()
@@ -47,7 +47,7 @@ def grow_movies(movies: pl.DataFrame, times: int) -> pl.DataFrame:
 
 
 def print_growth(results: list[dict[str, Any]]) -> None:
-    """Print what a fit costs at each size, and how many times that of the first size."""
+    """Print the cost of a fit at each size, and its ratio to the cost at the first size."""
     print(f"\n{'model':30}{'rows':>10}{'columns':>10}{'fit CPU s':>11}{'times':>7}{'peak MB':>9}{'times':>7}")
     first: dict[str, dict[str, Any]] = {}
     for result in results:
@@ -88,7 +88,7 @@ def _pool(kind: str, workers: int) -> Executor:
 
 
 def _warm_up(_number: int) -> None:
-    """Import what fitting needs, and wait until the other workers have something to do, too."""
+    """Import what fitting needs, and wait until the other workers have work, too."""
     importlib.import_module("tasks.models.registry")
 
     time.sleep(1)

@@ -1,4 +1,4 @@
-"""How good each system's decisions are: its own, and those of our rules on its scores. Owns figures, table, picture."""
+"""Evaluation of each system's own decisions, and of our rules on its scores."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -35,7 +35,7 @@ class Judgement:
 
 
 def judge(paths: DataPaths, scored: Path) -> Judgement:
-    """Judge what a system wrote, with the pipeline's own evaluation."""
+    """Evaluate the output of a system with the pipeline's evaluation."""
     stored, movies, genres = np.load(scored), read_movies(paths), read_genres(paths)
     folder = paths.models / scored.stem
     folder.mkdir(parents=True)
@@ -60,7 +60,7 @@ def judge(paths: DataPaths, scored: Path) -> Judgement:
 
 
 def compare(best: Judgement, other: Judgement) -> dict[str, dict[str, float]]:
-    """Return how much more Jaccard the best has than another under its own decisions and tuned, with 95 % intervals."""
+    """Return the lead in Jaccard of the best over another system's own and tuned decisions, with 95% intervals."""
     kinds = ("own", "tuned") if other.own else ("tuned",)
     reference = best.movie_jaccard["tuned"]
     weights = draw_weights(len(reference))
@@ -72,7 +72,7 @@ def compare(best: Judgement, other: Judgement) -> dict[str, dict[str, float]]:
 
 
 def print_table(results: list[dict[str, Any]]) -> None:
-    """Print a line a system: what fitting costs, what its decisions reach, how much our best is ahead in Jaccard."""
+    """Print a line per system: cost of the fit, quality of its decisions, lead of our best in Jaccard."""
     rules = "".join(f"{rule:>18}" for rule in TUNED_RULES)
     print(f"{'':59}{'own decision':>15}{rules}{'chosen':>15}{'ours ahead of its:':>30}")
     print(
@@ -98,7 +98,7 @@ def _lead(difference: dict[str, float] | None) -> str:
 
 
 def draw(results: list[dict[str, Any]], title: str, path: Path) -> None:
-    """Draw Jaccard against the CPU time of the fit, ours in blue, as SVG and PNG beside each other."""
+    """Draw Jaccard against the CPU time of the fit, ours in blue, as SVG and PNG."""
     our_looks = ((BLUE, mark) for mark in cycle("os^Dv"))
     their_looks = ((colour, mark) for mark in cycle("osD") for colour in (ORANGE, GREEN, PURPLE, VERMILION, SKY))
 

@@ -1,4 +1,4 @@
-"""What a fit costs in this process: CPU time and memory. Runs in the peers' environment, too: standard library only."""
+"""CPU time and memory of a fit in this process. Runs in the peers' environment, too: standard library only."""
 
 import resource
 import sys
@@ -21,9 +21,9 @@ def measure(fit: Callable[[], Fitted]) -> tuple[Fitted, dict[str, Any]]:
 
 
 def peak_mb() -> float:
-    """Return the greatest resident set of this process so far.
+    """Return the largest resident set of this process so far.
 
-    Linux lets `ru_maxrss` begin with what the parent process had when it started this one; `VmHWM` does not.
+    On Linux `ru_maxrss` starts with the memory of the parent process; `VmHWM` does not.
     """
     if STATUS.exists():
         return next(

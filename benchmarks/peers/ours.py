@@ -1,6 +1,6 @@
-"""Fits one of our models in this process: `python ours.py SYSTEM FOLDER`, as `theirs.py` does a peer's.
+"""Fit one of our models in this process: `python ours.py SYSTEM FOLDER`, as `theirs.py` fits a peer.
 
-FOLDER also holds `genres.json` and `movies_<part>.parquet`; without any but train, the fit is for its cost alone.
+FOLDER also holds `genres.json` and `movies_<part>.parquet`; with train alone, only the cost of the fit is measured.
 """
 
 import json
@@ -19,7 +19,7 @@ from tasks.models.spec import ModelSpec
 
 
 def main() -> None:
-    """Fit the model on text or on vectors, write its scores, print what the fit cost."""
+    """Fit the model on text or on vectors, write its scores, print the cost of the fit."""
     system, folder = json.loads(sys.argv[1]), Path(sys.argv[2])
     model = ModelSpec.model_validate(system["options"])
     cost, scores = (fit_on_vectors if system["on_vectors"] else fit_on_text)(model, folder)

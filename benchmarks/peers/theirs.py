@@ -1,8 +1,8 @@
-"""Fits one peer in this process: `python theirs.py SYSTEM FOLDER`, SYSTEM being its name and options as JSON.
+"""Fit one peer in this process: `python theirs.py SYSTEM FOLDER`, where SYSTEM is its name and options as JSON.
 
 FOLDER holds `texts.json` (texts by part), `labels_train.npy` (movies × genres) and `vectors_<part>.npz`. Scores and the
-peer's own decisions go to `<name>.npz`, the cost to standard output. Owns how each peer is used by its manual; imports
-nothing of genreflow, which is not in the peers' environment.
+peer's own decisions go to `<name>.npz`, the cost to standard output. Each peer is used as its manual says. Nothing of
+genreflow is imported, because it is not in the peers' environment.
 """
 
 import json
@@ -29,7 +29,7 @@ Fit = Callable[[Rows, NDArray[np.bool_]], Predict]
 
 
 def scikit_learn(options: Options) -> Fit:
-    """One-vs-rest as scikit-learn's user guide has it: a pipeline, its defaults, and `predict` as the decision."""
+    """One-vs-rest as in scikit-learn's user guide: a pipeline, its defaults, and `predict` as the decision."""
     from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415 - each peer has its own packages
     from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
     from sklearn.multiclass import OneVsRestClassifier  # noqa: PLC0415
@@ -54,7 +54,7 @@ def scikit_learn(options: Options) -> Fit:
 
 
 def libmultilabel(options: Options) -> Fit:
-    """A linear trainer of LibMultiLabel after its own preprocessor; what is above 0 is decided."""
+    """A linear trainer of LibMultiLabel after its own preprocessor; scores above 0 are decided."""
     import psutil  # noqa: PLC0415 - as above
     from libmultilabel import linear  # noqa: PLC0415
 
@@ -91,7 +91,7 @@ def libmultilabel(options: Options) -> Fit:
 
 
 def fasttext(options: Options) -> Fit:
-    """One-vs-all as in fastText's tutorial of supervised classification: its cleaning, its options, 0.5 or more."""
+    """One-vs-all as in fastText's tutorial on supervised classification: its cleaning, its options, 0.5 or more."""
     import fasttext as package  # noqa: PLC0415 - as above
 
     def clean(text: str) -> str:
@@ -128,7 +128,7 @@ PEERS: dict[str, tuple[Callable[[Options], Fit], tuple[str, ...]]] = {
 
 
 def main() -> None:
-    """Fit the peer, write what it says of validation and test, print what the fit cost."""
+    """Fit the peer, write its scores and decisions on validation and test, print the cost of the fit."""
     system, folder = json.loads(sys.argv[1]), Path(sys.argv[2])
     new_fit, packages = PEERS[system["peer"]]
     fit = new_fit(system["options"])
