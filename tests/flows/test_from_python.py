@@ -249,5 +249,5 @@ def test_a_run_gives_its_results(finished) -> None:
         gf.run(modles=["svm-title"])
     with pytest.raises(ConfigError, match="svm-title: the run has a model of that name"):
         gf.compare(found, {"svm-title": mine["mine"]})
-    with pytest.raises(DataError, match=r"odd: expected finite scores of 25 × \d+, not \(25,\)"):
+    with pytest.raises(DataError, match=r"odd: expected finite scores of shape \(25, \d+\), not \(25,\)"):
         gf.compare(found, {"odd": Odd()})
