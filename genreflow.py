@@ -1,4 +1,4 @@
-"""genreflow from Python, and the console command `genreflow`.
+"""Use genreflow from Python; also the console command `genreflow`.
 
 ```python
 import genreflow as gf
@@ -8,7 +8,7 @@ model = gf.make_model("svm-fields", C=0.2).fit(movies, movies["genres"])
 model.predict(["A nurse hears voices in an abandoned ward."])
 ```
 
-Importing it is cheap: what it offers is in `flows.python_api`, which is loaded at the first use.
+Importing it is cheap: `flows.python_api`, which has the functions, is loaded at the first use.
 """
 
 import ast

@@ -1,1 +1,1 @@
-"""When and in what order: the flows, their configuration and their command lines."""
+"""The flows, their configuration and their command lines."""

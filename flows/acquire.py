@@ -25,7 +25,7 @@ def acquire(config: AcquireConfig) -> list[StageResult]:
     """Bring data/raw up to date with the source, and data/crawl with the plots that the listings lack.
 
     Raises:
-        CrawlBlockedError: a source refuses us; what was crawled is kept.
+        CrawlBlockedError: a source refuses access; what was crawled is kept.
     """
     check_crawl(config.crawl)
     acquired = acquire_listings(config.source, config.sample, config.seed, config.download)
@@ -33,10 +33,10 @@ def acquire(config: AcquireConfig) -> list[StageResult]:
 
 
 def complete(config: RawDataConfig, acquired: Sequence[StageResult] = ()) -> list[StageResult]:
-    """Fetch the earlier system's files and crawl, if asked for; a crawl that reaches its daily limit does not fail.
+    """Fetch the earlier system's files and crawl, if configured; reaching a daily limit is not a failure.
 
     Raises:
-        CrawlBlockedError: a source refuses us; what was crawled is kept.
+        CrawlBlockedError: a source refuses access; what was crawled is kept.
     """
     if config.drive:
         fetch_files(config.drive, config.download)
@@ -55,8 +55,8 @@ def acquire_or_plan(source: str | None = None, config: AcquireFlowConfig | None 
         config: all options, including those above; each is given only once.
 
     Raises:
-        ConfigError: a plan is asked for together with a source.
-        CrawlBlockedError: a source refuses us; what was crawled is kept.
+        ConfigError: both a plan and a source are given.
+        CrawlBlockedError: a source refuses access; what was crawled is kept.
     """
     config = with_arguments(AcquireFlowConfig, config, source=source)
     if not config.plan:
@@ -66,8 +66,8 @@ def acquire_or_plan(source: str | None = None, config: AcquireFlowConfig | None 
         return completed("; ".join([f"{results[0].counts['files']} files from {config.source}", *crawled]), results)
     if "source" in config.model_fields_set:
         raise ConfigError(
-            f"a plan is made for the listings in {data_paths().raw}: acquire those of {config.source} first, without "
-            "--plan and --crawl.online, then ask for the plan without --source"
+            f"--plan is for the listings in {data_paths().raw}: acquire those of {config.source} first, without "
+            "--plan and --crawl.online, then use --plan without --source"
         )
     sys.stdout.write(plan(config.crawl).text + "\n")  # without the lock: it writes nothing, and a crawl may be running
     return []

@@ -33,29 +33,29 @@ ALL = "with-all"
 
 @flow(name="audit", flow_run_name=run_name("audit"), persist_result=False)
 def audit(config: AuditConfig) -> None:
-    """Train a model without the train movies that it doubts most, without random ones and with all; compare on test.
+    """Compare, on test, a model trained on all movies with one trained without the most doubtful, or random, movies.
 
-    The doubts are based on cross-validation within the train movies.
+    Labels are audited by cross-validation within the train movies.
     """
     paths = data_paths()
     tags = {"flow": "audit", "model": config.model}
     with exclusive(paths), pipeline_run(config, paths, tags) as parent:
         run = replace(parent, tags=parent.tags | log_data(parent, paths))
-        doubts = find_doubts(config)
+        audited = find_doubtful(config)
         with_all = train_variant(config, run, ALL, None)
         without = {
-            name: train_variant(config, run, f"without-{name}", doubts.results / file)
+            name: train_variant(config, run, f"without-{name}", audited.results / file)
             for name, file in DROP_FILES.items()
         }
-        effect = effect_of_dropping(with_all, without, doubts.root)
-        log_effect(run, [paths.results / EFFECT_FILE, doubts.results / AUDIT_CSV])
+        effect = effect_of_dropping(with_all, without, audited.root)
+        log_effect(run, [paths.results / EFFECT_FILE, audited.results / AUDIT_CSV])
         sys.stdout.write("\n".join(effect.counts["findings"]) + "\n")
-        logger.info("doubted movies: %s; effect: %s", doubts.results / AUDIT_CSV, paths.results / EFFECT_FILE)
+        logger.info("doubtful movies: %s; effect: %s", audited.results / AUDIT_CSV, paths.results / EFFECT_FILE)
         return completed(" ".join(effect.counts["findings"]), None)
 
 
-def find_doubts(config: AuditConfig) -> DataPaths:
-    """Audit the labels of the train movies; return their data folder, which names those to drop."""
+def find_doubtful(config: AuditConfig) -> DataPaths:
+    """Audit the labels of the train movies; return their data folder, which lists those to drop."""
     train = DataPaths(audit_folder(config) / "train")
     written = subset(train.root, part="train")
     scored = score_folds_in(train.root, config.chosen_model, TrainChoices(seed=config.seed), wait_for=[written])
@@ -78,5 +78,5 @@ def train_variant(config: AuditConfig, run: PipelineRun, name: str, without: Pat
 
 
 def audit_folder(config: AuditConfig) -> Path:
-    """Return the folder of everything that the audit of this model makes."""
+    """Return the folder of all files of this model's audit."""
     return data_paths().label_audit / config.chosen_model.name

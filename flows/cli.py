@@ -1,8 +1,8 @@
-"""From a command line to a flow: parsing, help, the environment, the console log, signals and the exit code.
+"""Command lines of the flows: parsing, help, environment, console log, signals and exit codes.
 
-A flow file is a command and a module at once. As a command it comes here before it imports anything heavy, so that
-`--help` and mistakes are answered at once; the flow then runs from the imported module, so that whatever it submits to
-other processes has an importable home.
+A flow file is both a command and a module. As a command it comes here before it imports anything heavy, so that
+`--help` and errors are immediate. The flow then runs from the imported module, so that other processes can import what
+it submits to them.
 """
 
 import atexit
@@ -11,10 +11,12 @@ import importlib
 import logging
 import multiprocessing
 import os
+import re
 import signal
 import sys
 import threading
 import traceback
+from argparse import Action, RawDescriptionHelpFormatter
 from collections.abc import Callable, Container, Iterator, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
@@ -45,11 +47,12 @@ INTERRUPTED: Final = "interrupted; run the same command again to continue"
 UNWIND_S: Final = 5.0  # for the flow to unwind after a signal
 CLEANUP_S: Final = 10.0  # for the actions in `at_stop`
 
-# Loggers whose warnings are not shown. Prefect's reports of failed runs repeat, with a traceback, what the command says
-# in one line; its services report events that they still send when a run has ended.
+# Loggers whose warnings are hidden. Prefect repeats, with a traceback, the error that the command prints in one line;
+# its services warn about events that they still send after a run has ended.
 HIDDEN_LOGGERS: Final = ("prefect.flow_runs", "prefect.task_runs", "EventsWorker", "APILogWorker")
 
 SWITCH_FORMS: Final = {"true": "--{}", "false": "--no-{}"}
+_NO_DEFAULT: Final = tuple(f" (default: {value})" for value in ("none", "None", "()", "{}"))
 
 # Read by Prefect and MLflow when they are imported. Values that the user set are kept.
 ENVIRONMENT: Final = {
@@ -65,18 +68,15 @@ ENVIRONMENT: Final = {
     "OMP_NUM_THREADS": "1",  # models are trained in parallel, each on one core
 }
 
-# Run before the process ends after a signal, last added first. Code that adds an action removes it when it is done.
+# Actions to run when a signal ends the process, last added first. Code that adds one removes it when done.
 at_stop: list[Callable[[], None]] = []
 
 
 def run_command(config_type: type[Config], run: str | Callable[[Config], int]) -> int:
     """Parse the command line, run what it asks for, and return the process's exit code.
 
-    Errors that the user can fix are printed as one line; anything else keeps its traceback. Neither shows a secret.
-
-    Args:
-        config_type: the flow's parameter.
-        run: the flow as "module:name", or a function of the configuration that returns an exit code.
+    `run` is the flow as "module:name", or a function of the configuration that returns an exit code. Errors that the
+    user can fix are printed as one line; anything else keeps its traceback. Neither shows a secret.
     """
     sys.excepthook = show_exception
     try:
@@ -121,8 +121,8 @@ def run_flow(flow: str, config: FlowConfig) -> Any:
 
     from flows.run_context import prefect_server  # noqa: PLC0415 - it imports Prefect
 
-    # SIGTERM stops a command as Ctrl-C does. Prefect's own handler would wait for minutes for a server that the same
-    # signal has ended, if it goes to all processes of a service.
+    # SIGTERM acts like Ctrl-C. Prefect's own handler would wait minutes for a server that the same signal has ended
+    # if it goes to all processes of a service.
     vars(flow_engine)["capture_sigterm"] = contextlib.nullcontext
     module, name = flow.split(":")
     with prefect_server(lambda: importlib.import_module(module)) as loaded:
@@ -133,7 +133,7 @@ def run_flow(flow: str, config: FlowConfig) -> Any:
 
 @contextlib.contextmanager
 def as_one_line() -> Iterator[None]:
-    """Raise failures outside of the program, such as an absent store, as errors that are shown in one line."""
+    """Raise failures outside of the program, such as an absent store, as one-line errors."""
     try:
         yield
     except GenreflowError:
@@ -152,10 +152,11 @@ def show_exception(kind: type[BaseException], error: BaseException, trace: Trace
 
 
 def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config:
-    """Return the configuration that a command line asks for, or exit: 0 after `--help`, 2 after a mistake.
+    """Return the configuration from a command line, or exit: 0 after `--help`, 2 after an error.
 
-    Options come first, then `--config FILE.yaml`, then the preset, then the defaults. Words in option names are joined
-    by "-" or "_". A switch is `--report`, `--no-report`, or as in a YAML file `--report true`, `--report false`.
+    Options override `--config FILE.yaml`, which overrides the preset, which overrides the defaults. Words in option
+    names are joined by "-" or "_". A switch is `--report`, `--no-report`, or as in a YAML file `--report true`,
+    `--report false`.
     """
     arguments = [_with_hyphens(argument) for argument in arguments]
     if (answer := command_help.answer(config_type, arguments, command_name())) is not None:
@@ -191,16 +192,16 @@ def command_name() -> str:
 
 
 def _print_error(message: str) -> None:
-    """Print an error to standard error; characters that cannot be encoded, as lone surrogates, are escaped."""
+    """Print an error to standard error; characters that cannot be encoded, such as lone surrogates, are escaped."""
     line = f"error: {hide_secrets(message)}\n"
     sys.stderr.write(line.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
 def _given_options(config_type: type[BaseModel], arguments: Sequence[str]) -> dict[str, Any]:
-    """Return the options that a command line gives, nested as the configuration is; exit after `--help-all`.
+    """Return the options on a command line, nested as the configuration is; exit after `--help-all`.
 
     Raises:
-        SettingsError: an option lacks its value, or a value is not valid JSON where it has to be.
+        SettingsError: an option has no value, or a value is not valid JSON where it has to be.
     """
     file = Field(None, description="YAML file with options; the command line overrides it.")
     model = create_model(config_type.__name__, __base__=(config_type, BaseSettings), config=(Path | None, file))
@@ -214,8 +215,20 @@ def _given_options(config_type: type[BaseModel], arguments: Sequence[str]) -> di
         cli_hide_none_type=True,
         cli_parse_none_str="none",
         cli_exit_on_error=False,
+        formatter_class=_HelpFormatter,
     )
     return dict(options())
+
+
+class _HelpFormatter(RawDescriptionHelpFormatter):
+    """Shows each default once, and none where an option has no value."""
+
+    def add_argument(self, action: Action) -> None:
+        """Add an option, with its default as in the short help."""
+        if action.help and action.help.endswith(_NO_DEFAULT):
+            about = action.help.removesuffix(next(filter(action.help.endswith, _NO_DEFAULT)))
+            action.help = re.sub(r" Default: (.*)\.$", r" (default: \1)", about)
+        super().add_argument(action)
 
 
 def _as_switches(arguments: Sequence[str], switches: Container[str]) -> list[str]:
@@ -284,7 +297,7 @@ class TerminalHandler(logging.Handler):
 
 
 class TerminalBars:
-    """A bar for each piece of work in progress; a watcher of `tasks.core.logs`."""
+    """Progress bars, one per piece of work; a watcher of `tasks.core.logs`."""
 
     def __init__(self, console: Console) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
@@ -295,11 +308,11 @@ class TerminalBars:
         self._lock = threading.Lock()
 
     def close(self) -> None:
-        """Erase what is shown, as after an error that left work unfinished, and restore the cursor."""
+        """Erase unfinished bars, as after an error, and restore the cursor."""
         self._bars.stop()
 
     def __call__(self, progress: Progress) -> None:
-        """Move the bar of a piece of work; remove it when the work is finished."""
+        """Update the bar of a piece of work; remove it when the work is finished."""
         with self._lock:
             bar = self._shown.get(progress)
             if progress.is_finished:
@@ -316,7 +329,7 @@ class TerminalBars:
 
 
 def stop_on_signals() -> None:
-    """Have Ctrl-C and SIGTERM unwind the flow, and end the process after some seconds in any case.
+    """Make Ctrl-C and SIGTERM unwind the flow, and end the process after some seconds in any case.
 
     An interrupt unwinds the flow like an error. But Prefect waits for running tasks and starts those that wait, and a
     fit cannot be interrupted from outside; so a thread runs the actions in `at_stop` and ends the process.
@@ -337,7 +350,7 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 
 
 def _end(code: int) -> None:
-    """Run the actions in `at_stop`, then end the process, whatever its other threads do."""
+    """Run the actions in `at_stop`, then end the process whether or not other threads are done."""
     cleaning = threading.Thread(target=_clean_up, daemon=True)
     cleaning.start()
     cleaning.join(CLEANUP_S)

@@ -1,4 +1,4 @@
-"""What a command says about itself: a screen of the main options, lists of models and presets, unknown options."""
+"""Help on the command line: a screen of main options, lists of models and presets, hints for unknown options."""
 
 import re
 import shutil
@@ -30,7 +30,7 @@ LISTS: Final = {"models": "--list-models", "preset": "--list-presets"}  # by the
 
 
 def answer(config_type: type[FlowConfig], arguments: Sequence[str], command: str) -> str | None:
-    """Return what `--help`, `--list-models` or `--list-presets` print; None if none of them is given."""
+    """Return what `--help`, `--list-models` or `--list-presets` prints; None if none of them is given."""
     if {"--help", "-h"} & set(arguments):
         return short_help(config_type, command)
     for field, option in LISTS.items():
@@ -40,7 +40,7 @@ def answer(config_type: type[FlowConfig], arguments: Sequence[str], command: str
 
 
 def short_help(config_type: type[FlowConfig], command: str) -> str:
-    """Return a screen of help: the fields that are marked with a `HelpGroup`, and examples."""
+    """Return a screen of help: the fields marked with a `HelpGroup`, and examples."""
     lists = "".join(f", {option}" for field, option in LISTS.items() if field in config_type.model_fields)
     examples = "\n".join(f"  {command} {example}".rstrip() for example in config_type.examples)
     width = min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDTH)
@@ -66,7 +66,7 @@ def short_help(config_type: type[FlowConfig], command: str) -> str:
 
 
 def list_models() -> str:
-    """Return a line for each model of the registry: its name, and what it is made of."""
+    """Return a line for each model of the registry: its name, and its parts."""
     from tasks.models.registry import MODELS  # noqa: PLC0415 - it imports scikit-learn
     from tasks.models.spec import shown_params  # noqa: PLC0415 - only here
 
@@ -94,10 +94,10 @@ def list_presets() -> str:
 
 
 def check_names(config_type: type[FlowConfig], arguments: Sequence[str]) -> None:
-    """Refuse options that do not exist; an unambiguous beginning of an option is one.
+    """Refuse options that do not exist; an unambiguous prefix of an option is accepted.
 
     Raises:
-        ConfigError: with the option that is closest.
+        ConfigError: an option does not exist; suggests the closest one.
     """
     known = [
         "--config",
@@ -115,7 +115,7 @@ def check_names(config_type: type[FlowConfig], arguments: Sequence[str]) -> None
 
 
 def option_names(config_type: type[BaseModel], prefix: str = "--") -> Iterator[tuple[str, bool]]:
-    """Yield the names of all options, those of nested models too, and whether each is a switch."""
+    """Yield the names of all options, including nested ones, and whether each is a switch."""
     for name, field in config_type.model_fields.items():
         kinds = {field.annotation, *get_args(field.annotation)}
         option = prefix + name.replace("_", "-")

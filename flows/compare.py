@@ -14,15 +14,7 @@ from typing import Any
 
 from prefect import flow
 
-from flows.prefect_ui import (
-    completed,
-    mlflow_page,
-    run_name,
-    show_leaderboard,
-    show_report,
-    show_verdict,
-    task_seconds,
-)
+from flows.prefect_ui import completed, mlflow_page, run_name, show_leaderboard, show_report, show_verdict, task_seconds
 from flows.run_context import core_count, exclusive, pipeline_run
 from tasks.core.figures import Form
 from tasks.core.schema import DEFAULT_SEED
@@ -67,13 +59,11 @@ RESULTS = ("leaderboard.*", "pareto.*", "versus*", "published.*")
 
 @flow(name="compare", flow_run_name=run_name("compare"), persist_result=False)
 def compare(config: CompareConfig) -> str:
-    """Rank the models of the last run, or of chosen MLflow runs, by their validation scores; promote the best.
-
-    Returns:
-        The outcome, in a line.
+    """Rank the models of the last run, or of MLflow runs, by validation scores; promote the best; return the outcome.
 
     Raises:
-        ConfigError: a chosen run, experiment or model does not exist, or a model of the pair is not compared.
+        ConfigError: a chosen run, experiment or model does not exist, or a model of the pair is not among those
+            compared.
         DataError: nothing was trained yet, no model is left, or the models were not tested on the same movies.
         ModelError: there is no version to roll back to.
     """
@@ -92,12 +82,12 @@ def compare(config: CompareConfig) -> str:
 
 
 def compare_last(config: CompareConfig, trained: Sequence[Any] = ()) -> str:
-    """Compare the models of the last run, which may have just been trained; return the outcome in a line."""
+    """Compare the models of the last run, which may have just been trained; return the outcome as one line."""
     return compare_models(config, *last_models(wait_for=list(trained)))
 
 
 def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedModel]) -> str:
-    """Compare the models, log it, let the best challenge the champion, and return the outcome in a line."""
+    """Compare the models, log it, let the best challenge the champion, and return the outcome as one line."""
     by_name = {model.name: model for model in models}
     check_pair(config.pair, list(by_name))
     results = data_paths().results
@@ -133,7 +123,7 @@ def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedM
 
 
 def challenge(config: CompareConfig, run: PipelineRun, best: LoggedModel, ranked: StageResult) -> str:
-    """Let the best model challenge the champion, if configured; return the outcome in a line."""
+    """Let the best model challenge the champion, if configured; return the outcome as one line."""
     if not config.promotes:
         return f"the champion is not challenged; --promotion.enabled true lets {best.name} challenge it"
     registered = config.promotion.registered_model

@@ -1,7 +1,8 @@
 """The parameters of all flows.
 
-The same frozen models are the command lines, the forms in Prefect's UI, the parameters in `prefect.yaml`, the presets
-in `deployments/presets/` and what MLflow logs. Precedence: given explicitly, then the preset, then the default.
+The same frozen models define the command lines, the forms in Prefect's UI, the parameters in `prefect.yaml`, the
+presets in `deployments/presets/` and what MLflow logs. Explicit options override the preset, which overrides the
+defaults.
 """
 
 import os
@@ -41,7 +42,7 @@ NAMED_SOURCES: Final = ("sample", "kaggle")
 TABLE_FILES: Final = (".csv", ".parquet")
 # Decision rules fitted for these metrics; expected-jaccard for all others.
 RULES: Final = {"f1_macro": "per-genre-f1", "f1_samples": "expected-f1"}
-# What PyYAML itself raises for bytes that are no text, dates that do not exist, tags of other types, deep nesting.
+# What PyYAML raises for bytes that are not text, impossible dates, unknown tags and deep nesting.
 _YAML_ERRORS: Final = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
 
 Config = TypeVar("Config", bound="FlowConfig")
@@ -76,15 +77,15 @@ def load_preset(name: str) -> dict[str, Any]:
 
 
 def read_options(path: Path) -> dict[str, Any]:
-    """Return the options in a YAML file; a relative path in `source` starts from the file's folder.
+    """Return the options in a YAML file; a relative path in `source` is relative to the file's folder.
 
     Raises:
-        ConfigError: the file cannot be read or holds no mapping.
+        ConfigError: the file cannot be read or does not hold a mapping.
     """
     try:
         options = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ConfigError(f"there is no file {path}; give the path of a YAML file with options") from error
+        raise ConfigError(f"{path} does not exist; give the path of a YAML file with options") from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{path}, line {line}: not valid YAML ({error.problem}); fix the line") from error
@@ -99,7 +100,7 @@ def read_options(path: Path) -> dict[str, Any]:
 
 
 def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Return two nested mappings as one; where both have a value, the one in `above` wins."""
+    """Return two nested mappings as one; values in `above` win."""
     result = dict(below)
     for key, value in above.items():
         base = result.get(key)
@@ -118,7 +119,7 @@ class FlowConfig(BaseModel):
 
     @property
     def given(self) -> dict[str, Any]:
-        """The options that were given, without defaults."""
+        """The options given explicitly, without defaults."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
 
@@ -137,7 +138,7 @@ class PresetConfig(SeededConfig):
 
     @property
     def given(self) -> dict[str, Any]:
-        """The options that were given, without those of defaults and the preset."""
+        """The options given explicitly, without those of defaults and the preset."""
         return self._given
 
     @model_validator(mode="wrap")
@@ -170,12 +171,14 @@ class RunnerConfig(FlowConfig):
         if (self.runner == "dask") != (self.dask_address is not None):
             raise ValueError("--runner dask and --dask-address go together")
         if self.dask_address is not None and self.workers is not None:
-            raise ValueError("--workers is not for --runner dask: start as many `dask worker` processes as you want")
+            raise ValueError(
+                "--workers does not apply to --runner dask: start as many `dask worker` processes as needed"
+            )
         return self
 
 
 class ExperimentConfig(FlowConfig):
-    """A flow whose runs are in an MLflow experiment."""
+    """A flow that logs its runs to an MLflow experiment."""
 
     experiment: Annotated[str, RUN] = Field("genreflow", min_length=1, description="Name of the MLflow experiment.")
 
@@ -186,7 +189,7 @@ class RawDataConfig(FlowConfig):
     sample: SampleConfig = Field(SampleConfig(), description="The embedded sample, if it is the source.")
     download: DownloadConfig = Field(DownloadConfig(), description="Downloads from Kaggle and Google Drive.")
     drive: tuple[DriveFile, ...] = Field(
-        (), description="Files of the earlier system to download too: crawl_data, clean_data, conllu_data, genres."
+        (), description="Also download these files of the earlier system: crawl_data, clean_data, conllu_data, genres."
     )
     crawl: CrawlConfig = Field(CrawlConfig(), description="Fetching of missing plots; see docs/crawling.md.")
 
@@ -205,7 +208,7 @@ class AcquireFlowConfig(AcquireConfig):
     examples: ClassVar[tuple[str, ...]] = ("--source kaggle", "--source listings.zip", "--plan")
 
     plan: Annotated[bool, RUN] = Field(
-        False, description="Only report what a crawl would request, from whom and for how long; fetch nothing."
+        False, description="Only report what a crawl would request, from which sources and for how long; fetch nothing."
     )
 
 
@@ -215,13 +218,13 @@ class PrepareConfig(PresetConfig, RunnerConfig, RawDataConfig):
     examples: ClassVar[tuple[str, ...]] = ("--source kaggle", "--config own-table.yaml", "--skip annotate")
 
     source: Annotated[str | None, DATA] = Field(
-        None, description="Acquire this first, as flows/acquire.py does. Default: use what is in data/raw."
+        None, description="Acquire this source first, as flows/acquire.py does. Default: use what is in data/raw."
     )
     start_from: Literal["listings", "clean_data", "conllu_data"] = Field(
         "listings", description="Start with the listings, or with the earlier system's cleaned or tokenised data."
     )
     table: TableConfig | None = Field(
-        None, description="Columns of your own CSV or parquet table, which source names; see docs/own-data.md."
+        None, description="Columns of your own CSV or parquet table, given as source; see docs/own-data.md."
     )
     clean: CleanConfig = Field(CleanConfig(), description="Cleaning.")
     annotate: AnnotateConfig = Field(AnnotateConfig(), description="Tokens, lemmas and CoNLL-U.")
@@ -234,7 +237,7 @@ class PrepareConfig(PresetConfig, RunnerConfig, RawDataConfig):
     def _crawl_needs_listings(self) -> Self:
         if self.start_from != "listings" and self.crawl.online:
             raise ConfigError(
-                f"crawl.online completes listings, but start_from {self.start_from} reads none: drop one of them"
+                f"crawl.online completes listings, which start_from {self.start_from} does not read: drop one of them"
             )
         return self
 
@@ -259,12 +262,12 @@ class PicturesConfig(FlowConfig):
 
     pictures: Annotated[Literal["shown", "all"], RESULTS] = Field(
         "shown",
-        description="shown: what the report shows, as SVG; all: also each model's own and the data pages', and as PNG.",
+        description="shown: only what the report shows, as SVG; all: every picture, as SVG and PNG.",
     )
 
     @property
     def draws_all(self) -> bool:
-        """Whether to draw also what no page of the run shows."""
+        """Whether to draw also pictures that no page of the run shows."""
         return self.pictures == "all"
 
     @property
@@ -282,7 +285,7 @@ class ExploreFlowConfig(PicturesConfig):
 
 
 class ModelChoiceConfig(FlowConfig):
-    """A flow that trains models of the registry or your own."""
+    """A flow that trains models from the registry, or your own."""
 
     model_params: Annotated[dict[str, dict[str, Any]], MODELS] = Field(
         {}, description='Parameters to change, by model: \'{"logreg-tfidf": {"C": 2}}\'.'
@@ -328,7 +331,7 @@ class TrainConfig(ModelsConfig):
         "train", description="The whole train part, or its stratified tenth for quick experiments."
     )
     budget_minutes: Annotated[PositiveFloat | None, MODELS] = Field(
-        None, description="Total time for fine-tuning, shared by the encoders. Default: each model's own."
+        None, description="Total minutes for fine-tuning, shared by the encoders. Default: each model's own limit."
     )
 
 
@@ -355,12 +358,12 @@ class SearchConfig(SeededConfig, ModelChoiceConfig, GenresConfig, ExperimentConf
 
     model: Annotated[str, MODELS_FIRST] = Field(description="Name of the model.")
     vary: Annotated[tuple[str, ...], MODELS] = Field(
-        (), description="Parameters to vary, such as C. Default: all that can be searched."
+        (), description="Parameters to vary, such as C. Default: all searchable parameters."
     )
     trials: Annotated[PositiveInt | None, RUN] = Field(
-        None, description="Total number of trials, including earlier calls. Default: no limit."
+        None, description="Total number of trials, including those of earlier runs. Default: no limit."
     )
-    budget_minutes: Annotated[PositiveFloat, RUN] = Field(10, description="Start no trial after this time.")
+    budget_minutes: Annotated[PositiveFloat, RUN] = Field(10, description="Start no new trial after this many minutes.")
     metric: Annotated[ChoiceMetric, MODELS] = Field("jaccard", description="Metric to optimise, on validation.")
     rule: RuleName | None = Field(None, description="Decision rule of all trials. Default: the one for the metric.")
     train_on: Literal["train", "development"] = Field(
@@ -385,13 +388,16 @@ class SearchConfig(SeededConfig, ModelChoiceConfig, GenresConfig, ExperimentConf
 
 
 class AuditConfig(SeededConfig, ModelChoiceConfig, ExperimentConfig):
-    """Find the train movies whose genres a model doubts most, and measure the effect of dropping them."""
+    """Find the train movies whose genres are most likely wrong, and measure the effect of dropping them."""
 
     examples: ClassVar[tuple[str, ...]] = ("--model svm-title", "--model logreg-title --share 0.02")
 
     model: Annotated[str, MODELS_FIRST] = Field(description="Name of the model.")
     share: Annotated[float | None, DATA] = Field(
-        0.05, gt=0, lt=1, description="Share of the train movies to drop, most doubted first; none: all doubted."
+        0.05,
+        gt=0,
+        lt=1,
+        description="Share of train movies to drop, the most doubtful first; 'none' drops all doubtful.",
     )
     evaluate: EvaluateConfig = Field(EvaluateConfig(), description="How each model's decision rule is chosen.")
 
@@ -403,25 +409,23 @@ class AuditConfig(SeededConfig, ModelChoiceConfig, ExperimentConfig):
 
     @property
     def chosen_model(self) -> ModelSpec:
-        """The model whose doubts count."""
+        """The model to audit with."""
         return _single_model(self, "audit trains")
 
 
 class ChampionConfig(PicturesConfig):
-    """What is compared in detail, and when the best model becomes the champion."""
+    """Which models are compared in detail, and when the best becomes the champion."""
 
     pair: tuple[str, ...] = Field(
-        (), description="Two models to compare in detail. Default: the best, and the best of another kind."
+        (), description="Two models to compare in detail. Default: the best model, and the best of another kind."
     )
     promotion: PromotionConfig = Field(PromotionConfig(), description="When the best model becomes the champion.")
-    report: Annotated[bool, RESULTS] = Field(
-        True, description="Explain the best models, and write results/report.html."
-    )
+    report: Annotated[bool, RESULTS] = Field(True, description="Explain the best models and write results/report.html.")
 
     @model_validator(mode="after")
     def _pair_is_two(self) -> Self:
         if self.pair and len(set(self.pair)) != 2:
-            raise ValueError(f"--pair takes the names of two models, as in --pair svm-fields,blend, not {self.pair}")
+            raise ValueError(f"--pair takes two model names, such as --pair svm-fields,blend, not {self.pair}")
         return self
 
 
@@ -438,7 +442,7 @@ class PipelineConfig(TrainConfig, PrepareConfig, AcquireConfig, ExploreFlowConfi
     source: Annotated[str, DATA] = Field(
         "sample",
         description="sample, kaggle, a folder or zip of per-genre CSVs (path or s3://...), or your own CSV or parquet "
-        "file with table.",
+        "file, described by table.",
     )
 
     @model_validator(mode="after")
@@ -460,13 +464,13 @@ class CompareConfig(ChampionConfig):
     examples: ClassVar[tuple[str, ...]] = ("", "--pair svm-fields,blend", "--experiment genreflow", "--rollback")
 
     runs: Annotated[tuple[str, ...], MODELS] = Field(
-        (), description="MLflow run ids of models, or of pipelines for all their models. Default: the last run."
+        (), description="MLflow run ids of models, or of pipelines (all their models). Default: the last run."
     )
     experiment: Annotated[str | None, MODELS] = Field(None, description="Compare the models of this MLflow experiment.")
     filter: Annotated[str | None, MODELS] = Field(
-        None, description='Only these runs of the experiment, as in \'tags."genreflow.preset" = "full"\'.'
+        None, description='MLflow filter of the experiment\'s runs, such as \'tags."genreflow.preset" = "full"\'.'
     )
-    rollback: Annotated[bool, RESULTS] = Field(False, description="Restore the previous champion, and compare nothing.")
+    rollback: Annotated[bool, RESULTS] = Field(False, description="Only restore the previous champion.")
 
     @model_validator(mode="after")
     def _one_choice_of_runs(self) -> Self:
@@ -478,7 +482,7 @@ class CompareConfig(ChampionConfig):
 
     @property
     def chooses_runs(self) -> bool:
-        """Whether to compare other runs than the last pipeline's."""
+        """Whether to compare runs other than the last pipeline's."""
         return bool(self.runs or self.experiment or self.filter)
 
     @property
@@ -497,14 +501,14 @@ class PredictConfig(RunnerConfig):
     )
 
     text: Annotated[str | None, DATA] = Field(None, description="A description to classify.")
-    title: Annotated[str | None, DATA] = Field(None, description="Its title.")
+    title: Annotated[str | None, DATA] = Field(None, description="Title that belongs to --text.")
     input: Annotated[str | None, DATA] = Field(
         None,
         description="CSV or parquet file with movie_id, description and optionally movie_name and fields, or a folder "
-        "of them, of which new and changed files are scored (path or s3://...).",
+        "in which to score new and changed files (path or s3://...).",
     )
     output: Annotated[str | None, RESULTS] = Field(
-        None, description="CSV or parquet file, or folder, to write: movie_id, genres, and one score per genre."
+        None, description="CSV or parquet file, or folder, for the result: movie_id, genres and one score per genre."
     )
     model: Annotated[str, MODELS_FIRST] = Field(
         "champion", description="champion, or an MLflow model address such as models:/name/1."
@@ -515,12 +519,12 @@ class PredictConfig(RunnerConfig):
         "genre, Drama=0.6,Horror=0.3. Default: the model's best.",
     )
     precision: Precision = Field(
-        "float32", description="Precision of fine-tuned encoders; int8 is several times faster and slightly different."
+        "float32", description="Precision of fine-tuned encoders; int8 is several times faster but not exactly equal."
     )
     explain: Annotated[bool, RESULTS] = Field(
-        False, description="Show which words raise or lower each genre's score, as a page; for --text also here."
+        False, description="Show which words raise or lower each genre's score, on a page; with --text also here."
     )
-    explain_rows: PositiveInt = Field(20, description="Number of rows of --input to explain, from the first one.")
+    explain_rows: PositiveInt = Field(20, description="Number of rows at the start of --input to explain.")
     explained: Annotated[Path | None, RESULTS] = Field(
         None, description="HTML page to write. Default: data/results/explained.html, or next to --output."
     )
@@ -540,7 +544,7 @@ class PredictConfig(RunnerConfig):
         if self.explained is not None and not self.explain:
             raise ValueError("--explained is where --explain writes; give both")
         if self.explained is not None and self.explained.parts[:1] == ("s3:",):
-            raise ValueError("--explained takes a path; without it the page is written next to --output, also on s3://")
+            raise ValueError("--explained takes a local path; without it the page goes next to --output, also on s3://")
         if self.explain and self.reads_folder:
             raise ValueError("--explain explains --text or the first rows of a file, not a folder")
         return self
@@ -552,33 +556,33 @@ class PredictConfig(RunnerConfig):
 
 
 class TidyConfig(ExperimentConfig):
-    """Remove old runs, logs and caches; never a registered model, the runs it comes from, or the last run."""
+    """Remove old runs, logs and caches. Registered models, their runs and the last run are always kept."""
 
     examples: ClassVar[tuple[str, ...]] = ("--plan", "--keep-runs 5 --caches", "--purge")
 
     keep_runs: Annotated[int, DATA] = Field(20, ge=0, description="Number of newest pipeline runs, and logs, to keep.")
     caches: Annotated[bool, DATA] = Field(
-        False, description="Also remove cached feature matrices, which the next training makes again."
+        False, description="Also remove cached feature matrices, which the next training recreates."
     )
     purge: Annotated[bool, DATA] = Field(
-        False, description="Also empty MLflow's trash: all that was ever deleted in the store is lost."
+        False, description="Also empty MLflow's trash: everything ever deleted in the store is lost for good."
     )
     plan: Annotated[bool, RUN] = Field(False, description="Only report what would be removed.")
 
 
 class DemoConfig(FlowConfig):
-    """Open a page on which to try the models on your own texts."""
+    """Open a web page to try the models on your own texts."""
 
     examples: ClassVar[tuple[str, ...]] = ("", "--port 8080")
 
     host: Annotated[str, RUN] = Field(
-        "127.0.0.1", description="Address to listen on; any but a loopback address lets other machines in."
+        "127.0.0.1", description="Address to listen on; a non-loopback address lets other machines in."
     )
     port: Annotated[int, RUN] = Field(7860, ge=1, le=65_535, description="Port to listen on.")
 
 
 def with_arguments(config_type: type[Config], config: Config | None, **arguments: Any) -> Config:
-    """Return a flow's configuration, completed by the options that the flow takes as arguments of its own.
+    """Return a flow's configuration, completed by the options that the flow takes as separate arguments.
 
     Raises:
         ConfigError: an option is given in both, with different values.
@@ -594,7 +598,7 @@ def with_arguments(config_type: type[Config], config: Config | None, **arguments
 
 
 def check_source(source: object) -> None:
-    """Refuse a source that is the path of nothing.
+    """Check that a source on this machine exists.
 
     Raises:
         ConfigError: there is no such file or folder.
@@ -606,7 +610,7 @@ def check_source(source: object) -> None:
 
 
 def narrow(config: FlowConfig, config_type: type[Config]) -> Config:
-    """Return the fields of a larger configuration that a smaller one has."""
+    """Return a larger configuration as a smaller one, with only the fields of the latter."""
     return config_type.model_validate({name: getattr(config, name) for name in config_type.model_fields})
 
 
@@ -621,5 +625,5 @@ def _single_model(config: SearchConfig | AuditConfig, doing: str) -> ModelSpec:
         raise ConfigError(f"{doing} a model many times, which takes too long for {config.model}: it is fine-tuned")
     if len(chosen) > 1 or not isinstance(chosen[0], ModelSpec):
         names = ", ".join(model.name for model in chosen if isinstance(model, ModelSpec))
-        raise ConfigError(f"{doing} one model, but {config.model} stands for several; name one of: {names}")
+        raise ConfigError(f"{doing} one model, but {config.model} means several; name one of: {names}")
     return chosen[0]

@@ -32,7 +32,7 @@ from tasks.tracking.runs import PipelineRun, log_data, start_model_run
 
 logger = logging.getLogger("flows.cross_validate")  # Prefect loads it by its file, under another name
 
-Futures = dict[str, list[Any]]  # by model; Prefect gives their results to tasks
+Futures = dict[str, list[Any]]  # by model; Prefect passes their results to tasks
 
 
 @flow(name="cross-validate", flow_run_name=run_name("cross-validate"), persist_result=False)

@@ -9,7 +9,7 @@ from flows.cli import run_command
 from flows.config import DemoConfig
 from tasks.core.errors import ConfigError, how_to_install
 
-logger = logging.getLogger("flows.demo")  # and not __main__, whose lines are not shown
+logger = logging.getLogger("flows.demo")  # not __main__, which is not shown
 
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost")
 

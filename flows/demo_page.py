@@ -1,7 +1,7 @@
 """The page of `flows/demo.py`: a text in, a model's prediction out, and all choices in the address.
 
-The choices are in the address's fragment, after the #, which browsers do not send: so an address can be of any length,
-and no server logs the texts.
+They are in the address's fragment, after the #, which browsers do not send: so an address can have any length, and no
+server logs the texts.
 """
 
 from functools import lru_cache
@@ -40,7 +40,7 @@ PLACEHOLDER = "A nurse on her first night shift hears voices in an abandoned war
 
 
 class Asked(NamedTuple):
-    """What the page asks a model; the fields are those of its address."""
+    """A question to a model; the fields are those of the page's address."""
 
     title: str = ""
     text: str = ""
@@ -81,7 +81,7 @@ def page_app() -> FastAPI:
 
 
 def build_page() -> gr.Blocks:
-    """Return the page with the present models; they are looked up again whenever it is opened."""
+    """Return the page with the available models, which are looked up again whenever it is opened."""
     models = demo_models(data_paths())
     page = gr.Blocks(title="Genres of a plot", analytics_enabled=False)
     with page:
@@ -108,9 +108,9 @@ def build_page() -> gr.Blocks:
 
 
 def open_address(fragment: str) -> tuple[Any, Any, Any, Any, Any]:
-    """Return what an address asks for, and the answer: title, text, choice of models, choice of rules, and HTML.
+    """Return the state of the page for an address: title, text, choice of models, choice of rules, and answer as HTML.
 
-    An address without a text leaves what was typed meanwhile unchanged.
+    An address without a text keeps what was typed.
     """
     asked = Asked.from_address(fragment)
     models = demo_models(data_paths())
@@ -141,7 +141,7 @@ def answer_html(asked: Asked) -> str:
 
 
 def rules_of(model: str, chosen: str | None) -> Any:
-    """Return the choice of a model's decision rules; the chosen one is kept, even if it is not in the list."""
+    """Return the choice of a model's decision rules; keeps the chosen one even if it is not in the list."""
     try:
         classifier = load_classifier(model)
     except GenreflowError:
@@ -152,7 +152,7 @@ def rules_of(model: str, chosen: str | None) -> Any:
 
 @lru_cache(CACHED_MODELS)
 def load_classifier(uri: str) -> GenreClassifier:
-    """Return one of the page's models; another address fetches nothing.
+    """Return one of the page's models; other addresses are refused.
 
     Raises:
         ConfigError: it is not one of them.

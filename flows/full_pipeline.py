@@ -27,7 +27,7 @@ def full_pipeline(
     models: tuple[str, ...] = (),
     config: PipelineConfig | None = None,
 ) -> str:
-    """Acquire, clean, annotate, split, explore, train, evaluate, compare and promote; return the outcome in a line.
+    """Acquire, clean, annotate, split, explore, train, evaluate, compare and promote; return the outcome as one line.
 
     Args:
         source: sample, kaggle, or the path of listings or of a table. Default: as in config, else sample.
@@ -48,7 +48,7 @@ def full_pipeline(
         prepared = prepare_data(narrow(config, PrepareConfig))
         log_stages(run, prepared)
         if config.draws_all:
-            # The raw part is about listings, which a table of one's own has not.
+            # The raw part is about listings, which a user's own table does not have.
             part = config.explore if config.table is None else config.explore.model_copy(update={"of": "clean"})
             explored = explore(part, core_count(), config.forms, wait_for=prepared)
             log_stages(run, explored, [file for result in explored for file in result.folder.rglob("*.*")])

@@ -1,4 +1,4 @@
-"""The task that runs one model, with its fit, evaluation and logging as nested tasks, and how all models end."""
+"""The task that runs one model, with its fit, evaluation and logging as nested tasks, and the models' outcomes."""
 
 import traceback
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ LONGEST: Final = 500  # characters of a failed model's error
 
 @dataclass(frozen=True)
 class ModelRun:
-    """A model of a pipeline run, and the options of all its models: a small value to pass to tasks."""
+    """A model of a pipeline run with its options, small enough to pass to tasks."""
 
     model: AnyModel
     run: PipelineRun
@@ -60,7 +60,7 @@ class ModelsFailedError(ModelError):
 
 @dataclass(frozen=True)
 class Fitted:
-    """How the models of a run ended."""
+    """The outcome of each model of a run."""
 
     errors: dict[str, str | None]  # one line per model; None where it succeeded
     results: Sequence[Any]  # of the tasks of those that succeeded
@@ -71,7 +71,7 @@ class Fitted:
         return f"{counted}; failed: {', '.join(failed)}" if failed else counted
 
     def raise_failures(self) -> None:
-        """End a run in which models failed.
+        """Raise an error if models failed.
 
         Raises:
             ModelsFailedError: with one line per failed model.
@@ -115,9 +115,7 @@ def finish_folds(work: ModelRun, parts: Sequence[StageResult]) -> StageResult:
 def collect(works: Sequence[ModelRun], futures: Mapping[str, Sequence[PrefectFuture[Any]]]) -> Fitted:
     """Wait for all models; record each failure in MLflow; save the finished ones as the last run.
 
-    Args:
-        works: the models.
-        futures: each model's task, last, after those that it needs.
+    `futures` has for each model the tasks that it needs, and its own task last.
 
     Raises:
         ModelsFailedError: no model is left.
@@ -132,7 +130,7 @@ def collect(works: Sequence[ModelRun], futures: Mapping[str, Sequence[PrefectFut
 
 
 def recorded_failure(work: ModelRun, futures: Sequence[PrefectFuture[Any]]) -> str | None:
-    """Wait for a model; if it failed, record that in MLflow, if the store answers, and return the error in one line."""
+    """Wait for a model; if it failed, record that in MLflow if the store answers, and return the error as one line."""
     error = first_error(futures)
     if error is None:
         return None
@@ -144,21 +142,21 @@ def recorded_failure(work: ModelRun, futures: Sequence[PrefectFuture[Any]]) -> s
 
 
 def first_error(futures: Sequence[PrefectFuture[Any]]) -> BaseException | None:
-    """Wait for tasks, each of which needs those before it; return what the first failed one raised, if one did."""
+    """Wait for tasks, each of which needs those before it; return the error of the first failed one, if any."""
     for future in futures:
         future.wait()
         if not future.state.is_completed():
             if (lost := _lost_by_runner(future)) is not None:
                 return lost
             if future.state.is_pending():
-                return ModelError("not started, because something that it needs failed")
+                return ModelError("not started, because an earlier task failed")
             result = future.state.result(raise_on_failure=False)
             return result if isinstance(result, BaseException) else ModelError(str(future.state))
     return None
 
 
 def _lost_by_runner(future: PrefectFuture[Any]) -> BaseException | None:
-    """Return why a task did not end by itself: its workers died, or could not read what they got."""
+    """Return why a task ended without a result: its workers died, or could not read their input."""
     wrapped = getattr(future, "wrapped_future", None)
     error = None if wrapped is None or future.state.is_final() else wrapped.exception()
     return None if error is None else dask_error(error)

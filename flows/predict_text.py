@@ -1,4 +1,4 @@
-"""The prediction for one text on the command line, without Prefect, so that it starts no server."""
+"""Prediction for one text on the command line, without starting Prefect."""
 
 import logging
 import sys
@@ -27,9 +27,9 @@ logger = logging.getLogger("flows.predict")
 
 
 def predict_text(config: PredictConfig) -> int:
-    """Print the genres of one description with their scores, and if asked why; return the exit code."""
+    """Print the genres of one description with their scores, and optionally the reasons; return the exit code."""
     if not (config.text or "").strip():
-        logger.warning("the text is empty: the genres are those of a movie of which nothing is known")
+        logger.warning("the text is empty: the genres are those predicted without any information")
     classifier = GenreClassifier.load(fetch_classifier(config.model))
     classifier.model.precision = config.precision
     movies = pl.DataFrame({"movie_id": ["this"], "movie_name": [config.title or ""], "description": [config.text]})
@@ -48,12 +48,12 @@ def predict_text(config: PredictConfig) -> int:
 
 
 def print_explained(classifier: GenreClassifier, movies: pl.DataFrame, config: PredictConfig) -> None:
-    """Print why the movies get their genres, and write the page about it."""
+    """Print the reasons for the movies' genres, and write them to a page."""
     target = config.explained or data_paths().results / "explained.html"
     table = write_page(classifier, movies, config.rule, target)
     console = Console(highlight=False)
     if table.filter(pl.col("source").is_in(TEXTS), pl.col("contribution") != 0).is_empty():
-        console.print("\nThe model knows no word of the text.", soft_wrap=True)
+        console.print("\nThe model does not know any word of the text.", soft_wrap=True)
     for texts in texts_of(movies):
         for (genre,), rows in table.group_by("genre", maintain_order=True):
             console.print(Text(f"\n{genre}", style="bold"), Text(say_reasons(rows)), sep="\n", soft_wrap=True)

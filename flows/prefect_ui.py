@@ -1,7 +1,7 @@
 """What a run shows in Prefect's UI: its name, its artifacts, the progress of long work.
 
-Artifact keys stay the same from run to run, so that Prefect shows their history. An artifact that cannot be stored is
-only a warning: the files have the same content.
+Artifact keys stay the same from run to run, so that Prefect shows their history. Failing to store one is only a
+warning: the files have the same content.
 """
 
 import asyncio
@@ -68,9 +68,9 @@ def run_name(flow: str) -> Callable[[], str]:
 
 
 def completed(message: str, result: R) -> R:
-    """Return a result in a final state with a message, `Cached` if all was up to date.
+    """Return a result in a final state with a message, `Cached` if everything was up to date.
 
-    It is typed as the result, which is what the caller of the flow or task gets.
+    It is typed as the result, which is what callers of the flow or task get.
     """
     return cast("R", Completed(name=end_state(result) or "Completed", message=hide_secrets(message), data=result))
 
@@ -117,7 +117,7 @@ def show_cleaning(results: list[StageResult]) -> None:
 
 
 def show_report(page: Path, run: PipelineRun) -> None:
-    """Show the report's path; browsers refuse links from a page to a file."""
+    """Show the report's path, not a link: browsers refuse links from a page to a file."""
     _store(create_markdown_artifact, markdown=f"`{page}`\n\n{_where(run)}", key="report", description="The report")
 
 
@@ -128,9 +128,9 @@ def watch_progress() -> None:
 
 
 def task_seconds() -> dict[str, float]:
-    """Return how long the finished tasks of this flow run took, by name in order of their start; empty outside of one.
+    """Return the seconds of each finished task of this flow run, by name in order of start; {} outside of a flow.
 
-    Tasks that run again under one name, such as one a model, are added up.
+    Tasks with the same name, such as one per model, are added up.
     """
     if not flow_run.id:
         return {}
@@ -139,7 +139,7 @@ def task_seconds() -> dict[str, float]:
         with get_client(sync_client=True) as client:
             runs = client.read_task_runs(flow_run_filter=wanted, sort=TaskRunSort.END_TIME_DESC)
     except (PrefectException, httpx.HTTPError) as error:
-        logger.warning("the times of tasks are not known (%s)", error)
+        logger.warning("the durations of tasks are unknown (%s)", error)
         return {}
     seconds: dict[str, float] = {}
     started = [(run.start_time, index, run) for index, run in enumerate(runs) if run.start_time and run.end_time]
@@ -165,7 +165,7 @@ def _store(create: Callable[..., Any], **content: Any) -> Any:
 
 
 class _Shown:
-    """The artifact of one piece of work, and the percentage that it shows."""
+    """The artifact of one piece of work, and the percentage it shows."""
 
     artifact: UUID | None = None
     percent = 0
@@ -180,7 +180,7 @@ def _show_progress(work: Progress) -> None:
         return
     with contextlib.suppress(RuntimeError):
         asyncio.get_running_loop()
-        return  # a crawl, which shows its own progress
+        return  # a crawl shows its own progress
     percent = min(round(100 * work.done / work.total), 100)
     with _lock:
         shown = _shown.setdefault(work, _Shown())

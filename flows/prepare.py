@@ -54,7 +54,7 @@ def prepare_data(config: PrepareConfig) -> list[StageResult]:
 
 
 def from_listings(config: PrepareConfig) -> list[StageResult]:
-    """Acquire if a source is given, complete what is there, clean and annotate; your own table is read in place."""
+    """Acquire if a source is given, then complete, clean and annotate the listings; your own table is read in place."""
     if config.table is not None and config.source is not None:
         cleaned = [clean_table(Path(config.source).expanduser(), config.table, config.clean)]
     else:
@@ -64,14 +64,14 @@ def from_listings(config: PrepareConfig) -> list[StageResult]:
 
 
 def annotated(config: PrepareConfig, cleaned: list[StageResult]) -> list[StageResult]:
-    """Annotate what was cleaned, unless that is skipped."""
+    """Annotate the cleaned movies, unless that is skipped."""
     if "annotate" in config.skip:
         return []
     return [annotate(config.annotate, config.workers or core_count(), config.dask_address, wait_for=cleaned[-1:])]
 
 
 def from_earlier_system(config: PrepareConfig, start: Literal["clean_data", "conllu_data"]) -> list[StageResult]:
-    """Fetch and import the earlier system's clean table or its corpus in place of the stages before."""
+    """Import the earlier system's clean table or corpus instead of running the stages before."""
     fetched, *_ = fetch_files(tuple(dict.fromkeys((start, *config.drive))), config.download)
     if start == "clean_data":
         imported = [import_clean(fetched.path, wait_for=[fetched])]

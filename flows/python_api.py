@@ -57,7 +57,7 @@ def read_movies(path: str | Path) -> pl.DataFrame:
     """Return a clean table, such as `data/clean/movies.parquet`; `genres` holds lists of names.
 
     Raises:
-        DataError: there is no such file, or it has no columns `description` and `genres`.
+        DataError: there is no such file, or it lacks the column `description` or `genres`.
     """
     try:
         movies = pl.read_parquet(path)
@@ -112,7 +112,7 @@ class GenreEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         if len(chosen) > 1 or not isinstance(chosen[0], ModelSpec):
             raise ConfigError(f"{self.name} is not a single estimator; choose one of: {', '.join(model_names())}")
         spec = with_params(chosen[0], self.params)
-        assert isinstance(spec, ModelSpec)  # whatever the parameters
+        assert isinstance(spec, ModelSpec)
         return spec
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
@@ -132,11 +132,7 @@ class GenreEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         return self
 
     def fit(self, X: Rows, y: Any) -> Self:
-        """Fit the model.
-
-        Args:
-            X: the movies.
-            y: lists of genres, or a matrix or frame of 0 and 1, one row a movie.
+        """Fit the model on movies X and their labels y, one row per movie, in any of the forms above.
 
         Raises:
             DataError: X and y do not match.
@@ -145,7 +141,7 @@ class GenreEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         movies = as_movies(X)
         columns, genres = _to_lists(y)
         if movies.height != len(genres):
-            raise DataError(f"{movies.height} rows, but labels of {len(genres)}: give labels for each row")
+            raise DataError(f"{movies.height} rows, but {len(genres)} lists of labels: give labels for each row")
         self.is_matrix_ = bool(columns)
         names = sorted({genre for row in genres for genre in row})
         self.genres_ = columns or tuple(names)
@@ -230,14 +226,13 @@ class LoadedModel:
 
 
 def load(model: str = "champion") -> LoadedModel:
-    """Return a model of the configured MLflow store; nothing is written there.
+    """Return a model of the configured MLflow store, without writing to it.
 
-    Args:
-        model: `champion`, `models:/<name>/<version>`, `models:/<name>@<alias>` or `models:/<id>`.
+    `model` is `champion`, `models:/<name>/<version>`, `models:/<name>@<alias>` or `models:/<id>`.
 
     Raises:
-        ConfigError: it is an address of another form.
-        ModelError: the store has no such model, or its files are not those that were logged.
+        ConfigError: the address has another form.
+        ModelError: the store does not have the model, or its files are not those that were logged.
     """
     from tasks.tracking.stored_model import fetch_classifier  # noqa: PLC0415 - it imports MLflow, which takes seconds
 
@@ -248,7 +243,7 @@ def load(model: str = "champion") -> LoadedModel:
 class Run:
     """The results of a pipeline run."""
 
-    outcome: str  # in a line
+    outcome: str  # one line
     best: str  # name of the best model on validation
     leaderboard: pl.DataFrame = field(repr=False)
     report: Path
@@ -281,7 +276,7 @@ def run(*, data_dir: str | Path | None = None, **options: Any) -> Run:
 
 @contextmanager
 def _data_folder(folder: str | Path | None) -> Iterator[None]:
-    """Have the settings, which are cached, name this data folder in the block."""
+    """Make the settings, which are cached, use this data folder within the block."""
     if folder is None:
         yield
         return
@@ -358,7 +353,7 @@ def _scores(name: str, estimator: Any, movies: pl.DataFrame, genres: Sequence[st
     """Return (movies × genres) scores in [0, 1].
 
     Raises:
-        DataError: they have another shape, or are not finite.
+        DataError: an estimator returns another shape, or values that are not finite.
     """
     if isinstance(estimator, GenreEstimator):
         found = np.zeros((movies.height, len(genres)), dtype=np.float32)  # 0 for genres that no train movie has
@@ -375,7 +370,7 @@ def _scores(name: str, estimator: Any, movies: pl.DataFrame, genres: Sequence[st
         given = estimator.predict(texts)
     scores = np.asarray(given.toarray() if hasattr(given, "toarray") else given, dtype=np.float32)
     if scores.shape != (movies.height, len(genres)) or not np.isfinite(scores).all():
-        raise DataError(f"{name}: expected finite scores of {movies.height} × {len(genres)}, not {scores.shape}")
+        raise DataError(f"{name}: expected finite scores of shape {(movies.height, len(genres))}, not {scores.shape}")
     return scores
 
 

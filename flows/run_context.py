@@ -1,4 +1,4 @@
-"""What every flow run needs: a Prefect server, the data folder's lock, a log file, a task runner, an MLflow run."""
+"""The context of a flow run: Prefect server, lock of the data folder, log file, task runner, MLflow run."""
 
 import atexit
 import contextlib
@@ -68,7 +68,7 @@ class DataFolderBusyError(GenreflowError):
 
 
 def as_user_error(error: BaseException) -> GenreflowError | None:
-    """Return what to show users of an error or its cause: disk, memory, MLflow's store, Prefect's server; else None."""
+    """Return an error, or its cause, as one for users (disk, memory, MLflow's store, Prefect's server), or None."""
     each: BaseException | None = error
     while each is not None:
         if isinstance(each, GenreflowError):
@@ -93,19 +93,19 @@ def as_user_error(error: BaseException) -> GenreflowError | None:
 
 
 @contextlib.contextmanager
-def prefect_server(meanwhile: Callable[[], Result]) -> Iterator[Result]:
+def prefect_server(prepare: Callable[[], Result]) -> Iterator[Result]:
     """Use the server at PREFECT_API_URL; without one, run a temporary server on a free loopback port.
 
     Prefect's own would be started once more in every worker process. While the server starts, which takes seconds,
-    `meanwhile` is called; its result is what the context gives. The server ends with this process, after the last log
-    lines were sent to it; later flows of the process use it too.
+    `prepare` is called; the context yields its result. The server ends with this process, after the last log lines were
+    sent; later flows of the process use it too.
 
     Raises:
         ServerNotStartedError: the temporary server did not answer in time.
     """
     if PREFECT_API_URL.value():
         logger.info("Prefect server: %s", without_password(PREFECT_API_URL.value()))
-        yield meanwhile()
+        yield prepare()
         return
     if not _own:
         _own.append(TemporaryServer())
@@ -113,7 +113,7 @@ def prefect_server(meanwhile: Callable[[], Result]) -> Iterator[Result]:
     server = _own[0]
     at_stop.append(server.stop)
     try:
-        result = meanwhile()
+        result = prepare()
         # Nothing there evaluates heartbeats, and their threads take up to a second to end with each flow.
         of_server = {PREFECT_API_URL: server.wait(), PREFECT_SERVER_UI_ENABLED: False}
         with temporary_settings({**of_server, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
@@ -123,7 +123,7 @@ def prefect_server(meanwhile: Callable[[], Result]) -> Iterator[Result]:
 
 
 class TemporaryServer:
-    """A Prefect server without UI and schedules, in a process of its own."""
+    """A Prefect server without UI and schedules, in its own process."""
 
     def __init__(self) -> None:
         PREFECT_HOME.value().mkdir(parents=True, exist_ok=True)  # for the server's database
@@ -180,7 +180,7 @@ class TemporaryServer:
 
 
 def log_steps() -> None:
-    """Log what flows and stages do and show progress, also where no command line has set that up."""
+    """Log what flows and stages do and show progress, even if no command line has set that up."""
     watch_progress()
     for name in LOGGED:
         ours = logging.getLogger(name)
@@ -191,7 +191,7 @@ def log_steps() -> None:
 def exclusive(paths: DataPaths) -> Iterator[None]:
     """Hold the data folder's lock, for flows that write there; flows within a flow share it.
 
-    A run of a deployment, which nobody watches start, waits for it for a while.
+    A deployment's run waits for the lock for some minutes, since nobody watches it start.
 
     Raises:
         DataFolderBusyError: another process holds it.
@@ -243,13 +243,13 @@ def log_file(paths: DataPaths) -> Iterator[Path]:
 
 
 def core_count() -> int:
-    """Return how many cores this process may use, by its affinity and by a container's limit."""
+    """Return the number of cores this process may use, by its affinity and by a container's limit."""
     return int(joblib.cpu_count())
 
 
 @contextlib.contextmanager
 def task_runner(config: RunnerConfig) -> Iterator[TaskRunner[Any]]:
-    """Give the runner for models: the requested number of threads or processes, by default one per core, or Dask.
+    """Yield the runner for models: the requested number of threads or processes, by default one per core, or Dask.
 
     Raises:
         ConfigError: Dask's workers cannot take part; see `tasks.core.parallel`.
@@ -270,7 +270,7 @@ def task_runner(config: RunnerConfig) -> Iterator[TaskRunner[Any]]:
 
 
 def check_cluster(config: RunnerConfig) -> int:
-    """Make sure, before any work, that Dask's workers can take part; return their number, 0 without Dask.
+    """Check, before any work, that Dask's workers can take part; return their number, 0 without Dask.
 
     They inherit what the command line set for Prefect and MLflow, as child processes would.
 
@@ -300,7 +300,7 @@ def pipeline_run(config: FlowConfig, paths: DataPaths, tags: Mapping[str, str]) 
                 shown = as_user_error(error)
                 if shown is None:
                     raise
-                logger.warning("the MLflow run could not be ended, the next run marks it as KILLED: %s", shown)
+                logger.warning("the MLflow run could not be ended; the next run will mark it as KILLED: %s", shown)
 
         at_stop.append(end)
         try:

@@ -39,7 +39,7 @@ def search(config: SearchConfig) -> None:
     """Try parameters of a model until the trials or the time are used up; write and print the best.
 
     Raises:
-        ModelError: the model cannot be fitted as it is.
+        ModelError: the model cannot be fitted with its original parameters.
         ConfigError: an earlier search of this model had other settings.
     """
     paths = data_paths()
@@ -58,7 +58,7 @@ def search(config: SearchConfig) -> None:
 
 
 def open_study(config: SearchConfig) -> Search:
-    """Open the model's search, or begin one."""
+    """Open the model's search, or create it."""
     model = config.chosen_model
     settings = {
         "model": config_dict(model),
@@ -77,7 +77,7 @@ def train_choices(config: SearchConfig) -> TrainChoices:
 
 
 def stop_reason(config: SearchConfig, study: Search, elapsed_s: float) -> str | None:
-    """Return why to start no further trial, None to start one."""
+    """Return why no further trial should start, else None."""
     if config.trials is not None and study.n_ended >= config.trials:
         return f"{study.n_ended} trials are done; for more, raise --trials"
     if elapsed_s >= config.budget_minutes * 60:
@@ -125,12 +125,12 @@ def score(config: SearchConfig, study: Search, trial: Trial) -> dict[str, float]
 
 
 def best_file(config: SearchConfig) -> Path:
-    """Return where the best parameters are written."""
+    """Return the file of the best parameters."""
     return data_paths().search / f"{config.chosen_model.name}.yaml"
 
 
 def best_config(config: SearchConfig, study: Search) -> dict[str, Any]:
-    """Return the configuration of `flows/train.py` that trains the best model so far."""
+    """Return the `flows/train.py` configuration that trains the best model so far."""
     taken = {"own_models", "genres", "without_genres", "seed"}
     chosen = config.model_dump(mode="json", exclude_defaults=True, include=taken)
     params = {**config.model_params.get(config.model, {}), **study.best_params}
@@ -145,7 +145,7 @@ def summary(config: SearchConfig, study: Search) -> str:
     return (
         f"best of {study.n_ended} trials: {config.metric} {study.best_value:.4f} under {config.rule_for_metric}; "
         f"with the original parameters {study.first_value:.4f} ({study.best_value - study.first_value:+.4f})\n"
-        "Both are on validation, on which the best was chosen: expect less on test.\n\n"
+        "Both scores are on validation, where the best was chosen: expect lower ones on test.\n\n"
         f"{yaml.safe_dump(params, sort_keys=False)}\n"
         f"train it: python flows/train.py --config {best_file(config)}\n"
     )

@@ -1,6 +1,6 @@
 """Remove old runs, logs and caches: `python flows/tidy.py [--plan] [--keep-runs 20] [--caches] [--purge]`.
 
-It is not a Prefect flow, because it needs no server.
+Not a Prefect flow, because it does not need a server.
 """
 
 import shutil
@@ -15,10 +15,7 @@ from tasks.stage import TEMPORARY_PREFIX
 
 
 def find_removable(paths: DataPaths, keep_logs: int, caches: bool) -> list[Path]:
-    """Return files and folders that no command needs, at worst made again: all but the newest logs, fetched results.
-
-    With `caches`, cached feature matrices too.
-    """
+    """Return what no command needs: old logs, fetched results, files of killed runs, and with `caches` features."""
     logs = sorted(paths.logs.glob("*.log"), key=lambda log: log.stat().st_mtime, reverse=True)
     found = [*logs[keep_logs:], *_entries(paths.compared), *(_entries(paths.features) if caches else [])]
     inside = set(found)
@@ -60,7 +57,7 @@ def tidy(config: TidyConfig) -> int:
             f"{paths.root}: {len(found)} files and folders, {size_mb(found):.1f} MB\n"
         )
         if config.plan:
-            sys.stdout.write("nothing was removed; run it without --plan to remove these\n")
+            sys.stdout.write("nothing was removed; run without --plan to remove these\n")
             return 0
         remove_runs(old)
         remove(found)

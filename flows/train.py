@@ -50,8 +50,8 @@ def train(preset: str | None = None, models: tuple[str, ...] = (), config: Train
 def fit_models(config: TrainConfig, run: PipelineRun, prepared: Sequence[StageResult] = ()) -> Fitted:
     """Train, evaluate and log every model on the configured runner.
 
-    Features that take longest are submitted first and the models that wait longest for them last, so that no worker
-    waits for another while there is work.
+    The slowest features are submitted first, and the models that wait longest for them last, so that no worker is idle
+    while there is work.
 
     Raises:
         ModelsFailedError: no model is left.
@@ -88,6 +88,6 @@ def fit_models(config: TrainConfig, run: PipelineRun, prepared: Sequence[StageRe
 def threads_of_encoders(config: TrainConfig, chosen: Sequence[AnyModel]) -> int:
     """Return the number of threads for each fine-tuned encoder, so that those running together share the cores."""
     if config.runner == "dask":
-        return 1  # who starts the workers decides how many run on a machine
+        return 1  # the number of Dask workers per machine is up to the user
     n_encoders = sum(isinstance(model, TransformerSpec) for model in chosen)
     return max(1, core_count() // min(config.workers or core_count(), max(n_encoders, 1)))

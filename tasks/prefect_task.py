@@ -1,6 +1,6 @@
-"""A Prefect task of the pipeline, with retries after errors that can heal, and the state `Cached` if it was up to date.
+"""A Prefect task of the pipeline, with retries after transient errors and the state `Cached` if it was up to date.
 
-Apart from `tasks.stage`, which workers and served models use without Prefect. `docs/retries.md` lists every task.
+Separate from `tasks.stage`, which workers and served models use without Prefect. `docs/retries.md` lists every task.
 """
 
 import errno
@@ -24,7 +24,7 @@ R = TypeVar("R")
 
 RETRIES: Final = 3
 FIRST_DELAY_S: Final = 2  # doubled with each retry
-JITTER: Final = 0.5  # a delay is longer by up to this share of it
+JITTER: Final = 0.5  # share by which a delay may be longer
 
 CACHED: Final = "Cached"
 SKIPPED: Final = "Skipped"  # there was nothing to make, now or before
@@ -35,9 +35,9 @@ TRANSIENT_TEXTS: Final = ("database is locked", "database table is locked", "ser
 
 
 class StageTask(Task[P, R]):
-    """A task whose call returns its result also if it ends in a state with a name of its own."""
+    """A task that returns its result when called, even if it ends in a state with its own name."""
 
-    if not TYPE_CHECKING:  # the types are those of every task
+    if not TYPE_CHECKING:  # the types are those of `Task`
 
         def __call__(self, *args, **options):
             """Run the task; return its result, or its state if `return_state` is set."""
@@ -55,10 +55,10 @@ class StageTask(Task[P, R]):
 
 
 class _Results(dict[int, Any]):
-    """The results of a flow's tasks, by which Prefect finds the tasks that another one depends on.
+    """The results of a flow's tasks, by which Prefect finds the dependencies between tasks.
 
-    Prefect would also keep values that it knows by their `id` alone: equal strings share it and later objects reuse
-    it, so that the graph had edges that do not exist.
+    Prefect would also keep values that it knows by their `id` alone: equal strings share it and later objects reuse it,
+    so the graph would have edges that do not exist.
     """
 
     def __setitem__(self, key: int, entry: Any) -> None:
@@ -82,18 +82,13 @@ def stage_task(
     retries: int = RETRIES,
     unless: Callable[[BaseException], bool] | None = None,
 ) -> Callable[[Callable[P, R]], StageTask[P, R]]:
-    """Declare a function as a task of the pipeline.
+    """Declare a function as a task of the pipeline; `run_name` may have its arguments in braces.
 
-    It is retried after transient errors (`can_heal`), after 2, 4 and 8 s and some jitter. A run whose stages were all
-    up to date ends in the state `Cached`, one that had none to make in `Skipped`, else in `Completed`. It has no
-    timeout: what it calls has (HTTP, storage, MLflow), and Prefect interrupts no task in a thread. It has no tags: for
-    each task with one Prefect asks its server for a concurrency slot, which made a fresh run of 30 s one of 55.
-
-    Args:
-        name: of the task.
-        run_name: of a run, with the task's arguments in braces. Default: the name.
-        retries: maximum number.
-        unless: transient errors that are not retried, because they were already.
+    It is retried after transient errors (`can_heal`) other than `unless`, after 2, 4 and 8 s and some jitter. A run
+    ends in the state `Cached` if all its stages were up to date, in `Skipped` if it had none to run, else in
+    `Completed`. There is no timeout: HTTP, storage and MLflow have theirs, and Prefect does not interrupt tasks in
+    threads. There are no tags: for each tagged task Prefect asks its server for a concurrency slot, which made a fresh
+    run of 30 s one of 55.
     """
 
     def is_worth_a_retry(_task: Any, _run: Any, state: State[Any]) -> bool:
@@ -128,7 +123,7 @@ def stage_task(
 def can_heal(error: Any) -> bool:
     """Return whether a retry may help: errors of a network, a store, a lost worker or a slow file system.
 
-    A user's mistake, bad data, a full disk and a defect do not heal.
+    Not user errors, bad data, a full disk or a bug.
     """
     seen = error if isinstance(error, BaseException) else None
     while seen is not None:

@@ -1,12 +1,11 @@
 """A stage of the pipeline: files in, files out.
 
-A stage is skipped if its inputs' contents, its config and its code are unchanged and its outputs are still what it
-wrote. The code is every module that its own module imports, directly or not, found from the imports; left out are the
-framework, whose changes change no result, and tables: modules that only list or declare what can be chosen. A stage
-adds what it uses of a table itself.
+A stage is skipped if its inputs' contents, its config and its code are unchanged and its outputs are intact. The code
+is every module that its own module imports, directly or not, except the framework, which does not affect results, and
+tables: modules that only list or declare what can be chosen. A stage adds what it uses of a table itself.
 
-Outputs are written and synced under temporary names, then renamed; the sidecar with their hashes comes last. A killed
-run therefore leaves either the old outputs or ones that the next run writes again, never a half.
+Outputs are written and synced under temporary names, then renamed; the sidecar with their hashes comes last. So a
+killed run leaves either the old outputs or ones that the next run writes again, never a half.
 """
 
 import ast
@@ -47,7 +46,7 @@ _parsing = threading.Lock()  # Python 3.11 counts the depth of a tree for all th
 
 @dataclass(frozen=True)
 class Stage:
-    """What identifies a stage's result: its name, inputs, config, code, and the packages that it uses."""
+    """What identifies a stage's result: its name, inputs, config, code, and packages."""
 
     name: str
     folder: Path  # of all outputs
@@ -66,7 +65,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class StageResult:
-    """Where a stage's outputs are, whether it was skipped, its fingerprint, and its counts."""
+    """The location of a stage's outputs, whether it was skipped, its fingerprint, and its counts."""
 
     name: str
     folder: Path
@@ -78,20 +77,18 @@ class StageResult:
 def run_stage(stage: Stage, build: Callable[[Path], Mapping[str, Any]]) -> StageResult:
     """Bring the stage's outputs up to date: skip it if nothing changed, else call `build` and publish what it wrote.
 
-    Args:
-        stage: what to make and from what.
-        build: writes every output, under its relative name, into the folder it is given, and returns counts as JSON
-            values (what was read, kept, dropped and why).
+    `build` writes every output, under its relative name, into the folder it is given, and returns counts as JSON values
+    (what was read, kept, dropped and why).
 
     Raises:
-        DataError: an input is missing, or is not what the stage that made it wrote.
+        DataError: an input is missing, or was changed since its stage wrote it.
         DiskError: the folder is full or cannot be written.
         FileNotFoundError: `build` did not write an output.
     """
     fingerprint, description = _fingerprint(stage)
     recorded = _read_sidecar(stage)
     if recorded is not None and recorded["fingerprint"] == fingerprint and _outputs_are_intact(stage, recorded):
-        for left in stage.folder.glob(f"{TEMPORARY_PREFIX}{stage.name}-[0-9]*"):  # of a run that was killed at its end
+        for left in stage.folder.glob(f"{TEMPORARY_PREFIX}{stage.name}-[0-9]*"):  # of a run that was killed
             shutil.rmtree(left, ignore_errors=True)
         logger.info("%s/%s: unchanged, skipped", stage.folder.name, stage.name)
         return StageResult(stage.name, stage.folder, fingerprint, True, recorded["counts"])
@@ -147,7 +144,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 @contextlib.contextmanager
 def unfinished_file(target: Path) -> Iterator[Path]:
-    """Give a temporary name in a file's folder; sync and rename the file at the end, or remove it on an error."""
+    """Yield a temporary name in a file's folder; sync and rename the file at the end, or remove it on an error."""
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f"{TEMPORARY_PREFIX}{target.name}-{os.getpid()}")
     try:
@@ -160,7 +157,7 @@ def unfinished_file(target: Path) -> Iterator[Path]:
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what a killed run left in a folder. The caller holds the data folder's lock."""
+    """Remove the unfinished files of killed runs in a folder. The caller holds the data folder's lock."""
     for left in folder.glob(f"{TEMPORARY_PREFIX}*"):
         shutil.rmtree(left) if left.is_dir() else left.unlink()
 
@@ -189,7 +186,7 @@ def _fingerprint(stage: Stage) -> tuple[str, dict[str, Any]]:
 
 
 def _check_origin(path: Path, content: str) -> None:
-    """Refuse a file that has changed since a stage wrote it; files that no stage made may change."""
+    """Refuse a file that has changed since a stage wrote it; other files may change."""
     recorded: dict[Path, str] = {}
     for folder in (path.parent, path.parent.parent):
         for sidecar in folder.glob("*.stage.json"):
@@ -197,7 +194,7 @@ def _check_origin(path: Path, content: str) -> None:
                 outputs = json.loads(sidecar.read_text(encoding="utf-8"))["outputs"]
                 recorded[sidecar] = outputs[str(path.relative_to(folder))]
             except (OSError, ValueError, KeyError, TypeError):
-                continue  # it is of another file, or damaged, so that its stage runs again
+                continue  # for another file, or damaged, so that its stage runs again
     if recorded and content not in recorded.values():
         raise DataError(
             f"{path} was damaged or changed since its stage wrote it. Run the flow that makes it again, or delete "
@@ -272,12 +269,12 @@ def _sync(path: Path) -> None:
 
 
 def code_of(entries: Iterable[Path]) -> list[Path]:
-    """Return the files that entries stand for, sorted: modules with all that they import, and other files."""
+    """Return the files that entries depend on, sorted: modules with all their imports, and other files."""
     return sorted(_reachable(entries, lambda path: path in FRAMEWORK or (path.suffix == ".py" and is_table(path))))
 
 
 def import_closure(entry: Path) -> set[Path]:
-    """Return a module of this project and all that it imports, directly or not, framework and tables included."""
+    """Return a module of this project and all that it imports, directly or not, including framework and tables."""
     return _reachable([entry], lambda _path: False)
 
 

@@ -36,7 +36,7 @@ def test_decisions_are_in_the_order_of_ids_whatever_that_of_the_files(tmp_path):
     ("other", "genres", "message"),
     [
         ({"tt2": FIRST["tt2"]}, GENRES, "b and a.*: 1 and 2 test movies, 1 in common; the first .* is tt1"),
-        ({**FIRST, "tt2": (["Drama"], [])}, GENRES, "other true genres for 1 of them, the first is tt2"),
+        ({**FIRST, "tt2": (["Drama"], [])}, GENRES, "different true genres for 1 of them, first tt2"),
         (FIRST, ["Drama", "War", "Western"], "not the same genres: Western"),
         (FIRST, ["War", "Drama"], "not the same genres: another order"),
     ],

@@ -1,4 +1,4 @@
-"""What is accepted as listings: zip archives of CSVs, and the header row of a CSV."""
+"""Checks of listings: zip archives of CSVs, and the header row of a CSV."""
 
 import codecs
 import csv
@@ -22,14 +22,15 @@ DAMAGED: Final = (BadZipFile, zlib.error, EOFError, NotImplementedError, ValueEr
 
 
 def list_archive(path: Path) -> dict[str, str]:
-    """Return the CSVs of an archive: the name that each gets, and its name inside. Other entries are ignored.
+    """Return the CSVs of an archive: the name of each file to write, and its name inside. Other entries are ignored.
 
     `zipfile` checks sums and never leaves the target folder, but it silently drops `../`, lets the later of two equal
-    names win, and does not stop a zip bomb: all of that is refused here before a byte is written.
+    names win, and does not stop a zip bomb: all of that is refused here before anything is written.
 
     Raises:
-        SourceError: not a zip, damaged, without a CSV, with an entry that is unsafe, encrypted, a link or compressed in
-            an unusual way, with two CSVs of one name, or with more entries or bytes than listings can have.
+        SourceError: not a zip, damaged, without a CSV, with an entry that is unsafe, encrypted, a link or
+            compressed in an unusual way, with two CSVs of one name, or with more entries or bytes than listings can
+            have.
     """
     try:
         with ZipFile(path) as archive:
@@ -86,13 +87,10 @@ def unpack_archive(path: Path, folder: Path) -> None:
 
 
 def check_header(path: Path, shown_as: str) -> None:
-    """Check that a CSV's first row names the required columns, in any order, with any others, with or without a BOM.
+    """Check that a CSV's first row has the required columns, in any order, with any others, with or without a BOM.
 
-    Spaces around a name are ignored. A column of the Kaggle set may occur only once.
-
-    Args:
-        path: the file.
-        shown_as: its name in messages, such as `archive.zip: action.csv`.
+    Spaces around a name are ignored. A column of the Kaggle set may occur only once. Messages name the file as
+    `shown_as`.
 
     Raises:
         SourceError: it is empty, unreadable, not text, or a column is missing or repeated.
@@ -106,7 +104,7 @@ def check_header(path: Path, shown_as: str) -> None:
         raise SourceError(
             f"{shown_as}, line 1: this is UTF-16, or not text at all. Save the file as UTF-8, or remove it."
         )
-    try:  # a name in another encoding is not one of those that are searched for
+    try:  # a name in another encoding is not one of those wanted
         columns = [name.strip() for name in next(csv.reader([head.decode("utf-8-sig", "replace")]), [])]
     except csv.Error as error:  # the only thing in a single line that the csv module refuses
         raise SourceError(

@@ -1,6 +1,6 @@
-"""Files from Kaggle, Google Drive and object storage, brought to the download folder.
+"""Downloads from Kaggle, Google Drive and object storage to the download folder.
 
-None of the real services was tried; the tests let kagglehub, gdown and boto3 talk to local servers.
+Untested with the real services; the tests let kagglehub, gdown and boto3 talk to local servers.
 """
 
 import base64
@@ -56,7 +56,7 @@ _WEB_PAGE: Final = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<(?:!doctype|html)", re.I
 
 @dataclass(frozen=True)
 class Fetched:
-    """A file that is here, and whether it was downloaded just now."""
+    """A file, and whether it was downloaded just now."""
 
     path: Path
     size: int
@@ -64,7 +64,7 @@ class Fetched:
 
 
 def summarise(files: Sequence[Fetched]) -> dict[str, int]:
-    """Return how many files were `fetched` and how many `skipped`, and the `bytes` of all."""
+    """Return how many files were `fetched` and `skipped`, and the `bytes` of all."""
     n_new = sum(file.is_new for file in files)
     return {"fetched": n_new, "skipped": len(files) - n_new, "bytes": sum(file.size for file in files)}
 
@@ -76,11 +76,11 @@ def summary_line(counts: Mapping[str, int]) -> str:
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After header asks for, 0 for a past date, or None if it is unusable.
+    """Return the seconds that a Retry-After header requests, 0 for a past date, or None if it is unusable.
 
     Unusable are negative numbers, `nan`, `inf` and any other text. There is no upper limit.
 
-    Source: RFC 9110, section 10.2.3; fractions of seconds are seen in practice and accepted.
+    Source: RFC 9110, section 10.2.3; fractions of seconds occur in practice and are accepted.
 
     >>> parse_retry_after("120", datetime.now(UTC))
     120.0
@@ -98,7 +98,7 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
 
 
 def fetch_kaggle_archive(paths: DataPaths, config: DownloadConfig) -> Fetched:
-    """Return the Kaggle set as a zip in the download folder, fetched unless it is there; one put there by hand counts.
+    """Return the Kaggle set as a zip in the download folder, fetched unless it is there, perhaps put there by hand.
 
     `kagglehub.dataset_download` is not used: it unpacks the archive without the checks of `list_archive`, sets no
     timeouts and draws its own progress bar. Its client is asked for the archive instead.
@@ -119,7 +119,7 @@ def fetch_kaggle_archive(paths: DataPaths, config: DownloadConfig) -> Fetched:
 
 
 def drive_targets(paths: DataPaths) -> dict[DriveFile, Path]:
-    """Return where each file of the earlier system goes."""
+    """Return the target of each file of the earlier system."""
     return {
         "crawl_data": paths.published_crawl_csv,
         "clean_data": paths.download / "clean_data.csv",
@@ -129,9 +129,9 @@ def drive_targets(paths: DataPaths) -> dict[DriveFile, Path]:
 
 
 def fetch_drive_files(paths: DataPaths, names: Sequence[DriveFile], config: DownloadConfig) -> list[Fetched]:
-    """Return the named files at their places (`drive_targets`), each fetched unless it is there.
+    """Fetch the named files to `drive_targets`, unless they are there.
 
-    Crawled plots are also copied to `paths.crawl_csv` unless there are some already.
+    Crawled plots are also copied to `paths.crawl_csv` unless it exists.
 
     Raises:
         DownloadError: Drive refuses access, the transfer failed, or the file was never published.
@@ -149,7 +149,7 @@ def fetch_drive_files(paths: DataPaths, names: Sequence[DriveFile], config: Down
 def fetch_objects(paths: DataPaths, address: str, config: DownloadConfig) -> tuple[Path, list[Fetched]]:
     """Return the local copy of a zip `s3://bucket/name.zip`, or of the CSVs under a prefix `s3://bucket/prefix/`.
 
-    An object whose size and ETag are those of its copy is not fetched again. Copies of deleted objects are removed.
+    An object with the size and ETag of its copy is not fetched again. Copies of deleted objects are removed.
 
     Raises:
         SourceError: there is no CSV under the prefix, or an object is too large.
@@ -172,7 +172,7 @@ def fetch_objects(paths: DataPaths, address: str, config: DownloadConfig) -> tup
 
 
 def _copy_objects(bucket: Bucket, wanted: Mapping[str, FileInfo], folder: Path) -> list[Fetched]:
-    """Make a folder the copy of some objects."""
+    """Make a folder an exact copy of some objects."""
     record: dict[str, Any] = {}
     try:
         record = dict(json.loads((folder / OBJECTS_RECORD).read_text(encoding="utf-8")))
@@ -195,7 +195,7 @@ def _copy_objects(bucket: Bucket, wanted: Mapping[str, FileInfo], folder: Path) 
 
 
 def _fetch(target: Path, download: Callable[[Path], None]) -> Fetched:
-    """Return the file at the target; where there is none it is downloaded, and appears whole or not at all."""
+    """Download a file to the target unless it is there; it appears whole or not at all."""
     if is_new := not target.is_file():
         remove_unfinished(target.parent)
         try:
@@ -222,7 +222,7 @@ def _is_web_page(path: Path) -> bool:
 
 
 def _show_progress(name: str, config: DownloadConfig) -> Callable[[int, int | None], None]:
-    """Return a function that logs bytes received so far and refuses too many of them."""
+    """Return a function that logs the bytes received so far and refuses too many."""
     progress: list[Progress] = []
 
     def show(received: int, total: int | None) -> None:
@@ -236,7 +236,7 @@ def _show_progress(name: str, config: DownloadConfig) -> Callable[[int, int | No
 
 
 class _TransientError(Exception):
-    """An attempt failed and another may succeed; `wait_s` is how long the server asks to wait."""
+    """An attempt failed and another may succeed; `wait_s` is the wait that the server requests."""
 
     def __init__(self, message: str, wait_s: float = 0.0) -> None:
         super().__init__(message)
@@ -244,7 +244,7 @@ class _TransientError(Exception):
 
 
 def _download_archive(path: Path, target: Path, config: DownloadConfig) -> None:
-    """Attempt the download from Kaggle until it succeeds, is refused, or must be given up."""
+    """Try the download from Kaggle until it succeeds, is refused, or must be given up."""
     deadline = time.monotonic() + config.deadline_s
     attempt = 1
     while True:
@@ -341,13 +341,13 @@ def _receive_archive(path: Path) -> Iterator[tuple[int, int | None]]:
                 yield file.tell(), total
     expected = get_md5_checksum_from_response(response)
     if expected is not None and expected != base64.b64encode(digest.digest()).decode():
-        raise _TransientError("the bytes do not match the server's MD5")
+        raise _TransientError("the file does not match the server's MD5")
 
 
 def _as_user_error(error: Exception, target: Path) -> Exception:
     """Return a failure of Kaggle's client as an error to retry or to show; others unchanged.
 
-    The texts of the client's errors are left out: they may quote signed addresses or what was sent.
+    The client's own messages are left out: they may quote signed addresses or what was sent.
     """
     import requests  # noqa: PLC0415 - comes with Kaggle's client
 
@@ -381,7 +381,7 @@ def _by_hand(target: Path) -> str:
 
 
 def _download_from_drive(name: DriveFile, target: Path, config: DownloadConfig, path: Path) -> None:
-    """Let gdown write a file, with a deadline, a size limit and no cookies, and translate what it raises."""
+    """Let gdown write a file, with a deadline, a size limit and no cookies, and translate its errors."""
     import gdown  # noqa: PLC0415 - takes half a second to import, and few runs need it
     import requests  # noqa: PLC0415
 
@@ -404,7 +404,7 @@ def _download_from_drive(name: DriveFile, target: Path, config: DownloadConfig, 
     deadline.daemon = True
     deadline.start()
     try:
-        # gdown keeps parts of failed downloads, and later appends to them whatever Drive serves by then.
+        # gdown keeps parts of failed downloads, and later appends to them even if Drive serves another file by then.
         with tempfile.TemporaryDirectory(prefix=TEMPORARY_PREFIX, dir=path.parent) as folder:
             gdown.download(
                 id=drive_id,
@@ -428,7 +428,7 @@ def _download_from_drive(name: DriveFile, target: Path, config: DownloadConfig, 
         if status in DRIVE_REFUSALS:
             raise refused(f"it answers {status}") from error
         raise DownloadError(f"{target.name}: the download from Drive failed ({error}). Run again later.") from error
-    except (KeyError, AttributeError, AssertionError) as error:  # gdown takes the form of Drive's pages for granted
+    except (KeyError, AttributeError, AssertionError) as error:  # gdown relies on the form of Drive's pages
         raise refused(f"it answers in an unknown form, {error!r}") from error
     finally:
         deadline.cancel()

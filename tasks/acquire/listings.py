@@ -1,4 +1,4 @@
-"""The acquire stage: raw listings from any source, brought to `data/raw` byte by byte or used where they are."""
+"""The acquire stage: raw listings from any source, copied to `data/raw` unchanged or used in place."""
 
 import json
 import logging
@@ -29,7 +29,7 @@ RECORD: Final = "acquire.owned.json"  # hashes of the files in `data/raw` that g
 
 @dataclass(frozen=True)
 class Source:
-    """Where listings come from, and how they are written into a folder."""
+    """The origin of listings, and how to write them into a folder."""
 
     kind: str
     label: str
@@ -45,21 +45,17 @@ def acquire_listings(
 ) -> StageResult:
     """Bring `data/raw/*.csv` up to date from a source, so that they hold its listings and no others.
 
-    Files of the user are never overwritten or removed. Ours are those whose name and hash are on record, which is
-    written before the files, so that a killed run does not leave files that look like the user's.
+    `source` is `sample`, `kaggle`, a folder of per-genre CSVs (`data/raw` itself is used in place), or a zip of them;
+    both also as `s3://bucket/folder/` and `s3://bucket/name.zip`. `sample` and `seed` are for the sample alone; for
+    object storage only `max_bytes` of `download` counts.
 
-    Args:
-        paths: the data folder.
-        source: `sample`, `kaggle`, a folder of per-genre CSVs (`data/raw` itself is used in place), or a zip of them;
-            both also as `s3://bucket/folder/` and `s3://bucket/name.zip`.
-        sample: the size of the embedded sample.
-        seed: of the embedded sample; other sources ignore both.
-        download: limits of the download from Kaggle; of object storage its `max_bytes` alone.
+    The user's files are never overwritten or removed. Ours are those on record by name and hash; the record is written
+    before the files, so that a killed run does not leave files that look like the user's.
 
     Returns:
-        Counts: `source`, `label`, `files`, `bytes`, and for the sample also `movies`, `rows`, `rows_by_file`, `flaws`.
-        For `kaggle` and object storage also `download`: how many files were `fetched` and `skipped` by this call, and
-        their `bytes`; that is not part of the stage's record.
+        Counts: `source`, `label`, `files`, `bytes`, and for the sample also `movies`, `rows`, `rows_by_file`,
+        `flaws`. For `kaggle` and object storage also `download`: the number of files `fetched` and `skipped` by
+        this call, and their `bytes`; that is not part of the stage's record.
 
     Raises:
         DownloadError: Kaggle refuses access, or the transfer failed.
@@ -109,7 +105,7 @@ def acquire_listings(
 
 
 def check_source(paths: DataPaths, source: str) -> None:
-    """Refuse a source on this machine that does not exist or has another form; others are checked when fetched.
+    """Check that a source on this machine exists and has the expected form; others are checked when fetched.
 
     Raises:
         SourceError: as `acquire_listings`.
@@ -129,7 +125,7 @@ def _local_source(source: str, raw: Path) -> Source:
         ) from error
     if path.suffix.lower() in (".csv", ".parquet") and path.is_file():
         raise SourceError(
-            f"{path} is a single file. Pass its folder: `--source {path.parent}`; or, if it is a table of your own, "
+            f"{path} is a single file. Pass its folder: `--source {path.parent}`; or, if it is your own table, "
             "describe its columns as in docs/own-data.md."
         )
     if path.is_file() and (path.suffix.lower() == ".zip" or is_zipfile(path)):
@@ -181,12 +177,12 @@ def _protect_files_of_user(raw: Path, *, in_place: bool) -> None:
     if theirs and ours:
         raise SourceError(
             f"{raw} holds CSVs of an earlier source ({_some(ours)}) next to yours ({_some(theirs)}). Remove the "
-            "former, or move yours to a folder of their own and pass that."
+            "former, or move yours to another folder and pass that."
         )
 
 
 def _divide_by_owner(folder: Path) -> tuple[list[str], list[str]]:
-    """Return the names of the CSVs in the folder, sorted: those that genreflow wrote, and the user's."""
+    """Return the sorted names of the CSVs in the folder: those that genreflow wrote, and the user's."""
     path = folder / RECORD
     try:
         record = dict(json.loads(path.read_text(encoding="utf-8")))

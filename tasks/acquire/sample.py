@@ -1,7 +1,7 @@
 """The embedded sample: any number of invented movies in the form of the real listings.
 
-A generator and not a file of rows, so that the pipeline runs anywhere, at any size, without a row that is not ours.
-Same size, same seed: same bytes.
+Generated, not stored, so that the pipeline runs anywhere, at any size, without third-party rows. The same size and seed
+give the same bytes.
 """
 
 import csv
@@ -29,7 +29,7 @@ GENRE_FILES: Final = {
 SINGLE_GENRE_SHARE: Final = 0.2
 MOST_GENRES: Final = 3  # a listing names three at most
 RECENT: Final = 0.5  # exponent below 1: more new movies than old ones
-AT_HOME: Final = 0.6  # the probability that a person works in a genre of his or her own
+AT_HOME: Final = 0.6  # the probability that a person works in their own genre
 DIRECTORS_A_GENRE: Final = 60
 STARS_A_GENRE: Final = 200
 LONG_RUNTIME: Final = 0.002
@@ -81,7 +81,7 @@ def _fit_probabilities(sets: Sequence[tuple[str, ...]]) -> NDArray[np.float64]:
 
 
 class FieldWriter:
-    """Writes every field but id, title, genres and description, with all randomness from the stream that it is given.
+    """Writes every field but id, title, genres and description, with all randomness from the given stream.
 
     Each field depends a little on the genres, as in the real listings.
     """
@@ -96,7 +96,7 @@ class FieldWriter:
         }
 
     def fields(self, genres: Sequence[str]) -> dict[str, str]:
-        """Return the fields by their column's name; an empty one is an empty string."""
+        """Return the fields by column; an empty one is an empty string."""
         chance, words = self._uniform, self._words
         fields = dict.fromkeys(("year", "certificate", "runtime", "rating", "votes", "gross(in $)"), "")
         fields |= self._cast("director", genres, N_DIRECTORS) | self._cast("star", genres, N_STARS)
@@ -124,7 +124,7 @@ class FieldWriter:
         return str(first + int((last + 1 - first) * self._uniform() ** RECENT))
 
     def _cast(self, role: str, genres: Sequence[str], numbers: Sequence[int]) -> dict[str, str]:
-        """Return the two columns of a role: names and ids, as many as one of the numbers says."""
+        """Return the two columns of a role: names and ids, as many as one of the numbers."""
         if self._uniform() < self._words.empty_fields[role]:
             return {role: "", f"{role}_id": ""}
         people = dict(self._person(self._people[role], genres) for _ in range(pick(self._uniform, numbers)))
@@ -154,7 +154,7 @@ class SampleMovie(NamedTuple):
 
 
 def write_sample(folder: Path, n_movies: int, seed: int) -> dict[str, Any]:
-    """Write the 16 files of a sample into a folder, row by row, and return what it made.
+    """Write the 16 files of a sample into a folder, row by row, and return its counts.
 
     Returns:
         `movies`, `rows`, `rows_by_file`, and `flaws`: for each kind of dirt the number of movies that have it.
@@ -180,13 +180,13 @@ def write_sample(folder: Path, n_movies: int, seed: int) -> dict[str, Any]:
 
 
 def generate_movies(n_movies: int, seed: int) -> Iterator[SampleMovie]:
-    """Yield invented movies one by one; nothing is kept. The first ones are the same whatever their number."""
+    """Yield invented movies one by one; a larger sample starts with the same movies as a smaller one."""
     maker = _MovieMaker(seed)
     return map(maker.make, range(n_movies))
 
 
 def _uniforms(seed: int) -> Iterator[float]:
-    """Yield numbers in [0, 1) for ever, drawn in blocks: far faster than a call of the generator for each."""
+    """Yield numbers in [0, 1) forever, drawn in blocks: far faster than a generator call for each."""
     generator = np.random.default_rng(seed)
     while True:
         yield from generator.random(BLOCK).tolist()

@@ -1,4 +1,4 @@
-"""Titles and plots of the embedded sample: sentences whose words point at genres, with noise.
+"""Titles and plots of the embedded sample: sentences with words typical of genres, with noise.
 
 Each word of a plot is of one of the movie's own genres, of some other genre, or of none; how often is drawn for each
 movie, so that some plots show their genres clearly and others hardly at all.
@@ -17,7 +17,7 @@ WORDS_FILE: Final = Path(__file__).with_name("sample_words.yaml")
 
 # The probability that a word is of the movie's own genres: the bounds from which each plot's is drawn.
 LEAST_OWN, MOST_OWN = 0.55, 0.95
-OTHER_GENRE: Final = 0.04  # that it is of any genre, whatever the movie's
+OTHER_GENRE: Final = 0.04  # that it is of any genre, independent of the movie's
 OWN_IN_TITLE: Final = 0.75
 COMMON_FIRST: Final = 1.6  # exponent above 1: words at the head of a list are more frequent than those at its end
 CREDITS_SHARE: Final = 0.03
@@ -35,7 +35,7 @@ Option = TypeVar("Option")
 
 
 class SampleWords(BaseModel):
-    """The content of `sample_words.yaml`, which says what each field is."""
+    """The content of `sample_words.yaml`, where each field is explained."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -88,7 +88,7 @@ _Template = tuple[_Slot, ...]
 
 
 class PlotWriter:
-    """Writes titles and plots, with all randomness from the stream that it is given."""
+    """Writes titles and plots, with all randomness from the given stream."""
 
     def __init__(self, uniform: Uniform) -> None:
         self._uniform = uniform
@@ -105,7 +105,7 @@ class PlotWriter:
         self._titles = tuple(self._compile(template, capitalise_all) for template in words.titles)
 
     def plot(self, genres: Sequence[str], n_sentences: int) -> list[str]:
-        """Return the sentences of a plot for a movie of these genres; now and then one more with credits."""
+        """Return the sentences of a plot for a movie of these genres; sometimes one more with credits."""
         own = LEAST_OWN + (MOST_OWN - LEAST_OWN) * self._uniform()
         sentences = [self._fill(self._openings, genres, own)]
         sentences += [self._fill(self._follow_ups, genres, own) for _ in range(n_sentences - 1)]
@@ -138,7 +138,7 @@ class PlotWriter:
         return "".join(pieces)
 
     def _compile(self, template: str, capitalise: Callable[[str], str]) -> _Template:
-        """Return a template as slots whose words include article and capitals; the last slot has no words."""
+        """Return a template as slots with words that include article and capitals; the last slot has no words."""
         slots = []
         end = 0
         for match in _SLOT.finditer(template):
@@ -202,12 +202,12 @@ def with_article(article: str, noun: str) -> str:
 
 
 def capitalise_first(phrase: str) -> str:
-    """Return a phrase as it begins a sentence."""
+    """Return a phrase as at the beginning of a sentence."""
     return phrase[0].upper() + phrase[1:]
 
 
 def capitalise_all(phrase: str) -> str:
-    """Return a phrase as it stands in a title."""
+    """Return a phrase as in a title."""
     first, *others = phrase.split()
     others = [word if word in _SMALL_WORDS else capitalise_first(word) for word in others]
     return " ".join([capitalise_first(first), *others])

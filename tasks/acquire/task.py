@@ -1,4 +1,4 @@
-"""Prefect tasks that bring raw listings, files of the earlier system and crawled plots."""
+"""Prefect tasks that acquire raw listings, files of the earlier system and crawled plots."""
 
 import logging
 from collections.abc import Callable
@@ -72,7 +72,7 @@ def plan(config: CrawlConfig) -> CrawlPlan:
 
 
 def check_crawl(config: CrawlConfig) -> None:
-    """Refuse a crawl that could not start, before the work that comes first; see `check_access`."""
+    """Refuse a crawl that cannot start, before any other work; see `check_access`."""
     check_access(config, data_paths())
 
 

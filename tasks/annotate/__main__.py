@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for line in show_movie(options.corpus or data_paths().conllu, options.movie_id):
             sys.stdout.write(f"{line}\n")
         sys.stdout.flush()
-    except BrokenPipeError:  # the reader has closed the pipe, such as `head`; Python must not report it at exit either
+    except BrokenPipeError:  # a reader such as `head` has closed the pipe; Python must not report it at exit either
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except GenreflowError as error:
         sys.stderr.write(f"{error}\n")
@@ -43,13 +43,13 @@ def show_movie(corpus: Path, movie_id: str) -> Iterator[str]:
         raise DataError(f"{corpus} does not exist: run the annotation stage first")
     places, _ = find_documents(corpus)
     if movie_id not in places:
-        raise DataError(f"{corpus} has no sentence of {movie_id!r}: is the id right, and did cleaning keep the movie?")
+        raise DataError(f"{corpus} has no sentence of {movie_id!r}: check the id, and whether cleaning kept the movie")
     try:
         sentences = conllu.parse("\n".join(read_lines(corpus, places[movie_id])))
     except conllu.exceptions.ParseException as error:
         raise DataError(
             f"{corpus}: the sentences of {movie_id!r} are not valid CoNLL-U ({error}). Run the annotation stage again "
-            "to write the file anew"
+            "to rewrite the file"
         ) from error
     for sentence in sentences:
         if "genre" in sentence.metadata:

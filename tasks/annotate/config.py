@@ -1,4 +1,4 @@
-"""Options of the annotation, apart from the stage so that `--help` does not import joblib."""
+"""Options of the annotation, in their own module so that `--help` does not import joblib."""
 
 from pydantic import BaseModel, ConfigDict, Field
 

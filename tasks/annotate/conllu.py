@@ -19,12 +19,10 @@ def join_forms(tokens: Sequence[Token]) -> str:
 
 
 def format_document(movie_id: str, genres: Sequence[str], sentences: Sequence[Sequence[Token]]) -> str:
-    """Return a document as CoNLL-U, with a blank line after each sentence; "" if there is none.
+    """Return a document as CoNLL-U, with a blank line after each sentence; "" without sentences.
 
-    Args:
-        movie_id: letters, digits and `_.:-` only, since it becomes part of the sentences' ids.
-        genres: any strings.
-        sentences: at least one token each, of normalised text.
+    `movie_id` has letters, digits and `_.:-` only, since it becomes part of the sentences' ids. Sentences have at least
+    one token each, of normalised text.
     """
     if not sentences:
         return ""

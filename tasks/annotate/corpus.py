@@ -1,4 +1,4 @@
-"""The annotate stage: from the cleaned movies to the corpus and its companion, in shards and by several processes."""
+"""The annotate stage: from the cleaned movies to the corpus and its companion, in shards and several processes."""
 
 import gc
 import logging
@@ -52,7 +52,7 @@ def _companion_schema() -> pa.Schema:
 
 @contextmanager
 def open_companion(path: Path) -> Iterator[Callable[[pa.Table], None]]:
-    """Give what appends rows to a new companion. Its bytes do not depend on how the rows were divided into tables."""
+    """Yield a function that appends rows to a new companion, with the same bytes for any division into tables."""
     waiting = _companion_schema().empty_table()
     with pq.ParquetWriter(path, waiting.schema, compression="zstd") as writer:
 
@@ -73,7 +73,7 @@ def open_companion(path: Path) -> Iterator[Callable[[pa.Table], None]]:
 
 
 class Shard(NamedTuple):
-    """Consecutive movies of the cleaned table. Processes exchange shards and counts only; texts stay in files."""
+    """Consecutive movies of the cleaned table. Processes exchange only shards and counts; texts stay in files."""
 
     movies: Path  # schema.MOVIES
     start: int
@@ -83,18 +83,18 @@ class Shard(NamedTuple):
 
     @property
     def conllu(self) -> Path:
-        """Their part of the corpus."""
+        """Its part of the corpus."""
         return self.folder / f"{self.start}.conllu"
 
     @property
     def companion(self) -> Path:
-        """Their rows of the companion, as Arrow IPC."""
+        """Its rows of the companion, as Arrow IPC."""
         return self.folder / f"{self.start}.arrow"
 
 
 @contextmanager
 def _paused_collector() -> Iterator[None]:
-    """Turn off Python's search for reference cycles, a fifth of the time of annotating, which makes none."""
+    """Turn off Python's search for reference cycles: a fifth of the time, and annotating makes none."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -135,16 +135,12 @@ def annotate_movies(
     """Bring the CoNLL-U corpus and its companion up to date with the cleaned movies.
 
     Both keep the order of the movies and are the same, byte for byte, for any number of workers and any shard size.
-
-    Args:
-        paths: the data folder.
-        config: the pipeline, and the size of a shard.
-        workers: processes on this machine.
-        dask_address: of a scheduler whose workers annotate the shards instead.
+    With `dask_address`, the workers of that scheduler annotate the shards instead.
 
     Returns:
-        Counts of `documents`, `sentences`, `tokens`, `empty_documents` (null or empty when normalised: no sentence in
-        the corpus, empty lists in the companion) and `normalised_documents` (changed by `language.normalise_text`).
+        Counts of `documents`, `sentences`, `tokens`, `empty_documents` (null or empty when normalised: no sentence
+        in the corpus, empty lists in the companion) and `normalised_documents` (changed by
+        `language.normalise_text`).
 
     Raises:
         ConfigError: fewer than one worker.
@@ -199,7 +195,7 @@ def annotate_movies(
 
 
 def check_movies(path: Path) -> int:
-    """Return the number of movies, after checking that they can be annotated as they are.
+    """Return the number of movies, after checking that they can be annotated.
 
     Raises:
         DataError: the table is unreadable, empty, without a needed column, or not sorted by distinct, usable ids.

@@ -1,9 +1,9 @@
-"""A corpus that another program annotated, used as the annotate stage's result.
+"""Import of a corpus that another program annotated, as the annotate stage's result.
 
 A document begins with `# movie_id = ...` (the earlier system) or `# newdoc id = ...` (ours, and the specification's),
 and has its genres in the comment `# genre = ...`. Ranges of tokens, empty nodes, character offsets and any number of
-blank lines are understood; the words are normalised as `tasks.core.language` does. Read here and not with the package
-`conllu`, which names no line of a fault and reads 2,900 documents per CPU second.
+blank lines are understood; the words are normalised as `tasks.core.language` does. Not read with the package `conllu`,
+which gives no line numbers of errors and reads 2,900 documents per CPU second.
 
 Source: https://universaldependencies.org/format.html
 """
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 COLUMNS: Final = 10
 IMPORTED: Final = "imported"  # in place of a pipeline's name: such lemmas cannot be made for a new text
-BATCH: Final = 500  # movies whose words are in memory at once
+BATCH: Final = 500  # movies in memory at once
 _HEADER: Final = re.compile(rb"#\s*(?:movie_id|newdoc id)\s*=\s*(.*?)\s*")
 _START: Final = re.compile(r"start_char=(\d+)")
 _END: Final = re.compile(r"end_char=(\d+)")
@@ -61,22 +61,22 @@ class ForeignDocument:
 
     @cached_property
     def sentences(self) -> list[list[Token]]:
-        """The words of each sentence that has some."""
+        """The words of each sentence, without empty sentences."""
         return [tokens for tokens in map(_read_tokens, self.rows) if tokens]
 
     @property
     def description(self) -> str:
-        """The text: that of the comments where every sentence has one, else the words with their spaces."""
+        """The text: that of the comments if every sentence has one, else the words with their spaces."""
         if len(self.texts) == len(self.rows):
             return " ".join(self.texts)
         return " ".join(join_forms(tokens) for tokens in self.sentences)
 
 
 def find_documents(path: Path) -> tuple[dict[str, FilePosition], int]:
-    """Return the position of each movie's first document, in the order of the file, and how many repeated a movie.
+    """Return the position of each movie's first document, in file order, and the number of repeated documents.
 
     Raises:
-        DataError: the file cannot be read, or no document begins in it.
+        DataError: the file cannot be read, or has no document.
     """
     positions: dict[str, FilePosition] = {}
     n_repeated = 0
@@ -87,7 +87,7 @@ def find_documents(path: Path) -> tuple[dict[str, FilePosition], int]:
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}). Download it first, or correct the path.") from error
     except UnicodeDecodeError as error:
-        raise DataError(f"{path} has a movie id that is not UTF-8 ({error.reason}). Get the file anew.") from error
+        raise DataError(f"{path} has a movie id that is not UTF-8 ({error.reason}). Get the file again.") from error
     if not positions:
         raise DataError(f"{path} has no document: expected comments '# movie_id = ...' or '# newdoc id = ...'.")
     return positions, n_repeated
@@ -119,7 +119,7 @@ def read_document(path: Path, position: FilePosition) -> ForeignDocument:
             if len(rows[-1]) != COLUMNS:
                 raise DataError(
                     f"{path}, line {number}: expected {COLUMNS} tab-separated fields, found {line[:60]!r}. "
-                    "Get the file anew, or correct the line."
+                    "Get the file again, or correct the line."
                 )
         elif comment := _COMMENT.fullmatch(line):
             if comment[1] == "text":
@@ -147,7 +147,7 @@ def _scan(path: Path) -> Iterator[tuple[str, FilePosition]]:
 def _read_tokens(rows: list[list[str]]) -> list[Token]:
     """Return the words of a sentence. Within a range (`3-4 don't`) there is no space; after it, as the range says.
 
-    A word of which `normalise_text` leaves nothing leaves the space after it.
+    A word that is empty when normalised leaves the space after it.
     """
     tokens: list[Token] = []
     last_of_range, misc_of_range = "", ""
@@ -181,7 +181,7 @@ def _has_space(misc: str, following: str) -> bool:
 def extract_movies(paths: DataPaths, corpus: Path) -> StageResult:
     """Write the movies of a foreign corpus to `paths.corpus_csv`, for the clean stage to import.
 
-    For users who have only the annotated corpus. The movies' names are not in it and stay empty.
+    For users who have only the annotated corpus. It does not have the movies' names, which stay empty.
 
     Returns:
         Counts: `documents`, `repeated_documents`.
@@ -218,12 +218,13 @@ def extract_movies(paths: DataPaths, corpus: Path) -> StageResult:
 def import_conllu(paths: DataPaths, corpus: Path) -> StageResult:
     """Make a foreign corpus the annotation of the cleaned movies, in `paths.conllu` and its companion.
 
-    It has the name of the annotate stage, so that either's result replaces the other's; its config is
-    `{"pipeline": "imported"}`. Both files have the movies, the order and the genres of the cleaned table.
+    It has the name of the annotate stage, so that either's result replaces the other's; its config is `{"pipeline":
+    "imported"}`. Both files have the movies, the order and the genres of the cleaned table.
 
     Returns:
-        Counts: `documents`, `sentences`, `tokens` and `empty_documents` as in the annotate stage (movies that the
-        corpus lacks are empty), `unknown_documents` (of movies that the table lacks), `repeated_documents`.
+        Counts: `documents`, `sentences`, `tokens` and `empty_documents` as in the annotate stage (movies that are
+        not in the corpus are empty), `unknown_documents` (of movies that are not in the table),
+        `repeated_documents`.
 
     Raises:
         DataError: the corpus is missing or damaged, the table is, or they have no movie in common.

@@ -1,1 +1,1 @@
-"""What every stage may use: settings, schema, files, metrics, figures. It knows no stage."""
+"""What every stage may use: settings, schema, files, metrics, figures."""

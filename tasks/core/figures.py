@@ -1,7 +1,7 @@
 """Pictures as files: one style, SVG or PNG, the same bytes each time.
 
 Matplotlib keeps its style and fonts in global state, so pictures are drawn one at a time under a lock, without pyplot.
-One meaning a colour: blue for models and counts, green for right, vermilion for wrong, orange for a highlight.
+Blue means models and counts, green right, vermilion wrong, orange a highlight.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -47,7 +47,7 @@ Form = Literal["svg", "png"]
 SVG_ONLY: Final[tuple[Form, ...]] = ("svg",)  # what the pages show
 ALL_FORMS: Final[tuple[Form, ...]] = ("svg", "png")
 
-COLOUR_SCALE: Final = "Blues"  # one hue from white to dark, so that lightness alone tells the value
+COLOUR_SCALE: Final = "Blues"  # one hue from white to dark, so that lightness alone shows the value
 DOTS_PER_INCH: Final = 150
 LONGEST_LABEL: Final = 44
 LONGEST_CELL_LABEL: Final = 22
@@ -55,7 +55,7 @@ LONGEST_CELL_LABEL: Final = 22
 _STYLE: Final[dict[Any, Any]] = {
     "svg.hashsalt": "genreflow",
     "svg.fonttype": "path",
-    "text.parse_math": False,  # a dollar sign in a movie's name is no formula
+    "text.parse_math": False,  # a dollar sign in a movie's name is not a formula
     "font.family": ["DejaVu Sans"],
     "font.size": 10,
     "text.color": INK,
@@ -75,7 +75,7 @@ _drawing = Lock()
 
 
 def write_pictures(folder: Path, draws: Mapping[str, Callable[[], Figure]], forms: Sequence[Form] = SVG_ONLY) -> None:
-    """Write several pictures as `write_picture` does, side by side in processes on all cores.
+    """Write several pictures as `write_picture` does, in parallel processes on all cores.
 
     Raises:
         WorkerError: a process died.
@@ -92,10 +92,10 @@ def _write_named(folder: Path, forms: Sequence[Form], named: tuple[str, Callable
 def write_picture(folder: Path, name: str, draw: Callable[[], Figure], forms: Sequence[Form] = SVG_ONLY) -> None:
     """Call `draw` in the project's style and write its figure as `<name>.<form>` in each form.
 
-    Safe to call from several threads; `draw` must not call it again.
+    Threads may call it in parallel; `draw` must not call it again.
     """
     with _drawing, mpl.rc_context():
-        mpl.rcdefaults()  # whatever the user's matplotlibrc says
+        mpl.rcdefaults()  # ignore the user's matplotlibrc
         mpl.rcParams.update(_STYLE)
         figure = draw()
         # Straight from the canvases: `savefig` draws everything twice, to measure first what is not cropped anyway.
@@ -111,7 +111,7 @@ def write_picture(folder: Path, name: str, draw: Callable[[], Figure], forms: Se
 
 
 def picture_files(names: Sequence[str], forms: Sequence[Form] = SVG_ONLY) -> tuple[str, ...]:
-    """Return the file names that `write_picture` makes for each name, in order.
+    """Return the names of the files that `write_picture` writes, in order.
 
     >>> picture_files(["genres"], ALL_FORMS)
     ('genres.svg', 'genres.png')
@@ -137,12 +137,12 @@ def _font_characters() -> frozenset[int]:
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
-    """Return an empty figure that keeps its labels from overlapping and has room for them however little it shows."""
+    """Return an empty figure that keeps labels apart and has room for them even if it shows little."""
     return Figure(figsize=(max(width_in, 4.2), max(height_in, 2.2)), layout="constrained")
 
 
 def draw_bars(axes: Axes, labels: Sequence[str], values: Sequence[float], notes: Sequence[str]) -> None:
-    """Draw horizontal bars from top to bottom, each with a note at its end instead of an axis to read off."""
+    """Draw horizontal bars from top to bottom, each with a note at its end instead of an axis."""
     bars = axes.barh(np.arange(len(labels)), values, color=BLUE, height=0.72)
     axes.bar_label(bars, notes, padding=4, fontsize=9)
     name_rows(axes, labels)
@@ -152,12 +152,9 @@ def draw_bars(axes: Axes, labels: Sequence[str], values: Sequence[float], notes:
 
 
 def draw_shares(figure: Figure, labels: Sequence[str], parts: Mapping[str, tuple[str, Sequence[float]]]) -> Axes:
-    """Draw each row's parts as shares of a full bar, with their counts, and a legend above.
+    """Draw rows, from top to bottom, as full bars of shares with their counts, and a legend above.
 
-    Args:
-        figure: where to draw.
-        labels: of the rows, from top to bottom.
-        parts: by title: colour and the count of each row.
+    `parts` has by title a colour and the count of each row.
     """
     axes = figure.add_subplot(xlim=(0, 100))
     counts = np.array([values for _, values in parts.values()], dtype=np.float64)
@@ -182,16 +179,9 @@ def name_rows(axes: Axes, labels: Sequence[str]) -> None:
 def draw_heat_map(
     axes: Axes, values: NDArray[np.floating], rows: Sequence[str], columns: Sequence[str], *, logarithmic: bool = False
 ) -> None:
-    """Draw a table of numbers as coloured cells, each with its rounded number; column names go on top.
+    """Draw (rows × columns) numbers of at least 0 as coloured cells with rounded numbers; column names go on top.
 
-    A zero is white and without a number, NaN is grey.
-
-    Args:
-        axes: where to draw.
-        values: rows x columns, none below 0.
-        rows: labels from top to bottom.
-        columns: labels from left to right.
-        logarithmic: whether colours follow the logarithm, for counts of very different size.
+    A zero is white and without a number, NaN is grey. `logarithmic` colours suit counts of very different size.
     """
     if not values.size:
         axes.text(0.5, 0.5, "nothing to show", ha="center", transform=axes.transAxes)
@@ -228,7 +218,7 @@ def text_colour(background: ColorType) -> str:
 
 
 def relative_luminance(colour: ColorType) -> float:
-    """Return how light a colour is to the eye, from 0 (black) to 1 (white).
+    """Return the perceived brightness of a colour, from 0 (black) to 1 (white).
 
     Source: "Relative luminance" of WCAG 2.2.
     """
@@ -238,7 +228,7 @@ def relative_luminance(colour: ColorType) -> float:
 
 
 def short_number(value: float) -> str:
-    """Write a number of at least 0 in at most four characters, as far as it goes.
+    """Write a number of at least 0 in at most four characters, if possible.
 
     >>> [short_number(value) for value in (0, 0.4, 7, 812, 1840, 23_400, 1_200_000)]
     ['0', '<1', '7', '812', '1.8k', '23k', '1.2M']
@@ -257,15 +247,9 @@ LONGEST_NAME: Final = 30
 
 
 def label_dots(axes: Axes, dots: PathCollection, labels: Sequence[str], bold: Sequence[str] = ()) -> list[Text]:
-    """Write a label next to each dot, where it hides neither another label nor a dot.
+    """Label the dots of a scatter plot, in bold if wanted, without hiding other labels or dots.
 
-    The same dots get the same places.
-
-    Args:
-        axes: with their final limits and scales.
-        dots: what `axes.scatter` returned.
-        labels: of the dots, in their order.
-        bold: the labels to emphasise.
+    The axes must have their final limits and scales. The same dots always get the same positions.
     """
     from adjustText import adjust_text  # noqa: PLC0415  it loads pyplot
 
@@ -292,10 +276,10 @@ _COLOURS: Final = (BLUE, INK, MUTED)
 
 
 def place_words(weights: Mapping[str, float], seed: int) -> list[tuple[str, float, float, float]]:
-    """Arrange words in a cloud, larger ones for higher weights; what finds no room is left out.
+    """Arrange words in a cloud, larger ones for higher weights; words that do not fit are left out.
 
     Returns:
-        Word, x and y of its middle from the upper left corner of `CLOUD_WIDTH` x `CLOUD_HEIGHT`, and its font's size.
+        Word, x and y of its middle from the upper left corner of `CLOUD_WIDTH` x `CLOUD_HEIGHT`, and its font size.
     """
     if not weights:
         return []
@@ -305,20 +289,15 @@ def place_words(weights: Mapping[str, float], seed: int) -> list[tuple[str, floa
     )  # fmt: skip
     placed = []
     for (word, _), size, (top, left), _, _ in cloud.generate_from_frequencies(dict(sorted(weights.items()))).layout_:
-        # wordcloud reserves a place as high as the word's letters but blocks one that lies lower by what they lack to
-        # the top of the line. Drawn smaller, in the middle of the reserved place, no word touches another.
+        # wordcloud reserves a box as high as the word's letters, but blocks one that is lower by their distance to the
+        # top of the line. Drawn smaller, in the middle of the box, no word touches another.
         width, height = ImageFont.truetype(str(font_file()), size).getbbox(word, anchor="lt")[2:]
         placed.append((word, float(left + width / 2), float(top + height / 2), 0.7 * size))
     return placed
 
 
 def draw_clouds(clouds: Mapping[str, Mapping[str, float]], seed: int) -> Figure:
-    """Draw a small cloud for each genre that has words.
-
-    Args:
-        clouds: weights by word, by genre.
-        seed: of the words' places.
-    """
+    """Draw a small cloud for each genre that has words, from weights by genre and word."""
     placed = {genre: words for genre, weights in clouds.items() if (words := place_words(weights, seed))}
     width, height = CLOUD_WIDTH + 22, CLOUD_HEIGHT + 50  # with the title above
     rows = max(ceil(len(placed) / COLUMNS), 1)

@@ -1,4 +1,4 @@
-"""Hashes of files, and the check of a folder against its `hashes.json`. Carried inside logged models."""
+"""Hashes of files, and the check of a folder against its `hashes.json`. Part of logged models."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ REMEDY: Final = (
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write JSON for people and programs; a number that is not finite is an error."""
+    """Write indented JSON; a number that is not finite is an error."""
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
@@ -37,7 +37,7 @@ def hash_files(paths: Sequence[Path]) -> str:
 def write_hashes(folder: Path) -> str:
     """Write the hashes of all files of a folder into its `hashes.json`; return the SHA-256 of that file.
 
-    Keep the digest elsewhere, out of reach of whoever can change the folder, to verify it later.
+    To verify the folder later, keep the digest where nobody who can change the folder can change it.
     """
     content = json.dumps(_hash_all(folder), indent=1) + "\n"
     (folder / HASHES_FILE).write_text(content, encoding="utf-8")
@@ -47,9 +47,7 @@ def write_hashes(folder: Path) -> str:
 def check_hashes(folder: Path, digest: str | None = None) -> None:
     """Check that a folder has exactly the files that were stored, unchanged.
 
-    Args:
-        folder: what `write_hashes` was called on, or a copy.
-        digest: what `write_hashes` returned. Without it damage is found, but not a deliberate change of `hashes.json`.
+    Without `digest`, which `write_hashes` returned, damage is found, but not a deliberate change of `hashes.json`.
 
     Raises:
         ModelError: a file was changed, is missing or was added; names the first one.

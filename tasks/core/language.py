@@ -1,7 +1,7 @@
 """English text, normalised, tokenised, split into sentences and lemmatised.
 
-The corpus file, its companion and the models at inference all get their words here, so that they agree. Importing this
-loads no language data; the first annotator does, in about a second.
+The corpus file, its companion and the models at inference all get their words here, so that they agree. Language data
+is loaded, in about a second, by the first annotator, not on import.
 """
 
 import re
@@ -28,17 +28,17 @@ _WITHOUT_TEXT: Final = re.compile(
     rf"\ufff9-\ufffd\U000e0000-\U000e007f\ud800-\udfff\ufdd0-\ufdef{_LAST_OF_PLANES}]"
 )
 
-# Chunks that spaCy's rules for affixes split into these groups, unless the chunk or its first group is an exception
-# (`cannot`, `Mr.`). Most chunks are such, and splitting them here is fifty times faster.
+# Most chunks are split into these groups by spaCy's rules for affixes, unless the chunk or its first group is an
+# exception (`cannot`, `Mr.`). Splitting them here is fifty times faster.
 _PLAIN_CHUNK: Final = re.compile(r"([A-Za-z]+)(,)?|([A-Za-z]*[a-z])(\.)")
 
-BATCH: Final = 2_000  # texts annotated together: what is in memory at once
+BATCH: Final = 2_000  # texts annotated, and in memory, at once
 MAX_KNOWN_CHUNKS: Final = 200_000  # about 150 MB of cached tokens
 MAX_CHUNK: Final = 256  # spaCy takes seconds for ten thousand brackets or emoji without a space
 
 
 class Token(NamedTuple):
-    """A word or mark of a text. `_` stands for what was not annotated, as in CoNLL-U."""
+    """A word or punctuation mark. `_` means not annotated, as in CoNLL-U."""
 
     form: str
     lemma: str
@@ -52,8 +52,8 @@ def normalise_text(text: str) -> str:
     r"""Return the text on one line, in NFC, with single spaces and without invisible characters; idempotent.
 
     Every run of white space (tabs, line and paragraph separators, no-break and other wide or narrow spaces, the
-    separators U+001C to U+001F) becomes one space; none is left at the ends. Control characters, soft hyphens,
-    zero-width and bidirectional marks (the joiners of emoji and of Persian too), byte-order marks, U+FFFD, lone
+    separators U+001C to U+001F) becomes one space, and the ends are stripped. Control characters, soft hyphens,
+    zero-width and bidirectional marks (also the joiners of emoji and of Persian), byte-order marks, U+FFFD, lone
     surrogates and noncharacters are removed.
 
     >>> normalise_text("  Cafe\u0301\u00a0noir\r\n a\u200b b\x00 ")
@@ -72,7 +72,7 @@ def lemmatise(texts: Iterable[str], pipeline: Pipeline = "simplemma") -> Iterato
 
 @cache
 def annotator(pipeline: Pipeline = "simplemma") -> "Annotator":
-    """Return this process's annotator of that name, loaded on the first call.
+    """Return this process's annotator, loaded on the first call.
 
     Raises:
         ModelError: the pipeline is not installed.
@@ -83,9 +83,9 @@ def annotator(pipeline: Pipeline = "simplemma") -> "Annotator":
 class Annotator:
     """Tokens and sentences of English texts, the same for every pipeline, with that pipeline's lemmas and tags.
 
-    Texts are normalised first. Tokens are those of spaCy's English tokenizer, sentences those of its Sentencizer. The
-    tokenizer never looks across a space, so each chunk between two spaces is tokenised once and cached: several times
-    faster than the tokenizer's own cache, and bounded. Threads may share an annotator.
+    Texts are normalised, then split by spaCy's English tokenizer and its Sentencizer. The tokenizer never looks across
+    a space, so each chunk between two spaces is tokenised once and cached: several times faster than the tokenizer's
+    own cache, and bounded. Threads may share an annotator.
     """
 
     def __init__(self, pipeline: Pipeline = "simplemma") -> None:
@@ -104,7 +104,7 @@ class Annotator:
         self._lock = threading.Lock()
 
     def tokens(self, texts: Iterable[str]) -> Iterator[list[Token]]:
-        """Yield the tokens of each text; joined by their spaces they give back the normalised text."""
+        """Yield the tokens of each text; joined with their spaces they are the normalised text."""
         remaining = iter(texts)
         while batch := list(islice(remaining, BATCH)):
             chunks = [normalise_text(text).split() for text in batch]
@@ -116,7 +116,7 @@ class Annotator:
             yield from annotated
 
     def sentences(self, texts: Iterable[str]) -> Iterator[list[list[Token]]]:
-        """Yield the sentences of each text, each a list of at least one token: no sentence for an empty text."""
+        """Yield the sentences of each text, each a list of at least one token; no sentence for an empty text."""
         return map(self._split, self.tokens(texts))
 
     def _learn(self, chunks: set[str]) -> None:

@@ -90,7 +90,7 @@ def _header_values(value: str) -> list[str]:
 
 
 class LogFile(logging.FileHandler):
-    """A log file that is given up with one line on stderr when it can no longer be written."""
+    """A log file that is given up, with one line on stderr, when it can no longer be written."""
 
     is_broken = False
 
@@ -108,7 +108,7 @@ class LogFile(logging.FileHandler):
 
 @contextlib.contextmanager
 def log_of_thread(path: Path) -> Iterator[None]:
-    """Also write what this thread logs to a file of its own, where models are trained in parallel."""
+    """Also write what this thread logs to its own file, where models are trained in parallel."""
     path.parent.mkdir(parents=True, exist_ok=True)
     thread = threading.get_ident()
     handler = LogFile(path, mode="w", encoding="utf-8")
@@ -131,7 +131,7 @@ watchers: "list[Callable[[Progress], None]]" = []  # called at every advance, su
 class Progress:
     """Counts work done and logs a line at most every `interval_s` seconds.
 
-    Call `advance(n)` after each piece and `finish()` at the end. `total` is None where it is unknown.
+    Call `advance(n)` after each piece and `finish()` at the end. `total` is None if unknown.
     """
 
     def __init__(

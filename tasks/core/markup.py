@@ -13,7 +13,7 @@ _MARKS: Final = re.compile(r"([\\|`*_\[\]~])")
 
 
 def escape_markdown(text: str) -> str:
-    r"""Return text that Markdown shows as it is, on one line.
+    r"""Return text on one line that Markdown shows literally.
 
     >>> escape_markdown("a|b <i>\n*c*")
     'a\\|b &lt;i&gt; \\*c\\*'
@@ -22,7 +22,7 @@ def escape_markdown(text: str) -> str:
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], n_text_columns: int = 1) -> str:
-    """Return a table of cells that are Markdown already; all columns but the first few are aligned to the right."""
+    """Return a table of cells that are already Markdown; all columns but the first few are aligned to the right."""
     marks = ["---"] * n_text_columns + ["---:"] * (len(header) - n_text_columns)
     return "".join(f"| {' | '.join(line)} |\n" for line in (header, marks, *rows))
 
@@ -35,7 +35,7 @@ DECIMALS: Final = 6
 
 
 def safe_cell(text: str) -> str:
-    """Return text that no spreadsheet runs: with an apostrophe in front where it looks like a formula.
+    """Return text that no spreadsheet evaluates: with an apostrophe in front if it looks like a formula.
 
     >>> safe_cell("=HYPERLINK(1)"), safe_cell(" @SUM(1)"), safe_cell("Se7en")
     ("'=HYPERLINK(1)", "' @SUM(1)", 'Se7en')
@@ -53,7 +53,7 @@ def write_safe_csv(table: pl.DataFrame, path: Path) -> None:
     safe.write_csv(path, float_precision=DECIMALS, quote_style="non_numeric")
 
 
-LEAST_SHARE: Final = 0.02  # of the strongest contribution; less cannot be seen
+LEAST_SHARE: Final = 0.02  # of the strongest contribution; less is invisible
 
 # Blue raises, orange lowers; in grey print the line below a word (solid, dashed) says which. Ink on the strongest tint
 # has a contrast of at least 7 : 1 (WCAG 2.2, success criterion 1.4.6).
@@ -70,12 +70,8 @@ HIGHLIGHT_CSS: Final = """
 def highlight_html(text: str, spans: Sequence[tuple[int, int, float]], strongest: float) -> str:
     """Return the text, escaped, with a `<span>` for each visible span, its contribution as title.
 
-    The page needs `HIGHLIGHT_CSS`.
-
-    Args:
-        text: any text.
-        spans: start, end and signed contribution; in any order, without overlap.
-        strongest: the absolute contribution from which on the colour is full.
+    The page needs `HIGHLIGHT_CSS`. Spans have start, end and signed contribution, in any order. Contributions of
+    `strongest` and more have the full colour.
 
     Raises:
         ValueError: a span is not inside the text, or overlaps another.

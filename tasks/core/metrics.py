@@ -1,11 +1,11 @@
-"""All metrics, in one table (`METRICS`), and the paired bootstrap that says how certain they and their differences are.
+"""All metrics, in one table (`METRICS`), and the paired bootstrap for intervals of metrics and their differences.
 
-Division by zero: what has no true positive to find is undefined (NaN) and left out of the mean (a genre without a
-positive, a movie without a true genre), never counted as 0. What has true positives but was never decided has a
+Division by zero: without a true positive to find, a value is undefined (NaN) and left out of the mean (a genre without
+a positive, a movie without a true genre), never counted as 0. A genre with positives that was never decided has a
 precision of 0. `METRICS` counts both. A mean of nothing is NaN.
 
 Bootstrap: movies are drawn with replacement, the same ones for all models, so what makes some movies hard for every
-model drops out of differences. Means over movies and counts of genres are sums over movies, so a resample is a row of
+model cancels in differences. Means over movies and counts of genres are sums over movies, so a resample is a row of
 weights, how often each movie was drawn, and all resamples are one matrix product.
 
 Source:
@@ -14,8 +14,9 @@ Source:
     Sokolova and Lapalme 2009, A systematic analysis of performance measures for classification tasks;
     Brodersen et al. 2010, The balanced accuracy and its posterior distribution;
     Tsoumakas, Katakis and Vlahavas 2010, Mining Multi-label Data (coverage, here counted from 1; ranking loss);
-    Guo et al. 2017, On Calibration of Modern Neural Networks, section 2 (calibration error, 15 bins); Naeini, Cooper
-    and Hauskrecht 2015, Obtaining Well Calibrated Probabilities Using Bayesian Binning (bins of equal counts);
+    Guo et al. 2017, On Calibration of Modern Neural Networks, section 2 (calibration error, 15 bins);
+    Naeini, Cooper and Hauskrecht 2015, Obtaining Well Calibrated Probabilities Using Bayesian Binning (equal
+    counts);
     Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 8 and 13 (percentile intervals).
 """
 
@@ -38,7 +39,7 @@ ROWS_AT_ONCE: Final = 10_000  # bounds the memory of the comparison of all pairs
 
 
 class MovieCounts:
-    """The number of true and of decided genres of each movie, of those that are both and either; each (n_movies,)."""
+    """The number of true, decided, correct (both) and all (either) genres of each movie; each (n_movies,)."""
 
     def __init__(self, truth: Labels, decided: Labels) -> None:
         """Count the genres of (n_movies, n_genres) labels."""
@@ -65,7 +66,7 @@ class GenreCounts:
 
     @cached_property
     def precision(self) -> Floats:
-        """NaN for a genre without a positive; 0 for one that has positives and was never decided."""
+        """NaN for a genre without a positive; 0 for one with positives that was never decided."""
         return self.tp / np.maximum(self.tp + self.fp, 1) + np.where(self.support > 0, 0.0, np.nan)
 
     @cached_property
@@ -75,7 +76,7 @@ class GenreCounts:
 
     @cached_property
     def f1(self) -> Floats:
-        """Undefined and 0 as the precision is."""
+        """Undefined or 0 where the precision is."""
         either = np.maximum(self.support + self.tp + self.fp, 1)
         return 2 * self.tp / either + np.where(self.support > 0, 0.0, np.nan)
 
@@ -106,12 +107,11 @@ def count_genres(truth: Labels, decided: Labels) -> GenreCounts:
 
 
 def average_precision(truth: Labels, scores: Scores) -> Floats:
-    """Return (n_genres,) sum over distinct scores of precision times the rise in recall; NaN for one without positives.
+    """Return (n_genres,) sum over distinct scores of precision times the rise in recall; NaN without positives.
 
     Movies with equal scores count together.
 
-    Source:
-        Zhu 2004, Recall, Precision and Average Precision (not interpolated).
+    Source: Zhu 2004, Recall, Precision and Average Precision (not interpolated).
     """
     result = np.full(truth.shape[1], np.nan)
     for genre in np.flatnonzero(truth.any(axis=0)):
@@ -124,7 +124,7 @@ def average_precision(truth: Labels, scores: Scores) -> Floats:
 
 
 def _coverage(truth: Labels, scores: Scores) -> float:
-    """Return the mean over movies of how many of the highest-scored genres it takes to have all true ones."""
+    """Return the mean over movies of how many of the highest-scored genres are needed to have all true ones."""
     with_genre = truth.any(axis=1)
     truth, scores = truth[with_genre], scores[with_genre]
     lowest_true = np.where(truth, scores, np.inf).min(axis=1, initial=np.inf)
@@ -148,13 +148,10 @@ def _ranking_loss(truth: Labels, scores: Scores) -> float:
 
 
 def calibration_bins(truth: Labels, scores: Scores) -> tuple[NDArray[np.int64], Floats, Floats]:
-    """Return the count, mean score and share of positives of each bin that is not empty, from low to high scores.
+    """Return the count, mean score and share of positives of each non-empty bin, from low to high scores.
 
-    Bins have equal counts; equal scores share a bin, that of the middle one.
-
-    Args:
-        truth: of at least one movie, of any shape.
-        scores: in [0, 1], of the same shape.
+    Bins have equal counts; equal scores share a bin, that of the middle one. Truth and scores, in [0, 1], have the same
+    shape.
     """
     flat, positive = scores.ravel().astype(np.float64), truth.ravel()
     _, of_score, counts = np.unique(flat, return_inverse=True, return_counts=True)
@@ -180,9 +177,9 @@ Group = Literal["leading", "main", "averages", "further", "counts"]
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is shown and used; the subclasses say what it is computed from.
+    """How a metric is shown and used; subclasses define its input.
 
-    `group`: "leading" metrics are what MLflow shows first, and with the "main" ones the summary of a model; the others
+    `group`: MLflow shows "leading" metrics first, and with the "main" ones they are a model's summary; the other groups
     are sections of the leaderboard. Only metrics of decisions can choose (a rule, the best of a search, a champion).
     """
 
@@ -197,14 +194,14 @@ class Metric:
 
 @dataclass(frozen=True)
 class MovieMetric(Metric):
-    """A mean over movies, of one value for each; NaN where it is undefined."""
+    """A mean over movies; NaN where a movie's value is undefined."""
 
     compute: Callable[[MovieCounts], NDArray[Any]]
 
 
 @dataclass(frozen=True)
 class GenreMetric(Metric):
-    """Computed from the counts of genres, of whose shape it drops the last axis."""
+    """Computed from the counts of genres, whose last axis it drops."""
 
     compute: Callable[[GenreCounts], Floats]
 
@@ -218,20 +215,20 @@ class Count(Metric):
 
 @dataclass(frozen=True)
 class RankingMetric(Metric):
-    """Computed from truth and scores, whatever is decided."""
+    """Computed from truth and scores, independent of decisions."""
 
     compute: Callable[[Labels, Scores], float]
 
 
 @dataclass(frozen=True)
 class CalibrationMetric(Metric):
-    """Computed from truth and scores, as they are or calibrated on validation; on test only."""
+    """Computed from truth and scores, raw or calibrated on validation; on test only."""
 
     compute: Callable[[Labels, Scores], float]
     calibrated: bool = False
 
 
-# Every metric: a new one is one entry here. The order is that of all tables.
+# Every metric, in the order of all tables. To add one, add an entry.
 METRICS: Final[Mapping[str, Metric]] = {
     "jaccard": MovieMetric(
         "Jaccard", "J", lambda m: m.hits / np.maximum(m.union, 1) * m.defined, group="leading", can_choose=True
@@ -325,12 +322,7 @@ def in_groups(*groups: Group) -> tuple[str, ...]:
 
 
 def decision_metrics(truth: Labels, decided: Labels) -> dict[str, float]:
-    """Return the metrics that depend on decisions, by name.
-
-    Args:
-        truth: (n_movies, n_genres), at least one movie.
-        decided: of the same shape.
-    """
+    """Return the metrics of decisions by name; labels are (n_movies, n_genres) of at least one movie."""
     per_movie = movie_metrics(truth, decided)
     counts = {name: metric.compute(truth, decided) for name, metric in METRICS.items() if isinstance(metric, Count)}
     return {
@@ -358,7 +350,7 @@ def movie_metrics(truth: Labels, decided: Labels) -> Floats:
 
 
 def genre_metrics(counts: GenreCounts) -> dict[str, Floats]:
-    """Return `GENRE_METRICS` by name, each of the counts' shape less the last axis."""
+    """Return `GENRE_METRICS` by name, each of the counts' shape without the last axis."""
     return {name: metric.compute(counts) for name, metric in GENRE_METRICS.items()}
 
 
@@ -389,7 +381,7 @@ AT_ONCE: Final = 100  # resamples in memory together as floats: 100 × 24,000 mo
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure of all movies, and an interval that holds the middle of its resampled values."""
+    """A metric on all movies, and the interval of the middle of its resampled values."""
 
     value: float
     low: float
@@ -398,9 +390,9 @@ class Interval:
 
 @dataclass(frozen=True)
 class Resampled:
-    """Metrics of several models on all movies, the first entry of the second axis, and on resamples, the others.
+    """Metrics of several models; second axis: on all movies first, then on resamples.
 
-    A metric is NaN where it is undefined: that of a genre in resamples without a positive.
+    NaN where undefined, such as a genre in resamples without a positive.
     """
 
     metrics: dict[str, Floats]  # by name: (n_models, 1 + n_resamples)
@@ -410,13 +402,9 @@ class Resampled:
 def resample(
     truth: Labels, decided: Sequence[Labels], resamples: int = RESAMPLES, seed: int = DEFAULT_SEED
 ) -> Resampled:
-    """Return all metrics that are made of decisions, for all movies and for resamples of them.
+    """Return all metrics of decisions, for all movies and for resamples of them.
 
-    Args:
-        truth: (n_movies, n_genres), at least one movie.
-        decided: of each model, of the same shape.
-        resamples: how many to draw.
-        seed: of the draws.
+    Labels are (n_movies, n_genres), at least one movie; `decided` has those of each model.
     """
     weights = draw_weights(len(truth), resamples, seed)
     positives = _weighted_sums(weights, truth.astype(np.float64))
@@ -427,7 +415,7 @@ def resample(
 
 
 def draw_weights(n_movies: int, resamples: int = RESAMPLES, seed: int = DEFAULT_SEED) -> NDArray[np.uint16]:
-    """Return (1 + resamples, n_movies): how often each movie counts; once in the first row, then as it was drawn."""
+    """Return (1 + resamples, n_movies): how often each movie counts; once in the first row, then as often as drawn."""
     random = np.random.default_rng(seed)
     weights = np.ones((1 + resamples, n_movies), dtype=np.uint16)
     for row in weights[1:]:

@@ -1,6 +1,6 @@
-"""HTML pages from blocks: one set of templates, one stylesheet and one script for reports, exploration, explanations.
+"""HTML pages from blocks: one set of templates, stylesheet and script for reports, exploration and explanations.
 
-A page is one file that needs no network. Everything that comes from data is escaped.
+A page is one file that does not need a network. Everything that comes from data is escaped.
 """
 
 import base64
@@ -57,7 +57,7 @@ class Command:
 
 @dataclass(frozen=True)
 class Picture:
-    """An SVG with a sentence that says what to see in it: a file, or `<name>.svg` in the page's folder of pictures."""
+    """An SVG with a sentence that says what it shows: a file, or `<name>.svg` in the page's folder of pictures."""
 
     name: str
     title: str
@@ -88,7 +88,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """A table; the cell number `head` of each row is the row's header."""
+    """A table; cell number `head` of each row is the row's header."""
 
     name: str
     caption: str
@@ -111,7 +111,7 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Pair:
-    """Pictures or tables side by side; one below the other on a narrow screen."""
+    """Two pictures or tables next to each other; one below the other on a narrow screen."""
 
     sides: "Sequence[Picture | Table]"
 
@@ -139,7 +139,7 @@ def pictures_in(blocks: Sequence[Any]) -> list[Picture]:
 
 
 def is_invented(raw: Path) -> bool:
-    """Return whether a folder of listings holds the embedded sample, by the sidecar of its stage."""
+    """Return whether a folder of listings holds the embedded sample, by its stage's sidecar."""
     try:
         sidecar = json.loads((raw / "acquire.stage.json").read_text(encoding="utf-8"))
         return bool(sidecar["config"]["source"] == "sample")
@@ -149,7 +149,7 @@ def is_invented(raw: Path) -> bool:
 
 @dataclass(frozen=True)
 class Page:
-    """What a page shows."""
+    """The content of a page."""
 
     title: str
     subtitle: str
@@ -161,7 +161,7 @@ class Page:
 
 
 def render_page(page: Page) -> str:
-    """Return a page as HTML, with its pictures inside.
+    """Return a page as HTML, including its pictures.
 
     Raises:
         DataError: a picture's file is missing or not an SVG of ours.
@@ -182,12 +182,12 @@ def render_page(page: Page) -> str:
 
 
 def render_block(name: str, block: Any) -> str:
-    """Return a block as HTML, by the name of its macro, to be shown in another page."""
+    """Return a block as HTML, by the name of its macro, to embed in another page."""
     return str(getattr(_environment().get_template("blocks.html").module, name)(block))
 
 
 def answer_css() -> str:
-    """Return the style of the block `answer`, which is shown in pages with a style of their own."""
+    """Return the style of the block `answer`, to embed in pages with another style."""
     return HIGHLIGHT_CSS + (_TEMPLATES / "answer.css").read_text(encoding="utf-8")
 
 
@@ -200,7 +200,7 @@ def _environment() -> Environment:
 
 
 def _image(svg: Path) -> tuple[str, int, int]:
-    """Return a picture as an address, with its width and height in CSS pixels."""
+    """Return a picture as a data address, with its width and height in CSS pixels."""
     try:
         content = svg.read_bytes()
     except OSError as error:

@@ -1,7 +1,7 @@
 """Parallel work in processes of this machine (joblib's loky) or on the workers of a running Dask scheduler.
 
-Over the network go functions by their names, paths, configuration, counts, and pieces of files to predict. Everything
-else goes through the data folder, which every worker must see under the same path.
+Functions by name, paths, configuration, counts, and pieces of files to predict go over the network. Everything else
+goes through the data folder, which every worker must see under the same path.
 """
 
 import contextlib
@@ -38,13 +38,13 @@ logger = logging.getLogger(__name__)
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
 
-IDLE_S: Final = 10  # after which a process without work ends and frees its memory
-AHEAD: Final = 2  # arguments per worker: one in work, one waiting; what loky puts in its queue at once
+IDLE_S: Final = 10  # after which an idle process ends and frees its memory
+AHEAD: Final = 2  # arguments per worker: one in work, one waiting; loky queues as many
 ONE_THREAD: Final = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "POLARS_MAX_THREADS"), "1")
 DASK_TIMEOUT_S: Final = 5  # for the scheduler to answer, and for its first worker to join
 WATCH_S: Final = 20.0  # between checks that there is a worker
 
-# Packages that determine results. Stages record their versions, so other ones would remake each other's results.
+# Packages that determine results. Stages record their versions, so mixed versions would remake each other's results.
 PACKAGES: Final = (
     *("imbalanced-learn", "numpy", "polars", "pyarrow", "scikit-learn", "scipy", "simplemma", "spacy", "torch"),
 )
@@ -62,13 +62,13 @@ _preparing = threading.Lock()
 def map_in_order(
     function: Callable[[Argument], Result], arguments: Sequence[Argument], workers: int
 ) -> Iterator[Result]:
-    """Yield `function(argument)` for each argument, in order, as soon as each is there, from worker processes.
+    """Yield `function(argument)` for each argument, in order, as soon as available, from worker processes.
 
     With one worker or one argument everything happens in this process. Otherwise `function` has to be importable:
     loky's processes, unlike Python's own, import its module and not the running program, which may take seconds.
 
     Raises:
-        WorkerError: a process died, most often because memory ran out.
+        WorkerError: a process died, usually out of memory.
     """
     if workers <= 1 or len(arguments) <= 1:
         yield from map(function, arguments)
@@ -84,12 +84,12 @@ def stream_in_order(
 ) -> Generator[Result, None, None]:
     """Yield the result of each argument, in order, for any number of arguments in bounded memory.
 
-    Each of `workers` processes calls `prepare` once: it returns the function, after loading what that needs. Both have
-    to be importable, as for `map_in_order`. At most `AHEAD` arguments per worker are read before their results were
-    taken. Each process keeps to one thread.
+    Each of `workers` processes, with one thread each, calls `prepare` once, which loads what is needed and returns the
+    function. Both have to be importable, as for `map_in_order`. At most `AHEAD` arguments per worker are read before
+    their results are taken.
 
     Raises:
-        WorkerError: a process died, most often because memory ran out.
+        WorkerError: a process died, usually out of memory.
     """
     # Ctrl-C reaches the whole process group, and this process ends the others.
     executor = ProcessPoolExecutor(
@@ -109,7 +109,7 @@ def _dead_workers_as_error(workers: int, remedy: str) -> Iterator[None]:
         yield
     except BrokenProcessPool as error:
         raise WorkerError(
-            f"one of {workers} worker processes died, most often because memory ran out: try again with {remedy}"
+            f"one of {workers} worker processes died, usually because memory ran out: try again with {remedy}"
         ) from error
 
 
@@ -172,7 +172,7 @@ def dask_client(address: str) -> Iterator["Client"]:
 
 @contextlib.contextmanager
 def forwarded_log(address: str) -> Iterator[None]:
-    """Handle what this project logs on the workers as if it were logged here; warn while no worker is left."""
+    """Handle what workers log for this project as if it were logged here; warn while no worker is left."""
     with dask_client(address) as client, _warn_without_workers(client, address):
         client.forward_logging("tasks", logging.INFO)
         try:
@@ -186,8 +186,8 @@ def map_on_workers(
 ) -> Generator[Result, None, None]:
     """Yield `function(argument)` for each argument, in order, for any number of arguments in bounded memory.
 
-    The work of a worker that dies is repeated by another one. At most `AHEAD` arguments per worker thread, each of a
-    few megabytes at most, are read before their results were taken. `function` has to be importable.
+    If a worker dies, another one repeats its work. At most `AHEAD` arguments per worker thread, each of a few megabytes
+    at most, are read before their results are taken. `function` has to be importable.
 
     Raises:
         WorkerError: one argument killed several workers.
@@ -240,7 +240,7 @@ def _take_first(waiting: "deque[DaskFuture[Result]]") -> Result:
 
 @contextlib.contextmanager
 def _warn_without_workers(client: "Client", address: str) -> Iterator[None]:
-    """Warn as long as a scheduler has no worker: its work then waits for one, however long that takes."""
+    """Warn as long as a scheduler has no worker: its work waits until one joins."""
     is_over = threading.Event()
 
     def watch() -> None:
@@ -263,20 +263,20 @@ def dask_error(error: BaseException) -> BaseException:
     if type(error).__name__ == "KilledWorker":
         n_workers, last = error.args[2] + 1, error.args[1].address
         return WorkerError(
-            f"{n_workers} Dask workers died of it, the last one at {last}, most often because memory ran out: see the "
-            "workers' logs, and start them with more (--memory-limit)"
+            f"{n_workers} Dask workers died of the same work, the last one at {last}, usually because memory ran out: "
+            "see the workers' logs, and start them with more (--memory-limit)"
         )
     return error
 
 
 def check_workers(address: str, environment: Mapping[str, str]) -> int:
-    """Make sure that a scheduler's workers can do this project's work as this process would; return their number.
+    """Check that a scheduler's workers can do this project's work as this process would; return their number.
 
-    They inherit the variables in `environment`, unless they have values of their own.
+    They inherit the variables in `environment`, unless they have their own values.
 
     Raises:
-        ConfigError: there is no scheduler or no worker, or one of them lacks the project or has other code or packages,
-            or a worker has another data folder. The message names each with the remedy.
+        ConfigError: there is no scheduler or no worker, one of them has other code or packages or no genreflow, or
+            a worker has another data folder. The message names each with the remedy.
     """
     with dask_client(address) as client:
         try:
@@ -306,13 +306,13 @@ def check_workers(address: str, environment: Mapping[str, str]) -> int:
 
 @cache
 def code_hash() -> str:
-    """Return a hash of the project's code when this process first asked; a worker keeps the code that it has loaded."""
+    """Return the hash of the project's code at the first call, since a worker keeps the code that it has loaded."""
     folders = [Path(str(importlib.util.find_spec(name).origin)).parent for name in ("flows", "tasks")]  # type: ignore[union-attr]
     return hash_files([path for folder in folders for path in sorted(folder.rglob("*.py"))])[:12]
 
 
 def worker_facts(token: Path) -> dict[str, str]:
-    """Return what has to be the same on every worker and here, by name."""
+    """Return by name what has to be the same on every worker and here."""
     return {
         "Python": ".".join(map(str, sys.version_info[:2])),
         "code of the project": code_hash(),
@@ -323,7 +323,7 @@ def worker_facts(token: Path) -> dict[str, str]:
 
 
 def _probe(token: Path, environment: Mapping[str, str]) -> Callable[[], dict[str, str]]:
-    """Return a function that is sent with its code, not its name, so that workers without the project can run it."""
+    """Return a function that is sent as code, not by name, so that workers without the project can run it."""
     token_path, inherited = str(token), dict(environment)
 
     def probe() -> dict[str, str]:
@@ -339,7 +339,7 @@ def _probe(token: Path, environment: Mapping[str, str]) -> Callable[[], dict[str
 
 def _complaints(who: str, facts: Any, ours: Mapping[str, str]) -> Iterator[str]:
     if isinstance(facts, ImportError):
-        yield f"{who} has no genreflow ({facts}): install the project where it runs, and restart it"
+        yield f"{who} does not have genreflow ({facts}): install the project there, and restart it"
     elif isinstance(facts, BaseException):
         yield f"{who}: {type(facts).__name__}: {facts}"
     else:

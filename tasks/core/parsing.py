@@ -1,7 +1,7 @@
 r"""Parsing of side fields, genre lists and texts without content, shared by acquisition, cleaning and models.
 
-A side field that cannot be parsed becomes null. The patterns are in the syntax of Rust's regex crate, which polars
-uses: no look-around, and `\x{130}` for a code point.
+A side field that cannot be parsed becomes null. Patterns are in the syntax of Rust's regex crate, which polars uses: no
+look-around, and `\x{130}` for a code point.
 """
 
 import json
@@ -15,7 +15,7 @@ import polars as pl
 from tasks.core.errors import DataError
 from tasks.core.schema import GENRES
 
-# The first year of several; none in a text that starts with a minus.
+# The first year of a text; none if the text starts with a minus.
 _YEAR: Final = r"(?s)^\s*(?:[^\s\-−].*?)??(?-u:\b)(1[89][0-9]{2}|2[01][0-9]{2})(?-u:\b)"
 # Two patterns, the first of which matches nearly all: one for both takes several times as long.
 _MINUTES: Final = r"^\s*([0-9][0-9,]*)\s*mins?\s*$"
@@ -23,7 +23,7 @@ _HOURS: Final = r"^\s*([0-9]{1,4})\s*h\s*(?:([0-9][0-9,]*)\s*mins?\s*)?$"
 
 
 def year(raw: pl.Expr) -> pl.Expr:
-    """Parse a year of 1800 to 2199 anywhere in a text; not in `I`, `II` ... (numbers of namesakes) or `-2000`."""
+    """Parse a year from 1800 to 2199 anywhere in a text; not in `-2000` or `I`, `II` ... (for movies of one name)."""
     return raw.str.extract(_YEAR).cast(pl.Int32)
 
 
@@ -61,7 +61,7 @@ def certificate(raw: pl.Expr) -> pl.Expr:
 
 
 def people(raw: pl.Expr) -> pl.Expr:
-    """Split names at a comma and line break, so that `Ann Other, Jr.` stays one name; no names, or null, are `[]`."""
+    """Split names at a comma and line break, so that `Ann Other, Jr.` stays one name; null or no names is `[]`."""
     names = raw.str.split(r",\s*\n", literal=False).list.eval(pl.element().str.strip_chars())
     return names.list.filter(pl.element() != "").fill_null([])
 
@@ -76,8 +76,8 @@ _ENCODED: Final = re.compile(rf"[\[(\s,]*(?:{_BIT}[\s,]*)+[\])]*")
 def parse_genres(text: str, names: Sequence[str]) -> tuple[str, ...]:
     """Return the distinct genres that a text lists, sorted; none for an empty text.
 
-    Accepts names separated by commas, with or without quotes and brackets (JSON, and lists, tuples, sets and arrays as
-    Python prints them), and one 0 or 1 per genre, in the order of `names`, as label encoders give.
+    Accepts names separated by commas, with or without quotes and brackets (JSON, and printed Python lists, tuples, sets
+    and arrays), or one 0 or 1 per genre in the order of `names`, as label encoders give.
 
     Raises:
         ValueError: it encodes another number of genres.
@@ -91,7 +91,7 @@ def parse_genres(text: str, names: Sequence[str]) -> tuple[str, ...]:
     if _ENCODED.fullmatch(text):
         bits = [float(number) for number in re.findall(_BIT, text)]
         if len(bits) != len(names):
-            raise ValueError(f"{len(bits)} numbers encode {len(bits)} genres, and {len(names)} are known")
+            raise ValueError(f"{len(bits)} numbers encode {len(bits)} genres, but {len(names)} are known")
         found = [name for name, bit in zip(names, bits, strict=True) if bit]
     elif _BEGINS_QUOTED.match(text):
         found = [first or second for first, second in _QUOTED.findall(text)]
@@ -152,14 +152,14 @@ PLACEHOLDERS: Final = {
 }
 ANY_PLACEHOLDER: Final = "|".join(f"(?:{pattern})" for pattern in PLACEHOLDERS.values())
 
-# The ending that the site gives a shortened text, exactly, and in any other spelling.
+# The ending of texts that the site shortened, exactly, and in any other spelling.
 EXACT_TAIL: Final = rf"\.{{3,}}{SPACE}*See full (?:summary|synopsis){SPACE}»\z"
 ANY_TAIL: Final = rf"(?i){SPACE}*(?:\.{{2,}}|…)?{SPACE}*see full (?:summary|synopsis)(?:{SPACE}*(?:»|>>))?{SPACE}*\z"
 CLOSING: Final = r"[\"'\x{2019}\x{201d})\]]*"
 ELLIPSIS: Final = rf"(?:\.{{3,}}|…){CLOSING}{SPACE}*\z"
 
-# Invisible characters: controls, soft hyphens, zero-width spaces, direction marks, and U+FFFD, which stands for lost
-# bytes. The zero-width joiners U+200C and U+200D are not: they are spelling in Persian and Indic scripts.
+# Invisible characters: controls, soft hyphens, zero-width spaces, direction marks, and U+FFFD, which replaces lost
+# bytes. Not the zero-width joiners U+200C and U+200D, which are spelling in Persian and Indic scripts.
 INVISIBLE: Final = (
     r"[\x00-\x08\x0e-\x1b\x7f-\x{84}\x{86}-\x{9f}\x{ad}\x{200b}\x{200e}\x{200f}\x{202a}-\x{202e}"
     r"\x{2060}-\x{2064}\x{2066}-\x{2069}\x{feff}\x{fffd}]"
@@ -169,7 +169,7 @@ VISIBLE: Final = rf"[^\s\x1c-\x1f{INVISIBLE[1:-1]}]"
 
 
 def worth_of(description: pl.Expr) -> pl.Expr:
-    """Return whether a description is `nothing`, a `truncated` or a `whole` plot; the crawl asks for the first two.
+    """Return whether a description is `nothing`, a `truncated` or a `whole` plot; the crawl requests the first two.
 
     Nothing: null, blank, a word such as "N/A", or a placeholder. Truncated: ends in three dots, an ellipsis, or the
     site's "See full summary".

@@ -1,4 +1,4 @@
-"""Scores of movies in files, true genres as a matrix, and what several models decided on the same test movies."""
+"""Scores of movies in files, true genres as a matrix, and the decisions of several models on the same test movies."""
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -70,9 +70,7 @@ def read_scores(path: Path) -> Scores:
 def truth_matrix(
     movie_genres: Iterable[Sequence[str]], genres: Sequence[str], ignored: Iterable[str] = ()
 ) -> NDArray[np.bool_]:
-    """Return which movie (row) has which of the genres (column, in the given order).
-
-    `ignored` are genres that movies may have although no column stands for them.
+    """Return which movie (row) has which genre (column, in the given order); `ignored` genres have no column.
 
     Raises:
         DataError: a movie has a genre that is neither among the columns nor ignored.
@@ -118,16 +116,11 @@ class IncomparableError(DataError):
 
 
 def read_decisions(folders: Sequence[Path], data_hashes: Mapping[str, str] | None = None) -> Decisions:
-    """Return the test decisions of evaluated models.
-
-    Args:
-        folders: one a model, which it names, with `predictions_test.parquet` and `rules.json`.
-        data_hashes: of the models' data by model name, where known, for the message.
+    """Return the test decisions of evaluated models, which their folders name; `data_hashes` is for the message.
 
     Raises:
         DataError: a file is missing or damaged.
-        IncomparableError: the models were not tested on the same movies, genres and labels; the message says how they
-            differ.
+        IncomparableError: the models were not tested on the same movies, genres and labels; says how they differ.
     """
     genres, tables = [_read_genres(folder) for folder in folders], [_read_predictions(folder) for folder in folders]
     names = [folder.name for folder in folders]
@@ -159,7 +152,7 @@ def _difference(first: tuple[pl.DataFrame, tuple[str, ...]], other: tuple[pl.Dat
         return f"the same test movies, but not the same genres: {', '.join(lone_genres) or 'another order'}"
     changed = table.filter(table["true_genres"] != own["true_genres"])["movie_id"]
     if len(changed):
-        return f"the same test movies, but other true genres for {len(changed):,} of them, the first is {changed[0]}"
+        return f"the same test movies, but different true genres for {len(changed):,} of them, first {changed[0]}"
     return ""
 
 

@@ -1,4 +1,4 @@
-"""Promotion to champion: its options, and what tracking (who is champion) and the report (who should be) exchange."""
+"""Promotion to champion: its options, the current champion (from tracking), and the verdict (of the report)."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ REGISTERED_NAME: Final = "movie-genre-classifier"
 
 
 class PromotionConfig(BaseModel):
-    """When the best model takes the champion's place."""
+    """When the best model replaces the champion."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -36,7 +36,7 @@ class PromotionConfig(BaseModel):
 
 @dataclass(frozen=True)
 class Champion:
-    """The present champion, as far as the store still knows it."""
+    """The current champion, as far as the store still has it."""
 
     version: int
     model: str
@@ -44,9 +44,9 @@ class Champion:
     source: str  # of its data: "sample", a folder, ...; "" where unknown
     data_hash: str  # "" where unknown
     folder: Path | None  # its metrics, rules and test predictions; None: its run was deleted, or they are gone
-    is_challenger: bool  # the model that would replace it is this very one
-    is_readable: bool = True  # by this version; models that were logged before models were pipelines are not
-    challenger_was_rolled_back: str = ""  # when the challenger was champion and was taken back
+    is_challenger: bool  # whether it and the challenger are the same model
+    is_readable: bool = True  # by this version; models logged before models were pipelines are not
+    challenger_was_rolled_back: str = ""  # when the challenger, as champion, was rolled back
 
 
 @dataclass(frozen=True)
@@ -55,4 +55,4 @@ class Verdict:
 
     takes_over: bool
     reason: str
-    difference: str = ""  # metric, challenger less champion, interval and level; "" where the two were not compared
+    difference: str = ""  # metric, challenger minus champion, interval and level; "" if they were not compared

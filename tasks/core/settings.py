@@ -13,7 +13,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 
 class Settings(BaseSettings):
-    """Settings of this machine. Every field is read from `GENREFLOW_<FIELD>` unless it has another name."""
+    """Settings of this machine, read from `GENREFLOW_<FIELD>` unless a field has another name."""
 
     model_config = SettingsConfigDict(env_prefix="GENREFLOW_", frozen=True, extra="ignore", hide_input_in_errors=True)
 
@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     )
 
     contact: str | None = Field(
-        None, description="Your e-mail or web address, for the crawl's User-Agent. Without it there is no crawl."
+        None, description="Your e-mail or web address, for the crawl's User-Agent. Required for a crawl."
     )
     omdb_api_key: SecretStr | None = Field(None, description="Your key for OMDb.")
     imdb_graphql_headers: dict[str, SecretStr] = Field(
@@ -105,7 +105,7 @@ class DataPaths:
 
 
 def data_paths() -> DataPaths:
-    """Return the layout under the data folder that `settings()` names.
+    """Return the layout of the data folder in `settings()`.
 
     Raises:
         ConfigError: its path has a character that polars reads as a pattern.

@@ -41,11 +41,11 @@ class Folder:
 
     @property
     def address(self) -> str:
-        """Its name for the user."""
+        """Its name in messages."""
         return str(self.path)
 
     def files(self) -> dict[str, FileInfo]:
-        """Return its files by name, sorted; none if there is no such folder.
+        """Return its files by name, sorted; none if the folder does not exist.
 
         Raises:
             DataError: the folder cannot be read.
@@ -68,16 +68,16 @@ class Folder:
         return FileInfo(status.st_size, f"{status.st_size} bytes of {status.st_mtime_ns}")
 
     def reading(self, name: str) -> contextlib.AbstractContextManager[Path]:
-        """Give the path of a file to read."""
+        """Yield the path of a file to read."""
         return contextlib.nullcontext(self.path / name)
 
     def writing(self, name: str) -> contextlib.AbstractContextManager[Path]:
-        """Give the path of a file to write; the caller writes atomically."""
+        """Yield the path of a file to write; the caller writes atomically."""
         return contextlib.nullcontext(self.path / name)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other runs from writing to the folder, and remove what a killed run left unfinished.
+        """Keep other runs from writing to the folder, and remove the unfinished files of killed runs.
 
         Raises:
             DataError: another run writes to the folder, or it cannot be written.
@@ -100,13 +100,12 @@ class Folder:
 class Bucket:
     """The objects directly under a prefix of a bucket, `s3://bucket/prefix/`.
 
-    boto3 takes endpoint and credentials from its usual settings (`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, profiles).
-    It is used directly: to list 100 objects with sizes and ETags takes 1 request, with cloudpathlib 0.26 it takes 201.
+    boto3 takes endpoint and credentials from its usual settings (`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, profiles). It
+    is used directly: to list 100 objects with sizes and ETags takes 1 request, but 201 with cloudpathlib 0.26.
 
-    Every method raises:
-        DataError: there is no such object, or a copy of it cannot be written.
-        StorageError: the storage refuses, does not answer (`StorageAwayError`), or has no such bucket.
-        ConfigError: boto3 is not installed, or there are no credentials.
+    Every method raises: DataError: there is no such object, or a copy of it cannot be written. StorageError: the
+    storage refuses access, does not respond (`StorageAwayError`), or does not have the bucket. ConfigError: boto3 is
+    not installed, or there are no credentials.
     """
 
     bucket: str
@@ -114,7 +113,7 @@ class Bucket:
 
     @property
     def address(self) -> str:
-        """Its name for the user."""
+        """Its name in messages."""
         return f"{S3}{self.bucket}/{self.prefix}"
 
     def files(self) -> dict[str, FileInfo]:
@@ -136,7 +135,7 @@ class Bucket:
         return FileInfo(head["ContentLength"], head["ETag"].strip('"'))
 
     def fetch(self, name: str, target: Path) -> FileInfo:
-        """Copy an object to a file, which appears whole or not at all; return its size and version."""
+        """Copy an object to a file, atomically; return its size and version."""
         with _storage_errors(self.address + name), unfinished_file(target) as path:
             answer = _client().get_object(Bucket=self.bucket, Key=self.prefix + name)
             progress = Progress(f"fetch {name} (bytes)", answer["ContentLength"])
@@ -149,26 +148,26 @@ class Bucket:
 
     @contextlib.contextmanager
     def reading(self, name: str) -> Iterator[Path]:
-        """Give the path of a temporary copy of an object."""
+        """Yield the path of a temporary copy of an object."""
         with self._temporary_folder() as folder:
             self.fetch(name, folder / name)
             yield folder / name
 
     @contextlib.contextmanager
     def writing(self, name: str) -> Iterator[Path]:
-        """Give a temporary path to write to; the file is uploaded when the context ends without an error."""
+        """Yield a temporary path to write to; the file is uploaded when the context ends without an error."""
         with self._temporary_folder() as folder:
             yield folder / name
             with _storage_errors(self.address + name):
                 _client().upload_file(str(folder / name), self.bucket, self.prefix + name)
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
-        """Do nothing: buckets have no locks, so of two runs that write an object the later one wins."""
+        """Do nothing: buckets have no locks, so the later of two runs that write an object wins."""
         return contextlib.nullcontext()
 
     @contextlib.contextmanager
     def _temporary_folder(self) -> Iterator[Path]:
-        """Give a temporary folder; errors that name a file in it name the object instead."""
+        """Yield a temporary folder; errors that name a file in it name the object instead."""
         with tempfile.TemporaryDirectory(prefix="genreflow-") as folder:
             try:
                 yield Path(folder)
@@ -185,17 +184,17 @@ def in_storage(address: str) -> bool:
 
 
 def is_directory(address: str) -> bool:
-    """Return whether an address is a directory and not a file: it ends in "/", or is a folder or a whole bucket."""
+    """Return whether an address is a directory, not a file: it ends in "/", or is a folder or a whole bucket."""
     if address.endswith("/"):
         return True
     return "/" not in address.removeprefix(S3) if in_storage(address) else Path(address).expanduser().is_dir()
 
 
 def open_directory(address: str) -> Directory:
-    """Return the directory at an address, which need not exist.
+    """Return the directory at an address, which does not have to exist.
 
     Raises:
-        ConfigError: it is in object storage and names no bucket.
+        ConfigError: it is in object storage but names no bucket.
     """
     if not in_storage(address):
         return Folder(Path(address).expanduser().resolve())
@@ -209,7 +208,7 @@ def split_address(address: str) -> tuple[Directory, str]:
     """Return the directory and the name of a file.
 
     Raises:
-        ConfigError: it names no file, or is in object storage and names no bucket.
+        ConfigError: it names no file, or is in object storage but names no bucket.
     """
     if is_directory(address):
         raise ConfigError(f"{address} is a folder; give the name of a file in it")
@@ -231,7 +230,7 @@ def _client() -> Any:
 
 @contextlib.contextmanager
 def _storage_errors(address: str) -> Iterator[None]:
-    """Turn boto3's errors into one-line errors. Its own texts are left out: they may quote keys."""
+    """Turn boto3's errors into one-line errors, without boto3's own messages, which may quote keys."""
     require(["s3"], address)
     from boto3.exceptions import Boto3Error  # noqa: PLC0415 - optional, and it takes a second
     from botocore import exceptions  # noqa: PLC0415
@@ -264,9 +263,7 @@ def _refusal(address: str, error: BaseException | None) -> GenreflowError:
     if code == "NoSuchBucket":
         return StorageError(f"{address}: there is no such bucket; check its name, or create it")
     if code in {"404", "NoSuchKey", "NotFound"}:
-        return DataError(f"{address} does not exist; check the name, and end a folder's name in /")
+        return DataError(f"{address} does not exist; check the name, and end the name of a folder with /")
     if status in {401, 403}:
-        return StorageError(
-            f"{address}: access denied ({status} {code}); check the credentials and the permissions they have"
-        )
-    return StorageAwayError(f"{address}: the storage answers {status} {code}; try again later")
+        return StorageError(f"{address}: access denied ({status} {code}); check the credentials and their permissions")
+    return StorageAwayError(f"{address}: the storage responded with {status} {code}; try again later")

@@ -33,17 +33,12 @@ def parse_rule(text: str, stored: Mapping[str, Rule], genres: Sequence[str]) -> 
     - `threshold=0.3`: one threshold for all genres.
     - `top=2`: the two highest scores.
     - `Drama=0.6,Horror=0.3`: these thresholds; the other genres keep those of the stored rule `per-genre`, or of what
-      stands before: `per-genre-f1,Drama=0.6`, `threshold=0.5,Drama=0.6`.
+      comes before: `per-genre-f1,Drama=0.6`, `threshold=0.5,Drama=0.6`.
     - `fallback=none` after any of these that have thresholds: what a movie gets if no score reaches its threshold;
       `highest-score`, `none` or the name of a genre.
 
     Thresholds are in [0, 1]. Spaces around names and numbers are ignored, and so is the case of genres, unless two
-    genres differ only in case.
-
-    Args:
-        text: as above.
-        stored: the available rules, by name.
-        genres: in the order of the scores' columns.
+    genres differ only in case. `genres` are in the order of the scores' columns.
 
     Raises:
         ConfigError: it is none of these; the message lists what is available.
@@ -55,7 +50,9 @@ def parse_rule(text: str, stored: Mapping[str, Rule], genres: Sequence[str]) -> 
     given = _read_settings(items, genres)
     count, threshold = given.pop("top", None), given.pop("threshold", None)
     if sum(base is not None for base in (named, count, threshold)) > 1 or (count is not None and given):
-        raise ConfigError(f"rule {text!r}: a rule's name, threshold and top exclude each other; top excludes all else")
+        raise ConfigError(
+            f"rule {text!r}: give only one of a rule's name, threshold and top, and nothing else with top"
+        )
     if count is not None:
         return TopGenres(_read_count(count, len(genres)))
     if threshold is not None:
@@ -150,10 +147,10 @@ def rules_to_json(rules: Mapping[str, Rule]) -> dict[str, Any]:
 
 
 def rules_from_json(stored: object) -> dict[str, Rule]:
-    """Return the named rules that `rules_to_json` made these values of.
+    """Return named rules from the output of `rules_to_json`.
 
     Raises:
-        DataError: the values are not what it makes; the message names the rule and the field.
+        DataError: the values are something else; the message names the rule and the field.
     """
     if not isinstance(stored, dict) or not stored:
         raise DataError(f"decision rules: expected an object with a field for each rule, not {stored!r}; {REMEDY}")

@@ -5,17 +5,17 @@ Every rule decides at least one genre for every movie, unless its fallback is "n
 The expected Jaccard and F1 assume that genres are independent. Let p_1 >= p_2 >= ... be their probabilities, H the
 number of true genres among the first k of them and M the number among the others: both are Poisson-binomial and
 independent of each other. Replacing one of the first k by a less probable genre lowers H and raises M, so no other set
-of k genres has a greater expected Jaccard or F1, and the best k gives the best of all sets. Both functions need
-E[1 / (l + M)], which follows from moving genres one by one from the others into the set, the least probable first:
+of k genres has a greater expected Jaccard or F1, and the best k gives the best of all sets. Both functions need E[1 /
+(l + M)], which follows from moving genres one by one from the others into the set, the least probable first:
 
     E[1 / (l + M_(k-1))] = p_k E[1 / (l + 1 + M_k)] + (1 - p_k) E[1 / (l + M_k)],  with M_g = 0.
 
 No matrix product is used: its last digits would depend on which movies are scored together.
 
 Source:
-    Lewis 1995, Evaluating and Optimizing Autonomous Text Classification Systems; Dembczynski et al. 2011, An Exact
-    Algorithm for F-Measure Maximization; Ye et al. 2012, Optimizing F-measure: A Tale of Two Approaches, section 4
-    (the recurrence).
+    Lewis 1995, Evaluating and Optimizing Autonomous Text Classification Systems;
+    Dembczynski et al. 2011, An Exact Algorithm for F-Measure Maximization;
+    Ye et al. 2012, Optimizing F-measure: A Tale of Two Approaches, section 4 (the recurrence).
 """
 
 from abc import ABC, abstractmethod
@@ -44,15 +44,10 @@ REMEDY: Final = "evaluate the model again"
 
 
 def expected_jaccard(probabilities: Matrix) -> Matrix:
-    """Return, for each movie and each k, the expected Jaccard of its k most probable genres.
+    """Return the expected Jaccard of each movie's k most probable genres, (n_movies, n_genres), column k - 1 for k.
 
-    The Jaccard is H / (k + M), so its expectation is E[H] E[1 / (k + M)] with E[H] = p_1 + ... + p_k.
-
-    Args:
-        probabilities: (n_movies, n_genres), each row in descending order.
-
-    Returns:
-        (n_movies, n_genres), column k - 1 for the k most probable genres. Cost: n_movies * n_genres².
+    Each row of `probabilities` is in descending order. The Jaccard is H / (k + M), so its expectation is E[H] E[1 / (k
+    + M)] with E[H] = p_1 + ... + p_k. Cost: n_movies * n_genres².
     """
     result = probabilities.cumsum(axis=1)
     for k, inverse in _mean_inverses(probabilities):
@@ -61,10 +56,9 @@ def expected_jaccard(probabilities: Matrix) -> Matrix:
 
 
 def expected_f1(probabilities: Matrix) -> Matrix:
-    """Return, for each movie and each k, the expected F1 of its k most probable genres.
+    """Return the expected F1 of each movie's k most probable genres; arguments and result as in `expected_jaccard`.
 
-    F1 is 2 H / (k + H + M), so its expectation is the sum over h of P(H = h) 2 h E[1 / (k + h + M)]. Arguments and
-    result are as in `expected_jaccard`.
+    F1 is 2 H / (k + H + M), so its expectation is the sum over h of P(H = h) 2 h E[1 / (k + h + M)].
     """
     n_movies, n_genres = probabilities.shape
     hits = np.zeros((n_genres + 1, n_genres + 1, n_movies))  # [k, h]: P(H = h), for the k most probable genres
@@ -97,10 +91,7 @@ class Rule(ABC):
 
     @abstractmethod
     def decide(self, scores: Scores) -> Decided:
-        """Return which genres each movie gets. A movie's genres do not depend on the other movies.
-
-        Args:
-            scores: (n_movies, n_genres), each in [0, 1].
+        """Return which genres each movie gets, independent of other movies; scores are (n_movies, n_genres) in [0, 1].
 
         Raises:
             DataError: a score is not in [0, 1], or there are more or fewer genres than the rule was fitted on.
@@ -113,7 +104,7 @@ class Rule(ABC):
 
 @dataclass(frozen=True)
 class GlobalThreshold(Rule):
-    """Decides the genres whose score reaches the threshold, else the fallback; none reaches a threshold above 1."""
+    """Decides the genres that reach the threshold, else the fallback; none reaches a threshold above 1."""
 
     kind: ClassVar[str] = "global-threshold"
     threshold: FiniteFloat
@@ -165,7 +156,7 @@ class TopGenres(Rule):
 class ExpectedSet(Rule):
     """Decides for each movie the set of genres with the greatest expected value of a metric, by calibrated scores.
 
-    The set consists of the most probable genres (the first in genre order on ties) and is the smallest on ties.
+    It has the most probable genres (the first in genre order on ties) and is the smallest on ties.
     """
 
     slopes: Numbers  # of the calibration

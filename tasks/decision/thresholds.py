@@ -35,7 +35,7 @@ def tune_global_threshold(scores: Scores, truth: Truth) -> float:
 
 
 def tune_count(scores: Scores, truth: Truth) -> int:
-    """Return the k whose k highest scores of each movie have the greatest mean Jaccard, the smallest on ties.
+    """Return the k whose k highest scores per movie give the greatest mean Jaccard, the smallest on ties.
 
     Means that differ only by rounding count as ties.
     """
@@ -79,10 +79,9 @@ def tune_f1_thresholds(scores: Scores, truth: NDArray[np.bool_ | np.float64]) ->
     """Return for each genre the threshold with the greatest F1 of that genre, the highest on ties.
 
     The truth can be probabilities p: F1 = 2 sum(p decided) / (n_decided + sum(p)) is the limit for many movies. A genre
-    without any truth has a threshold above all scores.
+    without any positive has a threshold above all scores.
 
-    Source:
-        Lipton, Elkan and Narayanaswamy 2014, Optimal Thresholding of Classifiers to Maximize F1 Measure.
+    Source: Lipton, Elkan and Narayanaswamy 2014, Optimal Thresholding of Classifiers to Maximize F1 Measure.
     """
     thresholds = np.full(scores.shape[1], ABOVE_ALL)
     for genre, y in enumerate(truth.T.astype(np.float64)):
@@ -102,15 +101,12 @@ def _jaccard_of_highest(scores: Scores, truth: Truth) -> NDArray[np.float64]:
 
 
 def _best_cut(scores: Scores, gains: NDArray[np.float64], order: NDArray[np.intp]) -> float:
-    """Return the threshold that maximises the sum of gains of the scores that reach it, the highest on ties.
-
-    `order` sorts the scores, the highest first.
-    """
+    """Return the highest threshold that maximises the summed gains of scores that reach it; `order` is descending."""
     return _cut_at_greatest(scores[order], np.concatenate([[0.0], gains[order].cumsum()]))
 
 
 def _cut_at_greatest(descending: Scores, values: NDArray[np.float64]) -> float:
-    """Return the threshold that the first n scores reach, n = 0, 1, ... being the place of the greatest value.
+    """Return the threshold that the first n scores reach, n = 0, 1, ... being the position of the greatest value.
 
     It lies midway between the lowest score that reaches it and the highest that does not.
     """
@@ -121,10 +117,10 @@ def _cut_at_greatest(descending: Scores, values: NDArray[np.float64]) -> float:
     return float((bounds[best] + bounds[best + 1]) / 2)
 
 
-# The number of positives at which a genre's own threshold weighs as much as the one it is shrunk towards. On 2,282
-# movies, cross-fitted, the mean Jaccard of five models is 0.4519 with 50, 0.4520 with 25, 0.4492 with 200, 0.4513
-# unshrunk; the mean macro F1 of seven by `fit_f1_thresholds` 0.4384, 0.4372, 0.4371 and 0.4365, and 0.4328 with no own
-# thresholds. Shrunk towards one threshold for all instead, it is 0.4240 with 50.
+# The number of positives at which a genre's own threshold weighs as much as the common one. On 2,282 movies,
+# cross-fitted, the mean Jaccard of five models is 0.4519 with 50, 0.4520 with 25, 0.4492 with 200, 0.4513 unshrunk; the
+# mean macro F1 of seven by `fit_f1_thresholds` is 0.4384, 0.4372, 0.4371 and 0.4365, and 0.4328 without own thresholds.
+# Shrunk towards one threshold for all instead, it is 0.4240 with 50.
 HALF_WEIGHT_POSITIVES: Final = 50
 CLIP: Final = 1e-6  # thresholds of 0 and 1 have no log-odds
 
@@ -139,12 +135,10 @@ def fit_rules(scores: Scores, truth: Truth) -> dict[str, Rule]:
     `per-genre` (a threshold for each genre, shrunk towards the global one), `expected-jaccard` (for each movie the set
     with the greatest expected Jaccard, by calibrated scores).
 
-    Fitted for other metrics: `per-genre-f1` (for each genre the threshold with the best F1, and so for macro F1),
+    Fitted for other metrics: `per-genre-f1` (for each genre the threshold with the best F1, for macro F1),
     `expected-f1` (for each movie the set with the greatest expected F1, by calibrated scores).
 
-    Args:
-        scores: (n_movies, n_genres), in [0, 1].
-        truth: of the same shape.
+    Scores in [0, 1] and truth are (n_movies, n_genres).
 
     Raises:
         DataError: there is no movie, shapes differ, or a score is not in [0, 1].
@@ -171,9 +165,9 @@ def fit_rules(scores: Scores, truth: Truth) -> dict[str, Rule]:
 
 
 def fit_f1_thresholds(scores: Scores, truth: Truth, calibration: Calibration) -> tuple[float, ...]:
-    """Return each genre's threshold for its F1, shrunk towards the one that is best if the calibrated scores are true.
+    """Return each genre's threshold for its F1, shrunk towards the one that is best if calibrated scores are right.
 
-    The latter rests on the scores of all movies and two fitted numbers, so a few positives cannot move it far.
+    The latter depends on the scores of all movies and two fitted numbers, so a few positives cannot move it far.
     """
     positives = truth.sum(axis=0)
     by_truth = tune_f1_thresholds(scores, truth)
@@ -186,7 +180,7 @@ def shrink_thresholds(
 ) -> tuple[float, ...]:
     """Return each genre's own threshold shrunk towards a common one, so that a few positives do not decide alone.
 
-    It is the weighted mean in log-odds, in which the own threshold has the weight n / (n + 50) for n positives.
+    It is the weighted mean in log-odds; the own threshold has the weight n / (n + 50) for n positives.
     """
     weight = positives / (positives + HALF_WEIGHT_POSITIVES)
     shrunk = logistic(weight * log_odds(own, CLIP) + (1 - weight) * log_odds(common, CLIP))

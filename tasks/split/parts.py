@@ -1,4 +1,4 @@
-"""The split stage: which movie is in which part, and data folders with some of the movies."""
+"""The split stage: the part of each movie, and data folders with some of the movies."""
 
 import json
 import logging
@@ -36,10 +36,10 @@ class SplitConfig(BaseModel):
         0.1, gt=0, lt=1, description="Share of all movies for choosing decision rules and models."
     )
     development_share: float = Field(
-        0.1, gt=0, lt=1, description="Share of the train part that is marked as its development subset."
+        0.1, gt=0, lt=1, description="Share of the train part to mark as its development subset."
     )
     keep_sides: bool = Field(
-        True, description="Keep movies where an earlier run with the same shares and seed assigned them."
+        True, description="Keep the assignment of movies by an earlier run with the same shares and seed."
     )
 
     @model_validator(mode="after")
@@ -58,14 +58,14 @@ def split_movies(paths: DataPaths, config: SplitConfig, seed: int) -> StageResul
     Every genre has, as nearly as counts allow, the same share in all parts, in the development subset and in the folds
     of each part. Movies of one text group stay together in all of them.
 
-    A movie that an earlier run in this folder assigned, with the same shares and seed, stays where it is; only new ones
-    are assigned, so that each part comes as near as possible to its share. So the file depends on the movies, the
-    config, the seed and, where there is one, on the earlier file.
+    A movie that an earlier run in this folder assigned, with the same shares and seed, stays where it is; new ones are
+    assigned so that each part comes as near as possible to its share. So the file depends on the movies, the config,
+    the seed and the earlier file, if any.
 
     Returns:
-        The stage's result. Counts: `movies`; the movies in `train`, `validation`, `test` and `development`;
-        `movies_kept` where they were, `movies_new`, and `movies_gone` since; `genres`, the movies of each genre in each
-        part; `largest_share_difference` between a genre's share of validation or test and its share of all movies, and
+        Counts: `movies`; the movies in `train`, `validation`, `test` and `development`; `movies_kept` where they
+        were, `movies_new`, and `movies_gone` since; `genres`, the movies of each genre in each part;
+        `largest_share_difference` between a genre's share of validation or test and its share of all movies, and
         `largest_fold_share_difference` the same between a fold of train and train, in percentage points;
         `text_groups`, see `count_groups`.
 
@@ -102,7 +102,7 @@ def read_earlier_splits(path: Path, config: SplitConfig, seed: int) -> pl.DataFr
     """Return `schema.SPLITS` of an earlier run with the same shares and seed; no rows if there is none to keep.
 
     Raises:
-        DataError: the file is damaged, so nobody knows which movies a model has been tested on.
+        DataError: the file is damaged, so it is unknown which movies a model has been tested on.
     """
     nothing = pl.DataFrame(schema=SPLITS)
     if not config.keep_sides or not path.is_file():
@@ -113,11 +113,11 @@ def read_earlier_splits(path: Path, config: SplitConfig, seed: int) -> pl.DataFr
     except (pa.ArrowException, pl.exceptions.PolarsError, OSError) as error:
         raise DataError(
             f"{path} cannot be read ({error}), so movies cannot stay where they were: restore it, or delete it to "
-            "split all movies afresh"
+            "split all movies again"
         ) from error
     if recorded != json.dumps(_origin(config, seed)).encode() or earlier.schema != SPLITS:
         by = recorded.decode() if recorded else "another version"
-        logger.warning("split: all movies are split afresh, since %s was made with %s", path, by)
+        logger.warning("split: all movies are split again, since %s was made with %s", path, by)
         return nothing
     return earlier
 
@@ -161,7 +161,7 @@ def assign_parts(
 
 
 def count_parts(movies: pl.DataFrame, splits: pl.DataFrame) -> dict[str, Any]:
-    """Return the counts of parts that `split_movies` reports, from tables with the same movies in the same order."""
+    """Return the counts that `split_movies` reports, from tables with the same movies in the same order."""
     Y, genres = _genre_matrix(movies["genres"])
     members = {name: (splits["part"] == name).to_numpy() for name in PARTS}
     fold = splits["fold"].to_numpy()
@@ -184,7 +184,7 @@ def count_parts(movies: pl.DataFrame, splits: pl.DataFrame) -> dict[str, Any]:
 def count_groups(movies: pl.DataFrame, splits: pl.DataFrame) -> dict[str, int]:
     """Return how many text groups have several movies, and how many of these are split, for tables in one order.
 
-    A group is split only where an earlier run had assigned its movies before they were known to be equal.
+    A group is split only if an earlier run had assigned its movies before they were known to be equal.
 
     Returns:
         `groups` of more than one movie, `movies` in them, and the groups `across_parts`, `across_folds` and
@@ -199,7 +199,7 @@ def count_groups(movies: pl.DataFrame, splits: pl.DataFrame) -> dict[str, int]:
     if n_divided:
         logger.warning(
             "split: %d groups of near-duplicates are split between parts, because an earlier run had assigned their "
-            "movies; --split.keep-sides false splits all movies afresh",
+            "movies; --split.keep-sides false splits all movies again",
             n_divided,
         )
     return {
@@ -234,15 +234,10 @@ def _require_enough(n_movies: int, config: SplitConfig, path: Path) -> None:
 
 
 def write_subset(paths: DataPaths, root: Path, part: str | None = None, without: Path | None = None) -> StageResult:
-    """Write a data folder with the movies of one part, or with all but some train movies; their order stays.
+    """Write a data folder with the movies of one part (default: all), `without` train movies listed in a CSV.
 
-    It gets the clean table, the genres (all of them), the split and, where there is one, the annotated corpus.
-
-    Args:
-        paths: the whole data folder.
-        root: the new one.
-        part: the part whose movies it gets. Default: all parts.
-        without: a CSV whose `movie_id` names train movies to leave out. Default: none.
+    It gets the clean table, all genres, the split and the annotated corpus, if any; movies keep their order. The CSV
+    has a column `movie_id`.
 
     Raises:
         DataError: a file is missing, no movie is left, or a movie to leave out is not in train.

@@ -25,7 +25,7 @@ class _Units:
 
 @dataclass(frozen=True)
 class _Parts:
-    """The target rows of each part, and those that it still needs, below 0 if it has too many."""
+    """The target rows of each part, and those still missing, below 0 if it has too many."""
 
     target: NDArray[np.float64]  # (n_parts, n_labels + 1), columns as in `_Units.counts`
     missing: NDArray[np.float64]  # the same shape; lowered by every assignment
@@ -58,9 +58,9 @@ def stratify(
       first seven tenths, and the row's other labels do not count. Here the row goes to the part that it brings
       nearest to its target over all labels. Ties as in the paper: the part that needs most rows, then a random one.
     - Rows with the same labels are interchangeable, so those of frequent label sets are assigned at once, except a
-      reserve, in proportion to the rows that the parts need. This is what makes it fast.
-    - A full part is closed. No part's size is off by more than a row (or a group), and none is empty where there are
-      as many rows as parts.
+      reserve, in proportion to the rows that the parts need. This makes it fast.
+    - A full part is closed. No part's size is off by more than a row (or a group), and none is empty if there are at
+      least as many rows as parts.
     - A label with as many rows as there are parts has a target of at least one row in each, unless such labels alone
       would fill a part.
 
@@ -68,10 +68,10 @@ def stratify(
         Y: labels, (n_rows, n_labels). Rows without a label are assigned last.
         shares: one share above 0 for each part; they sum to 1.
         seed: of the order of rows and of random choices. Same arguments, same parts.
-        groups: (n_rows,) rows with the same number stay together; the largest group of a label goes first. Default: no
-            groups.
-        kept: (n_rows,) the part in which a row stays, -1 for one to assign. A row to assign goes where most kept rows
-            of its group are, on ties to the lowest such part. Default: assign all.
+        groups: (n_rows,) rows with the same number stay together; the largest group of a label goes first. Default:
+            none.
+        kept: (n_rows,) the part in which a row stays, -1 to assign it to the part of most kept rows of its group,
+            on ties the lowest, or by the algorithm if its group has none. Default: assign all.
 
     Returns:
         (n_rows,) the index of each row's part.
@@ -144,7 +144,7 @@ def _gather_units(Y: NDArray[np.bool_], groups: Integers) -> _Units:
 
 
 def _targets(Y: NDArray[np.bool_], shares: Sequence[float]) -> _Parts:
-    """Return each part's target: its share of everything, and one row of each rare label where there is room."""
+    """Return each part's target: its share of everything, and one row of each rare label if possible."""
     label_counts = Y.sum(axis=0)
     sizes = part_sizes(len(Y), shares)
     target = np.outer(shares, label_counts)

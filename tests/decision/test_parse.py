@@ -70,9 +70,9 @@ def test_genres_that_differ_in_case_alone_are_told_apart() -> None:
         ("top=0", "top must be a whole number from 1 to 3, not '0'"),
         ("top=4", "top must be a whole number from 1 to 3"),
         ("top=1.5", "top must be a whole number from 1 to 3"),
-        ("top=2,Drama=0.5", "exclude each other"),
-        ("fixed,threshold=0.5", "exclude each other"),
-        ("top=2,threshold=0.5", "exclude each other"),
+        ("top=2,Drama=0.5", "give only one of"),
+        ("fixed,threshold=0.5", "give only one of"),
+        ("top=2,threshold=0.5", "give only one of"),
         ("threshold=0.5,fallback=Musik", "highest-score, none or a genre; no genre is named 'Musik'"),
     ],
 )

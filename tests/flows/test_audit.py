@@ -61,7 +61,7 @@ def test_doubted_movies_are_dropped_from_train_alone_and_the_effect_is_told(fini
 
 def test_only_one_model_that_is_quick_to_fit_can_be_audited():
     assert parse_command(AuditConfig, ["--model", "svm-fields", "--share", "none"]).share is None
-    with pytest.raises(ConfigError, match="audit trains one model, but blend stands for several"):
+    with pytest.raises(ConfigError, match="audit trains one model, but blend means several"):
         AuditConfig(model="blend")
     with pytest.raises(ConfigError, match="which takes too long for"):
         AuditConfig(model="minilm-tuned")

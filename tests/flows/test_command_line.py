@@ -76,7 +76,7 @@ def test_values_keep_their_underscores():
         (["--runner", "rocket"], "--runner: input should be 'thread', 'process' or 'dask'"),
         (["--runner", "dask"], "--runner dask and --dask-address go together"),
         (["--dask-address", "tcp://127.0.0.1:8786"], "--runner dask and --dask-address go together"),
-        (["--runner", "dask", "--dask-address", "x", "--workers", "2"], "--workers is not for --runner dask"),
+        (["--runner", "dask", "--dask-address", "x", "--workers", "2"], "--workers does not apply to --runner dask"),
         (["--xyzzy", "1"], "unknown option --xyzzy; see --help"),
         (["--sede", "1"], "unknown option --sede; did you mean --seed?"),
         (["--seed"], "argument --seed: expected one argument"),
@@ -99,7 +99,7 @@ def test_mistakes_exit_with_2_and_name_the_option(arguments, message, capsys):
 def test_a_crawl_for_what_has_no_listings_is_refused(capsys):
     with pytest.raises(SystemExit):
         parse_command(PrepareConfig, ["--start-from", "clean_data", "--crawl.online"])
-    assert "start_from clean_data reads none" in capsys.readouterr().err
+    assert "which start_from clean_data does not read" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("arguments", [[], ["--text", "x", "--input", "a.csv"], ["--input", "a.csv"]])
@@ -113,7 +113,7 @@ def test_predict_wants_one_kind_of_input(arguments, capsys):
     ("arguments", "message"),
     [
         (["--input", "a.csv", "--output", "b.csv", "--title", "Fog"], "--title goes with --text"),
-        (["--text", "x", "--explain", "--explained", "s3://b/page.html"], "--explained takes a path"),
+        (["--text", "x", "--explain", "--explained", "s3://b/page.html"], "--explained takes a local path"),
     ],
 )
 def test_options_of_a_prediction_that_would_not_be_heeded_are_told(arguments, message, capsys):
@@ -150,7 +150,7 @@ def test_where_predictions_cannot_go_is_told_at_once(target, message, capsys):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--pair", "a"], "--pair takes the names of two models"),
+        (["--pair", "a"], "--pair takes two model names"),
         (["--runs", "1,2", "--experiment", "x"], "give either --runs, or --experiment and --filter"),
         (["--rollback", "--runs", "1"], "--rollback compares nothing"),
         (["--promotion.metric", "accuracy"], "--promotion.metric: input should be 'jaccard'"),

@@ -106,7 +106,7 @@ def test_mistakes_are_told(fitted: gf.GenreEstimator) -> None:
         fitted.predict("one text")
     with pytest.raises(DataError, match="expected texts or a frame with a column description, not int"):
         fitted.predict([1, 2])
-    with pytest.raises(DataError, match="40 rows, but labels of 2"):
+    with pytest.raises(DataError, match="40 rows, but 2 lists of labels"):
         fitted.fit(MOVIES, [["War"], ["Horror"]])
     with pytest.raises(DataError, match="no row has a label"):
         fitted.fit(MOVIES[:2], [[], []])
@@ -249,5 +249,5 @@ def test_a_run_gives_its_results(finished) -> None:
         gf.run(modles=["svm-title"])
     with pytest.raises(ConfigError, match="svm-title: the run has a model of that name"):
         gf.compare(found, {"svm-title": mine["mine"]})
-    with pytest.raises(DataError, match=r"odd: expected finite scores of 25 × \d+, not \(25,\)"):
+    with pytest.raises(DataError, match=r"odd: expected finite scores of shape \(25, \d+\), not \(25,\)"):
         gf.compare(found, {"odd": Odd()})

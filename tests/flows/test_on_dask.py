@@ -293,5 +293,7 @@ def test_work_that_kills_every_worker_is_given_up(tmp_path, monkeypatch):
     monkeypatch.setenv("DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES", "1")
     with started_cluster(tmp_path) as cluster:
         cluster.start_workers("one", "two", "three")
-        with pytest.raises(WorkerError, match=r"2 Dask workers died of it, .* memory ran out: .*--memory-limit"):
+        with pytest.raises(
+            WorkerError, match=r"2 Dask workers died of the same work, .* memory ran out: .*--memory-limit"
+        ):
             list(map_on_workers(cluster.address, signal.raise_signal, [signal.SIGKILL]))

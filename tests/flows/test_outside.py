@@ -1,4 +1,4 @@
-"""What fails outside of the program is told in a line; a defect is not."""
+"""What fails outside of the program is a one-line error; a defect is not."""
 
 import numpy as np
 import pytest

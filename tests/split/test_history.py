@@ -97,7 +97,7 @@ def test_a_run_killed_while_it_published_loses_no_history(paths: DataPaths) -> N
 def test_a_damaged_history_is_reported(paths: DataPaths) -> None:
     split(paths, some_movies(range(200)))
     paths.splits.write_bytes(paths.splits.read_bytes()[:-20])
-    with pytest.raises(DataError, match=r"splits\.parquet cannot be read .* delete it to split all movies afresh"):
+    with pytest.raises(DataError, match=r"splits\.parquet cannot be read .* delete it to split all movies again"):
         split(paths, some_movies(range(200)))
 
 

@@ -95,7 +95,7 @@ def test_missing_credentials_are_a_one_line_error(bucket, monkeypatch):
     ("code", "status", "expected"),
     [
         ("InvalidAccessKeyId", 403, "access denied .403 InvalidAccessKeyId.; check the credentials"),
-        ("SlowDown", 503, "the storage answers 503 SlowDown; try again later"),
+        ("SlowDown", 503, "the storage responded with 503 SlowDown; try again later"),
     ],
 )
 def test_refusals_are_reported_without_the_server_s_text(bucket, code, status, expected):

@@ -1,7 +1,7 @@
-"""Requests to a source's API: pacing, retries, deadlines, and what each failure means.
+"""Requests to a source's API: pacing, retries, deadlines, and the meaning of each failure.
 
-Sending, reading, parsing and validating are one unit: any failure in it is judged in one place. What may be temporary
-is retried; a block never is. Secrets are added below everything that logs or raises.
+Sending, reading, parsing and validating are one unit: any failure in it is judged in one place. Failures that may be
+temporary are retried; a block never is. Secrets are added below everything that logs or raises.
 """
 
 import asyncio
@@ -23,8 +23,8 @@ from tasks.core.logs import HIDDEN, MIN_CHARS
 from tasks.core.settings import DataPaths, Settings
 
 MAX_BYTES: Final = 8 << 20  # unpacked; 250 titles with five long plots each reach 2 MiB
-# Requests are 3% further apart than the rate says, and at most 10 ms closer than that after a late one: no second has
-# more requests than the rate, and lost time is made up for.
+# Requests are 3% further apart than the rate requires, and at most 10 ms closer than that after a late one: no second
+# has more requests than the rate, and lost time is made up.
 MARGIN: Final = 1.03
 CATCH_UP_S: Final = 0.01
 SLOWEST: Final = 1 / 64  # of the ceiling
@@ -33,7 +33,7 @@ FIRST_BACKOFF_S: Final = 1.0
 LONGEST_BACKOFF_S: Final = 60.0
 LONGEST_ABSENCE_S: Final = 86_400.0  # a longer Retry-After counts as one day
 THROTTLED: Final = (429, 503)
-TEMPORARY: Final = (408, 425)  # besides all from 500
+TEMPORARY: Final = (408, 425)  # in addition to 500 and above
 ABOUT_THE_QUERY: Final = (400, 404, 413, 414, 422)
 
 
@@ -41,7 +41,7 @@ class Clock:
     """The real time."""
 
     def monotonic(self) -> float:
-        """Return seconds since some moment; never goes back."""
+        """Return seconds since an arbitrary moment; never goes back."""
         return time.monotonic()
 
     def now(self) -> float:
@@ -58,7 +58,7 @@ class TransientError(Exception):
 
 
 class ThrottledError(TransientError):
-    """The source asks to slow down, for `wait_s` if it says so."""
+    """The source asks to slow down, for `wait_s` if given."""
 
     def __init__(self, message: str, wait_s: float | None = None) -> None:
         super().__init__(message)
@@ -66,7 +66,7 @@ class ThrottledError(TransientError):
 
 
 class GarbledError(Exception):
-    """A complete response makes no sense: damaged on its way, or because of one of its ids. It is retried once."""
+    """A complete response makes no sense: damaged in transit, or because of one of its ids. It is retried once."""
 
 
 class RejectedError(Exception):
@@ -74,7 +74,7 @@ class RejectedError(Exception):
 
 
 class StopError(Exception):
-    """The source must be left alone until `until` (seconds since 1970), or until the crawl is started again."""
+    """The source must not be used until `until` (seconds since 1970), or until the crawl is started again."""
 
     def __init__(self, message: str, until: float | None = None) -> None:
         super().__init__(message)
@@ -82,16 +82,16 @@ class StopError(Exception):
 
 
 class QuotaSpentError(StopError):
-    """Our own count says that the day's requests are used up. Nothing was sent."""
+    """By our own count the day's requests are used up. Nothing was sent."""
 
 
 class BlockedError(Exception):
-    """The source refuses us: a bad key, a refusal, a challenge, a web page. Never retried, never evaded."""
+    """The source refuses access: a bad key, a refusal, a challenge, a web page. Never retried, never evaded."""
 
 
 @dataclass(frozen=True)
 class SourceContext:
-    """What a source works with. `spend_request` is called before each request; raises QuotaSpentError at the quota."""
+    """The context of a source. `spend_request` is called before each request; raises QuotaSpentError at the quota."""
 
     config: CrawlConfig
     settings: Settings
@@ -108,7 +108,7 @@ class Secrets:
     headers: dict[str, SecretStr] = field(default_factory=dict)
 
     def scrub(self, body: bytes) -> bytes:
-        """Return a response without the secrets of at least `MIN_CHARS`, in case it repeats what it was sent."""
+        """Return a response without the secrets of at least `MIN_CHARS`, in case it repeats them."""
         for secret in (*self.params.values(), *self.headers.values()):
             value = secret.get_secret_value().encode()
             body = body.replace(value, HIDDEN.encode()) if len(value) >= MIN_CHARS else body
@@ -123,7 +123,7 @@ class SecretTransport(httpx.AsyncHTTPTransport):
         self.secrets = secrets
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a copy of the request that has the secrets."""
+        """Send a copy of the request with the secrets."""
         params = {name: secret.get_secret_value() for name, secret in self.secrets.params.items()}
         headers = httpx.Headers(request.headers)
         headers.update({name: secret.get_secret_value() for name, secret in self.secrets.headers.items()})
@@ -139,7 +139,7 @@ async def read_body(response: httpx.Response) -> bytes:
     httpx would unpack a body of any size and accept one that was cut, so gzip is unpacked here.
 
     Raises:
-        GarbledError: it is larger than `MAX_BYTES`, or packed in a way that was not offered.
+        GarbledError: it is larger than `MAX_BYTES`, or has an encoding that was not offered.
         TransientError: it was cut or damaged.
         httpx.TransportError: the connection failed.
     """
@@ -191,7 +191,7 @@ class Slot:
         self._end: Callable[[], None] | None = end
 
     def use(self) -> None:
-        """Note that the request leaves now; the next one keeps its distance from this moment. Idempotent."""
+        """Note that the request is sent now; the spacing to the next one starts here. Idempotent."""
         if self._end is not None:
             self._end()
             self._end = None
@@ -200,8 +200,8 @@ class Slot:
 class Pacer:
     """Gives evenly spaced slots, `ceiling_hz` at most: halved when the source complains, recovering step by step.
 
-    One pacer serves all workers of a source, and a pause holds all of them. The spacing counts from when a request
-    leaves, not from when it was allowed to.
+    All workers of a source share one pacer, and its pauses. The spacing counts from when a request is sent, not from
+    when it was allowed.
     """
 
     def __init__(self, ceiling_hz: float, clock: Clock) -> None:
@@ -227,14 +227,14 @@ class Pacer:
         self._busy.release()
 
     def back_off(self, pause_s: float) -> None:
-        """Pause, then halve the rate. Complaints during a pause are about earlier requests: they do not halve it."""
+        """Pause, then halve the rate. Complaints during a pause are about earlier requests and do not halve it."""
         now_s = self.clock.monotonic()
         if now_s >= self.paused_until_s:
             self.rate_hz = max(self.rate_hz / 2, self.ceiling_hz * SLOWEST)
         self.paused_until_s = max(self.paused_until_s, now_s + pause_s)
 
     def recover(self) -> None:
-        """Note a success: the rate grows a little, up to the ceiling."""
+        """Raise the rate a little after a success, up to the ceiling."""
         self.rate_hz = min(self.ceiling_hz, self.rate_hz + self.ceiling_hz * RECOVERY)
 
 
@@ -244,11 +244,8 @@ Answer = TypeVar("Answer")
 class ApiClient:
     """Sends requests to one API, at a pace that it can bear.
 
-    Args:
-        address: base of all requests.
-        secrets: added to each request, below what logs.
-        context: limits, contact, clock, and what counts requests.
-        explain_refusal: returns what a status from 400 with a JSON object means, or None for the usual meaning.
+    `secrets` are added to each request, below what logs. `explain_refusal` returns what a status from 400 with a JSON
+    object means, or None for the usual meaning.
     """
 
     def __init__(
@@ -274,7 +271,7 @@ class ApiClient:
         return self.http.build_request(method, path, params=params, json=json)  # type: ignore[arg-type]
 
     async def ask(self, request: httpx.Request, read: Callable[[dict[str, Any]], Answer]) -> Answer:
-        """Send a request until it is answered, and return what `read` makes of the JSON object.
+        """Send a request until it is answered, and return the result of `read` for the JSON object.
 
         Errors of this module that `read` raises count as failures of the request.
 
@@ -282,8 +279,8 @@ class ApiClient:
             TransientError: all retries failed.
             GarbledError: two responses made no sense, or one did and no retry was left.
             RejectedError: the source refuses this query.
-            StopError: the source must be left alone for longer than we wait.
-            BlockedError: the source refuses us.
+            StopError: the source requires a longer pause than we wait.
+            BlockedError: the source refuses access.
         """
         garbled_before = False
         retries = self.context.config.retries
@@ -344,7 +341,7 @@ class ApiClient:
         raise self._judge_status(response, await self._read_refusal(response) if 400 <= status < 500 else None)
 
     async def _read_refusal(self, response: httpx.Response) -> dict[str, Any] | None:
-        """Return the JSON object that came with a refusal. The status counts, whatever is wrong with the body."""
+        """Return the JSON object of a refusal, if any. The status counts even if the body is damaged."""
         try:
             async with asyncio.timeout(self.context.config.deadline_s / 2):
                 return parse_object(self.secrets.scrub(await read_body(response)))
@@ -352,7 +349,7 @@ class ApiClient:
             return None
 
     def _judge_status(self, response: httpx.Response, refusal: dict[str, Any] | None) -> Exception:
-        """Return what a status other than 200 means. `refusal` is the JSON object that came with it."""
+        """Return what a status other than 200 means; `refusal` is its JSON object."""
         status = response.status_code
         message = f"it responded with {status} {httpx.codes.get_reason_phrase(status)}".rstrip()
         if status in THROTTLED:

@@ -1,7 +1,7 @@
 """The crawl: find what is missing, ask one source after the other, export.
 
-Each id tries the sources in their order: it goes on to the next one once the one before has settled that it has no
-whole plot. An id whose query failed, or was not sent, waits for the next run.
+Each id tries the sources in order, and goes on to the next when one has settled that it has no whole plot. An id that
+failed or was not sent waits for the next run.
 """
 
 import asyncio
@@ -50,8 +50,8 @@ class StopReason(NamedTuple):
 class SourceSession:
     """The use of one source in one run, by several workers.
 
-    An answer is in the journal before its worker sends the next query. What ends the use of a source ends only that:
-    ids that were not answered stay due. `states` counts the answers, `requests` what was sent.
+    An answer is in the journal before its worker sends the next query. Leaving a source ends only that: ids without an
+    answer stay due. `states` counts the answers, `requests` what was sent.
     """
 
     def __init__(self, source: type[PlotSource], context: SourceContext, journal: Journal, n_ids: int) -> None:
@@ -66,7 +66,7 @@ class SourceSession:
         """Count a request before it is sent.
 
         Raises:
-            QuotaSpentError: the day's are used up.
+            QuotaSpentError: the day's quota is used up.
         """
         quota = self.config.daily_requests.get(self.name)
         if quota is not None:
@@ -104,7 +104,7 @@ class SourceSession:
                 return
             try:
                 await self._ask_batch(batch)
-            except QuotaSpentError as error:  # nothing was sent: the other workers may finish theirs
+            except QuotaSpentError as error:  # nothing was sent; the other workers may finish
                 self._stop_by(error)
                 return
             if self._is_down:
@@ -119,7 +119,7 @@ class SourceSession:
             self.failures_in_a_row = 0 if success else self.failures_in_a_row + 1
 
     async def _ask_batch(self, batch: Sequence[MovieId]) -> None:
-        """Ask for a batch and store the answers; one that the source cannot answer as a whole is split."""
+        """Ask for a batch and store the answers; split it if the source cannot answer it as a whole."""
         if self._is_down:
             return
         try:
@@ -157,15 +157,15 @@ class SourceSession:
 
 
 def effective_batch_size(source: PlotSource | type[PlotSource], config: CrawlConfig) -> int:
-    """Return how many ids a request has."""
+    """Return the number of ids per request."""
     return min(config.batch_size or source.largest_batch, source.largest_batch)
 
 
 def run_interruptible(work: Coroutine[Any, Any, Result], tick: Callable[[], None], tick_s: float = 1.0) -> Result:
-    """Run a coroutine in a thread of its own, and call `tick` here every `tick_s` seconds meanwhile.
+    """Run a coroutine in its own thread, and call `tick` here every `tick_s` seconds until it ends.
 
-    Whatever is raised here, including Ctrl-C and a cancellation from outside, cancels the coroutine, waits for its end
-    and propagates. In one thread, asyncio could swallow what a signal handler raises; and the caller may have a running
+    Anything raised here, including Ctrl-C and a cancellation from outside, cancels the coroutine, waits for its end and
+    propagates. In one thread, asyncio could swallow what a signal handler raises; and the caller may have a running
     loop, as Prefect does.
     """
     loop = asyncio.new_event_loop()
@@ -196,7 +196,7 @@ class CrawlResult:
     """How a crawl ended.
 
     `done`: nothing is left to ask. `stopped`: the same command continues later (a quota, a pause, failures). `blocked`:
-    a source refuses us, and something has to be changed first. `reasons` has a line per source that was left early.
+    a source refuses access, and something has to be changed first. `reasons` has a line per source that was left early.
     """
 
     outcome: Outcome
@@ -210,13 +210,13 @@ class CrawlResult:
 
 
 def find_due(source: type[PlotSource], journal: Journal, ids: Ids, now: float, days: float) -> list[MovieId]:
-    """Return the ids to ask a source for: those that it has not settled within `days` days."""
+    """Return the ids to request from a source: those that it has not settled within `days` days."""
     states = journal.states(source.name, now, 0 if source.is_local else days)
     return [movie_id for movie_id in ids if states.get(movie_id, "failed") == "failed"]
 
 
 def find_open(source: type[PlotSource], journal: Journal, ids: Ids, now: float, days: float) -> list[MovieId]:
-    """Return the ids for the next source: those of which this one has settled that it has no whole plot."""
+    """Return the ids for the next source: those for which this one has settled that it has no whole plot."""
     states = journal.states(source.name, now, days)
     return [movie_id for movie_id in ids if states.get(movie_id) in NEGATIVE]
 
@@ -227,15 +227,10 @@ def run_crawl(
     watch: Callable[[Progress], None] = lambda _: None,
     clock: Clock | None = None,
 ) -> CrawlResult:
-    """Ask the configured sources for the plots that the listings lack, and export what is known to `paths.crawl_csv`.
+    """Request the plots that the listings lack from the configured sources, and export all known to `paths.crawl_csv`.
 
-    However it ends, the next call continues. Where no source can be used, nothing is written.
-
-    Args:
-        paths: the data folder.
-        config: sources, and how they are asked.
-        watch: called about every second, and at the end, with the progress of the current source.
-        clock: the time. Default: the real one.
+    However it ends, the next call continues. If no source can be used, nothing is written. `watch` is called about
+    every second, and at the end, with the progress of the current source.
 
     Returns:
         Counts: those of `find_missing`, of `export_plots`, and by source `<name>/due`, `<name>/requests` and

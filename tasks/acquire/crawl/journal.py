@@ -1,8 +1,8 @@
 """The crawl's memory, an SQLite file: each source's answer for each id, requests by day, and pauses.
 
-A row that `record` returned for is on the disk, whatever happens next: write-ahead log, full synchronisation, and one
-transaction per batch. One process writes, from any of its threads; others may read meanwhile. Times are the caller's,
-in seconds since 1970. Texts are judged by the same patterns as in cleaning.
+Rows that `record` has returned for survive a crash: write-ahead log, full synchronisation, one transaction per batch.
+One process writes, from any of its threads; others may read at the same time. Times are the caller's, in seconds since
+1970. Texts are judged by the same patterns as in cleaning.
 """
 
 import contextlib
@@ -35,7 +35,7 @@ _UNFIT: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]"
 
 @dataclass(frozen=True)
 class Answer:
-    """What a source has for an id."""
+    """A source's answer for an id."""
 
     state: State
     description: str | None = None  # with ok and truncated
@@ -55,10 +55,10 @@ def make_fit(text: str) -> str:
 
 
 def judge_plots(plots: Mapping[MovieId, Iterable[str]], asked: Collection[MovieId]) -> dict[MovieId, Answer]:
-    """Return one answer for each requested id, from the texts that the source has, the best first.
+    """Return one answer for each requested id, from the source's texts, the best first.
 
-    The first whole text is the plot; else the longest truncated one. An id of which the source says nothing is
-    `not_found`; one without a usable text has `no_plot`. Other ids are left out.
+    The first whole text is the plot; else the longest truncated one. An id that the source does not mention is
+    `not_found`; one without a usable text has `no_plot`. Other ids are ignored.
     """
     texts = [(movie_id, make_fit(text)) for movie_id in asked for text in plots.get(movie_id, ())]
     readable = pl.DataFrame({"text": [html.unescape(text) for _, text in texts]}, schema={"text": pl.String})
@@ -106,7 +106,7 @@ class Plot(NamedTuple):
 
 
 class Pause(NamedTuple):
-    """Until when a source is left alone, and why."""
+    """Until when a source is not used, and why."""
 
     until: float
     reason: str
@@ -120,7 +120,7 @@ class Journal:
         self._transaction = threading.Lock()  # threads share the connection, but not a transaction
 
     def record(self, source: str, answers: Mapping[MovieId, Answer], now: float) -> None:
-        """Store the answers of one batch, all or none; they replace what the source answered before."""
+        """Store the answers of one batch, all or none; they replace the source's earlier ones."""
         rows = [
             (movie_id, source, answer.state, answer.description, answer.detail, now)
             for movie_id, answer in answers.items()
@@ -129,7 +129,7 @@ class Journal:
             self._db.executemany("INSERT OR REPLACE INTO answers VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def states(self, source: str, now: float, negative_days: float) -> dict[MovieId, State]:
-        """Return what the source answered; negative answers count for `negative_days`."""
+        """Return the source's answers; negative ones count for `negative_days`."""
         since = now - negative_days * SECONDS_A_DAY
         marks = ", ".join("?" * len(NEGATIVE))
         query = f"SELECT movie_id, state FROM answers WHERE source = ? AND (state NOT IN ({marks}) OR answered_at > ?)"  # noqa: S608 - only marks
@@ -159,7 +159,7 @@ class Journal:
         return int(row[0]) if row else 0
 
     def pause(self, source: str, until: float, reason: str) -> None:
-        """Leave the source alone until then."""
+        """Do not use the source until then."""
         with self._transaction, self._db:
             self._db.execute("INSERT OR REPLACE INTO pauses VALUES (?, ?, ?)", (source, until, reason))
 
@@ -170,7 +170,7 @@ class Journal:
         return Pause(*found) if found else None
 
     def note_export(self, sha256: str) -> None:
-        """Note the hash of an export before it gets its final name, to recognise it as ours."""
+        """Record the hash of an export before it gets its final name, to recognise it as ours."""
         with self._transaction, self._db:
             self._db.execute("INSERT OR IGNORE INTO exports VALUES (?)", (sha256,))
 
@@ -181,7 +181,7 @@ class Journal:
 
 @contextlib.contextmanager
 def open_journal(path: Path) -> Iterator[Journal]:
-    """Open the journal for writing, create it if needed, and keep other crawls out until it is closed.
+    """Open the journal for writing, create it if needed, and lock out other crawls until it is closed.
 
     Raises:
         CrawlBusyError: another crawl has it open.
@@ -231,8 +231,8 @@ def _errors_explained(path: Path) -> Iterator[None]:
                 "again. All answers so far are kept."
             ) from error
         raise DataError(
-            f"{path} is damaged ({error}): move it away, and the crawl starts afresh, with the plots "
-            "exported so far as the source `published`."
+            f"{path} is damaged ({error}): move it away, and the crawl starts again, with the plots exported so far as "
+            "the source `published`."
         ) from error
 
 

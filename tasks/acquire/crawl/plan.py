@@ -1,4 +1,4 @@
-"""What a crawl would do, as an estimate for people; sends nothing and writes nothing."""
+"""An estimate of a crawl for people; sends nothing and writes nothing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +17,9 @@ from tasks.core.settings import DataPaths, settings
 
 @dataclass
 class SourcePlan:
-    """What one source would be asked: ids at most, requests, and seconds at the configured rate.
+    """The cost of one source: maximum number of ids, requests, and seconds at the configured rate.
 
-    `found` is how many whole plots a local source has, `days` how many days the quota takes for the requests.
+    `found` is the number of whole plots in a local source, `days` the number of days that the quota requires.
     """
 
     name: str
@@ -33,7 +33,7 @@ class SourcePlan:
 
 @dataclass(frozen=True)
 class CrawlPlan:
-    """What is missing, what each source would be asked, and what else the user should know."""
+    """What is missing, the cost of each source, and notes for the user."""
 
     counts: dict[str, int]
     sources: tuple[SourcePlan, ...]
@@ -53,9 +53,10 @@ class CrawlPlan:
 
 
 def plan_crawl(paths: DataPaths, config: CrawlConfig, clock: Clock | None = None) -> CrawlPlan:
-    """Return what `run_crawl` would do if all sources could be asked.
+    """Return what `run_crawl` would do if all sources could be used.
 
-    An id that a source answers is not asked of the next one, which cannot be known before: later sources may get fewer.
+    An id that a source answers is not requested from the next one, which is unknown in advance: later sources may get
+    fewer.
 
     Raises:
         SourceError: there are no listings, or one cannot be read.
@@ -91,7 +92,7 @@ def plan_crawl(paths: DataPaths, config: CrawlConfig, clock: Clock | None = None
 
 
 def _look_up(source: type[PlotSource], context: SourceContext, ids: Sequence[MovieId]) -> set[MovieId]:
-    """Return the ids of which a local source has whole plots."""
+    """Return the ids with whole plots in a local source."""
     found: set[MovieId] = set()
     for start in range(0, len(ids), source.largest_batch):
         batch = ids[start : start + source.largest_batch]
@@ -101,7 +102,7 @@ def _look_up(source: type[PlotSource], context: SourceContext, ids: Sequence[Mov
 
 
 def _estimate(plan: SourcePlan, source: type[PlotSource], config: CrawlConfig, journal: Journal, now: float) -> None:
-    """Add the requests to a source on the network, and their time."""
+    """Add the requests to a source on the network, and their duration."""
     plan.requests = ceil(plan.ids / effective_batch_size(source, config))
     plan.duration_s = plan.requests * MARGIN / config.rate_hz
     if quota := config.daily_requests.get(source.name):

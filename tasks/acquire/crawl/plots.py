@@ -1,7 +1,7 @@
-"""Which plots the listings lack, and the export: `crawl_data.csv` and `crawl_sources.csv` from the journal.
+"""The plots that the listings lack, and the export: `crawl_data.csv` and `crawl_sources.csv` from the journal.
 
-An id's plot is the first whole one in the order of the sources. The longest truncated one is used where the listings
-have nothing, and left out where they have a part themselves.
+An id's plot is the first whole one in the order of the sources. The longest truncated one is used if the listings have
+nothing, and left out if they have a truncated one themselves.
 """
 
 import csv
@@ -33,7 +33,7 @@ _WORTHS: Final = pl.Enum((NOTHING, TRUNCATED, WHOLE))  # in ascending order
 
 @dataclass(frozen=True)
 class MissingPlots:
-    """The ids to ask for, those without any text first, then by id; and counts of all ids by what they have."""
+    """The ids to request, those without any text first, then by id; and counts of all ids by what they have."""
 
     ids: tuple[MovieId, ...]
     truncated: frozenset[MovieId]  # those with a part of a description
@@ -41,7 +41,7 @@ class MissingPlots:
 
 
 def find_missing(folder: Path) -> MissingPlots:
-    """Return the ids in a folder of listings without a whole description in any row of any file.
+    """Return the ids in a folder of listings that have no whole description in any row of any file.
 
     Counts: `rows`, `malformed_ids` (rows left out), `ids`, and of these `whole`, `truncated` and `nothing`.
 
@@ -68,7 +68,7 @@ def find_missing(folder: Path) -> MissingPlots:
 def read_descriptions(path: Path, wanted: Sequence[str] | None = None) -> pl.DataFrame:
     """Return `movie_id` and `description` of a CSV, for all ids or only the wanted ones, in the order of the file.
 
-    Bytes that are not UTF-8 are replaced, and fields beyond the header ignored.
+    Bytes that are not UTF-8 are replaced, and extra fields ignored.
 
     Raises:
         SourceError: the file cannot be read, or lacks one of the two columns.
@@ -91,7 +91,7 @@ def export_plots(paths: DataPaths, config: CrawlConfig, journal: Journal, missin
     """Write the plots of missing ids to `paths.crawl_csv`, sorted by id, and their sources to `crawl_sources_csv`.
 
     Returns:
-        Counts: `plots`, `plots/<source>`, and `plots/truncated`, which are among the others.
+        Counts: `plots`, `plots/<source>`, and `plots/truncated` (included in the others).
     """
     digest = hashlib.sha256()
     for plot in _best_plots(config, journal, missing):
@@ -128,7 +128,7 @@ def export_plots(paths: DataPaths, config: CrawlConfig, journal: Journal, missin
 
 
 def adopt_foreign_plots(paths: DataPaths) -> None:
-    """Move a `crawl_data.csv` that no crawl here wrote to where the source `published` reads, before it is overwritten.
+    """Move a `crawl_data.csv` of another program to where the source `published` reads, before the export overwrites it.
 
     Raises:
         DataError: another file is there already.
@@ -139,7 +139,7 @@ def adopt_foreign_plots(paths: DataPaths) -> None:
     if target.is_file() and hash_file(target) != hash_file(paths.crawl_csv):
         raise DataError(
             f"{paths.crawl_csv} was not written by this crawl and would be overwritten, and {target} is a different "
-            "file: keep the one that you want as the latter, and move the former away"
+            "file: keep the one you want under the second name, and move the other away"
         )
     target.parent.mkdir(parents=True, exist_ok=True)
     paths.crawl_csv.replace(target)
@@ -147,7 +147,7 @@ def adopt_foreign_plots(paths: DataPaths) -> None:
 
 
 def is_foreign(paths: DataPaths) -> bool:
-    """Return whether there is a `crawl_data.csv` that no crawl here wrote."""
+    """Return whether there is a `crawl_data.csv` that is not from a crawl here."""
     if not paths.crawl_csv.is_file():
         return False
     with read_journal(paths.crawl_journal) as journal:

@@ -1,4 +1,4 @@
-"""The sources of plots. A new one is a class here, in `SOURCES`, and its name in `crawl.sources`."""
+"""The sources of plots. To add one, write a class, add it to `SOURCES`, and its name to `crawl.sources`."""
 
 import re
 from abc import ABC, abstractmethod
@@ -46,10 +46,11 @@ class PlotSource(ABC):
 
     @classmethod
     def find_obstacle(cls, context: SourceContext) -> str | None:  # noqa: ARG003 - for sources that have one
-        """Return why the source cannot be used here, and what to do about it; None if it can be.
+        """Return why a source is left out here, or None if it can be used.
 
         Raises:
-            ConfigError: the source was chosen on purpose, and something else has to be configured with it.
+            ConfigError: it is on the network and lacks a contact or another requirement, or would be asked for the
+                embedded sample's invented ids, which it would answer with the plots of other movies.
         """
         return None
 
@@ -81,7 +82,7 @@ class ApiSource(PlotSource):
         return Secrets()
 
     def explain_refusal(self, content: dict[str, Any]) -> Exception | None:  # noqa: ARG002 - for sources that explain
-        """Return what a refusal's JSON object means; None: what its status means."""
+        """Return the meaning of a refusal's JSON object; None: that of its status."""
         return None
 
     async def close(self) -> None:
@@ -103,7 +104,7 @@ class PublishedSource(PlotSource):
         return None if file.is_file() else f"{file} does not exist; download it, or do without"
 
     async def fetch(self, ids: Sequence[MovieId]) -> dict[MovieId, Answer]:
-        """Return what the file has for the ids."""
+        """Return the file's answers for the ids."""
         plots: dict[MovieId, list[str]] = {}
         for movie_id, description in read_descriptions(self.context.paths.published_crawl_csv, ids).iter_rows():
             plots.setdefault(movie_id, []).append(description or "")
@@ -150,7 +151,7 @@ class OmdbSource(ApiSource):
         return judge_plots({movie_id: [plot] if isinstance(plot, str) else []}, [movie_id])
 
     def explain_refusal(self, content: dict[str, Any]) -> Exception | None:
-        """Return what the words of a refusal mean: both a bad key and a spent quota have the status 401."""
+        """Return the meaning of a refusal's text: both a bad key and a spent quota have the status 401."""
         error = str(content.get("Error", ""))
         if "limit reached" in error.lower():
             tomorrow = datetime.fromtimestamp(self.context.clock.now(), UTC) + timedelta(days=1)
@@ -183,7 +184,7 @@ class ImdbGraphqlSource(ApiSource):
         """Return None, or refuse.
 
         Raises:
-            ConfigError: the terms are not accepted, or there are no headers that can be sent.
+            ConfigError: the terms are not accepted, or there are no usable headers.
         """
         if not context.config.accept_imdb_terms:
             raise ConfigError(
@@ -232,7 +233,7 @@ def _read_graphql(ids: Sequence[MovieId], content: dict[str, Any]) -> dict[Movie
 
 
 def _explain_errors(errors: object, *, is_batch: bool) -> Exception:
-    """Return what errors mean. One malformed id rejects a whole batch, so unknown words may mean that."""
+    """Return the meaning of errors. One malformed id rejects a whole batch, so unknown errors may mean that."""
     messages = [str(dig(error, "message")) for error in errors] if isinstance(errors, list) else [str(errors)]
     message = f"it responded {'; '.join(messages)[:120]!r}"
     if any(words in message.lower() for words in _SLOW_DOWN):
@@ -245,7 +246,7 @@ def _explain_errors(errors: object, *, is_batch: bool) -> Exception:
 class ImdbapiDevSource(ApiSource):
     """imdbapi.dev: five titles per request, without a key, one plot per title; unknown titles are left out.
 
-    Not IMDb's, and it does not say where its data is from: off unless it is named in `crawl.sources`.
+    It is not IMDb's, and does not state the origin of its data: off unless named in `crawl.sources`.
 
     Source: https://imdbapi.dev
     """
@@ -271,7 +272,7 @@ def _read_imdbapi(ids: Sequence[MovieId], content: dict[str, Any]) -> dict[Movie
 
 
 def _add_plots(plots: dict[MovieId, list[str]], title: object, texts: Sequence[object]) -> None:
-    """Add the texts of a title; an id may be repeated, and then has all the texts."""
+    """Add the texts of a title; a repeated id gets all its texts."""
     movie_id = dig(title, "id")
     if isinstance(movie_id, str):
         plots.setdefault(MovieId(movie_id), []).extend(text for text in texts if isinstance(text, str))
@@ -302,10 +303,10 @@ def configured_sources(config: CrawlConfig) -> list[type[PlotSource]]:
 
 
 def check_access(config: CrawlConfig, paths: DataPaths) -> None:
-    """Refuse what cannot work, as far as that is known before there are listings.
+    """Refuse a crawl that cannot work, as far as that is known before there are listings.
 
     Raises:
-        ConfigError: a source does not exist, or would be asked without a contact or what it requires.
+        ConfigError: a source does not exist, or lacks a contact or another requirement.
     """
     for source in configured_sources(config):
         _find_obstacle_to_access(source, SourceContext(config, settings(), paths))
@@ -335,7 +336,7 @@ def find_obstacle(source: type[PlotSource], context: SourceContext) -> str | Non
 
 def _find_obstacle_to_access(source: type[PlotSource], context: SourceContext) -> str | None:
     if not source.is_local and not context.config.online:
-        return "it is on the network, and used only with crawl.online"
+        return "it is on the network and used only with crawl.online"
     obstacle = source.find_obstacle(context)
     if obstacle is None and not source.is_local and not _CONTACT.fullmatch(context.settings.contact or ""):
         raise ConfigError(

@@ -15,15 +15,7 @@ import numpy as np
 import torch
 
 from tasks.models.encoder.network import GenreNetwork, choose_device, embed, layers_of, training_precision
-from tasks.models.encoder.trainer import (
-    FineTuned,
-    Job,
-    LabelledTokens,
-    LossFunction,
-    collate,
-    fine_tune,
-    loss_function,
-)
+from tasks.models.encoder.trainer import FineTuned, Job, LabelledTokens, LossFunction, collate, fine_tune, loss_function
 from tasks.models.linear import LogisticRegression
 from tasks.models.spec import FineTuning, TransformerSpec
 from tasks.stage import write_atomically
