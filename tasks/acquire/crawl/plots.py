@@ -128,7 +128,7 @@ def export_plots(paths: DataPaths, config: CrawlConfig, journal: Journal, missin
 
 
 def adopt_foreign_plots(paths: DataPaths) -> None:
-    """Move a `crawl_data.csv` of another program to where the source `published` reads, before the export overwrites it.
+    """Move another program's `crawl_data.csv` to where the source `published` reads, before the export overwrites it.
 
     Raises:
         DataError: another file is there already.
