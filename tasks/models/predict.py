@@ -209,17 +209,10 @@ class Predictor:
         self.empty = _predict(self.classifier, choices.rule, False, nothing)[1]  # raises for a wrong rule
 
     def predict_file(self, source: Path, target: Path) -> int:
-        """Write `movie_id`, `genres` and one `score_<Genre>` per genre for every row of a file, in its order.
+        """Write `movie_id`, `genres` (joined by ", ") and scores, `score_<Genre>`, for every row; return their number.
 
-        `genres` are joined by ", ".
-
-        Args:
-            source: CSV or parquet file, see `read_pieces`: `movie_id`, `description`, optionally `movie_name` and
-                fields.
-            target: written atomically; parquet if its name ends in `.parquet`, else CSV with six decimals.
-
-        Returns:
-            The number of rows.
+        The source is read by `read_pieces`. The target is written atomically, in the same order; parquet if its name
+        ends in `.parquet`, else CSV with six decimals.
 
         Raises:
             DataError: the input is missing, damaged or lacks a column, or the target is the source or cannot be

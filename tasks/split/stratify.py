@@ -79,8 +79,7 @@ def stratify(
     Raises:
         ValueError: a share is not above 0, or they do not sum to 1.
 
-    Source:
-        Sechidis, Tsoumakas and Vlahavas 2011, On the Stratification of Multi-Label Data, ECML PKDD, algorithm 1.
+    Source: Sechidis, Tsoumakas and Vlahavas 2011, On the Stratification of Multi-Label Data, ECML PKDD, algorithm 1.
     """
     if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
         raise ValueError(f"shares must be above 0 and sum to 1, not {list(shares)}")

@@ -219,7 +219,9 @@ def test_a_model_whose_module_is_gone_says_so(movies, tmp_path):
     GenreModel(ModelSpec(name="mine", classifier=Majority()), GENRES, 1).fit(movies).save(tmp_path)
     file = tmp_path / "model.json"
     file.write_text(file.read_text().replace("test_estimators.Majority", "nowhere.Majority"))
-    with pytest.raises(ModelError, match=r"needs code that is missing: .*no estimator .*nowhere\.Majority.*PYTHONPATH"):
+    with pytest.raises(
+        ModelError, match=r"needs code that is not installed: .*no estimator .*nowhere\.Majority.*PYTHONPATH"
+    ):
         GenreModel.load(tmp_path)
 
 
