@@ -125,10 +125,7 @@ def _mix(values: Hashes) -> Hashes:
 
 
 def group_texts(movies: pl.DataFrame) -> pl.DataFrame:
-    """Add `text_group`: the id of the first movie, in row order, with the same or nearly the same text.
-
-    A movie with a unique text, or without words, is its own group.
-    """
+    """Add `text_group`: the id of the first movie, in row order, with (nearly) the same text, often the movie's own."""
     texts = simplify_others(movies["description"])
     fingerprints, whole = _fingerprint(texts)
     similar = _keep_similar(texts, _pair_neighbours(fingerprints, texts.len()))

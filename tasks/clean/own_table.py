@@ -1,7 +1,4 @@
-"""The clean stage for a user's own table: rows in, one row per id out.
-
-Rows are called movies and labels genres, as everywhere in the pipeline.
-"""
+"""The clean stage for a user's own table: rows (here movies) with labels (here genres) in, one row per id out."""
 
 import logging
 from collections.abc import Mapping

@@ -130,10 +130,7 @@ def read_listings(files: Sequence[Path]) -> Listings:
 
 
 def movies_of_listings(rows: pl.DataFrame) -> pl.DataFrame:
-    """Gather listings into one row per movie, by id: all its genres, its longest description, its first name and year.
-
-    Placeholders and marks of cut-off descriptions do not count as description.
-    """
+    """Gather listings by id: all genres, the longest description (no placeholder or tail), the first name and year."""
     text = pl.when(is_text()).then(without_tail(pl.col("description")))
     return (
         rows.group_by("movie_id")

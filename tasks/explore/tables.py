@@ -60,10 +60,7 @@ def table_of_pairs(values: NDArray[np.float64], genres: list[str]) -> pl.DataFra
 
 
 def count_decades(movies: pl.DataFrame) -> pl.DataFrame:
-    """Count movies per decade and genre: `decade`, `genre`, `movies`, `share` of the decade's movies; by decade.
-
-    Movies without a genre or without a year from `YEARS` are left out.
-    """
+    """Count movies with year (of `YEARS`) and genre: `decade`, `genre`, `movies`, `share` of the decade; by decade."""
     dated = movies.filter(pl.col("genres").list.len() > 0, pl.col("year").is_between(*YEARS))
     dated = dated.select("genres", decade=pl.col("year") // 10 * 10)
     totals = dated.group_by("decade").agg(pl.len().cast(pl.Int64).alias("decade_movies"))
@@ -132,11 +129,11 @@ def _odds_and_z(all_words: int) -> list[pl.Expr]:
     in_genre, everywhere = pl.col("movies").cast(pl.Float64), pl.col("all_movies").cast(pl.Float64)
     genre_words = in_genre.sum().over("genre")
     prior = everywhere / all_words * _PRIOR_MOVIES
-    elsewhere, other_words = everywhere - in_genre, all_words - genre_words
+    in_others, other_words = everywhere - in_genre, all_words - genre_words
     log_odds = ((in_genre + prior) / (genre_words + _PRIOR_MOVIES - in_genre - prior)).log() - (
-        (elsewhere + prior) / (other_words + _PRIOR_MOVIES - elsewhere - prior)
+        (in_others + prior) / (other_words + _PRIOR_MOVIES - in_others - prior)
     ).log()
-    deviation = (1 / (in_genre + prior) + 1 / (elsewhere + prior)).sqrt()
+    deviation = (1 / (in_genre + prior) + 1 / (in_others + prior)).sqrt()
     return [log_odds.alias("log_odds"), (log_odds / deviation).alias("z")]
 
 

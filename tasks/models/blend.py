@@ -89,10 +89,7 @@ def mean_weights(members: Sequence[str], weights: Weights) -> dict[str, float]:
 
 
 def fit_weights(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_]) -> tuple[float, ...]:
-    """Return the non-negative weights with which the blended scores have the lowest log loss.
-
-    Each member's scores, (movies × genres), are of movies that no member was fitted on.
-    """
+    """Return non-negative weights of the lowest log loss for members' scores, (movies × genres), of held-out movies."""
     logits = np.stack([log_odds(member, CLIP).ravel() for member in scores])
     start = np.full(len(logits), 1 / len(logits))
     fitted = _fit_logistic(logits, truth.ravel(), start, 0.0, [(0.0, None)] * len(logits))
@@ -100,10 +97,7 @@ def fit_weights(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_])
 
 
 def fit_stack(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_]) -> Weights:
-    """Return the weight of each member and genre, and each genre's bias, with the lowest log loss.
-
-    Weights are shrunk to those of all genres with the strength of `PRIOR_MOVIES` movies. Arguments as `fit_weights`.
-    """
+    """Return weights by member and genre, shrunk to those of all genres, and biases by genre; lowest log loss."""
     logits = np.stack([log_odds(member, CLIP) for member in scores])
     common = np.array([*fit_weights(scores, truth), 0.0])
     strength = PRIOR_MOVIES / len(truth)

@@ -100,10 +100,7 @@ def gather_folds(paths: DataPaths, model: ModelSpec, folds: Sequence[StageResult
 
 
 def blend_folds(paths: DataPaths, ensemble: EnsembleSpec, gathered: Sequence[StageResult]) -> StageResult:
-    """Blend the members' out-of-fold scores, each fold with weights fitted on the other folds.
-
-    `gathered` are the results of `gather_folds` for `ensemble.members`, in that order.
-    """
+    """Blend out-of-fold scores (in the order of `ensemble.members`) with weights fitted on the other folds."""
     stage = Stage(
         name="blend_folds",
         folder=paths.cross_validation / ensemble.name,

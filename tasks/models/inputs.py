@@ -183,10 +183,7 @@ def read_documents(movies: pl.DataFrame, spec: InputSpec) -> list[str]:
 
 
 def read_template(movies: pl.DataFrame, spec: InputSpec, template: str) -> list[str]:
-    """Return the template's text of each movie; columns and errors as for `read_documents` and `read_fields`.
-
-    Several directors or stars are joined by ", ".
-    """
+    """Return the template's text of each movie, lists joined by ", "; errors as `read_documents` and `read_fields`."""
     values: dict[str, list[str]] = {}
     for name in placeholders(template):
         if name == "title":

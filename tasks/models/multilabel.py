@@ -213,10 +213,7 @@ def with_random_state(estimator: Any, random_state: int) -> Any:
 
 @dataclass(eq=False, repr=False)
 class NearestNeighbours(MultilabelClassifier):
-    """Similarity-weighted vote of the k most similar train movies (cosine).
-
-    A movie that shares no word with any train movie gets the genres' shares in train.
-    """
+    """Vote of the k most similar train movies, weighted by cosine; the genres' shares in train if none is similar."""
 
     k: Annotated[PositiveInt, Field(description="Number of neighbours that vote.")] = 200
 

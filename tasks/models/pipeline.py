@@ -87,7 +87,7 @@ def _parts(found: Any) -> Iterable[Any]:
     if isinstance(found, list | tuple | set | frozenset):
         return found
     if type(found).__module__.startswith("sklearn.") and not hasattr(found, "__dict__"):
-        state = found.__getstate__()  # trees keep their arrays in no attribute; None if there is no state
+        state = found.__getstate__()  # trees do not keep their arrays in attributes; None if there is no state
         return list(state.values()) if isinstance(state, Mapping) else ()
     slots = [name for kind in type(found).__mro__ for name in getattr(kind, "__slots__", ()) if isinstance(name, str)]
     own = [getattr(found, name) for name in slots if name != "__dict__" and hasattr(found, name)]
@@ -194,10 +194,7 @@ class GenreModel:
 
 
 def new_pipeline(spec: ModelSpec, genres: Sequence[str], seed: int, vectors: Sequence[Any] = ()) -> Pipeline:
-    """Return a model's unfitted pipeline: `vectors` from movies to columns, and `classifier`.
-
-    Given `vectors` (from `read_representation`, fitted) replace new ones.
-    """
+    """Return an unfitted pipeline from movies to columns to scores; given fitted `vectors` replace new ones."""
     parts = vectors or [read_representation(spec.input, each, seed) for each in spec.representations]
     names = [f"{each.kind.split('.')[-1]}-{number}" for number, each in enumerate(spec.representations, 1)]
     union = FeatureUnion(list(zip(names, parts, strict=True)))
@@ -298,10 +295,7 @@ def load_estimator(path: Path, parts: Sequence[EstimatorSpec], version: str = sk
 
 @cache
 def _skops() -> Any:
-    """Return `skops.io`, imported on demand and without PyTorch and Dask.
-
-    It searches scikit-learn for all estimators, and so imports adapters to those, which takes seconds.
-    """
+    """Return `skops.io`, imported on demand without PyTorch and Dask: its adapters to those would take seconds."""
     adapters = [f"sklearn.externals.array_api_compat.{name}" for name in ("cupy", "dask", "torch")]
     hidden: dict[str, Any] = {name: None for name in adapters if name not in sys.modules}
     sys.modules.update(hidden)  # importing them fails

@@ -166,8 +166,8 @@ def _draw_genre(axes: Axes, corner: tuple[float, float], genre: str, features: p
 
 def choose_cloud_words(words: pl.DataFrame) -> pl.DataFrame:
     """Return the strongest words that raise each genre's score, as `choose_strongest` does, without function words."""
-    telling = words.filter(pl.col("weight") > 0, pl.col("feature").str.to_lowercase().is_in(STOPWORDS).not_())
-    return choose_strongest(telling, CLOUD_WORDS)
+    raising = words.filter(pl.col("weight") > 0, pl.col("feature").str.to_lowercase().is_in(STOPWORDS).not_())
+    return choose_strongest(raising, CLOUD_WORDS)
 
 
 def draw_word_clouds(cloud_words: pl.DataFrame) -> Figure:
@@ -191,7 +191,7 @@ def _by_strength(features: pl.DataFrame) -> pl.DataFrame:
 
 
 SIMILARITY_CSV: Final = "genre_similarity.csv"
-TOP: Final = 100  # features for a genre whose overlap is measured
+TOP: Final = 100  # features of a genre to measure the overlap of
 MEASURES: Final = {  # column of the table: its values in the heat map
     "importance_overlap": f"shared features, % of the {TOP} that most raise the score of either genre",
     "importance_cosine": "cosine of the features' weights, times 100\nblank: 0 or below",

@@ -60,7 +60,7 @@ def write_leaderboard(
 ) -> StageResult:
     """Write the leaderboard of the given models as CSV, Markdown, text and pictures; the counts have their order.
 
-    Models with a method of which the earlier system published results are compared with these in `published.md`.
+    Models are compared in `published.md` with results that the earlier system published for their methods.
     `data_hashes` by model name are for messages.
 
     Raises:

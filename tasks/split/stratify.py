@@ -153,7 +153,7 @@ def _targets(Y: NDArray[np.bool_], shares: Sequence[float]) -> _Parts:
             target[part, rare] = 1
     target[int(np.argmax(shares))] -= target.sum(axis=0) - label_counts
     target = np.column_stack([target, sizes])
-    # Entries for a label without rows, or a part without room, are never used: any divisor but 0 will do.
+    # Entries for a label without rows, or a full part, are never used: any divisor but 0 will do.
     return _Parts(np.where(target > 0, target, 1), target)
 
 

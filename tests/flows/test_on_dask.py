@@ -256,7 +256,9 @@ def test_workers_that_cannot_take_part_are_told_before_any_work(finished, cluste
 def test_a_scheduler_without_the_project_is_told(paths, tmp_path):
     with started_cluster(tmp_path, WITHOUT_PROJECT) as cluster:
         cluster.start_workers("good")
-        with pytest.raises(ConfigError, match=r"cannot take part:\n  the scheduler does not have genreflow \(.*restart it$"):
+        with pytest.raises(
+            ConfigError, match=r"cannot take part:\n  the scheduler does not have genreflow \(.*restart it$"
+        ):
             check_workers(cluster.address, {})
 
 

@@ -89,10 +89,7 @@ def last_complete(folder: Path) -> Path | None:
 
 
 def loss_function(loss: Loss, genre_counts: Tensor, n_movies: int) -> LossFunction:
-    """Return a function of logits and labels (0 or 1), both (movies × genres), to one number.
-
-    `genre_counts`, (genres,), and `n_movies` are numbers of train movies.
-    """
+    """Return a function of logits and labels (0 or 1), both (movies × genres), to one number; counts are of train."""
     match loss:
         case BinaryCrossEntropy():
             return cross_entropy
@@ -184,10 +181,7 @@ class LengthBuckets(Sampler[int]):
 
 
 class EvaluateAndSave(TrainerCallback):
-    """Evaluate and save several times per epoch; stop when out of patience; log progress.
-
-    It has no state that a resumed training would lack: patience is counted in the history.
-    """
+    """Evaluate and save several times per epoch; stop when out of patience, by the history; log progress."""
 
     progress: Progress
     start_step: int

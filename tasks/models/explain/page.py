@@ -64,7 +64,7 @@ def write_page(classifier: GenreClassifier, movies: pl.DataFrame, rule: str | No
 
     `movies` need unique `movie_id` and the columns that `GenreClassifier.predict` reads.
     """
-    movies = movies.drop("genres", strict=False)  # a file's own column of that name is no list
+    movies = movies.drop("genres", strict=False)  # in a file, that column is not a list
     table = explain_decided(classifier, movies, rule)
     full = strongest(table)
     subtitle = Markup(
@@ -87,10 +87,7 @@ def _explain_movie(movie_id: str, texts: tuple[str, str], table: pl.DataFrame, f
 
 
 def explain_genres(texts: tuple[str, str], table: pl.DataFrame, full: float) -> list[ExplainedGenre]:
-    """Return why a movie has each of its genres, from its title and description and its rows of `schema.EXPLANATIONS`.
-
-    `full` is the contribution with the full colour.
-    """
+    """Return the reasons for each genre of a movie, from its texts and its explanations; `full`: the full colour."""
     return [_explain_genre(texts, rows, full) for _, rows in table.group_by("genre", maintain_order=True)]
 
 

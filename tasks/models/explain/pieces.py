@@ -161,10 +161,7 @@ class Reading:
 
 
 def trace_documents(movies: pl.DataFrame, spec: InputSpec, pieces: Sequence[Sequence[Piece]]) -> list[Reading]:
-    """Return the documents of `read_documents` with the origins of their characters.
-
-    A lemma belongs to the piece in which its word begins.
-    """
+    """Return `read_documents` with the origins of characters; a lemma belongs to the piece in which its word begins."""
     documents = read_documents(movies.drop("lemmas", strict=False), spec)
     traced = []
     for text, texts, of_movie in zip(documents, texts_of(movies), pieces, strict=True):
@@ -176,10 +173,7 @@ def trace_documents(movies: pl.DataFrame, spec: InputSpec, pieces: Sequence[Sequ
 def trace_template(
     movies: pl.DataFrame, spec: InputSpec, template: str, pieces: Sequence[Sequence[Piece]]
 ) -> list[Reading]:
-    """Return the texts of `read_template` with the origins of their characters.
-
-    The template is filled a second time, with a mark for each character of a value, to find the values.
-    """
+    """Return `read_template` with the origins of characters, found by filling it a second time with marks."""
     names = list(dict.fromkeys(placeholders(template)))
     values = {name: read_template(movies, AS_IS, f"{{{name}}}") for name in names}
     specs = {name: spec if name == "description" else spec.model_copy(update={"text": "surface"}) for name in names}

@@ -65,10 +65,7 @@ def write_tree_picture(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> 
 
 
 class FittedTree:
-    """A decision tree with its features and genres.
-
-    `shares` has the (nodes × genres) shares of the train movies in a node, `movies` their number.
-    """
+    """A decision tree with features and genres; per node the number of train `movies` and their genres' `shares`."""
 
     def __init__(self, model: GenreModel) -> None:
         self.tree: DecisionTreeClassifier = model.classifier.estimators_[0]

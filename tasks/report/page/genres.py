@@ -216,7 +216,7 @@ def _say_wins(known: NDArray[np.float64], models: list[str]) -> str:
 
 
 STRONGEST: Final = 5  # features of a genre
-FEWEST_MOVIES: Final = 3  # a feature of fewer is not shown, unless there is no other
+FEWEST_MOVIES: Final = 3  # features of fewer are shown only if there are no others
 FEW_MOVIES: Final = 20  # a feature of fewer comes with a warning
 
 
