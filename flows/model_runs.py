@@ -142,7 +142,7 @@ def recorded_failure(work: ModelRun, futures: Sequence[PrefectFuture[Any]]) -> s
 
 
 def first_error(futures: Sequence[PrefectFuture[Any]]) -> BaseException | None:
-    """Wait for tasks, each of which needs those before it; return the error of the first failed one, if any."""
+    """Wait for tasks that each need those before; return the error of the first failed one, if any."""
     for future in futures:
         future.wait()
         if not future.state.is_completed():

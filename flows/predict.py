@@ -77,8 +77,8 @@ def log_folder(result: FolderResult) -> int:
     n_rows = sum(result.rows.values())
     logger.info(
         "predict: %d files with %s rows, %d up to date, %d failed",
-        *(len(result.rows), f"{n_rows:,}", len(result.unchanged), len(result.mistakes)),
+        *(len(result.rows), f"{n_rows:,}", len(result.unchanged), len(result.errors)),
     )
-    if result.mistakes:
-        raise FilesFailedError("these files could not be scored:\n  " + "\n  ".join(result.mistakes.values()))
+    if result.errors:
+        raise FilesFailedError("these files could not be scored:\n  " + "\n  ".join(result.errors.values()))
     return n_rows

@@ -68,10 +68,7 @@ def run_name(flow: str) -> Callable[[], str]:
 
 
 def completed(message: str, result: R) -> R:
-    """Return a result in a final state with a message, `Cached` if everything was up to date.
-
-    It is typed as the result, which is what callers of the flow or task get.
-    """
+    """Return a result, typed as such for callers, in a final state with a message, `Cached` if all was up to date."""
     return cast("R", Completed(name=end_state(result) or "Completed", message=hide_secrets(message), data=result))
 
 
@@ -128,10 +125,7 @@ def watch_progress() -> None:
 
 
 def task_seconds() -> dict[str, float]:
-    """Return the seconds of each finished task of this flow run, by name in order of start; {} outside of a flow.
-
-    Tasks with the same name, such as one per model, are added up.
-    """
+    """Return the seconds of this flow run's finished tasks, added up by name, in order of start; {} outside a flow."""
     if not flow_run.id:
         return {}
     wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(str(flow_run.id))]))

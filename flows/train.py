@@ -32,7 +32,7 @@ logger = logging.getLogger("flows.train")  # Prefect loads it by its file, under
 
 @flow(name="train", flow_run_name=run_name("train"), persist_result=False)
 def train(preset: str | None = None, models: tuple[str, ...] = (), config: TrainConfig | None = None) -> None:
-    """Train, evaluate and log the chosen models on the prepared data, as a pipeline run of their own.
+    """Train, evaluate and log the chosen models on the prepared data, as a separate pipeline run.
 
     Args:
         preset: quick, standard, full, or the path of a YAML file. Default: as in config, else quick.

@@ -1,1 +1,1 @@
-"""What happens: one room per stage, in the order of the data. Importing any of it does nothing."""
+"""The stages of the pipeline, one package each, in the order of the data. Importing any of them does nothing."""

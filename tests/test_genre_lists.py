@@ -55,7 +55,7 @@ def test_what_only_begins_like_an_encoding_takes_no_time() -> None:
 
 
 def test_an_encoding_of_other_genres_is_refused() -> None:
-    with pytest.raises(ValueError, match="2 numbers encode 2 genres, and 3 are known"):
+    with pytest.raises(ValueError, match="2 numbers encode 2 genres, but 3 are known"):
         parse_genres("[0, 1]", NAMES)
 
 

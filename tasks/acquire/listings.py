@@ -199,10 +199,7 @@ def _divide_by_owner(folder: Path) -> tuple[list[str], list[str]]:
 
 
 def _replace_own_files(stage: Stage, unfinished: Path) -> None:
-    """Record the new files, and remove our files that the new source does not have.
-
-    The sidecar is removed first, so that it never describes a mix.
-    """
+    """Record the new files and remove our outdated ones, first the sidecar, so that it never describes a mix."""
     ours, _ = _divide_by_owner(stage.folder)
     record = {name: {hash_file(stage.folder / name)} for name in ours}
     for name in stage.outputs:

@@ -81,10 +81,7 @@ def _fit_probabilities(sets: Sequence[tuple[str, ...]]) -> NDArray[np.float64]:
 
 
 class FieldWriter:
-    """Writes every field but id, title, genres and description, with all randomness from the given stream.
-
-    Each field depends a little on the genres, as in the real listings.
-    """
+    """Writes all fields but id, title, genres and description, a little depending on genres, from a random stream."""
 
     def __init__(self, uniform: Uniform, plots: PlotWriter) -> None:
         self._uniform = uniform
@@ -154,11 +151,7 @@ class SampleMovie(NamedTuple):
 
 
 def write_sample(folder: Path, n_movies: int, seed: int) -> dict[str, Any]:
-    """Write the 16 files of a sample into a folder, row by row, and return its counts.
-
-    Returns:
-        `movies`, `rows`, `rows_by_file`, and `flaws`: for each kind of dirt the number of movies that have it.
-    """
+    """Write the 16 files of a sample into a folder, row by row; return its counts, with the movies of each flaw."""
     rows_by_file: Counter[str] = Counter(dict.fromkeys(GENRE_FILES.values(), 0))
     flaws: Counter[str] = Counter()
     progress = Progress("sample", n_movies)

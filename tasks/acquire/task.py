@@ -49,8 +49,8 @@ def fetch_files(names: tuple[DriveFile, ...], config: DownloadConfig) -> list[Fe
 def crawl(config: CrawlConfig) -> CrawlResult:
     """Bring `data/crawl` up to date with the plots that the listings lack, as far as sources allow; see `run_crawl`.
 
-    The task run ends in the state `Completed`, in `Stopped` (not a failure), or in `Blocked`, whose result is a
-    `CrawlBlockedError`. Call it with `return_state=True` to get the state.
+    The task run ends in the state `Completed`, in `Stopped` (not a failure), or in `Blocked` with a `CrawlBlockedError`
+    as result. Call it with `return_state=True` to get the state.
     """
     result = run_crawl(data_paths(), config, _progress_artifact())
     logger.info("crawl: %s, with %d plots", result.outcome, result.stage.counts.get("plots", 0))

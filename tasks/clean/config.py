@@ -1,4 +1,4 @@
-"""Options of the clean stage, and which column of a user's table is what."""
+"""Options of the clean stage, and the meaning of the columns of a user's table."""
 
 from typing import Final, Literal, Self
 
@@ -8,7 +8,7 @@ from tasks.core.schema import EXCLUDED_GENRES
 
 
 class PruneConfig(BaseModel):
-    """Which movies to drop for their descriptions. Default: none."""
+    """Which movies to drop because of their descriptions. Default: none."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -19,10 +19,10 @@ class PruneConfig(BaseModel):
         None, ge=1, description="Drop longer descriptions, in words; the earlier system used 200."
     )
     production_phrases: bool = Field(
-        False, description="Drop descriptions of the production: 'directed by', 'starring', 'filmed in' and so on."
+        False, description="Drop descriptions of the production, with 'directed by', 'starring', 'filmed in' and so on."
     )
     gibberish: bool = Field(False, description="Drop gibberish descriptions.")
-    not_english: bool = Field(False, description="Drop descriptions whose words are mostly not English.")
+    not_english: bool = Field(False, description="Drop descriptions with mostly non-English words.")
 
     @model_validator(mode="after")
     def _bounds_leave_room(self) -> Self:
@@ -38,14 +38,14 @@ class CleanConfig(BaseModel):
 
     profile: Literal["default", "original"] = Field(
         "default",
-        description="Rules to apply: 'original' repeats the earlier system exactly, 'default' fixes its faults.",
+        description="Rules to apply: 'original' is exactly as in the earlier system, 'default' fixes its faults.",
     )
     disable: tuple[str, ...] = Field((), description="Rules to disable, such as 'author_signature'.")
-    excluded_genres: tuple[str, ...] = Field(EXCLUDED_GENRES, description="Genres whose rows are dropped.")
-    prune: PruneConfig = Field(PruneConfig(), description="Movies to drop for their descriptions.")
+    excluded_genres: tuple[str, ...] = Field(EXCLUDED_GENRES, description="Drop all rows with one of these genres.")
+    prune: PruneConfig = Field(PruneConfig(), description="Movies to drop because of their descriptions.")
 
 
-# Columns with these names are read like those of a listing: also years as decades, runtimes as ranges, people as lists.
+# Columns with these names are read as in a listing: years also as decades, runtimes as ranges, people as lists.
 LISTING_FIELDS: Final = ("year", "certificate", "runtime", "director", "star")
 # Names that the pipeline uses for something else.
 RESERVED: Final = frozenset(
@@ -55,7 +55,7 @@ RESERVED: Final = frozenset(
 
 
 class TableConfig(BaseModel):
-    """Which column of a user's own table, the CSV or parquet file that `source` names, is what."""
+    """The meaning of the columns of a user's own table, the CSV or parquet file given as `source`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -63,14 +63,14 @@ class TableConfig(BaseModel):
     text: str = Field(min_length=1, description="Column of the text to classify.")
     labels: tuple[str, ...] = Field(
         min_length=1,
-        description="Column of labels, separated or as lists (parquet); or several columns, one per label, of 0 and 1.",
+        description="Column of labels, separated or (parquet) as lists; or several columns of 0 and 1, one per label.",
     )
     title: str | None = Field(None, description="Column of titles.")
     separator: str = Field("|", min_length=1, description="Separator between labels in a text column.")
     fields: tuple[str, ...] = Field(
-        (), description="Other columns that models on fields may use, of categories or numbers."
+        (), description="Other columns, of categories or numbers, for models that read fields."
     )
-    min_rows: int = Field(10, ge=1, description="Drop labels of fewer rows, and rows without other labels.")
+    min_rows: int = Field(10, ge=1, description="Drop labels with fewer rows, and rows without other labels.")
 
     @model_validator(mode="before")
     @classmethod
@@ -91,6 +91,6 @@ class TableConfig(BaseModel):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """All columns that are read."""
+        """All columns to read."""
         title = (self.title,) if self.title is not None else ()
         return (self.id, self.text, *title, *self.labels, *self.fields)

@@ -1,6 +1,6 @@
-"""Import of a table that was cleaned elsewhere, as the clean stage's result.
+"""Import of an already cleaned table as the clean stage's result.
 
-Texts stay as they are. Rows that later stages could not use are dropped and counted.
+Texts are not changed. Rows that later stages could not use are dropped and counted.
 """
 
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ def import_clean_data(paths: DataPaths, csv_path: Path) -> StageResult:
 
 
 def read_clean_data(csv_path: Path, names: tuple[str, ...], ledger: Ledger) -> pl.DataFrame:
-    """Return the movies of a cleaned CSV (`schema.MOVIES`, sorted by id) and note what happened to every row.
+    """Return the movies of a cleaned CSV (`schema.MOVIES`, sorted by id), and record what happened to every row.
 
     Raises:
         SourceError: the file is unreadable or without a required column.

@@ -64,9 +64,9 @@ _PARSERS: Final[dict[str, Callable[[pl.Expr], pl.Expr]]] = {
 
 
 def parse_fields(rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
-    """Return the rows with parsed side fields, and how many values of each are not blank but could not be parsed.
+    """Return the rows with parsed side fields, and by field how many non-blank values became null, as unparsable.
 
-    A text that cannot be parsed becomes null. The lists of people keep their text under the new name.
+    The lists of people keep their text under the new name.
     """
     parsed = rows.select(parse(pl.col(SIDE_FIELDS[name])).alias(name) for name, parse in _PARSERS.items())
     failed = {name: rows[SIDE_FIELDS[name]].filter(parsed[name].is_null()) for name in _PARSERS}
@@ -91,11 +91,9 @@ def read_rows(path: Path, profile: Profile, ledger: Ledger) -> pl.DataFrame:
 
 
 def merge_rows(tables: list[pl.DataFrame], profile: Profile) -> pl.DataFrame:
-    """Merge the rows of each movie, some movies at a time, so that the working memory does not grow with the rows.
+    """Merge the rows of each movie, some movies at a time, so that memory use does not grow with the rows.
 
-    Args:
-        tables: results of `read_rows`, in the order of the listings; the list is emptied on the way.
-        profile: which rows are one movie, and which of them is preferred.
+    `tables`, from `read_rows` in the order of the listings, is emptied on the way.
 
     Returns:
         `movie_id`, `movie_name`, `genres` (sorted list), `description` and the side fields, in no particular order.
@@ -132,7 +130,7 @@ def _merge_part(rows: pl.DataFrame, profile: Profile, genres: pl.DataFrame) -> p
 
 
 def join_crawled(movies: pl.DataFrame, path: Path | None, ledger: Ledger) -> pl.DataFrame:
-    """Add the column `crawled`: the first crawled text of each movie that is not empty, else null."""
+    """Add the column `crawled`: the first non-empty crawled text of each movie, else null."""
     if path is None:
         return movies.with_columns(crawled=pl.lit(None, pl.String))
     table = read_table(path, ("movie_id", "description"))
@@ -157,8 +155,8 @@ def clean_movies(paths: DataPaths, config: CleanConfig) -> StageResult:
     Returns:
         Counts: `rows_read` is the sum of `movies_kept`, `merged/same_movie` and all `dropped/<rule>`; also
         `changed/<rule>` (rows or movies), `repaired/<damage>`, `unparsed/<field>` (rows), `crawl/<what>` (rows),
-        `unknown_genre/<name>` (movies), and `text_groups/groups`, `/movies` and `/largest` of the movies that share
-        a text with others.
+        `unknown_genre/<name>` (movies), and of movies that share a text `text_groups/groups`, `/movies` and
+        `/largest`.
 
     Raises:
         SourceError: there is no listing, or one cannot be read.
@@ -204,13 +202,13 @@ def run_clean(
 
 
 def build_movies(listings: Sequence[Path], crawl: Path | None, profile: Profile, ledger: Ledger) -> pl.DataFrame:
-    """Return the movies of some listings (`schema.MOVIES`, sorted by id) and note what became of every row."""
+    """Return the movies of some listings (`schema.MOVIES`, sorted by id), and record what became of every row."""
     ledger.counts["rows_read"] = 0
     tables = [read_rows(path, profile, ledger) for path in listings]
     n_rows = sum(table.height for table in tables)
     movies = merge_rows(tables, profile)
     ledger.counts["merged/same_movie"] = n_rows - movies.height
-    # In the order of the identity: where that is the id alone, no two are equal, and polars sorts pairs twice as fast.
+    # In the order of the identity: if that is the id alone, no two are equal, and polars sorts pairs twice as fast.
     order = movies.select(pl.arg_sort_by("movie_id", "movie_name")).to_series()
     # Side fields wait until the rules are done: rules copy what they filter, and these are the larger half.
     sides = movies.select(*SIDE_FIELDS)
@@ -218,7 +216,7 @@ def build_movies(listings: Sequence[Path], crawl: Path | None, profile: Profile,
     movies = movies.with_columns(place=order)
     movies = movies.with_columns(description_source=pl.lit("listing"), is_truncated=pl.lit(value=False))
     movies = join_crawled(movies, crawl, ledger)
-    # Sorted texts still lie where the listings had them; as copies they are read twice as fast by every rule.
+    # Sorted texts still refer to the listings' memory; every rule reads copies twice as fast.
     copies = [(pl.col(name) + "").alias(name) for name in ("movie_name", "description")]
     movies = _in_slices(movies, lambda some: apply_rules(some.with_columns(copies), profile.movie_rules, ledger))
     movies = note_text_groups(apply_rules(movies, (*profile.table_rules, *profile.prune_rules), ledger), ledger)
@@ -236,7 +234,7 @@ def as_movies(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def _in_slices(frame: pl.DataFrame, change: Callable[[pl.DataFrame], pl.DataFrame]) -> pl.DataFrame:
-    """Change a frame some rows at a time, so that the steps of the change need no room for several copies of it."""
+    """Change a frame some rows at a time, so that intermediate copies stay small."""
     slices = frame.iter_slices(SLICE_ROWS) if frame.height else iter([frame])
     return pl.concat([change(some) for some in slices])
 
@@ -245,8 +243,8 @@ def write_cleaned(
     movies: pl.DataFrame, ledger: Ledger, rules: Iterable[Rule], paths: DataPaths, folder: Path
 ) -> dict[str, int]:
     """Write the table (`schema.MOVIES`, sorted) as parquet and CSV, its genres and the ledger; return the counts."""
-    # One chunk per group, so that the bytes do not depend on how many threads made the frame; with lists of its own,
-    # since for each group the writer goes through all lists of the chunk.
+    # One chunk per group, so that the bytes do not depend on the number of threads that made the frame; with its own
+    # lists, since for each group the writer goes through all lists of the chunk.
     own_lists = cs.list().gather(pl.int_range(pl.len()))
     groups = [rows.rechunk().with_columns(own_lists) for rows in movies.iter_slices(ROW_GROUP_SIZE)]
     pl.concat(groups).write_parquet(folder / paths.movies.name, row_group_size=ROW_GROUP_SIZE)

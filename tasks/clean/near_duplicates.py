@@ -5,14 +5,14 @@ words are equal, or if they share at least `MIN_SHARED` shingles of three consec
 of their sets of shingles is at least `MIN_SIMILARITY`; groups are transitive.
 
 Both bounds were chosen on 22,821 real descriptions: all 918,704 pairs that share a shingle of at most 200 movies were
-compared, and those with a similarity of at least 0.3 read. The 44 pairs above both bounds are retellings of one text or
+compared, and those with a similarity of at least 0.3 read. The 44 pairs above both bounds are versions of one text or
 parts of one series. Eight shared shingles and a similarity of 0.3 to 0.4 give eleven more: one story in other words.
-With fewer shared shingles, up to a similarity of 0.67, many are different lives told in one phrase.
+With fewer shared shingles, up to a similarity of 0.67, many are different lives in one common phrase.
 
 Candidates are found by winnowing: of every `WINDOW` runs of `RUN` consecutive words the one with the smallest hash is
 the text's fingerprint, so two texts with `WINDOW + RUN - 1` consecutive words in common share one. On the same
 descriptions it missed no pair above the bounds, nor any down to a similarity of 0.3. The cost grows with the number of
-words: of texts with the same fingerprint, such as a phrase of advertising, each is compared with the next few only.
+words: each text is compared only with the next few of the same fingerprint, such as a phrase of advertising.
 
 Source: Schleimer, Wilkerson and Aiken, "Winnowing: local algorithms for document fingerprinting", SIGMOD 2003.
 """
@@ -29,7 +29,7 @@ SHINGLE: Final = 3
 RUN: Final = 6
 WINDOW: Final = 5
 NEIGHBOURS: Final = 2
-SLICE_MOVIES: Final = 10_000  # what becomes of their words fits a processor's cache
+SLICE_MOVIES: Final = 10_000  # the arrays of their words fit a processor's cache
 SLICE_PAIRS: Final = 20_000
 
 Hashes = NDArray[np.uint64]
@@ -49,7 +49,7 @@ _OTHER_FACTOR: Final = np.uint64(0x6A09E667F3BCC909)
 
 
 class Words(NamedTuple):
-    """The words of some texts, in order: their hashes, and the number of the text of each."""
+    """The words of some texts, in order: their hashes, and the number of each word's text."""
 
     hashes: Hashes
     text: NDArray[np.int64]
@@ -57,7 +57,7 @@ class Words(NamedTuple):
 
 
 def simplify_others(texts: pl.Series) -> pl.Series:
-    """Return texts with the few that are not ASCII in lower case and with single spaces between words."""
+    """Return texts, with the few that are not ASCII in lower case and with single spaces between words."""
     others = (texts.str.len_bytes() != texts.str.len_chars()).arg_true()
     if others.is_empty():
         return texts
@@ -87,7 +87,7 @@ def hash_words(texts: pl.Series) -> Words:
 
 
 def hash_runs(words: Words, length: int) -> Hashes:
-    """Return the hash of each run of `length` words, by its first word; `NO_HASH` where the text ends before."""
+    """Return the hash of each run of `length` words, by its first word; `NO_HASH` if the text ends before."""
     count = max(words.hashes.size - length + 1, 0)
     runs = np.zeros(count, dtype=np.uint64)
     for place in range(length):
@@ -125,10 +125,7 @@ def _mix(values: Hashes) -> Hashes:
 
 
 def group_texts(movies: pl.DataFrame) -> pl.DataFrame:
-    """Add `text_group`: the id of the first movie, in row order, of the group of movies with this text.
-
-    A movie with a text of its own, or without words, is its own group.
-    """
+    """Add `text_group`: the id of the first movie, in row order, with (nearly) the same text, often the movie's own."""
     texts = simplify_others(movies["description"])
     fingerprints, whole = _fingerprint(texts)
     similar = _keep_similar(texts, _pair_neighbours(fingerprints, texts.len()))
@@ -199,7 +196,6 @@ def _pair_neighbours(fingerprints: Hashes, n_texts: int) -> Indices:
 
 
 def _keep_similar(texts: pl.Series, pairs: Indices) -> Indices:
-    """Return the pairs of texts that are similar enough."""
     kept = [np.empty((0, 2), np.int64)]
     for start in range(0, len(pairs), SLICE_PAIRS):
         some = pairs[start : start + SLICE_PAIRS]
@@ -236,5 +232,5 @@ def _first_of_each_group(n_texts: int, pairs: Indices) -> Indices:
 
 
 def _bits_of_number(n_texts: int) -> np.uint64:
-    """Return how many low bits hold the number of any text."""
+    """Return the number of low bits that hold the number of any text."""
     return np.uint64(n_texts.bit_length())

@@ -1,7 +1,4 @@
-"""The clean stage for a user's own table: rows in, one row per id out.
-
-A row is called a movie and its labels genres, as everywhere in the pipeline.
-"""
+"""The clean stage for a user's own table: rows (here movies) with labels (here genres) in, one row per id out."""
 
 import logging
 from collections.abc import Mapping
@@ -26,7 +23,7 @@ FORMS: Final = (".csv", ".parquet")
 
 
 def read_own_table(path: Path, table: TableConfig, ledger: Ledger) -> pl.DataFrame:
-    """Return the columns that a mapping names, as texts (lists of texts where parquet has lists), and `is_short`.
+    """Return the mapped columns as texts (lists of texts if parquet has lists), and `is_short`.
 
     Missing values are empty texts. Whole numbers in parquet are written without a fraction.
 
@@ -35,7 +32,7 @@ def read_own_table(path: Path, table: TableConfig, ledger: Ledger) -> pl.DataFra
     """
     if not path.is_file() or path.suffix.lower() not in FORMS:
         state = "is not a .csv or .parquet file" if path.exists() else "does not exist"
-        raise SourceError(f"{path} {state}: `source` must be the file whose columns `table` names.")
+        raise SourceError(f"{path} {state}: `source` must be the file that `table` describes.")
     if path.suffix.lower() == ".csv":
         read = read_table(path, table.columns)
         ledger.note_damage(path.name, read.damage)
@@ -87,8 +84,8 @@ _NO: Final = ("0", "0.0", "false", "")
 def add_labels(rows: pl.DataFrame, table: TableConfig, path: Path) -> pl.DataFrame:
     """Replace the columns of labels by `genres`, sorted lists of distinct labels, perhaps empty.
 
-    One column holds separated labels or lists of labels; several columns hold 0 or 1 (also true, false or nothing) and
-    are a label each. Spaces around labels are ignored.
+    One column holds separated labels or lists of labels; each of several columns is a label, and holds 0 or 1 (also
+    true, false or nothing). Spaces around labels are ignored.
 
     Raises:
         DataError: a cell is neither 0 nor 1, or a label holds a comma or an equals sign or is too long.
@@ -112,8 +109,8 @@ def _of_indicators(rows: pl.DataFrame, table: TableConfig, path: Path) -> pl.Ser
         if odd.height:
             value, row_id = odd[name][0], odd[table.id][0]
             raise DataError(
-                f"{path}: the column {name} of the row {row_id} holds {value[:40]!r}. Several columns of labels hold 0 "
-                "or 1 each; for labels in a text name that one column as `table.labels`."
+                f"{path}: the column {name} of the row {row_id} holds {value[:40]!r}. If labels have a column each, it "
+                "must hold 0 or 1; if one column lists the labels, give only that as `table.labels`."
             )
     named = [pl.when(pl.col(name).is_in(_YES)).then(pl.lit(name)) for name in table.labels]
     return cells.select(pl.concat_list(named).list.drop_nulls()).to_series()
@@ -126,9 +123,9 @@ def _check(rows: pl.DataFrame, labels: pl.Series, table: TableConfig, path: Path
         label = odd[0]
         row_id = rows.filter(labels.list.contains(label))[table.id][0]
         raise DataError(
-            f"{path}: the label {label[:60]!r} of the row {row_id} holds a comma or an equals sign, which separate "
-            f"labels elsewhere, or more than {MAX_CHARACTERS} characters. Rename it, or check `table.separator`, which "
-            f"is {table.separator!r}."
+            f"{path}: the label {label[:60]!r} of the row {row_id} has a comma or an equals sign, which separate labels"
+            f" in outputs, or more than {MAX_CHARACTERS} characters. Rename it, or check `table.separator`, which is "
+            f"{table.separator!r}."
         )
 
 
@@ -164,16 +161,17 @@ SEPARATORS: Final = set(";|/\\+&\t")  # what people put between labels
 
 
 def clean_own_table(paths: DataPaths, source: Path, table: TableConfig, config: CleanConfig) -> StageResult:
-    """Clean a user's CSV or parquet file into `paths.clean`, unless that is up to date; the file stays as it is.
+    """Clean a user's CSV or parquet file into `paths.clean`, unless that is up to date; the file is not changed.
 
-    Rows that share id and text are one, with the labels of all.
+    Rows with the same id and text become one, with the labels of all.
 
     Returns:
         Counts: `rows_read` is the sum of `movies_kept`, `merged/same_movie` and all `dropped/<rule>`; also
-        `changed/<rule>`, `repaired/<damage>`, `unparsed/<field>`, `rare_label/<label>` (rows) and `text_groups/<what>`.
+        `changed/<rule>`, `repaired/<damage>`, `unparsed/<field>`, `rare_label/<label>` (rows) and
+        `text_groups/<what>`.
 
     Raises:
-        SourceError: the file is missing, unreadable or without a column that the mapping names.
+        SourceError: the file is missing, unreadable or without a mapped column.
         DataError: an id or a label cannot be used, the labels are too few or too many, or no row is left.
         ConfigError: a rule to disable does not exist, or an option for listings is given.
     """
@@ -195,7 +193,7 @@ def clean_own_table(paths: DataPaths, source: Path, table: TableConfig, config: 
 
 
 def build_own_movies(source: Path, table: TableConfig, profile: Profile, ledger: Ledger) -> pl.DataFrame:
-    """Return the movies of a table (`schema.MOVIES`, sorted by id) and note what happened to every row."""
+    """Return the movies of a table (`schema.MOVIES`, sorted by id), and record what happened to every row."""
     rows = add_labels(read_own_table(source, table, ledger), table, source)
     rows = apply_rules(_named(rows, table), profile.row_rules, ledger).drop("is_short")
     movies = _merge_rows(rows, source, ledger).sort("movie_id")
@@ -211,7 +209,7 @@ def build_own_movies(source: Path, table: TableConfig, profile: Profile, ledger:
 
 
 def _named(rows: pl.DataFrame, table: TableConfig) -> pl.DataFrame:
-    """Return rows with the pipeline's column names; fields that a listing has keep their names there."""
+    """Return rows with the pipeline's column names; fields that listings also have keep their names."""
     listed = [name for name in table.fields if name in LISTING_FIELDS]
     own = [parsing.own(name, pl.col(name)) for name in table.fields if name not in LISTING_FIELDS]
     no_field = pl.lit([], pl.List(pl.String))

@@ -28,7 +28,7 @@ SITE_TEXT: Final = rf"\A\s*{_ANY_SITE_GENRE}(?:\s*,\s*{_ANY_SITE_GENRE})*\s*\z"
 
 
 def spell_as_site(text: pl.Expr) -> pl.Expr:
-    """Give genres that differ from the site's only in case or spaces the site's spelling."""
+    """Respell genres that differ from the site's only in case or spaces."""
     name = pl.element()
     spelling = name.str.replace_all(r"\s", "").str.to_lowercase()
     spelling = spelling.replace_strict({site.lower(): site for site in _SITE_GENRES}, default=None)
@@ -139,7 +139,7 @@ _is_truncated = pl.col("is_truncated")
 
 
 def default_profile(excluded_genres: Sequence[str]) -> Profile:
-    """Return the fixed rules. Texts are tidied first, so that placeholders and equal texts are found as they read."""
+    """Return the fixed rules. Texts are tidied first, so that placeholders and equal texts are found."""
     return Profile(
         row_rules=(
             SHORT_ROW,

@@ -1,11 +1,11 @@
-"""Optional rules that drop movies whose descriptions teach little. They come last.
+"""Optional rules, applied last, that drop movies with useless descriptions.
 
-English: a text is English if at least half of its words are in simplemma's English dictionary. Words that begin with a
-capital are ignored, since names are of every language; the commonest words of other languages are not English, although
-the dictionary has them as loans. Texts with fewer than `FEWEST_WORDS` such words are not judged by them, but a text
-whose letters are mostly not Latin is foreign. Measured on 22,821 real descriptions, of which all with a share of known
-words below 0.75 were read: the 28 in other languages (Spanish, French, Italian, Hungarian, Romanian, Finnish) and one
-of keyboard runs are at 0.37 or below; the lowest English one is at 0.56, and one in a hundred is below 0.88.
+English: a text is English if at least half of its words are in simplemma's English dictionary. Capitalised words are
+ignored, since names are of every language; the commonest words of other languages are not English, although the
+dictionary has them as loans. Texts with fewer than `FEWEST_WORDS` such words are not judged by them, but a text with
+mostly non-Latin letters is foreign. Measured on 22,821 real descriptions, of which all with a share of known words
+below 0.75 were read: the 28 in other languages (Spanish, French, Italian, Hungarian, Romanian, Finnish) and one of
+keyboard runs are at 0.37 or below; the lowest English one is at 0.56, and one in a hundred is below 0.88.
 
 Gibberish: a model of the probability of each letter after two others is learnt from the words of the same dictionary
 (learnt from the listings, keyboard runs in two texts of a hundred would teach it to let half of them pass). Everything
@@ -62,7 +62,6 @@ def _is_foreign(texts: pl.Series) -> pl.Series:
 
 
 def _known(words: pl.Series) -> pl.Series:
-    """Return the English ones of some words."""
     import simplemma  # noqa: PLC0415 - reads its dictionary, on the first word
 
     is_known = [word not in LOANS and simplemma.is_known(word, lang="en") for word in words]
@@ -134,7 +133,7 @@ _n_words = _description.str.count_matches(rf"[^{SPACE[1:-1]}]+")
 
 
 def prune_rules(config: PruneConfig) -> tuple[Rule, ...]:
-    """Return the rules that are enabled."""
+    """Return the enabled rules."""
     phrases = ", ".join(PRODUCTION_PHRASES)
     rules: list[Rule] = []
     if fewest := config.min_words:

@@ -2,8 +2,8 @@
 
 A well-formed file is read by polars, which forgives damage silently: it fills short rows, may ignore surplus fields and
 guesses at stray quotes. So `is_well_formed` looks at commas, quotes and line ends first, a block at a time, at a
-fraction of the cost of parsing. Any other file is read leniently, row by row: where quotes are broken, reading goes on
-at the next line, so that a stray quote costs one row and not the rest of the file.
+fraction of the cost of parsing. Any other file is read leniently, row by row: after broken quotes, reading goes on at
+the next line, so that a stray quote costs one row and not the rest of the file.
 """
 
 import codecs
@@ -24,9 +24,9 @@ from tasks.core.errors import SourceError
 
 logger = logging.getLogger(__name__)
 
-# No listing field is this long (Python's csv module has the same limit): a longer record is most often an open quote.
+# No listing field is this long (Python's csv module has the same limit): a longer record is usually an open quote.
 MAX_RECORD_BYTES: Final = 131_072
-BLOCK_BYTES: Final = 128 * 1024  # what a block becomes fits a processor's cache
+BLOCK_BYTES: Final = 128 * 1024  # a block's arrays fit a processor's cache
 BATCH_ROWS: Final = 50_000
 _UTF16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _REMEDIES = {
@@ -41,7 +41,7 @@ WINDOWS_1252: Final = {0xDC00 + byte: bytes([byte]).decode("cp1252", "replace") 
 
 @dataclass
 class Damage:
-    """What was wrong with a file: how often each kind of damage occurred, and the first line of each."""
+    """The damage of a file: how often each kind occurred, and the first line of each."""
 
     counts: Counter[str] = field(default_factory=Counter)
     first_lines: dict[str, int] = field(default_factory=dict)
@@ -84,20 +84,15 @@ class _Lines:
 
 
 def read_leniently(path: Path, columns: dict[str, int], n_fields: int) -> tuple[pl.DataFrame, int, Damage]:
-    """Read what can be read of a damaged file.
+    """Read the usable rows of a damaged file with a header of `n_fields` fields; `columns` are wanted names by index.
 
-    Bytes that are not UTF-8 are read as Windows-1252, or become U+FFFD where that has no character. A row with too few
+    Bytes that are not UTF-8 are read as Windows-1252, or become U+FFFD if that has no character. A row with too few
     fields is filled with empty ones and marked; one with too many, with broken quotes or with a field that is too long
-    is dropped; one whose only fault is a quote inside a field is kept. Everything is counted.
-
-    Args:
-        path: a file with a header.
-        columns: name of each wanted column and its index.
-        n_fields: number of fields of the header.
+    is dropped; one with only a quote inside a field is kept. Everything is counted.
 
     Returns:
-        The wanted columns as strings, with `is_short`; the number of records below the header, dropped ones included;
-        the damage.
+        The wanted columns as strings, with `is_short`; the number of records below the header, dropped ones
+        included; the damage.
     """
     damage = Damage()
     n_records = 0
@@ -177,7 +172,7 @@ def is_well_formed(path: Path, n_fields: int, block_bytes: int = BLOCK_BYTES) ->
     """Return whether each record has `n_fields` fields, closed quotes around whole fields only, and ends in LF or CRLF.
 
     A blank line, a lone carriage return and a record of more than `MAX_RECORD_BYTES` are damage, too: parsers disagree
-    about them. Invalid UTF-8 is not looked for; the parser reports it. Memory: a few blocks.
+    about them. Invalid UTF-8 is left to the parser. Memory: a few blocks.
     """
     rest = b""
     with path.open("rb") as file:
@@ -246,10 +241,10 @@ class Table:
 
 
 def find_listings(folder: Path) -> list[Path]:
-    """Return the CSV files of a folder in the order of their names.
+    """Return the CSV files of a folder, sorted by name.
 
     Raises:
-        SourceError: the folder is not there, or no CSV is in it.
+        SourceError: the folder does not exist, or has no CSV.
     """
     listings = sorted(path for path in folder.glob("*.csv") if path.is_file())
     if not listings:
@@ -264,8 +259,8 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()
     A missing optional column is all empty. Columns of the result: `required`, `optional`, `is_short`.
 
     Raises:
-        SourceError: the file cannot be opened, is empty or UTF-16, or its header lacks a required column or repeats a
-            wanted one.
+        SourceError: the file cannot be opened, is empty or UTF-16, or its header lacks a required column or repeats
+            a wanted one.
     """
     try:
         header = _read_header(path)

@@ -24,8 +24,8 @@ SPACES: Final = "".join(chr(code) for code in range(0x3001) if chr(code).isspace
 # The earlier system's signature: everything from the first em dash after the last line break.
 FROM_LAST_EM_DASH: Final = r"—[^\n]*\z"
 # An author: an em dash at the beginning, after a line break or after the end of a sentence, then only a nickname or up
-# to eight words of a name, and perhaps an address in brackets. A name's words begin with a capital, a digit or a letter
-# of a script without case, or are particles; it does not end like a sentence.
+# to eight words of a name, and perhaps an address in brackets. Words of a name begin with a capital, a digit or a
+# letter of a script without case, or are particles; it does not end like a sentence.
 _NAME_WORD: Final = (
     r"(?:(?:\p{Lu}\.)+|(?:Jr|Sr|St|Dr|Mr|Ms|Mrs)\.|d[aeiu]|de[lnr]|el|la|le|v[ao]n|of|the|and|&|y|e"
     r"|[\p{Lu}\p{Lt}\p{Lo}\p{N}][\p{L}\p{M}\p{N}'\x{2019}_-]*(?:\.[\p{L}\p{N}]+)*)"
@@ -77,7 +77,7 @@ class Drop:
 
 @dataclass(frozen=True, eq=False)
 class DropText:
-    """Drop the movies whose description matches a pattern. Consecutive ones in a profile are searched together."""
+    """Drop the movies with a description that matches a pattern. Consecutive ones are searched together."""
 
     name: str
     reason: str
@@ -86,10 +86,10 @@ class DropText:
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """Set columns to new values; a row counts as changed where one of them differs.
+    """Set columns to new values; a row counts as changed if one of them differs.
 
-    The new values depend on the row only, and `where`, if given, is true for every row that changes: for the others,
-    which are most, no new values are computed.
+    The new values depend on the row only. `where`, if given, is true for every row that changes: for the others, which
+    are most, no new values are computed.
     """
 
     name: str
@@ -121,14 +121,14 @@ class Profile:
 
     @property
     def rules(self) -> tuple[Rule, ...]:
-        """All rules in the order in which they apply."""
+        """All rules in the order of application."""
         return (*self.row_rules, *self.movie_rules, *self.table_rules, *self.prune_rules)
 
     def without(self, names: Collection[str]) -> "Profile":
-        """Return the profile without the rules of these names.
+        """Return the profile without these rules.
 
         Raises:
-            ConfigError: a name is not that of a rule.
+            ConfigError: a rule does not exist.
         """
         known = [rule.name for rule in self.rules]
         if unknown := sorted(set(names).difference(known)):
@@ -152,7 +152,7 @@ class Ledger:
     damage: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def note(self, rule: Rule, caught: pl.DataFrame) -> None:
-        """Count the rows that a rule caught, as they were before it, and keep the first as its example."""
+        """Count the rows that a rule affected, as before it, and keep the first as its example."""
         self.counts[_key(rule)] += caught.height
         if caught.height and rule.name not in self.examples:
             first = caught.head(1)
@@ -167,13 +167,13 @@ class Ledger:
             self.damage[file_name] = {"counts": dict(damage.counts), "first_lines": damage.first_lines}
 
     def explain_loss(self) -> str:
-        """Return how many rows were read and why rows and movies were dropped, as text."""
+        """Return the number of rows read and why rows and movies were dropped, as text."""
         dropped = {key: count for key, count in self.counts.items() if key.startswith("dropped/") and count}
         reasons = ", ".join(f"{key} {count}" for key, count in dropped.items()) or "nothing below the header"
         return f"{self.counts['rows_read']} rows ({reasons})"
 
     def report(self, rules: Iterable[Rule]) -> dict[str, Any]:
-        """Return all of it as JSON values, the rules in their order with their reasons."""
+        """Return everything as JSON values, the rules in their order with their reasons."""
         described = [
             {
                 "name": rule.name,
@@ -187,7 +187,7 @@ class Ledger:
 
 
 def apply_rules(frame: pl.DataFrame, rules: Iterable[Rule], ledger: Ledger) -> pl.DataFrame:
-    """Apply rules in their order and note what each did; the order of the rows stays."""
+    """Apply rules in their order and record the effect of each; keeps the order of rows."""
     for _, group in itertools.groupby(rules, key=type):
         batch = list(group)
         if patterns := [rule for rule in batch if isinstance(rule, DropText)]:
@@ -205,7 +205,7 @@ def _key(rule: Rule) -> str:
 
 
 def _excerpt(rule: Rule, row: pl.DataFrame) -> str | None:
-    """Return the beginning of a description, or what surrounds the place that matches or changes."""
+    """Return the beginning of a description, or the surroundings of what matches or changes."""
     text: str | None = row["description"][0]
     if text is None or len(text) <= EXAMPLE_CHARS:
         return text

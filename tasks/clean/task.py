@@ -25,7 +25,7 @@ def clean(config: CleanConfig) -> StageResult:
 
 @stage_task("clean table")
 def clean_table(source: Path, table: TableConfig, config: CleanConfig) -> StageResult:
-    """Bring the cleaned table up to date with a table of the user's own; see `clean_own_table`."""
+    """Bring the cleaned table up to date with the user's own table; see `clean_own_table`."""
     result = clean_own_table(data_paths(), source, table, config)
     counts = result.counts
     logger.info("clean: %d movies of %d rows of %s", counts["movies_kept"], counts["rows_read"], source.name)
@@ -34,7 +34,7 @@ def clean_table(source: Path, table: TableConfig, config: CleanConfig) -> StageR
 
 @stage_task("import clean data")
 def import_clean(csv_path: Path) -> StageResult:
-    """Make a CSV that was cleaned elsewhere the cleaned table; see `import_clean_data`."""
+    """Import an already cleaned CSV as the cleaned table; see `import_clean_data`."""
     result = import_clean_data(data_paths(), csv_path)
     counts = result.counts
     logger.info("import clean data: %d movies of %d rows", counts["movies_kept"], counts["rows_read"])

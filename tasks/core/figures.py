@@ -90,10 +90,7 @@ def _write_named(folder: Path, forms: Sequence[Form], named: tuple[str, Callable
 
 
 def write_picture(folder: Path, name: str, draw: Callable[[], Figure], forms: Sequence[Form] = SVG_ONLY) -> None:
-    """Call `draw` in the project's style and write its figure as `<name>.<form>` in each form.
-
-    Threads may call it in parallel; `draw` must not call it again.
-    """
+    """Write the figure of `draw`, in the project's style, as `<name>.<form>` in each form; safe in parallel threads."""
     with _drawing, mpl.rc_context():
         mpl.rcdefaults()  # ignore the user's matplotlibrc
         mpl.rcParams.update(_STYLE)
@@ -218,10 +215,7 @@ def text_colour(background: ColorType) -> str:
 
 
 def relative_luminance(colour: ColorType) -> float:
-    """Return the perceived brightness of a colour, from 0 (black) to 1 (white).
-
-    Source: "Relative luminance" of WCAG 2.2.
-    """
+    """Return the perceived brightness of a colour, 0 (black) to 1 (white). Source: "Relative luminance" of WCAG 2.2."""
     parts = np.array(to_rgb(colour))
     linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
     return float(linear @ (0.2126, 0.7152, 0.0722))
@@ -247,10 +241,7 @@ LONGEST_NAME: Final = 30
 
 
 def label_dots(axes: Axes, dots: PathCollection, labels: Sequence[str], bold: Sequence[str] = ()) -> list[Text]:
-    """Label the dots of a scatter plot, in bold if wanted, without hiding other labels or dots.
-
-    The axes must have their final limits and scales. The same dots always get the same positions.
-    """
+    """Label the dots of a scatter plot, some in `bold`, without overlap; the axes must have their final limits."""
     from adjustText import adjust_text  # noqa: PLC0415  it loads pyplot
 
     texts = [

@@ -35,10 +35,7 @@ def hash_files(paths: Sequence[Path]) -> str:
 
 
 def write_hashes(folder: Path) -> str:
-    """Write the hashes of all files of a folder into its `hashes.json`; return the SHA-256 of that file.
-
-    To verify the folder later, keep the digest where nobody who can change the folder can change it.
-    """
+    """Write a folder's `hashes.json`; return its SHA-256, to verify the folder later if kept out of reach."""
     content = json.dumps(_hash_all(folder), indent=1) + "\n"
     (folder / HASHES_FILE).write_text(content, encoding="utf-8")
     return hash_file(folder / HASHES_FILE)

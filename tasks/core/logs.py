@@ -129,10 +129,7 @@ watchers: "list[Callable[[Progress], None]]" = []  # called at every advance, su
 
 
 class Progress:
-    """Counts work done and logs a line at most every `interval_s` seconds.
-
-    Call `advance(n)` after each piece and `finish()` at the end. `total` is None if unknown.
-    """
+    """Counts work done, by `advance` and finally `finish`, and logs a line at most every `interval_s` seconds."""
 
     def __init__(
         self, what: str, total: int | None, interval_s: float = 5.0, clock: Callable[[], float] = time.monotonic

@@ -44,10 +44,7 @@ def safe_cell(text: str) -> str:
 
 
 def write_safe_csv(table: pl.DataFrame, path: Path) -> None:
-    """Write a table for people: texts by `safe_cell` in quotes, numbers with `DECIMALS` decimals.
-
-    The quotes are for spreadsheets whose separator is not the comma.
-    """
+    """Write a table for people: texts by `safe_cell`, quoted for all separators, numbers with `DECIMALS` decimals."""
     texts = selectors.string()
     safe = table.with_columns(texts.map_elements(safe_cell, return_dtype=pl.String, skip_nulls=True))
     safe.write_csv(path, float_precision=DECIMALS, quote_style="non_numeric")

@@ -132,10 +132,7 @@ def _coverage(truth: Labels, scores: Scores) -> float:
 
 
 def _ranking_loss(truth: Labels, scores: Scores) -> float:
-    """Return the mean over movies of the share of pairs of a true and a false genre where the false one scores >=.
-
-    It is 0 for a movie that has all genres.
-    """
+    """Return the mean share of pairs of a true and a false genre in which the false one scores >=; 0 without pairs."""
     with_genre = truth.any(axis=1)
     truth, scores = truth[with_genre], scores[with_genre]
     shares = np.zeros(len(truth))
@@ -390,10 +387,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Resampled:
-    """Metrics of several models; second axis: on all movies first, then on resamples.
-
-    NaN where undefined, such as a genre in resamples without a positive.
-    """
+    """Metrics of several models; second axis: on all movies, then on resamples; NaN where undefined."""
 
     metrics: dict[str, Floats]  # by name: (n_models, 1 + n_resamples)
     per_genre: dict[str, Floats]  # precision, recall and f1: (n_models, 1 + n_resamples, n_genres)
@@ -402,10 +396,7 @@ class Resampled:
 def resample(
     truth: Labels, decided: Sequence[Labels], resamples: int = RESAMPLES, seed: int = DEFAULT_SEED
 ) -> Resampled:
-    """Return all metrics of decisions, for all movies and for resamples of them.
-
-    Labels are (n_movies, n_genres), at least one movie; `decided` has those of each model.
-    """
+    """Return all metrics of decisions, (n_movies, n_genres) for each model, on all movies and on resamples of them."""
     weights = draw_weights(len(truth), resamples, seed)
     positives = _weighted_sums(weights, truth.astype(np.float64))
     found = [_resample_model(truth, labels, weights, positives) for labels in decided]

@@ -103,9 +103,10 @@ class Bucket:
     boto3 takes endpoint and credentials from its usual settings (`AWS_ENDPOINT_URL`, `AWS_ACCESS_KEY_ID`, profiles). It
     is used directly: to list 100 objects with sizes and ETags takes 1 request, but 201 with cloudpathlib 0.26.
 
-    Every method raises: DataError: there is no such object, or a copy of it cannot be written. StorageError: the
-    storage refuses access, does not respond (`StorageAwayError`), or does not have the bucket. ConfigError: boto3 is
-    not installed, or there are no credentials.
+    Every method raises:
+        DataError: there is no such object, or a copy of it cannot be written.
+        StorageError: the storage refuses access, does not respond (`StorageAwayError`), or does not have the bucket.
+        ConfigError: boto3 is not installed, or there are no credentials.
     """
 
     bucket: str

@@ -1,1 +1,1 @@
-"""Decision rules: how a row of genre scores becomes a set of genres. Travels inside every served model."""
+"""Decision rules: from genre scores to sets of genres. Part of every served model."""

@@ -132,7 +132,7 @@ def _no_genre(name: str, genres: Sequence[str]) -> str:
 
 
 def _forms(genres: Sequence[str]) -> str:
-    return f"threshold=0.3, top=2, or genres with thresholds of their own, such as {genres[0]}=0.6"
+    return f"threshold=0.3, top=2, or thresholds by genre, such as {genres[0]}=0.6"
 
 
 _CLASSES: Final[Mapping[str, type[Rule]]] = {

@@ -35,10 +35,7 @@ def tune_global_threshold(scores: Scores, truth: Truth) -> float:
 
 
 def tune_count(scores: Scores, truth: Truth) -> int:
-    """Return the k whose k highest scores per movie give the greatest mean Jaccard, the smallest on ties.
-
-    Means that differ only by rounding count as ties.
-    """
+    """Return the k whose k highest scores per movie give the greatest mean Jaccard, the smallest on (rounded) ties."""
     jaccard = _jaccard_of_highest(scores, truth).mean(axis=0)
     return int((jaccard >= jaccard.max() - 1e-12).argmax()) + 1
 
@@ -106,10 +103,7 @@ def _best_cut(scores: Scores, gains: NDArray[np.float64], order: NDArray[np.intp
 
 
 def _cut_at_greatest(descending: Scores, values: NDArray[np.float64]) -> float:
-    """Return the threshold that the first n scores reach, n = 0, 1, ... being the position of the greatest value.
-
-    It lies midway between the lowest score that reaches it and the highest that does not.
-    """
+    """Return the threshold midway between the n-th and the next score, n being the position of the greatest value."""
     bounds = np.concatenate([[ABOVE_ALL], descending.astype(np.float64), [0.0]])
     between = bounds[:-1] > bounds[1:]
     between[-1] = True  # all scores, even where the lowest is 0
@@ -165,10 +159,7 @@ def fit_rules(scores: Scores, truth: Truth) -> dict[str, Rule]:
 
 
 def fit_f1_thresholds(scores: Scores, truth: Truth, calibration: Calibration) -> tuple[float, ...]:
-    """Return each genre's threshold for its F1, shrunk towards the one that is best if calibrated scores are right.
-
-    The latter depends on the scores of all movies and two fitted numbers, so a few positives cannot move it far.
-    """
+    """Return each genre's F1 threshold, shrunk towards a robust one: the best one if calibrated scores are right."""
     positives = truth.sum(axis=0)
     by_truth = tune_f1_thresholds(scores, truth)
     by_calibration = tune_f1_thresholds(scores, calibration.apply(scores))

@@ -52,14 +52,14 @@ RuleName = Literal[
 
 
 class EvaluateConfig(BaseModel):
-    """How the decision rule of a model is chosen."""
+    """How to choose the decision rule of a model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     choose_by: ChoiceMetric = Field(
-        "jaccard", description="Metric on validation by which the decision rule of each model is chosen."
+        "jaccard", description="Metric on validation that chooses each model's decision rule."
     )
-    rule: RuleName | None = Field(None, description="Decision rule of every model. Default: the best by choose_by.")
+    rule: RuleName | None = Field(None, description="Decision rule of all models. Default: the best by choose_by.")
 
 
 DEFAULT: Final = EvaluateConfig()
@@ -115,7 +115,7 @@ def read_scored_split(model_folder: Path, part: str, paths: DataPaths) -> Scored
 
 
 def _look_up(scores: Scores, table: Path, column: str) -> pl.Series:
-    """Return a column of a table by movie, for the movies of some scores, null for movies that the table lacks."""
+    """Return a column of a table for the movies of some scores, null for movies not in the table."""
     ids = pl.DataFrame({"movie_id": scores.movie_ids}, schema={"movie_id": pl.String})
     values = pl.read_parquet(table, columns=["movie_id", column])
     return ids.join(values, on="movie_id", how="left", maintain_order="left")[column]
@@ -137,29 +137,23 @@ def predictions_table(split: ScoredSplit, decided: Decided) -> pl.DataFrame:
 
 
 def evaluate_model(model_folder: Path, paths: DataPaths, config: EvaluateConfig = DEFAULT) -> StageResult:
-    """Fit every decision rule to a model's scores, choose one, and write these files next to the scores.
+    """Fit every decision rule to a model's validation scores, choose one, and write these files next to the scores.
 
     - `rules.json`: `chosen`, `genres`, and `rules`, all fitted ones by name (`rules_from_json`).
     - `metrics.json`: `chosen_rule`, `chosen_by`, and `rules`, for each rule the metrics of `tasks.core.metrics` under
       `val/<metric>` (cross-fitted) and `test/<metric>`. An undefined metric is absent.
-    - `per_genre.csv`, `predictions_test.parquet`: `per_genre_table` and `schema.PREDICTIONS` of the chosen rule on
-      test.
-    - `calibration.csv`, `reliability.csv`: scores on test, as they are and calibrated on validation.
+    - `per_genre.csv`, `predictions_test.parquet`: `per_genre_table` and `schema.PREDICTIONS`, chosen rule, on test.
+    - `calibration.csv`, `reliability.csv`: scores on test, raw and calibrated on validation.
 
     The chosen rule is the one that the configuration names; else the best by `val/<choose_by>`, the simplest on ties.
 
-    Args:
-        model_folder: holds `scores_validation.parquet` and `scores_test.parquet`.
-        paths: the data folder with the cleaned movies and the split.
-        config: how to choose the rule.
-
     Returns:
-        The stage's result. Counts: `chosen_rule`, its `val/jaccard` and `test/jaccard`, `validation_movies`,
-        `test_movies`, and `genres_without_validation_positives`, whose threshold is the global one.
+        Counts: `chosen_rule`, its `val/jaccard` and `test/jaccard`, `validation_movies`, `test_movies`, and
+        `genres_without_validation_positives`, which get the global threshold.
 
     Raises:
-        DataError: a file is damaged, a part is empty, or the scores are not of the movies of their part or not of the
-            same genres in both.
+        DataError: a file is damaged, a part is empty, or the scores are not of the movies of their part or not of
+            the same genres in both.
     """
     stage = Stage(
         name="evaluate",
@@ -187,14 +181,10 @@ def evaluate_model(model_folder: Path, paths: DataPaths, config: EvaluateConfig 
 def cross_fit(
     scores: NDArray[np.float32], truth: NDArray[np.bool_], fold_of: Folds | None = None
 ) -> dict[str, Decided]:
-    """Return each rule's decisions on movies that it was not fitted on, by rule name.
+    """Return each rule's decisions, by rule name, on movies that it was not fitted on.
 
-    With fewer movies than folds each movie is a fold; a single movie is decided by rules fitted on it.
-
-    Args:
-        scores: (n_movies, n_genres), in [0, 1].
-        truth: of the same shape.
-        fold_of: the fold of each movie, (n_movies,). Default: every fifth movie is in the same fold.
+    Scores in [0, 1] and truth are (n_movies, n_genres), `fold_of` is (n_movies,), by default five folds of every fifth
+    movie. With fewer movies than folds each movie is a fold; a single movie is decided by rules fitted on it.
     """
     if fold_of is None:
         fold_of = np.arange(len(scores)) % min(FOLDS, len(scores))
@@ -207,7 +197,7 @@ def cross_fit(
 
 
 def _by_fold(fold_of: Folds) -> Iterator[NDArray[np.bool_]]:
-    """Yield of each fold which movies are in it."""
+    """Yield for each fold which movies are in it."""
     return (fold_of == fold for fold in np.unique(fold_of))
 
 
@@ -268,11 +258,6 @@ def _defined(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
 def choose_rule(metrics: Mapping[str, Mapping[str, float]], config: EvaluateConfig, prefix: str = "val/") -> str:
     """Return the rule that the configuration names; else the best by `<prefix><choose_by>`, the first on ties.
 
-    Args:
-        metrics: of each rule; a rule without the metric cannot be chosen by it.
-        config: how to choose.
-        prefix: of the names of metrics.
-
     Raises:
         DataError: the metric is undefined for every rule.
     """
@@ -286,13 +271,7 @@ def choose_rule(metrics: Mapping[str, Mapping[str, float]], config: EvaluateConf
 
 
 def measure_validation(folder: Path, rule: str, metric: str, paths: DataPaths) -> dict[str, float]:
-    """Return all metrics of cross-fitted decisions on validation that are defined.
-
-    Args:
-        folder: holds `scores_validation.parquet`.
-        rule: name of the decision rule.
-        metric: one that has to be among them.
-        paths: the data folder with the cleaned movies and the split.
+    """Return all defined metrics of cross-fitted decisions on validation by a rule; `metric` has to be among them.
 
     Raises:
         ConfigError: there is no such rule.
@@ -309,16 +288,16 @@ def measure_validation(folder: Path, rule: str, metric: str, paths: DataPaths) -
 
 
 def evaluate_out_of_fold(folder: Path, paths: DataPaths, config: EvaluateConfig = DEFAULT) -> StageResult:
-    """Decide every movie by rules of the other folds, and write these files next to the scores.
+    """Decide every movie by rules of the other folds, and write these files next to `scores_out_of_fold.parquet`.
 
     - `metrics.json`: `chosen_rule`, and `rules`, for each rule and metric of `tasks.core.metrics` its `mean` over
       folds, its `std` (sample standard deviation) and its values in the `folds`. A metric that is undefined in some
       fold is absent.
     - `per_genre.csv`: `per_genre_table` over all movies, by the chosen rule, without thresholds, which differ from fold
-      to fold; and `f1_std`, the standard deviation of F1 over folds, null where some fold has none.
+      to fold; and `f1_std`, the standard deviation of F1 over folds, null if undefined in some fold.
     - `predictions_out_of_fold.parquet`: `schema.PREDICTIONS` of all movies, by the chosen rule.
 
-    The rule is chosen as in `evaluate_model`, by the mean over folds. `folder` holds `scores_out_of_fold.parquet`.
+    The rule is chosen as in `evaluate_model`, by the mean over folds.
 
     Raises:
         DataError: the scores are damaged or not of all movies, or the metric is undefined in some fold.

@@ -1,7 +1,7 @@
-"""The label audit: the movies whose genres are most likely wrong, and what dropping them from train does to a model.
+"""The label audit: the movies with the most doubtful genres, and the effect of dropping them from train.
 
-A doubted genre is not an error: genres are matters of opinion, and descriptions leave out what a film shows. The effect
-is measured on test movies whose labels are not audited: if they are wrong in the same way as what was dropped, a better
+A doubtful genre is not an error: genres are matters of opinion, and descriptions leave out what a film shows. The
+effect is measured on test movies with unaudited labels: if they are wrong in the same way as what was dropped, a better
 model can look worse.
 """
 
@@ -32,7 +32,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class LabelIssue:
-    """A doubted genre of a movie: whether the listing has it, and its probability by model."""
+    """A doubtful genre of a movie: whether the listing has it, and its probability by model."""
 
     genre: str
     is_given: bool
@@ -40,12 +40,12 @@ class LabelIssue:
 
     @property
     def claim(self) -> str:
-        """What is doubted about the movie's genres."""
+        """What may be wrong, such as "lacks Horror"."""
         return f"{'is not' if self.is_given else 'lacks'} {self.genre}"
 
     @property
     def who(self) -> str:
-        """Which models doubt it."""
+        """The models that disagree with the listing."""
         n_agreeing, n_asked = len(self._agreeing), len(self.probabilities)
         if n_asked == 1:
             return f"{next(iter(self.probabilities))} gives"
@@ -54,7 +54,7 @@ class LabelIssue:
 
     @property
     def bound(self) -> str:
-        """The probability that the least certain of them gives the genre."""
+        """The probability of the genre according to the least certain of these models."""
         value = max(self._agreeing) if self.is_given else min(self._agreeing)
         limit = "" if len(self._agreeing) == 1 else "at most " if self.is_given else "at least "
         return f"{limit}{value:.2f}"
@@ -70,16 +70,13 @@ def find_label_issues(
     """Return which labels are likely errors, (n_movies, n_genres), and the label quality of each movie, 0 to 1.
 
     Confident learning estimates for each genre how many labels are wrong; those with the lowest probability are
-    doubted. A movie's quality weighs the probabilities of its labels (having a genre or not), the lowest by far the
-    most. A genre that every or no movie has is not doubted.
-
-    Args:
-        truth: (n_movies, n_genres), as the listings have it.
-        probabilities: of the same shape, of movies that the model was not trained on.
+    doubtful. A movie's quality weighs the probabilities of its labels (having a genre or not), the lowest by far the
+    most. A genre that every or no movie has is never doubtful. `probabilities` must be of movies that the model was not
+    trained on.
 
     Source:
-        Northcutt, Jiang and Chuang 2021, Confident Learning: Estimating Uncertainty in Dataset Labels; Thyagarajan et
-        al. 2023, Identifying Incorrect Annotations in Multi-Label Classification Data.
+        Northcutt, Jiang and Chuang 2021, Confident Learning: Estimating Uncertainty in Dataset Labels;
+        Thyagarajan et al. 2023, Identifying Incorrect Annotations in Multi-Label Classification Data.
     """
     # Imported here: cleanlab takes more than a second and is optional.
     from cleanlab.multilabel_classification import get_label_quality_scores  # noqa: PLC0415
@@ -102,7 +99,7 @@ def find_label_issues(
 
 
 def explain_issues(issues: Sequence[LabelIssue]) -> str:
-    """Return in words why genres of a movie are doubted: how many models agree, and the least certain probability.
+    """Return why genres of a movie are doubtful: how many models agree, and the least certain probability.
 
     >>> horror, war = {"a": 0.93, "b": 0.8, "c": 0.2}, {"a": 0.7, "b": 0.6, "c": 0.0}
     >>> explain_issues([LabelIssue("Horror", False, horror), LabelIssue("War", False, war)])
@@ -125,7 +122,7 @@ def _listed(claims: Sequence[str]) -> str:
 
 @dataclass(frozen=True)
 class HeldOut:
-    """Probabilities of one model for movies that it was not trained on, sorted by id, and the truth about them."""
+    """Probabilities by one model for movies that it was not trained on, sorted by id, with the truth."""
 
     model: str
     movie_ids: tuple[str, ...]
@@ -138,11 +135,8 @@ class HeldOut:
 def held_out_files(folder: Path, paths: DataPaths, like: Container[str] = (OUT_OF_FOLD,)) -> dict[str, Path]:
     """Return the files with a model's scores of movies that it was not trained on, by part.
 
-    Args:
-        folder: of the model.
-        paths: the data folder.
-        like: parts of the model that it is compared with. Without "out_of_fold" there, and where a model has no
-            out-of-fold scores of exactly the current movies, the parts are validation and test.
+    If `like`, the parts of the model to compare with, lacks "out_of_fold", or the model has no out-of-fold scores of
+    exactly the current movies, the parts are validation and test.
     """
     out_of_fold = scores_path(paths.cross_validation / folder.name, OUT_OF_FOLD)
     if OUT_OF_FOLD in like and out_of_fold.is_file():
@@ -182,7 +176,7 @@ AUDIT: Final = pl.Schema(
         "movie_id": pl.String,
         "movie_name": pl.String,
         "given_genres": pl.String,
-        "doubted": pl.String,  # "lacks Horror; is not Drama", the greatest doubt first
+        "doubted": pl.String,  # "lacks Horror; is not Drama", the most doubtful first
         "quality": pl.Float64,  # 0 to 1; the lowest first
         "reason": pl.String,
         "scores_from": pl.String,
@@ -191,20 +185,16 @@ AUDIT: Final = pl.Schema(
 
 
 def audit_labels(model_folders: Sequence[Path], paths: DataPaths) -> StageResult:
-    """Write the movies of which the first model doubts a genre, those with the lowest label quality first.
+    """Write the movies with genres that the first model doubts, those with the lowest label quality first.
 
-    Both files hold `AUDIT`: `label_audit.csv` for people, its formulas neutralised, `label_audit.parquet` for programs.
-    They rest on scores of movies that a model was not trained on (out of fold where the model was cross-validated, else
-    validation and test), calibrated on the same movies by two numbers per genre.
-
-    Args:
-        model_folders: the model that decides what is doubted, then others for a second opinion; those with scores of
-            other movies or genres are not asked.
-        paths: the data folder; the files go to its results.
+    Both files hold `AUDIT`: `label_audit.csv` for people, with formulas neutralised, `label_audit.parquet` for
+    programs. The scores are of movies that a model was not trained on (out of fold if the model was cross-validated,
+    else validation and test), calibrated on the same movies by two numbers per genre. The other models give a second
+    opinion, unless their scores are of other movies or genres.
 
     Returns:
-        The stage's result, with the counts `movies`, `doubted_movies`, `doubts`, and `asked`, the models; without
-        counts where cleanlab is not installed, and an outdated audit is removed.
+        Counts: `movies`, `doubted_movies`, `doubts`, and `asked`, the models; none if cleanlab is not installed,
+        and then an outdated audit is removed.
 
     Raises:
         DataError: no model is given, or the scores of the first are missing, damaged or of other movies.
@@ -252,7 +242,7 @@ def read_audit(paths: DataPaths) -> pl.DataFrame:
 def _can_be_asked(other: HeldOut, first: HeldOut) -> bool:
     if other.movie_ids == first.movie_ids and other.genres == first.genres:
         return True
-    logger.info("label audit: %s is not asked, because its held-out scores are of other movies or genres", other.model)
+    logger.info("label audit: %s is left out, because its held-out scores are of other movies or genres", other.model)
     return False
 
 
@@ -265,7 +255,7 @@ def _table(
     for row in np.flatnonzero(doubted.any(axis=1)).tolist():
         of_label = np.where(first.truth[row], first.probabilities[row], 1 - first.probabilities[row])
         columns = np.flatnonzero(doubted[row])
-        columns = columns[np.argsort(of_label[columns], kind="stable")]  # the greatest doubt first
+        columns = columns[np.argsort(of_label[columns], kind="stable")]  # the most doubtful first
         issues = [
             LabelIssue(
                 first.genres[column],
@@ -309,12 +299,7 @@ class Change:
 
 
 def measure_changes(before: Path, after: Sequence[Path], seed: int = DEFAULT_SEED) -> list[dict[str, Change]]:
-    """Return for each model of `after` how the test metrics change, by metric.
-
-    Args:
-        before: folder of an evaluated model.
-        after: of others.
-        seed: of the bootstrap's draws (`tasks.core.metrics`).
+    """Return for each model folder of `after` how the test metrics change from `before`, by metric.
 
     Raises:
         DataError: the models were not tested on the same movies.
@@ -331,7 +316,7 @@ def _change(before: Floats, after: Floats) -> Change:
     return Change(float(before[0]), float(after[0]), found.low, found.high)
 
 
-_KINDS: Final = {"doubted": "most doubted", "random": "randomly chosen"}
+_KINDS: Final = {"doubted": "most doubtful", "random": "randomly chosen"}
 DROP_FILES: Final = {"doubted": "drop_doubted.csv", "random": "drop_random.csv"}
 EFFECT_FILE: Final = "label_audit_effect.csv"
 EFFECT: Final = pl.Schema(
@@ -352,15 +337,12 @@ EFFECT: Final = pl.Schema(
 
 
 def choose_dropped(train: DataPaths, share: float | None, seed: int) -> StageResult:
-    """Write which movies of an audited data folder to drop: the most doubted ones, and as many random ones.
+    """Write which movies of an audited folder of train movies to drop: the most doubtful, and as many random ones.
 
-    Args:
-        train: a data folder with train movies alone, whose labels were audited.
-        share: of its movies to drop at most, the most doubted first. Default: all that are doubted.
-        seed: of the random ones.
+    `share` is the maximum share to drop. Default: all doubtful movies.
 
     Raises:
-        DataError: nothing is doubted, or everything.
+        DataError: no movie is doubtful, or all are.
     """
     stage = Stage(
         name="choose_dropped",
@@ -390,11 +372,8 @@ def choose_dropped(train: DataPaths, share: float | None, seed: int) -> StageRes
 def measure_effect(with_all: Path, without: Mapping[str, Path], train: DataPaths, home: DataPaths) -> StageResult:
     """Write how test metrics change without the dropped movies, `EFFECT`; the counts hold the findings as sentences.
 
-    Args:
-        with_all: folder of the evaluated model that was trained on all train movies.
-        without: folders of those trained without some, by what was dropped: keys of `DROP_FILES`.
-        train: the data folder in which `choose_dropped` ran.
-        home: the data folder that was audited; the counts hold the hash of its splits, which identifies it.
+    `without` has the folders of the models by what was dropped (keys of `DROP_FILES`), `train` is the folder of
+    `choose_dropped`. The counts also hold the hash of the splits of `home`, the audited folder, to identify it.
 
     Raises:
         DataError: the models were not tested on the same movies.

@@ -24,11 +24,11 @@ def per_genre_table(
     genres: Sequence[str],
     thresholds: Sequence[float] | None = None,
 ) -> pl.DataFrame:
-    """Return one row per genre, in genre order: counts, and metrics whose means over rows are the macro ones.
+    """Return one row per genre, in genre order: counts, and metrics that average to the macro ones.
 
     Columns: `genre`, `support` (movies that have it), `predicted` (movies it was decided for), `tp`, `fp`, `fn`, `tn`,
     `precision`, `recall`, `f1`, `jaccard`, `average_precision`, `threshold`. The metrics are null for a genre without a
-    positive; precision is 0 for one that has positives and was never decided. `threshold` is null for a rule without.
+    positive; precision is 0 for one with positives that was never decided. `threshold` is null for a rule without.
     """
     counts = count_genres(truth, decided)
     integers = {
@@ -61,10 +61,7 @@ def calibration_table(raw: Scores, calibrated: Scores, truth: Labels, genres: Se
 
 
 def reliability_table(scores: Mapping[str, Scores], truth: Labels) -> pl.DataFrame:
-    """Return the bins of `calibration_bins`, of all genres together, for each kind of scores.
-
-    Columns: `scores` (its name), `count`, `mean_score`, `share_of_positives`.
-    """
+    """Return `calibration_bins` of all genres: `scores` (kind), `count`, `mean_score`, `share_of_positives`."""
     bins = {name: calibration_bins(truth, values) for name, values in scores.items()}
     return pl.concat(
         pl.DataFrame({"count": count, "mean_score": score, "share_of_positives": share}).select(

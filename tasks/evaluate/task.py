@@ -38,7 +38,7 @@ def measure(folder: Path, rule: str, metric: str) -> dict[str, float]:
 
 @stage_task("audit labels")
 def audit(model_folders: Sequence[Path], root: Path | None = None) -> StageResult:
-    """Write which movies' genres are likely wrong, in the default or another data folder; see `audit_labels`."""
+    """Write which movies have doubtful genres, in the default or another data folder; see `audit_labels`."""
     result = audit_labels(model_folders, DataPaths(root) if root else data_paths())
     if counts := result.counts:
         logger.info(
@@ -62,5 +62,5 @@ def evaluate_in(root: Path, model_folder: Path, config: EvaluateConfig = DEFAULT
 
 @stage_task("measure effect")
 def effect_of_dropping(with_all: Path, without: Mapping[str, Path], root: Path) -> StageResult:
-    """Write how a model changes without the movies that were dropped from train."""
+    """Write how a model changes without the movies dropped from train."""
     return measure_effect(with_all, without, DataPaths(root), data_paths())

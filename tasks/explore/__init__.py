@@ -1,1 +1,1 @@
-"""Pictures and tables of the raw and the clean data, and one page with all of them. Knows no model and no metric."""
+"""Pictures and tables of the raw and the clean data, and one page with all of them."""

@@ -1,4 +1,4 @@
-"""What to explore and how much of it to show. Owns the choices; knows no data."""
+"""Options of the exploration."""
 
 from typing import Literal
 
@@ -10,16 +10,16 @@ Part = Literal["raw", "clean"]
 
 
 class ExploreConfig(BaseModel):
-    """Choices of the exploration."""
+    """Options of the exploration."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    of: Literal["raw", "clean", "both"] = Field("both", description="Which data to look at.")
-    max_genres: int = Field(28, ge=2, le=40, description="Genres shown in a picture, the most frequent ones.")
-    combinations: int = Field(25, ge=1, le=60, description="Genre combinations shown, the most frequent ones.")
-    cloud_words: int = Field(24, ge=1, le=80, description="Words in the cloud of one genre.")
-    cloud_movies: int = Field(50_000, ge=1, description="Movies whose words are counted, drawn at random if more.")
-    seed: int = Field(DEFAULT_SEED, description="Seed of the drawing and of the words' places.")
+    of: Literal["raw", "clean", "both"] = Field("both", description="Which data to explore.")
+    max_genres: int = Field(28, ge=2, le=40, description="Number of genres in a picture, the most frequent.")
+    combinations: int = Field(25, ge=1, le=60, description="Number of genre combinations, the most frequent.")
+    cloud_words: int = Field(24, ge=1, le=80, description="Number of words in the cloud of a genre.")
+    cloud_movies: int = Field(50_000, ge=1, description="Maximum number of movies to count words in.")
+    seed: int = Field(DEFAULT_SEED, description="Seed of the choice of movies and of the word clouds.")
 
     @property
     def parts(self) -> tuple[Part, ...]:

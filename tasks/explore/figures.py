@@ -1,6 +1,6 @@
-"""What the exploration shows: each exhibit with its picture, its table and a sentence computed from the data.
+"""The exhibits of the exploration: each has a picture, a table and a sentence computed from the data.
 
-The pictures are narrow and tall, so that their labels can be read on a phone.
+Pictures are narrow and tall, so that their labels can be read on a phone.
 """
 
 from collections.abc import Callable
@@ -71,7 +71,7 @@ def draw_decades(decades: pl.DataFrame, genres: list[str]) -> Figure:
 
 
 def draw_lengths(lengths: pl.DataFrame) -> Figure:
-    """Draw how long descriptions are, in characters and in words; the last bar gathers the longest hundredth."""
+    """Draw the lengths of descriptions in characters and words; the last bar gathers the longest hundredth."""
     figure = new_figure(WIDTH_IN, 5.4)
     for axes, column in zip(figure.subplots(2, 1), lengths, strict=True):
         _draw_histogram(axes, column)
@@ -105,7 +105,7 @@ def _draw_histogram(axes: Axes, lengths: pl.Series) -> None:
     axes.set(xlabel=f"{lengths.name} (last bar: {edges[-2]:,} or more)", ylabel="descriptions")
     axes.yaxis.set_major_formatter("{x:,.0f}")
     axes.set_xlim(0, edges[-1])
-    axes.set_ylim(0, counts.max() * 1.18)  # room for the median's label
+    axes.set_ylim(0, counts.max() * 1.18)  # space for the median's label
 
 
 PLACEHOLDERS: Final = "placeholders"
@@ -114,18 +114,18 @@ EXHIBITS: Final = ("genres", "combinations", "together", "together_share", "deca
 
 @dataclass(frozen=True)
 class Exhibit:
-    """One picture with what belongs to it."""
+    """A picture with its sentence and table."""
 
     name: str  # of its files, without ending
     title: str
-    sentence: str  # what to see, plain text
+    sentence: str  # the finding, plain text
     table: pl.DataFrame
     draw: Callable[[], Figure]
     is_wide: bool = False  # too wide for a phone, so it scrolls sideways there
 
 
 def exhibit_movies(movies: pl.DataFrame, config: ExploreConfig) -> list[Exhibit]:
-    """Return the exhibits of `EXHIBITS`, in that order, for one row a movie."""
+    """Return the exhibits of `EXHIBITS`, in that order, for one row per movie."""
     counts, combinations = tables.count_genres(movies), tables.count_combinations(movies)
     most, most_combinations = counts.head(config.max_genres), combinations.head(config.combinations)
     shown = most["genre"].to_list()

@@ -1,4 +1,4 @@
-"""The stages of the exploration: raw listings, clean movies, and the page that shows both side by side."""
+"""The stages of the exploration: raw listings, clean movies, and the page that shows them next to each other."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ PAGE_FILE: Final = "index.html"
 EXAMPLES: Final = 3
 LONGEST_EXAMPLE: Final = 90  # characters
 TITLES: Final = {"raw": "Raw listings", "clean": "Clean movies"}
-LEADING: Final = (PLACEHOLDERS, "genres", "lengths", "words")  # exhibits whose sentences stand on top of the page
+LEADING: Final = (PLACEHOLDERS, "genres", "lengths", "words")  # exhibits with their sentences on top of the page
 
 _PACKAGES: Final = ("matplotlib", "polars", "wordcloud")
 
@@ -48,7 +48,7 @@ class _Frozen(BaseModel):
 
 
 class PictureFinding(_Frozen):
-    """A picture with its words; its files are `<name>.svg`, `.png` and `.csv` in the part's folder."""
+    """A picture with its sentence; its files are `<name>.svg`, `.png` and `.csv` in the part's folder."""
 
     name: str
     title: str
@@ -68,7 +68,7 @@ class ConflictFinding(_Frozen):
 
 
 class Findings(_Frozen):
-    """All that the page says about the raw or the clean data."""
+    """The page's content about the raw or the clean data."""
 
     part: Part
     summary: str
@@ -86,7 +86,7 @@ class Listings:
 
 
 def raw_files(folder: Path) -> tuple[Path, ...]:
-    """Return the listings in a folder, by name.
+    """Return the listings in a folder, sorted by name.
 
     Raises:
         DataError: there is none.
@@ -98,7 +98,7 @@ def raw_files(folder: Path) -> tuple[Path, ...]:
 
 
 def read_listings(files: Sequence[Path]) -> Listings:
-    """Read per-genre CSVs as they are; damaged bytes are replaced, extra fields ignored, absent columns left empty.
+    """Read per-genre CSVs without cleaning: damaged bytes are replaced, extra fields ignored, absent columns empty.
 
     Raises:
         DataError: no file can be read, or no row has an id.
@@ -130,10 +130,7 @@ def read_listings(files: Sequence[Path]) -> Listings:
 
 
 def movies_of_listings(rows: pl.DataFrame) -> pl.DataFrame:
-    """Gather listings into one row a movie, by id: all its genres, its longest description, its first name and year.
-
-    Placeholders are no description, and what says that a description is cut off is no part of it.
-    """
+    """Gather listings by id: all genres, the longest description (no placeholder or tail), the first name and year."""
     text = pl.when(is_text()).then(without_tail(pl.col("description")))
     return (
         rows.group_by("movie_id")
@@ -153,7 +150,7 @@ def read_movies(path: Path) -> pl.DataFrame:
     """Read the cleaned table.
 
     Raises:
-        DataError: the file is no parquet file, lacks a column of `MOVIE_COLUMNS`, or is empty.
+        DataError: the file is not parquet, lacks a column of `MOVIE_COLUMNS`, or is empty.
     """
     try:
         movies = pl.read_parquet(path, columns=list(MOVIE_COLUMNS))
@@ -163,12 +160,12 @@ def read_movies(path: Path) -> pl.DataFrame:
             f"{path}: expected parquet with {', '.join(MOVIE_COLUMNS)} ({reason}); run the clean stage again"
         ) from error
     if movies.is_empty():
-        raise DataError(f"{path}: no movies in it; look at what the clean stage dropped, then run it again")
+        raise DataError(f"{path} has no movies; look at what the clean stage dropped, then run it again")
     return movies
 
 
 def _strip(column: str) -> pl.Expr:
-    """Return a text column with spaces and line breaks made single, and null where nothing is left."""
+    """Return a text column with single spaces instead of line breaks and runs of spaces, and null for blank texts."""
     text = pl.col(column) if column else pl.element()
     text = text.str.replace_all(r"\s+", " ").str.strip_chars()
     return pl.when(text != "").then(text)
@@ -254,8 +251,8 @@ def explore_clean(paths: DataPaths, config: ExploreConfig, forms: Sequence[Form]
 
 
 def write_page(paths: DataPaths, config: ExploreConfig) -> StageResult:
-    """Write `explore/index.html` about the parts that `config.of` names; they must have been explored before."""
-    # A part's sidecar holds the hashes of all its files, so it stands for them.
+    """Write `explore/index.html` about the parts that `config.of` names, which must have been explored before."""
+    # A part's sidecar holds the hashes of all its files.
     sidecars = [_stage(part, paths, config, ()).sidecar for part in config.parts]
     banner = html.INVENTED if html.is_invented(paths.raw) else ""
     choices = {"of": config.of, "banner": banner}
@@ -280,7 +277,7 @@ def _lead(parts: Sequence[Findings]) -> html.Section:
 
 
 def _exhibit_sections(parts: Sequence[Findings], folder: Path) -> list[html.Section]:
-    """Return one section an exhibit, its pictures of the raw and of the clean data side by side."""
+    """Return one section per exhibit, with its pictures of the raw and of the clean data next to each other."""
     shown: dict[str, list[tuple[Part, PictureFinding]]] = {}
     for part in parts:
         for picture in part.pictures:

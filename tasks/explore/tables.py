@@ -1,7 +1,7 @@
 """Tables about the data: genres alone, together and over time, distinctive words, descriptions, contradicting rows.
 
-Functions take one row a movie with `genres` (list of text), and where needed `year` and `description`, unless they say
-otherwise.
+Unless stated otherwise, functions take one row per movie with `genres` (list of text), and if needed `year` and
+`description`.
 """
 
 from typing import Final
@@ -54,16 +54,13 @@ def share_of_pairs(pairs: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def table_of_pairs(values: NDArray[np.float64], genres: list[str]) -> pl.DataFrame:
-    """Return a genres x genres array as a table with the row's genre in `genre`."""
+    """Return a genres × genres array as a table with the row's genre in `genre`."""
     columns = {genre: pl.Series(values[:, index]).fill_nan(None) for index, genre in enumerate(genres)}
     return pl.DataFrame({"genre": genres, **columns})
 
 
 def count_decades(movies: pl.DataFrame) -> pl.DataFrame:
-    """Count movies per decade and genre: `decade`, `genre`, `movies`, `share` of the decade's movies; by decade.
-
-    Movies without a genre or without a year from `YEARS` are left out.
-    """
+    """Count movies with year (of `YEARS`) and genre: `decade`, `genre`, `movies`, `share` of the decade; by decade."""
     dated = movies.filter(pl.col("genres").list.len() > 0, pl.col("year").is_between(*YEARS))
     dated = dated.select("genres", decade=pl.col("year") // 10 * 10)
     totals = dated.group_by("decade").agg(pl.len().cast(pl.Int64).alias("decade_movies"))
@@ -88,13 +85,13 @@ _LEAST_Z: Final = 3.0  # less can be chance, with thousands of words to choose f
 def weigh_words(movies: pl.DataFrame, genres: list[str], most: int) -> pl.DataFrame:
     """Find the words that occur in a genre's descriptions more often than in the others.
 
-    A word counts once a movie. Its weight is the difference of log odds between the genre's movies and all others, with
-    the words' overall frequency as prior, times that difference's z-score: high for words both frequent and
-    distinctive. Function words are left out, and words whose difference may be chance.
+    A word counts once per movie. Its weight is the difference of log odds between the genre's movies and all others,
+    with the words' overall frequency as prior, times that difference's z-score: high for words both frequent and
+    distinctive. Function words and differences that may be chance are left out.
 
     Returns:
-        `genre`, `word`, `movies` (of the genre, with the word), `weight`; in the order of `genres`, of each the `most`
-        with the highest weight. A genre without such a word has no row.
+        `genre`, `word`, `movies` (of the genre, with the word), `weight`; in the order of `genres`, of each the
+        `most` with the highest weight. A genre without such a word has no row.
 
     Source: Monroe, Colaresi and Quinn, "Fightin' Words", Political Analysis 16 (2008), section 3.5.1.
     """
@@ -132,15 +129,15 @@ def _odds_and_z(all_words: int) -> list[pl.Expr]:
     in_genre, everywhere = pl.col("movies").cast(pl.Float64), pl.col("all_movies").cast(pl.Float64)
     genre_words = in_genre.sum().over("genre")
     prior = everywhere / all_words * _PRIOR_MOVIES
-    elsewhere, other_words = everywhere - in_genre, all_words - genre_words
+    in_others, other_words = everywhere - in_genre, all_words - genre_words
     log_odds = ((in_genre + prior) / (genre_words + _PRIOR_MOVIES - in_genre - prior)).log() - (
-        (elsewhere + prior) / (other_words + _PRIOR_MOVIES - elsewhere - prior)
+        (in_others + prior) / (other_words + _PRIOR_MOVIES - in_others - prior)
     ).log()
-    deviation = (1 / (in_genre + prior) + 1 / (elsewhere + prior)).sqrt()
+    deviation = (1 / (in_genre + prior) + 1 / (in_others + prior)).sqrt()
     return [log_odds.alias("log_odds"), (log_odds / deviation).alias("z")]
 
 
-# How a description looks, for this page only: what is dropped is the clean stage's decision.
+# Kinds of description, for this page only: the clean stage decides what to drop.
 EMPTY, ADD_A_PLOT, OTHER_PLACEHOLDER = "empty", "Add a Plot", "other placeholder"
 CUT_OFF, WHOLE = "cut off (See full summary)", "whole text"
 KINDS: Final = (WHOLE, CUT_OFF, ADD_A_PLOT, OTHER_PLACEHOLDER, EMPTY)
@@ -162,7 +159,7 @@ _OTHER_PATTERN: Final = "(?i)" + "|".join(
 
 
 def kind_of_description(column: str = "description") -> pl.Expr:
-    """Return which of `KINDS` a description is."""
+    """Return a description's kind, one of `KINDS`."""
     text = pl.col(column).fill_null("").str.strip_chars()
     return (
         pl.when(text == "")
@@ -183,7 +180,7 @@ def is_text() -> pl.Expr:
 
 
 def without_tail(text: pl.Expr) -> pl.Expr:
-    """Return descriptions without the "... See full summary »" of those that are cut off."""
+    """Return descriptions without the "... See full summary »" of cut-off ones."""
     return text.str.replace(r"[.\s]*" + _CUT_OFF_PATTERN, "")
 
 
@@ -243,15 +240,10 @@ def conflict_file(key: str, value: str) -> str:
 
 
 def find_conflicts(rows: pl.DataFrame, key: str, value: str) -> pl.DataFrame:
-    """Find the keys that have more than one value.
+    """Find the keys (of `KEYS`) that have more than one value (of `VALUES`) in rows of listings or movies.
 
     As keys, names are compared without case; as values, with it. Spaces around them do not count. Placeholders and
     empty fields are not values.
-
-    Args:
-        rows: `movie_id`, `movie_name`, `genres`, `description`, optionally `file` and `kind`.
-        key: one of `KEYS`.
-        value: one of `VALUES`.
 
     Returns:
         `key`, `rows`, `different` (how many values), `values`, `movie_ids`, and `files` if `rows` has them; several

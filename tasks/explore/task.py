@@ -1,4 +1,4 @@
-"""The exploration's face towards the flows."""
+"""The exploration as a Prefect task."""
 
 import logging
 from collections.abc import Sequence

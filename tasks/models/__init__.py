@@ -1,5 +1,4 @@
-"""The models: input, representation and classifier, fitted and scored, from a table of movies to scores in [0, 1].
+"""The models: input, representation and classifier, from a table of movies to scores in [0, 1].
 
-Knows no threshold (decision rules are `tasks.decision`), no metric, and, except for `served` and `task`, neither MLflow
-nor Prefect.
+No thresholds (those are in `tasks.decision`), no metrics, and, except in `served` and `task`, no MLflow and no Prefect.
 """

@@ -33,14 +33,9 @@ def train_ensemble(
 ) -> StageResult:
     """Fit the weights of trained models on validation, and write the ensemble as `train_model` writes a model.
 
-    Its scores on validation are cross-fitted over five folds. Its scores on test, and the stored model, use the weights
-    fitted on all of validation. Its fit time includes that of its members.
-
-    Args:
-        paths: the data folder.
-        ensemble: what to fit.
-        members: the specifications of `ensemble.members`, in that order.
-        trained: results of their train stages, in that order, on the same movies and genres.
+    `members` and the results of their train stages are in the order of `ensemble.members`. Scores on validation are
+    cross-fitted over five folds. Scores on test, and the stored model, use the weights fitted on all of validation. The
+    fit time includes that of the members.
     """
     stage = Stage(
         name="train",
@@ -94,12 +89,7 @@ def mean_weights(members: Sequence[str], weights: Weights) -> dict[str, float]:
 
 
 def fit_weights(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_]) -> tuple[float, ...]:
-    """Return the non-negative weights with which the blended scores have the lowest log loss.
-
-    Args:
-        scores: each member's, (movies × genres), on movies that no member was fitted on.
-        truth: of the same shape.
-    """
+    """Return non-negative weights of the lowest log loss for members' scores, (movies × genres), of held-out movies."""
     logits = np.stack([log_odds(member, CLIP).ravel() for member in scores])
     start = np.full(len(logits), 1 / len(logits))
     fitted = _fit_logistic(logits, truth.ravel(), start, 0.0, [(0.0, None)] * len(logits))
@@ -107,10 +97,7 @@ def fit_weights(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_])
 
 
 def fit_stack(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_]) -> Weights:
-    """Return the weight of each member and genre, and each genre's bias, with the lowest log loss.
-
-    Weights are shrunk to those of all genres with the strength of `PRIOR_MOVIES` movies. Arguments as `fit_weights`.
-    """
+    """Return weights by member and genre, shrunk to those of all genres, and biases by genre; lowest log loss."""
     logits = np.stack([log_odds(member, CLIP) for member in scores])
     common = np.array([*fit_weights(scores, truth), 0.0])
     strength = PRIOR_MOVIES / len(truth)
@@ -151,13 +138,9 @@ def cross_fit_blend(
     fold_of: NDArray[np.integer[Any]] | None = None,
     fit: Fit = fit_weights,
 ) -> NDArray[np.float32]:
-    """Return blended scores, those of each fold with weights fitted on the other folds.
+    """Return blended scores, those of each fold with weights fitted on the other folds; arguments as `fit_weights`.
 
-    Args:
-        scores: each member's, (movies × genres), on movies that it was not fitted on.
-        truth: of the same shape.
-        fold_of: the fold of each movie, (movies,). Default: every fifth movie is in the same fold.
-        fit: what fits the weights.
+    `fold_of` is the fold of each movie, (movies,). Default: every fifth movie is in the same fold.
     """
     blended = np.empty_like(scores[0])
     if fold_of is None:

@@ -1,6 +1,6 @@
 """Cross-validation, and models trained in other data folders.
 
-Representation and classifier are fitted for each fold, on the movies of all other folds, whichever part they are in.
+Representation and classifier are fitted for each fold on the movies of all other folds, of any part.
 `data/cross_validation/<name>/` gets the scores, not the models.
 """
 
@@ -41,12 +41,8 @@ def train_fold(
 ) -> StageResult:
     """Fit a model on all movies outside a fold; write its scores of the movies inside, and its cost.
 
-    Args:
-        paths: the data folder.
-        model: what to fit.
-        features: results of the feature stages of `features_of(model, all_but(fold))`, in that order.
-        fold: the held-out fold.
-        choices: genres and seed; `train_on` is replaced.
+    `features` are the results of the feature stages of `features_of(model, all_but(fold))`, in that order. The
+    `train_on` of `choices` is replaced.
 
     Raises:
         DataError: no movie is in the fold, or none outside it.
@@ -104,13 +100,7 @@ def gather_folds(paths: DataPaths, model: ModelSpec, folds: Sequence[StageResult
 
 
 def blend_folds(paths: DataPaths, ensemble: EnsembleSpec, gathered: Sequence[StageResult]) -> StageResult:
-    """Blend the members' out-of-fold scores, each fold with weights fitted on the other folds.
-
-    Args:
-        paths: the data folder.
-        ensemble: what to fit.
-        gathered: results of `gather_folds` for `ensemble.members`, in that order.
-    """
+    """Blend out-of-fold scores (in the order of `ensemble.members`) with weights fitted on the other folds."""
     stage = Stage(
         name="blend_folds",
         folder=paths.cross_validation / ensemble.name,

@@ -1,11 +1,7 @@
 """Estimators in configuration: a class by name, with parameters that are checked before anything is fitted.
 
-This project's estimators have short names; any other that can be imported is named by its path:
-
-```yaml
-classifier: {kind: linear-svm, C: 0.1}
-classifier: {estimator: sklearn.linear_model.RidgeClassifier, alpha: 2}
-```
+This project's estimators have short names; any other that can be imported is named by its path: `{kind: linear-svm, C:
+0.1}` or `{estimator: sklearn.linear_model.RidgeClassifier, alpha: 2}`.
 """
 
 import importlib
@@ -36,7 +32,7 @@ IS_A_TABLE: Final = True  # see tasks.stage
 
 
 class Choice(BaseModel):
-    """A frozen piece of configuration that refuses fields it does not know."""
+    """A frozen piece of configuration that refuses unknown fields."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -108,11 +104,9 @@ class EstimatorSpec(Choice):
         return hash(self.model_dump_json())
 
     def make(self, **more: Any) -> Any:
-        """Return the estimator, unfitted.
+        """Return the estimator, unfitted, with `more` parameters (of `SET_BY_THE_MODEL`).
 
-        Args:
-            more: parameters of `SET_BY_THE_MODEL`; `random_state` is also set in nested estimators, and ignored by
-                estimators without one.
+        `random_state` is also set in nested estimators, and ignored by estimators without one.
         """
         checked, defaults = _params_model(self.kind)(**self.params), inspect.signature(self.estimator_class).parameters
         values = {name: _made(getattr(checked, f"param_{name}"), defaults[name].default) for name in self.params}
@@ -146,7 +140,7 @@ class EstimatorSpec(Choice):
 
 
 def check_role(spec: EstimatorSpec, is_classifier: bool) -> None:
-    """Make sure that an estimator is a classifier, or else a transformer.
+    """Check that an estimator is a classifier, or else a transformer.
 
     Raises:
         ValueError: it is not, or its parameters do not fit together.
@@ -188,7 +182,7 @@ def check_on_a_few_rows(spec: EstimatorSpec, is_classifier: bool) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             spec.make(random_state=1).fit(vectors if is_classifier else texts, y)
-    except Exception as error:  # whatever it raises
+    except Exception as error:  # a third party's estimator may raise anything
         line = " ".join(str(error).split())
         if type(error).__name__ == "InvalidParameterError" or _UNREADABLE.search(line):
             reads = "sparse vectors" if is_classifier else "texts"
@@ -254,7 +248,7 @@ def _params_model(kind: str) -> type[BaseModel]:
     estimator_class = class_named(kind)
     hints = get_type_hints(estimator_class.__init__, include_extras=True) if kind in SHORT_NAMES else {}
     skipped = SET_BY_THE_MODEL if kind in SHORT_NAMES else ()
-    # Each by an alias, because a parameter may have the name of a pydantic method, such as `copy`.
+    # By aliases, because a parameter may have the name of a pydantic method, such as `copy`.
     fields: dict[str, Any] = {
         f"param_{name}": (
             hints.get(name, Any),
@@ -271,7 +265,7 @@ def _params_model(kind: str) -> type[BaseModel]:
 
 
 def _checked(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters as JSON values: all of them for this project's estimators, those given for others.
+    """Return parameters as JSON values: all for this project's estimators, only the given ones for others.
 
     Raises:
         ValueError: there is no such parameter, or it does not take the value.
@@ -312,7 +306,7 @@ def _nested(value: Any) -> list[Any]:
 
 def _made(value: Any, default: Any = None) -> Any:
     if isinstance(value, list):
-        # JSON has no tuples, which steps and transformers consist of.
+        # Steps and transformers are tuples, which JSON does not have.
         made = [tuple(_made(each)) if isinstance(each, list) else _made(each) for each in value]
         return tuple(made) if isinstance(default, tuple) else made
     return EstimatorSpec.model_validate(value).make() if _is_plain_form(value) else value

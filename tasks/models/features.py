@@ -1,4 +1,4 @@
-"""The feature stage: a representation, fitted on train, applied to all movies and shared by all models that use it."""
+"""The feature stage: a representation, fitted on train, applied to all movies and shared by models."""
 
 import inspect
 import json
@@ -74,7 +74,7 @@ def build_features(paths: DataPaths, features: FeaturesSpec, seed: int) -> Stage
 
 
 def code_files(estimator: EstimatorSpec) -> tuple[Path, ...]:
-    """Return the module of an estimator's class, unless it is of an installed package, whose version counts instead."""
+    """Return the module of an estimator's class, unless an installed package has it, which counts by version."""
     path = Path(inspect.getfile(estimator.estimator_class))
     return () if "site-packages" in path.parts else (path,)
 
@@ -101,7 +101,7 @@ def read_genres(paths: DataPaths) -> tuple[str, ...]:
 
 
 def read_movies(paths: DataPaths, lemmas: bool = False) -> pl.DataFrame:
-    """Return the clean table with the columns `part`, `is_development` and `fold`, and `lemmas` if asked for.
+    """Return the clean table with the columns `part`, `is_development` and `fold`, and optionally `lemmas`.
 
     Raises:
         DataError: the files do not hold the same movies in the same order.

@@ -1,6 +1,6 @@
 """The served classifier: a fitted model, its decision rules and its genres, from tables to genres.
 
-Its folder is plain files, which MLflow loads through `tasks.models.served`.
+It is stored as plain files, which MLflow loads through `tasks.models.served`.
 """
 
 import gc
@@ -49,7 +49,7 @@ class SingleModel(Protocol):
         """Return (movies × genres) scores in [0, 1], in the order of the rows and of `self.genres`."""
 
     def save(self, folder: Path) -> None:
-        """Write the model into a folder that exists."""
+        """Write the model into an existing folder."""
 
 
 class EnsembleModel:
@@ -79,7 +79,7 @@ class EnsembleModel:
             member.precision = precision
 
     def save(self, folder: Path) -> None:
-        """Write the weights and every member into a folder that exists."""
+        """Write the weights and every member into an existing folder."""
         stored = {
             "name": self.name,
             "genres": self.genres,
@@ -170,16 +170,14 @@ class GenreClassifier:
     def predict(self, movies: pl.DataFrame, rule: str | None = None) -> pl.DataFrame:
         """Return `genres` (names joined by ", ", empty if none) and one `score_<Genre>` per genre, for each movie.
 
-        Args:
-            movies: column `description`, and optionally `movie_name` and the columns of
-                `tasks.models.inputs.read_fields`; null counts as empty. Other columns are ignored.
-            rule: the name of a stored rule, or a rule as `tasks.decision.rule_formats.parse_rule` reads it, such as
-                `threshold=0.3`, `top=2` or `Drama=0.6,Horror=0.3`. Default: the model's own.
+        `movies` need `description`, and may have `movie_name` and the columns of `tasks.models.inputs.read_fields`;
+        null counts as empty. `rule` is a stored rule, or as in `tasks.decision.rule_formats.parse_rule`. Default: the
+        model's own.
 
         Raises:
             ConfigError: there is no such rule.
             DataError: there is no column `description`.
-            ModelError: the int8 network is asked for, and missing or damaged.
+            ModelError: the int8 network is required but missing or damaged.
         """
         chosen = parse_rule(rule or self.rule, self.rules, self.genres)
         pieces = []
@@ -204,8 +202,8 @@ class GenreClassifier:
         except (OSError, ValueError, KeyError, TypeError, StopIteration, DataError) as error:
             raise ModelError(f"{folder / RULES_FILE} is missing or damaged ({error}); train the model again") from error
         loaded = cls(load_model(folder / MODEL_FOLDER), rules, rule)
-        # The model stays, so the garbage collector need not scan it: cuts the 99th percentile of a server's response
-        # times to a third.
+        # The model stays in memory, so the garbage collector need not scan it: this cuts the 99th percentile of a
+        # server's response times to a third.
         gc.collect()
         gc.freeze()
         return loaded

@@ -1,4 +1,4 @@
-"""What models read of movies: documents, side fields, and templates of both.
+"""The inputs of models: documents, side fields, and templates of both.
 
 A user's own table may have extra fields. The clean table holds them as texts `name=value` in the column `own_fields`; a
 table to classify has a column for each.
@@ -39,7 +39,7 @@ def own_field_names(movies: pl.DataFrame) -> tuple[str, ...]:
 
 
 def gather(movies: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
-    """Add the column `own_fields`, made from the columns of these names, unless it is there as in the clean table."""
+    """Add the column `own_fields`, made from these columns, unless it is there as in the clean table."""
     known = [name for name in names if name in movies.columns]
     if not known or movies.schema.get(OWN_FIELDS) == OWN_FIELDS_TYPE:
         return movies
@@ -56,7 +56,7 @@ def read_own(movies: pl.DataFrame) -> list[list[str]]:
 
 @lru_cache(maxsize=100_000)
 def _with_range(line: str) -> tuple[str, ...]:
-    """Return an own field, and if it is a number also the range it is in: a number may be a code or a quantity."""
+    """Return an own field, and if it is a number also its range: a number may be a code or a quantity."""
     name, _, value = line.partition("=")
     try:
         number = float(value)
@@ -66,7 +66,7 @@ def _with_range(line: str) -> tuple[str, ...]:
 
 
 def range_of(number: float) -> str:
-    """Return the range that a number is in, lower bound included, upper bound excluded.
+    """Return the range of a number, including the lower but not the upper bound.
 
     >>> range_of(3.5), range_of(5), range_of(0), range_of(-3.5), range_of(1e12)
     ('2 to 5', '5 to 10', '0 to 0.001', '-5 to -2', '5,000,000,000 or more')
@@ -110,7 +110,7 @@ def as_movies(X: Any) -> pl.DataFrame:
     """
     if isinstance(X, pl.DataFrame):
         return X
-    if hasattr(X, "iloc") and hasattr(X, "columns"):  # pandas, without importing it
+    if hasattr(X, "iloc") and hasattr(X, "columns"):  # pandas, not imported here
         return pl.from_pandas(X.reset_index(drop=True), nan_to_null=True)
     if isinstance(X, Mapping):
         return pl.DataFrame(X)
@@ -159,16 +159,11 @@ class TextPipeline(pipeline.Pipeline):  # type: ignore[misc]  # scikit-learn has
 
 
 def read_documents(movies: pl.DataFrame, spec: InputSpec) -> list[str]:
-    """Return one document per movie, in the order of the rows.
+    """Return one document per movie, "" without text; the title, if any, is its first line.
 
-    Args:
-        movies: columns `description`, and `movie_name` if `spec.title` (if missing or null, it counts as empty). If
-            `spec.text` is "lemmas" and there is a column `lemmas` (lists of strings, from the annotated corpus), it
-            replaces the description; otherwise the description is lemmatised here, in the same way.
-        spec: which text to read.
-
-    Returns:
-        Documents; the title, if any, is a first line of its own. A movie without text gives "".
+    If `spec.text` is "lemmas" and there is a column `lemmas` (lists of strings, from the annotated corpus), it replaces
+    the column `description`; otherwise that is lemmatised here, in the same way. A missing or null `movie_name` is
+    empty.
 
     Raises:
         DataError: there is no column `description`, or it holds numbers.
@@ -189,10 +184,7 @@ def read_documents(movies: pl.DataFrame, spec: InputSpec) -> list[str]:
 
 
 def read_template(movies: pl.DataFrame, spec: InputSpec, template: str) -> list[str]:
-    """Return the template's text of each movie; columns and errors as for `read_documents` and `read_fields`.
-
-    Several directors or stars are joined by ", ".
-    """
+    """Return the template's text of each movie, lists joined by ", "; errors as `read_documents` and `read_fields`."""
     values: dict[str, list[str]] = {}
     for name in placeholders(template):
         if name == "title":
@@ -210,13 +202,11 @@ def read_template(movies: pl.DataFrame, spec: InputSpec, template: str) -> list[
 
 
 def read_fields(movies: pl.DataFrame, fields: Sequence[FieldName]) -> list[str]:
-    """Return the known side fields of each movie, such as "decade=1980", one per line.
+    """Return the known side fields of each movie, such as "decade=1980", one per line; runtimes as ranges of minutes.
 
-    Args:
-        movies: typed columns as in the clean table (`year`, `certificate`, `runtime_min`, `directors`, `stars`), or
-            texts as in a listing (`year`, `certificate`, `runtime`, `director`, `star`), and `own_fields` as in the
-            clean table; any of them may be missing.
-        fields: which to read. Runtimes are read as ranges of minutes.
+    `movies` have typed columns as in the clean table (`year`, `certificate`, `runtime_min`, `directors`, `stars`), or
+    texts as in a listing (`year`, `certificate`, `runtime`, `director`, `star`), and `own_fields` as in the clean
+    table; any may be missing.
     """
     columns = [_field_lines(movies, field).alias(field) for field in fields if field != "own"]
     if "own" in fields:
@@ -266,7 +256,7 @@ def _values(movies: pl.DataFrame, field: str) -> pl.Expr:
 
 
 def _texts(movies: pl.DataFrame, column: str, lemmas_by: Pipeline | None = None) -> list[str]:
-    """Return a column as texts, lemmatised if asked for; missing and null values are empty."""
+    """Return a column as texts, optionally lemmatised; missing and null values are empty."""
     if column not in movies.columns:
         return [""] * movies.height
     texts: list[str] = movies.get_column(column).cast(pl.String).fill_null("").to_list()

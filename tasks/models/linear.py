@@ -63,12 +63,11 @@ class TwoClassProblem:
         return replace(self, X=self.X[rows], y=self.y[rows])
 
     def resampled(self) -> "TwoClassProblem":
-        """Return the problem with synthetic movies of the genre (SMOTE), or unchanged if none are to be added.
+        """Return the problem with synthetic movies of the genre (SMOTE), or unchanged if none are needed.
 
         On 18,257 movies with 66,209 columns a ratio of 0.5 for all 21 genres takes 3.5 s in total.
 
-        Source: Chawla et al. 2002, SMOTE: Synthetic Minority Over-sampling Technique, with five neighbours, or fewer
-        if the genre has fewer movies.
+        Source: Chawla et al. 2002, SMOTE: Synthetic Minority Over-sampling Technique, with at most five neighbours.
         """
         ratio = self.smote_ratio
         positives = int(self.y.sum())
@@ -85,9 +84,9 @@ class TwoClassProblem:
 
 
 class LiblinearLock:
-    """Guards LIBLINEAR's random generator: one per process, which every fit seeds when it begins.
+    """Guards LIBLINEAR's random generator: one per process, seeded by every fit at its start.
 
-    Dual solvers draw from it, so each runs alone. Primal solvers draw nothing and run at the same time as each other.
+    Dual solvers draw from it, so each runs alone. Primal solvers draw nothing and run in parallel.
     """
 
     def __init__(self) -> None:
@@ -96,7 +95,7 @@ class LiblinearLock:
 
     @contextmanager
     def shared(self) -> Iterator[None]:
-        """Hold off exclusive fits, after waiting for one that is running."""
+        """Wait for a running exclusive fit, then block new ones."""
         with self._changed:
             self._n_shared += 1
         try:
@@ -108,7 +107,7 @@ class LiblinearLock:
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
-        """Hold off all other fits, after waiting for those that are running."""
+        """Wait for all running fits, then block new ones."""
         with self._changed:
             self._changed.wait_for(lambda: not self._n_shared)
             yield
@@ -119,7 +118,7 @@ LIBLINEAR: Final = LiblinearLock()
 
 @contextmanager
 def converging(label: str) -> Iterator[None]:
-    """Raise a ModelError that names the label where scikit-learn warns that a solver did not converge."""
+    """Raise a ModelError that names the label if scikit-learn warns that a solver did not converge."""
     with warnings.catch_warnings():
         warnings.simplefilter("error", ConvergenceWarning)
         try:
@@ -129,11 +128,11 @@ def converging(label: str) -> Iterator[None]:
 
 
 class OneVsRestLinear(MultilabelClassifier):
-    """A linear classifier that is fitted one genre at a time; it scores `logistic(X coef_.T + intercept_)`.
+    """A linear classifier fitted one genre at a time; it scores `logistic(X coef_.T + intercept_)`.
 
     Attributes:
         coef_: (genres × columns) float32.
-        intercept_: (genres,) float32; ±`CERTAIN_LOGIT` for constant genres, whose weights are zero.
+        intercept_: (genres,) float32; ±`CERTAIN_LOGIT` for constant genres, which have zero weights.
     """
 
     coef_: Scores
@@ -225,15 +224,17 @@ class LinearSVM(ImbalanceAware):
     """One linear SVM per genre (squared hinge), with margins scaled to probabilities (Platt scaling).
 
     The scaling is fitted on margins of held-out folds. A genre with fewer positives than folds keeps its margins as
-    log-odds, shifted so that its mean score is its share of train. Synthetic movies are made from those inside the
-    folds, so no held-out margin is of one. Balanced weights and synthetic movies change the margins; the scores remain
-    probabilities at the real frequencies.
+    log-odds, shifted so that its mean score is its share of train. Synthetic movies are made inside the folds, so no
+    held-out margin is of one. Balanced weights and synthetic movies change the margins; the scores remain probabilities
+    at the real frequencies.
 
     Source: Platt 1999, Probabilistic outputs for support vector machines, with his smoothed targets.
     """
 
     C: InversePenalty = 0.2
-    calibration_folds: Annotated[int, Field(ge=2, description="Folds whose held-out margins are scaled.")] = 3
+    calibration_folds: Annotated[
+        int, Field(ge=2, description="Number of folds for held-out margins, to fit their scaling.")
+    ] = 3
 
     def _fit_genre(self, problem: TwoClassProblem) -> Weights:
         weights, bias = self._margin(problem.resampled())
@@ -268,8 +269,9 @@ class NaiveBayes(OneVsRestLinear):
     get larger weights. They are then multiplied by the mean of both sums, so that differences stay log-odds, and the
     genre's share in train counts as in the multinomial variant (in the source both classes are equally likely).
 
-    Source: Manning, Raghavan and Schütze 2008, Introduction to Information Retrieval, section 13.2; Rennie et al. 2003,
-    Tackling the Poor Assumptions of Naive Bayes Text Classifiers, table 4.
+    Source:
+        Manning, Raghavan and Schütze 2008, Introduction to Information Retrieval, section 13.2;
+        Rennie et al. 2003, Tackling the Poor Assumptions of Naive Bayes Text Classifiers, table 4.
     """
 
     variant: Annotated[
@@ -300,8 +302,8 @@ class NaiveBayes(OneVsRestLinear):
 class NaiveBayesSVM(ImbalanceAware):
     """One logistic regression per genre on words scaled by their naive Bayes log-count ratio (NB-SVM).
 
-    The ratio counts in how many movies a word occurs, as in the source, whatever the vectors' weights. It is folded
-    into the regression's weights, so scoring needs no extra step.
+    The ratio counts the movies with a word, as in the source, and ignores the vectors' weights. It is folded into the
+    regression's weights, so scoring needs no extra step.
 
     Source: Wang and Manning 2012, Baselines and Bigrams: Simple, Good Sentiment and Topic Classification, section 2.3.
     """
@@ -333,19 +335,22 @@ class ClassifierChains(ImbalanceAware):
     probabilities when it scores. On 2,282 validation movies the Jaccard is the same (0.477 with three chains), the log
     loss is better (0.2140 against 0.2164), and so is the Jaccard at a threshold of 0.5 (0.422 against 0.413).
 
-    Source: Read et al. 2011, Classifier chains for multi-label classification; Senge, del Coz and Hüllermeier 2013,
-    Rectifying classifier chains for multi-label classification, on what to learn from.
+    Source:
+        Read et al. 2011, Classifier chains for multi-label classification;
+        Senge, del Coz and Hüllermeier 2013, Rectifying classifier chains for multi-label classification (held-out
+        inputs).
 
     Attributes:
         coef_: (chains × genres × columns) float32.
         intercept_: (chains × genres) float32.
-        links_: (chains × genres × genres) float32; [c, a, b] is what the probability of a adds to the log-odds of b.
+        links_: (chains × genres × genres) float32; [c, a, b] is what the probability of a adds to the log-odds of
+            b.
         orders_: (chains × varying genres) columns of genres.
     """
 
     C: InversePenalty = 4.0
     n_chains: Annotated[PositiveInt, Field(description="Number of random orders.")] = 3
-    folds: Annotated[int, Field(ge=2, description="Folds whose held-out probabilities a genre learns from.")] = 3
+    folds: Annotated[int, Field(ge=2, description="Number of folds for held-out probabilities to learn from.")] = 3
 
     def _fit_genre(self, problem: TwoClassProblem) -> Weights:
         return logistic_weights(problem.resampled(), self.C)
@@ -388,8 +393,9 @@ class StackedLogisticRegression(ImbalanceAware):
     The second level learns from movies that the first had not seen, because it will score such movies. Only the first
     treats imbalance, so that the scores remain probabilities at the real frequencies.
 
-    Source: Godbole and Sarawagi 2004, Discriminative Methods for Multi-labeled Classification, section 3.1; Montañés et
-    al. 2014, Dependent binary relevance models for multi-label classification.
+    Source:
+        Godbole and Sarawagi 2004, Discriminative Methods for Multi-labeled Classification, section 3.1;
+        Montañés et al. 2014, Dependent binary relevance models for multi-label classification.
 
     Attributes:
         coef_, intercept_: the first level.
@@ -398,7 +404,7 @@ class StackedLogisticRegression(ImbalanceAware):
 
     C: Annotated[PositiveFloat, Field(description="Inverse strength of the first level's L2 penalty.")] = 4.0
     C2: Annotated[PositiveFloat, Field(description="Inverse strength of the second level's L2 penalty.")] = 0.3
-    folds: Annotated[int, Field(ge=2, description="Folds whose held-out log-odds the second level reads.")] = 5
+    folds: Annotated[int, Field(ge=2, description="Number of folds for held-out log-odds to learn from.")] = 5
 
     def _fit_genre(self, problem: TwoClassProblem) -> Weights:
         return logistic_weights(problem.resampled(), self.C)

@@ -2,7 +2,7 @@
 
 `fit(X, Y)` takes X (rows × columns), dense or sparse, and Y (rows × genres) of 0 and 1; `predict_proba(X)` returns
 (rows × genres) float32 in [0, 1]. They also take one column of classes, as scikit-learn's own classifiers do. A genre
-that every train row has, or none, is constant: its score is 1 or 0.
+is constant if every train row has it, or none: its score is 1 or 0.
 """
 
 from dataclasses import dataclass
@@ -153,7 +153,7 @@ class AnyClassifier(MultilabelClassifier):
         self.lines_ = np.array([fit_line(held_out[:, column], Y[:, column]) for column in range(Y.shape[1])])
 
     def _fitted(self, X: Matrix, Y: Labels) -> list[Any]:
-        """Return fitted estimators; for a label that every row has, or none, True or False instead.
+        """Return fitted estimators, or True or False for a label that every row has, or none.
 
         Raises:
             ModelError: the estimator cannot be fitted on a label.
@@ -213,10 +213,7 @@ def with_random_state(estimator: Any, random_state: int) -> Any:
 
 @dataclass(eq=False, repr=False)
 class NearestNeighbours(MultilabelClassifier):
-    """Similarity-weighted vote of the k most similar train movies (cosine).
-
-    A movie that shares no word with any train movie gets the genres' shares in train.
-    """
+    """Vote of the k most similar train movies, weighted by cosine; the genres' shares in train if none is similar."""
 
     k: Annotated[PositiveInt, Field(description="Number of neighbours that vote.")] = 200
 
@@ -253,8 +250,10 @@ class GradientBoosting(MultilabelClassifier):
 
     The reduced vectors have at most as many dimensions as there are train rows or columns.
 
-    Source: Friedman 2001, Greedy Function Approximation: A Gradient Boosting Machine; Ke et al. 2017, LightGBM, on
-    histograms; Halko, Martinsson and Tropp 2011, Finding structure with randomness, on the reduction.
+    Source:
+        Friedman 2001, Greedy Function Approximation: A Gradient Boosting Machine; Ke et al. 2017, LightGBM
+        (histograms);
+        Halko, Martinsson and Tropp 2011, Finding structure with randomness (the reduction).
     """
 
     components: Annotated[PositiveInt, Field(description="Dimensions after the SVD.")] = 100

@@ -87,7 +87,7 @@ def _parts(found: Any) -> Iterable[Any]:
     if isinstance(found, list | tuple | set | frozenset):
         return found
     if type(found).__module__.startswith("sklearn.") and not hasattr(found, "__dict__"):
-        state = found.__getstate__()  # trees keep their arrays in no attribute; None if there is no state
+        state = found.__getstate__()  # trees do not keep their arrays in attributes; None if there is no state
         return list(state.values()) if isinstance(state, Mapping) else ()
     slots = [name for kind in type(found).__mro__ for name in getattr(kind, "__slots__", ()) if isinstance(name, str)]
     own = [getattr(found, name) for name in slots if name != "__dict__" and hasattr(found, name)]
@@ -98,8 +98,8 @@ class StoredModel(ModelSpec):
     """The content of `model.json`."""
 
     genres: tuple[str, ...]  # in the order of the scores' columns
-    own_fields: tuple[str, ...] = ()  # extra columns that it reads
-    scikit_learn: str = sklearn.__version__  # that it was stored with
+    own_fields: tuple[str, ...] = ()  # extra columns to read
+    scikit_learn: str = sklearn.__version__  # the version that stored it
 
 
 class GenreModel:
@@ -128,11 +128,7 @@ class GenreModel:
         return tuple(sorted(set(chain.from_iterable(found))))
 
     def fit(self, movies: pl.DataFrame) -> Self:
-        """Fit on all rows.
-
-        Args:
-            movies: the columns that the model's input reads, and `genres` (lists of names; other than the model's
-                genres are ignored).
+        """Fit on all rows, with the input's columns and `genres` (lists of names; other genres are ignored).
 
         Raises:
             ModelError: no word is frequent enough, or the classifier does not converge.
@@ -151,7 +147,7 @@ class GenreModel:
         return np.asarray(self.classifier.predict_proba(X), dtype=np.float32)
 
     def save(self, folder: Path) -> None:
-        """Write the fitted model into a folder that exists.
+        """Write the fitted model into an existing folder.
 
         Raises:
             ModelError: it holds a type that is not known to be safe.
@@ -193,14 +189,7 @@ class GenreModel:
 
 
 def new_pipeline(spec: ModelSpec, genres: Sequence[str], seed: int, vectors: Sequence[Any] = ()) -> Pipeline:
-    """Return a model's pipeline, unfitted: `vectors` from movies to columns, and `classifier`.
-
-    Args:
-        spec: what it is made of.
-        genres: the columns of the labels.
-        seed: the random state of its parts.
-        vectors: fitted transformers, made by `read_representation`, instead of new ones.
-    """
+    """Return an unfitted pipeline from movies to columns to scores; given fitted `vectors` replace new ones."""
     parts = vectors or [read_representation(spec.input, each, seed) for each in spec.representations]
     names = [f"{each.kind.split('.')[-1]}-{number}" for number, each in enumerate(spec.representations, 1)]
     union = FeatureUnion(list(zip(names, parts, strict=True)))
@@ -221,12 +210,7 @@ def as_frame(Y: NDArray[np.bool_], genres: Sequence[str]) -> Any:
 
 
 def save_estimator(estimator: Any, path: Path, parts: Sequence[EstimatorSpec]) -> None:
-    """Write a fitted estimator by skops.
-
-    Args:
-        estimator: what to write.
-        path: the file.
-        parts: what it is made of; their classes are trusted too.
+    """Write a fitted estimator by skops; the classes of its `parts` are trusted, too.
 
     Raises:
         ModelError: it holds a type that is not known to be safe.
@@ -242,7 +226,7 @@ def save_estimator(estimator: Any, path: Path, parts: Sequence[EstimatorSpec]) -
 
 
 def _dump(estimator: Any, path: Path) -> None:
-    """Write what `skops.io.dump` does, compressed, and with the same bytes for equal estimators.
+    """Write what `skops.io.dump` writes, compressed, and with the same bytes for equal estimators.
 
     skops names objects and files by their memory addresses; here they are numbered in order of appearance.
     """
@@ -275,8 +259,8 @@ def load_estimator(path: Path, parts: Sequence[EstimatorSpec], version: str = sk
     """Read what `save_estimator` wrote.
 
     Raises:
-        ModelError: it holds a type that is not known to be safe, or another version of scikit-learn stored it and it
-            cannot be read.
+        ModelError: it holds a type that is not known to be safe, or another version of scikit-learn stored it and
+            it cannot be read.
         OSError, ValueError: it is missing or damaged.
     """
     is_of_another_version = version.split(".")[:2] != sklearn.__version__.split(".")[:2]
@@ -287,7 +271,7 @@ def load_estimator(path: Path, parts: Sequence[EstimatorSpec], version: str = sk
             estimator = None if unknown else _skops().load(path, trusted=trusted)
     except (OSError, BadZipFile) as error:
         raise OSError(f"{path.name}: {error}") from error
-    except Exception as error:  # whatever skops and the estimators raise
+    except Exception as error:  # skops and the estimators may raise anything
         if is_of_another_version:
             raise ModelError(
                 f"{path} was stored with scikit-learn {version}, which {sklearn.__version__} cannot read; install "
@@ -306,10 +290,7 @@ def load_estimator(path: Path, parts: Sequence[EstimatorSpec], version: str = sk
 
 @cache
 def _skops() -> Any:
-    """Return `skops.io`, imported when it is wanted and without PyTorch and Dask.
-
-    It looks through scikit-learn for all estimators, and so comes upon the adapters to those, which take seconds.
-    """
+    """Return `skops.io`, imported on demand without PyTorch and Dask: its adapters to those would take seconds."""
     adapters = [f"sklearn.externals.array_api_compat.{name}" for name in ("cupy", "dask", "torch")]
     hidden: dict[str, Any] = {name: None for name in adapters if name not in sys.modules}
     sys.modules.update(hidden)  # importing them fails
@@ -323,8 +304,8 @@ def _skops() -> Any:
 def _types_in(path: Path, parts: Sequence[EstimatorSpec]) -> tuple[list[str], list[str]]:
     """Return the types in a file that skops itself does not trust: those known to be safe, and all others.
 
-    Safe are those of `TRUSTED`, the estimators that a specification names, and classes of scikit-learn and of SciPy's
-    sparse arrays, which hold numbers and settings.
+    Safe are those of `TRUSTED`, the estimators in a specification, and classes of scikit-learn and of SciPy's sparse
+    arrays, which hold numbers and settings.
     """
     named = [found for part in parts for found in part.classes]
     trusted = {*TRUSTED, *(f"{found.__module__}.{found.__qualname__}" for found in named)}

@@ -1,4 +1,4 @@
-"""Prediction of files and folders, in pieces, so that any number of rows takes bounded memory.
+"""Prediction of files and folders, in pieces, so that memory is bounded for any number of rows.
 
 The pieces of a file are always the same, so its predictions have the same bytes for any number of workers.
 """
@@ -48,16 +48,12 @@ RECORD: Final = "predictions.json"
 
 
 def read_pieces(source: Path, own_fields: tuple[str, ...] = ()) -> Iterator[pl.DataFrame]:
-    """Yield the rows of a CSV or parquet file in pieces, with the columns that a model may read.
+    """Yield the rows of a CSV or (by its ending) parquet file in pieces, with `READ_COLUMNS` and own fields.
 
     A CSV must be UTF-8, with or without a BOM, have a header and no field of more than 131,072 characters; line breaks
     in quotes are fine, blank lines are skipped, and all columns are texts. Columns of a parquet file are converted to
     texts; null becomes empty in the required columns; directors, stars and own fields may be lists of texts. A file
     without rows yields nothing.
-
-    Args:
-        source: read as parquet if its name ends in `.parquet`, else as CSV.
-        own_fields: names of columns to read in addition to `READ_COLUMNS`.
 
     Raises:
         DataError: the file is missing or damaged, or lacks a column; for a CSV the message names the line.
@@ -73,7 +69,7 @@ def read_pieces(source: Path, own_fields: tuple[str, ...] = ()) -> Iterator[pl.D
 
 
 def count_rows(source: Path) -> int | None:
-    """Return roughly how many rows a file has, for a progress bar; None if it cannot be read."""
+    """Return the approximate number of rows of a file, for a progress bar; None if it cannot be read."""
     scan = pl.scan_parquet(source) if source.suffix.lower() == ".parquet" else pl.scan_csv(source, infer_schema=False)
     try:
         return int(scan.select(pl.len()).collect(engine="streaming").item())
@@ -154,7 +150,7 @@ def _find_columns(source: Path, header: list[str], wanted: tuple[str, ...]) -> d
 
 
 def _open_table(path: Path, is_csv: bool, empty: pl.DataFrame) -> AbstractContextManager[Callable[[Any], object]]:
-    """Open a file to write; return what appends a piece to it, as `_predict` returns them."""
+    """Open a file to write; return a function that appends a piece as from `_predict`."""
     return _csv_table(path, empty) if is_csv else _parquet_table(path, empty)
 
 
@@ -189,12 +185,12 @@ def _parquet_table(path: Path, empty: pl.DataFrame) -> Iterator[Callable[[pl.Dat
 
 @dataclass(frozen=True)
 class Choices:
-    """How descriptions are classified."""
+    """Options of a prediction."""
 
     rule: str | None = None  # see `tasks.decision.rule_formats.parse_rule`; None: the model's own
-    precision: Precision = "float32"  # of fine-tuned encoders; int8 is several times as fast and slightly different
+    precision: Precision = "float32"  # of fine-tuned encoders; int8 is several times faster but not exactly equal
     workers: int = 1  # processes that share long files
-    dask_address: str | None = None  # of a Dask scheduler whose workers share long files instead
+    dask_address: str | None = None  # of a Dask scheduler with workers to share long files instead
 
 
 class Predictor:
@@ -213,17 +209,10 @@ class Predictor:
         self.empty = _predict(self.classifier, choices.rule, False, nothing)[1]  # raises for a wrong rule
 
     def predict_file(self, source: Path, target: Path) -> int:
-        """Write `movie_id`, `genres` and one `score_<Genre>` per genre for every row of a file, in its order.
+        """Write `movie_id`, `genres` (joined by ", ") and scores, `score_<Genre>`, for every row; return their number.
 
-        `genres` are joined by ", ".
-
-        Args:
-            source: CSV or parquet file, see `read_pieces`: `movie_id`, `description`, optionally `movie_name` and
-                fields.
-            target: written atomically; parquet if its name ends in `.parquet`, else CSV with six decimals.
-
-        Returns:
-            The number of rows.
+        The source is read by `read_pieces`. The target is written atomically, in the same order; parquet if its name
+        ends in `.parquet`, else CSV with six decimals.
 
         Raises:
             DataError: the input is missing, damaged or lacks a column, or the target is the source or cannot be
@@ -245,14 +234,13 @@ class Predictor:
                     progress.advance(height)
         except OSError as error:
             raise DataError(
-                f"{error.filename or target} cannot be written: {error.strerror or error}; make room or fix the "
+                f"{error.filename or target} cannot be written: {error.strerror or error}; free space or fix the "
                 "permissions"
             ) from error
         progress.finish()
         return progress.done
 
     def _predicted(self, source: Path, is_csv: bool) -> Generator[tuple[int, Any], None, None]:
-        """Yield the predictions of a file's pieces, see `_predict`."""
         pieces = _warn_of_empty_texts(read_pieces(source, self.classifier.model.own_fields), source.name)
         first = list(itertools.islice(pieces, FEW_PIECES))
         all_pieces, choices = itertools.chain(first, pieces), self.choices
@@ -271,7 +259,7 @@ class Predictor:
 
 
 def _warn_of_empty_texts(pieces: Iterator[pl.DataFrame], name: str) -> Iterator[pl.DataFrame]:
-    """Yield the pieces of a file, then log how many rows have no description."""
+    """Yield the pieces of a file, then log the number of rows without a description."""
     without, rows = 0, 0
     for piece in pieces:
         rows += piece.height
@@ -299,7 +287,7 @@ def _load_and_predict(
 
 
 def _predict(classifier: GenreClassifier, rule: str | None, is_csv: bool, movies: pl.DataFrame) -> tuple[int, Any]:
-    """Return the number of rows and their predictions: CSV lines, so that workers share making them, or a frame."""
+    """Return the number of rows and their predictions: CSV lines, so that workers format them, or a frame."""
     predicted = classifier.predict(movies, rule).insert_column(0, movies.get_column("movie_id"))
     if not is_csv:
         return movies.height, predicted
@@ -314,7 +302,7 @@ class FolderResult:
 
     rows: dict[str, int] = field(default_factory=dict)  # of predicted files
     unchanged: list[str] = field(default_factory=list)
-    mistakes: dict[str, str] = field(default_factory=dict)  # of files that could not be predicted
+    errors: dict[str, str] = field(default_factory=dict)  # of files that could not be predicted
 
 
 def predict_folder(model_folder: Path, source: Directory, target: Directory, choices: Choices) -> FolderResult:
@@ -323,12 +311,6 @@ def predict_folder(model_folder: Path, source: Directory, target: Directory, cho
     A file is up to date if it, the model, the choices and the output are as recorded in `predictions.json` in the
     target folder, which is written after each file. Files that cannot be read are skipped with a warning. Predictions
     of files that no longer exist are kept.
-
-    Args:
-        model_folder: of a stored `GenreClassifier`.
-        source: where the files are; each as `predict_file` reads them.
-        target: where their predictions go, which must not be the source.
-        choices: how to classify.
 
     Raises:
         DataError: there is no file to predict, or source and target are the same.
@@ -358,7 +340,7 @@ def predict_folder(model_folder: Path, source: Directory, target: Directory, cho
                 with source.reading(name) as read, target.writing(name) as written:
                     result.rows[name] = predictor.predict_file(read, written)
             except DataError as error:
-                result.mistakes[name] = str(error)
+                result.errors[name] = str(error)
                 logger.warning("predict: skipped %s: %s", name, error)
                 continue
             record[name] = {**of_file, "output": target.find(name).version, "rows": result.rows[name]}

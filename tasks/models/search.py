@@ -1,7 +1,7 @@
 """A search for better parameters of one model, as a study in a SQLite file.
 
-Each trial is written as it ends. What a trial tries depends only on the seed and on the trials before it, so an
-interrupted search finds what an uninterrupted one would have found. One trial runs at a time.
+Each trial is written as it ends. Trials depend only on the seed and on the trials before, so an interrupted search
+finds what an uninterrupted one would have found. One trial runs at a time.
 """
 
 import json
@@ -34,9 +34,9 @@ real: Final = partial(FloatDistribution, log=True)
 whole: Final = IntDistribution
 EITHER: Final = CategoricalDistribution((False, True))
 
-# The ranges of parameters by kind of estimator. Left out are parameters that a model's name states (its input, tf-idf
-# or counts), parameters that only cost time (the number of trees, chains or folds), and the weight of a single
-# representation, which has the same effect as C.
+# The ranges of parameters by kind of estimator, except those that a model's name states (its input, tf-idf or counts),
+# those that only cost time (the number of trees, chains or folds), and the weight of a single representation, which has
+# the same effect as C.
 SPACE: Final[Mapping[str, Mapping[str, Range]]] = {
     # classifiers
     "logistic-regression": {"C": real(0.1, 30)},
@@ -86,16 +86,12 @@ SPACE: Final[Mapping[str, Mapping[str, Range]]] = {
 
 
 def space_of(model: ModelSpec, vary: Sequence[str] = ()) -> dict[str, Range]:
-    """Return the ranges of a model's parameters by name, as `model_params` takes them.
+    """Return the ranges of a model's parameters by name, as for `model_params`: those in `vary`, or all.
 
     If several parts of the model have a field of the same name, the kind of the part comes before it.
 
-    Args:
-        model: whose parameters.
-        vary: names of those to vary; empty: all.
-
     Raises:
-        ConfigError: the model has no such parameter, none at all, or one whose value is outside its range.
+        ConfigError: the model has no such parameter, none at all, or one with a value outside its range.
     """
     space = {
         _name(model, part.kind, field): range_
@@ -130,7 +126,7 @@ def describe(range_: Range) -> str:
 
 
 def current_values(model: ModelSpec, names: Iterable[str]) -> dict[str, Any]:
-    """Return a model's values of the parameters of these names."""
+    """Return a model's values of these parameters."""
     values = {}
     for name in names:
         kind, _, field = name.rpartition(".")
@@ -158,7 +154,7 @@ FEATURES: Final = "features"
 class Trial:
     """One set of parameters to try."""
 
-    number: int  # 1 is the model as it is
+    number: int  # 1 has the current parameters
     params: dict[str, Any]  # as `model_params` takes them
     model: ModelSpec
 
@@ -172,7 +168,7 @@ class Search:
 
     @property
     def n_ended(self) -> int:
-        """How many trials have ended, including those whose model could not be fitted."""
+        """The number of ended trials, including those with a model that could not be fitted."""
         return len(self._trials(*ENDED))
 
     @property
@@ -219,7 +215,7 @@ class Search:
         self._running = None
 
     def drop_interrupted(self) -> int:
-        """Mark interrupted trials as failed, so that they are asked for again; return how many there were."""
+        """Mark interrupted trials as failed, so that they are run again; return their number."""
         interrupted = self._trials(TrialState.RUNNING)
         for trial in interrupted:
             self.study.tell(trial.number, state=TrialState.FAIL)
@@ -253,15 +249,10 @@ class Search:
 def open_search(
     file: Path, model: ModelSpec, space: Mapping[str, Range], terms: Mapping[str, Any], minimise: bool = False
 ) -> Search:
-    """Open the search in a file, or begin one.
+    """Open the search in a file, or create it, to vary the `space` of a model from its current parameters.
 
-    Args:
-        file: the study.
-        model: the model with its current parameters.
-        space: what to vary.
-        terms: everything that the values of trials depend on, as JSON values, including `seed`. A search continues only
-            on the same terms, since its trials could not be compared otherwise.
-        minimise: whether small values are good.
+    `terms` are all other conditions of the trials, as JSON values, including `seed`. A search continues only on the
+    same terms, since its trials could not be compared otherwise.
 
     Raises:
         ConfigError: the search in the file had other terms.

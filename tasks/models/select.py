@@ -22,21 +22,18 @@ _EXTRA_OF: Final = {"frozen-encoder": "encoders", "word-vectors": "vectors"}
 def choose_models(
     patterns: Sequence[str], params: Mapping[str, Mapping[str, Any]] | None = None, own_models: Sequence[AnyModel] = ()
 ) -> tuple[AnyModel, ...]:
-    """Return the models whose names match any of the patterns, in the registry's order, then the user's own.
+    """Return the models with names that match any pattern, in the registry's order, then the user's own.
 
-    Selecting an ensemble also selects its members.
+    Selecting an ensemble also selects its members. Patterns are names or shell globs (`logreg-*`). A pattern after `!`
+    excludes (`!*-tuned*`); if all patterns exclude, they exclude from all models.
 
-    Args:
-        patterns: names or shell globs (`logreg-*`). A pattern after `!` excludes (`!*-tuned*`); if all patterns
-            exclude, they exclude from all models.
-        params: values that replace a model's defaults, by model name and then by field of its classifier or
-            representation: `{"logreg-tfidf": {"C": 2.0, "max_n": 2}}`. The kind of the part may come before the field:
-            `{"svm-all": {"character-ngrams.max_n": 4}}`.
-        own_models: models in addition to those of the registry.
+    `params` replace a model's defaults, by model name and then by field of its classifier or representation:
+    `{"logreg-tfidf": {"C": 2.0, "max_n": 2}}`. The kind of the part may come before the field: `{"svm-all":
+    {"character-ngrams.max_n": 4}}`.
 
     Raises:
-        ConfigError: there is no pattern, one matches no model, a parameter names no chosen model or no field of it, a
-            name is taken, or an ensemble has a member that is not a single model.
+        ConfigError: there is no pattern, one matches no model, a parameter names no chosen model or no field of it,
+            a name is taken, or an ensemble has a member that is not a single model.
     """
     from tasks.models.registry import MODELS  # noqa: PLC0415 - imports scikit-learn
 
@@ -73,7 +70,7 @@ def choose_models(
 
 @cache
 def _check_estimators(own_models: tuple[ModelSpec, ...]) -> None:
-    """Make sure that third-party estimators accept their parameters and their input.
+    """Check that third-party estimators accept their parameters and their input.
 
     Raises:
         ConfigError: one does not.
@@ -87,7 +84,7 @@ def _check_estimators(own_models: tuple[ModelSpec, ...]) -> None:
 
 
 def check_installed(models: Sequence[AnyModel]) -> None:
-    """Make sure that the packages that models need are installed.
+    """Check that the packages that models need are installed.
 
     Raises:
         ConfigError: one is not; names the models, and how to install it.
@@ -103,7 +100,7 @@ def check_installed(models: Sequence[AnyModel]) -> None:
 
 
 def describe_choice(chosen: Sequence[AnyModel], patterns: Sequence[str]) -> str:
-    """Return how many models were chosen, and which of them only as members of an ensemble."""
+    """Return the number of chosen models, and which of them are only members of an ensemble."""
     added = [model.name for model in chosen if not _is_wanted(model.name, patterns)]
     more = f", including {', '.join(added)} as members of an ensemble" if added else ""
     return f"{len(chosen)} model{'' if len(chosen) == 1 else 's'}{more}"
@@ -174,7 +171,7 @@ class _Part:
 
 
 def _parts_of(model: ModelSpec | TransformerSpec, values: dict[str, Any]) -> list[_Part]:
-    """Return the parts of a model's values in which parameters are looked for, in this order."""
+    """Return the parts of a model's values to search for parameters, in this order."""
 
     def plain(name: str) -> _Part:
         return _Part(values[name], frozenset(values[name]) - NOT_PARAMETERS, values[name].get("kind", ""))
@@ -192,7 +189,7 @@ def _parts_of(model: ModelSpec | TransformerSpec, values: dict[str, Any]) -> lis
 
 
 def within_budget(models: Sequence[AnyModel], budget_minutes: float | None) -> tuple[AnyModel, ...]:
-    """Divide a time budget evenly among the models that are fine-tuned; None changes nothing."""
+    """Divide a time budget evenly among the fine-tuned models; None changes nothing."""
     n_tuned = sum(isinstance(model, TransformerSpec) for model in models)
     if budget_minutes is None or not n_tuned:
         return tuple(models)

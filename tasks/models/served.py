@@ -1,7 +1,7 @@
 """The entry point of MLflow's pyfunc flavour to a served classifier: pandas in and out.
 
-Invalid input raises MLflow's exceptions, so that its scoring server answers 400 with the reason. This module and what
-it imports travel inside the logged model, which therefore loads where this project is not installed.
+Invalid input raises MLflow's exceptions, so that its scoring server responds with 400 and the reason. This module and
+its imports are part of the logged model, which therefore loads without this project.
 """
 
 import logging
@@ -43,13 +43,11 @@ class ServedClassifier:
     def predict(self, model_input: pd.DataFrame, params: dict[str, Any] | None = None) -> pd.DataFrame:
         """Return `genres` and `score_<Genre>` columns, one row per input row in input order.
 
-        Args:
-            model_input: column `description`, optionally the others of `COLUMNS` and the model's own fields; other
-                columns are ignored. Values are texts, categories or null, which counts as empty. Columns other than the
-                description may also hold whole numbers, own fields any finite numbers.
-            params: `rule`, the name of a stored rule or a rule such as `threshold=0.3`, `top=2` or `Drama=0.6`, see
-                `tasks.decision.rule_formats.parse_rule` (default: the model's own). `precision`, float32 (default) or
-                int8.
+        `model_input` needs `description`, and may have the others of `COLUMNS` and the model's own fields; other
+        columns are ignored. Values are texts, categories or null, which counts as empty. Columns other than the
+        description may also hold whole numbers, own fields any finite numbers. `params` may have `rule`, a stored rule
+        or as in `tasks.decision.rule_formats.parse_rule` (default: the model's own), and `precision`, float32 (default)
+        or int8.
 
         Raises:
             MlflowException: INVALID_PARAMETER_VALUE; a value, rule or precision is invalid, or there is no column
@@ -115,7 +113,7 @@ class _UnknownParams(logging.Filter):
 
 
 def _pandas_types(schema: Schema) -> list[np.dtype[Any]]:
-    """Return the types as which MLflow's server reads the columns of a CSV: those of any type as texts.
+    """Return the column types for MLflow's server to read a CSV: text for columns of any type.
 
     MLflow itself refuses a schema with such columns, and with other types it accepts no numbers from a data frame.
     """

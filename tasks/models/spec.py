@@ -64,7 +64,9 @@ class Asymmetric(Choice):
     kind: Literal["asymmetric"] = "asymmetric"
     gamma_positive: NonNegativeFloat = Field(1.0, description="g of a genre that a movie has.")
     gamma_negative: NonNegativeFloat = Field(4.0, description="g of a genre that a movie does not have.")
-    margin: Annotated[float, Field(ge=0, lt=1)] = Field(0.05, description="Probability that a false genre may have.")
+    margin: Annotated[float, Field(ge=0, lt=1)] = Field(
+        0.05, description="Probability below which a false genre is ignored."
+    )
 
 
 Loss = Annotated[BinaryCrossEntropy | LogWeighted | Focal | Asymmetric, Field(discriminator="kind")]
@@ -73,24 +75,24 @@ Loss = Annotated[BinaryCrossEntropy | LogWeighted | Focal | Asymmetric, Field(di
 class FineTuning(Choice):
     """The schedule and the optimiser (AdamW)."""
 
-    epochs: PositiveInt = Field(3, description="Passes over train at most.")
-    batch_size: PositiveInt = Field(32, description="Movies that a step sees.")
-    accumulate: PositiveInt = Field(1, description="Parts that a batch is computed in, to save memory.")
+    epochs: PositiveInt = Field(3, description="Maximum number of passes over train.")
+    batch_size: PositiveInt = Field(32, description="Movies per step.")
+    accumulate: PositiveInt = Field(1, description="Number of parts to compute a batch in, to save memory.")
     learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(1.2e-4, description="Peak rate of the top layer.")
     layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
         0.9, description="Rate of a layer relative to the one above."
     )
     head_rate: PositiveFloat = Field(10.0, description="Rate of the head relative to the top layer.")
     warm_up: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.06, description="Share of steps in which the rate rises; then it falls linearly to 0."
+        0.06, description="Share of steps in which the rate rises, before it falls linearly to 0."
     )
-    weight_decay: NonNegativeFloat = Field(0.01, description="Of all weights except biases and norms.")
+    weight_decay: NonNegativeFloat = Field(0.01, description="Weight decay, except of biases and norms.")
     dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
         0.0, description="Share of values dropped at random in all layers. At 0, trainings can run in parallel."
     )
-    max_grad_norm: PositiveFloat = Field(1.0, description="Length to which gradients are clipped.")
+    max_grad_norm: PositiveFloat = Field(1.0, description="Maximum length of gradients, which are clipped to it.")
     evaluations: PositiveInt = Field(2, description="Evaluations on validation, and checkpoints, per epoch.")
-    patience: PositiveInt = Field(4, description="Evaluations without improvement after which training ends.")
+    patience: PositiveInt = Field(4, description="Number of evaluations without improvement that ends training.")
     precision: Literal["auto", "float32", "bfloat16"] = Field(
         "auto", description="Number format in training; auto: bfloat16 if the processor supports it."
     )
@@ -101,7 +103,7 @@ class FineTuning(Choice):
 
 IS_A_TABLE: Final = True  # see tasks.stage
 
-# Which movies a fit may use. "all-but-fold-k", for cross-validation: all movies, of any part, that are not in fold k.
+# The movies that a fit may use. "all-but-fold-k", for cross-validation: all movies, of any part, not in fold k.
 TrainOn = Annotated[str, Field(pattern=r"^(train|development|all-but-fold-[0-4])$")]
 
 # "own" are the extra columns of a user's own table.
@@ -109,22 +111,22 @@ FieldName = Literal["decade", "year", "certificate", "runtime", "director", "sta
 
 
 class InputSpec(Choice):
-    """Which text of a movie a model reads."""
+    """The text of a movie that a model reads."""
 
     title: bool = Field(False, description="Put the title before the description.")
     text: Literal["surface", "lemmas"] = Field("surface", description="Words as written, or their lemmas.")
     lowercase: bool = Field(True, description="Ignore case. Lemmas of simplemma have none.")
     pipeline: Literal["simplemma", "en_core_web_sm"] = Field(
-        "simplemma", description="What makes the lemmas; the corpus must have been annotated with the same."
+        "simplemma", description="Source of the lemmas; the corpus must have the same."
     )
 
 
 class Imbalance(Choice):
-    """How a classifier treats rare genres, in the two-class problem of each genre."""
+    """The treatment of rare genres by a classifier, in the two-class problem of each genre."""
 
     balanced: bool = Field(False, description="Weight both classes of a genre by the inverse of their frequency.")
     smote_ratio: Annotated[float, Field(gt=0, le=1)] | None = Field(
-        None, description="Add synthetic movies to a genre until it has this share of the movies without it (SMOTE)."
+        None, description="Add synthetic movies to a genre, up to this ratio to the movies without it (SMOTE)."
     )
     genres: tuple[str, ...] = Field((), description="Genres to treat. Default: all.")
 
@@ -173,7 +175,7 @@ class ModelSpec(Choice):
         return self
 
     def new_classifier(self, genres: Sequence[str], random_state: int) -> Any:
-        """Return the classifier, unfitted, for rows of labels in the order of the genres."""
+        """Return the unfitted classifier, for rows of labels in the order of the genres."""
         from tasks.models.multilabel import AnyClassifier, MultilabelClassifier  # noqa: PLC0415
 
         if self.imbalance.is_none:
@@ -195,7 +197,7 @@ class TransformerSpec(Choice):
 
     name: ModelName
     input: InputSpec = Field(
-        InputSpec(lowercase=False), description="How the description is read; the template adds other fields."
+        InputSpec(lowercase=False), description="How to read the description; the template adds other fields."
     )
     template: str = Field(
         "{title}. {description}",
@@ -207,8 +209,8 @@ class TransformerSpec(Choice):
         "distilbert-base-uncased", description="A name on the Hugging Face hub, a folder, or minilm (embedded)."
     )
     max_tokens: Annotated[int, Field(ge=8)] = Field(128, description="Maximum number of tokens; longer texts are cut.")
-    loss: Loss = Field(BinaryCrossEntropy(), description="What training minimises.")
-    training: FineTuning = Field(FineTuning(), description="How it is trained.")
+    loss: Loss = Field(BinaryCrossEntropy(), description="Loss to minimise.")
+    training: FineTuning = Field(FineTuning(), description="Options of training.")
 
     @model_validator(mode="after")
     def _template_is_one(self) -> Self:
@@ -220,7 +222,7 @@ class EnsembleSpec(Choice):
     """Weighted sums of the log-odds of other models of the same run, with weights fitted on validation."""
 
     name: ModelName
-    members: tuple[str, ...] = Field(min_length=2, description="Names of models that are trained in the same run.")
+    members: tuple[str, ...] = Field(min_length=2, description="Names of models, trained in the same run.")
     method: Literal["blend", "stack"] = Field(
         "blend", description="blend: one weight per member. stack: one per member and genre, shrunk to it, and a bias."
     )
@@ -255,7 +257,7 @@ class FeaturesSpec(Choice):
 
     @property
     def name(self) -> str:
-        """Readable name of the feature folder, with a digest to keep it unique."""
+        """Readable name of the feature folder, with a digest to make it unique."""
         digest = hashlib.sha256(self.model_dump_json().encode()).hexdigest()[:8]
         parts = []
         if not reads_movies(self.representation):

@@ -90,7 +90,7 @@ def score_trial(model: ModelSpec, features: Sequence[StageResult], choices: Trai
 
 @stage_task("genre profiles")
 def profile_genres(seed: int) -> StageResult:
-    """Write how similar every two genres' descriptions are."""
+    """Write the similarity of every two genres' descriptions."""
     return importance.write_genre_profiles(data_paths(), seed)
 
 
@@ -133,5 +133,5 @@ def explain_movies(model_folder: Path, exhibits: Path, role: str | None = None) 
 
 @stage_task("measure importance")
 def write_importance(model_folders: Sequence[Path]) -> StageResult:
-    """Measure how features change each genre's score, by the first model whose weights explain it."""
+    """Measure how features change each genre's score, by the first model that its weights explain."""
     return importance.write_importance(data_paths(), importance.most_readable(model_folders))

@@ -33,13 +33,13 @@ logger = logging.getLogger(__name__)
 MODEL_FOLDER: Final = "model"
 FIT_FILE: Final = "fit.json"
 SCORED_PARTS: Final = ("validation", "test")
-RATE_SAMPLE: Final = 1000  # movies on which the prediction rate is measured
+RATE_SAMPLE: Final = 1000  # movies to measure the prediction rate on
 SLOW_SAMPLE: Final = 200  # the same for models that need more than a second for these
 
 
 @dataclass(frozen=True)
 class TrainChoices:
-    """The options that all models of a training run share."""
+    """The options shared by all models of a training run."""
 
     train_on: str = "train"
     genres: tuple[str, ...] = ()  # to predict; empty: all
@@ -53,13 +53,8 @@ def train_model(
     """Fit one model on train; write it, its scores on validation and test, and its cost to `data/models/<name>/`.
 
     These are `model/` (see `GenreModel.save`), `scores_validation.parquet`, `scores_test.parquet` and `fit.json`
-    (`fit_s`, `predict_docs_per_s`, `model_memory_mb`, `model_mb`).
-
-    Args:
-        paths: the data folder.
-        model: what to fit.
-        features: results of the feature stages of `features_of(model)`, in that order.
-        choices: what to fit it on. Movies with none of the chosen genres count as movies without a genre.
+    (`fit_s`, `predict_docs_per_s`, `model_memory_mb`, `model_mb`). `features` are the results of the feature stages of
+    `features_of(model)`, in that order. Movies with none of the chosen genres count as movies without a genre.
 
     Raises:
         ModelError: the classifier cannot be fitted, or its scores are not finite.
@@ -119,7 +114,7 @@ class FittedModel:
 def fit_on_features(
     paths: DataPaths, model: ModelSpec, features: Sequence[StageResult], choices: TrainChoices
 ) -> FittedModel:
-    """Fit a model on the movies that the choices name; arguments and errors as for `train_model`."""
+    """Fit a model on the movies of the choices; arguments and errors as for `train_model`."""
     movies = read_movies(paths)
     X = hstack([read_matrix(result.folder) for result in features])
     train = train_rows(movies, choices.train_on)
@@ -195,7 +190,7 @@ def save_model(model: "SingleModel | EnsembleModel", rate_sample: pl.DataFrame, 
 
 
 def _measure_rate(model: "SingleModel | EnsembleModel", movies: pl.DataFrame) -> float:
-    """Return how many movies per second the model scores, from text to scores."""
+    """Return the number of movies per second that the model scores, from text to scores."""
     for sample in (movies.head(SLOW_SAMPLE), movies):
         start_s = time.perf_counter()
         model.scores(sample)
@@ -208,8 +203,7 @@ def _measure_rate(model: "SingleModel | EnsembleModel", movies: pl.DataFrame) ->
 def score_trial(paths: DataPaths, model: ModelSpec, features: Sequence[StageResult], choices: TrainChoices) -> Path:
     """Fit a search trial's model and write its scores on validation only, replacing the previous trial's.
 
-    Returns:
-        The folder of the scores, `data/search/<name>/`.
+    Returns the folder of the scores, `data/search/<name>/`.
 
     Raises:
         ModelError: the model cannot be fitted, or its scores are not finite.

@@ -67,11 +67,9 @@ class TermVectorizer(Vectorizer):
     idf_: NDArray[np.float32]
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn the terms and in how many rows each occurs.
+        """Learn the terms of X (texts, or movies for `SideFields`) and the number of rows of each.
 
-        Args:
-            X: texts, or movies for `SideFields`.
-            y: (rows × genres) of 0 and 1; only `BagOfWords.common_share` needs it.
+        y is (rows × genres) of 0 and 1; only `BagOfWords.common_share` needs it.
 
         Raises:
             ModelError: no term is in `min_movies` rows.
@@ -101,7 +99,6 @@ class TermVectorizer(Vectorizer):
         return read_texts(X)
 
     def _terms(self, document: str) -> Iterable[str]:
-        """Return the terms of a document, each as often as it occurs."""
         raise NotImplementedError
 
     def _count(self, documents: Sequence[str]) -> sparse.csr_array:
@@ -125,8 +122,8 @@ class TermVectorizer(Vectorizer):
         They are `count * (log((1 + n) / (1 + df)) + 1)`, the count replaced by `1 + log(count)` if sublinear, each row
         scaled to unit Euclidean length; rows without a known term stay zero.
 
-        Source: Manning, Raghavan and Schütze 2008, Introduction to Information Retrieval, section 6.4; the smoothed
-        form is scikit-learn's.
+        Source: Manning, Raghavan and Schütze 2008, Introduction to Information Retrieval, section 6.4, smoothed as in
+        scikit-learn.
         """
         if sublinear:
             counts.data = 1 + np.log(counts.data)
@@ -144,8 +141,7 @@ class TermVectorizer(Vectorizer):
 class BagOfWords(TermVectorizer):
     """Counts or tf-idf weights of n-grams of words; a word is a run of two or more word characters.
 
-    Unlike `TfidfVectorizer` it keeps float32 throughout, and takes half the CPU time to fit and three quarters to
-    transform.
+    Unlike `TfidfVectorizer` it keeps float32, and takes half the CPU time to fit and three quarters to transform.
     """
 
     weighting: Annotated[Literal["counts", "tfidf"], Field(description="Raw counts, or tf-idf with unit length.")] = (
@@ -266,7 +262,7 @@ class SideFields(TermVectorizer):
         return "fields"
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn the values; `own_fields_` are the extra columns that the movies have."""
+        """Learn the values; `own_fields_` are the extra columns of the movies."""
         movies = as_movies(X)
         self.own_fields_ = list(inputs.own_field_names(movies)) if "own" in self.fields else []
         super().fit(movies, y)

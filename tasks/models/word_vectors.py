@@ -1,7 +1,7 @@
 """Documents as weighted means of word vectors, trained with gensim or read from a file.
 
-Files are read by our own parser because gensim's `load_word2vec_format` holds a whole file. With 20,000 words wanted
-of 200,000 in 300 dimensions, ours takes 55 MB and 1.1 CPU seconds for a binary file, gensim 287 MB and 3.2 s; for GloVe
+Files are read by our own parser because gensim's `load_word2vec_format` holds a whole file. With 20,000 words wanted of
+200,000 in 300 dimensions, ours takes 55 MB and 1.1 CPU seconds for a binary file, gensim 287 MB and 3.2 s; for GloVe
 text ours takes 59 MB and 5.9 s, gensim 287 MB and 104 s.
 """
 
@@ -43,12 +43,9 @@ _Row = tuple[bytes, NDArray[np.float32] | None]  # None: not a wanted word
 
 
 def read_vectors_of(words: Set[str], file: Path) -> tuple[list[str], NDArray[np.float32]]:
-    """Read the vectors of some words, as written and in lower case.
+    """Return those of some words that a file has, as written or in lower case, sorted, and their vectors, one per row.
 
     Only these are kept in memory and stored with a model. If a word occurs twice in the file, the first one counts.
-
-    Returns:
-        The words that the file has, sorted, and their vectors, one per row.
 
     Raises:
         DataError: the file is missing, damaged or of an unknown format, or has none of the words.
@@ -105,7 +102,7 @@ def read_vectors(file: Path, wanted: Container[bytes]) -> Iterator[tuple[bytes, 
         raise DataError(f"{file} cannot be read ({error}); check the path, or fetch the file again") from error
     if n_rows not in (None, progress.done):
         raise DataError(
-            f"{file} promises {n_rows:,} words in line 1 and has {progress.done:,}; it is incomplete or damaged: fetch "
+            f"{file} states {n_rows:,} words in line 1 but has {progress.done:,}; it is incomplete or damaged: fetch "
             "it again"
         )
     progress.finish()
@@ -183,7 +180,7 @@ def _read_binary(
         yield word, None if vector is None else _checked(vector, f"{file}, word {row:,}")
         start = end
     if (buffer[start:] + stream.read(BLOCK)).strip():
-        raise DataError(f"{file} continues after the {n_rows:,} words that line 1 promises; fetch it again")
+        raise DataError(f"{file} continues after the {n_rows:,} words stated in line 1; fetch it again")
 
 
 def _checked(vector: NDArray[np.floating], where: str) -> NDArray[np.float32]:
@@ -223,14 +220,15 @@ class MeanVectorizer(Vectorizer):
     average length of a train movie's vector is `weight`. This removes what all words have in common.
 
     A token is looked up as written, then in lower case. If neither is known, fastText takes the mean of the token's
-    n-gram vectors, with the lowest idf that a word can have, since it is a guess; word2vec and pretrained vectors
-    ignore the token. A document without a known word is a row of zeros, like the average train document.
+    n-gram vectors, with the lowest possible idf, since it is a guess; word2vec and pretrained vectors ignore the token.
+    A document without a known word is a row of zeros, like the average train document.
 
     Attributes:
         vocabulary_: the known words, sorted.
         vectors_: (words + buckets × dimensions) float32; only fastText has buckets of n-grams.
         idf_: (words,) float32, `log((1 + n) / (1 + df)) + 1` over the n train documents.
-        columns_: (2 × dimensions) float32, each column's mean in train, and the factor applied after subtracting it.
+        columns_: (2 × dimensions) float32, each column's mean in train, and the factor applied after subtracting
+            it.
     """
 
     weight: float
@@ -274,7 +272,7 @@ class MeanVectorizer(Vectorizer):
         return sparse.csr_array((values.ravel(), columns, ends), shape=means.shape)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Return the numbers of the dimensions, which have no meaning of their own."""
+        """Return the numbers of the dimensions, which have no meaning."""
         del input_features
         check_is_fitted(self)
         return np.array([f"{self.label}:{dimension}" for dimension in range(self.vectors_.shape[1])], dtype=object)
@@ -293,7 +291,7 @@ class MeanVectorizer(Vectorizer):
     def weigh(self, documents: Sequence[str]) -> sparse.csr_array:
         """Return the weight of each row of `vectors_` in each document.
 
-        Columns stay in the order of the tokens, so that sums are bit-identical whatever other documents there are.
+        Columns stay in the order of the tokens, so that sums are bit-identical with any other documents.
         """
         idf, column_of = self.idf_.tolist(), self._column_of
         columns, weights, ends = array("i"), array("f"), array("i", [0])
@@ -377,8 +375,9 @@ def ngram_buckets(word: str, buckets: int) -> list[int]:
 
     The hash is FNV-1a with 32 bits over UTF-8 in which bytes from 128 on count as negative, as in fastText.
 
-    Source: Bojanowski et al. 2017, Enriching Word Vectors with Subword Information, section 3.2; `Dictionary::hash`
-    and `Dictionary::computeSubwords` of fastText.
+    Source:
+        Bojanowski et al. 2017, Enriching Word Vectors with Subword Information, section 3.2;
+        `Dictionary::hash` and `Dictionary::computeSubwords` of fastText.
     """
     characters = [
         [byte if byte < 128 else byte | 0xFFFFFF00 for byte in character.encode()] for character in f"<{word}>"
@@ -398,14 +397,15 @@ def train_vectors(documents: Sequence[str], spec: WordVectors) -> tuple[list[str
     """Train Word2Vec or FastText in one thread, so that the same documents give the same bits.
 
     Returns:
-        The words that occur in `min_movies` documents, sorted, and their vectors, one per row, followed by fastText's
-        n-gram buckets. The vector of a fastText word is the mean of its own and those of its n-grams.
+        The words that occur in `min_movies` documents, sorted, and their vectors, one per row, followed by
+        fastText's n-gram buckets. The vector of a fastText word is the mean of its own and those of its n-grams.
 
     Raises:
         ModelError: no word occurs in `min_movies` documents.
 
-    Source: Mikolov et al. 2013, Distributed Representations of Words and Phrases and their Compositionality; Bojanowski
-    et al. 2017, Enriching Word Vectors with Subword Information.
+    Source:
+        Mikolov et al. 2013, Distributed Representations of Words and Phrases and their Compositionality;
+        Bojanowski et al. 2017, Enriching Word Vectors with Subword Information.
     """
     trained = _train(_corpus(documents, spec.min_movies, spec.random_state), spec)
     words = sorted(trained.index_to_key)
@@ -414,7 +414,6 @@ def train_vectors(documents: Sequence[str], spec: WordVectors) -> tuple[list[str
 
 
 def _train(corpus: list[list[str]], spec: WordVectors) -> Any:
-    """Return gensim's `KeyedVectors`."""
     from gensim.models import FastText, Word2Vec  # noqa: PLC0415 - takes seconds to import
 
     choices = {
@@ -464,6 +463,6 @@ class _EpochProgress:
         self.progress.finish()
 
     def on_train_begin(self, _: object) -> None:
-        """Do nothing; gensim calls it all the same."""
+        """Do nothing; gensim requires the method."""
 
     on_epoch_begin = on_train_begin

@@ -1,1 +1,1 @@
-"""What people read about evaluated models: leaderboard and pictures. Knows no model, only the files they left."""
+"""Leaderboard, comparison, pictures and report of evaluated models, made only from the models' files."""

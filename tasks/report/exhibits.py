@@ -1,4 +1,4 @@
-"""Which test movies the report shows: the model's extremes, chosen by numbers alone."""
+"""The test movies that the report shows: the model's extremes, chosen by numbers alone."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -15,14 +15,14 @@ from tasks.stage import Stage, StageResult, run_stage
 
 EXHIBITS_FILE: Final = "exhibits.parquet"
 EACH: Final = 4  # movies per role; explaining one takes an encoder seconds
-SUGGESTED: Final = 3  # a model suggests the genres of a movie's so many highest scores
+SUGGESTED: Final = 3  # number of a movie's highest scores that count as a model's suggestions
 
 
 def write_exhibits(model_folders: Sequence[Path], paths: DataPaths) -> StageResult:
     """Choose the test movies that the report shows and write `exhibits.parquet` (`schema.EXHIBITS`) to the results.
 
     Raises:
-        DataError: the leaderboard is missing or of other models, or what a model left cannot be read.
+        DataError: the leaderboard is missing or of other models, or a model's files cannot be read.
     """
     sources = read_sources(model_folders, paths)
     files = [model.folder / f"{name}_test.parquet" for model in sources.models for name in ("predictions", "scores")]

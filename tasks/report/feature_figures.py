@@ -1,4 +1,4 @@
-"""Pictures of a model's features: which raise or lower a genre's score, and how similar genres are by them."""
+"""Pictures of a model's features: those that raise or lower a genre's score, and the similarity of genres by them."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -50,8 +50,8 @@ _ROWS: Final = 2 * BARS_SHOWN + 2.2  # of a genre, with its title
 def write_importance_pictures(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> StageResult | None:
     """Draw the features that raise or lower each genre's score: words as bars and as clouds, fields as bars.
 
-    The counts name the pictures, each with its finding: a sentence about the strongest. A model without fields has no
-    picture of them. None for a model that left no `importance.parquet`.
+    The counts name the pictures, each with a sentence about the strongest. A model without fields has no picture of
+    them. None for a model without `importance.parquet`.
 
     Raises:
         DataError: the file is damaged.
@@ -84,21 +84,21 @@ def read_importance(path: Path) -> pl.DataFrame:
     """Read the importances of a model.
 
     Raises:
-        DataError: the file is missing or damaged, or holds something else.
+        DataError: the file is missing or damaged, or has other columns.
     """
     try:
         table = pl.read_parquet(path, columns=list(IMPORTANCE)).cast(IMPORTANCE)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path} is missing or damaged ({error}); explain the model again") from error
     if table.is_empty():
-        raise DataError(f"{path}: no rows in it; explain the model again")
+        raise DataError(f"{path} has no rows; explain the model again")
     return table.filter(pl.col("weight").is_finite())
 
 
 def choose_strongest(importance: pl.DataFrame, most: int) -> pl.DataFrame:
     """Return for each genre the strongest features that raise and that lower its score, at most `most` each, by weight.
 
-    Strength is weight times log(1 + movies), so that neither what is in a single movie nor what is in all comes first.
+    Strength is weight times log(1 + movies), so that neither features of a single movie nor those of all come first.
     """
     strength = pl.col("weight").abs() * pl.col("movies").log1p()
     return (
@@ -113,7 +113,7 @@ def choose_strongest(importance: pl.DataFrame, most: int) -> pl.DataFrame:
 
 
 def say_importances(strongest: pl.DataFrame) -> str:
-    """Return in one sentence what the bars show."""
+    """Describe the bars in one sentence."""
     if strongest.is_empty():
         return "No readable feature raises or lowers the score of any genre."
     ordered = _by_strength(strongest)
@@ -133,15 +133,11 @@ def say_importances(strongest: pl.DataFrame) -> str:
 
 
 def draw_importances(strongest: pl.DataFrame) -> Figure:
-    """Draw a small chart for each genre: bars to the right raise its score, bars to the left lower it.
-
-    Args:
-        strongest: of `choose_strongest`.
-    """
+    """Draw a small chart for each genre: bars to the right raise its score, bars to the left lower it."""
     genres = strongest["genre"].unique(maintain_order=True).to_list()
     n_rows = max(ceil(len(genres) / COLUMNS), 1)
     figure = Figure(figsize=(COLUMNS * _CELL_IN, n_rows * _ROWS * _ROW_IN))
-    # one for all: an axes for each genre takes ten times as long
+    # One for all: separate axes for each genre take ten times as long.
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 2 * COLUMNS), ylim=(n_rows * _ROWS, 0))
     axes.set_axis_off()
     for place, genre in enumerate(genres):
@@ -170,8 +166,8 @@ def _draw_genre(axes: Axes, corner: tuple[float, float], genre: str, features: p
 
 def choose_cloud_words(words: pl.DataFrame) -> pl.DataFrame:
     """Return the strongest words that raise each genre's score, as `choose_strongest` does, without function words."""
-    telling = words.filter(pl.col("weight") > 0, pl.col("feature").str.to_lowercase().is_in(STOPWORDS).not_())
-    return choose_strongest(telling, CLOUD_WORDS)
+    raising = words.filter(pl.col("weight") > 0, pl.col("feature").str.to_lowercase().is_in(STOPWORDS).not_())
+    return choose_strongest(raising, CLOUD_WORDS)
 
 
 def draw_word_clouds(cloud_words: pl.DataFrame) -> Figure:
@@ -183,7 +179,7 @@ def draw_word_clouds(cloud_words: pl.DataFrame) -> Figure:
 
 
 def say_clouds(cloud_words: pl.DataFrame) -> str:
-    """Return in one sentence what the clouds show."""
+    """Describe the clouds in one sentence."""
     if cloud_words.is_empty():
         return "No word raises the score of any genre."
     first = _by_strength(cloud_words).head(3).select("feature", "genre").iter_rows()
@@ -195,7 +191,7 @@ def _by_strength(features: pl.DataFrame) -> pl.DataFrame:
 
 
 SIMILARITY_CSV: Final = "genre_similarity.csv"
-TOP: Final = 100  # features for a genre whose overlap is measured
+TOP: Final = 100  # features of a genre to measure the overlap of
 MEASURES: Final = {  # column of the table: its values in the heat map
     "importance_overlap": f"shared features, % of the {TOP} that most raise the score of either genre",
     "importance_cosine": "cosine of the features' weights, times 100\nblank: 0 or below",
@@ -207,14 +203,14 @@ SIMILARITY: Final = pl.Schema({"genre": pl.String, "other": pl.String, **dict.fr
 
 
 def write_genre_similarity(model_folder: Path, paths: DataPaths, forms: Sequence[Form] = SVG_ONLY) -> StageResult:
-    """Write how similar every two genres are, `genre_similarity.csv` (`SIMILARITY`), and a heat map of each measure.
+    """Write the similarity of every two genres, `genre_similarity.csv` (`SIMILARITY`), and a heat map of each measure.
 
-    - `importance_overlap`: of the features with the greatest positive weights, the share that two genres share.
+    - `importance_overlap`: the share that two genres have in common of the features with the greatest weights above 0.
     - `importance_cosine`: the cosine of the weights, 0 for features that a genre does not have.
-    - `tfidf_cosine`, `tfidf_excess_cosine`: of `data/features/genre_profiles.csv`.
+    - `tfidf_cosine`, `tfidf_excess_cosine`: from `data/features/genre_profiles.csv`.
 
-    A measure is null where one of the genres has nothing to compare. Every pair is there in both orders, sorted by
-    genre and falling `importance_cosine`. The counts hold a finding for each measure, in words.
+    A measure is null if one of the genres has nothing to compare. Every pair is listed in both orders, sorted by genre
+    and falling `importance_cosine`. The counts hold a sentence for each measure.
 
     Raises:
         DataError: the importances or the profiles are missing or damaged.
@@ -240,12 +236,7 @@ def picture_name(measure: str) -> str:
 
 
 def compare_genres(importance: pl.DataFrame, profiles: pl.DataFrame) -> pl.DataFrame:
-    """Return `SIMILARITY` of the genres in either table.
-
-    Args:
-        importance: `genre`, `kind`, `feature`, `weight`.
-        profiles: `genre`, `other`, and the columns of `PROFILE_MEASURES`.
-    """
+    """Return `SIMILARITY` of the genres in either table: feature importances, and profiles with `PROFILE_MEASURES`."""
     genres = sorted({*importance["genre"].to_list(), *profiles["genre"].to_list()})
     columns, place = np.unique((importance["kind"] + "\n" + importance["feature"]).to_numpy(), return_inverse=True)
     rows = np.searchsorted(genres, importance["genre"].to_numpy())
@@ -269,7 +260,7 @@ def compare_genres(importance: pl.DataFrame, profiles: pl.DataFrame) -> pl.DataF
 def overlaps(weights: NDArray[np.float64], top: int) -> NDArray[np.float64]:
     """Return the Jaccard of every two rows' sets of columns with the greatest positive weights, at most `top` each.
 
-    Of equal weights the first columns count. NaN where a row has no positive weight.
+    On ties the first columns count. NaN if a row has no positive weight.
     """
     chosen = np.zeros(weights.shape, dtype=np.float64)
     best = np.argsort(-weights, axis=1, kind="stable")[:, :top]
@@ -282,14 +273,14 @@ def overlaps(weights: NDArray[np.float64], top: int) -> NDArray[np.float64]:
 
 
 def cosines(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the cosine of every two rows; NaN where a row is zero."""
+    """Return the cosine of every two rows; NaN if a row is zero."""
     lengths = np.linalg.norm(weights, axis=1)
     unit = weights / np.where(lengths > 0, lengths, np.nan)[:, None]
     return np.asarray(unit @ unit.T)
 
 
 def say_nearest(table: pl.DataFrame, measure: str) -> str:
-    """Return in one sentence which genres are most and least similar."""
+    """Say in one sentence which genres are most and least similar."""
     known = table.drop_nulls(measure).filter(pl.col("genre") < pl.col("other")).sort(measure, "genre", "other")
     if known.is_empty():
         return "No two genres can be compared."

@@ -64,7 +64,7 @@ RATE: Final = "predict_docs_per_s"
 def frontier(leaderboard: pl.DataFrame) -> pl.DataFrame:
     """Return the models that no other equals or beats in both test Jaccard and speed of prediction, the fastest first.
 
-    Models without either figure are left out.
+    Models without either value are left out.
     """
     known = leaderboard.drop_nulls(["test_jaccard", RATE]).sort(RATE, "test_jaccard", descending=True)
     faster = pl.col("test_jaccard").cum_max().shift()
@@ -74,7 +74,7 @@ def frontier(leaderboard: pl.DataFrame) -> pl.DataFrame:
 def draw_pareto(leaderboard: pl.DataFrame) -> Figure:
     """Draw test Jaccard, with its 95% interval, against the speed of prediction.
 
-    Models on the frontier are joined by a line and bold; a model without both figures is left out.
+    Models on the frontier are bold and joined by a line; a model without both values is left out.
     """
     known = leaderboard.drop_nulls(["test_jaccard", RATE])
     figure = new_figure(8.6, 4.8)
@@ -97,19 +97,14 @@ def draw_pareto(leaderboard: pl.DataFrame) -> Figure:
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 3), numticks=30))
     axes.xaxis.set_major_formatter("{x:,.10g}")
     axes.minorticks_off()
-    room = max(0.3, 0.08 * np.log10(rate.max() / rate.min()))  # of decades: with 0.3 each side there is a tick
-    axes.set_xlim(rate.min() / 10**room, rate.max() * 10**room)
+    margin = max(0.3, 0.08 * np.log10(rate.max() / rate.min()))  # in decades: 0.3 on each side includes a tick
+    axes.set_xlim(rate.min() / 10**margin, rate.max() * 10**margin)
     label_dots(axes, dots, known["model"].to_list(), best["model"].to_list())
     return figure
 
 
 def draw_genres(per_genre: pl.DataFrame) -> Figure:
-    """Draw each genre's F1 as a bar, the highest first, next to what always predicting it would score.
-
-    Args:
-        per_genre: `genre`, `support`, `tp`, `fp`, `fn`, `tn`, and `precision`, `recall`, `f1`, which may be undefined;
-            such genres come last.
-    """
+    """Draw each genre's F1 as a bar, the highest first, undefined ones last, next to the F1 of always predicting it."""
     ordered = per_genre.with_columns(pl.col("f1", "precision", "recall").cast(pl.Float64).fill_nan(None))
     ordered = ordered.sort("f1", "genre", descending=[True, False], nulls_last=True).with_columns(
         always=2 * pl.col("support") / (pl.sum_horizontal("tp", "fp", "fn", "tn") + pl.col("support"))
@@ -144,11 +139,7 @@ OUTCOMES: Final = {"tp": ("found", GREEN), "fn": ("missed", VERMILION), "fp": ("
 
 
 def draw_confusion(per_genre: pl.DataFrame) -> Figure:
-    """Draw for each genre how many movies are found, missed and false alarms, as shares of these three.
-
-    Args:
-        per_genre: `genre`, `tp`, `fn`, `fp`; the genre with the greatest share of found movies comes first.
-    """
+    """Draw for each genre the shares of movies found, missed and false alarms, the most often found genre first."""
     found = pl.col("tp") / pl.sum_horizontal(*OUTCOMES)
     ordered = per_genre.sort(found.fill_nan(-1), "genre", descending=[True, False])
     figure = new_figure(WIDTH_IN, 1.2 + 0.27 * ordered.height)
@@ -159,15 +150,10 @@ def draw_confusion(per_genre: pl.DataFrame) -> Figure:
 
 
 def count_instead(predictions: pl.DataFrame, genres: list[str]) -> NDArray[np.float64]:
-    """Count what was wrongly predicted for the movies in which a genre was missed.
+    """Count what was wrongly predicted for the movies in which a genre was missed, as genres × (genres + 2).
 
-    Args:
-        predictions: `true_genres` and `predicted_genres`, lists of text, one row a movie.
-        genres: the order of rows and columns.
-
-    Returns:
-        genres x (genres + 2). Row: the genre that a movie has and was not predicted. Columns: each genre that was
-        predicted for it and that it does not have; then the movies with no such genre; then all movies of the row.
+    Row: the genre that a movie has and was not predicted. Columns: each genre that was predicted for it and that it
+    does not have; then the movies without such a genre; then all movies of the row.
     """
     true, predicted = (
         np.column_stack([predictions[column].list.contains(genre).fill_null(False).to_numpy() for genre in genres])
@@ -206,12 +192,7 @@ SHARES: Final = (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
 
 
 def draw_calibration(calibration: pl.DataFrame, reliability: pl.DataFrame) -> Figure:
-    """Draw the share of positives against the score, and each genre's expected calibration error, before and after.
-
-    Args:
-        calibration: `genre`, `positives`, `ece_raw`, `ece_calibrated`.
-        reliability: `scores` ("raw" or "calibrated"), `mean_score`, `share_of_positives`; one row a bin.
-    """
+    """Draw the share of positives against the score, and each genre's expected calibration error, before and after."""
     figure = new_figure(9.2, max(4.0, 1.1 + 0.27 * calibration.height))
     curves, errors = figure.subplots(1, 2, width_ratios=(1.15, 1))
     curves.plot([0, 1], [0, 1], color=GREY, linewidth=1.2, linestyle="--", label="perfect")
@@ -219,7 +200,7 @@ def draw_calibration(calibration: pl.DataFrame, reliability: pl.DataFrame) -> Fi
         bins = reliability.filter(pl.col("scores") == name)
         look = {"color": colour, "marker": marker, "markersize": 5, "label": name}
         curves.plot(bins["mean_score"], bins["share_of_positives"], **look)
-    root = (np.sqrt, np.square)  # most scores are low: a square-root scale gives them room
+    root = (np.sqrt, np.square)  # most scores are low: a square-root scale spreads them
     curves.set_xscale("function", functions=root)
     curves.set_yscale("function", functions=root)
     for axis in (curves.xaxis, curves.yaxis):

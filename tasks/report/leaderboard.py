@@ -1,7 +1,7 @@
 """Tables of evaluated models: the leaderboard with its baseline, published results, cross-validations.
 
-Models are ordered by the metric that chose their rules (Jaccard by default) on validation, never on test: the test can
-say how good the chosen model is only as long as it has no part in the choice.
+Models are ordered by the metric that chose their rules (Jaccard by default) on validation, never on test, which can
+measure the chosen model only as long as it has no part in the choice.
 """
 
 import io
@@ -60,15 +60,11 @@ NOTHING: Final = "\N{EN DASH}"
 def rank_models(model_folders: Sequence[Path], data_hashes: Mapping[str, str] | None = None) -> pl.DataFrame:
     """Gather evaluated models into one table (`LEADERBOARD`), the best on validation first.
 
-    The best by the metric that `chosen_by` names; a model without it comes last, equal models are ordered by name. A
-    metric that is absent or undefined is null. `<metric>_low` and `<metric>_high` are 95% intervals by a bootstrap over
-    test movies. `behind` is how much less test Jaccard a model has than the first one, with its interval by the same
-    bootstrap. `distinct_answers` is how many different sets of genres a model gives the test movies. `model_memory_mb`
-    is what a model's arrays and vocabularies take in memory.
-
-    Args:
-        model_folders: of evaluated models, which they name.
-        data_hashes: of the models' data by model name, where known, for messages.
+    The order is by the metric in `chosen_by`, models without it last, ties by name. A metric that is absent or
+    undefined is null. `<metric>_low` and `<metric>_high` are 95% intervals by a bootstrap over test movies. `behind` is
+    the first model's test Jaccard minus a model's, with its interval by the same bootstrap. `distinct_answers` is the
+    number of different sets of genres that a model gives the test movies. `model_memory_mb` is the size of a model's
+    arrays and vocabularies in memory. `data_hashes` by model name are for messages.
 
     Raises:
         DataError: no folder is given, two have one name, a file in one is missing or damaged, the models were not
@@ -127,7 +123,7 @@ def best_constant(truth: Labels, genres: Sequence[str]) -> Baseline | None:
 
 
 def defined(value: float) -> float | None:
-    """Return a figure; None for one that is undefined."""
+    """Return a value, or None if it is undefined."""
     return float(value) if np.isfinite(value) else None
 
 
@@ -167,8 +163,8 @@ def _number(values: Mapping[str, Any], key: str) -> float | None:
 
 # Source: all published results of the earlier research system: linear and neighbour models on a development split of
 # about 17,000 movies ("linear"), logistic regressions on its full training set ("full"), and DistilBERT with three
-# losses on about 17,000 rows and on the full set; samples-averaged where a name does not say otherwise. A row names our
-# model of the same work and, where it is not the chosen one, our rule. The test movies are not the same.
+# losses on about 17,000 rows and on the full set; samples-averaged unless a name says otherwise. A row names our model
+# of the same method and, if it is not the chosen one, our rule. The test movies are not the same.
 PUBLISHED: Final = Path(__file__).with_name("published.csv")
 PUBLISHED_METRICS: Final = (
     *("jaccard", "at_least_one", "precision_samples", "recall_samples", "f1_samples", "hamming_loss", "exact_match"),
@@ -179,16 +175,16 @@ _TEXTS: Final = ("table", "setting", "model", "rule")
 
 
 def read_published() -> pl.DataFrame:
-    """Return the published figures, one row per model: `table`, `setting`, `model`, `rule`, `PUBLISHED_METRICS`."""
+    """Return the published results, one row per model: `table`, `setting`, `model`, `rule`, `PUBLISHED_METRICS`."""
     schema = {**dict.fromkeys(_TEXTS, pl.String), **dict.fromkeys(PUBLISHED_METRICS, pl.Float64)}
     return pl.read_csv(PUBLISHED, schema_overrides=schema).select(*schema)
 
 
 def compare_published(model_folders: Sequence[Path]) -> pl.DataFrame:
-    """Return the published tables of which at least one of our models does the work, in their order.
+    """Return the published tables with at least one method that a model of ours uses, in their order.
 
-    Columns: `table`, `setting`, `model`, `rule`, and for each of `PUBLISHED_METRICS` the published figure and ours on
-    test, under `published_<metric>` and `ours_<metric>`. What was not published, or is not ours, is null.
+    Columns: `table`, `setting`, `model`, `rule`, and for each of `PUBLISHED_METRICS` the published result and ours on
+    test, under `published_<metric>` and `ours_<metric>`, null if not available.
     """
     folders = {folder.name: folder for folder in model_folders}
     published = read_published()
@@ -209,11 +205,11 @@ def compare_published(model_folders: Sequence[Path]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema={**dict.fromkeys(_TEXTS, pl.String), **dict.fromkeys(columns, pl.Float64)})
 
 
-def render_published(beside: pl.DataFrame) -> str:
-    """Return the tables as Markdown, published next to our figures; metrics that a table lacks are left out."""
+def render_published(compared: pl.DataFrame) -> str:
+    """Return the tables as Markdown, published next to our results; metrics that a table lacks are left out."""
     parts = []
-    for name in beside["table"].unique(maintain_order=True):
-        rows = beside.filter(pl.col("table") == name)
+    for name in compared["table"].unique(maintain_order=True):
+        rows = compared.filter(pl.col("table") == name)
         metrics = [metric for metric in PUBLISHED_METRICS if rows[f"published_{metric}"].count()]
         header = ["earlier system", "here", "rule", *(f"{title_of(metric)}: published / ours" for metric in metrics)]
         cells = [
@@ -226,7 +222,7 @@ def render_published(beside: pl.DataFrame) -> str:
 
 
 BEST_MARK: Final = "★"
-TERMINAL_WIDTH: Final = 1000  # no limit: a name that is broken cannot be copied
+TERMINAL_WIDTH: Final = 1000  # no limit: a wrapped name cannot be copied
 _TERMINAL: Final = {
     "rank": "#",
     "model": "model",
@@ -261,7 +257,7 @@ _TITLES: Final = {
 
 
 def title_of(column: str) -> str:
-    """Return how people read the name of a metric or a leaderboard's column.
+    """Return the readable name of a metric or a leaderboard's column.
 
     >>> title_of("test_at_least_one"), title_of("f1_macro"), title_of("test_ece_raw")
     ('test ≥ 1 correct', 'F1 (macro)', 'test calibration error')
@@ -273,7 +269,7 @@ def title_of(column: str) -> str:
 
 
 def render_markdown(leaderboard: pl.DataFrame, baseline: Baseline | None = None) -> str:
-    """Return the whole leaderboard as Markdown, one table a subject, the best in bold, intervals in brackets."""
+    """Return the whole leaderboard as Markdown, one table per subject, the best in bold, intervals in brackets."""
     parts = ["# Leaderboard\n"]
     notes = [*notes_on(leaderboard, baseline), "In brackets: 95% intervals, by a bootstrap over test movies."]
     parts.append("".join(f"- {escape_markdown(note)}\n" for note in notes))
@@ -328,23 +324,23 @@ def _plain_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def notes_on(leaderboard: pl.DataFrame, baseline: Baseline | None = None) -> list[str]:
-    """Return in sentences what makes the best the best, and what a reader would miss in the figures."""
+    """Say how the best is chosen, and what readers should know about the values."""
     chosen_by = leaderboard["chosen_by"][0]
-    notes = [f"best {title_of(chosen_by)} on validation. Other figures are on the test movies."]
+    notes = [f"best {title_of(chosen_by)} on validation. Other metrics are on the test movies."]
     if baseline:
         notes.append(
             f"baseline: always predicting {', '.join(baseline.genres)} has a test Jaccard of "
             f"{baseline.metrics['test_jaccard']:.3f}."
         )
     if undefined := int(leaderboard["test_undefined_genres"].max() or 0):  # type: ignore[arg-type]
-        notes.append(f"{undefined} genre(s) have no test movie: undefined, and left out of macro figures.")
+        notes.append(f"{undefined} genre(s) have no test movie: undefined, and left out of macro averages.")
     if same := leaderboard.filter(pl.col("distinct_answers") == 1)["model"].to_list():
         notes.append(f"the same genres for every movie: {', '.join(same)}.")
     return notes
 
 
 def written(value: Any, decimals: int) -> str:
-    """Return a cell as people read it; a dash for what is undefined or unknown."""
+    """Return a cell's readable text; a dash for what is undefined or unknown."""
     if value is None:
         return NOTHING
     return f"{value:,.{decimals}f}" if isinstance(value, float) else str(value)
@@ -355,9 +351,6 @@ _FOLD_METRICS: Final = in_groups("leading", "main")
 
 def render_cross_validation(folders: Sequence[Path]) -> str:
     """Return the models' means and standard deviations over folds as plain text, the greatest mean Jaccard first.
-
-    Args:
-        folders: of models, each with `metrics.json` as `tasks.evaluate.evaluation` writes it, and `fit.json`.
 
     Raises:
         DataError: a file is missing or damaged.

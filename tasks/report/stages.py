@@ -60,21 +60,16 @@ def write_leaderboard(
 ) -> StageResult:
     """Write the leaderboard of the given models as CSV, Markdown, text and pictures; the counts have their order.
 
-    Models of the work whose results the earlier system published are compared with these in `published.md`.
-
-    Args:
-        model_folders: of evaluated models, which they name.
-        results_folder: where to write.
-        data_hashes: of the models' data by model name, where known, for messages.
-        forms: of the pictures.
+    Models are compared in `published.md` with results that the earlier system published for their methods.
+    `data_hashes` by model name are for messages.
 
     Raises:
-        DataError: no model is given, what one left cannot be read, or they were not tested on the same movies.
+        DataError: no model is given, a model's files cannot be read, or they were not tested on the same movies.
     """
     leaderboard = rank_models(model_folders, data_hashes)
     left = (METRICS_FILE, FIT_FILE, PREDICTIONS_FILE, RULES_FILE)
     files = tuple(folder / name for folder in model_folders for name in left)
-    # A stage knows its inputs by file name, which is the same in every folder: so their contents go into the config.
+    # Inputs are known by file name, which is the same in every folder: so their contents go into the config.
     contents = {f"{path.parent.name}/{path.name}": hash_file(path) for path in files}
     decisions = read_decisions([model_folders[0]])
     published, baseline = compare_published(model_folders), best_constant(decisions.truth, decisions.genres)
@@ -99,10 +94,9 @@ def write_leaderboard(
 
 
 def draw_model(model_folder: Path, *, wanted: bool = True) -> StageResult:
-    """Draw a model's F1 and its right and wrong answers by genre, what it predicts for missed genres, its calibration.
+    """Draw a model's F1 and confusion by genre, predictions in place of missed genres, calibration, and any training.
 
-    Those of fine-tuned models, and of others that left a `history.csv`, include the course of the training. Where they
-    are not wanted, pictures of an earlier run that no longer show this model are removed.
+    If not `wanted`, pictures of an earlier run that no longer show this model are removed.
 
     Raises:
         DataError: a table or the predictions of the model are missing, damaged or empty.
@@ -147,5 +141,5 @@ def _read(path: Path) -> pl.DataFrame:
             f"{path} is damaged: expected the columns {', '.join(columns)} ({reason}); {again} the model again"
         ) from error
     if table.is_empty():
-        raise DataError(f"{path}: no rows in it; {again} the model again")
+        raise DataError(f"{path} has no rows; {again} the model again")
     return table

@@ -37,7 +37,7 @@ def leaderboard(
 
 @stage_task("compare pair")
 def compare_pair(model_folders: list[Path], pair: tuple[str, ...], *, draws: bool) -> list[StageResult]:
-    """Compare two of the models, if there are two, and write that to the results folder."""
+    """Compare two of the models, if there are two, and write the comparison to the results folder."""
     result = write_versus(model_folders, pair, data_paths(), draws=draws)
     return [] if result is None else [result]
 
@@ -76,5 +76,5 @@ def draw_importances(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> St
 
 @stage_task("genre similarity")
 def genre_similarity(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> StageResult:
-    """Write how similar every two genres are, by the weights of an explained model and by their descriptions."""
+    """Write the similarity of every two genres, by the weights of an explained model and by their descriptions."""
     return write_genre_similarity(model_folder, data_paths(), forms)

@@ -1,4 +1,4 @@
-"""Whether the best model of a run replaces the champion; it neither trains nor promotes.
+"""The decision whether the best model of a run replaces the champion.
 
 The challenger is the best on validation, so the test had no part in choosing it. It replaces the champion if the
 interval of the difference, by a paired bootstrap over the champion's own test movies, is above zero, or if this version
@@ -15,15 +15,10 @@ from tasks.core.promotion import Champion, PromotionConfig, Verdict
 
 
 def judge_challenger(challenger: Path, champion: Champion | None, config: PromotionConfig) -> Verdict:
-    """Return whether a model becomes champion, and the reason in words.
-
-    Args:
-        challenger: folder of the evaluated model that is best on validation.
-        champion: the present one; None if there is none.
-        config: what it takes.
+    """Return whether the model that is best on validation becomes champion, and the reason in words.
 
     Raises:
-        DataError: what the challenger left is missing or damaged.
+        DataError: a file of the challenger is missing or damaged.
     """
     if champion is not None and champion.is_challenger:
         return Verdict(False, "it is still the best")
@@ -71,7 +66,7 @@ def _judge_both(challenger: Path, champion: Champion, folder: Path, config: Prom
 
 
 def _judge_other_data(champion: Champion, difference: str, config: PromotionConfig) -> Verdict:
-    """Judge without a comparison: a champion of the sample is a stand-in, any other is someone's choice."""
+    """Judge without a comparison: a champion of the sample is provisional, any other was chosen by someone."""
     reason = f"{champion.model} was tested on other data ({difference})"
     if config.replace_other_data == "always":
         return Verdict(True, f"{reason} and is replaced (--promotion.replace-other-data always)")

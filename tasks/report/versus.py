@@ -1,4 +1,4 @@
-"""Two models compared: F1 by genre, and the movies for which only one predicts exactly the true genres."""
+"""Comparison of two models: F1 by genre, and the movies for which only one predicts exactly the true genres."""
 
 import json
 import logging
@@ -48,11 +48,7 @@ _BY_DIFFERENCE: Final[dict[str, Any]] = {"by": ["f1_difference", "genre"], "desc
 
 
 def draw_versus(genres: pl.DataFrame) -> Figure:
-    """Draw each genre's difference in F1 with its 95% interval, the greatest first; undefined ones come last.
-
-    Args:
-        genres: of `compare_genres`.
-    """
+    """Draw each genre's difference in F1 with its 95% interval, the greatest first; undefined ones come last."""
     ordered = genres.sort(**_BY_DIFFERENCE, nulls_last=True)
     figure = new_figure(WIDTH_IN, 1.3 + 0.27 * ordered.height)
     axes = figure.add_subplot()
@@ -83,11 +79,7 @@ def render_versus(
 ) -> str:
     """Return how two models differ, as Markdown.
 
-    Args:
-        models: their names.
-        overall: of each metric in `CHOICES` both values and the interval of the first minus the second.
-        genres: of `compare_genres`.
-        movies: of `list_movies`.
+    `overall` has for each metric in `CHOICES` both values and the interval of the first minus the second.
     """
     first, second = (escape_markdown(name) for name in models)
     rows = [
@@ -166,17 +158,14 @@ def _written(value: float | None, form: str) -> str:
 def write_versus(
     ranked: Sequence[Path], pair: Sequence[str], paths: DataPaths, *, draws: bool = True
 ) -> StageResult | None:
-    """Write `versus.csv` (genres), `versus_movies.csv` and `versus.md`; None where there is one model only.
+    """Write `versus.csv` (genres), `versus_movies.csv` and `versus.md`; None if there is only one model.
 
-    Args:
-        ranked: folders of evaluated models, the best first.
-        pair: names of two of them; empty: the best, and the best of another kind.
-        paths: the data folder, for the names of movies.
-        draws: whether to write a picture too.
+    Without a `pair`, the best of the `ranked` models is compared with the best of another kind. `draws`: also a
+    picture.
 
     Raises:
         ConfigError: a named model is not among them.
-        DataError: what a model left is missing or damaged, or they were not tested on the same movies.
+        DataError: a model's files are missing or damaged, or they were not tested on the same movies.
     """
     if len(ranked) < 2 and not pair:
         logger.info("only one model: nothing to compare it with")
@@ -185,7 +174,7 @@ def write_versus(
         return None
     first, second = choose_pair(ranked, pair)
     left = [folder / name for folder in (first, second) for name in (PREDICTIONS_FILE, RULES_FILE)]
-    # A stage knows its inputs by file name, which is the same in both folders: so their contents go into the config.
+    # Inputs are known by file name, which is the same in both folders: so their contents go into the config.
     config = {f"{path.parent.name}/{path.name}": hash_file(path) for path in left if path.is_file()}
     inputs = (paths.movies,) if paths.movies.is_file() else ()
     outputs = (*TABLES, *PICTURES) if draws else TABLES
@@ -230,11 +219,12 @@ def choose_pair(ranked: Sequence[Path], pair: Sequence[str]) -> tuple[Path, Path
 
 
 def compare_genres(decisions: Decisions, resampled: Resampled) -> pl.DataFrame:
-    """Return one row a genre, in genre order: the figures of both models and their difference with its interval.
+    """Return one row per genre, in genre order: the metrics of both models and their difference with its interval.
 
     Columns: `genre`, `support`, `first` and `second` (the models); for `f1`, `precision` and `recall` each
     `first_<metric>`, `second_<metric>`, `<metric>_difference`, `<metric>_low`, `<metric>_high`, null for a genre
-    without a positive; `only_first_right`, `only_second_right`: for how many movies only one is right about the genre.
+    without a positive; `only_first_right`, `only_second_right`: the number of movies for which only one is right about
+    the genre.
     """
     truth, (first, second) = decisions.truth, decisions.decided
     columns: dict[str, Any] = {
@@ -258,8 +248,8 @@ def compare_genres(decisions: Decisions, resampled: Resampled) -> pl.DataFrame:
 def list_movies(decisions: Decisions, movies_files: Sequence[Path]) -> pl.DataFrame:
     """Return the movies that only one model gets exactly right, those of the first before those of the second.
 
-    Columns: `right`, `wrong` (the models), `movie_id`, `movie_name`, `true_genres`, `wrong_genres` (what the other
-    predicted), `wrong_jaccard`. Of each model, the movies where the other is most wrong come first.
+    Columns: `right`, `wrong` (the models), `movie_id`, `movie_name`, `true_genres`, `wrong_genres` (predicted by the
+    other), `wrong_jaccard`. For each model, the movies where the other is most wrong come first.
     """
     truth = decisions.truth
     right = [(labels == truth).all(axis=1) for labels in decisions.decided]
@@ -299,7 +289,7 @@ def _names(genres: Sequence[str], labels: NDArray[np.bool_]) -> pl.Series:
 
 
 def _kind(folder: Path) -> str:
-    """Return what kind of classifier a model is, from its training's sidecar; its name where nothing is known."""
+    """Return a model's kind of classifier, from its training's sidecar; its name if that is unknown."""
     try:
         config = json.loads((folder / TRAINING_SIDECAR).read_text(encoding="utf-8"))["config"]
     except (OSError, ValueError, KeyError, TypeError):

@@ -129,14 +129,7 @@ def _origin(config: SplitConfig, seed: int) -> dict[str, Any]:
 def assign_parts(
     movies: pl.DataFrame, config: SplitConfig, seed: int, earlier: pl.DataFrame | None = None
 ) -> pl.DataFrame:
-    """Return `schema.SPLITS` for a table with `movie_id`, `genres` and `text_group`, in its order.
-
-    Args:
-        movies: what to split.
-        config: the shares.
-        seed: of all random choices.
-        earlier: `schema.SPLITS`; its movies stay where they are.
-    """
+    """Return `schema.SPLITS` for `movie_id`, `genres` and `text_group`; movies in `earlier` splits keep their part."""
     Y, _ = _genre_matrix(movies["genres"])
     groups = movies["text_group"].rank("dense").to_numpy().astype(np.int64)
     known = movies.select("movie_id").join(

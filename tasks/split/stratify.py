@@ -79,8 +79,7 @@ def stratify(
     Raises:
         ValueError: a share is not above 0, or they do not sum to 1.
 
-    Source:
-        Sechidis, Tsoumakas and Vlahavas 2011, On the Stratification of Multi-Label Data, ECML PKDD, algorithm 1.
+    Source: Sechidis, Tsoumakas and Vlahavas 2011, On the Stratification of Multi-Label Data, ECML PKDD, algorithm 1.
     """
     if min(shares) <= 0 or abs(sum(shares) - 1) > 1e-9:
         raise ValueError(f"shares must be above 0 and sum to 1, not {list(shares)}")
@@ -154,7 +153,7 @@ def _targets(Y: NDArray[np.bool_], shares: Sequence[float]) -> _Parts:
             target[part, rare] = 1
     target[int(np.argmax(shares))] -= target.sum(axis=0) - label_counts
     target = np.column_stack([target, sizes])
-    # Entries for a label without rows, or a part without room, are never used: any divisor but 0 will do.
+    # Entries for a label without rows, or a full part, are never used: any divisor but 0 will do.
     return _Parts(np.where(target > 0, target, 1), target)
 
 

@@ -1,6 +1,6 @@
 """The champion among the registered models: its alias and tags, promotion, rollback, and the models for the demo.
 
-Every promotion is a new version whose tags record what it replaced and why, so the versions are a chain for rollbacks.
+Every promotion is a new version with tags that record what it replaced and why, so rollbacks can follow the versions.
 """
 
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ CHAMPION: Final = "champion"
 MODEL_TAG: Final = "genreflow.model"
 DATA_TAG: Final = "genreflow.data_hash"
 HASHES_TAG: Final = "genreflow.hashes_sha256"  # of a logged model's `hashes.json`, stored apart from its files
-EARLIER_PARAMS: Final = frozenset({"model.classifier.kind", "model.members"})  # of models that were no pipelines
+EARLIER_PARAMS: Final = frozenset({"model.classifier.kind", "model.members"})  # of models that were not pipelines
 PROMOTED_TAG: Final = "genreflow.promoted_at"
 REASON_TAG: Final = "genreflow.promotion_reason"
 GAIN_TAG: Final = "genreflow.promotion_gain"  # metric, difference and interval
@@ -103,7 +103,7 @@ def promote(
 
 
 def roll_back(registered: str = REGISTERED_NAME) -> str:
-    """Return the alias `champion` to the version that the present one replaced; say what was done.
+    """Return the alias `champion` to the version that the current one replaced; report what was done.
 
     Both versions are tagged, and the one that was rolled back is not promoted again while it has its tag.
 
@@ -117,8 +117,8 @@ def roll_back(registered: str = REGISTERED_NAME) -> str:
     before = current.tags.get(REPLACED_TAG)
     if before is None:
         raise ModelError(
-            f"version {current.version} ({model_of(client, current)}) has no record of a version before it, so there "
-            "is nothing to restore"
+            f"version {current.version} ({model_of(client, current)}) does not record a version before it, so there is "
+            "nothing to restore"
         )
     try:
         earlier = client.get_model_version(registered, before)

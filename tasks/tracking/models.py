@@ -46,9 +46,9 @@ EXAMPLE: Final = {
 
 
 def write_card(run: Run, model: LoggedModel, leaderboard: Path, registered: str, version: int) -> str:
-    """Return a version's card in Markdown: data, figures with intervals, each label, limits, how to call it.
+    """Return a version's card in Markdown: data, metrics with intervals, each label, limits, how to call it.
 
-    `run` trained the model, whose folder has `metrics.json` and `per_genre.csv`; `leaderboard.csv` has the intervals.
+    `run` trained the model; its folder has `metrics.json` and `per_genre.csv`; `leaderboard.csv` has the intervals.
     """
     evaluated = json.loads((model.folder / "metrics.json").read_text(encoding="utf-8"))
     values = evaluated["rules"][evaluated["chosen_rule"]]
@@ -60,7 +60,7 @@ def write_card(run: Run, model: LoggedModel, leaderboard: Path, registered: str,
         f"{evaluated['chosen_rule']}, chosen on validation by {evaluated['chosen_by']}."
     )
     figures = [_figure(name, values, row) for name in in_groups("leading", "main") if f"test/{name}" in values]
-    shown = "On test movies, on which nothing was chosen:\n\n" + markdown_table(
+    shown = "On test movies, which were not used for any choice:\n\n" + markdown_table(
         ("metric", "value", "95% interval"), figures
     )
     uri = f"models:/{registered}/{version}"
@@ -91,8 +91,8 @@ def _figure(name: str, values: dict[str, float], row: dict[str, Any]) -> tuple[s
 def _limits(labels: pl.DataFrame) -> str:
     few = [escape_markdown(str(label)) for label in labels.filter(pl.col("support") < FEW).get_column("genre")]
     named = f"{', '.join(few[:FEW])} and {len(few) - FEW} more" if len(few) > FEW else ", ".join(few)
-    note = f" Labels with fewer than {FEW} test rows, whose figures are unreliable: {named}." if few else ""
-    return f"Limits: the figures hold for rows from the same source; without its fields a model is worse.{note}"
+    note = f" Metrics are unreliable for labels with fewer than {FEW} test rows: {named}." if few else ""
+    return f"Limits: the metrics hold for rows from the same source; without its fields a model is worse.{note}"
 
 
 def _labels(labels: pl.DataFrame, max_length: int) -> str:
@@ -115,7 +115,7 @@ def served_fingerprint(model_folder: Path) -> str:
 
 
 def find_logged_model(experiment: Experiment, run_id: str, fingerprint: str) -> str | None:
-    """Return the address of an identical, undamaged model that a finished run logged, or this one in an earlier try."""
+    """Return the address of an identical, undamaged model from a finished run or an earlier try of this one."""
     client = experiment.client()
     query = f"tags.`{FINGERPRINT_TAG}` = '{fingerprint}' and attributes.status = '{FINISHED}'"
     for run in (client.get_run(run_id), *client.search_runs([experiment.experiment_id], query, max_results=20)):
@@ -136,7 +136,7 @@ def find_logged_model(experiment: Experiment, run_id: str, fingerprint: str) -> 
 def log_model(experiment: Experiment, run_id: str, model_name: str, model_folder: Path) -> str:
     """Log a trained model to its run as an artefact that loads without this project; return its address.
 
-    An identical model is logged once: later runs point to the first.
+    An identical model is logged only once: later runs point to the first.
     """
     client = experiment.client()
     fingerprint = served_fingerprint(model_folder)
@@ -151,7 +151,7 @@ def log_model(experiment: Experiment, run_id: str, model_name: str, model_folder
 
 
 class _Pyfunc:
-    """The flavour `mlflow.pyfunc`, without a prediction for the example, which would load each model once more."""
+    """The flavour `mlflow.pyfunc`, without a prediction for the example, which would load each model again."""
 
     @staticmethod
     def save_model(
@@ -205,7 +205,7 @@ def _log_new_model(run_id: str, model_name: str, model_folder: Path, params: dic
 
 def _signature(genres: Sequence[str], own_fields: Sequence[str]) -> ModelSignature:
     text = DataType.string
-    # Tables may have years as numbers and texts as categories; the model itself reports, by row, what it cannot read.
+    # Tables may have years as numbers and texts as categories; the model itself reports unreadable values by row.
     anything: Any = AnyType()  # type: ignore[no-untyped-call]
     inputs: list[ColSpec | TensorSpec] = [ColSpec(anything, "description")]
     inputs += [ColSpec(anything, name, required=False) for name in dict.fromkeys([*INPUT_COLUMNS, *own_fields])]
@@ -270,7 +270,7 @@ def _copy_code(target: Path) -> None:
 
 
 def read_history(model_folder: Path) -> list[tuple[int, dict[str, float]]]:
-    """Return the step and the metrics by MLflow name of each evaluation in fine-tuning; empty for other models."""
+    """Return the step and the metrics, by MLflow name, of each evaluation in fine-tuning; empty for other models."""
     path = model_folder / "history.csv"
     if not path.is_file():
         return []
@@ -285,7 +285,7 @@ def log_folds(run: PipelineRun, run_id: str, folder: Path) -> None:
     """Log the evaluation in a model's folder to the model's run.
 
     The chosen rule's metrics are `cv/<metric>` and `cv/<metric>_std`, mean and standard deviation over folds, and
-    `fold/<metric>`, whose steps are the folds; each rule has its `verbose/rules/<rule>/cv_jaccard`.
+    `fold/<metric>`, with a step per fold; each rule has its `verbose/rules/<rule>/cv_jaccard`.
     """
     stored = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     chosen, rules = stored["chosen_rule"], stored["rules"]

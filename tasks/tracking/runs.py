@@ -34,16 +34,16 @@ RUNNING: Final = RunStatus.to_string(RunStatus.RUNNING)
 PARENT_TAG: Final = "mlflow.parentRunId"
 DATA_DIR_TAG: Final = "genreflow.data_dir"
 SHARED_PARAMS: Final = ("source", "preset", "seed", "train_on", "evaluate.choose_by")  # of a parent, copied to children
-MANY: Final = "verbose/"  # starts the names of the many further metrics, so that they come last
+MANY: Final = "verbose/"  # prefix of the many further metrics, which puts them last
 PART_OF: Final = {"train": "train", "val": "validation", "test": "test"}  # by its name in metrics
 LONGEST_VALUE: Final = 5000  # MLflow refuses params and tags above 6,000 and 8,000 characters
 
 
 @dataclass(frozen=True)
 class PipelineRun:
-    """A pipeline run in MLflow and what every child shares with it: a small value to pass to tasks.
+    """A pipeline run in MLflow and what all its children share, small enough to pass to tasks.
 
-    Children repeat the parent's tags and some of its params: the UI's filters ignore the parent.
+    Children repeat the parent's tags and some of its params, since the UI's filters ignore the parent.
     """
 
     experiment: Experiment
@@ -55,7 +55,7 @@ class PipelineRun:
 
 @dataclass(frozen=True)
 class MetricsOf:
-    """The model and the datasets that metrics belong to, in addition to their run."""
+    """The model and the datasets of metrics, in addition to their run."""
 
     model_id: str | None = None
     datasets: Mapping[str, Dataset] = field(default_factory=dict)  # by part
@@ -68,16 +68,11 @@ NOTHING: Final = MetricsOf()
 def start_pipeline_run(
     experiment_name: str, config: Mapping[str, Any], paths: DataPaths, tags: Mapping[str, str]
 ) -> PipelineRun:
-    """Start the parent run of a pipeline run.
+    """Start the parent run of a pipeline run, in an experiment that is created if needed.
 
-    Runs of the same data folder that are still RUNNING belong to a process that was killed, since one pipeline at a
-    time holds its lock; they are marked KILLED.
-
-    Args:
-        experiment_name: created if needed.
-        config: the whole configuration, logged as params under dotted names.
-        paths: the data folder.
-        tags: for the runs table; the run is named after its `flow` (default: pipeline), `source` and `model`.
+    The whole `config` is logged as params under dotted names. The run is named after the tags `flow` (default:
+    pipeline), `source` and `model`. Runs of the same data folder that are still RUNNING belong to a killed process,
+    since one pipeline at a time holds the folder's lock; they are marked KILLED.
     """
     experiment = open_experiment(experiment_name)
     client = experiment.client()
@@ -110,12 +105,12 @@ def start_model_run(run: PipelineRun, model_name: str, spec: Mapping[str, Any], 
 
 
 def start_trial_run(run: PipelineRun, number: int, params: Mapping[str, Any]) -> str:
-    """Start the child run of a search's trial, with the values that it tries; return its id."""
+    """Start the child run of a search's trial, with the values it tries; return its id."""
     return _start_child_run(run, f"trial {number}", {"genreflow.kind": "trial"}, {"trial": params})
 
 
 def start_variant_run(run: PipelineRun, name: str, spec: Mapping[str, Any]) -> str:
-    """Start the child run of a model that is trained on a variant of the train movies; return its id."""
+    """Start the child run of a model trained on a variant of the train movies; return its id."""
     return _start_child_run(run, name, {"genreflow.kind": "variant"}, spec)
 
 
@@ -230,10 +225,10 @@ def duration_s(run: PipelineRun) -> float:
 
 
 def previous_best(run: PipelineRun) -> dict[str, Any] | None:
-    """Return the last pipeline run before this one that was compared; None if there is none.
+    """Return the last compared pipeline run before this one, or None.
 
     Returns:
-        `name` of the run, `model` that was best, its `jaccard` on test, and `data_hash`.
+        `name` of the run, its best `model`, the model's `jaccard` on test, and `data_hash`.
     """
     client = run.experiment.client()
     earlier = client.search_runs(
@@ -306,7 +301,7 @@ def git_revision() -> str:
 def _user() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container whose user has no name
+    except (KeyError, OSError):  # the user of a container may have no name
         return "unknown"
 
 

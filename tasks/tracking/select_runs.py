@@ -1,4 +1,4 @@
-"""Which models of which MLflow runs are compared, with their results fetched; runs that cannot be are reported."""
+"""The choice of models to compare from MLflow runs, with their results fetched; unusable runs are reported."""
 
 import json
 import logging
@@ -82,7 +82,7 @@ def fetch_results(client: mlflow.MlflowClient, run_id: str, name: str, paths: Da
         MissingResultsError: the run lacks its predictions or other results.
         DataError: they cannot be fetched.
     """
-    # A file name that stays in its folder, whatever the store says.
+    # A name from the store must not lead out of the folder.
     folder = paths.compared / run_id / (re.sub(r"[^\w.+@-]", "_", name).lstrip(".") or "model")
     if folder.is_dir():
         return folder
@@ -114,14 +114,10 @@ def choose_models(
 ) -> list[LoggedModel]:
     """Return models of any MLflow runs, with their results fetched to the data folder.
 
-    A run that was deleted, did not finish or has no predictions is skipped with a warning. Of runs with an identical
-    model on the same data the newest is taken. Different models of the same name get their run's id in their name.
-
-    Args:
-        paths: the data folder.
-        runs: ids of runs of models, or of pipelines, which stand for all their models; empty: the experiment's.
-        experiment: its name. Default: "genreflow".
-        query: an MLflow filter of the experiment's runs. Default: all.
+    `runs` are ids of models' runs, or of pipeline runs for all their models; without them the experiment's (default:
+    "genreflow") that match `query`. A run that was deleted, did not finish or has no predictions is skipped with a
+    warning. Of runs with an identical model on the same data the newest is taken. Different models of the same name get
+    their run's id in their name.
 
     Raises:
         ConfigError: a run or the experiment does not exist, or the filter is invalid.
@@ -158,8 +154,8 @@ def last_models(paths: DataPaths) -> tuple[PipelineRun, list[LoggedModel]]:
     client = run.experiment.client()
     if _is_deleted(client, run.run_id):
         raise DataError(
-            f"the MLflow run {run.run_id} of the last pipeline run was deleted; bring it back with `mlflow runs "
-            f"restore --run-id {run.run_id}`, or run flows/train.py again"
+            f"the MLflow run {run.run_id} of the last pipeline run was deleted; restore it with `mlflow runs restore "
+            f"--run-id {run.run_id}`, or run flows/train.py again"
         )
     kept = [model for model in logged if not _is_deleted(client, model.run_id)]
     for model in logged:
@@ -209,7 +205,7 @@ def _runs_by_query(client: mlflow.MlflowClient, experiment: str, query: str | No
 
 
 def _search(experiment_id: str, query: str) -> list[Run]:
-    """Return all runs that match, newest first, deleted ones included, from the store that was connected last."""
+    """Return all runs that match, newest first, deleted ones included, from the store connected last."""
     found: list[Run] = mlflow.search_runs(
         [experiment_id], query, ViewType.ALL, order_by=["start_time DESC"], output_format="list"
     )
@@ -232,7 +228,7 @@ def _is_usable(run: Run) -> bool:
     run_id, tags = run.info.run_id, run.data.tags
     reason = ""
     if run.info.lifecycle_stage != "active":
-        reason = f"was deleted (`mlflow runs restore --run-id {run_id}` brings it back)"
+        reason = f"was deleted (`mlflow runs restore --run-id {run_id}` restores it)"
     elif tags.get(KIND_TAG) != "model":
         reason = "is not of a model that was trained and tested"
     elif run.info.status != FINISHED:

@@ -30,17 +30,17 @@ R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
-WAITS_S: Final = (1.0, 5.0, 20.0)  # in addition to the 20 s that MLflow waits each time for a locked SQLite database
+WAITS_S: Final = (1.0, 5.0, 20.0)  # in addition to MLflow's own 20 s for a locked SQLite database
 AWAY: Final = re.compile(r"API request to .* failed with (exception|(error )?code 50[234])|Max retries exceeded")
 BUSY: Final = re.compile(r"database is locked|database table is locked|server closed the connection")
-# MLflow's answers for a run or model that does not exist, and for an alias that does not or what cannot be an id.
+# MLflow's error codes for a missing run or model, and for a missing alias or an impossible id.
 MISSING: Final = tuple(map(ErrorCode.Name, (RESOURCE_DOES_NOT_EXIST, INVALID_PARAMETER_VALUE)))
 
 SQLITE: Final = "sqlite:///"
 KIND_TAG: Final = "mlflow.experimentKind"
 KIND: Final = "custom_model_development"  # opens on the runs, not on an overview of traces
 NOTE_TAG: Final = "mlflow.note.content"  # what MLflow shows as the description of an experiment or a run
-VIEW_TAG: Final = "mlflow.sharedViewState.{}"  # a view of the runs table with an address of its own
+VIEW_TAG: Final = "mlflow.sharedViewState.{}"  # a view of the runs table with its own address
 VIEW: Final = "compared-last"
 VIEW_PAGE: Final = "#/experiments/{}/runs?viewStateShareKey=" + VIEW + "&workflowType=machine_learning"
 VIEW_METRICS: Final = ("val/jaccard", *(f"test/{name}" for name in in_groups("leading")), "time/fit_s")
@@ -50,19 +50,19 @@ def tracking_error(error: BaseException) -> TrackingError | None:
     """Return a user error for a store that is away or busy, None for any other error."""
     if is_away(error):
         return TrackingError(
-            f"MLflow at {public_address(settings().tracking_uri)} does not answer; results are kept in "
+            f"MLflow at {public_address(settings().tracking_uri)} does not respond; results are kept in "
             f"{settings().data_dir}: start it and run the same command again, which logs them"
         )
     if is_busy(error):
         return TrackingError(
-            f"the MLflow database {public_address(settings().tracking_uri)} was locked for too long; end what holds it "
-            "and run the same command again, which continues"
+            f"the MLflow database {public_address(settings().tracking_uri)} was locked for too long; stop the process "
+            "that locks it and run the same command again, which continues"
         )
     return None
 
 
 def is_away(error: BaseException) -> bool:
-    """Return whether a tracking server did not answer, after MLflow's own retries."""
+    """Return whether a tracking server did not respond, after MLflow's own retries."""
     return _is_of_store(error) and bool(AWAY.search(str(error)))
 
 
@@ -72,7 +72,7 @@ def is_busy(error: BaseException) -> bool:
 
 
 def is_missing(error: MlflowException) -> bool:
-    """Return whether the store answered that something does not exist; after other errors it may."""
+    """Return whether the store said that something does not exist; after other errors it may."""
     return error.error_code in MISSING
 
 
@@ -107,7 +107,7 @@ def _is_of_store(error: BaseException) -> bool:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Where runs go: a small value to pass to tasks in other threads and processes, and to keep in files."""
+    """An MLflow experiment, small enough to pass to tasks in other threads and processes, and to keep in files."""
 
     tracking_uri: str  # without password
     experiment_id: str
@@ -123,7 +123,7 @@ class Experiment:
 
 
 def save_view(experiment: Experiment, run_ids: Sequence[str]) -> None:
-    """Make some runs of models, best first, the view that the experiment's description links to."""
+    """Make some models' runs, best first, the view that the experiment's description links to."""
     listed = ", ".join(f"'{run_id}'" for run_id in run_ids)
     view = {
         "searchFilter": f"attributes.run_id IN ({listed})",
@@ -164,7 +164,7 @@ def open_client() -> mlflow.MlflowClient:
 def open_experiment(name: str) -> Experiment:
     """Return the experiment of this name in the configured store, creating both if needed.
 
-    Artifacts of a SQLite store go to `artifacts/` next to the database; a server decides itself.
+    Artifacts of a SQLite store go to `artifacts/` next to the database; a server chooses the place itself.
 
     Raises:
         ConfigError: the experiment was deleted in the store's UI.
@@ -196,7 +196,7 @@ def open_experiment(name: str) -> Experiment:
 
 
 def public_address(uri: str) -> str:
-    """Return a store's address without its password, to be shown and kept.
+    """Return a store's address without its password.
 
     >>> public_address("postgresql://me:secret@host/db")
     'postgresql://me:***@host/db'
@@ -214,7 +214,7 @@ def _full_address(public: str) -> str:
         return uri
     if HIDDEN in public:
         raise ConfigError(
-            f"the runs are in the MLflow store {public}, whose password is not kept: set MLFLOW_TRACKING_URI to its "
+            f"the runs are in the MLflow store {public} and its password is not kept: set MLFLOW_TRACKING_URI to the "
             "full address"
         )
     return public

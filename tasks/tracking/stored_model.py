@@ -1,4 +1,4 @@
-"""Loading a logged model from MLflow, and only one that this project logged."""
+"""Loading of logged models from MLflow, restricted to those that this project logged."""
 
 import atexit
 import logging
@@ -39,18 +39,15 @@ class _StoredModel(NamedTuple):
 def fetch_classifier(model: str) -> Path:
     """Return the local folder of a classifier that this project logged to the configured store.
 
-    Only data is fetched and later read (JSON, skops, safetensors, ONNX); the code inside the artefact is not run.
-    Every file must be byte for byte what was logged, by hashes whose digest is a tag in the store.
-
-    Args:
-        model: "champion", or a model of the store: `models:/<name>/<version>`, `models:/<name>@<alias>` or
-            `models:/<id>`.
+    `model` is "champion", `models:/<name>/<version>`, `models:/<name>@<alias>` or `models:/<id>`. Only data is fetched
+    and later read (JSON, skops, safetensors, ONNX); the code inside the artefact is not run. Every file must be byte
+    for byte what was logged, by hashes with a digest in a tag of the store.
 
     Raises:
-        ConfigError: it is an address of another form, such as a path or a URL.
-        ModelError: the store has no such model, it is not one of this project, or its files are not those that were
-            logged.
-        TrackingError: the tracking server does not answer.
+        ConfigError: the address has another form, such as a path or a URL.
+        ModelError: the store does not have the model, it is not one of this project, or its files are not those
+            that were logged.
+        TrackingError: the tracking server does not respond.
     """
     uri = f"models:/{REGISTERED_NAME}@{CHAMPION}" if model == CHAMPION else model
     client = open_client()
@@ -75,7 +72,7 @@ def fetch_classifier(model: str) -> Path:
 
 
 def is_as_logged(model: LoggedModel) -> bool:
-    """Return whether a logged model can be reused in place of logging the same one again.
+    """Return whether a logged model can be reused instead of logging the same one again.
 
     Files in a remote store are not checked: fetching takes as long as logging, and they are checked when loaded.
     """
@@ -102,7 +99,7 @@ def _find(client: mlflow.MlflowClient, uri: str) -> _StoredModel:
     registered = client.get_model_version(name, version) if version else client.get_model_version_by_alias(name, alias)
     source = _ADDRESS.fullmatch(str(registered.source))
     if source is None or source["version"] or source["alias"]:
-        raise ModelError(f"{uri} was not logged by this project (its source is no logged model of the store)")
+        raise ModelError(f"{uri} was not logged by this project (its source is not a logged model of the store)")
     recorded = client.get_logged_model(source["name"]).tags.get(HASHES_TAG, "")
     return _StoredModel(source["name"], registered.tags.get(HASHES_TAG) or recorded, str(registered.version))
 

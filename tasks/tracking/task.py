@@ -77,7 +77,7 @@ def log_variant(run: PipelineRun, run_id: str, folder: Path) -> None:
 
 @tracked_task("log effect")
 def log_effect(run: PipelineRun, files: Sequence[Path]) -> None:
-    """Log the effect of dropping doubted movies, `effect/<dropped>/<metric>` with its 95% interval, and files."""
+    """Log the effect of dropping doubtful movies, `effect/<dropped>/<metric>` with its 95% interval, and files."""
     table = pl.read_csv(data_paths().results / "label_audit_effect.csv")
     metrics = {}
     for dropped, metric, *values in table.select("dropped", "metric", "difference", "low", "high").iter_rows():
@@ -111,7 +111,7 @@ previous_best: Final = tracked_task("previous best")(runs.previous_best)
 
 @tracked_task("log report")
 def log_report(run: PipelineRun, files: Sequence[Path]) -> None:
-    """Log the report and its pictures to the run, in a folder of their own."""
+    """Log the report and its pictures to the run, in their own folder."""
     runs.log_files(run.experiment, run.run_id, files, "report")
 
 
@@ -142,7 +142,7 @@ def log_pictures(run: PipelineRun, trained: Sequence[LoggedModel]) -> None:
 
 @tracked_task("find champion")
 def find_champion(run: PipelineRun, challenger: LoggedModel, registered: str) -> Champion | None:
-    """Return the present champion of a registered model with its results; None if there is none."""
+    """Return the current champion of a registered model with its results; None if there is none."""
     return champion.find_champion(run.experiment.client(), challenger, data_paths(), registered)
 
 
@@ -151,7 +151,7 @@ def promote(run: PipelineRun, best: LoggedModel, current: Champion | None, verdi
     """Make the best model the champion if the verdict says so; return the outcome, which is also tagged on the run."""
     client = run.experiment.client()
     holder = f"{current.model} (version {current.version})" if current else "none"
-    outcome = f"champion: still {holder}: {verdict.reason}" if current else f"champion: none: {verdict.reason}"
+    outcome = f"champion unchanged ({holder}): {verdict.reason}" if current else f"no champion: {verdict.reason}"
     if verdict.takes_over:
         version = champion.promote(client, best, current, verdict, registered)
         trained = client.get_run(best.run_id)

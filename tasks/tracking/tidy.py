@@ -1,6 +1,6 @@
 """Old runs in MLflow, and their removal; never a registered model, its run or its pipeline run.
 
-Removed runs and models go to MLflow's trash, from which its UI and `mlflow runs restore` bring them back until it is
+Removed runs and models go to MLflow's trash, from which its UI and `mlflow runs restore` restore them until it is
 emptied.
 """
 
@@ -21,7 +21,7 @@ from tasks.tracking.store import SQLITE, open_client
 
 @dataclass(frozen=True)
 class OldRuns:
-    """What can be removed: pipeline runs with all their children, and logged models that nothing else refers to."""
+    """What can be removed: pipeline runs with all their children, and unreferenced logged models."""
 
     n_pipelines: int
     run_ids: tuple[str, ...]  # of pipelines and their children

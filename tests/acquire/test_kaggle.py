@@ -105,7 +105,7 @@ def test_the_second_run_sends_no_request(paths: DataPaths, kaggle: Any, server: 
     [
         (lambda asked: asked.send(f"HTTP/1.1 200 OK\nContent-Length: {len(SET)}", SET[:100]), "connection to Kaggle"),
         (lambda _: None, "connection to Kaggle failed"),
-        (sending(f"200 OK{hashed(b'other')}", SET), "do not match the server's MD5"),
+        (sending(f"200 OK{hashed(b'other')}", SET), "does not match the server's MD5"),
         (sending("503 Busy"), "Kaggle answers 503"),
         (sending("429 Slow\nRetry-After: 0"), "too many requests from here"),
         (sending("429 Slow\nRetry-After: abc\nContent-Type: application/json", b'{"code":429,"message":"x"}'), "many"),

@@ -84,7 +84,7 @@ def test_our_own_table_comes_back(paths: DataPaths, run: Any) -> None:
 
 def test_encoded_genres_need_their_order(paths: DataPaths, run: Any) -> None:
     encoded = "movie_id,description,encoded_genre\ntt1,Fog.,[0 1 1]\n"
-    with pytest.raises(DataError, match=r"clean_data\.csv, movie tt1: the genres '\[0 1 1\]' .*3 genres, and 21 are"):
+    with pytest.raises(DataError, match=r"clean_data\.csv, movie tt1: the genres '\[0 1 1\]' .*3 genres, but 21 are"):
         run(encoded)
     paths.download.mkdir(parents=True)
     paths.downloaded_genres.write_text('["Crime", "Drama", "War"]')

@@ -84,7 +84,7 @@ def test_the_effect_is_told_as_it_is(tmp_path, train):
     assert set(table["dropped_movies"]) == {5}
     better, _, unsure, _ = result.counts["findings"]
     assert better.startswith(
-        "Without the 5 most doubted of 50 train movies the Jaccard on test is significantly better: 0."
+        "Without the 5 most doubtful of 50 train movies the Jaccard on test is significantly better: 0."
     )
     assert "randomly chosen of 50 train movies the Jaccard on test is not significantly different" in unsure
     assert measure_effect(with_all, folders, train, train).skipped

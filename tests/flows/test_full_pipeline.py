@@ -174,7 +174,7 @@ def test_chosen_runs_are_compared_without_promotion(finished, caplog):
     assert registry.get_model_version_by_alias("movie-genre-classifier", "champion").version == before
     (comparison,) = runs_of(finished, "comparison", "genreflow")
     assert comparison.info.status == "FINISHED"
-    with pytest.raises(ModelError, match="no record of a version before it"):
+    with pytest.raises(ModelError, match="does not record a version before it"):
         compare(CompareConfig(rollback=True))
     compare(CompareConfig(report=False))  # the results are those of the last run again
 

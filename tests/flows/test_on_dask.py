@@ -247,7 +247,7 @@ def test_workers_that_cannot_take_part_are_told_before_any_work(finished, cluste
     assert first == f"Dask at {cluster.address} cannot take part:"
     assert len(lines) == 2
     bare, elsewhere = sorted(lines, key=lambda line: names["elsewhere"] in line)
-    assert f"{names['bare']} has no genreflow (No module named 'tasks'): install the project" in bare
+    assert f"{names['bare']} does not have genreflow (No module named 'tasks'): install the project" in bare
     assert f"its data folder is {tmp_path}, not {finished.paths.root}: set GENREFLOW_DATA_DIR" in elsewhere
     assert len(list(finished.paths.logs.iterdir())) == n_runs
     assert not list(finished.paths.root.glob(".cluster-*"))
@@ -256,7 +256,9 @@ def test_workers_that_cannot_take_part_are_told_before_any_work(finished, cluste
 def test_a_scheduler_without_the_project_is_told(paths, tmp_path):
     with started_cluster(tmp_path, WITHOUT_PROJECT) as cluster:
         cluster.start_workers("good")
-        with pytest.raises(ConfigError, match=r"cannot take part:\n  the scheduler has no genreflow \(.*restart it$"):
+        with pytest.raises(
+            ConfigError, match=r"cannot take part:\n  the scheduler does not have genreflow \(.*restart it$"
+        ):
             check_workers(cluster.address, {})
 
 

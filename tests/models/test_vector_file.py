@@ -92,8 +92,8 @@ DAMAGED = {
     "no number": (b"a 1 2\nb 1 x\n", r"line 2: could not convert.*expected 2 numbers"),
     "nan": (b"a 1 2\nb 1 nan\n", "line 2: expected numbers between.*found NaN"),
     "too large": (b"a 1 2\nb 1 1e300\n", "line 2: expected numbers between"),
-    "fewer rows than promised": (b"3 2\na 1 2\nb 1 2\n", "promises 3 words in line 1 and has 2"),
-    "more rows than promised": (b"1 2\na 1 2\nb 1 2\n", "promises 1 words in line 1 and has 2"),
+    "fewer rows than promised": (b"3 2\na 1 2\nb 1 2\n", "states 3 words in line 1 but has 2"),
+    "more rows than promised": (b"1 2\na 1 2\nb 1 2\n", "states 1 words in line 1 but has 2"),
     "endless line": (b"a 1 2\nb " + b"1" * (1 << 20), "line 2: longer than"),
     "truncated binary": (
         b"2 2\na " + BINARY_ROW + b"b " + BINARY_ROW[:-1],

@@ -99,5 +99,5 @@ def test_a_model_that_is_not_explained_has_no_pictures_and_a_damaged_file_is_an_
     with pytest.raises(DataError, match=r"importance\.parquet is missing or damaged"):
         write_importance_pictures(paths.models)
     table().clear().write_parquet(paths.models / "importance.parquet")
-    with pytest.raises(DataError, match="no rows in it"):
+    with pytest.raises(DataError, match="has no rows"):
         write_importance_pictures(paths.models)

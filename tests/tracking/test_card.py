@@ -40,7 +40,7 @@ def test_a_card_says_what_the_model_is_how_good_and_how_to_call_it(tmp_path: Pat
     assert "trained on 1970-01-02 on source kaggle, data d1 (1,200 train, 150 test), code 0123456789ab" in card
     assert "| Jaccard | 0.500 | 0.450 to 0.550 |" in card
     assert "| exact match | 0.250 |  |" in card
-    assert "Labels with fewer than 10 test rows, whose figures are unreliable: Drama." in card
+    assert "Metrics are unreliable for labels with fewer than 10 test rows: Drama." in card
     assert "| War | 100 | 0.50 | – | 0.40 |" in card
     assert "| &lt;b&gt;\\[x\\](y)\\| | 100 |" in card
     assert 'load_model("models:/movie-genre-classifier/3")' in card

@@ -139,7 +139,7 @@ def test_a_promotion_is_recorded_and_a_rollback_follows_the_record(run, paths, t
     assert find_champion(client, models[0], paths).challenger_was_rolled_back == ""
 
     roll_back()
-    with pytest.raises(ModelError, match=r"version 1 \(a\) has no record of a version before it"):
+    with pytest.raises(ModelError, match=r"version 1 \(a\) does not record a version before it"):
         roll_back()
     assert int(champion_version(client).version) == 1
 

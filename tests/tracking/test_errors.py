@@ -29,7 +29,7 @@ def test_a_server_that_is_away_is_told_with_the_remedy(paths, nobody, monkeypatc
     monkeypatch.setenv("MLFLOW_TRACKING_URI", nobody)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     settings.cache_clear()
-    with pytest.raises(TrackingError, match=rf"MLflow at {nobody} does not answer; results are kept in .*data"):
+    with pytest.raises(TrackingError, match=rf"MLflow at {nobody} does not respond; results are kept in .*data"):
         runs.start_pipeline_run("test", {}, paths, {})
 
 

@@ -263,7 +263,7 @@ def test_a_database_s_password_is_not_kept_and_comes_from_the_environment(run, p
     assert kept.tracking_uri == "postgresql://me:***@127.0.0.1:9/runs"
     assert _full_address(kept.tracking_uri) == uri
     use_store(monkeypatch, "sqlite:////elsewhere/mlflow.db")
-    with pytest.raises(ConfigError, match=r"postgresql://me:\*\*\*@127.*set MLFLOW_TRACKING_URI to its full address"):
+    with pytest.raises(ConfigError, match=r"postgresql://me:\*\*\*@127.*set MLFLOW_TRACKING_URI to the full address"):
         kept.client()
 
 

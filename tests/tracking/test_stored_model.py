@@ -237,7 +237,7 @@ def test_addresses_outside_of_the_store_are_refused(store, address):
 def test_a_version_of_something_outside_of_the_store_is_refused(run, logged, artefact):
     client = run.experiment.client()
     stranger = client.create_model_version("movie-genre-classifier", artefact.as_uri(), logged.run_id)
-    with pytest.raises(ModelError, match="its source is no logged model of the store"):
+    with pytest.raises(ModelError, match="its source is not a logged model of the store"):
         fetch_classifier(f"models:/movie-genre-classifier/{stranger.version}")
 
 

@@ -88,10 +88,9 @@ def read_descriptions(path: Path, wanted: Sequence[str] | None = None) -> pl.Dat
 
 
 def export_plots(paths: DataPaths, config: CrawlConfig, journal: Journal, missing: MissingPlots) -> StageResult:
-    """Write the plots of missing ids to `paths.crawl_csv`, sorted by id, and their sources to `crawl_sources_csv`.
+    """Write the plots of missing ids to `paths.crawl_csv`, and their sources to `crawl_sources_csv`, sorted by id.
 
-    Returns:
-        Counts: `plots`, `plots/<source>`, and `plots/truncated` (included in the others).
+    Counts: `plots`, `plots/<source>`, and `plots/truncated` (included in the others).
     """
     digest = hashlib.sha256()
     for plot in _best_plots(config, journal, missing):

@@ -328,7 +328,7 @@ def find_obstacle(source: type[PlotSource], context: SourceContext) -> str | Non
         return None
     if origin == "sample":
         raise ConfigError(
-            f"{context.paths.raw} holds the embedded sample, whose ids are invented, and {source.name} would respond "
+            f"{context.paths.raw} holds the embedded sample with invented ids, and {source.name} would respond "
             "with other movies' plots: acquire real listings, or leave crawl.online out"
         )
     return None

@@ -1,1 +1,1 @@
-"""Transformer encoders; only here and in `tasks.models.explain.encoders` is torch imported."""
+"""Transformer encoders; torch is imported only here and in `tasks.models.explain.encoders`."""

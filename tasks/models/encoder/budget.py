@@ -1,4 +1,4 @@
-"""Fine-tuning within a time budget, and the waiting for a slot in which a training may run."""
+"""Fine-tuning within a time budget, and the limit on trainings that run at the same time."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ logger = logging.getLogger(__name__)
 
 PLAN_FILE: Final = "plan.json"
 TIMED_BATCHES: Final = 5
-OVERHEAD: Final = 1.1  # of the optimiser and the evaluations, on top of the batches' time
+OVERHEAD: Final = 1.1  # factor for the optimiser and the evaluations
 
 # Dropout draws from torch's global generator, which every training seeds: a training with dropout runs alone.
 _CHANGED = threading.Condition()
@@ -33,7 +33,7 @@ _RUNNING: list[bool] = []  # for each running training: whether it has dropout
 
 @contextlib.contextmanager
 def training_slot(dropout: float, n_threads: int) -> Iterator[None]:
-    """Wait until a training may run, with dropout until it runs alone, and set the number of threads."""
+    """Wait until a training may run, alone if it has dropout, and set the number of threads."""
     has_dropout = dropout > 0
     with _CHANGED:
         _CHANGED.wait_for(lambda: not _RUNNING or not (has_dropout or any(_RUNNING)))
@@ -49,10 +49,10 @@ def training_slot(dropout: float, n_threads: int) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Plan:
-    """How many epochs are trained, of which layers, and why."""
+    """The number of epochs and the layers to train, and why."""
 
     epochs: int
-    first_layer: int | None  # the lowest one that is trained; 0: all and the embeddings, None: only the head
+    first_layer: int | None  # the lowest to train; 0: all and the embeddings, None: only the head
     why: str
 
 

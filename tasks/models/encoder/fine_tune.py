@@ -40,7 +40,7 @@ logger = logging.getLogger(__name__)
 
 HISTORY_FILE: Final = "history.csv"
 TRANSFORMER_FILES: Final = (MODEL_FILE, *store.FILES, HEAD_FILE, QUANTISED_FILE)
-# The names of the columns in the trainer's log; its own "train_loss" is the mean of the whole training.
+# The columns' names in the trainer's log; its own "train_loss" is the mean of the whole training.
 _LOGGED_AS: Final = {
     "step": "step",
     "epoch": "epoch",
@@ -56,18 +56,13 @@ def train_transformer(paths: DataPaths, model: TransformerSpec, choices: TrainCh
     """Fine-tune an encoder on train and write it as `train_model` writes a model, with `history.csv` next to it.
 
     `history.csv` has one row per evaluation: loss on train since the last one, loss and Jaccard on validation.
-    Checkpoints are in `data/checkpoints/` until the model is written: a killed training resumes from there.
-
-    Args:
-        paths: the data folder.
-        model: what to train.
-        choices: movies, genres and seed.
-        n_threads: of torch. Two trainings in parallel with one thread each are faster than one after the other with
-            two: the threads of a training wait for each other in every layer.
+    Checkpoints are in `data/checkpoints/` until the model is written: a killed training resumes from there. Two
+    trainings in parallel with one thread each are faster than one after the other with two: the threads of a training
+    wait for each other in every layer.
 
     Raises:
-        ModelError: the encoder is not available or reads fewer than `max_tokens`, validation is empty, the loss is not
-            finite, or memory does not suffice.
+        ModelError: the encoder is not available or reads fewer than `max_tokens`, validation is empty, the loss is
+            not finite, or memory is insufficient.
         ConfigError: a chosen genre does not exist.
         DataError: no movie is in train, or the splits do not belong to the clean table.
     """
@@ -138,7 +133,7 @@ def _build(
 
 
 def _name_checkpoints(model: TransformerSpec, choices: TrainChoices, encoder: Path, parts: Sequence[Any]) -> str:
-    """Return a folder name with a hash of the whole configuration and data of a training."""
+    """Return a folder name with a hash of a training's whole configuration and data."""
     what = [config_dict(model), asdict(choices), hash_files(encoder_files(encoder))]
     digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode())
     for part in parts:

@@ -1,4 +1,4 @@
-"""The pooled output of an encoder that is not trained here, as a scikit-learn transformer of texts."""
+"""The pooled output of an encoder that is not fine-tuned, as a scikit-learn transformer of texts."""
 
 from pathlib import Path
 from typing import Annotated, Any, Self
@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 class FrozenEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """The mean of an encoder's last layer over a document's tokens, of length 1 (times `weight`), in float32.
 
-    The other documents of a batch change a vector only in its last digits, by how far they pad it.
+    The other documents of a batch change a vector only in its last digits, by padding.
 
     Attributes:
         config_: the encoder's configuration, as JSON.
@@ -27,7 +27,7 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         encoder: Annotated[
             str, Field(description="minilm (embedded), a folder, or a name on the Hugging Face hub.")
         ] = "minilm",
-        max_tokens: Annotated[int, Field(ge=8, description="Tokens of a text beyond which it is cut.")] = 128,
+        max_tokens: Annotated[int, Field(ge=8, description="Maximum number of tokens; longer texts are cut.")] = 128,
         weight: Annotated[PositiveFloat, Field(description="Length of a movie's vector.")] = 1.0,
     ) -> None:
         self.encoder = encoder
@@ -36,7 +36,7 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
 
     @property
     def label(self) -> str:
-        """What it is, in the name of a folder."""
+        """Its part of a folder's name."""
         return f"frozen_{Path(self.encoder).name}"
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -69,13 +69,13 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         return sparse.csr_array(pooled / np.maximum(lengths, np.finfo(np.float32).tiny) * np.float32(self.weight))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Return the numbered dimensions, which have no meaning of their own."""
+        """Return the numbers of the dimensions, which have no meaning."""
         del input_features
         width = self.network_and_tokenizer()[0].config.hidden_size
         return np.array([f"{self.label}:{number}" for number in range(width)], dtype=object)
 
     def network_and_tokenizer(self) -> tuple[Any, Any]:
-        """Return the network and the tokenizer, made on the first call."""
+        """Return the network and the tokenizer, created on the first call."""
         check_is_fitted(self)
         if not hasattr(self, "_loaded"):
             from tokenizers import Tokenizer  # noqa: PLC0415

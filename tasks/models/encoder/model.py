@@ -34,7 +34,7 @@ Logits = Callable[[Tensor, Tensor], Tensor]  # of ids and mask
 
 
 def write_quantised(network: GenreNetwork, folder: Path) -> None:
-    """Write `QUANTISED_FILE` into a folder that exists: int8 weights, inputs quantised as they are computed."""
+    """Write `QUANTISED_FILE` into an existing folder: int8 weights, inputs quantised as they are computed."""
     from onnxruntime.quantization import QuantType, quantize_dynamic  # noqa: PLC0415 - only needed here
 
     ids = torch.ones((2, 8), dtype=torch.int64)
@@ -89,7 +89,7 @@ class StoredTransformer(TransformerSpec):
 
 
 class TransformerModel:
-    """A fine-tuned encoder with the text that it reads. It never sees a threshold."""
+    """A fine-tuned encoder with its text reader. It never sees a threshold."""
 
     def __init__(self, spec: TransformerSpec, genres: tuple[str, ...], network: GenreNetwork, tokenizer: Any) -> None:
         self.spec, self.genres, self.network, self.tokenizer = spec, genres, network.eval(), tokenizer
@@ -125,7 +125,7 @@ class TransformerModel:
         return lambda ids, mask: network(ids.to(device), mask.to(device))
 
     def save(self, folder: Path) -> None:
-        """Write the model into a folder that exists: JSON, safetensors and ONNX, no pickle."""
+        """Write the model into an existing folder: JSON, safetensors and ONNX, no pickle."""
         stored = StoredTransformer(**dict(self.spec), genres=self.genres)
         (folder / MODEL_FILE).write_text(stored.model_dump_json() + "\n", encoding="utf-8")
         store.save_encoder(self.network.encoder, self.tokenizer, folder)

@@ -47,7 +47,7 @@ def tokenise(texts: Sequence[str], tokenizer: Any, max_tokens: int) -> Tokens:
     """Return the ids of each text, cut to `max_tokens` including the encoder's special tokens."""
     tokenizer.no_padding()
     tokenizer.enable_truncation(max_tokens)
-    max_chars = max_tokens * CHARS_PER_TOKEN  # what follows would be cut anyway, but tokenising it takes time
+    max_chars = max_tokens * CHARS_PER_TOKEN  # the rest would be cut anyway, but tokenising it takes time
     rows: list[NDArray[np.int32]] = []
     n_truncated = 0
     for start in range(0, len(texts), TEXTS_AT_ONCE):
@@ -60,7 +60,7 @@ def tokenise(texts: Sequence[str], tokenizer: Any, max_tokens: int) -> Tokens:
 
 
 def pad(rows: Sequence[NDArray[np.int32]], pad_id: int) -> tuple[Tensor, Tensor]:
-    """Return the ids of some texts, (texts × longest), and a mask that is 0 where they are padded."""
+    """Return the ids of some texts, (texts × longest), and a mask that is 0 in the padding."""
     lengths = np.array([len(row) for row in rows])
     mask = np.arange(max(1, lengths.max())) < lengths[:, None]
     ids = np.full(mask.shape, pad_id, dtype=np.int64)
@@ -69,7 +69,7 @@ def pad(rows: Sequence[NDArray[np.int32]], pad_id: int) -> tuple[Tensor, Tensor]
 
 
 def padding_id(encoder: Any) -> int:
-    """Return the token id with which an encoder's texts are padded."""
+    """Return the token id that pads an encoder's texts."""
     return encoder.config.pad_token_id or 0
 
 
@@ -88,7 +88,7 @@ class GenreNetwork(nn.Module):
 
 
 def new_network(encoder: Any, Y: NDArray[np.bool_], dropout: float, seed: int) -> GenreNetwork:
-    """Return a network whose head is initialised by the seed, and whose first scores are each genre's share in Y."""
+    """Return a network with a head initialised by the seed; its first scores are each genre's share in Y."""
     generator = torch.Generator().manual_seed(seed)  # parallel trainings share torch's global one
     network = GenreNetwork(encoder, Y.shape[1], dropout)
     limit = HEAD_SCALE / math.sqrt(network.head.in_features)
@@ -108,14 +108,14 @@ def mean_pool(encoder: Any, input_ids: Tensor, attention_mask: Tensor) -> Tensor
 
 
 def layers_of(encoder: Any) -> list[nn.Module]:
-    """Return the encoder's layers from the bottom up, whatever their class calls them."""
+    """Return the encoder's layers from the bottom up, under any name of their attribute."""
     count = encoder.config.num_hidden_layers
     lists = [module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == count]
     return list(lists[0]) if lists else []
 
 
 def check_length(encoder: Any, max_tokens: int) -> None:
-    """Make sure that an encoder can read texts of `max_tokens`.
+    """Check that an encoder can read texts of `max_tokens`.
 
     Raises:
         ModelError: it has fewer positions.
@@ -149,7 +149,7 @@ def training_precision(choices: FineTuning) -> str:
 def compute_rows(
     what: str, compute: Callable[[Tensor, Tensor], Tensor], tokens: Tokens, pad_id: int, width: int
 ) -> NDArray[np.float32]:
-    """Return a function of ids and mask for each text, (texts × width), without gradients and in batches."""
+    """Return a function's result on ids and mask of each text, (texts × width), without gradients and in batches."""
     result = np.empty((len(tokens), width), dtype=np.float32)
     progress = Progress(what, len(tokens))
     order = np.argsort(-tokens.lengths, kind="stable")  # batches of similar length; too large ones fail at once

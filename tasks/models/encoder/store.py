@@ -1,4 +1,4 @@
-"""Finding, loading and storing encoders; only safetensors are read, and no code of an encoder's author is run."""
+"""Finding, loading and storing encoders; reads only safetensors, and runs no code of an encoder's author."""
 
 import json
 import logging
@@ -75,7 +75,7 @@ def _download(name: str) -> Path:
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(
             f"the encoder {name!r} is not a folder and cannot be downloaded from the Hugging Face hub ({reason}); "
-            "choose encoder: minilm, which needs no network, or the path of a folder"
+            "choose encoder: minilm, which is not downloaded, or the path of a folder"
         ) from error
 
 
@@ -131,7 +131,7 @@ def load_network(folder: Path, dropout: float = 0.0) -> Any:
 
 
 def _without_pooler(network: Any) -> Any:
-    """Return a network for evaluation; its pooler is not used here, and often not stored but initialised at random."""
+    """Return a network for evaluation without its pooler, which is unused, and often random since not stored."""
     if hasattr(network, "pooler"):
         network.pooler = None
     return network.eval()
@@ -144,7 +144,7 @@ def to_plain(network: Any) -> tuple[str, dict[str, NDArray[np.float32]]]:
 
 
 def from_plain(config: str, weights: Mapping[str, NDArray[np.float32]]) -> Any:
-    """Return the network that `to_plain` was given."""
+    """Return the network from the output of `to_plain`."""
     import torch  # noqa: PLC0415 - as above
 
     with IMPORTING:
@@ -158,7 +158,7 @@ def from_plain(config: str, weights: Mapping[str, NDArray[np.float32]]) -> Any:
 
 
 def save_encoder(network: Any, tokenizer: Any, folder: Path) -> None:
-    """Write `FILES` into a folder that exists."""
+    """Write `FILES` into an existing folder."""
     from safetensors.numpy import save_file  # noqa: PLC0415 - as above
 
     config, weights = to_plain(network)

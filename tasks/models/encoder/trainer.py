@@ -57,7 +57,7 @@ LossFunction = Callable[[Tensor, Tensor], Tensor]
 
 
 def spent_s(folder: Path) -> float:
-    """Return the seconds of training up to the last checkpoint in a folder, earlier attempts included."""
+    """Return the seconds of training up to the last checkpoint in a folder, including earlier attempts."""
     try:
         return float((folder / SPENT).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -65,7 +65,7 @@ def spent_s(folder: Path) -> float:
 
 
 def is_complete(checkpoint: Path) -> bool:
-    """Return whether a checkpoint has its `hashes.json`, which is written last, and all files as they were written."""
+    """Return whether a checkpoint has its `hashes.json`, which is written last, and all files are intact."""
     try:
         check_hashes(checkpoint)
     except ModelError:
@@ -74,7 +74,7 @@ def is_complete(checkpoint: Path) -> bool:
 
 
 def last_complete(folder: Path) -> Path | None:
-    """Return the newest checkpoint that is complete, as is the best one up to it; damaged ones are removed."""
+    """Return the newest complete checkpoint with a complete best one before it; damaged ones are removed."""
     steps = [path for path in folder.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdecimal()]
     for checkpoint in sorted(steps, key=lambda path: int(path.name.removeprefix(PREFIX)), reverse=True):
         damaged = checkpoint
@@ -89,13 +89,7 @@ def last_complete(folder: Path) -> Path | None:
 
 
 def loss_function(loss: Loss, genre_counts: Tensor, n_movies: int) -> LossFunction:
-    """Return a function of logits and labels (0 or 1), both (movies × genres), to one number.
-
-    Args:
-        loss: its name and parameters.
-        genre_counts: (genres,) the number of train movies that have each genre.
-        n_movies: the number of train movies.
-    """
+    """Return a function of logits and labels (0 or 1), both (movies × genres), to one number; counts are of train."""
     match loss:
         case BinaryCrossEntropy():
             return cross_entropy
@@ -116,7 +110,7 @@ def log_weights(genre_counts: Tensor, n_movies: int) -> Tensor:
 
 
 def focal(logits: Tensor, labels: Tensor, alpha: float, gamma: float) -> Tensor:
-    """Return the focal loss, from logits, so that no logarithm of 0 arises."""
+    """Return the focal loss, computed from logits so that there is no logarithm of 0."""
     signed = torch.where(labels > 0.5, logits, -logits)  # of the true class
     factor = torch.where(labels > 0.5, alpha, 1 - alpha)
     return (-factor * fading(signed, gamma) * logsigmoid(signed)).mean()
@@ -187,10 +181,7 @@ class LengthBuckets(Sampler[int]):
 
 
 class EvaluateAndSave(TrainerCallback):
-    """Evaluate and save several times per epoch; stop when out of patience; log progress.
-
-    It has no state that a resumed training would lack: patience is counted in the history.
-    """
+    """Evaluate and save several times per epoch; stop when out of patience, by the history; log progress."""
 
     progress: Progress
     start_step: int
@@ -241,7 +232,7 @@ class EvaluateAndSave(TrainerCallback):
 
 
 # accelerate keeps one state per process: parallel trainings would cut each other's last batch and skip each other's
-# steps. With one state per thread, as accelerate has it on TPUs, they are independent.
+# steps. With one state per thread, as accelerate does on TPUs, they are independent.
 for _state in (AcceleratorState, GradientState, PartialState):
     _state._shared_state = ThreadLocalSharedDict()  # noqa: SLF001 - no public way
 
@@ -346,7 +337,7 @@ def rate_groups(network: Any, choices: FineTuning) -> list[dict[str, Any]]:
     for parameter in network.parameters():
         if not parameter.requires_grad:
             continue
-        if id(parameter) in in_encoder:  # those in no layer, such as embeddings, count as below all layers
+        if id(parameter) in in_encoder:  # those outside of layers, such as embeddings, count as below all layers
             rate = choices.learning_rate * choices.layer_decay ** (len(layers) - 1 - depth_of.get(id(parameter), -1))
         else:
             rate = choices.learning_rate * choices.head_rate
@@ -376,11 +367,11 @@ class FineTuned:
 def fine_tune(network: GenreNetwork, job: Job, choices: FineTuning) -> FineTuned:
     """Train a network and give it its best weights on validation.
 
-    It resumes from the last complete checkpoint in the job's folder, and ends as it would have without interruption.
-    If memory does not suffice, the size of the pieces of a batch is halved once.
+    It resumes from the last complete checkpoint in the job's folder, and ends as it would have without interruption. If
+    memory is insufficient, the size of the pieces of a batch is halved once.
 
     Raises:
-        ModelError: the loss is not finite, or memory does not suffice for half a batch either.
+        ModelError: the loss is not finite, or memory is insufficient for half a batch, too.
     """
     start = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
     for accumulate in (choices.accumulate, choices.accumulate * 2):

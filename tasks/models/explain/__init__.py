@@ -1,1 +1,1 @@
-"""Why a model gives a movie its scores: what each word and field adds to the log-odds of a genre."""
+"""Explanations of a model's scores: what each word and field adds to the log-odds of a genre."""

@@ -1,4 +1,4 @@
-"""Attribute the scores of any model to the words and fields of movies, and write that as a table."""
+"""Attribution of any model's scores to the words and fields of movies, as a table."""
 
 import zlib
 from collections.abc import Sequence
@@ -38,17 +38,14 @@ REST: Final = "rest"
 def explain(
     model: SingleModel | EnsembleModel, movies: pl.DataFrame, asked: Sequence[Sequence[int]]
 ) -> tuple[ExplainedMovies, list[Explanation]]:
-    """Return the movies' pieces, and for each movie what its pieces add to the scores of some genres.
+    """Return the movies' pieces, and for each movie what they add to the scores of the genres (columns) in `asked`.
 
     - Linear and stacked classifiers: exact (`.linear`), except for the columns of a frozen encoder.
     - Encoders, fine-tuned or frozen: integrated gradients (`.encoders`).
     - All other classifiers: Shapley values by sampling.
     - Ensembles: the weighted sum of their members' explanations, each clipped as the member's log-odds are.
 
-    Args:
-        model: from `tasks.models.genre_classifier.load_model`.
-        movies: as for the model's `scores`; a column of lemmas is not used.
-        asked: for each movie the columns of the genres.
+    A column of lemmas is not used.
     """
     movies = gather(movies, model.own_fields)
     cut = ExplainedMovies(movies, cut_movies(movies), [tuple(columns) for columns in asked])
@@ -95,8 +92,10 @@ def explain_by_sampling(
     Contributions sum to the difference exactly for any number of orders; each is an unbiased estimate. Scores are
     clipped to `CLIP` and 1 - `CLIP`, since some classifiers give 0 and 1. Movies do not affect each other.
 
-    Source: Castro, Gómez and Tejada 2009, Polynomial calculation of the Shapley value based on sampling; Štrumbelj and
-    Kononenko 2014, Explaining prediction models and individual predictions with feature contributions.
+    Source:
+        Castro, Gómez and Tejada 2009, Polynomial calculation of the Shapley value based on sampling;
+        Štrumbelj and Kononenko 2014, Explaining prediction models and individual predictions with feature
+        contributions.
     """
     explained = []
     for text, pieces, asked in zip(texts_of(movies.table), movies.pieces, movies.asked, strict=True):
@@ -119,7 +118,7 @@ def explain_by_sampling(
 
 
 def _read_pieces(model: GenreModel, pieces: Sequence[Piece]) -> NDArray[np.int64]:
-    """Return the numbers of the pieces that a model reads; the others can add nothing."""
+    """Return the numbers of the pieces that a model reads; the others add nothing."""
     sources = {"description"} | ({"movie_name"} if model.spec.input.title else set())
     for vectorizer in model.vectorizers:
         if isinstance(vectorizer, SideFields):
@@ -132,12 +131,8 @@ def _read_pieces(model: GenreModel, pieces: Sequence[Piece]) -> NDArray[np.int64
 def explain_decided(classifier: GenreClassifier, movies: pl.DataFrame, rule: str | None = None) -> pl.DataFrame:
     """Return `schema.EXPLANATIONS` of the genres that a rule decides for each movie, and of true ones that it misses.
 
-    Every movie and genre has a row for the rest, and no rows for pieces that contribute nothing.
-
-    Args:
-        classifier: whose decisions are explained.
-        movies: column `movie_id`, those that `GenreClassifier.predict` reads, and `genres` (lists) if known.
-        rule: as in `GenreClassifier.predict`.
+    `movies` need `movie_id`, the columns that `GenreClassifier.predict` reads, and `genres` (lists) if known. Every
+    movie and genre has a row for the rest, and no rows for pieces that contribute nothing.
     """
     asked = decided_or_missed(classifier, movies, rule)
     cut, explanations = explain(classifier.model, movies, asked)
@@ -193,6 +188,6 @@ def reasons(rows: pl.DataFrame) -> list[Reason]:
 
 
 def strongest(table: pl.DataFrame) -> float:
-    """Return the largest absolute contribution of any piece in the table; 0 if there is none."""
+    """Return the largest absolute contribution in the table; 0 if there is none."""
     found = table.filter(pl.col("source") != REST).get_column("contribution").abs().max()
     return float(found or 0)  # type: ignore[arg-type]

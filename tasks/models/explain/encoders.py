@@ -14,7 +14,7 @@ from tasks.models.encoder.model import TransformerModel
 from tasks.models.encoder.network import choose_device, mean_pool, padding_id
 from tasks.models.explain.pieces import NONE, ExplainedMovies, Explanation, Matrix, Reading, trace_template
 
-# Integration steps; the second number only where the first leaves a difference above the tolerance. For a fine-tuned
+# Integration steps; the second number only if the first leaves a difference above the tolerance. For a fine-tuned
 # MiniLM, 16 leave 0.1 on average and 8 leave 1; for a frozen one, 8 leave 0.002.
 TUNED_STEPS: Final = (16, 64)
 FROZEN_STEPS: Final = (8, 32)
@@ -23,7 +23,7 @@ ROWS_AT_ONCE: Final = 64
 
 Offsets = list[tuple[int, int]]  # start and end of each token in the text; both 0 for special tokens
 
-Attributed = tuple[Offsets, Explanation]  # whose pieces are the tokens
+Attributed = tuple[Offsets, Explanation]  # its pieces are the tokens
 
 
 class FrozenHead(nn.Module):
@@ -35,7 +35,7 @@ class FrozenHead(nn.Module):
         self.weights = nn.Parameter(torch.from_numpy(weights * vectorizer.weight).float(), requires_grad=False)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Return what the encoder's columns add to the log-odds."""
+        """Return the contribution of the encoder's columns to the log-odds."""
         pooled = mean_pool(self.encoder, input_ids, attention_mask)
         return nn.functional.normalize(pooled, dim=1) @ self.weights
 

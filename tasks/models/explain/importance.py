@@ -38,8 +38,8 @@ PROFILES: Final = pl.Schema(
     {"genre": pl.String, "other": pl.String, "tfidf_cosine": pl.Float64, "tfidf_excess_cosine": pl.Float64}
 )
 ZERO: Final = 1e-12  # a vector shorter than this is a rounding error
-SAMPLE: Final = 100  # test movies on which a model is explained if that is slow
-LEAST_MOVIES: Final = 3  # that must have a feature
+SAMPLE: Final = 100  # test movies to explain if a model is slow to explain
+LEAST_MOVIES: Final = 3  # with a feature
 KEPT: Final = 100  # features of a genre and kind, in each direction
 
 
@@ -82,7 +82,7 @@ def write_genre_profiles(paths: DataPaths, seed: int) -> StageResult:
 def profile_cosines(X: sparse.csr_array, Y: NDArray[np.bool_]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the cosines of the genres' mean vectors, and of these minus the mean of all rows, both (genres × genres).
 
-    NaN where a vector is zero, and for a genre without a movie. X is (movies × terms), Y (movies × genres).
+    NaN if a vector is zero, and for a genre without a movie. X is (movies × terms), Y (movies × genres).
     """
     members = sparse.csr_array(Y.T.astype(np.float64))
     sizes = np.where(Y.any(axis=0), Y.sum(axis=0), np.nan)
@@ -101,8 +101,8 @@ def measure_importance(classifier: GenreClassifier, movies: pl.DataFrame) -> tup
 
     - A linear classifier of terms and fields: its columns, on all movies. A stacked one counts as linear, which it is
       except for the clipping of its first level.
-    - Any other: words and fields as in `attribution.explain`, which include the n-grams and characters in them; on all
-      movies if that is exact, else on `SAMPLE` random ones and their decided and missed genres.
+    - Any other: words and fields as in `attribution.explain`, including their n-grams and characters; on all movies if
+      that is exact, else on `SAMPLE` random ones and their decided and missed genres.
 
     For each genre and kind, the `KEPT` strongest features in each direction are kept, the strongest first, by weight
     times the root of the number of movies, so that neither rare nor frequent features dominate. Features of fewer than
@@ -122,7 +122,7 @@ def measure_importance(classifier: GenreClassifier, movies: pl.DataFrame) -> tup
 
 
 def _term_weights(model: GenreModel) -> NDArray[np.float64] | None:
-    """Return (columns × genres) weights, or None if the scores are not linear or columns have no names of their own."""
+    """Return (columns × genres) weights, or None if the scores are not linear or columns have no names."""
     if not is_linear(model) or not all(isinstance(each, TermVectorizer) for each in model.vectorizers):
         return None
     weights: NDArray[np.float64] = model.classifier.coef_.T.astype(np.float64)
@@ -184,7 +184,6 @@ def _kept(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def _column_name(name: str, vectorizer: TermVectorizer) -> tuple[str, str]:
-    """Return the kind of a column and its readable name."""
     if isinstance(vectorizer, CharacterNgrams):
         return "characters", name.replace(" ", "␣")
     if not isinstance(vectorizer, SideFields):
@@ -196,7 +195,7 @@ def _column_name(name: str, vectorizer: TermVectorizer) -> tuple[str, str]:
 
 
 def _runtime_range(label: str) -> str:
-    """Return the range in minutes that a label of `read_fields` stands for.
+    """Return the range in minutes of a label of `read_fields`.
 
     >>> _runtime_range("below 20"), _runtime_range("below 80"), _runtime_range("170 or more")
     ('below 20 min', '70 to 79 min', '170 min or more')
@@ -215,10 +214,7 @@ def _piece_name(piece: Piece) -> tuple[str, str]:
 def explain_movies(paths: DataPaths, model_folder: Path, movie_ids: Sequence[str]) -> StageResult:
     """Explain the genres that a model's chosen rule decides or misses for some movies (`schema.EXPLANATIONS`).
 
-    Args:
-        paths: the data folder.
-        model_folder: of an evaluated model, `data/models/<name>`.
-        movie_ids: which movies; duplicates count once.
+    Duplicate ids count once.
 
     Raises:
         DataError: a movie does not exist.
@@ -242,7 +238,7 @@ def explain_movies(paths: DataPaths, model_folder: Path, movie_ids: Sequence[str
 
 
 def most_readable(model_folders: Sequence[Path]) -> Path:
-    """Return the first model that its weights explain, exactly and fast; if there is none, the first model.
+    """Return the first model explained by its weights, exactly and fast; if there is none, the first model.
 
     Raises:
         ModelError: a model's description is missing or damaged.
@@ -261,9 +257,7 @@ def most_readable(model_folders: Sequence[Path]) -> Path:
 
 
 def write_importance(paths: DataPaths, model_folder: Path) -> StageResult:
-    """Measure what features add to each genre on the test movies, and write it to the model's folder.
-
-    See `measure_importance`.
+    """Write to the model's folder what features add to each genre on the test movies; see `measure_importance`.
 
     Raises:
         DataError: the splits do not belong to the clean table.

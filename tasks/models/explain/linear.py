@@ -4,9 +4,9 @@ A column adds its value times its weight to the log-odds. This is shared among t
 
 - a term (word, n-gram, character n-gram) equally among its occurrences, an n-gram equally among its words, a character
   n-gram equally among its characters;
-- a side field goes to the value it was derived from: the decade to the year, the runtime range to the runtime;
+- a side field goes to its original value: the decade to the year, the runtime range to the runtime;
 - the mean of word vectors is the sum of its words, for a given length. Contributions are measured from the average
-  train movie, whose vector is subtracted from each word by its share of the weights;
+  train movie: its vector is subtracted from each word by the word's share of the weights;
 - a frozen encoder is not linear in its words: integrated gradients.
 
 tf-idf vectors and means are normalised by a length that depends on all words. It is taken as given: a contribution says
@@ -53,10 +53,7 @@ def is_linear(model: GenreModel) -> bool:
 
 
 def explain_linear(model: GenreModel, movies: ExplainedMovies) -> list[Explanation]:
-    """Explain a model with a linear or a stacked classifier.
-
-    What a stacked classifier's first level clips is treated as in `pieces.clipped`.
-    """
+    """Explain a linear or a stacked classifier; clipping by a stack's first level is as in `pieces.clipped`."""
     if not isinstance(model.classifier, StackedLogisticRegression):
         return _explain_level(model, movies)
     first = _explain_level(model, replace(movies, asked=[tuple(range(len(model.genres)))] * len(movies.asked)))
@@ -71,7 +68,7 @@ def explain_linear(model: GenreModel, movies: ExplainedMovies) -> list[Explanati
 
 
 def _explain_level(model: GenreModel, movies: ExplainedMovies) -> list[Explanation]:
-    """Explain `X W + b`: each vectorizer has columns of X and rows of W of its own."""
+    """Explain `X W + b`: each vectorizer has its own columns of X and rows of W."""
     weights, at = model.classifier.coef_.T.astype(np.float64), 0
     parts: list[list[Explanation]] = []
     for vectorizer in model.vectorizers:

@@ -1,4 +1,4 @@
-"""HTML pages and pieces of pages that explain why a model decided for genres."""
+"""HTML pages, or parts of them, that explain why a model decided for genres."""
 
 import logging
 from collections.abc import Sequence
@@ -60,15 +60,11 @@ def explain_file(model_folder: Path, source: Path, target: Path, rule: str | Non
 
 
 def write_page(classifier: GenreClassifier, movies: pl.DataFrame, rule: str | None, target: Path) -> pl.DataFrame:
-    """Write a page that explains which genres a rule decides for movies; return what it shows (`schema.EXPLANATIONS`).
+    """Write a page that explains the genres that a rule decides for movies; return its `schema.EXPLANATIONS`.
 
-    Args:
-        classifier: which decides.
-        movies: column `movie_id`, no two alike, and those that `GenreClassifier.predict` reads.
-        rule: as in `GenreClassifier.predict`.
-        target: appears whole or not at all.
+    `movies` need unique `movie_id` and the columns that `GenreClassifier.predict` reads.
     """
-    movies = movies.drop("genres", strict=False)  # a file's own column of that name is no list
+    movies = movies.drop("genres", strict=False)  # in a file, that column is not a list
     table = explain_decided(classifier, movies, rule)
     full = strongest(table)
     subtitle = Markup(
@@ -91,13 +87,7 @@ def _explain_movie(movie_id: str, texts: tuple[str, str], table: pl.DataFrame, f
 
 
 def explain_genres(texts: tuple[str, str], table: pl.DataFrame, full: float) -> list[ExplainedGenre]:
-    """Return why a movie has each of its genres.
-
-    Args:
-        texts: title and description.
-        table: of `schema.EXPLANATIONS`, the rows of the movie.
-        full: the contribution that has the full colour.
-    """
+    """Return the reasons for each genre of a movie, from its texts and its explanations; `full`: the full colour."""
     return [_explain_genre(texts, rows, full) for _, rows in table.group_by("genre", maintain_order=True)]
 
 
@@ -145,13 +135,7 @@ def say_reasons(rows: pl.DataFrame, most: int = 5) -> str:
 def render_answer(classifier: GenreClassifier, title: str, text: str, rule: str | None = None) -> str:
     """Return the genres of one description with all scores as bars, and its words highlighted for each decided genre.
 
-    The page needs `tasks.core.page.answer_css`. All that is given is escaped.
-
-    Args:
-        classifier: which decides.
-        title: of the movie; may be empty.
-        text: its description.
-        rule: as in `GenreClassifier.predict`.
+    The page needs `tasks.core.page.answer_css`. All arguments are escaped.
 
     Raises:
         ConfigError: there is no such rule.

@@ -23,7 +23,7 @@ Method = Literal["exact", "integrated-gradients", "shapley", "mixed"]
 FLAT: Final = 1e-12  # log-odds; a smaller difference is a rounding error
 TEXTS: Final = ("movie_name", "description")
 FIELDS: Final[tuple[FieldName, ...]] = ("year", "certificate", "runtime", "director", "star")
-SEVERAL: Final = ("director", "star")  # fields of which a movie may have more than one value
+SEVERAL: Final = ("director", "star")  # fields with possibly more than one value
 WORD: Final = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]+")  # matches every character except white space
 NONE: Final = -1  # in no piece: white space, the words of a template
 AS_IS: Final = InputSpec(lowercase=False)
@@ -43,7 +43,7 @@ class Explanation:
 
     @property
     def rest(self) -> Vector:
-        """The part of `value - base` that no piece accounts for, (genres,)."""
+        """The part of `value - base` that is not from a piece, (genres,)."""
         rest: Vector = self.value - self.base - self.contributions.sum(axis=0)
         return rest
 
@@ -64,13 +64,7 @@ def clipped(explanation: Explanation, limit: float) -> Explanation:
 
 
 def weighted_sum(parts: Sequence[Explanation], weights: Sequence[Vector | float], bias: Vector | float) -> Explanation:
-    """Return the explanation of `bias + sum of weight * log-odds`, of parts with the same pieces and genres.
-
-    Args:
-        parts: at least one.
-        weights: of each part, one number or one per genre.
-        bias: of the sum.
-    """
+    """Return the explanation of `bias + sum of weight * log-odds` for parts with the same pieces and genres."""
     methods = {part.method for part in parts}
     pairs = list(zip(parts, weights, strict=True))
     return Explanation(
@@ -93,7 +87,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class ExplainedMovies:
-    """Movies with their pieces, and the genres of each that are explained."""
+    """Movies with their pieces, and the genres to explain for each."""
 
     table: pl.DataFrame
     pieces: Sequence[tuple[Piece, ...]]
@@ -101,11 +95,7 @@ class ExplainedMovies:
 
 
 def cut_movies(movies: pl.DataFrame) -> list[tuple[Piece, ...]]:
-    """Return each movie's pieces: the words of the title, those of the description, then the known fields.
-
-    Args:
-        movies: columns as `tasks.models.inputs.read_documents` and `read_fields` take them.
-    """
+    """Return each movie's pieces: the words of the title, those of the description, then the known fields."""
     runtimes = read_template(movies, AS_IS, "{runtime}")
     fields = read_fields(movies, [name for name in FIELDS if name != "runtime"])
     order: Sequence[str] = FIELDS
@@ -135,20 +125,14 @@ def texts_of(movies: pl.DataFrame) -> list[tuple[str, str]]:
 
 
 def rows_with(texts: tuple[str, str], pieces: Sequence[Piece], present: NDArray[np.bool_]) -> pl.DataFrame:
-    """Return a movie as rows of a table, each with some of its pieces.
-
-    Args:
-        texts: its title and description.
-        pieces: all pieces of the movie.
-        present: (rows × pieces) which of them a row has.
-    """
+    """Return a movie (title, description, pieces) as rows with only the pieces `present`, (rows × pieces)."""
     return pl.DataFrame([_row(texts, pieces, of_row) for of_row in present.tolist()], schema=ROW)
 
 
 def _row(texts: tuple[str, str], pieces: Sequence[Piece], present: Sequence[bool]) -> dict[str, object]:
     row: dict[str, object] = {}
     for source, text in zip(TEXTS, texts, strict=True):
-        kept, at = [], 0  # a space stands in for each missing piece, so that its neighbours do not grow together
+        kept, at = [], 0  # a space replaces each missing piece, so that its neighbours do not merge
         for piece, is_present in zip(pieces, present, strict=True):
             if piece.source == source and not is_present:
                 assert piece.start is not None
@@ -178,10 +162,7 @@ class Reading:
 
 
 def trace_documents(movies: pl.DataFrame, spec: InputSpec, pieces: Sequence[Sequence[Piece]]) -> list[Reading]:
-    """Return the documents of `read_documents` with the origins of their characters.
-
-    A lemma belongs to the piece in which its word begins.
-    """
+    """Return `read_documents` with the origins of characters; a lemma belongs to the piece in which its word begins."""
     documents = read_documents(movies.drop("lemmas", strict=False), spec)
     traced = []
     for text, texts, of_movie in zip(documents, texts_of(movies), pieces, strict=True):
@@ -193,10 +174,7 @@ def trace_documents(movies: pl.DataFrame, spec: InputSpec, pieces: Sequence[Sequ
 def trace_template(
     movies: pl.DataFrame, spec: InputSpec, template: str, pieces: Sequence[Sequence[Piece]]
 ) -> list[Reading]:
-    """Return the texts of `read_template` with the origins of their characters.
-
-    The template is filled a second time, with a mark for each character of a value, to find where the values stand.
-    """
+    """Return `read_template` with the origins of characters, found by filling it a second time with marks."""
     names = list(dict.fromkeys(placeholders(template)))
     values = {name: read_template(movies, AS_IS, f"{{{name}}}") for name in names}
     specs = {name: spec if name == "description" else spec.model_copy(update={"text": "surface"}) for name in names}

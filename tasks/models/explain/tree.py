@@ -31,7 +31,7 @@ _SHADES: Final = LinearSegmentedColormap.from_list("share", ["white", BLUE])
 def write_tree_picture(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> StageResult | None:
     """Draw the first levels of a model's decision tree into its folder; None for any other model.
 
-    The nodes are shaded by the share of the most frequent genre in train, the first on ties. The counts contain it, the
+    Nodes are shaded by the share of the most frequent genre in train, the first on ties. The counts contain it, the
     first question, and a sentence about both.
 
     Raises:
@@ -65,14 +65,7 @@ def write_tree_picture(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> 
 
 
 class FittedTree:
-    """A decision tree with its features and genres.
-
-    Attributes:
-        tree: as fitted by scikit-learn.
-        genres: of the model.
-        shares: (nodes × genres) shares of the train movies in a node.
-        movies: (nodes,) their number.
-    """
+    """A decision tree with features and genres; per node the number of train `movies` and their genres' `shares`."""
 
     def __init__(self, model: GenreModel) -> None:
         self.tree: DecisionTreeClassifier = model.classifier.estimators_[0]
@@ -107,7 +100,7 @@ class FittedTree:
 
 
 def describe_tree(tree: FittedTree, genre: str) -> str:
-    """Return a sentence with the first question and the node of the picture that differs most from the root."""
+    """Return a sentence with the first question and the shown node that differs most from the root."""
     column = tree.genres.index(genre)
     overall = tree.shares[0, column]
     if not tree.question(0):

@@ -1,1 +1,1 @@
-"""The report of a run as one page. Owns its sections, their sentences and pictures; knows only what stages left."""
+"""The report of a run as one page, made only from the files of other stages."""

@@ -23,10 +23,9 @@ def draw_dropped(reasons: Sequence[str], counts: Sequence[int]) -> Figure:
 
 
 def draw_lengths(bins: Mapping[str, pl.DataFrame]) -> Figure:
-    """Draw the mean Jaccard of each model by length of the description, with 95% intervals, and the movies of a bin.
+    """Draw the mean Jaccard of each model by length of the description, with 95% intervals, and the movies per bin.
 
-    Args:
-        bins: of each model: `label`, `movies`, `mean`, `low`, `high`, the same bins for all.
+    `bins` of each model have `label`, `movies`, `mean`, `low`, `high`; all have the same bins.
     """
     figure = new_figure(WIDTH_IN, 4.2)
     axes, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
@@ -47,13 +46,7 @@ def draw_lengths(bins: Mapping[str, pl.DataFrame]) -> Figure:
 
 
 def draw_genre_model_map(f1: NDArray[np.float64], models: Sequence[str], genres: Sequence[str]) -> Figure:
-    """Draw the F1 of models (rows) on genres (columns) in per cent; a dash is undefined.
-
-    Args:
-        f1: models x genres in [0, 1], NaN where undefined.
-        models: the rows.
-        genres: the columns, with their support.
-    """
+    """Draw the F1 of models (rows) on genres (columns) in per cent; a dash is undefined."""
     figure = new_figure(2.2 + 0.42 * len(genres), 1.9 + 0.3 * len(models))
     axes = figure.add_subplot()
     draw_heat_map(axes, 100 * f1, list(models), list(genres))

@@ -1,4 +1,4 @@
-"""The report's sections about genres: their F1, what is predicted in place of what is missed, top features, labels."""
+"""The report's sections about genres: F1, wrong predictions in place of missed genres, top features, labels."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -30,12 +30,12 @@ MOST_MODELS: Final = 16  # in the map
 MOST_NAMED: Final = 3  # models that share an end of a range
 FEWEST_FOR_TREND: Final = 4  # genres; any three are in one of six orders
 FEWEST_FOR_OUTLIER: Final = 6
-NO_OUTLIER: Final = 0.95  # rank correlation from which all genres follow the trend
+NO_OUTLIER: Final = 0.95  # rank correlation above which all genres follow the trend
 NONE_MISSED: Final = "No genre was missed in any movie."
 
 
 def genres_section(sources: Sources) -> Section:
-    """Show the best model's F1 per genre, that of all models, and what is predicted in place of what is missed."""
+    """Show the best model's F1 per genre, that of all models, and what is predicted in place of missed genres."""
     best, table = sources.best, sources.best.per_genre
     genres = table["genre"].to_list()
     instead = count_instead(best.predictions, genres)
@@ -119,7 +119,7 @@ def say_confusion(table: pl.DataFrame) -> str:
 
 
 def _highest(table: pl.DataFrame) -> tuple[list[str], float]:
-    """Return the genres with the highest share, which may be several, and that share."""
+    """Return the genres with the highest share, perhaps several, and that share."""
     highest = float(table["share"].max() or 0)  # type: ignore[arg-type]
     return table.filter(pl.col("share") == highest)["genre"].sort().to_list(), highest
 
@@ -181,13 +181,7 @@ def _map(sources: Sources) -> Picture:
 
 
 def say_map(f1: NDArray[np.float64], models: list[str], genres: list[str]) -> str:
-    """Say which genre the models differ most on, and which model is most often the best.
-
-    Args:
-        f1: models x genres; NaN where undefined.
-        models: of the rows.
-        genres: of the columns.
-    """
+    """Say which genre the models differ most on, and which model is most often the best, by (models × genres) F1."""
     known_columns = np.flatnonzero(np.isfinite(f1).all(axis=0))
     if not known_columns.size:
         return "No genre has a test movie."
@@ -211,8 +205,8 @@ def _named(models: list[str]) -> str:
 
 
 def _say_wins(known: NDArray[np.float64], models: list[str]) -> str:
-    """Say which models have the highest F1 on most genres, of which at least one is found by some model."""
-    found = known[:, known.max(axis=0) > 0]  # nobody wins a genre that nobody finds
+    """Say which models have the highest F1 on most of the genres that some model finds."""
+    found = known[:, known.max(axis=0) > 0]
     wins = (found == found.max(axis=0)).sum(axis=1)
     winners = [model for model, count in zip(models, wins, strict=True) if count == wins.max()]
     never = known.shape[1] - found.shape[1]
@@ -222,7 +216,7 @@ def _say_wins(known: NDArray[np.float64], models: list[str]) -> str:
 
 
 STRONGEST: Final = 5  # features of a genre
-FEWEST_MOVIES: Final = 3  # a feature of fewer is not shown, unless there is no other
+FEWEST_MOVIES: Final = 3  # features of fewer are shown only if there are no others
 FEW_MOVIES: Final = 20  # a feature of fewer comes with a warning
 
 
@@ -246,7 +240,7 @@ def say_strongest(model: str, table: pl.DataFrame) -> str:
 
 
 def say_rare_features(table: pl.DataFrame) -> str:
-    """Warn of strong features that few movies have."""
+    """Warn of strong features of few movies."""
     rare = table.filter(pl.col("movies") < FEW_MOVIES).sort("weight", "genre", descending=[True, False])
     if rare.is_empty():
         return ""
@@ -310,7 +304,7 @@ def labels_section(sources: Sources) -> Section | None:
 
 
 def say_audit(audit: pl.DataFrame) -> str:
-    """Say how many labels are doubted, and of which genre most."""
+    """Say how many labels are doubtful, and of which genre most."""
     if audit.is_empty():
         return "The label audit found no doubtful movie."
     genres = audit["doubted"].str.split("; ").explode().str.extract(r"^(?:lacks|is not) (.+)$").drop_nulls()
@@ -327,7 +321,7 @@ def say_audit(audit: pl.DataFrame) -> str:
 
 
 def _is_of_these_movies(paths: DataPaths) -> bool:
-    """Whether the effect of dropping doubted movies was measured, and on the movies that the page is about."""
+    """Return whether the effect of dropping doubtful movies was measured, and on the movies of the page."""
     measured = read_json(paths.results / "label_audit_effect.stage.json").get("counts", {}).get("splits")
     return measured is not None and paths.splits.is_file() and measured == hash_file(paths.splits)
 

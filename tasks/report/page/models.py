@@ -1,4 +1,4 @@
-"""The report's sections about the models: which is best, what they cost, how training went."""
+"""The report's sections about the models: ranking, cost, training."""
 
 import re
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from tasks.report.page.sources import METRIC_TITLES, Sources, counted, listed, m
 COSTS: Final = re.compile(r"(_s|_mb)$")
 RATE: Final = "predict_docs_per_s"
 NEARLY: Final = 0.9  # of the best Jaccard
-LARGE_FACTOR: Final = 10  # from which a factor has no decimals
+LARGE_FACTOR: Final = 10  # factors from here on have no decimals
 DASH: Final = "\N{EN DASH}"
 _MAIN: Final = ("rank", "model", "val_jaccard", "test_jaccard", "behind", "test_f1_samples", "test_f1_macro",
                 "test_at_least_one")  # fmt: skip
 _BOUNDS: Final = ("_low", "_high")
-_TO: Final = "\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}"  # an interval may stand under its number, but not on two lines
+_TO: Final = "\N{NO-BREAK SPACE}to\N{NO-BREAK SPACE}"  # an interval may wrap below its number, but not over two lines
 _RULES: Final = {
     "expected-jaccard": "predicts the set of genres with the highest expected Jaccard",
     "expected-f1": "predicts the set of genres with the highest expected F1",
@@ -53,10 +53,7 @@ def ranking_section(sources: Sources) -> Section:
 def leaderboard_table(
     board: pl.DataFrame, columns: Sequence[str], name: str, caption: str, baseline: Baseline | None = None
 ) -> Table:
-    """Return columns of the leaderboard as a sortable table, with intervals in the cells of their numbers.
-
-    The baseline, if given, is the last row.
-    """
+    """Return columns of the leaderboard as a sortable table, with intervals in the cells and the baseline last."""
     columns = [column for column in columns if board[column].null_count() < board.height]
     heads = [Column(metric_title(column), board[column].dtype.is_numeric()) for column in columns]
     rows = [[_cell(board, column, row) for column in columns] for row in board.iter_rows(named=True)]
@@ -99,7 +96,7 @@ def say_leader(board: pl.DataFrame) -> str:
 
 
 def say_order(board: pl.DataFrame) -> str:
-    """Say how far apart the models are, and whether the test agrees with the order that validation set."""
+    """Say how far apart the models are, and whether the test agrees with the order on validation."""
     known = board.drop_nulls("test_jaccard")
     if known.height < 2:
         return "There is no other model to compare with."
@@ -169,7 +166,7 @@ def _cell(board: pl.DataFrame, column: str, row: dict[str, Any]) -> Cell:
 
 
 def decimals_of(values: pl.Series) -> int:
-    """Return how many decimals the values of a column need."""
+    """Return the number of decimals that the values of a column need."""
     highest = float(values.cast(pl.Float64).abs().max() or 0)  # type: ignore[arg-type]
     return 0 if values.dtype.is_integer() or highest >= 1000 else 3 if highest <= 1 else 1
 
@@ -199,7 +196,7 @@ def cost_section(sources: Sources) -> Section | None:
         blocks.append(Picture("pareto", "Quality against cost", say_frontier(board), file=pareto, is_wide=True))
     shown = [column for column in ("model", "test_jaccard", *costs) if column in board.columns]
     blocks.append(replace(leaderboard_table(board, shown, "costs", "Costs of all models"), is_folded=True))
-    blocks.append(Text("Times were measured on the machine of this run: compare them with each other only."))
+    blocks.append(Text("Times were measured on the machine of this run: compare them only with each other."))
     return Section("cost", "Quality against cost", blocks)
 
 

@@ -1,4 +1,4 @@
-"""The report's sections about single movies and about what the best model predicts."""
+"""The report's sections about single movies and about the best model's predictions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -185,9 +185,9 @@ def _say_role(sources: Sources, role: str, shown: int) -> str:
         )
         return (
             f"{models} no genre right for {_of(missed, total)}. For {hopeless:,} of these, no model has a true genre "
-            f"among its {SUGGESTED} highest scores.{_shown(hopeless, shown, 'those farthest off')}"
+            f"among its {SUGGESTED} highest scores.{_shown(hopeless, shown, 'the worst')}"
         )
-    return f"The test movies that the label audit doubts most; {counted(shown, 'movie')} shown."
+    return f"The test movies with the most doubtful labels; {counted(shown, 'movie')} shown."
 
 
 def say_disagreement(best: Model, rival: Model) -> str:
@@ -217,7 +217,7 @@ BINS: Final = 8
 
 
 def predictions_section(sources: Sources) -> Section:
-    """Show Jaccard by length of the description, how many genres are predicted, and the calibration of the scores."""
+    """Show Jaccard by length of the description, the number of predicted genres, and the calibration of the scores."""
     best = sources.best
     words = sources.movies["description"].str.count_matches(r"\S+").to_numpy()
     models = [model for model in (best, sources.rival) if model is not None]

@@ -1,4 +1,4 @@
-"""What the report is made from, and how its sentences write numbers and lists."""
+"""The data of the report, and how its sentences write numbers and lists."""
 
 import json
 import re
@@ -31,7 +31,7 @@ _GENRE_METRICS: Final = ("precision", "recall", "f1", "jaccard", "average_precis
 
 @dataclass(frozen=True)
 class PreviousRun:
-    """The pipeline run before this one, as far as it was compared."""
+    """The pipeline run before this one, if it was compared."""
 
     name: str
     model: str  # the best
@@ -41,7 +41,7 @@ class PreviousRun:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What tracking and orchestration know about a run and no file says."""
+    """Facts about a run that only tracking and orchestration have."""
 
     name: str = ""
     run_id: str = ""
@@ -103,18 +103,18 @@ class Model:
 
     @cached_property
     def explanations(self) -> Mapping[tuple[object, ...], pl.DataFrame]:
-        """What words and fields contribute to scores, by movie and genre; empty if nothing was explained."""
+        """The contributions of words and fields to scores, by movie and genre; empty if nothing was explained."""
         table = self.optional_table("explanations.parquet")
         return {} if table is None else table.partition_by("movie_id", "genre", as_dict=True, maintain_order=True)
 
     def optional_table(self, name: str) -> pl.DataFrame | None:
-        """Return a table that not every model has, or None."""
+        """Return a table that only some models have, or None."""
         return optional_table(self.folder / name)
 
 
 @dataclass(frozen=True)
 class Sources:
-    """All that the page is made from."""
+    """All data of the page."""
 
     paths: DataPaths
     leaderboard: pl.DataFrame
@@ -132,7 +132,7 @@ class Sources:
 
     @cached_property
     def movies(self) -> pl.DataFrame:
-        """The test movies, in the order of the predictions, with all that is known of them."""
+        """The test movies, in the order of the predictions, with all columns."""
         ids = self.best.predictions.select("movie_id")
         movies = ids.join(read_table(self.paths.movies), on="movie_id", how="left", maintain_order="left")
         if movies["description"].null_count():
@@ -156,7 +156,7 @@ class Sources:
         return None if audit is None else audit.sort("quality", maintain_order=True)
 
     def inputs(self) -> tuple[Path, ...]:
-        """Return every file that the page may show something of, as far as it is there."""
+        """Return all existing files that the page may show something of."""
         of_models = [model.folder / name for model in self.models for name in _MODEL_FILES]
         results = self.paths.results
         optional = [
@@ -170,7 +170,7 @@ class Sources:
 
 
 def read_sources(model_folders: Sequence[Path], paths: DataPaths) -> Sources:
-    """Open what the page is made from; models stand in the order of the leaderboard.
+    """Open the data of the page; models are in the order of the leaderboard.
 
     Raises:
         DataError: the leaderboard is missing, or is not of these models.
@@ -202,7 +202,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the object in a file; an empty one if there is no file.
 
     Raises:
-        DataError: the file holds no object.
+        DataError: the file does not hold an object.
     """
     if not path.is_file():
         return {}
@@ -247,7 +247,7 @@ def number(value: float | None, decimals: int = 3) -> str:
 
 
 def with_minus(text: str) -> str:
-    """Return a text whose negative numbers have the minus sign of the pictures; dates and names stay as they are.
+    """Return a text with the pictures' minus sign in negative numbers, but not in dates and names.
 
     >>> with_minus("svm-2 of 2026-01-02: -0.05 [-0.06, -0.04]")
     'svm-2 of 2026-01-02: −0.05 [−0.06, −0.04]'
@@ -256,7 +256,7 @@ def with_minus(text: str) -> str:
 
 
 def percent(share: float) -> str:
-    """Write a share in per cent, and never something as 0% or less than all as 100%.
+    """Write a share in per cent, never more than nothing as 0% or less than all as 100%.
 
     >>> percent(0.931), percent(0.0004), percent(0.0), percent(0.9999)
     ('93%', 'under 1%', '0%', 'over 99%')
@@ -277,7 +277,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:
-    """Write names as a sentence does.
+    """Write names as in a sentence.
 
     >>> listed(["a"]), listed(["a", "b", "c"]), listed(list("abcdefgh"), 3)
     ('a', 'a, b and c', 'a, b, c and 5 more')

@@ -50,7 +50,7 @@ def feature_pictures(results: Sequence[StageResult]) -> tuple[Picture, ...]:
 
 
 def _findings(result: StageResult) -> dict[str, str]:
-    """Return by picture the sentence of the stage that drew it."""
+    """Return each picture's sentence by the stage that drew it."""
     counts = result.counts
     if "findings" in counts:
         return dict(counts["findings"])
@@ -66,17 +66,11 @@ def write_report(
 ) -> StageResult:
     """Write `report.html` and its pictures, `pictures/*`, to the results folder.
 
-    The pictures are a stage of their own: they are not drawn again if only the run's name and time are new.
-
-    Args:
-        model_folders: of the models of the leaderboard.
-        paths: the data folder with leaderboard, exhibits and, where they were made, explanations and label audit.
-        facts: what tracking knows about the run.
-        features: pictures of feature importance by other stages, with their `file`.
-        forms: of the pictures.
+    The pictures are a separate stage: they are not drawn again if only the run's name and time are new. `features` are
+    pictures of feature importance by other stages, with their `file`.
 
     Raises:
-        DataError: leaderboard or exhibits are missing, or what a stage left cannot be read.
+        DataError: leaderboard or exhibits are missing, or a stage's files cannot be read.
     """
     sources = read_sources(model_folders, paths)
     exhibits = paths.results / EXHIBITS_FILE

@@ -38,7 +38,7 @@ _LONG: Final = 8  # words; an English text of as many has one of the most common
 
 
 def summary_section(sources: Sources, facts: RunFacts) -> Section:
-    """Show the most important numbers and findings, and where to go on."""
+    """Show the most important numbers and findings, and what to do next."""
     board, best = sources.leaderboard, sources.best
     hopeless = len(impossible_movies(sources.models))
     sentences = [
@@ -112,13 +112,13 @@ def limits_section(sources: Sources, facts: RunFacts) -> Section:
 
 
 def say_limits(sources: Sources, facts: RunFacts) -> list[str]:
-    """Say from the data what the results rest on and where they are weak."""
+    """Say what the results are based on and where they are weak."""
     first, texts = sources.leaderboard.row(0, named=True), sources.movies["description"]
     low, high = (first.get(f"test_jaccard_{end}") for end in ("low", "high"))
     half = f"; the 95% interval of the best Jaccard is ±{number((high - low) / 2)}" if low and high else ""
     seed = f" and one seed ({facts.params['seed']})" if "seed" in facts.params else ""
     limits = [
-        f"The results rest on {counted(sources.best.predictions.height, 'test movie')}{half}.",
+        f"The results are based on {counted(sources.best.predictions.height, 'test movie')}{half}.",
         f"One split{seed}: results vary with the split; flows/cross_validate.py measures by how much.",
     ]
     if sources.invented:
@@ -141,7 +141,7 @@ def say_limits(sources: Sources, facts: RunFacts) -> list[str]:
     audit = sources.audit
     if audit is not None and audit.height:
         doubted = counted(audit["movie_id"].n_unique(), "movie")
-        limits.append(f"Genres in the listings are taken as true, although the label audit doubts those of {doubted}.")
+        limits.append(f"Genres in the listings count as true, although the label audit finds {doubted} doubtful.")
     return limits
 
 
@@ -254,11 +254,11 @@ def say_split(counts: Mapping[str, Any]) -> str:
     )
 
 
-_HIDDEN: Final = "genreflow.data_dir"  # a folder of the machine, which says nothing to readers elsewhere
+_HIDDEN: Final = "genreflow.data_dir"  # a folder on this machine, useless to other readers
 
 
 def run_section(sources: Sources, facts: RunFacts) -> Section:
-    """Show which run this is, its data, code and versions, its times, and its configuration."""
+    """Show the run's identity, data, code and versions, times and configuration."""
     split = _split_counts(sources)
     rows = {name: value for name, value in _facts(sources, facts, split).items() if value}
     versions: dict[str, str] = {}
@@ -276,7 +276,7 @@ def run_section(sources: Sources, facts: RunFacts) -> Section:
 
 
 def shorten_paths(text: str) -> str:
-    """Leave the last two parts of absolute paths in a text: the rest says nothing to readers elsewhere.
+    """Keep only the last two parts of absolute paths in a text, which means more to readers on other machines.
 
     >>> shorten_paths("pipeline /home/me/data/raw 2026")
     'pipeline …/data/raw 2026'
@@ -285,7 +285,7 @@ def shorten_paths(text: str) -> str:
 
 
 def say_duration(duration_s: float) -> str:
-    """Write a time in the units that people use.
+    """Write a duration in common units.
 
     >>> say_duration(42.4), say_duration(300), say_duration(7500)
     ('42 s', '5 min', '2 h 5 min')

@@ -63,7 +63,7 @@ def test_what_is_new_under_a_prefix_is_predicted(bucket, stored_once, tmp_path, 
     put("bad.csv", b"movie_id,plot\n")
     result = predict_folder(stored_once, source, target, Choices())
     assert (result.rows, result.unchanged) == ({"b.csv": 3}, ["a.csv"])
-    assert f"{source.address.rstrip('/')}/bad.csv has no column description" in result.mistakes["bad.csv"]
+    assert f"{source.address.rstrip('/')}/bad.csv has no column description" in result.errors["bad.csv"]
     with target.reading(RECORD) as record:
         assert set(json.loads(record.read_text(encoding="utf-8"))) == {"a.csv", "b.csv"}
 

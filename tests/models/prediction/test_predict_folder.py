@@ -28,7 +28,7 @@ def folders(tmp_path):
 def test_each_file_is_predicted_once(stored_once, folders):
     source, target = folders
     first = predict_folder(stored_once, source, target, Choices())
-    assert (first.rows, first.unchanged, first.mistakes) == ({"one.csv": 1, "two.parquet": 2}, [], {})
+    assert (first.rows, first.unchanged, first.errors) == ({"one.csv": 1, "two.parquet": 2}, [], {})
     assert sorted(target.files()) == ["one.csv", RECORD, "two.parquet"]
     assert pl.read_parquet(target.path / "two.parquet")["movie_id"].to_list() == ["b", "c"]
     before = target.files()
@@ -68,9 +68,9 @@ def test_a_bad_file_is_told_and_does_not_stop_the_others(stored_once, folders):
     (source.path / "bad.csv").write_text("movie_id,description\nx\n", encoding="utf-8")
     result = predict_folder(stored_once, source, target, Choices())
     assert set(result.rows) == {"one.csv", "two.parquet"}
-    assert "bad.csv, line 2: 1 fields, expected 2" in result.mistakes["bad.csv"]
+    assert "bad.csv, line 2: 1 fields, expected 2" in result.errors["bad.csv"]
     assert "bad.csv" not in target.files()
-    assert set(predict_folder(stored_once, source, target, Choices()).mistakes) == {"bad.csv"}
+    assert set(predict_folder(stored_once, source, target, Choices()).errors) == {"bad.csv"}
 
 
 @pytest.mark.parametrize("content", ["{", "[1]", '{"one.csv": 3}'])
