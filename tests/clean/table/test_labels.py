@@ -72,7 +72,7 @@ def test_rare_labels_are_left_out_and_counted(clean_frame):
 
 @pytest.mark.parametrize("label", ["food, drink", "a=b", "x" * 101])
 def test_labels_that_outputs_could_not_hold(clean_frame, label):
-    with pytest.raises(DataError, match=r"the label .* of the row b holds"):
+    with pytest.raises(DataError, match=r"the label .* of the row b has"):
         clean_frame(pl.DataFrame({**TEXTS, "tags": ["left", f"right|{label}", "left"]}))
 
 
