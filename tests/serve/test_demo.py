@@ -178,7 +178,7 @@ class TestInBrowser:
 
     def test_another_model_and_rule_of_an_address(self, page, address):
         page.goto(f"{address}/#{Asked('', PLOT, uri_of('forest-words'), 'top=1').to_address()}")
-        playwright.expect(page.locator(".answer .by")).to_have_text("forest-words, by the rule top=1")
+        playwright.expect(page.locator(".answer .by")).to_have_text("forest-words, rule top=1")
         playwright.expect(page.locator(".answer .decided")).to_have_count(1)
         assert page.get_by_label("Model").input_value() == "forest-words (last run)"
 
