@@ -22,7 +22,6 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_
 
 from tasks.core.errors import ConfigError, TrackingError
 from tasks.core.logs import HIDDEN, without_password
-from tasks.core.metrics import in_groups
 from tasks.core.settings import settings
 
 P = ParamSpec("P")
@@ -43,7 +42,7 @@ NOTE_TAG: Final = "mlflow.note.content"  # what MLflow shows as the description 
 VIEW_TAG: Final = "mlflow.sharedViewState.{}"  # a view of the runs table with its own address
 VIEW: Final = "compared-last"
 VIEW_PAGE: Final = "#/experiments/{}/runs?viewStateShareKey=" + VIEW + "&workflowType=machine_learning"
-VIEW_METRICS: Final = ("val/jaccard", *(f"test/{name}" for name in in_groups("leading")), "time/fit_s")
+VIEW_METRICS: Final = ("val/jaccard", "test/jaccard", "test/f1_micro", "test/f1_macro", "time/fit_s")
 
 
 def tracking_error(error: BaseException) -> TrackingError | None:
