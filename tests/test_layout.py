@@ -1,4 +1,4 @@
-"""The layout's promises: names that shadow nothing, rooms that import nothing, help that loads nothing heavy."""
+"""The layout's promises: names that shadow nothing, packages that import nothing, help that loads nothing heavy."""
 
 import importlib.util
 import json
@@ -14,7 +14,7 @@ from tasks.core.settings import PROJECT_ROOT
 
 FLOWS = sorted(path for path in (PROJECT_ROOT / "flows").glob("*.py") if path.name != "__init__.py")
 COMMANDS = [path for path in FLOWS if "raise SystemExit(run_command(" in path.read_text(encoding="utf-8")]
-ROOMS = sorted(path.parent for path in (PROJECT_ROOT / "tasks").glob("*/__init__.py"))
+PACKAGES = sorted(path.parent for path in (PROJECT_ROOT / "tasks").glob("*/__init__.py"))
 
 
 @pytest.mark.parametrize("path", FLOWS, ids=lambda path: path.stem)
@@ -24,12 +24,12 @@ def test_no_flow_shadows_an_installed_module(path):
     assert importlib.util.find_spec(path.stem) is None
 
 
-@pytest.mark.parametrize("room", ROOMS, ids=lambda room: room.name)
-def test_a_room_opens_with_a_docstring_and_imports_nothing(room):
-    code = compile((room / "__init__.py").read_text(encoding="utf-8"), room.name, "exec")
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.name)
+def test_a_package_opens_with_a_docstring_and_imports_nothing(package):
+    code = compile((package / "__init__.py").read_text(encoding="utf-8"), package.name, "exec")
     assert code.co_consts[0]
     assert isinstance(code.co_consts[0], str)
-    assert "import" not in (room / "__init__.py").read_text(encoding="utf-8").split('"""')[2]
+    assert "import" not in (package / "__init__.py").read_text(encoding="utf-8").split('"""')[2]
 
 
 @pytest.mark.parametrize("path", COMMANDS, ids=lambda path: path.stem)

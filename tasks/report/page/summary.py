@@ -49,7 +49,7 @@ def summary_section(sources: Sources, facts: RunFacts) -> Section:
         say_undefined(best.per_genre),
         f"No model comes close for {counted(hopeless, 'movie')}." if hopeless and len(sources.models) > 1 else "",
         say_change(board, facts.previous, facts.tags.get(DATA_HASH, "")),
-        with_minus(facts.promotion[:1].upper() + facts.promotion[1:]),
+        with_minus(f"{facts.promotion[0].upper()}{facts.promotion[1:]}.") if facts.promotion else "",
     ]
     links = [(f"This run in MLflow ({facts.address})", facts.address)] if facts.address else []
     explored = sources.paths.explore / "index.html"
