@@ -8,7 +8,7 @@ PORT ?= 5000
 PREFECT_PORT ?= 4200
 SERVE_PORT ?= 8000
 DEMO_PORT ?= 7860
-MODEL ?= models:/movie-genre-classifier@champion
+MODEL ?= champion
 KIND ?= process
 STORE := $${MLFLOW_TRACKING_URI:-sqlite:///$${GENREFLOW_MLRUNS_DIR:-$(CURDIR)/mlruns}/mlflow.db}
 PYTEST = $(BIN)/python -m pytest --numprocesses 2 --dist loadfile --no-loadscope-reorder $(PYTEST_OPTIONS)
@@ -56,14 +56,12 @@ format: install ## format the code and apply automatic fixes
 
 ui: .venv/core ## start MLflow on http://127.0.0.1:5000 and Prefect on http://127.0.0.1:4200, until Ctrl-C
 	@echo "MLflow: http://127.0.0.1:$(PORT)   Prefect: http://127.0.0.1:$(PREFECT_PORT)"
-	@trap 'kill 0' EXIT; $(QUIET) PREFECT_SERVER_UI_API_URL=http://127.0.0.1:$(PREFECT_PORT)/api $(BIN)/prefect server start --host 127.0.0.1 --port $(PREFECT_PORT) & \
+	@trap 'kill 0' EXIT; $(QUIET) PREFECT_SERVER_UI_API_URL=http://127.0.0.1:$(PREFECT_PORT)/api $(BIN)/python -m flows.prefect_server --host 127.0.0.1 --port $(PREFECT_PORT) & \
 	$(QUIET) MLFLOW_BACKEND_STORE_URI="$(STORE)" $(BIN)/mlflow ui --host 127.0.0.1 --port $(PORT) --workers 1 & \
 	wait -n; echo "error: one of the two servers has ended, see above; if its port is taken, choose another: make ui PREFECT_PORT=4201 PORT=5001"; exit 1
 
 serve: .venv/core ## serve the champion (or MODEL=models:/...) over HTTP on http://127.0.0.1:8000, until Ctrl-C
-	@MLFLOW_TRACKING_URI="$(STORE)" $(BIN)/python flows/predict.py --model "$(MODEL)" --text "is it there, and whole?" >/dev/null
-	@$(QUIET) MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR=false MLFLOW_TRACKING_URI="$(STORE)" PATH="$(abspath $(BIN)):$$PATH" \
-	$(BIN)/mlflow models serve --model-uri "$(MODEL)" --env-manager local --host 127.0.0.1 --port $(SERVE_PORT)
+	$(BIN)/python flows/serve.py --model "$(MODEL)" --port $(SERVE_PORT)
 
 demo: install ## start a page to try the models on: http://127.0.0.1:7860, until Ctrl-C
 	$(BIN)/python flows/demo.py --port $(DEMO_PORT)

@@ -570,6 +570,20 @@ class TidyConfig(ExperimentConfig):
     plan: Annotated[bool, RUN] = Field(False, description="Only report what would be removed.")
 
 
+class ServeConfig(FlowConfig):
+    """Serve a model over HTTP."""
+
+    examples: ClassVar[tuple[str, ...]] = ("", "--model models:/movie-genre-classifier/3 --port 8001")
+
+    model: Annotated[str, RUN] = Field(
+        "champion", description="Model in the MLflow store: champion, models:/<name>/<version>, models:/<name>@<alias>."
+    )
+    host: Annotated[str, RUN] = Field(
+        "127.0.0.1", description="Address to listen on; a non-loopback address lets other machines in."
+    )
+    port: Annotated[int, RUN] = Field(8000, ge=1, le=65_535, description="Port to listen on.")
+
+
 class DemoConfig(FlowConfig):
     """Open a web page to try the models on your own texts."""
 

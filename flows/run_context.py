@@ -4,6 +4,7 @@ import atexit
 import contextlib
 import logging
 import os
+import secrets
 import socket
 import subprocess
 import sys
@@ -17,6 +18,7 @@ import joblib
 from filelock import FileLock, Timeout
 from prefect.runtime import deployment
 from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_HOME,
@@ -43,7 +45,8 @@ Result = TypeVar("Result")
 
 logger = logging.getLogger(__name__)
 
-COMMAND: Final = (sys.executable, "-m", "prefect", "server", "start", "--no-ui", "--no-scheduler", "--no-late-runs")
+COMMAND: Final = (sys.executable, "-m", "flows.prefect_server")
+WITHOUT: Final = ("UI", "SERVICES_SCHEDULER", "SERVICES_LATE_RUNS")  # of the server, where it is a temporary one
 ATTEMPTS: Final = 3  # another process may take the free port before the server does
 END_S: Final = 5
 LOGGED: Final = ("flows", "tasks")
@@ -115,7 +118,11 @@ def prefect_server(prepare: Callable[[], Result]) -> Iterator[Result]:
     try:
         result = prepare()
         # Nothing there evaluates heartbeats, and their threads take up to a second to end with each flow.
-        of_server = {PREFECT_API_URL: server.wait(), PREFECT_SERVER_UI_ENABLED: False}
+        of_server = {
+            PREFECT_API_URL: server.wait(),
+            PREFECT_API_AUTH_STRING: server.auth_string,
+            PREFECT_SERVER_UI_ENABLED: False,
+        }
         with temporary_settings({**of_server, PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield result
     finally:
@@ -126,6 +133,7 @@ class TemporaryServer:
     """A Prefect server without UI and schedules, in its own process."""
 
     def __init__(self) -> None:
+        self.auth_string = f"genreflow:{secrets.token_urlsafe(32)}"  # other users of this machine can reach the port
         PREFECT_HOME.value().mkdir(parents=True, exist_ok=True)  # for the server's database
         self._start()
 
@@ -164,9 +172,12 @@ class TemporaryServer:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         self._api_url = f"http://127.0.0.1:{port}/api"
+        of_user = get_current_settings().to_environment_variables(exclude_unset=True)
+        of_server = {f"PREFECT_SERVER_{part}_ENABLED": "false" for part in WITHOUT}
+        secret = {"PREFECT_SERVER_API_AUTH_STRING": self.auth_string}
         self._process = subprocess.Popen(  # noqa: S603 - no part of the command comes from outside
             [*COMMAND, "--host", "127.0.0.1", "--port", str(port)],
-            env={**os.environ, **get_current_settings().to_environment_variables(exclude_unset=True)},
+            env={**os.environ, **of_user, **of_server, **secret},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

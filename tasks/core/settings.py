@@ -36,6 +36,10 @@ class Settings(BaseSettings):
         {}, description='Headers that give you access to IMDb\'s GraphQL schema, as JSON: {"x-api-key": "..."}.'
     )
 
+    allowed_hosts: str = Field(
+        "", description="Names under which servers may be reached, with commas; addresses and localhost always may."
+    )
+
     notify_url: SecretStr | None = Field(
         None, description="Address to which the Prefect server posts a JSON object when a run fails or crashes."
     )

@@ -12,8 +12,10 @@ from urllib.request import url2pathname
 
 import mlflow
 import yaml
+from fastapi import FastAPI
 from mlflow.entities import LoggedModel
 from mlflow.exceptions import MlflowException
+from mlflow.pyfunc import scoring_server
 
 from tasks.core.errors import ConfigError, ModelError, TrackingError
 from tasks.core.files import check_hashes
@@ -69,6 +71,15 @@ def fetch_classifier(model: str) -> Path:
     else:
         logger.warning("%s was logged by an earlier release, without hashes: its files cannot be checked", uri)
     return folder / DATA_FOLDER
+
+
+def scoring_app(model: str) -> FastAPI:
+    """Return MLflow's scoring server for a classifier, as a web application; `model` and errors: `fetch_classifier`.
+
+    The code that answers is this project's, not what the artefact carries along.
+    """
+    folder = fetch_classifier(model).parents[1]
+    return scoring_server.init(mlflow.pyfunc.load_model(str(folder)))
 
 
 def is_as_logged(model: LoggedModel) -> bool:
