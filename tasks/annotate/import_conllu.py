@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 COLUMNS: Final = 10
 IMPORTED: Final = "imported"  # in place of a pipeline's name: such lemmas cannot be made for a new text
 BATCH: Final = 500  # movies in memory at once
-_HEADER: Final = re.compile(rb"#\s*(?:movie_id|newdoc id)\s*=\s*(.*?)\s*")
+_HEADER: Final = re.compile(rb"#\s*+(?:movie_id|newdoc id)\s*+=(.*)")
 _START: Final = re.compile(r"start_char=(\d+)")
 _END: Final = re.compile(r"end_char=(\d+)")
 _COMMENT: Final = re.compile(r"#\s*(genre|text)\s*=\s*(.*)")
@@ -135,7 +135,7 @@ def _scan(path: Path) -> Iterator[tuple[str, FilePosition]]:
     with path.open("rb") as file:
         for number, content in enumerate(file, 1):
             header = _HEADER.fullmatch(content.rstrip(b"\r\n")) if content.startswith(b"#") else None
-            if header and (name := header[1].decode()) != movie_id:
+            if header and (name := header[1].strip().decode()) != movie_id:
                 if movie_id:
                     yield movie_id, FilePosition(start, offset - start, line)
                 movie_id, start, line = name, offset, number

@@ -23,7 +23,7 @@ _HEADERS_NAME: Final = re.compile(r"HEADERS$", re.IGNORECASE)  # JSON: {"header"
 # On the web a password ends before the first "/"; SQLAlchemy takes "/" and "@" in one, so it ends at the last "@".
 _WEB: Final = re.compile(r"(?P<before>https?://[^\s:/@]*):(?P<password>[^\s/?#]*)@", re.IGNORECASE)
 _OTHER: Final = re.compile(r"(?P<before>(?:[a-z][\w+.-]*://)?[^\s:/@]*):(?!//)(?P<password>\S*)@", re.IGNORECASE)
-_IN_TEXT: Final = re.compile(r"(?P<before>[a-z][\w+.-]*://[^\s:/@]*):[^\s/@'\"<>]+@", re.IGNORECASE)
+_IN_TEXT: Final = re.compile(r"(?P<before>(?<![\w+.-])[\w+.-]++://[^\s:/@]*+):[^\s/@'\"<>]++@", re.IGNORECASE)
 _QUERY: Final = re.compile(r"(?P<before>[?&][\w.-]*(?:pass|token|secret|key|signature)[\w.-]*=)[^\s&]+", re.IGNORECASE)
 _ONLY_TOKEN: Final = re.compile(r"(?P<scheme>https?://)[^\s:/@'\"<>]+@", re.IGNORECASE)
 

@@ -69,8 +69,8 @@ def people(raw: pl.Expr) -> pl.Expr:
 _QUOTED: Final = re.compile(r"'([^']*)'|\"([^\"]*)\"")
 _BEGINS_QUOTED: Final = re.compile(r"[\[({\s]*['\"]")  # other apostrophes are parts of names
 _CONSTRUCTOR: Final = re.compile(r"^(?:array|frozenset|set)(?=\()")
-_BIT: Final = r"[01](?:\.0?)?"
-_ENCODED: Final = re.compile(rf"[\[(\s,]*(?:{_BIT}[\s,]*)+[\])]*")
+_BIT: Final = r"[01](?:\.0?+)?+"
+_ENCODED: Final = re.compile(rf"[\[(\s,]*+(?:{_BIT}[\s,]*+)++[\])]*+")  # possessive: one way to read a text
 
 
 def parse_genres(text: str, names: Sequence[str]) -> tuple[str, ...]:

@@ -281,7 +281,7 @@ def shorten_paths(text: str) -> str:
     >>> shorten_paths("pipeline /home/me/data/raw 2026")
     'pipeline …/data/raw 2026'
     """
-    return re.sub(r"(?<!\S)/\S*?([^\s/]+/[^\s/]+)(?!\S)", r"…/\1", text)
+    return re.sub(r"(?<!\S)/(?:\S*/)?([^\s/]++/[^\s/]++)(?!\S)", r"…/\1", text)
 
 
 def say_duration(duration_s: float) -> str:
