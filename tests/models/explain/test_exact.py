@@ -8,7 +8,7 @@ import pytest
 
 from tasks.decision.calibration import logistic
 from tasks.models import linear as classifiers
-from tasks.models.explain import linear
+from tasks.models.explain import attribution
 from tasks.models.explain.attribution import explain
 from tasks.models.explain.pieces import cut_movies, rows_with, texts_of
 
@@ -92,7 +92,7 @@ def test_an_ngram_is_shared_among_its_words(fit, explain_all):
 def test_the_clipping_of_a_first_level_is_accounted_for(fit, listed, explain_all, monkeypatch):
     model, some = fit("counts", LINEAR["stacked"]), listed.head(10)
     monkeypatch.setattr(classifiers, "MAX_LOGIT", 0.5)
-    monkeypatch.setattr(linear, "MAX_LOGIT", 0.5)
+    monkeypatch.setattr(attribution, "MAX_LOGIT", 0.5)
     check_complete(explain_all(model, some)[1], model.scores(some))
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from tasks.models.encoder import budget
-from tasks.models.encoder.network import layers_of, new_network
-from tasks.models.encoder.trainer import GenreTrainer
+from tasks.models.encoder import trainer
+from tasks.models.encoder.model import new_network
+from tasks.models.encoder.trainer import GenreTrainer, layers_of
 from tasks.models.spec import LogWeighted
 
 SEED = 5
@@ -21,7 +21,7 @@ def train(new_encoder, parts, tuned, tmp_path):
 
     def train_within_a_minute():
         network = new_network(new_encoder(), parts[0].Y, 0.1, SEED)
-        return budget.train_within_budget(network, parts, in_a_minute, tmp_path / "run", SEED)
+        return trainer.train_within_budget(network, parts, in_a_minute, tmp_path / "run", SEED)
 
     return train_within_a_minute
 
@@ -33,7 +33,7 @@ def let_epochs_take(monkeypatch, seconds):
         trains = [next(layer.parameters()).requires_grad for layer in layers_of(network.encoder)]
         return seconds[trains.index(True)]
 
-    monkeypatch.setattr(budget, "measure_epoch_s", measured)
+    monkeypatch.setattr(trainer, "measure_epoch_s", measured)
 
 
 @pytest.fixture
@@ -74,15 +74,15 @@ def test_a_resumed_training_keeps_its_plan(train, monkeypatch):
 
 
 def test_without_a_budget_nothing_is_measured(new_encoder, parts, tuned, monkeypatch, tmp_path):
-    monkeypatch.setattr(budget, "measure_epoch_s", None)
+    monkeypatch.setattr(trainer, "measure_epoch_s", None)
     network = new_network(new_encoder(), parts[0].Y, 0.1, SEED)
-    assert budget.train_within_budget(network, parts, tuned, tmp_path / "run", SEED).counts["plan"] == "no time budget"
+    assert trainer.train_within_budget(network, parts, tuned, tmp_path / "run", SEED).counts["plan"] == "no time budget"
 
 
 def test_measuring_an_epoch_leaves_the_network_as_it_is(new_encoder, job, choices):
     network = new_network(new_encoder(), job.train.Y, choices.dropout, SEED)
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    assert budget.measure_epoch_s(network, job.train, choices, job.loss) > 0
+    assert trainer.measure_epoch_s(network, job.train, choices, job.loss) > 0
     assert all(torch.equal(value.cpu(), before[name]) for name, value in network.state_dict().items())
     assert all(parameter.grad is None for parameter in network.parameters())
 
@@ -90,8 +90,8 @@ def test_measuring_an_epoch_leaves_the_network_as_it_is(new_encoder, job, choice
 def test_the_head_alone_predicts_genres(new_encoder, parts):
     train_part, _ = parts
     network = new_network(new_encoder(), train_part.Y, 0.1, SEED)
-    budget.fit_head(network, train_part, SEED)
-    ids = [torch.from_numpy(train_part.tokens.of(row).astype(np.int64))[None] for row in range(40)]
+    trainer.fit_head(network, train_part, SEED)
+    ids = [torch.from_numpy(train_part.tokens[row].astype(np.int64))[None] for row in range(40)]
     with torch.inference_mode():
         logits = torch.cat([network.to("cpu").eval()(row, torch.ones_like(row)) for row in ids])
     assert ((logits > 0).numpy() == train_part.Y[:40]).mean() > 0.7
@@ -100,7 +100,7 @@ def test_the_head_alone_predicts_genres(new_encoder, parts):
 @pytest.fixture(params=[0, None], ids=["encoder and head", "head"])
 def planned(request, monkeypatch):
     """A plan that trains all, and one that trains only the head."""
-    monkeypatch.setattr(budget, "make_plan", lambda *_: budget.Plan(1, request.param, "as the test wants"))
+    monkeypatch.setattr(trainer, "make_plan", lambda *_: trainer.Plan(1, request.param, "as the test wants"))
 
 
 @pytest.mark.usefixtures("planned")
@@ -108,7 +108,7 @@ def planned(request, monkeypatch):
 def test_few_genres(new_encoder, parts, tuned, tmp_path, present):
     few = tuple(replace(part, Y=part.Y[:, : len(present)] & np.array(present)) for part in parts)
     network = new_network(new_encoder(), few[0].Y, 0.1, SEED)
-    done = budget.train_within_budget(
+    done = trainer.train_within_budget(
         network, few, tuned.model_copy(update={"loss": LogWeighted()}), tmp_path / "run", SEED
     )
     assert done.network.head.out_features == len(present)
