@@ -153,14 +153,10 @@ class TransformerModel:
     def scores(self, movies: pl.DataFrame) -> NDArray[np.float32]:
         """Return (movies × genres) scores in [0, 1]; ModelError if int8 is chosen and its network is damaged."""
         texts = read_template(movies, self.spec.input, self.spec.template)
-        logits = self._logits()
-        return frozen.compute_rows(
-            f"score by {self.spec.name}",
-            lambda ids, mask: torch.sigmoid(logits(ids, mask)),
-            frozen.tokenise(texts, self.tokenizer, self.spec.max_tokens)[0],
-            frozen.padding_id(self.network.encoder),
-            len(self.genres),
-        )
+        tokens, _ = frozen.tokenise(texts, self.tokenizer, self.spec.max_tokens)
+        logits, pad_id = self._logits(), frozen.padding_id(self.network.encoder)
+        what = f"score by {self.spec.name}"
+        return frozen.compute_rows(what, lambda *batch: torch.sigmoid(logits(*batch)), tokens, pad_id, len(self.genres))
 
     def _logits(self) -> Logits:
         if self.precision != "int8":

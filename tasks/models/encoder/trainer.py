@@ -35,9 +35,7 @@ from tasks.stage import write_atomically
 
 logger = logging.getLogger(__name__)
 
-PREFIX: Final = "checkpoint-"
-SPENT: Final = "spent_s.txt"
-PLAN_FILE: Final = "plan.json"
+PREFIX, SPENT, PLAN_FILE = "checkpoint-", "spent_s.txt", "plan.json"  # in a training's folder
 BATCHES_SORTED_TOGETHER: Final = 50
 TIMED_BATCHES: Final = 5
 OVERHEAD: Final = 1.1  # factor for the optimiser and the evaluations
@@ -187,6 +185,10 @@ class GenreTrainer(Trainer):
         on_gpu = torch.cuda.is_available()
         piece = max(1, choices.batch_size // choices.accumulate)
         steps_per_epoch = math.ceil(len(job.train) / (piece * choices.accumulate))
+        steps: Any = {"eval_strategy": "steps", "eval_steps": NEVER, "save_steps": NEVER, "logging_steps": NEVER}
+        best: Any = {"load_best_model_at_end": True, "metric_for_best_model": "jaccard", "greater_is_better": True}
+        silent: Any = {"report_to": "none", "disable_tqdm": True, "logging_nan_inf_filter": False}
+        batches: Any = {"remove_unused_columns": False, "label_names": ["labels"], "dataloader_pin_memory": on_gpu}
         arguments = TrainingArguments(
             output_dir=str(job.folder),
             num_train_epochs=choices.epochs,
@@ -197,22 +199,10 @@ class GenreTrainer(Trainer):
             warmup_steps=round(choices.warm_up * steps_per_epoch * choices.epochs),
             max_grad_norm=choices.max_grad_norm,
             bf16=training_precision(choices) == "bfloat16",
-            eval_strategy="steps",
-            eval_steps=NEVER,
-            save_steps=NEVER,
             save_total_limit=2,
-            load_best_model_at_end=True,
-            metric_for_best_model="jaccard",
-            greater_is_better=True,
-            logging_steps=NEVER,
-            logging_nan_inf_filter=False,
-            report_to="none",
-            disable_tqdm=True,
             seed=job.seed,
             use_cpu=not on_gpu,
-            remove_unused_columns=False,
-            dataloader_pin_memory=on_gpu,
-            label_names=["labels"],
+            **(steps | best | silent | batches),
         )
         super().__init__(
             model=network,

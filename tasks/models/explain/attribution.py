@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 import numpy as np
 import polars as pl
@@ -29,16 +29,7 @@ from tasks.core.schema import DEFAULT_SEED, EXPLANATIONS
 from tasks.decision.calibration import log_odds
 from tasks.models.encoder.frozen import FrozenEncoder, choose_device, mean_pool, padding_id
 from tasks.models.explain import pieces as movie_pieces
-from tasks.models.explain.pieces import (
-    NONE,
-    TEXTS,
-    ExplainedMovies,
-    Explanation,
-    Matrix,
-    Reading,
-    clipped,
-    weighted_sum,
-)
+from tasks.models.explain.pieces import NONE, TEXTS, ExplainedMovies, Explanation, Matrix, Reading, clipped
 from tasks.models.genre_classifier import CLIP, EnsembleModel, GenreClassifier, SingleModel
 from tasks.models.inputs import gather
 from tasks.models.linear import MAX_LOGIT, ClassifierChains, OneVsRestLinear, StackedLogisticRegression
@@ -72,17 +63,16 @@ def explain(
     return cut, _explain(model, cut)
 
 
-def is_linear(model: GenreModel) -> bool:
+def is_linear(model: SingleModel | EnsembleModel) -> TypeGuard[GenreModel]:
     """Return whether a model is a sum over its columns that can be shared among words and fields."""
-    is_sum = isinstance(model.classifier, OneVsRestLinear) and not isinstance(model.classifier, ClassifierChains)
+    if not isinstance(model, GenreModel) or isinstance(model.classifier, ClassifierChains):
+        return False
     kinds = (BagOfWords, CharacterNgrams, SideFields, MeanVectorizer, FrozenEncoder)
-    return is_sum and all(isinstance(each, kinds) for each in model.vectorizers)
+    return isinstance(model.classifier, OneVsRestLinear) and all(isinstance(each, kinds) for each in model.vectorizers)
 
 
 def is_exact(model: SingleModel | EnsembleModel) -> bool:
     """Return whether a model's weights alone explain it: for all genres at once, and fast."""
-    if not isinstance(model, GenreModel):
-        return False
     return is_linear(model) and not any(isinstance(each, FrozenEncoder) for each in model.vectorizers)
 
 
@@ -108,7 +98,9 @@ def _explain_ensemble(model: EnsembleModel, movies: ExplainedMovies) -> list[Exp
     weights = [np.broadcast_to(np.asarray(weight, dtype=np.float64), len(model.genres)) for weight in model.weights]
     bias = weights[len(members)] if len(weights) > len(members) else np.zeros(len(model.genres))
     return [
-        weighted_sum(of_movie, [weight[list(asked)] for weight in weights[: len(members)]], bias[list(asked)])
+        movie_pieces.weighted_sum(
+            of_movie, [weight[list(asked)] for weight in weights[: len(members)]], bias[list(asked)]
+        )
         for *of_movie, asked in zip(*members, movies.asked, strict=True)
     ]
 
@@ -175,7 +167,9 @@ def _explain_linear(model: GenreModel, movies: ExplainedMovies) -> list[Explanat
         else:
             parts.append(_explain_terms(vectorizer, of_columns, movies, readings))
     return [
-        weighted_sum(of_movie, [1.0] * len(parts), model.classifier.intercept_[list(asked)].astype(np.float64))
+        movie_pieces.weighted_sum(
+            of_movie, [1.0] * len(parts), model.classifier.intercept_[list(asked)].astype(np.float64)
+        )
         for *of_movie, asked in zip(*parts, movies.asked, strict=True)
     ]
 
@@ -330,15 +324,10 @@ def attribute_tokens(
     inexact = np.arange(len(columns))
     for n_steps in steps:
         if inexact.size:
-            attributed = gradients.attribute(
-                ids.repeat(len(inexact), 1),
-                baselines=baseline.repeat(len(inexact), 1),
-                target=torch.tensor(np.array(columns)[inexact], device=ids.device),
-                additional_forward_args=(mask.repeat(len(inexact), 1),),
-                n_steps=n_steps,
-                method="gausslegendre",
-                internal_batch_size=ROWS_AT_ONCE,
-            )
+            repeated, start, masks = (each.repeat(len(inexact), 1) for each in (ids, baseline, mask))
+            target = torch.tensor(np.array(columns)[inexact], device=ids.device)
+            options = {"n_steps": n_steps, "method": "gausslegendre", "internal_batch_size": ROWS_AT_ONCE}
+            attributed = gradients.attribute(repeated, start, target=target, additional_forward_args=masks, **options)
             contributions[:, inexact] = attributed.double().sum(dim=-1).T.cpu().numpy()
             inexact = np.flatnonzero(np.abs(contributions.sum(axis=0) - (value - base)) > TOLERANCE)
     return Explanation("integrated-gradients", base, value, contributions)

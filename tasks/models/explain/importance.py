@@ -120,11 +120,7 @@ def measure_importance(classifier: GenreClassifier, movies: pl.DataFrame) -> tup
     `LEAST_MOVIES` movies are left out.
     """
     model = classifier.model
-    if (
-        isinstance(model, GenreModel)
-        and is_linear(model)
-        and all(isinstance(each, TermVectorizer) for each in model.vectorizers)
-    ):
+    if is_linear(model) and all(isinstance(each, TermVectorizer) for each in model.vectorizers):
         table = _of_columns(model, movies)
     else:
         asked = [list(range(len(model.genres)))] * movies.height
@@ -179,8 +175,9 @@ def _of_pieces(genres: Sequence[str], movies: ExplainedMovies, explanations: Seq
     sums, counts = (np.zeros((len(number_of), len(genres))) for _ in range(2))
     for of_movie, explanation, asked in zip(names, explanations, movies.asked, strict=True):
         features = np.array([number_of[name] for name in of_movie], dtype=np.int64)
-        np.add.at(sums, np.ix_(features, asked), explanation.contributions)
-        counts[np.ix_(np.unique(features), asked)] += 1
+        columns = np.array(asked, dtype=np.int64)
+        np.add.at(sums, np.ix_(features, columns), explanation.contributions)
+        counts[np.ix_(np.unique(features), columns)] += 1
     return _long(genres, list(number_of), sums / np.maximum(counts, 1), counts)
 
 
@@ -258,7 +255,8 @@ def read_exhibits(path: Path, role: str | None = None) -> list[str]:
         exhibits = pl.read_parquet(path, columns=["movie_id", "role"])
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path} cannot be read ({error}); choose the movies to explain again") from error
-    return exhibits.filter(pl.lit(role is None) | (pl.col("role") == role)).get_column("movie_id").to_list()
+    chosen = exhibits if role is None else exhibits.filter(pl.col("role") == role)
+    return chosen.get_column("movie_id").to_list()
 
 
 def most_readable(model_folders: Sequence[Path]) -> Path:

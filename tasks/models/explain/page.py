@@ -62,8 +62,8 @@ def write_page(classifier: GenreClassifier, movies: pl.DataFrame, rule: str | No
     sections = []
     for number, (movie_id, texts) in enumerate(zip(movies["movie_id"], texts_of(movies), strict=True), 1):
         genres = explain_genres(texts, table.filter(pl.col("movie_id") == movie_id), full)
-        blocks = genres or [Text(texts[1]), Text("None of the genres.")]
-        sections.append(Section(f"movie-{number}", texts[0].strip() or movie_id, blocks))
+        nothing = [Text(texts[1]), Text("None of the genres.")]
+        sections.append(Section(f"movie-{number}", texts[0].strip() or movie_id, genres or nothing))
     page = Page("Why these genres", subtitle, sections, target.parent, has_contents=False)
     write_atomically(target, render_page(page))
     logger.info("%s: explained %d description%s", target, movies.height, "" if movies.height == 1 else "s")

@@ -108,7 +108,8 @@ def cut_movies(movies: pl.DataFrame) -> list[tuple[Piece, ...]]:
         ]
         known = [*lines_of(lines), *([f"runtime={runtime} min"] if runtime else [])]
         known.sort(key=lambda line: order.index(line.partition("=")[0]))
-        cut.append((*pieces, *(Piece(*line.split("=", 1)) for line in [*known, *own])))
+        pairs = (line.partition("=") for line in [*known, *own])
+        cut.append((*pieces, *(Piece(source, text) for source, _, text in pairs)))
     return cut
 
 

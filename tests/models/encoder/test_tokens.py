@@ -89,7 +89,7 @@ def test_scoring_reads_every_row_once_the_longest_first(parts, size, monkeypatch
     tokens, masks = parts[0].tokens, []
     compute_rows("x", lambda _, mask: masks.append(mask) or mask[:, :1], tokens, 0, 1)
     assert [len(mask) for mask in masks[:-1]] == [size] * (len(masks) - 1)
-    read = np.concatenate([mask.sum(1).numpy() for mask in masks])
+    read = np.concatenate([mask.sum(1).cpu().numpy() for mask in masks])
     np.testing.assert_array_equal(read, sorted(map(len, tokens), reverse=True))
 
 
@@ -109,7 +109,7 @@ def test_padding_does_not_change_what_an_encoder_gives(new_encoder, some_tokens)
 
 
 def test_a_text_without_any_token_gives_finite_logits(new_encoder):
-    network = GenreNetwork(new_encoder(), 3, 0.1).eval()
+    network = GenreNetwork(new_encoder(), 3, 0.1).eval().to(frozen.choose_device())
     nothing = np.empty(0, np.int32)  # as a tokenizer without marks gives
     found = compute_rows("x", network, [nothing, np.array([5, 6], np.int32)], 0, 3)
     assert np.isfinite(found).all()
