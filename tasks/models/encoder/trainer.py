@@ -325,9 +325,8 @@ def fine_tune(network: GenreNetwork, job: Job, choices: FineTuning) -> FineTuned
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
             break
         except (RuntimeError, MemoryError) as error:
-            if not isinstance(error, MemoryError | torch.OutOfMemoryError) and "can't allocate memory" not in str(
-                error
-            ):
+            is_for_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+            if not is_for_memory and "can't allocate memory" not in str(error):
                 raise
             piece = max(1, choices.batch_size // accumulate)
             if accumulate > choices.accumulate or piece == 1:

@@ -156,7 +156,7 @@ def _explain_stacked(model: GenreModel, movies: ExplainedMovies) -> list[Explana
 def _explain_linear(model: GenreModel, movies: ExplainedMovies) -> list[Explanation]:
     """Explain `X W + b`: each vectorizer has its own columns of X and rows of W."""
     weights, at = model.classifier.coef_.T.astype(np.float64), 0
-    readings = movie_pieces.trace_documents(movies.table, model.spec.input, movies.pieces)
+    readings = movie_pieces.trace_documents(movies, model.spec.input)
     parts: list[list[Explanation]] = []
     for vectorizer in model.vectorizers:
         of_columns = weights[at : (at := at + len(vectorizer.get_feature_names_out()))]
@@ -180,7 +180,7 @@ def _explain_terms(
     column_of = {term: column for column, term in enumerate(vectorizer.vocabulary_)}
     occurrences: list[list[Occurrence]]
     if isinstance(vectorizer, SideFields):
-        lines = movie_pieces.trace_fields(movies.table, vectorizer.fields, movies.pieces)
+        lines = movie_pieces.trace_fields(movies, vectorizer.fields)
         occurrences = [[(line, (piece,)) for line, piece in of_movie] for of_movie in lines]
         X = vectorizer.transform(movies.table)
     else:
@@ -258,7 +258,7 @@ def _explain_tuned(model: Any, movies: ExplainedMovies) -> list[Explanation]:
 
     The rest is what the template's words and special tokens add, and the error of the integral (`TOLERANCE`).
     """
-    readings = movie_pieces.trace_template(movies.table, model.spec.input, model.spec.template, movies.pieces)
+    readings = movie_pieces.trace_template(movies, model.spec.input, model.spec.template)
     network = model.network.to(choose_device()).eval().requires_grad_(False)  # only the word embeddings have gradients
     model.tokenizer.enable_truncation(model.spec.max_tokens)
     attribute = partial(attribute_tokens, network, network.encoder, TUNED_STEPS)

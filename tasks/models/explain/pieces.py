@@ -155,25 +155,24 @@ class Reading:
         assert len(self.origins) == len(self.text), "a text is read in one way and traced in another"
 
 
-def trace_documents(movies: pl.DataFrame, spec: InputSpec, pieces: Sequence[Sequence[Piece]]) -> list[Reading]:
+def trace_documents(movies: ExplainedMovies, spec: InputSpec) -> list[Reading]:
     """Return `read_documents` with the origins of characters; a lemma belongs to the piece in which its word begins."""
-    documents = read_documents(movies.drop("lemmas", strict=False), spec)
+    documents = read_documents(movies.table.drop("lemmas", strict=False), spec)
     traced = []
-    for text, texts, of_movie in zip(documents, texts_of(movies), pieces, strict=True):
+    for text, texts, of_movie in zip(documents, texts_of(movies.table), movies.pieces, strict=True):
         title = [_trace(texts[0], TEXTS[0], spec, of_movie), [NONE]] if spec.title else []
         traced.append(Reading(text, np.concatenate([*title, _trace(texts[1], TEXTS[1], spec, of_movie)])))
     return traced
 
 
-def trace_template(
-    movies: pl.DataFrame, spec: InputSpec, template: str, pieces: Sequence[Sequence[Piece]]
-) -> list[Reading]:
+def trace_template(movies: ExplainedMovies, spec: InputSpec, template: str) -> list[Reading]:
     """Return `read_template` with the origins of characters, found by filling it a second time with marks."""
     names = list(dict.fromkeys(placeholders(template)))
-    values = {name: read_template(movies, AS_IS, f"{{{name}}}") for name in names}
+    values = {name: read_template(movies.table, AS_IS, f"{{{name}}}") for name in names}
     specs = {name: spec if name == "description" else spec.model_copy(update={"text": "surface"}) for name in names}
     traced = []
-    for row, (text, of_movie) in enumerate(zip(read_template(movies, spec, template), pieces, strict=True)):
+    texts = read_template(movies.table, spec, template)
+    for row, (text, of_movie) in enumerate(zip(texts, movies.pieces, strict=True)):
         origins = [_trace(values[name][row], _SOURCE_OF.get(name, name), specs[name], of_movie) for name in names]
         marks = {name: [chr(mark) * len(each)] for mark, (name, each) in enumerate(zip(names, origins, strict=True), 1)}
         (marked,) = fill_template(template, marks, 1)
@@ -185,12 +184,10 @@ def trace_template(
     return traced
 
 
-def trace_fields(
-    movies: pl.DataFrame, fields: Sequence[FieldName], pieces: Sequence[Sequence[Piece]]
-) -> list[list[tuple[str, int]]]:
+def trace_fields(movies: ExplainedMovies, fields: Sequence[FieldName]) -> list[list[tuple[str, int]]]:
     """Return the lines of `read_fields`, each with the number of its piece."""
     traced = []
-    for lines, of_movie in zip(read_fields(movies, fields), pieces, strict=True):
+    for lines, of_movie in zip(read_fields(movies.table, fields), movies.pieces, strict=True):
         number_of = {(piece.source, piece.text): number for number, piece in enumerate(of_movie)}
         only = {piece.source: number for number, piece in enumerate(of_movie)}  # for the year and the runtime
         found = []
