@@ -197,11 +197,12 @@ def _share(
 ) -> Explanation:
     """Share each column of a row among the pieces of its term's occurrences."""
     place = {column: at for at, column in enumerate(x.indices.tolist())}
+    known = [(place.get(column_of.get(term, NONE)), origins) for term, origins in occurrences]
+    found = [(at, origins, 1 / len(origins)) for at, origins in known if at is not None]
+    rows = [origin for _, origins, _ in found for origin in origins]
+    columns = [at for at, origins, _ in found for _ in origins]
     shares = np.zeros((n_pieces + 1, len(place)))  # the last row is for NONE
-    for term, origins in occurrences:
-        if (at := place.get(column_of.get(term, NONE))) is not None:
-            for origin in origins:
-                shares[origin, at] += 1 / len(origins)
+    np.add.at(shares, (rows, columns), [share for _, origins, share in found for _ in origins])
     in_all = shares.sum(axis=0)
     effects = x.data[:, None].astype(np.float64) * weights[x.indices]
     contributions = (shares / np.where(in_all > 0, in_all, 1))[:n_pieces] @ effects

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import compress
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 import polars as pl
@@ -122,13 +122,13 @@ def texts_of(movies: pl.DataFrame) -> list[tuple[str, str]]:
 def rows_with(texts: tuple[str, str], pieces: Sequence[Piece], present: NDArray[np.bool_]) -> pl.DataFrame:
     """Return a movie (title, description, pieces) as rows with only the pieces `present`, (rows × pieces)."""
     rows = []
-    for of_row in present:
-        row: dict[str, Any] = dict(zip(TEXTS, texts, strict=True))
-        for piece in reversed(list(compress(pieces, ~of_row))):
-            if piece.start is not None:
-                text = row[piece.source]
-                row[piece.source] = f"{text[: piece.start]} {text[piece.end :]}"  # so that its neighbours do not merge
-        known = [piece for piece in compress(pieces, of_row) if piece.start is None]
+    for kept, gone in zip(present.tolist(), (~present).tolist(), strict=True):
+        row: dict[str, object] = {}
+        for source, text in zip(TEXTS, texts, strict=True):  # spaces in the gaps, so that the neighbours do not merge
+            cut = [piece for piece in compress(pieces, gone) if piece.source == source]
+            ends, starts = [0, *(piece.end for piece in cut)], [*(piece.start for piece in cut), None]
+            row[source] = " ".join(text[end:start] for end, start in zip(ends, starts, strict=True))
+        known = [piece for piece in compress(pieces, kept) if piece.start is None]
         values = {field: [piece.text for piece in known if piece.source == field] for field in FIELDS}
         rows.append(
             row
