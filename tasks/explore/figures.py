@@ -81,11 +81,9 @@ def draw_lengths(lengths: pl.DataFrame) -> Figure:
 def draw_kinds(counts: pl.DataFrame) -> Figure:
     """Draw the shares of the kinds of description in each file's rows, stacked."""
     figure = new_figure(WIDTH_IN, 1.5 + 0.32 * counts.height)
-    files = counts.select("file", "rows").iter_rows()
-    labels = [f"{file.removesuffix('.csv')} ({count:,})" for file, count in files]
-    axes = draw_shares(
-        figure, labels, {kind: (colour, counts[kind].to_list()) for kind, colour in _KIND_COLOURS.items()}
-    )
+    labels = [f"{file.removesuffix('.csv')} ({count:,})" for file, count in counts.select("file", "rows").iter_rows()]
+    parts = {kind: (colour, counts[kind].to_list()) for kind, colour in _KIND_COLOURS.items()}
+    axes = draw_shares(figure, labels, parts)
     axes.set_xlabel("% of the file's rows; numbers are rows")
     return figure
 
@@ -109,7 +107,18 @@ def _draw_histogram(axes: Axes, lengths: pl.Series) -> None:
 
 
 PLACEHOLDERS: Final = "placeholders"
-EXHIBITS: Final = ("genres", "combinations", "together", "together_share", "decades", "lengths", "words")
+TITLES: Final = {
+    "genres": "Genres",
+    "combinations": "Most frequent combinations",
+    "together": "Genres that occur together",
+    "together_share": "Genres that occur together, as a share of each genre",
+    "decades": "Genres by decade",
+    "lengths": "Length of descriptions",
+    "words": "Distinctive words of each genre",
+    PLACEHOLDERS: "Placeholders by file",
+}
+EXHIBITS: Final = tuple(name for name in TITLES if name != PLACEHOLDERS)
+WIDE: Final = ("together", "together_share", "decades")
 
 
 @dataclass(frozen=True)
@@ -117,11 +126,19 @@ class Exhibit:
     """A picture with its sentence and table."""
 
     name: str  # of its files, without ending
-    title: str
     sentence: str  # the finding, plain text
     table: pl.DataFrame
     draw: Callable[[], Figure]
-    is_wide: bool = False  # too wide for a phone, so it scrolls sideways there
+
+    @property
+    def title(self) -> str:
+        """The heading of the picture."""
+        return TITLES[self.name]
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether it is too wide for a phone, so that it scrolls sideways there."""
+        return self.name in WIDE
 
 
 def exhibit_movies(movies: pl.DataFrame, config: ExploreConfig) -> list[Exhibit]:
@@ -131,41 +148,19 @@ def exhibit_movies(movies: pl.DataFrame, config: ExploreConfig) -> list[Exhibit]
     shown = most["genre"].to_list()
     pairs, decades = tables.count_pairs(movies, shown), tables.count_decades(movies)
     shares, lengths = tables.share_of_pairs(pairs), tables.measure_lengths(movies)
-    summary = tables.summarise_lengths(lengths)
+    together, share_table = (tables.table_of_pairs(values, shown) for values in (pairs, shares))
+    draw_together, draw_share = (
+        partial(draw_pairs, values, shown, is_share=is_share) for values, is_share in ((pairs, False), (shares, True))
+    )
+    draw_combinations = partial(draw_counts, most_combinations, "combination")
+    summary, said = tables.summarise_lengths(lengths), _say_combinations(combinations, most_combinations)
     return [
-        Exhibit("genres", "Genres", _say_genres(movies, counts, most), counts, partial(draw_counts, most, "genre")),
-        Exhibit(
-            "combinations",
-            "Most frequent combinations",
-            _say_combinations(combinations, most_combinations),
-            combinations,
-            partial(draw_counts, most_combinations, "combination"),
-        ),
-        Exhibit(
-            "together",
-            "Genres that occur together",
-            _say_pairs(pairs, shown),
-            tables.table_of_pairs(pairs, shown),
-            partial(draw_pairs, pairs, shown, is_share=False),
-            is_wide=True,
-        ),
-        Exhibit(
-            "together_share",
-            "Genres that occur together, as a share of each genre",
-            _say_shares(shares, shown),
-            tables.table_of_pairs(shares, shown),
-            partial(draw_pairs, shares, shown, is_share=True),
-            is_wide=True,
-        ),
-        Exhibit(
-            "decades",
-            "Genres by decade",
-            _say_decades(movies, decades, shown),
-            decades,
-            partial(draw_decades, decades, shown),
-            is_wide=True,
-        ),
-        Exhibit("lengths", "Length of descriptions", _say_lengths(summary), summary, partial(draw_lengths, lengths)),
+        Exhibit("genres", _say_genres(movies, counts, most), counts, partial(draw_counts, most, "genre")),
+        Exhibit("combinations", said, combinations, draw_combinations),
+        Exhibit("together", _say_pairs(pairs, shown), together, draw_together),
+        Exhibit("together_share", _say_shares(shares, shown), share_table, draw_share),
+        Exhibit("decades", _say_decades(movies, decades, shown), decades, partial(draw_decades, decades, shown)),
+        Exhibit("lengths", _say_lengths(summary), summary, partial(draw_lengths, lengths)),
         _words(movies, shown, config),
     ]
 
@@ -179,7 +174,7 @@ def exhibit_placeholders(rows: pl.DataFrame) -> Exhibit:
         f"{counts[CUT_OFF].sum() / n_rows:.0%} one that is cut off; the worst file is {counts['file'][0]}, where "
         f"{1 - usable[0] / counts['rows'][0]:.0%} of the rows have none."
     )
-    return Exhibit(PLACEHOLDERS, "Placeholders by file", sentence, counts, partial(draw_kinds, counts))
+    return Exhibit(PLACEHOLDERS, sentence, counts, partial(draw_kinds, counts))
 
 
 def _say_genres(movies: pl.DataFrame, counts: pl.DataFrame, shown: pl.DataFrame) -> str:
@@ -271,4 +266,4 @@ def _words(movies: pl.DataFrame, shown: list[str], config: ExploreConfig) -> Exh
     if weights:
         sentence = f"Words that set a genre apart from the others, the larger the more; most distinctive: {examples}."
     draw = partial(draw_clouds, weights, config.seed)
-    return Exhibit("words", "Distinctive words of each genre", sentence, table, draw)
+    return Exhibit("words", sentence, table, draw)

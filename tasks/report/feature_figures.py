@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from wordcloud import STOPWORDS
@@ -118,12 +117,8 @@ def say_importances(strongest: pl.DataFrame) -> str:
         return "No readable feature raises or lowers the score of any genre."
     ordered = _by_strength(strongest)
     parts = []
-    for verb, rows in (
-        ("raises", ordered.filter(pl.col("weight") > 0)),
-        ("lowers", ordered.filter(pl.col("weight") < 0)),
-    ):
-        if rows.height:
-            top = rows.row(0, named=True)
+    for verb, is_such in (("raises", pl.col("weight") > 0), ("lowers", pl.col("weight") < 0)):
+        for top in ordered.filter(is_such).head(1).iter_rows(named=True):
             figures = f"{signed(top['weight'])} in {top['movies']:,} movie{'' if top['movies'] == 1 else 's'}"
             parts.append(f"“{top['feature']}” {verb} {top['genre']} most ({figures})")
     return (
@@ -140,28 +135,24 @@ def draw_importances(strongest: pl.DataFrame) -> Figure:
     # One for all: separate axes for each genre take ten times as long.
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 2 * COLUMNS), ylim=(n_rows * _ROWS, 0))
     axes.set_axis_off()
+    look: dict[str, Any] = {"fontsize": 8, "va": "center_baseline"}
     for place, genre in enumerate(genres):
-        corner = (place % COLUMNS * 2.0, place // COLUMNS * _ROWS)
-        _draw_genre(axes, corner, genre, strongest.filter(pl.col("genre") == genre))
+        features = strongest.filter(pl.col("genre") == genre)
+        left, top = place % COLUMNS * 2.0, place // COLUMNS * _ROWS
+        middle, rows = left + 1.0, top + 1.7 + np.arange(features.height)
+        weights = features["weight"].to_numpy()
+        lengths = 0.66 * weights / np.abs(weights).max()
+        axes.text(left + 0.1, top + 0.8, drawable(genre), fontsize=10, fontweight="bold", va="center")
+        axes.barh(rows, lengths, left=middle, height=0.74, color=[BLUE if weight > 0 else ORANGE for weight in weights])
+        axes.plot([middle, middle], [rows[0] - 0.5, rows[-1] + 0.5], color=INK, linewidth=0.7)
+        for row, weight, length, feature in zip(rows, weights, lengths, features["feature"], strict=True):
+            sign = 1 if weight > 0 else -1
+            sides: tuple[Any, Any] = ("right", "left") if weight > 0 else ("left", "right")
+            axes.text(middle - sign * 0.03, row, drawable(feature, LONGEST_FEATURE), ha=sides[0], **look)
+            axes.text(middle + length + sign * 0.03, row, signed(weight), ha=sides[1], **look, color=MUTED)
     if not genres:
         axes.text(COLUMNS, _ROWS / 2, "nothing to show", ha="center")
     return figure
-
-
-def _draw_genre(axes: Axes, corner: tuple[float, float], genre: str, features: pl.DataFrame) -> None:
-    left, top = corner
-    middle, rows = left + 1.0, top + 1.7 + np.arange(features.height)
-    weights = features["weight"].to_numpy()
-    lengths = 0.66 * weights / np.abs(weights).max()
-    axes.text(left + 0.1, top + 0.8, drawable(genre), fontsize=10, fontweight="bold", va="center")
-    axes.barh(rows, lengths, left=middle, height=0.74, color=[BLUE if weight > 0 else ORANGE for weight in weights])
-    axes.plot([middle, middle], [rows[0] - 0.5, rows[-1] + 0.5], color=INK, linewidth=0.7)
-    for row, weight, length, feature in zip(rows, weights, lengths, features["feature"], strict=True):
-        sign = 1 if weight > 0 else -1
-        sides: tuple[Any, Any] = ("right", "left") if weight > 0 else ("left", "right")
-        look: dict[str, Any] = {"fontsize": 8, "va": "center_baseline"}
-        axes.text(middle - sign * 0.03, row, drawable(feature, LONGEST_FEATURE), ha=sides[0], **look)
-        axes.text(middle + length + sign * 0.03, row, signed(weight), ha=sides[1], **look, color=MUTED)
 
 
 def choose_cloud_words(words: pl.DataFrame) -> pl.DataFrame:
@@ -221,7 +212,12 @@ def write_genre_similarity(model_folder: Path, paths: DataPaths, forms: Sequence
     stage = Stage("genre_similarity", paths.results, outputs, inputs, config, code, packages, removes_old=True)
 
     def build(folder: Path) -> Mapping[str, Any]:
-        table = compare_genres(read_importance(inputs[0]), _read_profiles(paths.genre_profiles))
+        columns, floats = ["genre", "other", *PROFILE_MEASURES], dict.fromkeys(PROFILE_MEASURES, pl.Float64)
+        try:
+            profiles = pl.read_csv(inputs[1], columns=columns, schema_overrides=floats)
+        except pl.exceptions.PolarsError as error:
+            raise DataError(f"{inputs[1]} is damaged ({error}); delete it and compare again") from error
+        table = compare_genres(read_importance(inputs[0]), profiles)
         table.write_csv(folder / SIMILARITY_CSV, float_precision=6)
         draws = {picture_name(measure): partial(draw_similarity, table, measure) for measure in MEASURES}
         write_pictures(folder, draws, forms)
@@ -301,11 +297,3 @@ def draw_similarity(table: pl.DataFrame, measure: str) -> Figure:
     axes = figure.add_subplot(xlabel=MEASURES[measure])
     draw_heat_map(axes, np.maximum(values, 0), genres, genres)
     return figure
-
-
-def _read_profiles(path: Path) -> pl.DataFrame:
-    columns = ["genre", "other", *PROFILE_MEASURES]
-    try:
-        return pl.read_csv(path, columns=columns, schema_overrides=dict.fromkeys(PROFILE_MEASURES, pl.Float64))
-    except pl.exceptions.PolarsError as error:
-        raise DataError(f"{path} is damaged ({error}); delete it and compare again") from error

@@ -9,12 +9,22 @@ import polars as pl
 import pytest
 
 from tasks.core import schema
+from tasks.core.figures import SVG_ONLY
 from tasks.core.settings import DataPaths
 from tasks.explore.config import ExploreConfig
-from tasks.explore.stages import Findings, explore_clean, explore_raw, write_page
+from tasks.explore.stages import Findings, explore_part, write_page
+from tasks.stage import StageResult
 
 CONFIG = ExploreConfig(max_genres=6, combinations=8, cloud_words=6)  # little to draw
 MARKUP = '<script>alert("x")</script>'
+
+
+def explore_raw(paths: DataPaths, config: ExploreConfig) -> StageResult:
+    return explore_part(paths, config, SVG_ONLY, "raw")
+
+
+def explore_clean(paths: DataPaths, config: ExploreConfig) -> StageResult:
+    return explore_part(paths, config, SVG_ONLY, "clean")
 
 
 def write_listings(paths: DataPaths, genres: tuple[str, ...], rows: int) -> None:

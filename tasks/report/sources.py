@@ -1,20 +1,20 @@
-"""The data of the report, and how its sentences write numbers and lists."""
+"""The data of the report, and how it becomes sentences: numbers, lists, and the texts of `sentences.jinja`."""
 
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
 from tasks.core.metrics import METRICS
-from tasks.core.page import is_invented
 from tasks.core.predictions import Scores, read_scores, truth_matrix
 from tasks.core.schema import PREDICTIONS
 from tasks.core.settings import DataPaths
@@ -104,12 +104,8 @@ class Model:
     @cached_property
     def explanations(self) -> Mapping[tuple[object, ...], pl.DataFrame]:
         """The contributions of words and fields to scores, by movie and genre; empty if nothing was explained."""
-        table = self.optional_table("explanations.parquet")
+        table = optional_table(self.folder / "explanations.parquet")
         return {} if table is None else table.partition_by("movie_id", "genre", as_dict=True, maintain_order=True)
-
-    def optional_table(self, name: str) -> pl.DataFrame | None:
-        """Return a table that only some models have, or None."""
-        return optional_table(self.folder / name)
 
 
 @dataclass(frozen=True)
@@ -145,28 +141,32 @@ class Sources:
         return best_constant(self.best.truth, self.best.scores.genres)
 
     @property
-    def invented(self) -> bool:
-        """Whether the movies are those of the embedded sample."""
-        return is_invented(self.paths.raw)
-
-    @property
     def audit(self) -> pl.DataFrame | None:
         """The label audit, most doubtful first, if there is one."""
         audit = optional_table(self.paths.results / LABEL_AUDIT_FILE)
         return None if audit is None else audit.sort("quality", maintain_order=True)
 
+    @property
+    def split_counts(self) -> dict[str, Any]:
+        """What the split counted; empty if that is not known."""
+        return dict(read_json(self.sidecars[-1]).get("counts", {}))
+
+    @property
+    def sidecars(self) -> tuple[Path, ...]:
+        """Those of the stages that made the data: clean, annotate, split."""
+        folders = {"clean": self.paths.clean, "annotate": self.paths.conllu.parent, "split": self.paths.splits.parent}
+        return tuple(folder / f"{name}.stage.json" for name, folder in folders.items())
+
     def inputs(self) -> tuple[Path, ...]:
         """Return all existing files that the page may show something of."""
+        paths = self.paths
         of_models = [model.folder / name for model in self.models for name in _MODEL_FILES]
-        results = self.paths.results
         optional = [
             *(model.folder / name for model in self.models for name in _OPTIONAL_MODEL_FILES),
-            *(results / name for name in (LABEL_AUDIT_FILE, LABEL_AUDIT_EFFECT_FILE)),
-            *sidecars(self.paths),
-            *(self.paths.dropped, self.paths.splits, self.paths.raw / "acquire.stage.json"),
+            *(paths.results / name for name in (LABEL_AUDIT_FILE, LABEL_AUDIT_EFFECT_FILE)),
+            *(*self.sidecars, paths.dropped, paths.splits, paths.raw / "acquire.stage.json"),
         ]
-        there = [path for path in optional if path.is_file()]
-        return (results / LEADERBOARD_FILE, self.paths.movies, *of_models, *there)
+        return (paths.results / LEADERBOARD_FILE, paths.movies, *of_models, *filter(Path.is_file, optional))
 
 
 def read_sources(model_folders: Sequence[Path], paths: DataPaths) -> Sources:
@@ -176,10 +176,9 @@ def read_sources(model_folders: Sequence[Path], paths: DataPaths) -> Sources:
         DataError: the leaderboard is missing, or is not of these models.
     """
     path = paths.results / LEADERBOARD_FILE
+    texts = {"model": pl.String, "rule": pl.String}
     try:
-        leaderboard = pl.read_csv(
-            path, schema_overrides={"model": pl.String, "rule": pl.String}, infer_schema_length=None
-        )
+        leaderboard = pl.read_csv(path, schema_overrides=texts, infer_schema_length=None)
         names = leaderboard["model"].to_list()
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path} is missing or damaged ({error}); rank the models first") from error
@@ -187,15 +186,6 @@ def read_sources(model_folders: Sequence[Path], paths: DataPaths) -> Sources:
     if set(names) != set(folders) or not names:
         raise DataError(f"{path} ranks other models than {', '.join(sorted(folders))}; rank these models first")
     return Sources(paths, leaderboard, tuple(Model(name, folders[name]) for name in names))
-
-
-def sidecars(paths: DataPaths) -> tuple[Path, ...]:
-    """Return the sidecars of the stages that made the data."""
-    return (
-        paths.clean / "clean.stage.json",
-        paths.conllu.parent / "annotate.stage.json",
-        paths.splits.parent / "split.stage.json",
-    )
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -213,11 +203,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def optional_table(path: Path) -> pl.DataFrame | None:
-    """Return a table in CSV or parquet; None if there is no file.
-
-    Raises:
-        DataError: the file is damaged.
-    """
+    """Return a table as `read_table` does; None if there is no file."""
     return read_table(path) if path.is_file() else None
 
 
@@ -310,3 +296,24 @@ def metric_title(column: str) -> str:
     for ending, unit in ((" mb", "MB"), (" s", "s")):
         words = f"{words.removesuffix(ending)}, {unit}" if words.endswith(ending) else words
     return words
+
+
+SENTENCES: Final = Path(__file__).with_name("sentences.jinja")
+
+
+def say(sentence: str, **data: object) -> str:
+    """Return a text of the report: a macro of `sentences.jinja`, filled with data, not yet escaped."""
+    return str(getattr(_sentences().get_template(SENTENCES.name).module, sentence)(**data)).strip()
+
+
+@cache
+def _sentences() -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(SENTENCES.parent),
+        autoescape=select_autoescape(["html"]),  # so not of these: the page escapes its texts
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"number": number, "percent": percent, "counted": counted, "listed": listed}
+    return made
