@@ -15,7 +15,17 @@ from tasks.core.figures import SVG_ONLY, Form, picture_files, write_picture
 from tasks.core.markup import write_safe_csv
 from tasks.core.settings import DataPaths
 from tasks.explore.config import ExploreConfig, Part
-from tasks.explore.figures import EXHIBITS, PLACEHOLDERS, Exhibit, exhibit_movies, exhibit_placeholders
+from tasks.explore.figures import (
+    EXHIBITS,
+    HEADINGS,
+    PLACEHOLDERS,
+    SENTENCES,
+    WIDE,
+    Exhibit,
+    exhibit_movies,
+    exhibit_placeholders,
+    say,
+)
 from tasks.explore.tables import (
     BETWEEN,
     CONFLICTS,
@@ -24,7 +34,6 @@ from tasks.explore.tables import (
     find_conflicts,
     is_text,
     kind_of_description,
-    say_text_groups,
     without_tail,
 )
 from tasks.stage import Stage, StageResult, config_dict, run_stage
@@ -40,7 +49,7 @@ LONGEST_EXAMPLE: Final = 90  # characters
 TITLES: Final = {"raw": "Raw listings", "clean": "Clean movies"}
 LEADING: Final = (PLACEHOLDERS, "genres", "lengths", "words")  # exhibits with their sentences on top of the page
 
-_PACKAGES: Final = ("matplotlib", "polars", "wordcloud")
+_PACKAGES: Final = ("jinja2", "matplotlib", "polars", "wordcloud")
 
 
 class PictureFinding(BaseModel, frozen=True, extra="forbid"):
@@ -178,22 +187,15 @@ def explore_part(paths: DataPaths, config: ExploreConfig, forms: Sequence[Form],
     def build(folder: Path) -> Mapping[str, Any]:
         if part == "clean":
             movies = read_movies(paths.movies)
-            summary = (
-                f"Clean movies: {movies.height:,} movies after cleaning, one row each; models are trained and tested "
-                f"on them. {say_text_groups(movies)}"
-            )
+            sizes = movies["text_group"].drop_nulls().value_counts()["count"]
+            summary = say("clean", movies=movies.height, groups=sizes.filter(sizes > 1).to_list())
             found, exhibits = Findings(part=part, summary=summary), exhibit_movies(movies, config)
             return {"movies": movies.height, **_write_part(folder, found, exhibits, movies, forms)}
         listings = read_listings(inputs)
         rows, unreadable = listings.rows, listings.unreadable_files
         movies = movies_of_listings(rows)
-        summary = (
-            f"Raw listings: {rows.height:,} rows in {len(inputs) - len(unreadable)} files, "
-            f"about {movies.height:,} different movies, before any cleaning. All pictures but that of placeholders "
-            "count each movie once, with the genres of all its rows and its longest description."
-        )
-        if unreadable:
-            summary += f" Files that cannot be read: {', '.join(unreadable)}."
+        n_files = len(inputs) - len(unreadable)
+        summary = say("raw", rows=rows.height, files=n_files, movies=movies.height, unreadable=unreadable)
         counts = {"rows": rows.height, "movies": movies.height, "rows_without_id": listings.rows_without_id}
         found, exhibits = Findings(part=part, summary=summary), exhibit_movies(movies, config)
         conflicts = _write_part(folder, found, [exhibit_placeholders(rows), *exhibits], rows, forms)
@@ -265,17 +267,8 @@ def _conflict_section(parts: Sequence[Findings]) -> html.Section:
 def _say_conflicts(part: Findings) -> list[str]:
     """Say how many movies contradict themselves, and how many names several movies share."""
     most = {key: max((each for each in part.conflicts if each.key == key), key=lambda each: each.count) for key in KEYS}
-    own, names, where = most["id"], most["name"], TITLES[part.part]
-    sentences = []
-    if own.count:
-        have = "1 movie has" if own.count == 1 else f"{own.count:,} movies have"
-        sentences.append(f"{where}: {have} rows with different {own.value}.")
-    if shared := names.n_of_several:
-        belong = "1 name belongs" if shared == 1 else f"{shared:,} names belong"
-        sentences.append(
-            f"{where}: {belong} to several movies with different {names.value}, such as remakes; this is not an error."
-        )
-    return sentences or [f"{where}: no two rows contradict each other."]
+    said = say("conflicts", where=TITLES[part.part], own=most["id"], names=most["name"])
+    return said.split("\n")
 
 
 def _stage(
@@ -285,8 +278,8 @@ def _stage(
     tables = (*(f"{name}.csv" for name in names), *(conflict_file(*conflict) for conflict in CONFLICTS))
     outputs = (*picture_files(names, forms), *tables, FINDINGS_FILE)
     choices = {name: value for name, value in config_dict(config).items() if name != "of"}
-    folder = paths.explore / part
-    return Stage(f"explore_{part}", folder, outputs, inputs, choices, (Path(__file__),), _PACKAGES, removes_old=True)
+    folder, code = paths.explore / part, (Path(__file__), SENTENCES)
+    return Stage(f"explore_{part}", folder, outputs, inputs, choices, code, _PACKAGES, removes_old=True)
 
 
 def _write_part(
@@ -297,7 +290,8 @@ def _write_part(
     for exhibit in exhibits:
         write_picture(folder, exhibit.name, exhibit.draw, forms)
         write_safe_csv(exhibit.table, folder / f"{exhibit.name}.csv")
-        pictures.append(PictureFinding(**{name: getattr(exhibit, name) for name in PictureFinding.model_fields}))
+        name, said = exhibit.name, exhibit.sentence
+        pictures.append(PictureFinding(name=name, title=HEADINGS[name], sentence=said, is_wide=name in WIDE))
     for key, value in CONFLICTS:
         cases, file = find_conflicts(rows, key, value), conflict_file(key, value)
         write_safe_csv(cases, folder / file)

@@ -204,18 +204,6 @@ def summarise_lengths(lengths: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def say_text_groups(movies: pl.DataFrame) -> str:
-    """Say how many movies are near-duplicates of another, by the column `text_group`."""
-    sizes = movies["text_group"].drop_nulls().value_counts()["count"]
-    shared = sizes.filter(sizes > 1)
-    if shared.is_empty():
-        return "No two have nearly the same description."
-    return (
-        f"{shared.sum():,} near-duplicates in {len(shared):,} groups of up to {max(shared):,} movies; a group stays "
-        "together when the movies are split."
-    )
-
-
 KEYS: Final = ("id", "name")
 VALUES: Final = ("genres", "names", "descriptions")
 CONFLICTS: Final = tuple((key, value) for key in KEYS for value in VALUES)

@@ -31,6 +31,7 @@ from tasks.core.figures import (
 from tasks.core.markup import signed
 from tasks.core.schema import DEFAULT_SEED, IMPORTANCE
 from tasks.core.settings import DataPaths
+from tasks.report.sources import SENTENCES, say
 from tasks.stage import Stage, StageResult, run_stage
 
 IMPORTANCE_FILE: Final = "importance.parquet"
@@ -61,17 +62,15 @@ def write_importance_pictures(model_folder: Path, forms: Sequence[Form] = SVG_ON
     importance = read_importance(path)
     words, fields = importance.filter(pl.col("kind") != FIELD), importance.filter(pl.col("kind") == FIELD)
     tables = {WORD_BARS: words, **({FIELD_BARS: fields} if fields.height else {})}
-    outputs, code = picture_files([*tables, WORD_CLOUDS], forms), (Path(__file__),)
-    packages = ("matplotlib", "polars", "wordcloud")
+    outputs, code = picture_files([*tables, WORD_CLOUDS], forms), (Path(__file__), SENTENCES)
+    packages = ("jinja2", "matplotlib", "polars", "wordcloud")
     stage = Stage("draw-importances", model_folder, outputs, (path,), {}, code, packages, removes_old=True)
 
     def build(folder: Path) -> Mapping[str, Any]:
         strongest = {name: choose_strongest(table, BARS_SHOWN) for name, table in tables.items()}
         cloud_words = choose_cloud_words(words)
-        draws: dict[str, Callable[[], Figure]] = {
-            **{name: partial(draw_importances, table) for name, table in strongest.items()},
-            WORD_CLOUDS: partial(draw_word_clouds, cloud_words),
-        }
+        draws: dict[str, Callable[[], Figure]] = {WORD_CLOUDS: partial(draw_word_clouds, cloud_words)}
+        draws |= {name: partial(draw_importances, table) for name, table in strongest.items()}
         write_pictures(folder, draws, forms)
         findings = {name: say_importances(table) for name, table in strongest.items()}
         return {"findings": findings | {WORD_CLOUDS: say_clouds(cloud_words)}}
@@ -113,18 +112,9 @@ def choose_strongest(importance: pl.DataFrame, most: int) -> pl.DataFrame:
 
 def say_importances(strongest: pl.DataFrame) -> str:
     """Describe the bars in one sentence."""
-    if strongest.is_empty():
-        return "No readable feature raises or lowers the score of any genre."
-    ordered = _by_strength(strongest)
-    parts = []
-    for verb, is_such in (("raises", pl.col("weight") > 0), ("lowers", pl.col("weight") < 0)):
-        for top in ordered.filter(is_such).head(1).iter_rows(named=True):
-            figures = f"{signed(top['weight'])} in {top['movies']:,} movie{'' if top['movies'] == 1 else 's'}"
-            parts.append(f"“{top['feature']}” {verb} {top['genre']} most ({figures})")
-    return (
-        f"Weighted by the number of movies, {', and '.join(parts)}. Weights are mean contributions to the log-odds; a "
-        "feature of few movies can have a greater weight."
-    )
+    ordered = _by_strength(strongest).with_columns(signed=pl.col("weight").map_elements(signed, pl.String))
+    first = [ordered.filter(is_such).head(1).to_dicts() for is_such in (pl.col("weight") > 0, pl.col("weight") < 0)]
+    return say("importances", raising=first[0], lowering=first[1])
 
 
 def draw_importances(strongest: pl.DataFrame) -> Figure:
@@ -171,10 +161,7 @@ def draw_word_clouds(cloud_words: pl.DataFrame) -> Figure:
 
 def say_clouds(cloud_words: pl.DataFrame) -> str:
     """Describe the clouds in one sentence."""
-    if cloud_words.is_empty():
-        return "No word raises the score of any genre."
-    first = _by_strength(cloud_words).head(3).select("feature", "genre").iter_rows()
-    return f"The strongest are {', '.join(f'“{feature}” for {genre}' for feature, genre in first)}."
+    return say("clouds", words=_by_strength(cloud_words).head(3).select("feature", "genre").rows())
 
 
 def _by_strength(features: pl.DataFrame) -> pl.DataFrame:
@@ -208,7 +195,11 @@ def write_genre_similarity(model_folder: Path, paths: DataPaths, forms: Sequence
     """
     inputs = (model_folder / IMPORTANCE_FILE, paths.genre_profiles)
     outputs = (SIMILARITY_CSV, *picture_files([picture_name(measure) for measure in MEASURES], forms))
-    config, code, packages = {"model": model_folder.name}, (Path(__file__),), ("matplotlib", "numpy", "polars")
+    config, code, packages = (
+        {"model": model_folder.name},
+        (Path(__file__), SENTENCES),
+        ("jinja2", "matplotlib", "numpy", "polars"),
+    )
     stage = Stage("genre_similarity", paths.results, outputs, inputs, config, code, packages, removes_old=True)
 
     def build(folder: Path) -> Mapping[str, Any]:
@@ -278,13 +269,7 @@ def cosines(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 def say_nearest(table: pl.DataFrame, measure: str) -> str:
     """Say in one sentence which genres are most and least similar."""
     known = table.drop_nulls(measure).filter(pl.col("genre") < pl.col("other")).sort(measure, "genre", "other")
-    if known.is_empty():
-        return "No two genres can be compared."
-    least, most = (
-        f"{row['genre']} and {row['other']} ({row[measure]:.2f})".replace("(-", "(\N{MINUS SIGN}")
-        for row in (known.row(0, named=True), known.row(-1, named=True))
-    )
-    return f"Only {most} can be compared." if known.height == 1 else f"Most similar: {most}; least: {least}."
+    return say("nearest", pairs=known.select("genre", "other", measure).rows())
 
 
 def draw_similarity(table: pl.DataFrame, measure: str) -> Figure:

@@ -1,6 +1,6 @@
 """The report's sections about genres: F1, wrong predictions in place of missed genres, top features, labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -9,24 +9,17 @@ import polars as pl
 from numpy.typing import NDArray
 
 from tasks.core.files import hash_file
-from tasks.core.page import Cell, Column, Picture, Section, Table, Text
+from tasks.core.page import UNDEFINED, Cell, Column, Picture, Section, Table, Text, counted, number
 from tasks.core.settings import DataPaths
 from tasks.report.figures import count_instead, draw_genre_model_map, draw_genres, draw_instead
-from tasks.report.sources import (
-    LABEL_AUDIT_EFFECT_FILE,
-    UNDEFINED,
-    Sources,
-    counted,
-    number,
-    optional_table,
-    read_json,
-    say,
-)
+from tasks.report.sources import LABEL_AUDIT_EFFECT_FILE, Sources, optional_table, read_json, say
 
 MOST_MODELS: Final = 16  # in the map
 FEWEST_FOR_TREND: Final = 4  # genres; any three are in one of six orders
 FEWEST_FOR_OUTLIER: Final = 6
 NO_OUTLIER: Final = 0.95  # rank correlation above which all genres follow the trend
+_METRICS: Final = {"genre": "Genre", "support": "test movies", "predicted": "predicted", "precision": "precision",
+                   "recall": "recall", "f1": "F1", "average_precision": "average precision"}  # fmt: skip
 
 
 def genres_section(sources: Sources) -> Section:
@@ -45,7 +38,7 @@ def genres_section(sources: Sources) -> Section:
             partial(draw_instead, instead, genres),
             is_wide=True,
         ),
-        _table(table),
+        _table_of(table, _METRICS, "per-genre", "All metrics per genre", is_sortable=True, is_folded=True),
     ]
     if undefined := say_undefined(table):
         blocks.insert(0, Text(undefined))
@@ -100,23 +93,22 @@ def say_instead(instead: NDArray[np.float64], genres: list[str]) -> str:
     return say("instead", misses=misses, nothing_wrong=nothing, of=int(instead[row, -1]), **pair)
 
 
-def _table(table: pl.DataFrame) -> Table:
-    titles = {"support": "test movies", "predicted": "predicted", "precision": "precision", "recall": "recall",
-              "f1": "F1", "average_precision": "average precision"}  # fmt: skip
-    names = [name for name in titles if name in table.columns]
-    heads = [Column("Genre"), *(Column(titles[name], True) for name in names)]
+def _table_of(table: pl.DataFrame, titles: Mapping[str, str], name: str, caption: str, **look: bool) -> Table:
+    """Show the columns that have a title; texts are no keys to sort by, but genres are."""
+    shown = table.select(column for column in titles if column in table.columns)
+    heads = [Column(titles[column], kind.is_numeric()) for column, kind in shown.schema.items()]
     rows = [
-        [Cell(row["genre"], row["genre"]), *(_cell(row[name]) for name in names)] for row in table.iter_rows(named=True)
+        [_cell(value, is_key=column == "genre") for column, value in row.items()] for row in shown.iter_rows(named=True)
     ]
-    return Table("per-genre", "All metrics per genre", heads, rows, is_sortable=True, is_folded=True)
+    return Table(name, caption, heads, rows, **look)
 
 
-def _cell(value: Any) -> Cell:
+def _cell(value: Any, *, is_key: bool) -> Cell:
     if isinstance(value, float):
         return Cell(number(value), value)
     if isinstance(value, int):
         return Cell(f"{value:,}", value)
-    return Cell(UNDEFINED if value is None else str(value))
+    return Cell(UNDEFINED if value is None else str(value), value if is_key else None)
 
 
 def _map(sources: Sources) -> Picture:
@@ -124,19 +116,15 @@ def _map(sources: Sources) -> Picture:
     support = sources.best.per_genre.select("genre", "support").sort("support", "genre", descending=[True, False])
     models, genres = sources.models[:MOST_MODELS], support["genre"].to_list()
     names = [model.name for model in models]
-    wanted = support.select("genre")
-    columns = [
-        wanted.join(model.per_genre, on="genre", how="left", maintain_order="left")["f1"].cast(pl.Float64)
-        for model in models
-    ]
-    f1 = np.array([column.fill_null(float("nan")).to_numpy() for column in columns])
+    # A genre that a model lacks is undefined.
+    by_genre = (dict(model.per_genre.select("genre", pl.col("f1").cast(pl.Float64)).iter_rows()) for model in models)
+    f1 = np.array([[known.get(genre) for genre in genres] for known in by_genre], dtype=np.float64)
     left_out = len(sources.models) - len(models)
     more = f" Left out: the last {counted(left_out, 'model')} of the leaderboard." if left_out else ""
     if np.isnan(f1).any():
         more += " A dash is undefined: the genre has no test movie."
     labels = [f"{genre} ({count:,})" for genre, count in support.iter_rows()]
-    draw = partial(draw_genre_model_map, f1, names, labels)
-    said = say_map(f1, names, genres) + more
+    said, draw = say_map(f1, names, genres) + more, partial(draw_genre_model_map, f1, names, labels)
     return Picture("genre_model_map", "F1 of all models on all genres", said, draw, is_wide=True)
 
 
@@ -208,13 +196,8 @@ def _features_table(table: pl.DataFrame) -> Table:
 
 
 SHOWN: Final = 20
-_HEADS: Final = {
-    "movie_name": "Movie",
-    "given_genres": "Genres in the listings",
-    "doubted": "In doubt",
-    "quality": "Quality",
-    "reason": "Why",
-}
+_HEADS: Final = {"movie_name": "Movie", "given_genres": "Genres in the listings", "doubted": "In doubt",
+                 "quality": "Quality", "reason": "Why"}  # fmt: skip
 
 
 def labels_section(sources: Sources) -> Section | None:
@@ -223,15 +206,13 @@ def labels_section(sources: Sources) -> Section | None:
     if audit is None:
         return None
     blocks: list[Any] = [Text(say_audit(audit))]
-    columns = [name for name in _HEADS if name in audit.columns]
     if audit.height:
-        heads = [Column(_HEADS[name], is_number=name == "quality") for name in columns]
-        rows = [[_cell(row[name]) for name in columns] for row in audit.head(SHOWN).iter_rows(named=True)]
         caption = "Doubtful labels" if audit.height <= SHOWN else f"The {SHOWN} most doubtful labels"
-        blocks.append(Table("doubted", caption, heads, rows, is_sortable=True, is_folded=True))
+        blocks.append(_table_of(audit.head(SHOWN), _HEADS, "doubted", caption, is_sortable=True, is_folded=True))
     effect = optional_table(sources.paths.results / LABEL_AUDIT_EFFECT_FILE)
     if effect is not None and _is_of_these_movies(sources.paths):
-        blocks.append(_effect_table(effect))
+        titles = {name: name.replace("_", " ") for name in effect.columns}
+        blocks.append(_table_of(effect, titles, "audit-effect", "Effect of leaving out the doubtful movies"))
     return Section("labels", "Doubtful labels", blocks)
 
 
@@ -249,9 +230,3 @@ def _is_of_these_movies(paths: DataPaths) -> bool:
     """Return whether the effect of dropping doubtful movies was measured, and on the movies of the page."""
     measured = read_json(paths.results / "label_audit_effect.stage.json").get("counts", {}).get("splits")
     return measured is not None and paths.splits.is_file() and measured == hash_file(paths.splits)
-
-
-def _effect_table(effect: pl.DataFrame) -> Table:
-    heads = [Column(name.replace("_", " "), effect[name].dtype.is_numeric()) for name in effect.columns]
-    rows = [[_cell(value) for value in row] for row in effect.iter_rows()]
-    return Table("audit-effect", "Effect of leaving out the doubtful movies", heads, rows)

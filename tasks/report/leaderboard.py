@@ -50,16 +50,8 @@ INTERVALS: Final = ("test_jaccard", "test_f1_samples", "test_f1_micro", "test_f1
 _ENDS: Final = {f"{column}_{end}": _METRICS[column] for column in INTERVALS for end in ("low", "high")}
 _COSTS: Final = {"fit_s": 1, RATE: 0, "model_memory_mb": 1, "model_mb": 1}
 DECIMALS: Final = {**_METRICS, **_ENDS, "behind": 4, "behind_low": 4, "behind_high": 4, **_COSTS}
-LEADERBOARD: Final = pl.Schema(
-    {
-        "rank": pl.Int64,
-        "model": pl.String,
-        "chosen_by": pl.String,
-        "rule": pl.String,
-        **dict.fromkeys(DECIMALS, pl.Float64),
-        "distinct_answers": pl.Int64,
-    }
-)
+_TYPES: Final = {"rank": pl.Int64, **dict.fromkeys(("model", "chosen_by", "rule"), pl.String)}
+LEADERBOARD: Final = pl.Schema({**_TYPES, **dict.fromkeys(DECIMALS, pl.Float64), "distinct_answers": pl.Int64})
 METRICS_FILE, FIT_FILE = "metrics.json", "fit.json"
 NOTHING: Final = "\N{EN DASH}"
 
@@ -326,10 +318,8 @@ def notes_on(leaderboard: pl.DataFrame, baseline: Baseline | None = None) -> lis
     chosen_by = leaderboard["chosen_by"][0]
     notes = [f"best {title_of(chosen_by)} on validation. Other metrics are on the test movies."]
     if baseline:
-        notes.append(
-            f"baseline: always predicting {', '.join(baseline.genres)} has a test Jaccard of "
-            f"{baseline.metrics['test_jaccard']:.3f}."
-        )
+        genres, jaccard = ", ".join(baseline.genres), baseline.metrics["test_jaccard"]
+        notes.append(f"baseline: always predicting {genres} has a test Jaccard of {jaccard:.3f}.")
     if undefined := int(leaderboard["test_undefined_genres"].max() or 0):  # type: ignore[arg-type]
         notes.append(f"{undefined} genre(s) have no test movie: undefined, and left out of macro averages.")
     if same := leaderboard.filter(pl.col("distinct_answers") == 1)["model"].to_list():
@@ -362,8 +352,8 @@ def render_cross_validation(folders: Sequence[Path]) -> str:
             found = metrics["rules"][rule]
             rows.append((-found["jaccard"]["mean"], folder.name, rule, found, fit_s))
         except (OSError, ValueError, KeyError, TypeError) as error:
-            again = "cross-validate the model again"
-            raise DataError(f"{folder}: missing or damaged results ({error!r}); {again}") from error
+            message = f"{folder}: missing or damaged results ({error!r}); cross-validate the model again"
+            raise DataError(message) from error
     cells = []
     for _, model, rule, found, fit_s in sorted(rows, key=itemgetter(0, 1)):
         known = [found.get(metric) for metric in _FOLD_METRICS]

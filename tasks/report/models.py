@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import polars as pl
 
-from tasks.core.page import Cell, Column, Picture, Section, Table, Text
+from tasks.core.page import Cell, Column, Picture, Section, Table, Text, number
 from tasks.report.figures import HISTORY_COLUMNS, HISTORY_FILE, RATE, draw_training, frontier
 from tasks.report.leaderboard import NOTHING, Baseline, compare_published
-from tasks.report.sources import METRIC_TITLES, Sources, metric_title, number, optional_table, say
+from tasks.report.sources import METRIC_TITLES, Sources, metric_title, optional_table, say
 
 COSTS: Final = re.compile(r"(_s|_mb)$")
 NEARLY: Final = 0.9  # of the best Jaccard

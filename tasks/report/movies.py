@@ -13,20 +13,11 @@ from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
 from tasks.core.markup import highlight_html, signed
-from tasks.core.page import Picture, Section, Text
+from tasks.core.page import Picture, Section, Text, listed
 from tasks.core.schema import EXHIBITS
 from tasks.core.settings import DataPaths
 from tasks.report.figures import draw_calibration, draw_lengths, draw_set_sizes
-from tasks.report.sources import (
-    LABEL_AUDIT_FILE,
-    LEADERBOARD_FILE,
-    Model,
-    Sources,
-    listed,
-    optional_table,
-    read_sources,
-    say,
-)
+from tasks.report.sources import LABEL_AUDIT_FILE, LEADERBOARD_FILE, Model, Sources, optional_table, read_sources, say
 from tasks.stage import Stage, StageResult, run_stage
 
 EXHIBITS_FILE: Final = "exhibits.parquet"

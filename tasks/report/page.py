@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tasks.core import page as html
 from tasks.core.figures import SVG_ONLY, Form, picture_files, write_pictures
-from tasks.core.page import Cell, Column, Picture, Section, Table, Text
+from tasks.core.page import Cell, Column, Picture, Section, Table, Text, counted, number, percent, with_minus
 from tasks.core.promotion import REGISTERED_NAME
 from tasks.core.settings import DataPaths
 from tasks.report.feature_figures import FIELD_BARS, WORD_BARS, picture_name
@@ -23,20 +23,7 @@ from tasks.report.figures import draw_dropped
 from tasks.report.genres import features_section, genres_section, labels_section, say_genres, say_undefined
 from tasks.report.models import cost_section, ranking_section, say_leader, training_section
 from tasks.report.movies import EXHIBITS_FILE, impossible_movies, movies_section, predictions_section
-from tasks.report.sources import (
-    SENTENCES,
-    PreviousRun,
-    RunFacts,
-    Sources,
-    counted,
-    number,
-    percent,
-    read_json,
-    read_sources,
-    read_table,
-    say,
-    with_minus,
-)
+from tasks.report.sources import SENTENCES, PreviousRun, RunFacts, Sources, read_json, read_sources, read_table, say
 from tasks.stage import Stage, StageResult, run_stage
 
 REPORT_FILE: Final = "report.html"

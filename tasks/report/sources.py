@@ -4,17 +4,17 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
 from tasks.core.metrics import METRICS
+from tasks.core.page import sentences
 from tasks.core.predictions import Scores, read_scores, truth_matrix
 from tasks.core.schema import PREDICTIONS
 from tasks.core.settings import DataPaths
@@ -147,15 +147,15 @@ class Sources:
         return None if audit is None else audit.sort("quality", maintain_order=True)
 
     @property
-    def split_counts(self) -> dict[str, Any]:
-        """What the split counted; empty if that is not known."""
-        return dict(read_json(self.sidecars[-1]).get("counts", {}))
-
-    @property
     def sidecars(self) -> tuple[Path, ...]:
         """Those of the stages that made the data: clean, annotate, split."""
         folders = {"clean": self.paths.clean, "annotate": self.paths.conllu.parent, "split": self.paths.splits.parent}
         return tuple(folder / f"{name}.stage.json" for name, folder in folders.items())
+
+    @property
+    def split_counts(self) -> dict[str, Any]:
+        """What the split counted; empty if that is not known."""
+        return dict(read_json(self.sidecars[-1]).get("counts", {}))
 
     def inputs(self) -> tuple[Path, ...]:
         """Return all existing files that the page may show something of."""
@@ -219,59 +219,16 @@ def read_table(path: Path) -> pl.DataFrame:
         raise DataError(f"{path} is missing or damaged ({error}); run the stage that makes it again") from error
 
 
-UNDEFINED: Final = "undefined"
 METRIC_TITLES: Final = {name: metric.title for name, metric in METRICS.items()}
 
 
-def number(value: float | None, decimals: int = 3) -> str:
-    """Write a number, or say that there is none.
-
-    >>> number(1234.5, 0), number(-0.12345), number(None)
-    ('1,234', '−0.123', 'undefined')
-    """
-    return UNDEFINED if value is None or value != value else with_minus(f"{value:,.{decimals}f}")  # noqa: PLR0124  NaN
-
-
-def with_minus(text: str) -> str:
-    """Return a text with the pictures' minus sign in negative numbers, but not in dates and names.
-
-    >>> with_minus("svm-2 of 2026-01-02: -0.05 [-0.06, -0.04]")
-    'svm-2 of 2026-01-02: −0.05 [−0.06, −0.04]'
-    """
-    return re.sub(r"(?<![\w-])-(?=\d)", "\N{MINUS SIGN}", text)
-
-
-def percent(share: float) -> str:
-    """Write a share in per cent, never more than nothing as 0% or less than all as 100%.
-
-    >>> percent(0.931), percent(0.0004), percent(0.0), percent(0.9999)
-    ('93%', 'under 1%', '0%', 'over 99%')
-    """
-    rounded = round(100 * share)
-    if share > 0 and rounded == 0:
-        return "under 1%"
-    return "over 99%" if share < 1 and rounded == 100 else f"{rounded}%"
-
-
-def counted(count: int, noun: str) -> str:
-    """Write a number with its noun.
-
-    >>> counted(1, "movie"), counted(2300, "movie")
-    ('1 movie', '2,300 movies')
-    """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def listed(names: Sequence[str], most: int = 6) -> str:
-    """Write names as in a sentence.
-
-    >>> listed(["a"]), listed(["a", "b", "c"]), listed(list("abcdefgh"), 3)
-    ('a', 'a, b and c', 'a, b, c and 5 more')
-    """
-    shown = list(names[:most])
-    if len(names) > most:
-        return f"{', '.join(shown)} and {len(names) - most:,} more"
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+_HEADS: Final = {
+    "fit_s": "fit, s",
+    "predict_docs_per_s": "movies per second",
+    "model_mb": "size, MB",
+    "behind": "gap to best (95% CI)",
+    "chosen_by": "chosen by",
+}
 
 
 def metric_title(column: str) -> str:
@@ -280,22 +237,12 @@ def metric_title(column: str) -> str:
     >>> metric_title("test_f1_macro"), metric_title("val_jaccard"), metric_title("peak_memory_mb")
     ('F1 (macro)', 'Jaccard on validation', 'peak memory, MB')
     """
-    known = {
-        "fit_s": "fit, s",
-        "predict_docs_per_s": "movies per second",
-        "model_mb": "size, MB",
-        "behind": "gap to best (95% CI)",
-        "chosen_by": "chosen by",
-    }
-    if column in known:
-        return known[column]
+    if column in _HEADS:
+        return _HEADS[column]
     part, _, metric = column.partition("_")
     if part in {"test", "val"}:
         return METRIC_TITLES.get(metric, metric.replace("_", " ")) + (" on validation" if part == "val" else "")
-    words = column.replace("_", " ")
-    for ending, unit in ((" mb", "MB"), (" s", "s")):
-        words = f"{words.removesuffix(ending)}, {unit}" if words.endswith(ending) else words
-    return words
+    return re.sub(r" (mb|s)$", lambda unit: f", {unit[1].replace('mb', 'MB')}", column.replace("_", " "))
 
 
 SENTENCES: Final = Path(__file__).with_name("sentences.jinja")
@@ -303,17 +250,4 @@ SENTENCES: Final = Path(__file__).with_name("sentences.jinja")
 
 def say(sentence: str, **data: object) -> str:
     """Return a text of the report: a macro of `sentences.jinja`, filled with data, not yet escaped."""
-    return str(getattr(_sentences().get_template(SENTENCES.name).module, sentence)(**data)).strip()
-
-
-@cache
-def _sentences() -> Environment:
-    made = Environment(
-        loader=FileSystemLoader(SENTENCES.parent),
-        autoescape=select_autoescape(["html"]),  # so not of these: the page escapes its texts
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    made.filters |= {"number": number, "percent": percent, "counted": counted, "listed": listed}
-    return made
+    return str(getattr(sentences(SENTENCES), sentence)(**data)).strip()

@@ -33,6 +33,7 @@ from tasks.core.predictions import PREDICTIONS_FILE, RULES_FILE, Decisions, Inco
 from tasks.core.promotion import Champion, PromotionConfig, Verdict
 from tasks.core.settings import DataPaths
 from tasks.report.leaderboard import NOTHING, defined, title_of
+from tasks.report.sources import SENTENCES, say
 from tasks.stage import Stage, StageResult, run_stage
 
 logger = logging.getLogger(__name__)
@@ -82,12 +83,12 @@ def render_versus(
 
     `overall` has for each metric in `CHOICES` both values and the interval of the first minus the second.
     """
-    first, second = (escape_markdown(name) for name in models)
-    rows = [
+    first, second = names = [escape_markdown(name) for name in models]
+    metrics = [
         [title_of(metric), f"{one:.4f}", f"{other:.4f}", _with_ends(gap.value, gap.low, gap.high)]
         for metric, (one, other, gap) in overall.items()
     ]
-    genre_rows = [
+    rows = [
         [
             escape_markdown(row["genre"]),
             f"{row['support']:,}",
@@ -100,42 +101,25 @@ def render_versus(
     ]
     header = ["genre", "test movies", f"F1 {first}", f"F1 {second}", "F1 difference", "precision difference"]
     header += ["recall difference", f"only {first} right", f"only {second} right"]
-    parts = [
-        f"# {first} and {second}\n",
-        f"{_say_genres(first, second, genres)} In brackets: 95% intervals of the difference, by a paired bootstrap.\n",
-        markdown_table(["on test", first, second, "difference"], rows),
-        "## Genres\n",
-        markdown_table(header, genre_rows),
-        *(_movie_part(right, wrong, movies) for right, wrong in (models, models[::-1])),
-    ]
-    return "\n".join(parts)
-
-
-def _say_genres(first: str, second: str, genres: pl.DataFrame) -> str:
-    n_known, n_undecided, parts = genres["f1_difference"].count(), genres["f1_difference"].count(), []
-    for name, is_better in ((first, pl.col("f1_low") > 0), (second, pl.col("f1_high") < 0)):
-        better = genres.filter(is_better)["genre"].to_list()
-        n_undecided -= len(better)
-        listed = f" ({', '.join(map(escape_markdown, better))})" if better else ""
-        parts.append(f"{name} has a significantly higher F1 in {len(better)} of {n_known} genres{listed}")
-    undefined = genres.filter(pl.col("f1_difference").is_null())["genre"].to_list()
-    missing = f" Not compared, without a test movie: {', '.join(map(escape_markdown, undefined))}." if undefined else ""
-    return (
-        f"{'; '.join(parts)}; in {n_undecided} the interval includes zero. About one in twenty such intervals excludes "
-        f"zero by chance.{missing}"
+    examples = []
+    for right, wrong in zip(models, reversed(names), strict=True):
+        listed = movies.filter(pl.col("right") == right)
+        shown = listed.select("movie_name", "movie_id", "true_genres", "wrong_genres").head(SHOWN_MOVIES)
+        cells = [[escape_markdown(text or "") for text in row] for row in shown.iter_rows()]
+        table = markdown_table(["movie", "id", "genres", f"predicted by {wrong}"], cells, 4)
+        examples.append((listed.height, table, listed.height > shown.height))
+    by_result = (pl.col("f1_low") > 0, pl.col("f1_high") < 0, pl.col("f1_difference").is_null())
+    better, worse, undefined = ([*map(escape_markdown, genres.filter(such)["genre"])] for such in by_result)
+    return say(
+        "versus",
+        names=names,
+        better=(better, worse),
+        known=genres["f1_difference"].count(),
+        undefined=undefined,
+        overall=markdown_table(["on test", first, second, "difference"], metrics),
+        genres=markdown_table(header, rows),
+        movies=examples,
     )
-
-
-def _movie_part(right: str, wrong: str, movies: pl.DataFrame) -> str:
-    listed = movies.filter(pl.col("right") == right)
-    title = f"## Only {escape_markdown(right)} is right: {listed.height:,} movie{'' if listed.height == 1 else 's'}\n"
-    if listed.is_empty():
-        return title
-    shown = listed.select("movie_name", "movie_id", "true_genres", "wrong_genres").head(SHOWN_MOVIES)
-    rows = [[escape_markdown(text or "") for text in row] for row in shown.iter_rows()]
-    more = "" if shown.height == listed.height else f"\nAll of them are in `{MOVIES_FILE}`.\n"
-    header = ["movie", "id", "genres", f"predicted by {escape_markdown(wrong)}"]
-    return f"{title}\n{markdown_table(header, rows, len(header))}{more}"
 
 
 def _with_ends(value: float | None, low: float | None, high: float | None) -> str:
@@ -171,7 +155,7 @@ def write_versus(
     config = {f"{path.parent.name}/{path.name}": hash_file(path) for path in left if path.is_file()}
     inputs = (paths.movies,) if paths.movies.is_file() else ()
     outputs = (*TABLES, *PICTURES) if draws else TABLES
-    code, packages = (Path(__file__),), ("matplotlib", "numpy", "polars")
+    code, packages = (Path(__file__), SENTENCES), ("jinja2", "matplotlib", "numpy", "polars")
     stage = Stage("versus", paths.results, outputs, inputs, {"pair": config}, code, packages, removes_old=True)
 
     def build(folder: Path) -> Mapping[str, Any]:
@@ -188,7 +172,7 @@ def write_versus(
             one, other = resampled.metrics[metric]
             overall[metric] = (float(one[0]), float(other[0]), interval(one - other))
         text = render_versus((decisions.models[0], decisions.models[1]), overall, genres, movies)
-        (folder / TEXT_FILE).write_text(text, encoding="utf-8")
+        (folder / TEXT_FILE).write_text(text + "\n", encoding="utf-8")
         if draws:
             write_picture(folder, PICTURE, partial(draw_versus, genres), ALL_FORMS)
         by_model = movies["right"].value_counts().rows()

@@ -158,8 +158,11 @@ def test_a_single_movie_without_anything_is_explored(paths: DataPaths) -> None:
 def test_the_page_changes_with_a_part(paths: DataPaths) -> None:
     config = ExploreConfig(of="clean")
     write_movies(paths)
+    pl.read_parquet(paths.movies).with_columns(text_group=pl.lit("a")).write_parquet(paths.movies)
     explore_clean(paths, config)
     first = write_page(paths, config)
+    page = (paths.explore / "index.html").read_text(encoding="utf-8")
+    assert "2 near-duplicates in 1 groups of up to 2 movies; a group stays together" in page
     assert write_page(paths, config).skipped
     pl.read_parquet(paths.movies).head(1).write_parquet(paths.movies)
     explore_clean(paths, config)

@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tasks.core import page as html
 from tasks.core.files import hash_file
 from tasks.core.settings import DataPaths
 from tasks.report import page, sources
@@ -363,7 +364,7 @@ def test_times_and_paths() -> None:
     assert shorten_paths(str(Path("sample"))) == "sample"
 
 
-@pytest.mark.parametrize("module", [sources, page])
+@pytest.mark.parametrize("module", [sources, page, html])
 def test_examples_in_docstrings_hold(module: ModuleType) -> None:
     assert doctest.testmod(module).attempted
     assert not doctest.testmod(module).failed
