@@ -12,7 +12,6 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -76,7 +75,21 @@ def draw_lengths(lengths: pl.DataFrame) -> Figure:
     """Draw the lengths of descriptions in characters and words; the last bar gathers the longest hundredth."""
     figure = new_figure(WIDTH_IN, 5.4)
     for axes, column in zip(figure.subplots(2, 1), lengths, strict=True):
-        _draw_histogram(axes, column)
+        median, highest = column.quantile(0.5, "nearest"), column.quantile(0.99, "nearest")
+        if median is None or highest is None:
+            axes.text(0.5, 0.5, "no descriptions", ha="center", transform=axes.transAxes)
+            continue
+        width = max(1, ceil((int(highest) + 1) / HISTOGRAM_BARS))
+        edges = np.arange(0, int(highest) + 2 * width, width)
+        counts, _ = np.histogram(np.minimum(column.to_numpy(), edges[-1] - 1), edges)
+        axes.bar(edges[:-1], counts, width=width * 0.92, align="edge", color=BLUE)
+        axes.axvline(float(median), color=ORANGE, linewidth=1.5)
+        look: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "top"}
+        axes.annotate(f"median {int(median):,}", (float(median), 1), xytext=(5, -2), **look)
+        axes.set(xlabel=f"{column.name} (last bar: {edges[-2]:,} or more)", ylabel="descriptions")
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.set_xlim(0, edges[-1])
+        axes.set_ylim(0, counts.max() * 1.18)  # space for the median's label
     return figure
 
 
@@ -88,24 +101,6 @@ def draw_kinds(counts: pl.DataFrame) -> Figure:
     axes = draw_shares(figure, labels, parts)
     axes.set_xlabel("% of the file's rows; numbers are rows")
     return figure
-
-
-def _draw_histogram(axes: Axes, lengths: pl.Series) -> None:
-    median, highest = lengths.quantile(0.5, "nearest"), lengths.quantile(0.99, "nearest")
-    if median is None or highest is None:
-        axes.text(0.5, 0.5, "no descriptions", ha="center", transform=axes.transAxes)
-        return
-    width = max(1, ceil((int(highest) + 1) / HISTOGRAM_BARS))
-    edges = np.arange(0, int(highest) + 2 * width, width)
-    counts, _ = np.histogram(np.minimum(lengths.to_numpy(), edges[-1] - 1), edges)
-    axes.bar(edges[:-1], counts, width=width * 0.92, align="edge", color=BLUE)
-    axes.axvline(float(median), color=ORANGE, linewidth=1.5)
-    look: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "top"}
-    axes.annotate(f"median {int(median):,}", (float(median), 1), xytext=(5, -2), **look)
-    axes.set(xlabel=f"{lengths.name} (last bar: {edges[-2]:,} or more)", ylabel="descriptions")
-    axes.yaxis.set_major_formatter("{x:,.0f}")
-    axes.set_xlim(0, edges[-1])
-    axes.set_ylim(0, counts.max() * 1.18)  # space for the median's label
 
 
 PLACEHOLDERS: Final = "placeholders"

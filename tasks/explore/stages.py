@@ -91,11 +91,7 @@ class Listings:
 
 
 def raw_files(folder: Path) -> tuple[Path, ...]:
-    """Return the listings in a folder, sorted by name.
-
-    Raises:
-        DataError: there is none.
-    """
+    """Return the listings in a folder, sorted by name; it is a DataError if there is none."""
     files = tuple(sorted(path for path in folder.glob("*.csv") if path.is_file()))
     if not files:
         raise DataError(f"{folder}: expected per-genre listings (*.csv), found none; run the acquire stage first")
@@ -103,11 +99,7 @@ def raw_files(folder: Path) -> tuple[Path, ...]:
 
 
 def read_listings(files: Sequence[Path]) -> Listings:
-    """Read per-genre CSVs without cleaning: damaged bytes are replaced, extra fields ignored, absent columns empty.
-
-    Raises:
-        DataError: no file can be read, or no row has an id.
-    """
+    """Read per-genre CSVs without cleaning: damaged bytes are replaced, extra fields ignored, absent columns empty."""
     frames, unreadable = [], []
     for path in files:
         try:
@@ -159,11 +151,7 @@ def movies_of_listings(rows: pl.DataFrame) -> pl.DataFrame:
 
 
 def read_movies(path: Path) -> pl.DataFrame:
-    """Read the cleaned table.
-
-    Raises:
-        DataError: the file is not parquet, lacks a column of `MOVIE_COLUMNS`, or is empty.
-    """
+    """Read the cleaned table; it is a DataError if it is not parquet, lacks a column, or is empty."""
     try:
         movies = pl.read_parquet(path, columns=list(MOVIE_COLUMNS))
     except pl.exceptions.PolarsError as error:

@@ -79,11 +79,7 @@ def write_importance_pictures(model_folder: Path, forms: Sequence[Form] = SVG_ON
 
 
 def read_importance(path: Path) -> pl.DataFrame:
-    """Read the importances of a model.
-
-    Raises:
-        DataError: the file is missing or damaged, or has other columns.
-    """
+    """Read the importances of a model; it is a DataError if they are missing, damaged or empty."""
     try:
         table = pl.read_parquet(path, columns=list(IMPORTANCE)).cast(IMPORTANCE)
     except (OSError, pl.exceptions.PolarsError) as error:

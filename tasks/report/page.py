@@ -230,7 +230,7 @@ def quality_section(sources: Sources) -> Section:
     cleaned = read_json(sources.paths.dropped)
     counts: dict[str, int] = {name: count for name, count in cleaned.get("counts", {}).items() if count}
     annotated = read_json(sources.sidecars[1]).get("counts", {})
-    sentences = (say_rows(counts), say_annotation(annotated), say_split(sources.split_counts))
+    sentences = (say_rows(counts), say("annotation", counts=annotated), say_split(sources.split_counts))
     blocks: list[Any] = [Text(sentence) for sentence in sentences if sentence]
     dropped = {name.partition("/")[2]: count for name, count in counts.items() if name.startswith("dropped/")}
     if dropped:
@@ -269,13 +269,6 @@ def rows_of_cleaning(counts: Mapping[str, int], reasons: Mapping[str, str]) -> l
             why = say("cleaned", effect=effect, rule=rule, reason=reasons.get(rule, ""))
             rows.append((Cell(rule.replace("_", " ")), Cell(_EFFECTS[effect]), Cell(f"{count:,}", count), Cell(why)))
     return rows
-
-
-def say_annotation(counts: Mapping[str, int]) -> str:
-    """Say how long the annotated corpus is; nothing if it was not counted."""
-    if not {"documents", "tokens", "sentences", "empty_documents"} <= counts.keys():
-        return ""
-    return say("annotation", counts=counts)
 
 
 def say_split(counts: Mapping[str, Any]) -> str:

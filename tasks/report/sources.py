@@ -189,11 +189,7 @@ def read_sources(model_folders: Sequence[Path], paths: DataPaths) -> Sources:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a file; an empty one if there is no file.
-
-    Raises:
-        DataError: the file does not hold an object.
-    """
+    """Return the object in a file; an empty one if there is no file, a DataError if it holds something else."""
     if not path.is_file():
         return {}
     try:
@@ -208,11 +204,7 @@ def optional_table(path: Path) -> pl.DataFrame | None:
 
 
 def read_table(path: Path) -> pl.DataFrame:
-    """Return a table in CSV or parquet.
-
-    Raises:
-        DataError: the file is missing or damaged.
-    """
+    """Return a table in CSV or parquet; it is a DataError if it is missing or damaged."""
     try:
         return pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:

@@ -188,11 +188,7 @@ def check_pair(pair: Sequence[str], names: Sequence[str]) -> None:
 
 
 def choose_pair(ranked: Sequence[Path], pair: Sequence[str]) -> tuple[Path, Path]:
-    """Return the folders of the named models; if none, of the first and of the next of another kind.
-
-    Raises:
-        ConfigError: a named model is not among them.
-    """
+    """Return the folders of the named models; if none, of the first and of the next of another kind."""
     by_name = {folder.name: folder for folder in ranked}
     check_pair(pair, list(by_name))
     if pair:
