@@ -191,25 +191,23 @@ def answer_css() -> str:
     return HIGHLIGHT_CSS + (_TEMPLATES / "answer.css").read_text(encoding="utf-8")
 
 
+def fill(file: Path, text: str, **data: object) -> str:
+    """Return a macro of a template of plain texts, filled with data; a page escapes it as it shows it."""
+    macros = _environment(file.parent).get_template(file.name).module
+    return str(getattr(macros, text)(**data)).strip()
+
+
 @cache
-def sentences(file: Path) -> Any:
-    """Return the macros of a template of plain texts, which a page escapes as it shows them."""
+def _environment(folder: Path = _TEMPLATES) -> Environment:
     made = Environment(
-        loader=FileSystemLoader(file.parent),
+        loader=FileSystemLoader(folder),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"number": number, "percent": percent, "counted": counted, "listed": listed}
-    return made.get_template(file.name).module
-
-
-@cache
-def _environment() -> Environment:
-    loader = FileSystemLoader(_TEMPLATES)
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     made.filters["kind"] = lambda block: type(block).__name__.lower()
+    made.filters |= {"number": number, "percent": percent, "counted": counted, "listed": listed}
     return made
 
 

@@ -27,7 +27,7 @@ from tasks.core.figures import (
     draw_shares,
     new_figure,
 )
-from tasks.core.page import sentences
+from tasks.core.page import fill
 from tasks.explore import tables
 from tasks.explore.config import ExploreConfig
 from tasks.explore.tables import ADD_A_PLOT, CUT_OFF, EMPTY, FEWEST_FOR_A_SHARE, OTHER_PLACEHOLDER, WHOLE
@@ -129,11 +129,7 @@ class Exhibit:
 
 
 SENTENCES: Final = Path(__file__).with_name("sentences.jinja")
-
-
-def say(sentence: str, **data: object) -> str:
-    """Return a text of the exploration: a macro of `sentences.jinja`, filled with data, not yet escaped."""
-    return str(getattr(sentences(SENTENCES), sentence)(**data)).strip()
+say = partial(fill, SENTENCES)  # a text of the exploration by its name there, and its data
 
 
 def exhibit_movies(movies: pl.DataFrame, config: ExploreConfig) -> list[Exhibit]:

@@ -203,19 +203,16 @@ def write_page(paths: DataPaths, config: ExploreConfig) -> StageResult:
     def build(folder: Path) -> Mapping[str, Any]:
         texts = [(paths.explore / part / FINDINGS_FILE).read_text(encoding="utf-8") for part in config.parts]
         parts = [Findings.model_validate_json(text) for text in texts]
-        sections = [_lead(parts), *_exhibit_sections(parts, paths.explore), _conflict_section(parts)]
+        last = {picture.name: picture.sentence for part in parts for picture in part.pictures}  # clean rather than raw
+        lead = [*(part.summary for part in parts), *(last[name] for name in LEADING if name in last)]
+        bullets = html.Bullets([(text, "") for text in [*lead, *(_say_conflicts(part)[0] for part in parts)]])
+        findings = html.Section("findings", "Findings", [bullets])
+        sections = [findings, *_exhibit_sections(parts, paths.explore), _conflict_section(parts)]
         page = html.Page("The data in pictures", "", sections, paths.explore, banner)
         (folder / PAGE_FILE).write_text(html.render_page(page), encoding="utf-8")
         return {"pictures": len(html.pictures_in(sections))}
 
     return run_stage(stage, build)
-
-
-def _lead(parts: Sequence[Findings]) -> html.Section:
-    last = {picture.name: picture.sentence for part in parts for picture in part.pictures}  # of clean rather than raw
-    sentences = [*(part.summary for part in parts), *(last[name] for name in LEADING if name in last)]
-    sentences += [_say_conflicts(part)[0] for part in parts]
-    return html.Section("findings", "Findings", [html.Bullets([(sentence, "") for sentence in sentences])])
 
 
 def _exhibit_sections(parts: Sequence[Findings], folder: Path) -> list[html.Section]:
@@ -255,8 +252,7 @@ def _conflict_section(parts: Sequence[Findings]) -> html.Section:
 def _say_conflicts(part: Findings) -> list[str]:
     """Say how many movies contradict themselves, and how many names several movies share."""
     most = {key: max((each for each in part.conflicts if each.key == key), key=lambda each: each.count) for key in KEYS}
-    said = say("conflicts", where=TITLES[part.part], own=most["id"], names=most["name"])
-    return said.split("\n")
+    return say("conflicts", where=TITLES[part.part], own=most["id"], names=most["name"]).split("\n")
 
 
 def _stage(

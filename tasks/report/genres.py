@@ -27,18 +27,13 @@ def genres_section(sources: Sources) -> Section:
     best, table = sources.best, sources.best.per_genre
     genres = table["genre"].to_list()
     instead = count_instead(best.predictions, genres)
-    said = f"{say_genres(table)} {say_support(table)}"
+    said, missed = f"{say_genres(table)} {say_support(table)}", f"{say_instead(instead, genres)} {say_confusion(table)}"
+    draw = partial(draw_instead, instead, genres)
     blocks: list[Any] = [
         Picture("genres", f"F1 per genre of {best.name}", said, partial(draw_genres, table)),
         _map(sources),
-        Picture(
-            "predicted_instead",
-            "Predicted in place of a missed genre",
-            f"{say_instead(instead, genres)} {say_confusion(table)}",
-            partial(draw_instead, instead, genres),
-            is_wide=True,
-        ),
-        _table_of(table, _METRICS, "per-genre", "All metrics per genre", is_sortable=True, is_folded=True),
+        Picture("predicted_instead", "Predicted in place of a missed genre", missed, draw, is_wide=True),
+        _table_of(table, _METRICS, "per-genre", "All metrics per genre"),
     ]
     if undefined := say_undefined(table):
         blocks.insert(0, Text(undefined))
@@ -93,14 +88,14 @@ def say_instead(instead: NDArray[np.float64], genres: list[str]) -> str:
     return say("instead", misses=misses, nothing_wrong=nothing, of=int(instead[row, -1]), **pair)
 
 
-def _table_of(table: pl.DataFrame, titles: Mapping[str, str], name: str, caption: str, **look: bool) -> Table:
+def _table_of(table: pl.DataFrame, titles: Mapping[str, str], name: str, caption: str, is_folded: bool = True) -> Table:
     """Show the columns that have a title; texts are no keys to sort by, but genres are."""
     shown = table.select(column for column in titles if column in table.columns)
     heads = [Column(titles[column], kind.is_numeric()) for column, kind in shown.schema.items()]
     rows = [
         [_cell(value, is_key=column == "genre") for column, value in row.items()] for row in shown.iter_rows(named=True)
     ]
-    return Table(name, caption, heads, rows, **look)
+    return Table(name, caption, heads, rows, is_sortable=is_folded, is_folded=is_folded)
 
 
 def _cell(value: Any, *, is_key: bool) -> Cell:
@@ -208,11 +203,11 @@ def labels_section(sources: Sources) -> Section | None:
     blocks: list[Any] = [Text(say_audit(audit))]
     if audit.height:
         caption = "Doubtful labels" if audit.height <= SHOWN else f"The {SHOWN} most doubtful labels"
-        blocks.append(_table_of(audit.head(SHOWN), _HEADS, "doubted", caption, is_sortable=True, is_folded=True))
+        blocks.append(_table_of(audit.head(SHOWN), _HEADS, "doubted", caption))
     effect = optional_table(sources.paths.results / LABEL_AUDIT_EFFECT_FILE)
     if effect is not None and _is_of_these_movies(sources.paths):
         titles = {name: name.replace("_", " ") for name in effect.columns}
-        blocks.append(_table_of(effect, titles, "audit-effect", "Effect of leaving out the doubtful movies"))
+        blocks.append(_table_of(effect, titles, "audit-effect", "Effect of leaving out the doubtful movies", False))
     return Section("labels", "Doubtful labels", blocks)
 
 

@@ -51,16 +51,8 @@ def leaderboard_table(
     if baseline is not None:
         models.append({"model": "constant baseline", **baseline.metrics})
     rows = [[_cell(board, column, row) for column in columns] for row in models]
-    return Table(
-        name,
-        caption,
-        heads,
-        rows,
-        is_sortable=len(rows) > 1,
-        marked=frozenset([0]),
-        head=columns.index("model"),
-        is_compact=True,
-    )
+    marked, head = frozenset([0]), columns.index("model")
+    return Table(name, caption, heads, rows, is_sortable=len(rows) > 1, marked=marked, head=head, is_compact=True)
 
 
 def _cell(board: pl.DataFrame, column: str, row: dict[str, Any]) -> Cell:

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
 from tasks.core.metrics import METRICS
-from tasks.core.page import sentences
+from tasks.core.page import fill
 from tasks.core.predictions import Scores, read_scores, truth_matrix
 from tasks.core.schema import PREDICTIONS
 from tasks.core.settings import DataPaths
@@ -170,11 +170,7 @@ class Sources:
 
 
 def read_sources(model_folders: Sequence[Path], paths: DataPaths) -> Sources:
-    """Open the data of the page; models are in the order of the leaderboard.
-
-    Raises:
-        DataError: the leaderboard is missing, or is not of these models.
-    """
+    """Open the data of the page; it is a DataError if the leaderboard, which orders the models, is not of these."""
     path = paths.results / LEADERBOARD_FILE
     texts = {"model": pl.String, "rule": pl.String}
     try:
@@ -238,8 +234,4 @@ def metric_title(column: str) -> str:
 
 
 SENTENCES: Final = Path(__file__).with_name("sentences.jinja")
-
-
-def say(sentence: str, **data: object) -> str:
-    """Return a text of the report: a macro of `sentences.jinja`, filled with data, not yet escaped."""
-    return str(getattr(sentences(SENTENCES), sentence)(**data)).strip()
+say = partial(fill, SENTENCES)  # a text of the report by its name there, and its data

@@ -46,6 +46,7 @@ PICTURE: Final = "versus"
 TABLES: Final = (GENRES_FILE, MOVIES_FILE, TEXT_FILE)
 PICTURES: Final = picture_files([PICTURE], ALL_FORMS)
 TRAINING_SIDECAR: Final = "train.stage.json"
+_PAIR: Final = ("first", "second")
 _BY_DIFFERENCE: Final[dict[str, Any]] = {"by": ["f1_difference", "genre"], "descending": [True, False]}
 
 
@@ -206,15 +207,11 @@ def compare_genres(decisions: Decisions, resampled: Resampled) -> pl.DataFrame:
     the genre.
     """
     truth, (first, second) = decisions.truth, decisions.decided
-    columns: dict[str, Any] = {
-        "genre": decisions.genres,
-        "support": truth.sum(axis=0),
-        "first": [decisions.models[0]] * len(decisions.genres),
-        "second": [decisions.models[1]] * len(decisions.genres),
-    }
+    names = {name: [model] * len(decisions.genres) for name, model in zip(_PAIR, decisions.models, strict=True)}
+    columns: dict[str, Any] = {"genre": decisions.genres, "support": truth.sum(axis=0), **names}
     for metric in ("f1", "precision", "recall"):
         values = resampled.per_genre[metric]
-        for number, name in enumerate(("first", "second")):
+        for number, name in enumerate(_PAIR):
             columns[f"{name}_{metric}"] = [defined(value) for value in values[number, 0]]
         gaps = [interval(gap) for gap in np.moveaxis(values[0] - values[1], -1, 0)]
         for end, name in (("value", "difference"), ("low", "low"), ("high", "high")):
@@ -306,7 +303,15 @@ def _judge_both(challenger: Path, champion: Champion, folder: Path, config: Prom
     try:
         decisions = read_decisions([challenger, folder])
     except IncomparableError as error:
-        return _judge_other_data(champion, str(error).rpartition("\n  ")[2], config)
+        difference = str(error).rpartition("\n  ")[2]
+        reason = f"{champion.model} was tested on other data ({difference})"
+        if config.replace_other_data == "always":
+            return Verdict(True, f"{reason} and is replaced (--promotion.replace-other-data always)")
+        # A champion of the sample is provisional, any other was chosen by someone.
+        if config.replace_other_data == "sample" and champion.source == "sample":
+            return Verdict(True, f"{reason}, the embedded sample, and is replaced")
+        how = "so they cannot be compared; to replace it: --promotion.replace-other-data always"
+        return Verdict(False, f"{reason}, {how}")
     first, second = resample(decisions.truth, decisions.decided).metrics[config.metric]
     found = interval(second - first if config.metric in LOWER_IS_BETTER else first - second, config.level)
     bounds = f"[{found.low:+.4f}, {found.high:+.4f}] at {100 * config.level:g}%"
@@ -320,13 +325,3 @@ def _judge_both(challenger: Path, champion: Champion, folder: Path, config: Prom
         return Verdict(True, f"{reason}: {measured}", difference)
     how = "significantly worse" if is_worse else "not significantly better"
     return Verdict(False, f"{challenger.name} is {how} than {champion.model}: {measured}", difference)
-
-
-def _judge_other_data(champion: Champion, difference: str, config: PromotionConfig) -> Verdict:
-    """Judge without a comparison: a champion of the sample is provisional, any other was chosen by someone."""
-    reason = f"{champion.model} was tested on other data ({difference})"
-    if config.replace_other_data == "always":
-        return Verdict(True, f"{reason} and is replaced (--promotion.replace-other-data always)")
-    if config.replace_other_data == "sample" and champion.source == "sample":
-        return Verdict(True, f"{reason}, the embedded sample, and is replaced")
-    return Verdict(False, f"{reason}, so they cannot be compared; to replace it: --promotion.replace-other-data always")
