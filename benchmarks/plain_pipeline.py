@@ -81,8 +81,8 @@ def compare(folders: list[Path]) -> None:
     from tasks.evaluate.task import audit  # noqa: PLC0415
     from tasks.models import task as explain  # noqa: PLC0415
     from tasks.report import task as tell  # noqa: PLC0415
-    from tasks.report.page.sources import RunFacts  # noqa: PLC0415
-    from tasks.report.page.stages import feature_pictures, write_report  # noqa: PLC0415
+    from tasks.report.page import feature_pictures, write_report  # noqa: PLC0415
+    from tasks.report.sources import RunFacts  # noqa: PLC0415
 
     order = tell.leaderboard.fn(folders).counts["order"]
     ranked = sorted(folders, key=lambda folder: order.index(folder.name))

@@ -21,8 +21,8 @@ from tasks.core.schema import DEFAULT_SEED
 from tasks.core.settings import data_paths
 from tasks.evaluate.task import audit
 from tasks.models.task import draw_trees, explain_movies, profile_genres, write_importance
-from tasks.report.page.sources import PreviousRun, RunFacts
-from tasks.report.page.stages import feature_pictures
+from tasks.report.page import feature_pictures
+from tasks.report.sources import PreviousRun, RunFacts
 from tasks.report.task import (
     choose_exhibits,
     compare_pair,

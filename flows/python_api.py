@@ -40,7 +40,6 @@ from tasks.models.pipeline import GenreModel
 from tasks.models.registry import MODELS
 from tasks.models.select import choose_models, with_params
 from tasks.models.spec import ModelSpec
-from tasks.report.leaderboard import rank_models
 
 DATA_DIR: Final = "GENREFLOW_DATA_DIR"
 TRACKING_URI: Final = "MLFLOW_TRACKING_URI"
@@ -322,6 +321,8 @@ def compare(run: Run, mine: Mapping[str, Any]) -> pl.DataFrame:
     if taken := sorted(set(mine).intersection(names)):
         raise ConfigError(f"{', '.join(taken)}: the run has a model of that name; give yours another")
     genres = json.loads((paths.models / run.best / "rules.json").read_text(encoding="utf-8"))["genres"]
+    from tasks.report.leaderboard import rank_models  # noqa: PLC0415  it loads matplotlib
+
     how = EvaluateConfig(choose_by=run.leaderboard["chosen_by"][0])
     movies = read_split_movies(paths)
     parts = {part: movies.filter(pl.col("part").cast(pl.String) == part) for part in ("train", "validation", "test")}

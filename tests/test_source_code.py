@@ -31,9 +31,9 @@ def stages() -> dict[str, tuple[Path, ...]]:
         **{f"train {name}": fitting_code(singles[name]) for name in names},
         "fine-tune": (TASKS / "models" / "encoder" / "fine_tune.py",),
         "evaluate": (TASKS / "evaluate" / "evaluation.py",),
-        "leaderboard": (TASKS / "report" / "stages.py",),
+        "leaderboard": (TASKS / "report" / "leaderboard.py",),
         "versus": (TASKS / "report" / "versus.py",),
-        "report": (TASKS / "report" / "page" / "stages.py",),
+        "report": (TASKS / "report" / "page.py",),
     }
 
 
@@ -47,7 +47,7 @@ TRAININGS = {f"train {name}" for name in ("svm-title", "nb-counts", "tree-title"
         ("models/registry.py", set()),
         ("models/search.py", set()),
         ("core/errors.py", set()),
-        ("report/page/models.py", {"report"}),
+        ("report/models.py", {"report"}),
         ("clean/profiles.py", {"clean"}),
         ("split/stratify.py", {"split"}),
         ("decision/calibration.py", TRAININGS | {"fine-tune", "evaluate"}),

@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 from markupsafe import Markup
 
 from tasks.core.errors import DataError
@@ -191,11 +191,23 @@ def answer_css() -> str:
     return HIGHLIGHT_CSS + (_TEMPLATES / "answer.css").read_text(encoding="utf-8")
 
 
+def fill(file: Path, text: str, **data: object) -> str:
+    """Return a macro of a template of plain texts, filled with data; a page escapes it as it shows it."""
+    macros = _environment(file.parent).get_template(file.name).module
+    return str(getattr(macros, text)(**data)).strip()
+
+
 @cache
-def _environment() -> Environment:
-    loader = FileSystemLoader(_TEMPLATES)
-    made = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+def _environment(folder: Path = _TEMPLATES) -> Environment:
+    made = Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
     made.filters["kind"] = lambda block: type(block).__name__.lower()
+    made.filters |= {"number": number, "percent": percent, "counted": counted, "listed": listed}
     return made
 
 
@@ -211,3 +223,57 @@ def _image(svg: Path) -> tuple[str, int, int]:
     first, second = (round(float(size[group]) * _PX_PER_PT) for group in (2, 3))
     width, height = (first, second) if size[1] == b"width" else (second, first)
     return f"data:image/svg+xml;base64,{base64.b64encode(content).decode('ascii')}", width, height
+
+
+UNDEFINED: Final = "undefined"
+
+
+def number(value: float | None, decimals: int = 3) -> str:
+    """Write a number, or say that there is none.
+
+    >>> number(1234.5, 0), number(-0.12345), number(None)
+    ('1,234', '−0.123', 'undefined')
+    """
+    return UNDEFINED if value is None or value != value else with_minus(f"{value:,.{decimals}f}")  # noqa: PLR0124  NaN
+
+
+def with_minus(text: str) -> str:
+    """Return a text with the pictures' minus sign in negative numbers, but not in dates and names.
+
+    >>> with_minus("svm-2 of 2026-01-02: -0.05 [-0.06, -0.04]")
+    'svm-2 of 2026-01-02: −0.05 [−0.06, −0.04]'
+    """
+    return re.sub(r"(?<![\w-])-(?=\d)", "\N{MINUS SIGN}", text)
+
+
+def percent(share: float) -> str:
+    """Write a share in per cent, never more than nothing as 0% or less than all as 100%.
+
+    >>> percent(0.931), percent(0.0004), percent(0.0), percent(0.9999)
+    ('93%', 'under 1%', '0%', 'over 99%')
+    """
+    rounded = round(100 * share)
+    if share > 0 and rounded == 0:
+        return "under 1%"
+    return "over 99%" if share < 1 and rounded == 100 else f"{rounded}%"
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a number with its noun.
+
+    >>> counted(1, "movie"), counted(2300, "movie")
+    ('1 movie', '2,300 movies')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """Write names as in a sentence.
+
+    >>> listed(["a"]), listed(["a", "b", "c"]), listed(list("abcdefgh"), 3)
+    ('a', 'a, b and c', 'a, b, c and 5 more')
+    """
+    shown = list(names[:most])
+    if len(names) > most:
+        return f"{', '.join(shown)} and {len(names) - most:,} more"
+    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)

@@ -15,8 +15,8 @@ from tasks.core.schema import MOVIES
 from tasks.core.settings import DataPaths
 from tasks.evaluate.evaluation import ScoredSplit, predictions_table
 from tasks.evaluate.tables import calibration_table, per_genre_table, reliability_table
-from tasks.report.exhibits import write_exhibits
-from tasks.report.stages import write_leaderboard
+from tasks.report.leaderboard import write_leaderboard
+from tasks.report.movies import write_exhibits
 
 GENRES = ("Comedy", "Drama", "War")  # no movie of `TRUE` is War
 TRUE = (("Drama",), ("Comedy", "Drama"), ("Comedy",), ("Drama",), ("Comedy",), ("Comedy", "Drama"))

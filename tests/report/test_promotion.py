@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from tasks.core.promotion import Champion, PromotionConfig
 from tasks.core.schema import PREDICTIONS
-from tasks.report.verdict import judge_challenger
+from tasks.report.versus import judge_challenger
 
 GENRES = ["Drama", "War"]
 

@@ -9,8 +9,8 @@ from tasks.core.errors import DataError
 from tasks.core.schema import EXHIBITS, ROLES
 from tasks.core.settings import DataPaths
 from tasks.report import task
-from tasks.report.exhibits import EACH, EXHIBITS_FILE, write_exhibits
-from tasks.report.page.sources import RunFacts
+from tasks.report.movies import EACH, EXHIBITS_FILE, write_exhibits
+from tasks.report.sources import RunFacts
 
 WriteRun = Callable[..., list[Path]]
 

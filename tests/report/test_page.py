@@ -14,11 +14,11 @@ from tasks.core.figures import ALL_FORMS
 from tasks.core.markup import write_safe_csv
 from tasks.core.page import Picture
 from tasks.core.settings import DataPaths
-from tasks.report.exhibits import EXHIBITS_FILE
-from tasks.report.page import stages
-from tasks.report.page.genres import labels_section
-from tasks.report.page.sources import PreviousRun, RunFacts, read_sources
-from tasks.report.page.stages import REPORT_FILE, write_report
+from tasks.report import page
+from tasks.report.genres import labels_section
+from tasks.report.movies import EXHIBITS_FILE
+from tasks.report.page import REPORT_FILE, write_report
+from tasks.report.sources import PreviousRun, RunFacts, read_sources
 
 WriteRun = Callable[..., list[Path]]
 
@@ -214,7 +214,7 @@ def test_pictures_stay_where_only_the_runs_name_is_new(tmp_path: Path, write_run
     paths = DataPaths(tmp_path)
     folders = write_everything(paths, write_run)
     write_report(folders, paths, RunFacts("first"))
-    monkeypatch.setattr(stages, "write_pictures", None)  # and so drawing would fail
+    monkeypatch.setattr(page, "write_pictures", None)  # and so drawing would fail
     assert not write_report(folders, paths, RunFacts("second")).skipped
 
 

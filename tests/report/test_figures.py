@@ -8,8 +8,8 @@ from tasks.core import schema
 from tasks.core.errors import DataError
 from tasks.core.settings import DataPaths
 from tasks.report import task
-from tasks.report.figures import draw_calibration, draw_training
-from tasks.report.stages import MODEL_PICTURES, draw_model, write_leaderboard
+from tasks.report.figures import MODEL_PICTURES, draw_calibration, draw_model, draw_training
+from tasks.report.leaderboard import write_leaderboard
 
 
 def write_model(folder: Path, genres: list[str], jaccard: float = 0.4) -> Path:

@@ -1,10 +1,10 @@
-"""The data of the report, and how its sentences write numbers and lists."""
+"""The data of the report, and how it becomes sentences: numbers, lists, and the texts of `sentences.jinja`."""
 
 import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
 from tasks.core.metrics import METRICS
-from tasks.core.page import is_invented
+from tasks.core.page import fill
 from tasks.core.predictions import Scores, read_scores, truth_matrix
 from tasks.core.schema import PREDICTIONS
 from tasks.core.settings import DataPaths
@@ -104,12 +104,8 @@ class Model:
     @cached_property
     def explanations(self) -> Mapping[tuple[object, ...], pl.DataFrame]:
         """The contributions of words and fields to scores, by movie and genre; empty if nothing was explained."""
-        table = self.optional_table("explanations.parquet")
+        table = optional_table(self.folder / "explanations.parquet")
         return {} if table is None else table.partition_by("movie_id", "genre", as_dict=True, maintain_order=True)
-
-    def optional_table(self, name: str) -> pl.DataFrame | None:
-        """Return a table that only some models have, or None."""
-        return optional_table(self.folder / name)
 
 
 @dataclass(frozen=True)
@@ -145,41 +141,40 @@ class Sources:
         return best_constant(self.best.truth, self.best.scores.genres)
 
     @property
-    def invented(self) -> bool:
-        """Whether the movies are those of the embedded sample."""
-        return is_invented(self.paths.raw)
-
-    @property
     def audit(self) -> pl.DataFrame | None:
         """The label audit, most doubtful first, if there is one."""
         audit = optional_table(self.paths.results / LABEL_AUDIT_FILE)
         return None if audit is None else audit.sort("quality", maintain_order=True)
 
+    @property
+    def sidecars(self) -> tuple[Path, ...]:
+        """Those of the stages that made the data: clean, annotate, split."""
+        folders = {"clean": self.paths.clean, "annotate": self.paths.conllu.parent, "split": self.paths.splits.parent}
+        return tuple(folder / f"{name}.stage.json" for name, folder in folders.items())
+
+    @property
+    def split_counts(self) -> dict[str, Any]:
+        """What the split counted; empty if that is not known."""
+        return dict(read_json(self.sidecars[-1]).get("counts", {}))
+
     def inputs(self) -> tuple[Path, ...]:
         """Return all existing files that the page may show something of."""
+        paths = self.paths
         of_models = [model.folder / name for model in self.models for name in _MODEL_FILES]
-        results = self.paths.results
         optional = [
             *(model.folder / name for model in self.models for name in _OPTIONAL_MODEL_FILES),
-            *(results / name for name in (LABEL_AUDIT_FILE, LABEL_AUDIT_EFFECT_FILE)),
-            *sidecars(self.paths),
-            *(self.paths.dropped, self.paths.splits, self.paths.raw / "acquire.stage.json"),
+            *(paths.results / name for name in (LABEL_AUDIT_FILE, LABEL_AUDIT_EFFECT_FILE)),
+            *(*self.sidecars, paths.dropped, paths.splits, paths.raw / "acquire.stage.json"),
         ]
-        there = [path for path in optional if path.is_file()]
-        return (results / LEADERBOARD_FILE, self.paths.movies, *of_models, *there)
+        return (paths.results / LEADERBOARD_FILE, paths.movies, *of_models, *filter(Path.is_file, optional))
 
 
 def read_sources(model_folders: Sequence[Path], paths: DataPaths) -> Sources:
-    """Open the data of the page; models are in the order of the leaderboard.
-
-    Raises:
-        DataError: the leaderboard is missing, or is not of these models.
-    """
+    """Open the data of the page; it is a DataError if the leaderboard, which orders the models, is not of these."""
     path = paths.results / LEADERBOARD_FILE
+    texts = {"model": pl.String, "rule": pl.String}
     try:
-        leaderboard = pl.read_csv(
-            path, schema_overrides={"model": pl.String, "rule": pl.String}, infer_schema_length=None
-        )
+        leaderboard = pl.read_csv(path, schema_overrides=texts, infer_schema_length=None)
         names = leaderboard["model"].to_list()
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path} is missing or damaged ({error}); rank the models first") from error
@@ -189,21 +184,8 @@ def read_sources(model_folders: Sequence[Path], paths: DataPaths) -> Sources:
     return Sources(paths, leaderboard, tuple(Model(name, folders[name]) for name in names))
 
 
-def sidecars(paths: DataPaths) -> tuple[Path, ...]:
-    """Return the sidecars of the stages that made the data."""
-    return (
-        paths.clean / "clean.stage.json",
-        paths.conllu.parent / "annotate.stage.json",
-        paths.splits.parent / "split.stage.json",
-    )
-
-
 def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a file; an empty one if there is no file.
-
-    Raises:
-        DataError: the file does not hold an object.
-    """
+    """Return the object in a file; an empty one if there is no file, a DataError if it holds something else."""
     if not path.is_file():
         return {}
     try:
@@ -213,79 +195,28 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def optional_table(path: Path) -> pl.DataFrame | None:
-    """Return a table in CSV or parquet; None if there is no file.
-
-    Raises:
-        DataError: the file is damaged.
-    """
+    """Return a table as `read_table` does; None if there is no file."""
     return read_table(path) if path.is_file() else None
 
 
 def read_table(path: Path) -> pl.DataFrame:
-    """Return a table in CSV or parquet.
-
-    Raises:
-        DataError: the file is missing or damaged.
-    """
+    """Return a table in CSV or parquet; it is a DataError if it is missing or damaged."""
     try:
         return pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise DataError(f"{path} is missing or damaged ({error}); run the stage that makes it again") from error
 
 
-UNDEFINED: Final = "undefined"
 METRIC_TITLES: Final = {name: metric.title for name, metric in METRICS.items()}
 
 
-def number(value: float | None, decimals: int = 3) -> str:
-    """Write a number, or say that there is none.
-
-    >>> number(1234.5, 0), number(-0.12345), number(None)
-    ('1,234', '−0.123', 'undefined')
-    """
-    return UNDEFINED if value is None or value != value else with_minus(f"{value:,.{decimals}f}")  # noqa: PLR0124  NaN
-
-
-def with_minus(text: str) -> str:
-    """Return a text with the pictures' minus sign in negative numbers, but not in dates and names.
-
-    >>> with_minus("svm-2 of 2026-01-02: -0.05 [-0.06, -0.04]")
-    'svm-2 of 2026-01-02: −0.05 [−0.06, −0.04]'
-    """
-    return re.sub(r"(?<![\w-])-(?=\d)", "\N{MINUS SIGN}", text)
-
-
-def percent(share: float) -> str:
-    """Write a share in per cent, never more than nothing as 0% or less than all as 100%.
-
-    >>> percent(0.931), percent(0.0004), percent(0.0), percent(0.9999)
-    ('93%', 'under 1%', '0%', 'over 99%')
-    """
-    rounded = round(100 * share)
-    if share > 0 and rounded == 0:
-        return "under 1%"
-    return "over 99%" if share < 1 and rounded == 100 else f"{rounded}%"
-
-
-def counted(count: int, noun: str) -> str:
-    """Write a number with its noun.
-
-    >>> counted(1, "movie"), counted(2300, "movie")
-    ('1 movie', '2,300 movies')
-    """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def listed(names: Sequence[str], most: int = 6) -> str:
-    """Write names as in a sentence.
-
-    >>> listed(["a"]), listed(["a", "b", "c"]), listed(list("abcdefgh"), 3)
-    ('a', 'a, b and c', 'a, b, c and 5 more')
-    """
-    shown = list(names[:most])
-    if len(names) > most:
-        return f"{', '.join(shown)} and {len(names) - most:,} more"
-    return " and ".join([", ".join(shown[:-1]), shown[-1]] if len(shown) > 1 else shown)
+_HEADS: Final = {
+    "fit_s": "fit, s",
+    "predict_docs_per_s": "movies per second",
+    "model_mb": "size, MB",
+    "behind": "gap to best (95% CI)",
+    "chosen_by": "chosen by",
+}
 
 
 def metric_title(column: str) -> str:
@@ -294,19 +225,13 @@ def metric_title(column: str) -> str:
     >>> metric_title("test_f1_macro"), metric_title("val_jaccard"), metric_title("peak_memory_mb")
     ('F1 (macro)', 'Jaccard on validation', 'peak memory, MB')
     """
-    known = {
-        "fit_s": "fit, s",
-        "predict_docs_per_s": "movies per second",
-        "model_mb": "size, MB",
-        "behind": "gap to best (95% CI)",
-        "chosen_by": "chosen by",
-    }
-    if column in known:
-        return known[column]
+    if column in _HEADS:
+        return _HEADS[column]
     part, _, metric = column.partition("_")
     if part in {"test", "val"}:
         return METRIC_TITLES.get(metric, metric.replace("_", " ")) + (" on validation" if part == "val" else "")
-    words = column.replace("_", " ")
-    for ending, unit in ((" mb", "MB"), (" s", "s")):
-        words = f"{words.removesuffix(ending)}, {unit}" if words.endswith(ending) else words
-    return words
+    return re.sub(r" (mb|s)$", lambda unit: f", {unit[1].replace('mb', 'MB')}", column.replace("_", " "))
+
+
+SENTENCES: Final = Path(__file__).with_name("sentences.jinja")
+say = partial(fill, SENTENCES)  # a text of the report by its name there, and its data

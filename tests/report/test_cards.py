@@ -4,8 +4,8 @@ from pathlib import Path
 import polars as pl
 
 from tasks.core.settings import DataPaths
-from tasks.report.page.movies import movie_card, movies_section
-from tasks.report.page.sources import Sources, read_sources
+from tasks.report.movies import movie_card, movies_section
+from tasks.report.sources import Sources, read_sources
 
 WriteRun = Callable[..., list[Path]]
 

@@ -9,12 +9,12 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tasks.core import page as html
 from tasks.core.files import hash_file
 from tasks.core.settings import DataPaths
-from tasks.report.leaderboard import Baseline
-from tasks.report.page import sources, summary
-from tasks.report.page.figures import draw_genre_model_map
-from tasks.report.page.genres import (
+from tasks.report import page, sources
+from tasks.report.figures import draw_genre_model_map
+from tasks.report.genres import (
     _is_of_these_movies,
     say_audit,
     say_confusion,
@@ -25,7 +25,8 @@ from tasks.report.page.genres import (
     say_support,
     say_undefined,
 )
-from tasks.report.page.models import (
+from tasks.report.leaderboard import Baseline
+from tasks.report.models import (
     COSTS,
     leaderboard_table,
     say_frontier,
@@ -35,9 +36,8 @@ from tasks.report.page.models import (
     say_trade,
     say_training,
 )
-from tasks.report.page.movies import bin_by_length, say_calibration, say_lengths, say_sizes
-from tasks.report.page.sources import PreviousRun
-from tasks.report.page.summary import (
+from tasks.report.movies import bin_by_length, say_calibration, say_sizes
+from tasks.report.page import (
     rows_of_cleaning,
     say_change,
     say_dropped,
@@ -46,6 +46,7 @@ from tasks.report.page.summary import (
     say_use,
     shorten_paths,
 )
+from tasks.report.sources import PreviousRun
 
 
 def board(*rows: tuple[str, float, float | None, float | None, float | None, float]) -> pl.DataFrame:
@@ -256,6 +257,10 @@ def test_confusion() -> None:
     assert say_instead(np.zeros((2, 4)), ["A", "B"]) == "No genre was missed in any movie."
 
 
+def say_lengths(model: str, bins: pl.DataFrame) -> str:
+    return sources.say("lengths", model=model, bins=bins.to_dicts())
+
+
 def test_lengths_are_binned_with_equal_ones_together() -> None:
     words = np.repeat([5, 20], 40)
     jaccard = np.where(words == 5, 0.2, 0.6) + np.tile([0.05, -0.05], 40)
@@ -324,9 +329,9 @@ def test_every_line_of_the_cleaning_says_why() -> None:
 
 
 def test_the_parts_differ_by_no_more_than_is_said() -> None:
-    said = summary.say_split({"largest_share_difference": 0.0503, "text_groups": {"across_parts": 1}})
+    said = page.say_split({"largest_share_difference": 0.0503, "text_groups": {"across_parts": 1}})
     assert "by more than 0.06 percentage points, and 1 group of near-duplicate descriptions is in more" in said
-    assert summary.say_split({}) == ""
+    assert page.say_split({}) == ""
 
 
 def test_the_label_audit_names_the_most_doubted_genre() -> None:
@@ -359,7 +364,7 @@ def test_times_and_paths() -> None:
     assert shorten_paths(str(Path("sample"))) == "sample"
 
 
-@pytest.mark.parametrize("module", [sources, summary])
+@pytest.mark.parametrize("module", [sources, page, html])
 def test_examples_in_docstrings_hold(module: ModuleType) -> None:
     assert doctest.testmod(module).attempted
     assert not doctest.testmod(module).failed

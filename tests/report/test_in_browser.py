@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from tasks.core.settings import DataPaths
-from tasks.report.page.sources import RunFacts
-from tasks.report.page.stages import REPORT_FILE, write_report
+from tasks.report.page import REPORT_FILE, write_report
+from tasks.report.sources import RunFacts
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
