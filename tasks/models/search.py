@@ -23,7 +23,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from tasks.core.errors import ConfigError, DataError
 from tasks.models.estimators import EstimatorSpec
-from tasks.models.select import with_params
+from tasks.models.registry import with_params
 from tasks.models.spec import ModelSpec
 
 logger = logging.getLogger(__name__)

@@ -5,12 +5,11 @@ from optuna.distributions import CategoricalDistribution
 
 from tasks.core.errors import ConfigError
 from tasks.models.estimators import SHORT_NAMES, class_named
-from tasks.models.registry import MODELS
+from tasks.models.registry import built_in_models, choose_models, with_params
 from tasks.models.search import SPACE, current_values, space_of
-from tasks.models.select import choose_models, with_params
 from tasks.models.spec import ModelSpec
 
-SINGLE = [model for model in MODELS if isinstance(model, ModelSpec)]
+SINGLE = [model for model in built_in_models() if isinstance(model, ModelSpec)]
 
 
 def edges(range_):
