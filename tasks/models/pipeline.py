@@ -10,12 +10,11 @@ import logging
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from functools import cache
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, Final, Self
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
@@ -51,47 +50,6 @@ TRUSTED: Final = (
     "tasks.models.inputs.TextPipeline",
     "tasks.models.multilabel.AnyClassifier",
 )
-_CODE: Final = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
-
-
-def held_bytes(model: object) -> int:
-    """Return the bytes of an object and of everything that it refers to, each counted once.
-
-    Arrays, tensors, tables, texts and their containers count. Memory that Python cannot see does not: tables inside
-    tokenizers and inference sessions, the libraries themselves, and temporary arrays.
-    """
-    total, seen = 0, set()
-    waiting: list[Any] = [model]
-    while waiting:
-        found = waiting.pop()
-        while isinstance(found, np.ndarray) and isinstance(found.base, np.ndarray):
-            found = found.base  # the array behind a view
-        if id(found) in seen or isinstance(found, _CODE):
-            continue
-        seen.add(id(found))
-        if isinstance(found, pl.DataFrame | pl.Series):
-            total += int(found.estimated_size())
-        elif isinstance(getattr(found, "nbytes", None), int) and hasattr(found, "dtype"):  # of NumPy or a tensor
-            total += int(found.nbytes)
-        else:
-            total += sys.getsizeof(found)
-            waiting.extend(_parts(found))
-    return total
-
-
-def _parts(found: Any) -> Iterable[Any]:
-    if isinstance(found, str | bytes):
-        return ()
-    if isinstance(found, Mapping):
-        return [*found.keys(), *found.values()]
-    if isinstance(found, list | tuple | set | frozenset):
-        return found
-    if type(found).__module__.startswith("sklearn.") and not hasattr(found, "__dict__"):
-        state = found.__getstate__()  # trees do not keep their arrays in attributes; None if there is no state
-        return list(state.values()) if isinstance(state, Mapping) else ()
-    slots = [name for kind in type(found).__mro__ for name in getattr(kind, "__slots__", ()) if isinstance(name, str)]
-    own = [getattr(found, name) for name in slots if name != "__dict__" and hasattr(found, name)]
-    return [*own, getattr(found, "__dict__", None)]
 
 
 class StoredModel(ModelSpec):
