@@ -22,10 +22,11 @@ from flows.prefect_ui import completed, run_name
 from flows.run_context import check_cluster, exclusive, pipeline_run, task_runner
 from tasks.core.schema import N_FOLDS
 from tasks.core.settings import data_paths
+from tasks.models.features import all_but
 from tasks.models.registry import choose_models
 from tasks.models.spec import EnsembleSpec, ModelSpec, features_of, shown_params
 from tasks.models.task import build_features, train_fold
-from tasks.models.train import TrainChoices, all_but
+from tasks.models.train import TrainChoices
 from tasks.report.task import tabulate_folds
 from tasks.tracking.runs import PipelineRun, log_data, start_model_run
 

@@ -13,21 +13,12 @@ from numpy.typing import NDArray
 from tasks.core.predictions import Scores, read_scores, truth_matrix, write_scores
 from tasks.core.settings import DataPaths
 from tasks.decision.calibration import log_odds, logistic
+from tasks.models import train
 from tasks.models.encoder.fine_tune import TRANSFORMER_FILES
 from tasks.models.features import read_genres
 from tasks.models.genre_classifier import CLIP, MEMBERS, EnsembleModel, Weights, blend, load_single
 from tasks.models.pipeline import FILES, MODEL_FILE
 from tasks.models.spec import EnsembleSpec, SingleModel, TransformerSpec
-from tasks.models.train import (
-    FIT_FILE,
-    MODEL_FOLDER,
-    OUT_OF_FOLD,
-    PART_SCORES,
-    RATE_SAMPLE,
-    read_fit_time,
-    save_model,
-    write_fit_time,
-)
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
 logger = logging.getLogger(__name__)
@@ -46,29 +37,29 @@ def train_ensemble(
     fit time includes that of the members.
     """
     model_files = [
-        f"{MODEL_FOLDER}/{MEMBERS}/{member.name}/{name}"
+        f"{train.MODEL_FOLDER}/{MEMBERS}/{member.name}/{name}"
         for member in members
         for name in (TRANSFORMER_FILES if isinstance(member, TransformerSpec) else FILES)
     ]
     stage = Stage(
         folder=paths.models / ensemble.name,
-        outputs=(f"{MODEL_FOLDER}/{MODEL_FILE}", *model_files, *PART_SCORES, FIT_FILE),
+        outputs=(f"{train.MODEL_FOLDER}/{MODEL_FILE}", *model_files, *train.PART_SCORES, train.FIT_FILE),
         **_depends_on(paths, ensemble, "train", {"trained": [result.fingerprint for result in trained]}),
     )
 
     def build(folder: Path) -> Mapping[str, Any]:
         start_s = time.perf_counter()
-        validation, test = ([read_scores(result.folder / name) for result in trained] for name in PART_SCORES)
+        validation, test = ([read_scores(result.folder / name) for result in trained] for name in train.PART_SCORES)
         scores, truth = [member.scores for member in validation], _read_truth(paths, validation[0])
         fit = FITS[ensemble.method]
         weights = fit(scores, truth)
         blended = cross_fit_blend(scores, truth, fit=fit), blend([member.scores for member in test], weights)
-        for name, (first, *_), part_scores in zip(PART_SCORES, (validation, test), blended, strict=True):
+        for name, (first, *_), part_scores in zip(train.PART_SCORES, (validation, test), blended, strict=True):
             write_scores(folder / name, first.movie_ids, part_scores, first.genres)
-        fit_s = time.perf_counter() - start_s + sum(read_fit_time(result.folder) for result in trained)
-        loaded = {result.folder.name: load_single(result.folder / MODEL_FOLDER) for result in trained}
+        fit_s = time.perf_counter() - start_s + sum(train.read_fit_time(result.folder) for result in trained)
+        loaded = {result.folder.name: load_single(result.folder / train.MODEL_FOLDER) for result in trained}
         model = EnsembleModel(ensemble.name, loaded, weights)
-        save_model(model, pl.read_parquet(paths.movies).head(RATE_SAMPLE), fit_s, folder)
+        train.save_model(model, pl.read_parquet(paths.movies).head(train.RATE_SAMPLE), fit_s, folder)
         shown = _mean_weights(loaded, weights)
         logger.info("%s: %s", ensemble.name, ", ".join(f"{weight:g} × {name}" for name, weight in shown.items()))
         return {"weights": shown}
@@ -80,19 +71,19 @@ def blend_folds(paths: DataPaths, ensemble: EnsembleSpec, gathered: Sequence[Sta
     """Blend out-of-fold scores (in the order of `ensemble.members`) with weights fitted on the other folds."""
     stage = Stage(
         folder=paths.cross_validation / ensemble.name,
-        outputs=(OUT_OF_FOLD, FIT_FILE),
+        outputs=(train.OUT_OF_FOLD, train.FIT_FILE),
         **_depends_on(paths, ensemble, "blend_folds", {"gathered": [result.fingerprint for result in gathered]}),
     )
 
     def build(folder: Path) -> Mapping[str, Any]:
-        members = [read_scores(result.folder / OUT_OF_FOLD) for result in gathered]
+        members = [read_scores(result.folder / train.OUT_OF_FOLD) for result in gathered]
         scores, truth = [member.scores for member in members], _read_truth(paths, members[0])
         fit = FITS[ensemble.method]
         fold_of = pl.read_parquet(paths.splits, columns=["fold"]).get_column("fold").to_numpy()
         start_s = time.perf_counter()
         blended = cross_fit_blend(scores, truth, fold_of, fit)
-        write_fit_time(folder, time.perf_counter() - start_s)
-        write_scores(folder / OUT_OF_FOLD, members[0].movie_ids, blended, members[0].genres)
+        train.write_fit_time(folder, time.perf_counter() - start_s)
+        write_scores(folder / train.OUT_OF_FOLD, members[0].movie_ids, blended, members[0].genres)
         return {"weights": _mean_weights(ensemble.members, fit(scores, truth))}
 
     return run_stage(stage, build)

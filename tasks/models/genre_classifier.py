@@ -80,13 +80,8 @@ class EnsembleModel:
 
     def save(self, folder: Path) -> None:
         """Write the weights and every member into an existing folder."""
-        stored = {
-            "name": self.name,
-            "genres": self.genres,
-            "own_fields": self.own_fields,
-            MEMBERS: list(self.members),
-            "weights": self.weights,
-        }
+        stored: dict[str, Any] = {"name": self.name, "genres": self.genres, "own_fields": self.own_fields}
+        stored |= {MEMBERS: list(self.members), "weights": self.weights}
         (folder / MODEL_FILE).write_text(json.dumps(stored, ensure_ascii=False) + "\n", encoding="utf-8")
         for name, member in self.members.items():
             (folder / MEMBERS / name).mkdir(parents=True)
@@ -94,11 +89,7 @@ class EnsembleModel:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            ModelError: a file is missing or damaged.
-        """
+        """Read what `save` wrote; errors as `load_model`."""
         stored = _read_stored(folder)
         try:
             names = [str(name) for name in stored[MEMBERS]]
@@ -123,11 +114,7 @@ def blend(scores: list[Scores], weights: Weights) -> Scores:
 
 
 def load_single(folder: Path) -> SingleModel:
-    """Read a stored model that is not an ensemble.
-
-    Raises:
-        ModelError: a file is missing or damaged.
-    """
+    """Read a stored model that is not an ensemble; errors as `load_model`."""
     if "encoder" not in _read_stored(folder):
         return GenreModel.load(folder)
     from tasks.models.encoder.model import TransformerModel  # noqa: PLC0415 - torch takes seconds to import
@@ -190,11 +177,7 @@ class GenreClassifier:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read `model/` and `rules.json` from a folder.
-
-        Raises:
-            ModelError: a file is missing or damaged.
-        """
+        """Read `model/` and `rules.json` from a folder; errors as `load_model`."""
         try:
             stored = json.loads((folder / RULES_FILE).read_text(encoding="utf-8"))
             rules = rules_from_json(stored["rules"])

@@ -10,6 +10,7 @@ import logging
 import re
 import sys
 import warnings
+from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache
 from io import BytesIO
@@ -105,11 +106,7 @@ class GenreModel:
         return np.asarray(self.classifier.predict_proba(X), dtype=np.float32)
 
     def save(self, folder: Path) -> None:
-        """Write the fitted model into an existing folder.
-
-        Raises:
-            ModelError: it holds a type that is not known to be safe.
-        """
+        """Write the fitted model into an existing folder; errors as `save_estimator`."""
         check_is_fitted(self.classifier)
         stored = StoredModel(**dict(self.spec), genres=self.genres, own_fields=self.own_fields)
         (folder / MODEL_FILE).write_text(stored.model_dump_json() + "\n", encoding="utf-8")
@@ -133,15 +130,12 @@ class GenreModel:
             parts = [stored.classifier, *stored.representations]
             pipeline = load_estimator(folder / PIPELINE_FILE, parts, stored.scikit_learn)
             pipeline["vectors"], pipeline["classifier"]
-        except ValidationError as error:
-            said = "; ".join(validation_messages(error))[:LONGEST]
-            if NO_ESTIMATOR not in said:
-                raise ModelError(f"the model in {folder} is incomplete or damaged ({said}); train it again") from error
-            raise ModelError(
-                f"the model in {folder} needs code that is not installed: {said}, on PYTHONPATH"
-            ) from error
         except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-            raise ModelError(f"the model in {folder} is incomplete or damaged ({error}); train it again") from error
+            said = "; ".join(validation_messages(error))[:LONGEST] if isinstance(error, ValidationError) else str(error)
+            problem = f"is incomplete or damaged ({said}); train it again"
+            if isinstance(error, ValidationError) and NO_ESTIMATOR in said:
+                problem = f"needs code that is not installed: {said}, on PYTHONPATH"
+            raise ModelError(f"the model in {folder} {problem}") from error
         choices = {key: value for key, value in stored if key in ModelSpec.model_fields}
         return cls(ModelSpec(**choices), stored.genres, 0, pipeline)
 
@@ -188,29 +182,26 @@ def _dump(estimator: Any, path: Path) -> None:
 
     skops names objects and files by their memory addresses; here they are numbered in order of appearance.
     """
-    numbers: dict[str, int] = {}
-
-    def number(address: str) -> int:
-        return numbers.setdefault(address, len(numbers))
+    numbers: defaultdict[str, int] = defaultdict(lambda: len(numbers))
 
     def renumber(node: Any) -> None:
         if isinstance(node, dict):
             if "__id__" in node:
-                node["__id__"] = number(str(node["__id__"]))
+                node["__id__"] = numbers[str(node["__id__"])]
             if isinstance(node.get("file"), str):
                 address, _, suffix = node["file"].partition(".")
-                node["file"] = f"{number(address)}.{suffix}"
+                node["file"] = f"{numbers[address]}.{suffix}"
         for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
             renumber(child)
 
     with ZipFile(BytesIO(_skops().dumps(estimator))) as made, ZipFile(path, "w") as written:
         schema = json.loads(made.read(SCHEMA))
         renumber(schema)
-        files = {made_name: made_name.partition(".") for made_name in made.namelist() if made_name != SCHEMA}
-        renamed = sorted((number(address), f".{suffix}", name) for name, (address, _, suffix) in files.items())
+        split = [name.partition(".") for name in made.namelist() if name != SCHEMA]
         written.writestr(ZipInfo(SCHEMA), json.dumps(schema), ZIP_DEFLATED, 1)
-        for new, suffix, name in renamed:
-            written.writestr(ZipInfo(f"{new}{suffix}"), made.read(name), ZIP_DEFLATED, 1)
+        for number, suffix, address in sorted((numbers[address], suffix, address) for address, _, suffix in split):
+            content = made.read(f"{address}.{suffix}")
+            written.writestr(ZipInfo(f"{number}.{suffix}"), content, ZIP_DEFLATED, 1)
 
 
 def load_estimator(path: Path, parts: Sequence[EstimatorSpec], version: str = sklearn.__version__) -> Any:
@@ -267,13 +258,13 @@ def _types_in(path: Path, parts: Sequence[EstimatorSpec]) -> tuple[list[str], li
     """
     named = [found for part in parts for found in part.classes]
     trusted = {*TRUSTED, *(f"{found.__module__}.{found.__qualname__}" for found in named)}
+
+    def is_safe(name: str) -> bool:
+        module, _, attribute = name.rpartition(".")
+        if name in trusted or not re.match(r"(sklearn\.(?!externals|datasets|tests)|scipy\.sparse\.)", name):
+            return name in trusted
+        return inspect.isclass(getattr(importlib.import_module(module), attribute, None))
+
     found = _skops().get_untrusted_types(file=path)
-    safe = [name for name in found if name in trusted or _is_of_scikit_learn(name)]
+    safe = [name for name in found if is_safe(name)]
     return safe, sorted(set(found).difference(safe))
-
-
-def _is_of_scikit_learn(name: str) -> bool:
-    module, _, attribute = name.rpartition(".")
-    if not re.match(r"(sklearn\.(?!externals|datasets|tests)|scipy\.sparse\.)", name):
-        return False
-    return inspect.isclass(getattr(importlib.import_module(module), attribute, None))

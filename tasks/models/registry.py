@@ -102,11 +102,7 @@ def _repeated(models: Iterable[AnyModel]) -> str:
 
 
 def check_installed(models: Sequence[AnyModel]) -> None:
-    """Check that the packages that models need are installed.
-
-    Raises:
-        ConfigError: one is not; names the models, and how to install it.
-    """
+    """Check that the packages that models need are installed; a ConfigError that says how to install them if not."""
     missing: dict[str, set[str]] = {}
     for model in models:
         kinds = [part.kind for part in model.representations] if isinstance(model, ModelSpec) else []

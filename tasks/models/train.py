@@ -24,15 +24,7 @@ from tasks.core.predictions import read_scores, truth_matrix, write_scores
 from tasks.core.schema import DEFAULT_SEED, N_FOLDS
 from tasks.core.settings import DataPaths
 from tasks.models import multilabel
-from tasks.models.features import (
-    ALL_BUT_FOLD,
-    MATRIX_FILE,
-    build_features,
-    code_files,
-    read_genres,
-    read_movies,
-    train_rows,
-)
+from tasks.models.features import MATRIX_FILE, all_but, build_features, code_files, read_genres, read_movies, train_rows
 from tasks.models.multilabel import hstack
 from tasks.models.pipeline import FILES, VECTORS_FILE, GenreModel, as_frame, load_estimator, new_pipeline
 from tasks.models.spec import ModelSpec, features_of
@@ -101,11 +93,7 @@ def train_fold(
     """Fit a model on all movies outside a fold; write its scores of the movies inside, and its cost.
 
     `features` are the results of the feature stages of `features_of(model, all_but(fold))`, in that order. The
-    `train_on` of `choices` is replaced.
-
-    Raises:
-        DataError: no movie is in the fold, or none outside it.
-        ModelError: the classifier cannot be fitted, or its scores are not finite.
+    `train_on` of `choices` is replaced. Errors as `train_model`, and a DataError if no movie is in the fold.
     """
     choices = replace(choices, train_on=all_but(fold))
     stage = Stage(
@@ -125,11 +113,6 @@ def train_fold(
         return {**fitted.counts, "held_out_movies": n_held_out}
 
     return run_stage(stage, build)
-
-
-def all_but(fold: int) -> str:
-    """Return the `train_on` of features and models that are fitted without a fold."""
-    return f"{ALL_BUT_FOLD}{fold}"
 
 
 def gather_folds(paths: DataPaths, model: ModelSpec, folds: Sequence[StageResult]) -> StageResult:
@@ -181,10 +164,7 @@ def score_folds_in(root: Path, model: ModelSpec, choices: TrainChoices) -> Stage
 def score_trial(paths: DataPaths, model: ModelSpec, features: Sequence[StageResult], choices: TrainChoices) -> Path:
     """Fit a search trial's model and write its scores on validation only, replacing the previous trial's.
 
-    Returns the folder of the scores, `data/search/<name>/`.
-
-    Raises:
-        ModelError: the model cannot be fitted, or its scores are not finite.
+    Returns the folder of the scores, `data/search/<name>/`; errors as `train_model`.
     """
     fitted = _fit_on_features(paths, model, features, choices)
     folder = paths.search / model.name
@@ -227,11 +207,7 @@ class FittedModel:
     counts: dict[str, Any]
 
     def write_scores(self, which: pl.Expr, path: Path) -> None:
-        """Write the scores of some of the movies.
-
-        Raises:
-            ModelError: they are not finite.
-        """
+        """Write the scores of some of the movies; a ModelError if they are not finite."""
         rows = self.movies.select(which).to_series().to_numpy()
         scores = self.model.score_vectors(self.X[np.flatnonzero(rows)])
         if not np.isfinite(scores).all():
@@ -271,11 +247,7 @@ def read_matrix(features_folder: Path) -> sparse.csr_array:
 
 
 def chosen_genres(all_genres: Sequence[str], choices: TrainChoices) -> tuple[str, ...]:
-    """Return the chosen genres, in the order of all genres.
-
-    Raises:
-        ConfigError: one does not exist, or none is left.
-    """
+    """Return the chosen genres, in the order of all genres; a ConfigError if one does not exist, or none is left."""
     _require_known((*choices.genres, *choices.without_genres), all_genres)
     wanted = set(choices.genres or all_genres).difference(choices.without_genres)
     if not wanted:
@@ -359,5 +331,4 @@ def _parts(found: Any) -> Iterable[Any]:
         state = found.__getstate__()  # trees do not keep their arrays in attributes; None if there is no state
         return list(state.values()) if isinstance(state, Mapping) else ()
     slots = [name for kind in type(found).__mro__ for name in getattr(kind, "__slots__", ()) if isinstance(name, str)]
-    own = [getattr(found, name) for name in slots if name != "__dict__" and hasattr(found, name)]
-    return [*own, getattr(found, "__dict__", None)]
+    return [getattr(found, name, None) for name in (*slots, "__dict__")]

@@ -10,10 +10,10 @@ from tasks.core.errors import DataError
 from tasks.core.predictions import read_scores
 from tasks.models import linear, spec, train
 from tasks.models.blend import blend_folds, cross_fit_blend
-from tasks.models.features import build_features
+from tasks.models.features import all_but, build_features
 from tasks.models.pipeline import GenreModel
 from tasks.models.spec import features_of
-from tasks.models.train import TrainChoices, all_but, gather_folds, train_fold
+from tasks.models.train import TrainChoices, gather_folds, train_fold
 from tasks.models.vectorizers import BagOfWords
 
 MODEL = spec.ModelSpec(name="logreg", classifier=linear.LogisticRegression(C=10))
