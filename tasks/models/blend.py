@@ -33,8 +33,7 @@ def train_ensemble(
     """Fit the weights of trained models on validation, and write the ensemble as `train_model` writes a model.
 
     `members` and the results of their train stages are in the order of `ensemble.members`. Scores on validation are
-    cross-fitted over five folds. Scores on test, and the stored model, use the weights fitted on all of validation. The
-    fit time includes that of the members.
+    cross-fitted over five folds; those on test, and the stored model, use weights fitted on all of validation.
     """
     model_files = [
         f"{train.MODEL_FOLDER}/{MEMBERS}/{member.name}/{name}"

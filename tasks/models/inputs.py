@@ -97,7 +97,7 @@ def as_movies(X: Any) -> pl.DataFrame:
         return pl.DataFrame(X)
     if isinstance(X, str):
         raise DataError("expected a list of texts, not a single text")
-    texts = [None if text is None or text != text else text for text in X]  # noqa: PLR0124 - NaN, which pandas has
+    texts = [None if text != text else text for text in X]  # noqa: PLR0124 - NaN, which pandas has
     if wrong := [text for text in texts if text is not None and not isinstance(text, str)]:
         raise DataError(f"expected texts or a frame with a column description, not {type(wrong[0]).__name__}")
     return pl.DataFrame({"description": texts}, schema={"description": pl.String})

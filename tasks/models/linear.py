@@ -178,11 +178,11 @@ class OneVsRestLinear(MultilabelClassifier):
 class ImbalanceAware(OneVsRestLinear):
     """Adds the parameters that treat rare genres, and the random seed; fits logistic regressions."""
 
-    C: Any = 1.0  # inverse strength of the L2 penalty
     class_weight: Literal["balanced"] | None = None
     smote_ratio: float | None = None
     treated: tuple[int, ...] | None = None  # columns of the genres; None: all
     random_state: int = DEFAULT_SEED
+    C: Any = 1.0  # inverse strength of the L2 penalty
 
     def _fit_genre(self, problem: TwoClassProblem) -> Weights:
         return logistic_weights(problem.resampled(), self.C)

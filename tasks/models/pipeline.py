@@ -208,8 +208,7 @@ def load_estimator(path: Path, parts: Sequence[EstimatorSpec], version: str = sk
     """Read what `save_estimator` wrote.
 
     Raises:
-        ModelError: it holds a type that is not known to be safe, or another version of scikit-learn stored it and
-            it cannot be read.
+        ModelError: it holds a type that is not known to be safe, or is of another version of scikit-learn.
         OSError, ValueError: it is missing or damaged.
     """
     is_of_another_version = version.split(".")[:2] != sklearn.__version__.split(".")[:2]

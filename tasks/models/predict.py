@@ -162,7 +162,7 @@ def _open_table(path: Path, is_csv: bool, empty: pl.DataFrame) -> Iterator[Calla
                 waiting.clear()
 
         yield append
-        append(empty, fewest=1)
+        append(empty, fewest=1)  # what still waits
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ class Predictor:
     def __init__(self, model_folder: Path, choices: Choices) -> None:
         """Load the classifier; a ModelError if its folder is damaged, a ConfigError if it has no such rule."""
         self.model_folder, self.choices = model_folder, choices
-        self.classifier = _load_classifier(model_folder, choices)
+        self.classifier = GenreClassifier.load(model_folder, choices.precision)
         nothing = pl.DataFrame(schema=dict.fromkeys(REQUIRED, pl.String))
         self.empty = _predict(self.classifier, choices.rule, False, nothing)[1]  # raises for a wrong rule
 
@@ -192,8 +192,7 @@ class Predictor:
         ends in `.parquet`, else CSV with six decimals.
 
         Raises:
-            DataError: the input is missing, damaged or lacks a column, or the target is the source or cannot be
-                written.
+            DataError: as `read_pieces`, or the target is the source or cannot be written.
             WorkerError: a worker process died.
         """
         if target.exists() and source.exists() and target.samefile(source):
@@ -251,16 +250,10 @@ def predict_file(model_folder: Path, source: Path, target: Path, choices: Choice
     return Predictor(model_folder, choices).predict_file(source, target)
 
 
-def _load_classifier(model_folder: Path, choices: Choices) -> GenreClassifier:
-    classifier = GenreClassifier.load(model_folder)
-    classifier.model.precision = choices.precision
-    return classifier
-
-
 def _load_and_predict(
     model_folder: Path, choices: Choices, is_csv: bool
 ) -> Callable[[pl.DataFrame], tuple[int, bytes | pl.DataFrame]]:
-    return partial(_predict, _load_classifier(model_folder, choices), choices.rule, is_csv)
+    return partial(_predict, GenreClassifier.load(model_folder, choices.precision), choices.rule, is_csv)
 
 
 def _predict(classifier: GenreClassifier, rule: str | None, is_csv: bool, movies: pl.DataFrame) -> tuple[int, Any]:

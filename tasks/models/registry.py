@@ -38,11 +38,8 @@ def choose_models(
     """Return the models with names that match any pattern, in the registry's order, then the user's own.
 
     Selecting an ensemble also selects its members. Patterns are names or shell globs (`logreg-*`). A pattern after `!`
-    excludes (`!*-tuned*`); if all patterns exclude, they exclude from all models.
-
-    `params` replace a model's defaults, by model name and then by field of its classifier or representation:
-    `{"logreg-tfidf": {"C": 2.0, "max_n": 2}}`. The kind of the part may come before the field: `{"svm-all":
-    {"character-ngrams.max_n": 4}}`.
+    excludes (`!*-tuned*`); if all patterns exclude, they exclude from all models. `params` replace a model's defaults,
+    by model and by field, or part and field: `{"svm-all": {"C": 2.0, "character-ngrams.max_n": 4}}`.
 
     Raises:
         ConfigError: there is no pattern, one matches no model, a parameter names no chosen model or no field of it,

@@ -261,10 +261,7 @@ class FeaturesSpec(Choice):
 
 
 def shown_params(model: AnyModel) -> dict[str, Any]:
-    """Return a model's parameters by short dotted names, such as `classifier.C` and `bag-of-words.max_n`.
-
-    For estimators these are the values of `get_params`, without the seed.
-    """
+    """Return a model's parameters, without the seed, by names such as `classifier.C` and `bag-of-words.max_n`."""
     if not isinstance(model, ModelSpec):
         return model.model_dump(mode="json", exclude={"name"})
     shown: dict[str, Any] = {"input": model.input.model_dump(), "classifier": model.classifier.kind}
@@ -279,9 +276,8 @@ def shown_params(model: AnyModel) -> dict[str, Any]:
 
 
 def _is_json(value: Any) -> bool:
-    """Return whether a value can be shown as JSON, unlike estimators."""
     try:
-        json.dumps(value)
+        json.dumps(value)  # unlike estimators
     except TypeError:
         return False
     return True
@@ -293,10 +289,7 @@ def reads_movies(representation: EstimatorSpec) -> bool:
 
 
 def features_of(model: ModelSpec, train_on: str = "train") -> tuple[FeaturesSpec, ...]:
-    """Return the features that a model reads, in the order of its representations.
-
-    Side fields do not depend on the input, so all models share them.
-    """
+    """Return the features that a model reads, in the order of its representations; side fields ignore its input."""
     inputs = [InputSpec() if reads_movies(each) else model.input for each in model.representations]
     return tuple(
         FeaturesSpec(input=read, representation=each, train_on=train_on)

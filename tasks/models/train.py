@@ -61,9 +61,8 @@ def train_model(
 ) -> StageResult:
     """Fit one model on train; write it, its scores on validation and test, and its cost to `data/models/<name>/`.
 
-    These are `model/` (see `GenreModel.save`), `scores_validation.parquet`, `scores_test.parquet` and `fit.json`
-    (`fit_s`, `predict_docs_per_s`, `model_memory_mb`, `model_mb`). `features` are the results of the feature stages of
-    `features_of(model)`, in that order. Movies with none of the chosen genres count as movies without a genre.
+    `features` are the results of the feature stages of `features_of(model)`, in that order. Movies with none of the
+    chosen genres count as movies without a genre.
 
     Raises:
         ModelError: the classifier cannot be fitted, or its scores are not finite.
@@ -176,7 +175,6 @@ def score_trial(paths: DataPaths, model: ModelSpec, features: Sequence[StageResu
 def _depends_on(
     paths: DataPaths, model: ModelSpec, features: Sequence[StageResult], choices: TrainChoices
 ) -> dict[str, Any]:
-    """Return the inputs, config, code and packages that a stage which fits a model depends on."""
     fingerprints = [result.fingerprint for result in features]
     return {
         "inputs": (paths.movies, paths.splits, paths.genres_json),

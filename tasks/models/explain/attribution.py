@@ -65,7 +65,7 @@ def _explain(model: SingleModel | EnsembleModel, movies: ExplainedMovies) -> lis
     if not isinstance(model, GenreModel):
         from tasks.models.explain.encoders import explain_tuned  # noqa: PLC0415 - torch takes seconds to import
 
-        return explain_tuned(model, movies)  # type: ignore[arg-type]  # the third kind; its class needs torch
+        return explain_tuned(model, movies)
     return explain_linear(model, movies) if is_linear(model) else explain_by_sampling(model, movies)
 
 
