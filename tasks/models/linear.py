@@ -396,7 +396,6 @@ class StackedLogisticRegression(ImbalanceAware):
     def _fit(self, X: Matrix, Y: Labels) -> None:
         logits = self._held_out_logits(X, Y, self.folds)
         super()._fit(X, Y)
-
         self.second_coef_, self.second_intercept_ = self._one_vs_rest(
             _bounded(logits), Y, lambda problem: logistic_weights(replace(problem, class_weight=None), self.C2)
         )
