@@ -40,7 +40,7 @@ def train(config: PipelineConfig, workers: int) -> list[Path]:
     from flows.model_runs import train_choices  # noqa: PLC0415
     from tasks.core.settings import data_paths  # noqa: PLC0415
     from tasks.evaluate.task import evaluate  # noqa: PLC0415
-    from tasks.models.select import choose_models, is_encoded  # noqa: PLC0415
+    from tasks.models.registry import choose_models, is_encoded  # noqa: PLC0415
     from tasks.models.spec import EnsembleSpec, ModelSpec, features_of  # noqa: PLC0415
     from tasks.models.task import build_features, train_ensemble, train_model, train_transformer  # noqa: PLC0415
 

@@ -70,7 +70,7 @@ def features(folder: Path, _n_movies: int, model: str) -> Path:
     """Fit the representations of the model and write the vectors of all movies."""
     from tasks.core.settings import DataPaths  # noqa: PLC0415
     from tasks.models.features import build_features  # noqa: PLC0415
-    from tasks.models.select import choose_models  # noqa: PLC0415
+    from tasks.models.registry import choose_models  # noqa: PLC0415
     from tasks.models.spec import features_of  # noqa: PLC0415
 
     (spec,) = choose_models((model,), {}, ())
@@ -83,7 +83,7 @@ def fit(folder: Path, _n_movies: int, model: str) -> Path:
     """Fit the model on existing vectors."""
     from tasks.core.settings import DataPaths  # noqa: PLC0415
     from tasks.models.features import build_features  # noqa: PLC0415
-    from tasks.models.select import choose_models  # noqa: PLC0415
+    from tasks.models.registry import choose_models  # noqa: PLC0415
     from tasks.models.spec import features_of  # noqa: PLC0415
     from tasks.models.train import TrainChoices, train_model  # noqa: PLC0415
 

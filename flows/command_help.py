@@ -67,11 +67,11 @@ def short_help(config_type: type[FlowConfig], command: str) -> str:
 
 def list_models() -> str:
     """Return a line for each model of the registry: its name, and its parts."""
-    from tasks.models.registry import MODELS  # noqa: PLC0415 - it imports scikit-learn
+    from tasks.models.registry import built_in_models  # noqa: PLC0415 - only here
     from tasks.models.spec import shown_params  # noqa: PLC0415 - only here
 
     lines = []
-    for model in MODELS:
+    for model in built_in_models():
         params = shown_params(model)
         if "members" in params:
             about = f"{params['method']} of {', '.join(params['members'])}"

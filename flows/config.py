@@ -32,8 +32,8 @@ from tasks.core.settings import PROJECT_ROOT
 from tasks.core.storage import in_storage, is_directory
 from tasks.evaluate.evaluation import EvaluateConfig, RuleName
 from tasks.explore.config import ExploreConfig
+from tasks.models.registry import check_installed, choose_models
 from tasks.models.search import space_of
-from tasks.models.select import check_installed, choose_models
 from tasks.models.spec import AnyModel, ModelSpec, Precision, TransformerSpec
 from tasks.split.parts import SplitConfig
 

@@ -22,8 +22,8 @@ from flows.prefect_ui import completed, run_name
 from flows.run_context import check_cluster, exclusive, pipeline_run, task_runner
 from tasks.core.schema import N_FOLDS
 from tasks.core.settings import data_paths
-from tasks.models.cross_validate import all_but
-from tasks.models.select import choose_models
+from tasks.models.features import all_but
+from tasks.models.registry import choose_models
 from tasks.models.spec import EnsembleSpec, ModelSpec, features_of, shown_params
 from tasks.models.task import build_features, train_fold
 from tasks.models.train import TrainChoices

@@ -30,8 +30,7 @@ def predict_text(config: PredictConfig) -> int:
     """Print the genres of one description with their scores, and optionally the reasons; return the exit code."""
     if not (config.text or "").strip():
         logger.warning("the text is empty: the genres are those predicted without any information")
-    classifier = GenreClassifier.load(fetch_classifier(config.model))
-    classifier.model.precision = config.precision
+    classifier = GenreClassifier.load(fetch_classifier(config.model), config.precision)
     movies = pl.DataFrame({"movie_id": ["this"], "movie_name": [config.title or ""], "description": [config.text]})
     row = classifier.predict(movies, config.rule).row(0, named=True)
     decided, width = row["genres"].split(", "), max(map(len, classifier.genres))

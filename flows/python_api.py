@@ -37,8 +37,7 @@ from tasks.models.features import read_movies as read_split_movies
 from tasks.models.genre_classifier import GenreClassifier
 from tasks.models.inputs import as_movies
 from tasks.models.pipeline import GenreModel
-from tasks.models.registry import MODELS
-from tasks.models.select import choose_models, with_params
+from tasks.models.registry import built_in_models, choose_models, with_params
 from tasks.models.spec import ModelSpec
 
 DATA_DIR: Final = "GENREFLOW_DATA_DIR"
@@ -49,7 +48,7 @@ Rows = Any  # a polars or pandas frame, or a list, array or series of texts
 
 def model_names() -> list[str]:
     """Return the names for `make_model`: the registry without fine-tuned models and ensembles."""
-    return [model.name for model in MODELS if isinstance(model, ModelSpec)]
+    return [model.name for model in built_in_models() if isinstance(model, ModelSpec)]
 
 
 def read_movies(path: str | Path) -> pl.DataFrame:

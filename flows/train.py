@@ -20,7 +20,7 @@ from flows.prefect_ui import completed, run_name
 from flows.run_context import check_cluster, core_count, exclusive, pipeline_run, task_runner
 from tasks.core.settings import data_paths
 from tasks.models.features import read_genres
-from tasks.models.select import choose_models, describe_choice, encoder_dependent, is_encoded, within_budget
+from tasks.models.registry import choose_models, describe_choice, encoder_dependent, is_encoded, within_budget
 from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, TransformerSpec, features_of, shown_params
 from tasks.models.task import build_features
 from tasks.models.train import chosen_genres

@@ -237,7 +237,7 @@ def test_defects_keep_their_traceback():
 
 def test_every_preset_is_a_valid_configuration():
     from flows.config import PRESETS, load_preset  # noqa: PLC0415
-    from tasks.models.select import choose_models  # noqa: PLC0415
+    from tasks.models.registry import choose_models  # noqa: PLC0415
 
     presets = sorted(path.stem for path in PRESETS.glob("*.yaml"))
     assert "quick" in presets

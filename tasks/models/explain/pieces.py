@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from tasks.core.language import annotator
 from tasks.core.schema import MOVIES
-from tasks.models.inputs import lines_of, read_documents, read_fields, read_own, read_template
-from tasks.models.spec import FieldName, InputSpec
-from tasks.models.template import fill_template, placeholders
+from tasks.models.inputs import fill_template, lines_of, read_documents, read_fields, read_own, read_template
+from tasks.models.spec import PLACEHOLDER, FieldName, InputSpec
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -167,7 +166,7 @@ def trace_documents(movies: ExplainedMovies, spec: InputSpec) -> list[Reading]:
 
 def trace_template(movies: ExplainedMovies, spec: InputSpec, template: str) -> list[Reading]:
     """Return `read_template` with the origins of characters, found by filling it a second time with marks."""
-    names = list(dict.fromkeys(placeholders(template)))
+    names = list(dict.fromkeys(PLACEHOLDER.findall(template)))
     values = {name: read_template(movies.table, AS_IS, f"{{{name}}}") for name in names}
     specs = {name: spec if name == "description" else spec.model_copy(update={"text": "surface"}) for name in names}
     traced = []

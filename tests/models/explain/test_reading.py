@@ -14,9 +14,12 @@ from tasks.models.explain.pieces import (
     trace_template,
 )
 from tasks.models.inputs import read_documents, read_fields, read_template
-from tasks.models.registry import ALL_FIELDS
+from tasks.models.registry import choose_models
 from tasks.models.spec import InputSpec
 from tasks.models.vectorizers import SideFields
+
+(TUNED,) = choose_models(["minilm-tuned-fields"])
+ALL_FIELDS = TUNED.template
 
 
 def cut(movies):

@@ -2,19 +2,24 @@ import pytest
 
 from tasks.core.errors import ConfigError
 from tasks.models.linear import LogisticRegression
-from tasks.models.registry import MODELS
-from tasks.models.select import choose_models, describe_choice, encoder_dependent, within_budget
+from tasks.models.registry import (
+    built_in_models,
+    choose_models,
+    describe_choice,
+    encoder_dependent,
+    within_budget,
+)
 from tasks.models.spec import EnsembleSpec, ModelSpec, TransformerSpec
 
 
 def test_names_are_unique():
-    names = [model.name for model in MODELS]
+    names = [model.name for model in built_in_models()]
     assert sorted(set(names)) == sorted(names)
 
 
 def test_globs_choose_in_the_order_of_the_registry():
     chosen = [model.name for model in choose_models(["svm-*", "logreg-*"])]
-    assert chosen == [m.name for m in MODELS if m.name.startswith(("svm-", "logreg-"))]
+    assert chosen == [m.name for m in built_in_models() if m.name.startswith(("svm-", "logreg-"))]
     assert len(chosen) >= 4
 
 
@@ -103,7 +108,7 @@ def test_own_models_that_cannot_be_are_refused(own, message):
 
 
 def test_every_model_that_treats_imbalance_says_so_in_its_name():
-    single = [model for model in MODELS if isinstance(model, ModelSpec)]
+    single = [model for model in built_in_models() if isinstance(model, ModelSpec)]
     assert all(model.name.endswith(model.imbalance.suffix) for model in single)
 
 
@@ -145,7 +150,7 @@ def test_a_budget_is_divided_among_what_is_fine_tuned():
 
 
 def test_patterns_that_only_leave_out_are_of_all_models_and_none_left_is_an_error():
-    names = {model.name for model in MODELS}
+    names = {model.name for model in built_in_models()}
     left = {model.name for model in choose_models(["!blend*", "!*-tuned*"])}
     assert left == {name for name in names if "blend" not in name and "-tuned" not in name}
     with pytest.raises(ConfigError, match=r"nb-\*, !\*: no model is left"):
