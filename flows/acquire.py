@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from prefect import flow
 
 from flows.config import AcquireConfig, RawDataConfig, with_arguments
-from flows.prefect_ui import completed, run_name
-from flows.run_context import exclusive
+from flows.run_context import completed, exclusive, run_name
 from tasks.acquire.task import acquire as acquire_listings
 from tasks.acquire.task import check_crawl, crawl, fetch_files, plan
 from tasks.core.errors import ConfigError

@@ -13,8 +13,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows.prefect_ui import completed, run_name
-from flows.run_context import exclusive, pipeline_run
+from flows.run_context import completed, exclusive, pipeline_run, run_name
 from tasks.core.settings import DataPaths, data_paths
 from tasks.evaluate.label_audit import AUDIT_CSV, DROP_FILES, EFFECT_FILE
 from tasks.evaluate.task import audit as audit_labels

@@ -10,12 +10,20 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
+from uuid import UUID
 
+import httpx
+import polars as pl
 from prefect import flow
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.sorting import TaskRunSort
+from prefect.exceptions import PrefectException
+from prefect.runtime import flow_run
 
-from flows.prefect_ui import completed, mlflow_page, run_name, show_leaderboard, show_report, show_verdict, task_seconds
-from flows.run_context import core_count, exclusive, pipeline_run
+from flows.run_context import completed, core_count, exclusive, mlflow_page, pipeline_run, run_name, store_artifact
 from tasks.core.figures import Form
 from tasks.core.schema import DEFAULT_SEED
 from tasks.core.settings import data_paths
@@ -54,6 +62,9 @@ from tasks.tracking.task import (
 logger = logging.getLogger("flows.compare")  # Prefect loads it by its file, under another name
 
 LOCAL_UI = "http://127.0.0.1:5000"
+LEADERBOARD_COLUMNS: Final = (
+    *("rank", "model", "rule", "val_jaccard", "test_jaccard", "behind", "test_f1_samples", "test_f1_macro", "fit_s"),
+)
 RESULTS = ("leaderboard.*", "pareto.*", "versus*", "published.*")
 
 
@@ -91,6 +102,7 @@ def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedM
     by_name = {model.name: model for model in models}
     check_pair(config.pair, list(by_name))
     results = data_paths().results
+    page = results / "report.html"
     folders = [model.folder for model in models]
     hashes = {model.name: model.data_hash for model in models if model.data_hash}
     ranked = leaderboard(folders, hashes, config.forms, wait_for=[run, *models])
@@ -105,21 +117,36 @@ def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedM
     log_comparison(run, [best, *others], files, wait_for=[ranked, pair])
     outcome = challenge(config, run, best, ranked)
     logger.info("%s", outcome)
-    show_leaderboard(results / "leaderboard.csv", run)
-    show_verdict(outcome, run)
+    show_outcome(results / "leaderboard.csv", outcome, run)
     if config.report and not config.chooses_runs:  # of chosen runs only tables are fetched
         written = write_run_report(run, by_rank, outcome, config.forms, [ranked, *pair, *drawn])
         files = [written.folder / "report.html", *sorted((written.folder / "pictures").iterdir())]
         log_report(run, files, wait_for=[written])
-        logger.info("report: %s", results / "report.html")
-        show_report(results / "report.html", run)
-    elif (results / "report.html").is_file():
-        logger.info(
-            "report: %s is from an earlier comparison; only tables and pictures are new", results / "report.html"
-        )
+        logger.info("report: %s", page)
+        # Not as a link: browsers refuse links from a page to a file.
+        text = f"`{page}`\n\n{run_in_markdown(run)}"
+        store_artifact(create_markdown_artifact, markdown=text, key="report", description="The report")
+    elif page.is_file():
+        logger.info("report: %s is from an earlier comparison; only tables and pictures are new", page)
     logger.info("results: %s", results)
     logger.info("view the runs: %s", where_to_view(run))
     return f"{best.name} is the best of {len(models)}; {outcome}"
+
+
+def show_outcome(leaderboard_csv: Path, outcome: str, run: PipelineRun) -> None:
+    """Show the leaderboard and the outcome for the champion in Prefect's UI, with a link to the run in MLflow."""
+    where = run_in_markdown(run)
+    table = pl.read_csv(leaderboard_csv, columns=list(LEADERBOARD_COLUMNS)).select(LEADERBOARD_COLUMNS)
+    rows = table.with_columns(pl.col(pl.Float64).round(4)).to_dicts()
+    store_artifact(create_table_artifact, table=rows, key="leaderboard", description=where)
+    text = f"**{outcome}**\n\n{where}"
+    store_artifact(create_markdown_artifact, markdown=text, key="champion", description="The champion")
+
+
+def run_in_markdown(run: PipelineRun) -> str:
+    """Return where to find the run in MLflow."""
+    page = mlflow_page(run, run.run_id)
+    return f"MLflow: [{run.name}]({page})" if page.startswith("http") else f"MLflow: run `{run.name}`, `{page}`"
 
 
 def challenge(config: CompareConfig, run: PipelineRun, best: LoggedModel, ranked: StageResult) -> str:
@@ -147,7 +174,12 @@ def write_run_report(
     if chosen.counts.get("disagreement"):
         rivals = [folder for folder in folders[1:] if folder.name == chosen.counts["rival"]]
         explained += [explain_movies(folder, exhibits, "disagreement", wait_for=[chosen]) for folder in rivals]
-    drawn = explain_features(folders, ranked, forms)
+    importance = write_importance(list(folders), wait_for=[ranked])
+    profiles = profile_genres(DEFAULT_SEED, wait_for=[ranked])
+    features = draw_importances(importance.folder, forms, wait_for=[importance])
+    similarity = genre_similarity(importance.folder, forms, wait_for=[importance, profiles])
+    trees = draw_trees(list(folders), forms, wait_for=[ranked])
+    drawn = [*([features] if features else []), similarity, *trees]
     previous, address = previous_best(run), mlflow_page(run, run.run_id)
     if not address.startswith("http"):
         address = f"{LOCAL_UI}/#/experiments/{run.experiment.experiment_id}/runs/{run.run_id}"  # of `make ui`
@@ -161,15 +193,6 @@ def write_run_report(
     )
 
 
-def explain_features(folders: Sequence[Path], ranked: StageResult, forms: Sequence[Form]) -> list[StageResult]:
-    """Measure and draw feature importance, the similarity of genres, and decision trees."""
-    importance = write_importance(list(folders), wait_for=[ranked])
-    profiles = profile_genres(DEFAULT_SEED, wait_for=[ranked])
-    features = draw_importances(importance.folder, forms, wait_for=[importance])
-    similarity = genre_similarity(importance.folder, forms, wait_for=[importance, profiles])
-    return [*([features] if features else []), similarity, *draw_trees(list(folders), forms, wait_for=[ranked])]
-
-
 def where_to_view(run: PipelineRun) -> str:
     """Return how to open the models of a run in MLflow, best first; the store's address has no password."""
     uri, page = run.experiment.tracking_uri, VIEW_PAGE.format(run.experiment.experiment_id)
@@ -177,3 +200,22 @@ def where_to_view(run: PipelineRun) -> str:
         return f"open {uri}/{page}"
     store = uri if uri.startswith("sqlite:") else '"$MLFLOW_TRACKING_URI"'
     return f"`make ui`, or mlflow ui --backend-store-uri {store} --host 127.0.0.1; then {LOCAL_UI}/{page}"
+
+
+def task_seconds() -> dict[str, float]:
+    """Return the seconds of this flow run's finished tasks, added up by name, in order of start; {} outside a flow."""
+    if not flow_run.id:
+        return {}
+    wanted = FlowRunFilter(id=FlowRunFilterId(any_=[UUID(str(flow_run.id))]))
+    try:
+        with get_client(sync_client=True) as client:
+            runs = client.read_task_runs(flow_run_filter=wanted, sort=TaskRunSort.END_TIME_DESC)
+    except (PrefectException, httpx.HTTPError) as error:
+        logger.warning("the durations of tasks are unknown (%s)", error)
+        return {}
+    seconds: dict[str, float] = {}
+    started = [(run.start_time, index, run) for index, run in enumerate(runs) if run.start_time and run.end_time]
+    for *_, run in sorted(started):
+        name = run.task_key.rpartition(".")[2].rpartition("-")[0].replace("_", " ") or run.name
+        seconds[name] = seconds.get(name, 0.0) + run.total_run_time.total_seconds()
+    return seconds

@@ -18,8 +18,7 @@ from prefect.futures import as_completed
 from prefect.task_runners import TaskRunner
 
 from flows.model_runs import Fitted, ModelRun, finish_folds, recorded_failure
-from flows.prefect_ui import completed, run_name
-from flows.run_context import check_cluster, exclusive, pipeline_run, task_runner
+from flows.run_context import check_cluster, completed, exclusive, pipeline_run, run_name, task_runner
 from tasks.core.schema import N_FOLDS
 from tasks.core.settings import data_paths
 from tasks.models.cross_validate import all_but

@@ -11,9 +11,8 @@ from prefect import flow
 
 from flows.compare import compare_last
 from flows.config import ChampionConfig, CompareConfig, PrepareConfig, check_source, narrow, with_arguments
-from flows.prefect_ui import completed, run_name
 from flows.prepare import prepare_data
-from flows.run_context import check_cluster, core_count, exclusive, pipeline_run
+from flows.run_context import check_cluster, completed, core_count, exclusive, pipeline_run, run_name
 from flows.train import fit_models
 from tasks.core.settings import data_paths
 from tasks.explore.task import explore

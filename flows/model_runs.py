@@ -8,8 +8,7 @@ from typing import Any, Final
 from prefect.futures import PrefectFuture
 
 from flows.config import TrainConfig
-from flows.prefect_ui import completed, mlflow_page
-from flows.run_context import as_user_error
+from flows.run_context import as_user_error, completed, mlflow_page
 from tasks.core.errors import ModelError, TrackingError
 from tasks.core.parallel import dask_error
 from tasks.core.settings import data_paths

@@ -11,7 +11,7 @@ from tasks.core.storage import in_storage
 def predict_command(config: PredictConfig) -> int:
     """Score a file in a flow, or one text at once; return the exit code."""
     if config.text is not None:
-        from flows.predict_text import predict_text  # noqa: PLC0415 - `--help` is answered without it
+        from flows.predict_text import predict_text
 
         return predict_text(config)
     if config.input is not None and not in_storage(config.input) and not Path(config.input).expanduser().exists():
@@ -27,8 +27,7 @@ import logging
 
 from prefect import flow
 
-from flows.prefect_ui import completed, run_name
-from flows.run_context import check_cluster, core_count, log_steps
+from flows.run_context import check_cluster, completed, core_count, log_steps, run_name
 from tasks.models.predict import Choices, FolderResult
 from tasks.models.task import explain_file, predict_file, predict_folder
 from tasks.tracking.task import fetch_classifier

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final, Literal
 
 from prefect import flow
+from prefect.artifacts import create_table_artifact
 
 from flows.acquire import acquire, complete
 from flows.config import AcquireConfig, narrow, with_arguments
-from flows.prefect_ui import completed, run_name, show_cleaning
-from flows.run_context import check_cluster, core_count, exclusive
+from flows.run_context import check_cluster, completed, core_count, exclusive, run_name, store_artifact
 from tasks.acquire.task import fetch_files
 from tasks.annotate.task import annotate, extract, import_corpus
 from tasks.clean.task import clean, clean_table, import_clean
@@ -22,6 +22,7 @@ from tasks.core.settings import data_paths
 from tasks.split.task import split
 from tasks.stage import StageResult
 
+FIRST_COUNTS: Final = ("rows_read", "movies_kept")  # of cleaning
 PARTS: Final = {"train": "train on", "validation": "choose by", "test": "test on"}
 
 
@@ -49,8 +50,18 @@ def prepare_data(config: PrepareConfig) -> list[StageResult]:
     """Acquire, clean, annotate and split, as far as the configuration says."""
     start = config.start_from
     results = from_listings(config) if start == "listings" else from_earlier_system(config, start)
-    show_cleaning(results)
+    for result in results:
+        if result.name == "clean":
+            show_cleaning(result)
     return [*results, split(config.split, config.seed, wait_for=results[-1:])]
+
+
+def show_cleaning(cleaned: StageResult) -> None:
+    """Show in Prefect's UI how many rows were dropped, merged and changed by cleaning, by reason."""
+    counts = {key: value for key, value in cleaned.counts.items() if isinstance(value, int) and value}
+    order = sorted(counts, key=lambda key: (key not in FIRST_COUNTS, key))
+    rows = [{"what": key.replace("/", ": ").replace("_", " "), "rows": counts[key]} for key in order]
+    store_artifact(create_table_artifact, table=rows, key="cleaning", description="Rows by cleaning step")
 
 
 def from_listings(config: PrepareConfig) -> list[StageResult]:

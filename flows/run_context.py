@@ -1,21 +1,34 @@
-"""The context of a flow run: Prefect server, lock of the data folder, log file, task runner, MLflow run."""
+"""The context of a flow run: Prefect's server and UI, lock of the data folder, log file, task runner, MLflow run.
 
+Keys of artifacts in Prefect's UI stay the same from run to run, so that it shows their history. Failing to store one is
+only a warning: the files have the same content.
+"""
+
+import asyncio
 import atexit
 import contextlib
+import json
 import logging
 import os
+import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
+from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import httpx
 import joblib
 from filelock import FileLock, Timeout
-from prefect.runtime import deployment
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.context import FlowRunContext, TaskRunContext
+from prefect.exceptions import PrefectException
+from prefect.runtime import deployment, flow_run
 from prefect.settings import (
     PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
@@ -25,15 +38,18 @@ from prefect.settings import (
     get_current_settings,
     temporary_settings,
 )
+from prefect.states import Completed
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
+from prefect.utilities.urls import url_for
 
 from flows.cli import ENVIRONMENT, at_stop
 from flows.config import FlowConfig, RunnerConfig
-from flows.prefect_ui import prefect_tags, watch_progress
+from tasks.core import logs
 from tasks.core.errors import DataError, GenreflowError, disk_error, missing_extra
-from tasks.core.logs import LogFile, SafeFormatter, without_password
+from tasks.core.logs import LogFile, Progress, SafeFormatter, hide_secrets, without_password
 from tasks.core.parallel import check_workers, forwarded_log
 from tasks.core.settings import DataPaths, data_paths
+from tasks.prefect_task import end_state
 from tasks.stage import config_dict
 from tasks.tracking import runs
 from tasks.tracking.runs import PipelineRun, start_pipeline_run
@@ -48,6 +64,10 @@ ATTEMPTS: Final = 3  # another process may take the free port before the server 
 END_S: Final = 5
 LOGGED: Final = ("flows", "tasks")
 LOCK_TIMEOUT_S: Final = 600.0  # for a run of another deployment on the same data
+NAMED: Final = ("source", "preset", "model", "input")  # options that distinguish the runs of a flow
+LONGEST_NAME: Final = 200
+SHORT_S: Final = 5.0  # shorter work shows no progress
+EVERY_PERCENT: Final = 5
 _own: "list[TemporaryServer]" = []  # this process's, at most one
 
 
@@ -179,9 +199,92 @@ class TemporaryServer:
         )
 
 
+def run_name(flow: str) -> Callable[[], str]:
+    """Return a function that names a run of a flow by the flow and its main options."""
+
+    def name() -> str:
+        config = flow_run.parameters.get("config")
+        chosen = config if isinstance(config, dict) else vars(config) if config is not None else {}
+        values = {**chosen, **{option: value for option, value in flow_run.parameters.items() if value}}
+        words = [str(values[option]) for option in NAMED if values.get(option)]
+        return hide_secrets(f"{flow}: {', '.join(words)}" if words else flow)[:LONGEST_NAME]
+
+    return name
+
+
+def completed(message: str, result: Result) -> Result:
+    """Return a result, typed as such for callers, in a final state with a message, `Cached` if all was up to date."""
+    return cast("Result", Completed(name=end_state(result) or "Completed", message=hide_secrets(message), data=result))
+
+
+def prefect_tags() -> dict[str, str]:
+    """Return tags of an MLflow run that name its flow run: the id, and the page if there is one."""
+    if not flow_run.id:
+        return {}
+    tags = {"prefect_flow_run": str(flow_run.id)}
+    url = url_for("flow-run", flow_run.id) if PREFECT_SERVER_UI_ENABLED.value() else None
+    return tags | ({"prefect_url": url} if url else {})
+
+
+def mlflow_page(run: PipelineRun, run_id: str) -> str:
+    """Return where to find an MLflow run: its page on a server, else its id and store."""
+    uri = run.experiment.tracking_uri
+    if uri.startswith(("http:", "https:")):
+        return f"{uri}/#/experiments/{run.experiment.experiment_id}/runs/{run_id}"
+    return f"id {run_id} in {uri}"
+
+
+def store_artifact(create: Callable[..., Any], **content: Any) -> Any:
+    """Show something in Prefect's UI, without secrets; return the artifact's id, None outside a run."""
+    if FlowRunContext.get() is None and TaskRunContext.get() is None:
+        return None
+    try:
+        return create(**json.loads(hide_secrets(json.dumps(content))))
+    except (PrefectException, httpx.HTTPError) as error:
+        logger.warning("Prefect cannot show %s (%s)", content.get("key"), error)
+        return None
+
+
+class _Shown:
+    """The artifact of one piece of work, and the percentage it shows."""
+
+    artifact: UUID | None = None
+    percent = 0
+
+
+_shown: "WeakKeyDictionary[Progress, _Shown]" = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def _show_progress(work: Progress) -> None:
+    """Show the progress of long work in its task run."""
+    if not work.total or TaskRunContext.get() is None or work.clock() - work.start_s < SHORT_S:
+        return
+    with contextlib.suppress(RuntimeError):
+        asyncio.get_running_loop()
+        return  # a crawl shows its own progress
+    percent = min(round(100 * work.done / work.total), 100)
+    with _lock:
+        shown = _shown.setdefault(work, _Shown())
+        if percent - shown.percent < EVERY_PERCENT and not work.is_finished:
+            return
+        shown.percent = percent
+    description = work.line()
+    if shown.artifact is None:
+        key = re.sub("[^a-z0-9]+", "-", work.what.lower()).strip("-") or "work"
+        made = store_artifact(create_progress_artifact, progress=percent, key=key, description=description)
+        shown.artifact = made if isinstance(made, UUID) else None
+        return
+    try:
+        update_progress_artifact(shown.artifact, percent, description=description)
+    except (PrefectException, httpx.HTTPError) as error:  # a crawl of days outlives a server's restart
+        logger.warning("%s: progress cannot be shown (%s)", work.what, error)
+
+
 def log_steps() -> None:
     """Log what flows and stages do and show progress, even if no command line has set that up."""
-    watch_progress()
+    if _show_progress not in logs.watchers:
+        logs.watchers.append(_show_progress)
     for name in LOGGED:
         ours = logging.getLogger(name)
         ours.setLevel(min(ours.level or logging.INFO, logging.INFO))
@@ -256,7 +359,7 @@ def task_runner(config: RunnerConfig) -> Iterator[TaskRunner[Any]]:
     """
     if config.dask_address is not None:
         count = check_cluster(config)
-        from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415 - an extra
+        from prefect_dask.task_runners import DaskTaskRunner
 
         logger.info("models run on %s workers of %s", count, config.dask_address)
         with forwarded_log(config.dask_address), DaskTaskRunner(address=config.dask_address) as on_dask:

@@ -17,8 +17,7 @@ from typing import Any
 import yaml
 from prefect import flow
 
-from flows.prefect_ui import completed, run_name
-from flows.run_context import exclusive, pipeline_run
+from flows.run_context import completed, exclusive, pipeline_run, run_name
 from tasks.core.errors import ModelError
 from tasks.core.metrics import LOWER_IS_BETTER
 from tasks.core.settings import data_paths

@@ -16,8 +16,7 @@ from prefect import flow
 from prefect.futures import PrefectFuture
 
 from flows.model_runs import Fitted, ModelRun, collect, run_model, train_choices
-from flows.prefect_ui import completed, run_name
-from flows.run_context import check_cluster, core_count, exclusive, pipeline_run, task_runner
+from flows.run_context import check_cluster, completed, core_count, exclusive, pipeline_run, run_name, task_runner
 from tasks.core.settings import data_paths
 from tasks.models.features import read_genres
 from tasks.models.select import choose_models, describe_choice, encoder_dependent, is_encoded, within_budget

@@ -18,8 +18,8 @@ from flows.config import AcquireFlowConfig, ExploreFlowConfig, PipelineConfig, P
 from flows.explore import explore
 from flows.full_pipeline import full_pipeline
 from flows.model_runs import ModelsFailedError
-from flows.prefect_ui import mlflow_page, watch_progress
 from flows.prepare import prepare
+from flows.run_context import log_steps, mlflow_page
 from tasks.core.errors import ConfigError, is_installed
 from tasks.core.logs import Progress
 from tasks.prefect_task import stage_task
@@ -167,7 +167,7 @@ def test_constants_that_results_share_are_no_edges(prefect_harness: None, tmp_pa
 
 
 def test_long_work_shows_its_progress(prefect_harness: None) -> None:
-    watch_progress()
+    log_steps()
     seconds = iter(range(0, 1000, 3))
 
     @flow(name="long work")
