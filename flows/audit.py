@@ -27,8 +27,6 @@ from tasks.tracking.task import log_effect, log_variant
 
 logger = logging.getLogger("flows.audit")  # Prefect loads it by its file, under another name
 
-ALL = "with-all"
-
 
 @flow(name="audit", flow_run_name=run_name("audit"), persist_result=False)
 def audit(config: AuditConfig) -> None:
@@ -41,7 +39,7 @@ def audit(config: AuditConfig) -> None:
     with exclusive(paths), pipeline_run(config, paths, tags) as parent:
         run = replace(parent, tags=parent.tags | log_data(parent, paths))
         audited = find_doubtful(config)
-        with_all = train_variant(config, run, ALL, None)
+        with_all = train_variant(config, run, "with-all", None)
         without = {
             name: train_variant(config, run, f"without-{name}", audited.results / file)
             for name, file in DROP_FILES.items()
@@ -55,7 +53,7 @@ def audit(config: AuditConfig) -> None:
 
 def find_doubtful(config: AuditConfig) -> DataPaths:
     """Audit the labels of the train movies; return their data folder, which lists those to drop."""
-    train = DataPaths(audit_folder(config) / "train")
+    train = DataPaths(data_paths().label_audit / config.chosen_model.name / "train")
     written = subset(train.root, part="train")
     scored = score_folds_in(train.root, config.chosen_model, TrainChoices(seed=config.seed), wait_for=[written])
     audited = audit_labels([scored.folder], train.root, wait_for=[scored])
@@ -67,15 +65,10 @@ def find_doubtful(config: AuditConfig) -> DataPaths:
 def train_variant(config: AuditConfig, run: PipelineRun, name: str, without: Path | None) -> Path:
     """Train, evaluate and log the model, without the train movies that a file lists; return the model's folder."""
     model = config.chosen_model
-    root = audit_folder(config) / name
+    root = data_paths().label_audit / config.chosen_model.name / name
     run_id = start_variant_run(run, name, shown_params(model))
     written = subset(root, without=without)
     trained = train_in(root, model, TrainChoices(seed=config.seed), wait_for=[written])
     evaluated = evaluate_in(root, trained.folder, config.evaluate, wait_for=[trained])
     log_variant(run, run_id, trained.folder, wait_for=[evaluated])
     return trained.folder
-
-
-def audit_folder(config: AuditConfig) -> Path:
-    """Return the folder of all files of this model's audit."""
-    return data_paths().label_audit / config.chosen_model.name

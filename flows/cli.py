@@ -25,6 +25,7 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Annotated, Any, Final, Literal, TypeVar, cast, get_args, get_origin
 
+import yaml
 from pydantic import BaseModel, Field, ValidationError, create_model
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsError
@@ -79,6 +80,7 @@ VALUE_NAMES: Final = {
     Literal: "NAME",
 }
 LISTS: Final = {"models": "--list-models", "preset": "--list-presets"}  # by the field that takes the names
+EXAMPLES: Final = Path(__file__).with_name("examples.yaml")  # by configuration
 CONFIG_HELP: Final = "YAML file with options; the command line overrides it."
 
 SWITCH_FORMS: Final = {"true": "--{}", "false": "--no-{}"}
@@ -292,7 +294,8 @@ def short_help(config_type: type[FlowConfig]) -> str:
     """Return a screen of help: the fields marked with the title of a group, and examples."""
     command = command_name()
     lists = "".join(f", {option}" for field, option in LISTS.items() if field in config_type.model_fields)
-    examples = "\n".join(f"  {command} {example}".rstrip() for example in config_type.examples)
+    given = yaml.safe_load(EXAMPLES.read_text(encoding="utf-8")).get(config_type.__name__, [])
+    examples = "\n".join(f"  {command} {example}".rstrip() for example in given)
     width = min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDTH)
     parser = ArgumentParser(
         usage=f"{command} [OPTION]...",

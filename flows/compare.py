@@ -29,35 +29,15 @@ from tasks.core.schema import DEFAULT_SEED
 from tasks.core.settings import data_paths
 from tasks.evaluate.task import audit
 from tasks.models.task import draw_trees, explain_movies, profile_genres, write_importance
+from tasks.report import task as reporting
 from tasks.report.page.sources import PreviousRun, RunFacts
 from tasks.report.page.stages import feature_pictures
-from tasks.report.task import (
-    choose_exhibits,
-    compare_pair,
-    draw_importances,
-    draw_models,
-    genre_similarity,
-    judge_challenger,
-    leaderboard,
-    report,
-)
 from tasks.report.versus import check_pair
 from tasks.stage import StageResult
+from tasks.tracking import task as tracking
 from tasks.tracking.runs import PipelineRun
 from tasks.tracking.select_runs import LoggedModel
 from tasks.tracking.store import VIEW_PAGE
-from tasks.tracking.task import (
-    choose_models,
-    find_champion,
-    last_models,
-    log_comparison,
-    log_pictures,
-    log_report,
-    previous_best,
-    promote,
-    roll_back,
-    run_duration_s,
-)
 
 logger = logging.getLogger("flows.compare")  # Prefect loads it by its file, under another name
 
@@ -81,10 +61,10 @@ def compare(config: CompareConfig) -> str:
     paths = data_paths()
     with exclusive(paths):
         if config.rollback:
-            outcome = roll_back(config.promotion.registered_model)
+            outcome = tracking.roll_back(config.promotion.registered_model)
             logger.info("%s", outcome)
         elif config.chooses_runs:
-            models = choose_models(config.runs, config.experiment, config.filter)
+            models = tracking.choose_models(config.runs, config.experiment, config.filter)
             with pipeline_run(config, paths, {"flow": "compare", "kind": "comparison"}) as run:
                 outcome = compare_models(config, run, models)
         else:
@@ -94,38 +74,43 @@ def compare(config: CompareConfig) -> str:
 
 def compare_last(config: CompareConfig, trained: Sequence[Any] = ()) -> str:
     """Compare the models of the last run, which may have just been trained; return the outcome as one line."""
-    return compare_models(config, *last_models(wait_for=list(trained)))
+    return compare_models(config, *tracking.last_models(wait_for=list(trained)))
 
 
 def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedModel]) -> str:
     """Compare the models, log it, let the best challenge the champion, and return the outcome as one line."""
     by_name = {model.name: model for model in models}
     check_pair(config.pair, list(by_name))
-    results = data_paths().results
+    results, draws_all = data_paths().results, config.pictures == "all"
     page = results / "report.html"
     folders = [model.folder for model in models]
     hashes = {model.name: model.data_hash for model in models if model.data_hash}
-    ranked = leaderboard(folders, hashes, config.forms, wait_for=[run, *models])
+    ranked = reporting.leaderboard(folders, hashes, config.forms, wait_for=[run, *models])
     sys.stdout.write((results / "leaderboard.txt").read_text(encoding="utf-8"))
     best, *others = (by_name[name] for name in ranked.counts["order"])
     by_rank = [model.folder for model in (best, *others)]
-    pair = compare_pair(by_rank, config.pair, draws=config.draws_all, wait_for=[ranked])
-    drawn = draw_models(folders, core_count(), wanted=config.draws_all, wait_for=[ranked])
-    if config.draws_all and not config.chooses_runs:  # models of other runs are only fetched
-        log_pictures(run, models, wait_for=[drawn])
+    pair = reporting.compare_pair(by_rank, config.pair, draws=draws_all, wait_for=[ranked])
+    drawn = reporting.draw_models(folders, core_count(), wanted=draws_all, wait_for=[ranked])
+    if draws_all and not config.chooses_runs:  # models of other runs are only fetched
+        tracking.log_pictures(run, models, wait_for=[drawn])
     files = sorted(file for pattern in RESULTS for file in results.glob(pattern))
-    log_comparison(run, [best, *others], files, wait_for=[ranked, pair])
+    tracking.log_comparison(run, [best, *others], files, wait_for=[ranked, pair])
     outcome = challenge(config, run, best, ranked)
     logger.info("%s", outcome)
-    show_outcome(results / "leaderboard.csv", outcome, run)
+    mlflow = mlflow_page(run, run.run_id)
+    where = f"MLflow: [{run.name}]({mlflow})" if mlflow.startswith("http") else f"MLflow: run `{run.name}`, `{mlflow}`"
+    table = pl.read_csv(results / "leaderboard.csv", columns=list(LEADERBOARD_COLUMNS)).select(LEADERBOARD_COLUMNS)
+    rows = table.with_columns(pl.col(pl.Float64).round(4)).to_dicts()
+    store_artifact(create_table_artifact, table=rows, key="leaderboard", description=where)
+    text, about = f"**{outcome}**\n\n{where}", "The champion"
+    store_artifact(create_markdown_artifact, markdown=text, key="champion", description=about)
     if config.report and not config.chooses_runs:  # of chosen runs only tables are fetched
         written = write_run_report(run, by_rank, outcome, config.forms, [ranked, *pair, *drawn])
         files = [written.folder / "report.html", *sorted((written.folder / "pictures").iterdir())]
-        log_report(run, files, wait_for=[written])
+        tracking.log_report(run, files, wait_for=[written])
         logger.info("report: %s", page)
-        # Not as a link: browsers refuse links from a page to a file.
-        text = f"`{page}`\n\n{run_in_markdown(run)}"
-        store_artifact(create_markdown_artifact, markdown=text, key="report", description="The report")
+        text, about = f"`{page}`\n\n{where}", "The report"  # no link: browsers refuse those to a file
+        store_artifact(create_markdown_artifact, markdown=text, key="report", description=about)
     elif page.is_file():
         logger.info("report: %s is from an earlier comparison; only tables and pictures are new", page)
     logger.info("results: %s", results)
@@ -133,30 +118,14 @@ def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedM
     return f"{best.name} is the best of {len(models)}; {outcome}"
 
 
-def show_outcome(leaderboard_csv: Path, outcome: str, run: PipelineRun) -> None:
-    """Show the leaderboard and the outcome for the champion in Prefect's UI, with a link to the run in MLflow."""
-    where = run_in_markdown(run)
-    table = pl.read_csv(leaderboard_csv, columns=list(LEADERBOARD_COLUMNS)).select(LEADERBOARD_COLUMNS)
-    rows = table.with_columns(pl.col(pl.Float64).round(4)).to_dicts()
-    store_artifact(create_table_artifact, table=rows, key="leaderboard", description=where)
-    text = f"**{outcome}**\n\n{where}"
-    store_artifact(create_markdown_artifact, markdown=text, key="champion", description="The champion")
-
-
-def run_in_markdown(run: PipelineRun) -> str:
-    """Return where to find the run in MLflow."""
-    page = mlflow_page(run, run.run_id)
-    return f"MLflow: [{run.name}]({page})" if page.startswith("http") else f"MLflow: run `{run.name}`, `{page}`"
-
-
 def challenge(config: CompareConfig, run: PipelineRun, best: LoggedModel, ranked: StageResult) -> str:
     """Let the best model challenge the champion, if configured; return the outcome as one line."""
     if not config.promotes:
         return f"the champion is not challenged; --promotion.enabled true lets {best.name} challenge it"
     registered = config.promotion.registered_model
-    champion = find_champion(run, best, registered)
-    verdict = judge_challenger(best.folder, champion, config.promotion, wait_for=[ranked])
-    return promote(run, best, champion, verdict, registered)
+    champion = tracking.find_champion(run, best, registered)
+    verdict = reporting.judge_challenger(best.folder, champion, config.promotion, wait_for=[ranked])
+    return tracking.promote(run, best, champion, verdict, registered)
 
 
 def write_run_report(
@@ -168,7 +137,7 @@ def write_run_report(
     """
     ranked = compared[0]
     audited = audit(folders, wait_for=[ranked])
-    chosen = choose_exhibits(list(folders), wait_for=[ranked])
+    chosen = reporting.choose_exhibits(list(folders), wait_for=[ranked])
     exhibits = chosen.folder / "exhibits.parquet"
     explained = [explain_movies(folders[0], exhibits, wait_for=[chosen])]
     if chosen.counts.get("disagreement"):
@@ -176,19 +145,19 @@ def write_run_report(
         explained += [explain_movies(folder, exhibits, "disagreement", wait_for=[chosen]) for folder in rivals]
     importance = write_importance(list(folders), wait_for=[ranked])
     profiles = profile_genres(DEFAULT_SEED, wait_for=[ranked])
-    features = draw_importances(importance.folder, forms, wait_for=[importance])
-    similarity = genre_similarity(importance.folder, forms, wait_for=[importance, profiles])
+    features = reporting.draw_importances(importance.folder, forms, wait_for=[importance])
+    similarity = reporting.genre_similarity(importance.folder, forms, wait_for=[importance, profiles])
     trees = draw_trees(list(folders), forms, wait_for=[ranked])
     drawn = [*([features] if features else []), similarity, *trees]
-    previous, address = previous_best(run), mlflow_page(run, run.run_id)
+    previous, address = tracking.previous_best(run), mlflow_page(run, run.run_id)
     if not address.startswith("http"):
         address = f"{LOCAL_UI}/#/experiments/{run.experiment.experiment_id}/runs/{run.run_id}"  # of `make ui`
     facts = RunFacts(
-        *(run.name, run.run_id, run.params, run.tags, run_duration_s(run), promotion, address),
+        *(run.name, run.run_id, run.params, run.tags, tracking.run_duration_s(run), promotion, address),
         previous=PreviousRun(**previous) if previous else None,
         task_seconds=task_seconds(),
     )
-    return report(
+    return reporting.report(
         list(folders), facts, feature_pictures(drawn), forms, wait_for=[*compared, audited, *explained, *drawn]
     )
 

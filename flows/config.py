@@ -45,6 +45,7 @@ RULES: Final = {"f1_macro": "per-genre-f1", "f1_samples": "expected-f1"}
 # What PyYAML raises for bytes that are not text, impossible dates, unknown tags and deep nesting.
 _YAML_ERRORS: Final = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
 
+Names = tuple[str, ...]
 Config = TypeVar("Config", bound="FlowConfig")
 
 
@@ -54,9 +55,9 @@ class HelpGroup(NamedTuple):
     title: str
     rank: int = 1
 
-    def __call__(self, default: Any, description: str, **limits: float) -> Any:
+    def __call__(self, default: Any, description: str, **limits: Any) -> Any:
         """Return a field that this group marks; `...` as default means that it is required."""
-        field = Field(default, description=description, **limits)
+        field: Any = Field(default, description=description, **limits)
         field.metadata.append(self)
         return field
 
@@ -71,11 +72,7 @@ TrainOn = Annotated[
 
 
 def load_preset(name: str) -> dict[str, Any]:
-    """Return the options in a preset: the name of a file in `PRESETS`, or the path of a YAML file.
-
-    Raises:
-        ConfigError: there is no such preset, the file is not a YAML mapping, or an option in it does not exist.
-    """
+    """Return the options in a preset, the name of a file in `PRESETS` or a path, or raise a `ConfigError`."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else PRESETS / f"{name}.yaml"
     if not path.is_file():
         names = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.yaml")))
@@ -88,10 +85,9 @@ def load_preset(name: str) -> dict[str, Any]:
 
 
 def read_options(path: Path) -> dict[str, Any]:
-    """Return the options in a YAML file; a relative path in `source` is relative to the file's folder.
+    """Return the options in a YAML file, or raise a `ConfigError`.
 
-    Raises:
-        ConfigError: the file cannot be read or does not hold a mapping.
+    A relative path in `source` is relative to the file's folder.
     """
     try:
         options = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -123,8 +119,6 @@ class FlowConfig(BaseModel):
     """Options of every command."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
-
-    examples: ClassVar[tuple[str, ...]] = ()  # command lines that `--help` shows, without the command
 
     verbose: bool = RUN(False, "Log everything, not only progress and warnings.")
 
@@ -204,16 +198,9 @@ class RawDataConfig(FlowConfig):
 
 
 class AcquireConfig(SeededConfig, RawDataConfig):
-    """Get the raw listings into data/raw."""
-
-    source: str = DATA("sample", "sample, kaggle, or a folder or zip of per-genre CSVs (path or s3://...).")
-
-
-class AcquireFlowConfig(AcquireConfig):
     """Get the raw listings into data/raw, and missing plots into data/crawl."""
 
-    examples: ClassVar[tuple[str, ...]] = ("--source kaggle", "--source listings.zip", "--plan")
-
+    source: str = DATA("sample", "sample, kaggle, or a folder or zip of per-genre CSVs (path or s3://...).")
     plan: bool = RUN(
         False, "Only report what a crawl would request, from which sources and for how long; fetch nothing."
     )
@@ -221,8 +208,6 @@ class AcquireFlowConfig(AcquireConfig):
 
 class PrepareConfig(PresetConfig, RunnerConfig, RawDataConfig):
     """Clean, annotate and split what is in data/raw."""
-
-    examples: ClassVar[tuple[str, ...]] = ("--source kaggle", "--config own-table.yaml", "--skip annotate")
 
     source: str | None = DATA(
         None, "Acquire this source first, as flows/acquire.py does. Default: use what is in data/raw."
@@ -267,20 +252,13 @@ class PicturesConfig(FlowConfig):
     )
 
     @property
-    def draws_all(self) -> bool:
-        """Whether to draw also pictures that no page of the run shows."""
-        return self.pictures == "all"
-
-    @property
     def forms(self) -> tuple[Literal["svg", "png"], ...]:
         """File formats of pictures."""
-        return ("svg", "png") if self.draws_all else ("svg",)
+        return ("svg", "png") if self.pictures == "all" else ("svg",)
 
 
 class ExploreFlowConfig(PicturesConfig):
     """Draw and tabulate the raw and the clean data."""
-
-    examples: ClassVar[tuple[str, ...]] = ("", "--explore.of raw", "--pictures all")
 
     explore: ExploreConfig = MORE(ExploreConfig(), "What to draw.")
 
@@ -297,32 +275,29 @@ class ModelChoiceConfig(FlowConfig):
 class GenresConfig(FlowConfig):
     """A flow that can leave genres out."""
 
-    genres: tuple[str, ...] = MODELS((), "Train only these genres, such as Horror. Default: all.")
-    without_genres: tuple[str, ...] = MORE((), "Genres to ignore, such as Drama.")
+    genres: Names = MODELS((), "Train only these genres, such as Horror. Default: all.")
+    without_genres: Names = MORE((), "Genres to ignore, such as Drama.")
 
 
 class ModelsConfig(PresetConfig, RunnerConfig, ModelChoiceConfig, GenresConfig, ExperimentConfig):
     """A flow that trains chosen models on the prepared data."""
 
-    models: tuple[str, ...] = MODELS_FIRST((), "Names or globs of models. Default: those of the preset.")
+    models: Names = MODELS_FIRST((), "Names or globs of models. Default: those of the preset.")
     evaluate: EvaluateConfig = MORE(EvaluateConfig(), "How each model's decision rule is chosen.")
+
+    @property
+    def chosen_models(self) -> tuple[AnyModel, ...]:
+        """The chosen models, with the members of ensembles."""
+        return tuple(choose_models(self.models, self.model_params, self.own_models))
 
     @model_validator(mode="after")
     def _models_exist(self) -> Self:
-        # Report a typo, or a package that is not installed, before any work is done.
-        check_installed(choose_models(self.models, self.model_params, self.own_models))
+        check_installed(self.chosen_models)  # report a typo before any work is done
         return self
 
 
 class TrainConfig(ModelsConfig):
     """Train, evaluate and log the chosen models on the prepared data."""
-
-    examples: ClassVar[tuple[str, ...]] = (
-        "--models 'logreg-*' --models svm-title",
-        '--models svm-title --model-params \'{"svm-title": {"C": 0.2}}\'',
-        "--preset full --budget-minutes 60",
-        "--runner process --workers 4",
-    )
 
     train_on: TrainOn = "train"
     budget_minutes: PositiveFloat | None = MODELS(
@@ -333,12 +308,9 @@ class TrainConfig(ModelsConfig):
 class CrossValidateConfig(ModelsConfig):
     """Train the chosen models on four fifths of all movies and score the fifth left out, five times."""
 
-    examples: ClassVar[tuple[str, ...]] = ("--models 'logreg-*'", "--preset standard --workers 2")
-
     @model_validator(mode="after")
     def _models_can_be_cross_validated(self) -> Self:
-        chosen = choose_models(self.models, self.model_params, self.own_models)
-        if tuned := [model.name for model in chosen if isinstance(model, TransformerSpec)]:
+        if tuned := [model.name for model in self.chosen_models if isinstance(model, TransformerSpec)]:
             raise ConfigError(f"{', '.join(tuned)}: fine-tuned models are evaluated on validation and test only")
         return self
 
@@ -357,16 +329,11 @@ class SingleModelConfig(SeededConfig, ModelChoiceConfig, ExperimentConfig):
 
     @property
     def chosen_model(self) -> ModelSpec:
-        """The model to train.
-
-        Raises:
-            ConfigError: there is no such model, it is fine-tuned, or it is an ensemble.
-        """
+        """The model to train; others than single models that are fitted quickly are refused."""
         chosen = choose_models((self.model,), self.model_params, self.own_models)
         if isinstance(chosen[0], TransformerSpec):
-            raise ConfigError(
-                f"{self.doing} a model many times, which takes too long for {self.model}: it is fine-tuned"
-            )
+            why = f"which takes too long for {self.model}: it is fine-tuned"
+            raise ConfigError(f"{self.doing} a model many times, {why}")
         if len(chosen) > 1 or not isinstance(chosen[0], ModelSpec):
             names = ", ".join(model.name for model in chosen if isinstance(model, ModelSpec))
             raise ConfigError(f"{self.doing} one model, but {self.model} means several; name one of: {names}")
@@ -377,12 +344,7 @@ class SearchConfig(SingleModelConfig, GenresConfig):
     """Search for better parameters of one model, one trial at a time, judged on validation."""
 
     doing: ClassVar[str] = "search tunes"
-    examples: ClassVar[tuple[str, ...]] = (
-        "--model logreg-title",
-        "--model svm-title --vary C --trials 20 --metric f1_macro",
-    )
-
-    vary: tuple[str, ...] = MODELS((), "Parameters to vary, such as C. Default: all searchable parameters.")
+    vary: Names = MODELS((), "Parameters to vary, such as C. Default: all searchable parameters.")
     trials: PositiveInt | None = RUN(
         None, "Total number of trials, including those of earlier runs. Default: no limit."
     )
@@ -406,8 +368,6 @@ class AuditConfig(SingleModelConfig):
     """Find the train movies whose genres are most likely wrong, and measure the effect of dropping them."""
 
     doing: ClassVar[str] = "audit trains"
-    examples: ClassVar[tuple[str, ...]] = ("--model svm-title", "--model logreg-title --share 0.02")
-
     share: float | None = DATA(
         0.05, "Share of train movies to drop, the most doubtful first; 'none' drops all doubtful.", gt=0, lt=1
     )
@@ -422,9 +382,7 @@ class AuditConfig(SingleModelConfig):
 class ChampionConfig(PicturesConfig):
     """Which models are compared in detail, and when the best becomes the champion."""
 
-    pair: tuple[str, ...] = MORE(
-        (), "Two models to compare in detail. Default: the best model, and the best of another kind."
-    )
+    pair: Names = MORE((), "Two models to compare in detail. Default: the best model, and the best of another kind.")
     promotion: PromotionConfig = MORE(PromotionConfig(), "When the best model becomes the champion.")
     report: bool = RESULTS(True, "Explain the best models and write results/report.html.")
 
@@ -435,28 +393,21 @@ class ChampionConfig(PicturesConfig):
         return self
 
 
-class PipelineConfig(TrainConfig, PrepareConfig, AcquireConfig, ExploreFlowConfig, ChampionConfig):
+class PipelineConfig(TrainConfig, PrepareConfig, ExploreFlowConfig, ChampionConfig):
     """Run everything: acquire, clean, annotate, split, explore, train, evaluate, compare, promote."""
-
-    examples: ClassVar[tuple[str, ...]] = (
-        "",
-        "--source kaggle --preset standard",
-        "--source listings/ --models 'logreg-*' --models svm-title",
-        "--config deployments/presets/own-table.yaml",
-    )
 
     source: str = DATA(
         "sample",
-        "sample, kaggle, a folder or zip of per-genre CSVs (path or s3://...), or your own CSV or parquet "
-        "file, described by table.",
+        "sample, kaggle, a folder or zip of per-genre CSVs (path or s3://...), or your own CSV or parquet file, "
+        "described by table.",
     )
 
     @model_validator(mode="after")
     def _models_have_fields_to_read(self) -> Self:
         if self.table is None or self.table.fields:
             return self
-        chosen = choose_models(self.models, self.model_params, self.own_models)
-        if reading := [model.name for model in chosen if isinstance(model, ModelSpec) and model.reads_fields]:
+        single = [model for model in self.chosen_models if isinstance(model, ModelSpec)]
+        if reading := [model.name for model in single if model.reads_fields]:
             raise ConfigError(
                 f"{', '.join(reading)}: these models read fields, but the table has none. Name columns in "
                 "table.fields, or leave these models out of --models"
@@ -467,11 +418,7 @@ class PipelineConfig(TrainConfig, PrepareConfig, AcquireConfig, ExploreFlowConfi
 class CompareConfig(ChampionConfig):
     """Rank the models of the last run, or of any MLflow runs, by their validation scores; promote the best."""
 
-    examples: ClassVar[tuple[str, ...]] = ("", "--pair svm-fields,blend", "--experiment genreflow", "--rollback")
-
-    runs: tuple[str, ...] = MODELS(
-        (), "MLflow run ids of models, or of pipelines (all their models). Default: the last run."
-    )
+    runs: Names = MODELS((), "MLflow run ids of models, or of pipelines (all their models). Default: the last run.")
     experiment: str | None = MODELS(None, "Compare the models of this MLflow experiment.")
     filter: str | None = MODELS(
         None, 'MLflow filter of the experiment\'s runs, such as \'tags."genreflow.preset" = "full"\'.'
@@ -499,12 +446,6 @@ class CompareConfig(ChampionConfig):
 
 class PredictConfig(RunnerConfig):
     """Predict genres for new descriptions."""
-
-    examples: ClassVar[tuple[str, ...]] = (
-        '--text "A nurse hears voices in an abandoned ward." --explain',
-        "--input movies.csv --output genres.csv --rule threshold=0.3",
-        "--input incoming/ --output predicted/",
-    )
 
     text: str | None = DATA(None, "A description to classify.")
     title: str | None = DATA(None, "Title that belongs to --text.")
@@ -562,8 +503,6 @@ class PredictConfig(RunnerConfig):
 class TidyConfig(ExperimentConfig):
     """Remove old runs, logs and caches. Registered models, their runs and the last run are always kept."""
 
-    examples: ClassVar[tuple[str, ...]] = ("--plan", "--keep-runs 5 --caches", "--purge")
-
     keep_runs: int = DATA(20, "Number of newest pipeline runs, and logs, to keep.", ge=0)
     caches: bool = DATA(False, "Also remove cached feature matrices, which the next training recreates.")
     purge: bool = DATA(False, "Also empty MLflow's trash: everything ever deleted in the store is lost for good.")
@@ -572,8 +511,6 @@ class TidyConfig(ExperimentConfig):
 
 class DemoConfig(FlowConfig):
     """Open a web page to try the models on your own texts."""
-
-    examples: ClassVar[tuple[str, ...]] = ("", "--port 8080")
 
     host: str = RUN("127.0.0.1", "Address to listen on; a non-loopback address lets other machines in.")
     port: int = RUN(7860, "Port to listen on.", ge=1, le=65_535)
@@ -596,11 +533,7 @@ def with_arguments(config_type: type[Config], config: Config | None, **arguments
 
 
 def check_source(source: object) -> None:
-    """Check that a source on this machine exists.
-
-    Raises:
-        ConfigError: there is no such file or folder.
-    """
+    """Raise a `ConfigError` if a source on this machine does not exist."""
     if not isinstance(source, str) or not source or source in NAMED_SOURCES or in_storage(source):
         return
     if not Path(source).expanduser().exists():

@@ -132,7 +132,9 @@ def page_app() -> FastAPI:
     theme = gr.themes.Base(primary_hue="blue", neutral_hue="slate", font=FONTS, font_mono=("ui-monospace", "monospace"))
     theme.set(block_info_text_color="*neutral_600", input_placeholder_color="*neutral_500")  # WCAG's contrast
     looks: dict[str, Any] = {"theme": theme, "css": answer_css() + CSS, "head": FOLLOW_ADDRESS, "footer_links": []}
-    return gr.mount_gradio_app(FastAPI(openapi_url=None), page, "/", ssr_mode=False, **looks)
+    app = FastAPI(openapi_url=None)
+    gr.mount_gradio_app(app, page, "/", ssr_mode=False, **looks)
+    return app
 
 
 def open_address(fragment: str) -> tuple[Any, Any, Any, Any, Any]:

@@ -46,7 +46,7 @@ def full_pipeline(
     with exclusive(data_paths()), pipeline_run(config, data_paths(), tags) as run:
         prepared = prepare_data(narrow(config, PrepareConfig))
         log_stages(run, prepared)
-        if config.draws_all:
+        if config.pictures == "all":
             # The raw part is about listings, which a user's own table does not have.
             part = config.explore if config.table is None else config.explore.model_copy(update={"of": "clean"})
             explored = explore(part, core_count(), config.forms, wait_for=prepared)

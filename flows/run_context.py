@@ -119,9 +119,6 @@ def prefect_server(prepare: Callable[[], Result]) -> Iterator[Result]:
     Prefect's own would be started once more in every worker process. While the server starts, which takes seconds,
     `prepare` is called; the context yields its result. The server ends with this process, after the last log lines were
     sent; later flows of the process use it too.
-
-    Raises:
-        ServerNotStartedError: the temporary server did not answer in time.
     """
     if PREFECT_API_URL.value():
         logger.info("Prefect server: %s", without_password(PREFECT_API_URL.value()))
@@ -150,17 +147,15 @@ class TemporaryServer:
         self._start()
 
     def wait(self) -> str:
-        """Wait until the server answers; return the address of its API.
-
-        Raises:
-            ServerNotStartedError: it ended, or did not answer in time.
-        """
-        attempts, deadline_s = 1, time.monotonic() + PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value()
+        """Wait until the server answers; return the address of its API, or raise a `ServerNotStartedError`."""
+        attempts, why = 1, "it did not answer in time"
+        deadline_s = time.monotonic() + PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value()
         with httpx.Client(trust_env=False) as client:
             while time.monotonic() < deadline_s:
                 if (code := self._process.poll()) is not None:
                     if attempts == ATTEMPTS:
-                        raise self._failure(f"it ended with exit code {code}")
+                        why = f"it ended with exit code {code}"
+                        break
                     attempts += 1
                     self._start()
                 with contextlib.suppress(httpx.TransportError):
@@ -168,7 +163,10 @@ class TemporaryServer:
                         return self._api_url
                 time.sleep(0.05)
         self.stop()
-        raise self._failure("it did not answer in time")
+        raise ServerNotStartedError(
+            f"Prefect's temporary server did not start ({why}); allow it more time with "
+            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS=300, or start one (make ui) and set PREFECT_API_URL"
+        )
 
     def stop(self) -> None:
         """End the server, if it still runs."""
@@ -189,13 +187,6 @@ class TemporaryServer:
             env={**os.environ, **get_current_settings().to_environment_variables(exclude_unset=True)},
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-        )
-
-    @staticmethod
-    def _failure(why: str) -> ServerNotStartedError:
-        return ServerNotStartedError(
-            f"Prefect's temporary server did not start ({why}); allow it more time with "
-            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS=300, or start one (make ui) and set PREFECT_API_URL"
         )
 
 
@@ -245,14 +236,8 @@ def store_artifact(create: Callable[..., Any], **content: Any) -> Any:
         return None
 
 
-class _Shown:
-    """The artifact of one piece of work, and the percentage it shows."""
-
-    artifact: UUID | None = None
-    percent = 0
-
-
-_shown: "WeakKeyDictionary[Progress, _Shown]" = WeakKeyDictionary()
+_shown_percent: "WeakKeyDictionary[Progress, int]" = WeakKeyDictionary()
+_artifacts: "WeakKeyDictionary[Progress, UUID]" = WeakKeyDictionary()
 _lock = threading.Lock()
 
 
@@ -265,18 +250,18 @@ def _show_progress(work: Progress) -> None:
         return  # a crawl shows its own progress
     percent = min(round(100 * work.done / work.total), 100)
     with _lock:
-        shown = _shown.setdefault(work, _Shown())
-        if percent - shown.percent < EVERY_PERCENT and not work.is_finished:
+        if percent - _shown_percent.get(work, 0) < EVERY_PERCENT and not work.is_finished:
             return
-        shown.percent = percent
+        _shown_percent[work] = percent
     description = work.line()
-    if shown.artifact is None:
+    if work not in _artifacts:
         key = re.sub("[^a-z0-9]+", "-", work.what.lower()).strip("-") or "work"
         made = store_artifact(create_progress_artifact, progress=percent, key=key, description=description)
-        shown.artifact = made if isinstance(made, UUID) else None
+        if isinstance(made, UUID):
+            _artifacts[work] = made
         return
     try:
-        update_progress_artifact(shown.artifact, percent, description=description)
+        update_progress_artifact(_artifacts[work], percent, description=description)
     except (PrefectException, httpx.HTTPError) as error:  # a crawl of days outlives a server's restart
         logger.warning("%s: progress cannot be shown (%s)", work.what, error)
 
@@ -352,11 +337,7 @@ def core_count() -> int:
 
 @contextlib.contextmanager
 def task_runner(config: RunnerConfig) -> Iterator[TaskRunner[Any]]:
-    """Yield the runner for models: the requested number of threads or processes, by default one per core, or Dask.
-
-    Raises:
-        ConfigError: Dask's workers cannot take part; see `tasks.core.parallel`.
-    """
+    """Yield the runner for models: the requested number of threads or processes, by default one per core, or Dask."""
     if config.dask_address is not None:
         count = check_cluster(config)
         from prefect_dask.task_runners import DaskTaskRunner
