@@ -35,13 +35,13 @@ def audit(config: AuditConfig) -> None:
     Labels are audited by cross-validation within the train movies.
     """
     paths = data_paths()
-    tags = {"flow": "audit", "model": config.model}
-    with exclusive(paths), pipeline_run(config, paths, tags) as parent:
+    folder = paths.label_audit / config.chosen_model.name
+    with exclusive(paths), pipeline_run(config, paths, {"flow": "audit", "model": config.model}) as parent:
         run = replace(parent, tags=parent.tags | log_data(parent, paths))
-        audited = find_doubtful(config)
-        with_all = train_variant(config, run, "with-all", None)
+        audited = find_doubtful(config, DataPaths(folder / "train"))
+        with_all = train_variant(config, run, folder / "with-all", None)
         without = {
-            name: train_variant(config, run, f"without-{name}", audited.results / file)
+            name: train_variant(config, run, folder / f"without-{name}", audited.results / file)
             for name, file in DROP_FILES.items()
         }
         effect = effect_of_dropping(with_all, without, audited.root)
@@ -51,9 +51,8 @@ def audit(config: AuditConfig) -> None:
         return completed(" ".join(effect.counts["findings"]), None)
 
 
-def find_doubtful(config: AuditConfig) -> DataPaths:
-    """Audit the labels of the train movies; return their data folder, which lists those to drop."""
-    train = DataPaths(data_paths().label_audit / config.chosen_model.name / "train")
+def find_doubtful(config: AuditConfig, train: DataPaths) -> DataPaths:
+    """Audit the labels of the train movies in a data folder of their own, and list there those to drop."""
     written = subset(train.root, part="train")
     scored = score_folds_in(train.root, config.chosen_model, TrainChoices(seed=config.seed), wait_for=[written])
     audited = audit_labels([scored.folder], train.root, wait_for=[scored])
@@ -62,11 +61,10 @@ def find_doubtful(config: AuditConfig) -> DataPaths:
     return train
 
 
-def train_variant(config: AuditConfig, run: PipelineRun, name: str, without: Path | None) -> Path:
+def train_variant(config: AuditConfig, run: PipelineRun, root: Path, without: Path | None) -> Path:
     """Train, evaluate and log the model, without the train movies that a file lists; return the model's folder."""
     model = config.chosen_model
-    root = data_paths().label_audit / config.chosen_model.name / name
-    run_id = start_variant_run(run, name, shown_params(model))
+    run_id = start_variant_run(run, root.name, shown_params(model))
     written = subset(root, without=without)
     trained = train_in(root, model, TrainChoices(seed=config.seed), wait_for=[written])
     evaluated = evaluate_in(root, trained.folder, config.evaluate, wait_for=[trained])

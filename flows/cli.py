@@ -372,11 +372,9 @@ def log_to_console(verbose: bool) -> None:
     """
     handler: logging.Handler = logging.StreamHandler()
     if sys.stderr.isatty():
-        handler = TerminalHandler()
-        bars = TerminalBars(handler.console)
-        atexit.register(bars.close)
-        logs.watchers.append(bars)
-        handler.addFilter(lambda record: record.name != logs.__name__)  # the bars show progress
+        handler = Terminal(Console(stderr=True))
+        atexit.register(handler.bars.stop)  # erases unfinished bars, as after an error, and restores the cursor
+        logs.watchers.append(handler)
     handler.setFormatter(SafeFormatter("%(asctime)s  %(message)s", "%H:%M:%S"))
     handler.addFilter(lambda record: verbose or is_user_facing(record))
     logging.getLogger().addHandler(handler)
@@ -386,37 +384,25 @@ def log_to_console(verbose: bool) -> None:
 
 def is_user_facing(record: logging.LogRecord) -> bool:
     """Return whether a log record is for users: all of ours, and warnings of other packages."""
-    if record.name.startswith(("flows", "tasks")):
-        return True
-    return record.levelno >= logging.WARNING and not record.name.startswith(HIDDEN_LOGGERS)
+    is_warning = record.levelno >= logging.WARNING and not record.name.startswith(HIDDEN_LOGGERS)
+    return is_warning or record.name.startswith(("flows", "tasks"))
 
 
-class TerminalHandler(logging.Handler):
-    """Prints log records above the bars."""
-
-    def __init__(self, console: Console | None = None) -> None:
-        super().__init__()
-        self.console = console or Console(stderr=True)
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print one record."""
-        self.console.print(Text(self.format(record)), soft_wrap=True)
-
-
-class TerminalBars:
-    """Progress bars, one per piece of work; a watcher of `tasks.core.logs`."""
+class Terminal(logging.Handler):
+    """Prints log records above progress bars, one per piece of work; also a watcher of `tasks.core.logs`."""
 
     def __init__(self, console: Console) -> None:
+        super().__init__()
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-        self._bars = Bars(
-            *columns, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), console=console, transient=True
-        )
+        rate_and_rest = (TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+        self.bars = Bars(*columns, *rate_and_rest, console=console, transient=True)
         self._shown: dict[Progress, TaskID] = {}
         self._lock = threading.Lock()
 
-    def close(self) -> None:
-        """Erase unfinished bars, as after an error, and restore the cursor."""
-        self._bars.stop()
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record, unless it is of progress, which the bars show."""
+        if record.name != logs.__name__:
+            self.bars.console.print(Text(self.format(record)), soft_wrap=True)
 
     def __call__(self, progress: Progress) -> None:
         """Update the bar of a piece of work; remove it when the work is finished."""
@@ -424,15 +410,15 @@ class TerminalBars:
             bar = self._shown.get(progress)
             if progress.is_finished:
                 if bar is not None:
-                    self._bars.remove_task(self._shown.pop(progress))
+                    self.bars.remove_task(self._shown.pop(progress))
                 if not self._shown:
-                    self._bars.stop()
+                    self.bars.stop()
                 return
             if bar is None:
-                bar = self._shown[progress] = self._bars.add_task(progress.what, total=progress.total, rate="")
-                self._bars.start()
+                bar = self._shown[progress] = self.bars.add_task(progress.what, total=progress.total, rate="")
+                self.bars.start()
             rate = progress.done / max(progress.clock() - progress.start_s, 1e-9)
-            self._bars.update(bar, completed=progress.done, total=progress.total, rate=f"{rate:,.0f}/s")
+            self.bars.update(bar, completed=progress.done, total=progress.total, rate=f"{rate:,.0f}/s")
 
 
 def stop_on_signals() -> None:

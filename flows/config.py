@@ -538,8 +538,3 @@ def check_source(source: object) -> None:
         return
     if not Path(source).expanduser().exists():
         raise ConfigError(f"--source: there is no file or folder {source} (relative paths start from {Path.cwd()})")
-
-
-def narrow(config: FlowConfig, config_type: type[Config]) -> Config:
-    """Return a larger configuration as a smaller one, with only the fields of the latter."""
-    return config_type.model_validate({name: getattr(config, name) for name in config_type.model_fields})

@@ -208,15 +208,6 @@ def completed(message: str, result: Result) -> Result:
     return cast("Result", Completed(name=end_state(result) or "Completed", message=hide_secrets(message), data=result))
 
 
-def prefect_tags() -> dict[str, str]:
-    """Return tags of an MLflow run that name its flow run: the id, and the page if there is one."""
-    if not flow_run.id:
-        return {}
-    tags = {"prefect_flow_run": str(flow_run.id)}
-    url = url_for("flow-run", flow_run.id) if PREFECT_SERVER_UI_ENABLED.value() else None
-    return tags | ({"prefect_url": url} if url else {})
-
-
 def mlflow_page(run: PipelineRun, run_id: str) -> str:
     """Return where to find an MLflow run: its page on a server, else its id and store."""
     uri = run.experiment.tracking_uri
@@ -369,10 +360,16 @@ def check_cluster(config: RunnerConfig) -> int:
 
 @contextlib.contextmanager
 def pipeline_run(config: FlowConfig, paths: DataPaths, tags: Mapping[str, str]) -> Iterator[PipelineRun]:
-    """Open a pipeline run: its MLflow run and its log file, both closed and kept however the run ends."""
+    """Open a pipeline run: its MLflow run, tagged with its flow run, and its log file.
+
+    Both are closed and kept however the run ends.
+    """
+    if flow_run.id:
+        url = url_for("flow-run", flow_run.id) if PREFECT_SERVER_UI_ENABLED.value() else None
+        tags = {**tags, "prefect_flow_run": str(flow_run.id), **({"prefect_url": url} if url else {})}
     with log_file(paths) as log:
         experiment = getattr(config, "experiment", None) or "genreflow"
-        run = start_pipeline_run(experiment, config_dict(config), paths, {**tags, **prefect_tags()})
+        run = start_pipeline_run(experiment, config_dict(config), paths, tags)
         status = runs.KILLED  # after an interrupt
 
         def end() -> None:

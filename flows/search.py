@@ -41,11 +41,13 @@ def search(config: SearchConfig) -> None:
         ModelError: the model cannot be fitted with its original parameters.
         ConfigError: an earlier search of this model had other settings.
     """
-    paths = data_paths()
-    tags = {"flow": "search", "model": config.model}
+    paths, model = data_paths(), config.chosen_model
+    settings = {"model": config_dict(model), "metric": config.metric, "rule": config.rule_for_metric}
     with exclusive(paths):
-        study = open_study(config)
-        with pipeline_run(config, paths, tags) as parent:
+        settings |= {"data": data_hash(paths), **asdict(train_choices(config))}
+        file, space = search_file(config, "sqlite"), space_of(model, config.vary)
+        study = open_search(file, model, space, settings, config.metric in LOWER_IS_BETTER)
+        with pipeline_run(config, paths, {"flow": "search", "model": config.model}) as parent:
             run = replace(parent, tags=parent.tags | log_data(parent, paths))
             start_s = time.monotonic()
             while (reason := stop_reason(config, study, time.monotonic() - start_s)) is None:
@@ -54,15 +56,6 @@ def search(config: SearchConfig) -> None:
             text = summary(config, study)
             sys.stdout.write(text)
             return completed(text.splitlines()[0], None)
-
-
-def open_study(config: SearchConfig) -> Search:
-    """Open the model's search, or create it."""
-    model = config.chosen_model
-    settings = {"model": config_dict(model), "metric": config.metric, "rule": config.rule_for_metric}
-    settings |= {"data": data_hash(data_paths()), **asdict(train_choices(config))}
-    file, space = search_file(config, "sqlite"), space_of(model, config.vary)
-    return open_search(file, model, space, settings, config.metric in LOWER_IS_BETTER)
 
 
 def search_file(config: SearchConfig, ending: str) -> Path:
