@@ -219,11 +219,7 @@ def command_name() -> str:
 
 
 def _given_options(config_type: type[BaseModel], arguments: Sequence[str]) -> dict[str, Any]:
-    """Return the options on a command line, nested as the configuration is; exit after `--help-all`.
-
-    Raises:
-        SettingsError: an option has no value, or a value is not valid JSON where it has to be.
-    """
+    """Return the options on a command line, nested as the configuration is; exit after `--help-all`."""
     switches = {name for name, is_switch in _option_names(config_type) if is_switch}
     words: list[str] = []
     waiting = list(arguments)
@@ -251,10 +247,10 @@ def _given_options(config_type: type[BaseModel], arguments: Sequence[str]) -> di
 
 
 class _HelpFormatter(RawDescriptionHelpFormatter):
-    """Shows each default once, and none where an option has no value."""
+    """Shows each default once, as in the short help, and none where an option has no value."""
 
     def add_argument(self, action: Action) -> None:
-        """Add an option, with its default as in the short help."""
+        """Add an option."""
         if action.help and action.help.endswith(_NO_DEFAULT):
             about = action.help.removesuffix(next(filter(action.help.endswith, _NO_DEFAULT)))
             action.help = _with_default(about)
@@ -277,11 +273,7 @@ def _option_names(config_type: type[BaseModel], prefix: str = "--") -> Iterator[
 
 
 def _check_names(arguments: Sequence[str], special: Sequence[str], options: Mapping[str, bool]) -> None:
-    """Refuse options that do not exist; an unambiguous prefix of an option is accepted.
-
-    Raises:
-        ConfigError: an option does not exist; suggests the closest one.
-    """
+    """Refuse an option that does not exist, and suggest the closest one; a prefix of an option is accepted."""
     known = [*special, *options, *(f"--no-{name[2:]}" for name, is_switch in options.items() if is_switch)]
     for argument in arguments:
         name = argument.partition("=")[0]

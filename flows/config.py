@@ -56,7 +56,7 @@ class HelpGroup(NamedTuple):
     rank: int = 1
 
     def __call__(self, default: Any, description: str, **limits: Any) -> Any:
-        """Return a field that this group marks; `...` as default means that it is required."""
+        """Return a field of the group; `...` as default means that it is required."""
         field: Any = Field(default, description=description, **limits)
         field.metadata.append(self)
         return field
@@ -85,10 +85,7 @@ def load_preset(name: str) -> dict[str, Any]:
 
 
 def read_options(path: Path) -> dict[str, Any]:
-    """Return the options in a YAML file, or raise a `ConfigError`.
-
-    A relative path in `source` is relative to the file's folder.
-    """
+    """Return the options in a YAML file; a relative path in `source` is relative to the file's folder."""
     try:
         options = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -517,11 +514,7 @@ class DemoConfig(FlowConfig):
 
 
 def with_arguments(config_type: type[Config], config: Config | None, **arguments: Any) -> Config:
-    """Return a flow's configuration, completed by the options that the flow takes as separate arguments.
-
-    Raises:
-        ConfigError: an option is given in both, with different values.
-    """
+    """Return a flow's configuration, completed by its other arguments; the same option may not differ in both."""
     given = {name: value for name, value in arguments.items() if value not in (None, "", (), [])}
     if config is None:
         return config_type.model_validate(given)

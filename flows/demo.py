@@ -103,11 +103,7 @@ class Asked(NamedTuple):
 
 
 def page_app() -> FastAPI:
-    """Return the page as a web application. The models that it offers are looked up again whenever it is opened.
-
-    Raises:
-        ModelError: there is no model to try.
-    """
+    """Return the page as a web application. The models that it offers are looked up again whenever it is opened."""
     page = gr.Blocks(title="Genres of a plot", analytics_enabled=False)
     with page:
         gr.Markdown(INTRODUCTION)
@@ -138,7 +134,7 @@ def page_app() -> FastAPI:
 
 
 def open_address(fragment: str) -> tuple[Any, Any, Any, Any, Any]:
-    """Return the state of the page for an address: title, text, choice of models, choice of rules, and answer as HTML.
+    """Return title, text, choice of models, choice of rules, and answer as HTML for an address.
 
     An address without a text keeps what was typed.
     """
@@ -186,12 +182,7 @@ def rules_of(model: str, chosen: str | None) -> Any:
 
 @lru_cache(CACHED_MODELS)
 def load_classifier(uri: str) -> GenreClassifier:
-    """Return one of the page's models; other addresses are refused.
-
-    Raises:
-        ConfigError: it is not one of them.
-        ModelError: it cannot be fetched or read.
-    """
+    """Return one of the page's models; other addresses are refused."""
     if all(model.uri != uri for model in demo_models(data_paths())):
         raise ConfigError(f"there is no model {uri} here; choose one from the list")
     return GenreClassifier.load(fetch_classifier(uri))

@@ -348,9 +348,6 @@ def check_cluster(config: RunnerConfig) -> int:
     """Check, before any work, that Dask's workers can take part; return their number, 0 without Dask.
 
     They inherit what the command line set for Prefect and MLflow, as child processes would.
-
-    Raises:
-        ConfigError: they cannot; see `tasks.core.parallel`.
     """
     if config.dask_address is None:
         return 0
