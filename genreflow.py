@@ -56,11 +56,8 @@ def __dir__() -> list[str]:
 def main() -> int:
     """Run `genreflow COMMAND [OPTION]...`; each command is a file in `flows/`. Return the process's exit code."""
     command, *arguments = sys.argv[1:] or ["--help"]
-    if command in ("--help", "-h"):
-        sys.stdout.write(usage())
-        return 0
-    if command == "--version":
-        sys.stdout.write(f"genreflow {version('genreflow')}\n")
+    if command in ("--help", "-h", "--version"):
+        sys.stdout.write(f"genreflow {version('genreflow')}\n" if command == "--version" else usage())
         return 0
     if command not in COMMANDS:
         close = get_close_matches(command, COMMANDS, n=1)

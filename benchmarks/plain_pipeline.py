@@ -29,7 +29,7 @@ def plain_pipeline(config: PipelineConfig) -> int:
     if "annotate" not in config.skip:
         annotate.fn(config.annotate, core_count())
     split.fn(config.split, config.seed)
-    if config.draws_all:
+    if config.pictures == "all":
         explore.fn(config.explore, core_count())
     compare(train(config, core_count()))
     return 0

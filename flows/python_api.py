@@ -101,11 +101,7 @@ class GenreEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         self.name, self.seed, self.rule, self.params = name, seed, rule, params
 
     def spec(self) -> ModelSpec:
-        """Return the model's configuration with its parameters.
-
-        Raises:
-            ConfigError: there is no such model or parameter, or it is fine-tuned or an ensemble.
-        """
+        """Return the model's configuration with its parameters, or raise a `ConfigError` for an unknown one."""
         chosen = choose_models((self.name,))
         if len(chosen) > 1 or not isinstance(chosen[0], ModelSpec):
             raise ConfigError(f"{self.name} is not a single estimator; choose one of: {', '.join(model_names())}")
@@ -119,11 +115,7 @@ class GenreEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         return {**_all_params(self.spec()), **given} if deep else given
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters.
-
-        Raises:
-            ConfigError: the model has no such parameter, or the value is invalid.
-        """
+        """Set parameters, or raise a `ConfigError` for an unknown one or an invalid value."""
         changed = GenreEstimator(**{**self.get_params(deep=False), **params})
         changed.spec()  # before anything is set
         self.name, self.seed, self.rule, self.params = changed.name, changed.seed, changed.rule, changed.params
@@ -232,7 +224,7 @@ def load(model: str = "champion") -> LoadedModel:
         ConfigError: the address has another form.
         ModelError: the store does not have the model, or its files are not those that were logged.
     """
-    from tasks.tracking.stored_model import fetch_classifier  # noqa: PLC0415 - it imports MLflow, which takes seconds
+    from tasks.tracking.stored_model import fetch_classifier
 
     return LoadedModel(GenreClassifier.load(fetch_classifier(model)), model)
 
@@ -279,13 +271,13 @@ def _data_folder(folder: str | Path | None) -> Iterator[None]:
         yield
         return
     before = settings()
-    named = os.environ.get(DATA_DIR), os.environ.get(TRACKING_URI)  # which MLflow sets itself
-    os.environ[DATA_DIR], os.environ[TRACKING_URI] = str(Path(folder).absolute()), before.tracking_uri
+    named = {name: os.environ.get(name) for name in (DATA_DIR, TRACKING_URI)}  # MLflow sets the latter itself
+    os.environ.update({DATA_DIR: str(Path(folder).absolute()), TRACKING_URI: before.tracking_uri})
     settings.cache_clear()
     try:
         yield
     finally:
-        for name, value in zip((DATA_DIR, TRACKING_URI), named, strict=True):
+        for name, value in named.items():
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
@@ -320,7 +312,7 @@ def compare(run: Run, mine: Mapping[str, Any]) -> pl.DataFrame:
     if taken := sorted(set(mine).intersection(names)):
         raise ConfigError(f"{', '.join(taken)}: the run has a model of that name; give yours another")
     genres = json.loads((paths.models / run.best / "rules.json").read_text(encoding="utf-8"))["genres"]
-    from tasks.report.leaderboard import rank_models  # noqa: PLC0415  it loads matplotlib
+    from tasks.report.leaderboard import rank_models
 
     how = EvaluateConfig(choose_by=run.leaderboard["chosen_by"][0])
     movies = read_split_movies(paths)
@@ -350,11 +342,7 @@ def _fit(estimator: Any, movies: pl.DataFrame, genres: Sequence[str]) -> Any:
 
 
 def _scores(name: str, estimator: Any, movies: pl.DataFrame, genres: Sequence[str]) -> NDArray[np.float32]:
-    """Return (movies × genres) scores in [0, 1].
-
-    Raises:
-        DataError: an estimator returns another shape, or values that are not finite.
-    """
+    """Return (movies × genres) scores in [0, 1]; raise a `DataError` for another shape, or values not finite."""
     if isinstance(estimator, GenreEstimator):
         found = np.zeros((movies.height, len(genres)), dtype=np.float32)  # 0 for genres that no train movie has
         found[:, [genres.index(genre) for genre in estimator.genres_]] = estimator.predict_proba(movies)
@@ -389,11 +377,7 @@ def _all_params(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _to_lists(y: Any) -> tuple[tuple[str, ...], list[list[str]]]:
-    """Return the names of the columns if y is a matrix or frame of 0 and 1, and each row's labels.
-
-    Raises:
-        DataError: y is neither lists of names nor a matrix of 0 and 1.
-    """
+    """Return the names of the columns if y is a matrix or frame of 0 and 1, and each row's labels."""
     y = y.toarray() if hasattr(y, "toarray") else y
     if hasattr(y, "columns") or (isinstance(y, np.ndarray) and y.ndim == 2):
         matrix = np.asarray(y)
