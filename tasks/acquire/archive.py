@@ -48,7 +48,8 @@ def list_archive(path: Path) -> dict[str, str]:
         inside = PurePosixPath(entry.filename)
         if inside.suffix.lower() != ".csv" or entry.is_dir():
             continue
-        _check_entry(path, entry)
+        if objection := _object_to(entry):
+            raise SourceError(f"{path}: {objection}")
         if inside.name.startswith("."):  # such as the shadow files that macOS adds
             continue
         name = f"{inside.stem}.csv"
@@ -67,6 +68,24 @@ def list_archive(path: Path) -> dict[str, str]:
             "times its size. If you trust it, unpack it and pass the folder."
         )
     return names
+
+
+def _object_to(entry: ZipInfo) -> str | None:
+    """Return why an entry is not unpacked, and what to do."""
+    name = entry.filename
+    if name.startswith("/") or ".." in PurePosixPath(name).parts or re.search(r"[\\:\x00-\x1f]", name):
+        return f"the entry {name!r} points outside its folder. Do not trust this archive."
+    if len(PurePosixPath(name).name.encode()) > MAX_NAME_BYTES:
+        return f"the name of the entry {name[:60]}... is too long for a file. Shorten it."
+    if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):  # 0: packed on a system without such types
+        return f"the entry {name} is a link or a device, not a file. Pack the files themselves."
+    if entry.header_offset < 0:
+        return f"the entry {name} is damaged (it begins before the file). Download the archive again."
+    if entry.flag_bits & 1:
+        return f"the entry {name} is encrypted. Unpack it and pass the folder."
+    if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
+        return f"the entry {name} is compressed in an unusual way. Unpack it and pass the folder."
+    return None
 
 
 def unpack_archive(path: Path, folder: Path) -> None:
@@ -100,44 +119,25 @@ def check_header(path: Path, shown_as: str) -> None:
             head = file.readline(HEAD_BYTES)
     except OSError as error:
         raise SourceError(f"{shown_as} cannot be read: {error.strerror}. Check its permissions.") from error
+    where = f"{shown_as}, line 1"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in head:
-        raise SourceError(
-            f"{shown_as}, line 1: this is UTF-16, or not text at all. Save the file as UTF-8, or remove it."
-        )
+        raise SourceError(f"{where}: this is UTF-16, or not text at all. Save the file as UTF-8, or remove it.")
     try:  # a name in another encoding is not one of those wanted
         columns = [name.strip() for name in next(csv.reader([head.decode("utf-8-sig", "replace")]), [])]
     except csv.Error as error:  # the only thing in a single line that the csv module refuses
         raise SourceError(
-            f"{shown_as}, line 1: its lines end in carriage returns (CR) alone. Save the file with line ends LF or "
-            "CRLF, or remove it."
+            f"{where}: its lines end in carriage returns (CR) alone. Save the file with line ends LF or CRLF, or "
+            "remove it."
         ) from error
     found = ", ".join(" ".join(name.split())[:40] for name in columns[:20]) or "nothing"
     if missing := [column for column in REQUIRED_RAW_COLUMNS if column not in columns]:
         raise SourceError(
-            f"{shown_as}, line 1: no column {' or '.join(missing)}; found {found}. Expected the columns of the Kaggle "
-            f"set ({', '.join(RAW_COLUMNS)}), of which {', '.join(REQUIRED_RAW_COLUMNS)} are required. Add the missing "
+            f"{where}: no column {' or '.join(missing)}; found {found}. Expected the columns of the Kaggle set "
+            f"({', '.join(RAW_COLUMNS)}), of which {', '.join(REQUIRED_RAW_COLUMNS)} are required. Add the missing "
             "ones, or remove the file."
         )
     if repeated := [column for column in RAW_COLUMNS if columns.count(column) > 1]:
         raise SourceError(
-            f"{shown_as}, line 1: more than one column {' and '.join(repeated)}; found {found}. Keep one of each, or "
-            "remove the file."
+            f"{where}: more than one column {' and '.join(repeated)}; found {found}. Keep one of each, or remove the "
+            "file."
         )
-
-
-def _check_entry(path: Path, entry: ZipInfo) -> None:
-    name = entry.filename
-    if name.startswith("/") or ".." in PurePosixPath(name).parts or re.search(r"[\\:\x00-\x1f]", name):
-        raise SourceError(f"{path}: the entry {name!r} points outside its folder. Do not trust this archive.")
-    if len(PurePosixPath(name).name.encode()) > MAX_NAME_BYTES:
-        raise SourceError(f"{path}: the name of the entry {name[:60]}... is too long for a file. Shorten it.")
-    if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):  # 0: packed on a system without such types
-        raise SourceError(f"{path}: the entry {name} is a link or a device, not a file. Pack the files themselves.")
-    if entry.header_offset < 0:
-        raise SourceError(
-            f"{path}: the entry {name} is damaged (it begins before the file). Download the archive again."
-        )
-    if entry.flag_bits & 1:
-        raise SourceError(f"{path}: the entry {name} is encrypted. Unpack it and pass the folder.")
-    if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-        raise SourceError(f"{path}: the entry {name} is compressed in an unusual way. Unpack it and pass the folder.")

@@ -13,8 +13,7 @@ from zipfile import is_zipfile
 from tasks.acquire.archive import check_header, list_archive, unpack_archive
 from tasks.acquire.config import DownloadConfig, SampleConfig
 from tasks.acquire.download import DATASET_PAGE, fetch_kaggle_archive, fetch_objects, summarise
-from tasks.acquire.sample import GENRE_FILES, write_sample
-from tasks.acquire.sample_text import WORDS_FILE
+from tasks.acquire.sample import GENRE_FILES, WORDS_FILE, write_sample
 from tasks.core.errors import SourceError
 from tasks.core.files import hash_file
 from tasks.core.settings import DataPaths
