@@ -46,13 +46,13 @@ def list_archive(path: Path) -> dict[str, str]:
     names: dict[str, str] = {}
     for entry in entries:
         inside = PurePosixPath(entry.filename)
+        name = f"{inside.stem}.csv"
         if inside.suffix.lower() != ".csv" or entry.is_dir():
             continue
         if objection := _object_to(entry):
             raise SourceError(f"{path}: {objection}")
-        if inside.name.startswith("."):  # such as the shadow files that macOS adds
+        if name.startswith("."):  # such as the shadow files that macOS adds
             continue
-        name = f"{inside.stem}.csv"
         if name.casefold() in map(str.casefold, names):
             raise SourceError(
                 f"{path} has two files named {name}: {names.get(name, name)} and {entry.filename}. Keep one."
@@ -72,20 +72,19 @@ def list_archive(path: Path) -> dict[str, str]:
 
 def _object_to(entry: ZipInfo) -> str | None:
     """Return why an entry is not unpacked, and what to do."""
-    name = entry.filename
-    if name.startswith("/") or ".." in PurePosixPath(name).parts or re.search(r"[\\:\x00-\x1f]", name):
-        return f"the entry {name!r} points outside its folder. Do not trust this archive."
-    if len(PurePosixPath(name).name.encode()) > MAX_NAME_BYTES:
-        return f"the name of the entry {name[:60]}... is too long for a file. Shorten it."
-    if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):  # 0: packed on a system without such types
-        return f"the entry {name} is a link or a device, not a file. Pack the files themselves."
-    if entry.header_offset < 0:
-        return f"the entry {name} is damaged (it begins before the file). Download the archive again."
-    if entry.flag_bits & 1:
-        return f"the entry {name} is encrypted. Unpack it and pass the folder."
-    if entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED):
-        return f"the entry {name} is compressed in an unusual way. Unpack it and pass the folder."
-    return None
+    path, shown = PurePosixPath(entry.filename), f"the entry {entry.filename}"
+    kind = stat.S_IFMT(entry.external_attr >> 16)  # 0: packed on a system without such types
+    is_outside = path.is_absolute() or ".." in path.parts or re.search(r"[\\:\x00-\x1f]", entry.filename)
+    is_packed_oddly = entry.compress_type not in (ZIP_STORED, ZIP_DEFLATED)
+    objections = (
+        (is_outside, f"the entry {entry.filename!r} points outside its folder. Do not trust this archive."),
+        (len(path.name.encode()) > MAX_NAME_BYTES, f"the name of {shown[:70]}... is too long for a file. Shorten it."),
+        (kind not in (0, stat.S_IFREG), f"{shown} is a link or a device, not a file. Pack the files themselves."),
+        (entry.header_offset < 0, f"{shown} is damaged (it begins before the file). Download the archive again."),
+        (entry.flag_bits & 1, f"{shown} is encrypted. Unpack it and pass the folder."),
+        (is_packed_oddly, f"{shown} is compressed in an unusual way. Unpack it and pass the folder."),
+    )
+    return next((text for applies, text in objections if applies), None)
 
 
 def unpack_archive(path: Path, folder: Path) -> None:

@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path, PurePosixPath
 from queue import Empty, SimpleQueue
 from typing import Any, Final
@@ -29,7 +30,7 @@ from tasks.core.errors import DownloadError, SourceError
 from tasks.core.files import hash_file
 from tasks.core.logs import Progress
 from tasks.core.settings import DataPaths
-from tasks.core.storage import Bucket, FileInfo, open_directory, split_address
+from tasks.core.storage import Bucket, open_directory, split_address
 from tasks.stage import TEMPORARY_PREFIX, remove_unfinished, unfinished_file, write_atomically
 
 logger = logging.getLogger(__name__)
@@ -71,8 +72,7 @@ def summarise(files: Sequence[Fetched]) -> dict[str, int]:
 
 def summary_line(counts: Mapping[str, int]) -> str:
     """Return a summary as a line: `1 fetched, 2 skipped (already here), 12,345 bytes in total`."""
-    came = f"{counts['fetched']} fetched, {counts['skipped']} skipped (already here)"
-    return f"{came}, {counts['bytes']:,} bytes in total"
+    return "{fetched} fetched, {skipped} skipped (already here), {bytes:,} bytes in total".format_map(counts)
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
@@ -95,27 +95,6 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
         return max(0.0, (moment - now).total_seconds())
     except (ValueError, OverflowError):
         return None
-
-
-def fetch_kaggle_archive(paths: DataPaths, config: DownloadConfig) -> Fetched:
-    """Return the Kaggle set as a zip in the download folder, fetched unless it is there, perhaps put there by hand.
-
-    `kagglehub.dataset_download` is not used: it unpacks the archive without the checks of `list_archive`, sets no
-    timeouts and draws its own progress bar. Its client is asked for the archive instead.
-
-    Raises:
-        DownloadError: Kaggle refuses access, or the transfer failed.
-        SourceError: the file is not an archive of listings.
-    """
-    target = paths.download / ARCHIVE
-    fetched = _fetch(target, lambda path: _download_archive(path, target, config))
-    try:
-        list_archive(target)
-    except SourceError:
-        if fetched.is_new:
-            target.unlink()
-        raise
-    return fetched
 
 
 def drive_targets(paths: DataPaths) -> dict[DriveFile, Path]:
@@ -168,11 +147,6 @@ def fetch_objects(paths: DataPaths, address: str, config: DownloadConfig) -> tup
     for name, found in wanted.items():
         if found.size > config.max_bytes:
             raise SourceError(f"{bucket.address}{name} has {found.size:,} bytes; the limit is {config.max_bytes:,}.")
-    return folder / archive, _copy_objects(bucket, wanted, folder)
-
-
-def _copy_objects(bucket: Bucket, wanted: Mapping[str, FileInfo], folder: Path) -> list[Fetched]:
-    """Make a folder an exact copy of some objects."""
     record: dict[str, Any] = {}
     try:
         record = dict(json.loads((folder / OBJECTS_RECORD).read_text(encoding="utf-8")))
@@ -182,7 +156,7 @@ def _copy_objects(bucket: Bucket, wanted: Mapping[str, FileInfo], folder: Path) 
         logger.warning("%s cannot be read (%s): all objects are fetched again", folder / OBJECTS_RECORD, error)
     for gone in record.keys() - wanted.keys():
         (folder / gone).unlink(missing_ok=True)
-    record = {name: version for name, version in record.items() if name in wanted}
+        del record[gone]
     files = []
     for name, found in wanted.items():
         path = folder / name
@@ -191,7 +165,7 @@ def _copy_objects(bucket: Bucket, wanted: Mapping[str, FileInfo], folder: Path) 
             record[name] = bucket.fetch(name, path).version
         write_atomically(folder / OBJECTS_RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
         files.append(Fetched(path, found.size, is_new))
-    return files
+    return folder / archive, files
 
 
 def _fetch(target: Path, download: Callable[[Path], None]) -> Fetched:
@@ -223,12 +197,11 @@ def _is_web_page(path: Path) -> bool:
 
 def _show_progress(name: str, config: DownloadConfig) -> Callable[[int, int | None], None]:
     """Return a function that logs the bytes received so far and refuses too many."""
-    progress: list[Progress] = []
+    progress = Progress(f"download {name}, bytes", None)
 
     def show(received: int, total: int | None) -> None:
-        if not progress:
-            progress.append(Progress(f"download {name}, bytes", total))
-        progress[0].advance(received - progress[0].done)
+        progress.total = total
+        progress.advance(received - progress.done)
         if max(received, total or 0) > config.max_bytes:
             raise DownloadError(f"{name} is larger than the limit of {config.max_bytes:,} bytes.")
 
@@ -238,16 +211,34 @@ def _show_progress(name: str, config: DownloadConfig) -> Callable[[int, int | No
 class _TransientError(Exception):
     """An attempt failed and another may succeed; `wait_s` is the wait that the server requests."""
 
-    def __init__(self, message: str, wait_s: float = 0.0) -> None:
-        super().__init__(message)
-        self.wait_s = wait_s
+    wait_s = 0.0
+
+
+def fetch_kaggle_archive(paths: DataPaths, config: DownloadConfig) -> Fetched:
+    """Return the Kaggle set as a zip in the download folder, fetched unless it is there, perhaps put there by hand.
+
+    `kagglehub.dataset_download` is not used: it unpacks the archive without the checks of `list_archive`, sets no
+    timeouts and draws its own progress bar. Its client is asked for the archive instead.
+
+    Raises:
+        DownloadError: Kaggle refuses access, or the transfer failed.
+        SourceError: the file is not an archive of listings.
+    """
+    target = paths.download / ARCHIVE
+    fetched = _fetch(target, lambda path: _download_archive(path, target, config))
+    try:
+        list_archive(target)
+    except SourceError:
+        if fetched.is_new:
+            target.unlink()
+        raise
+    return fetched
 
 
 def _download_archive(path: Path, target: Path, config: DownloadConfig) -> None:
     """Try the download from Kaggle until it succeeds, is refused, or must be given up."""
     deadline = time.monotonic() + config.deadline_s
-    attempt = 1
-    while True:
+    for attempt in count(1):
         try:
             return _attempt(path, target, config, deadline)
         except _TransientError as error:
@@ -259,7 +250,6 @@ def _download_archive(path: Path, target: Path, config: DownloadConfig) -> None:
                 ) from None
             logger.warning("download: %s: %s; trying again in %.0f s", ARCHIVE, error, wait_s)
             time.sleep(wait_s)
-            attempt += 1
 
 
 def _attempt(path: Path, target: Path, config: DownloadConfig, deadline: float) -> None:
@@ -287,9 +277,7 @@ def _attempt(path: Path, target: Path, config: DownloadConfig, deadline: float) 
             except Empty:
                 if left_s > config.stall_s:
                     raise _TransientError(f"no data for {config.stall_s:g} s") from None
-                raise DownloadError(
-                    f"{target.name}: not finished after {config.deadline_s:,g} s. Run again with a longer deadline."
-                ) from None
+                raise _late(target, config) from None
             if event is None:
                 return
             if isinstance(event, Exception):
@@ -297,6 +285,12 @@ def _attempt(path: Path, target: Path, config: DownloadConfig, deadline: float) 
             show(*event)
     finally:
         abandoned.set()
+
+
+def _late(target: Path, config: DownloadConfig) -> DownloadError:
+    return DownloadError(
+        f"{target.name}: not finished after {config.deadline_s:,g} s. Run again with a longer deadline."
+    )
 
 
 def _kaggle_client() -> Any:
@@ -366,8 +360,9 @@ def _as_user_error(error: Exception, target: Path) -> Exception:
         }.get(status, f"Kaggle answers {status}.")
         if status not in TRANSIENT_STATUS:
             return DownloadError(f"{message} Or {_by_hand(target)}")
-        wait_s = parse_retry_after(error.response.headers.get("Retry-After"), datetime.now(UTC))
-        return _TransientError(message.rstrip("."), wait_s or 0.0)
+        transient = _TransientError(message.rstrip("."))
+        transient.wait_s = parse_retry_after(error.response.headers.get("Retry-After"), datetime.now(UTC)) or 0.0
+        return transient
     if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         return DownloadError(f"{ARCHIVE}: the server's certificate is not trusted. Check proxy and system time.")
     if isinstance(error, requests.RequestException):
@@ -420,9 +415,7 @@ def _download_from_drive(name: DriveFile, target: Path, config: DownloadConfig, 
     except gdown.FileURLRetrievalError as error:
         raise refused(str(error.__context__ or error)) from error
     except gdown.DownloadCancelled as error:
-        raise DownloadError(
-            f"{target.name}: not finished after {config.deadline_s:,g} s. Run again with a longer deadline."
-        ) from error
+        raise _late(target, config) from error
     except (gdown.DownloadError, requests.RequestException) as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if status in DRIVE_REFUSALS:

@@ -13,8 +13,7 @@ from prefect.exceptions import PrefectException
 from prefect.states import Completed, Failed
 
 from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
-from tasks.acquire.crawl.crawl import CrawlResult, run_crawl
-from tasks.acquire.crawl.plan import CrawlPlan, plan_crawl
+from tasks.acquire.crawl.crawl import CrawlPlan, CrawlResult, plan_crawl, run_crawl
 from tasks.acquire.crawl.sources import check_access
 from tasks.acquire.download import Fetched, fetch_drive_files, summarise, summary_line
 from tasks.acquire.listings import acquire_listings

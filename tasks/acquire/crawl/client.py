@@ -5,10 +5,11 @@ temporary are retried; a block never is. Secrets are added below everything that
 """
 
 import asyncio
+import contextlib
 import json
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -38,19 +39,11 @@ ABOUT_THE_QUERY: Final = (400, 404, 413, 414, 422)
 
 
 class Clock:
-    """The real time."""
+    """The real time: seconds that never go back; seconds since 1970, UTC; and waiting."""
 
-    def monotonic(self) -> float:
-        """Return seconds since an arbitrary moment; never goes back."""
-        return time.monotonic()
-
-    def now(self) -> float:
-        """Return seconds since 1970, UTC."""
-        return time.time()
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait without blocking other coroutines."""
-        await asyncio.sleep(seconds)
+    monotonic = staticmethod(time.monotonic)
+    now = staticmethod(time.time)
+    sleep = staticmethod(asyncio.sleep)
 
 
 class TransientError(Exception):
@@ -100,37 +93,30 @@ class SourceContext:
     spend_request: Callable[[], None] = lambda: None
 
 
-@dataclass(frozen=True)
-class Secrets:
-    """What is sent with each request and appears nowhere else."""
+class SecretTransport(httpx.AsyncHTTPTransport):
+    """Adds secrets to each request, so that neither httpx's log nor its exceptions contain them."""
 
-    params: dict[str, SecretStr] = field(default_factory=dict)
-    headers: dict[str, SecretStr] = field(default_factory=dict)
+    def __init__(self, params: Mapping[str, SecretStr] | None = None, headers: Mapping[str, SecretStr] | None = None):
+        super().__init__()
+        self.params, self.headers = (
+            {name: secret.get_secret_value() for name, secret in (secrets or {}).items()}
+            for secrets in (params, headers)
+        )
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a copy of the request with the secrets."""
+        url = request.url.copy_merge_params(self.params) if self.params else request.url
+        headers = httpx.Headers(request.headers)
+        headers.update(self.headers)
+        return await super().handle_async_request(
+            httpx.Request(request.method, url, headers=headers, stream=request.stream, extensions=request.extensions)
+        )
 
     def scrub(self, body: bytes) -> bytes:
         """Return a response without the secrets of at least `MIN_CHARS`, in case it repeats them."""
         for secret in (*self.params.values(), *self.headers.values()):
-            value = secret.get_secret_value().encode()
-            body = body.replace(value, HIDDEN.encode()) if len(value) >= MIN_CHARS else body
+            body = body.replace(secret.encode(), HIDDEN.encode()) if len(secret.encode()) >= MIN_CHARS else body
         return body
-
-
-class SecretTransport(httpx.AsyncHTTPTransport):
-    """Adds the secrets to each request, so that neither httpx's log nor its exceptions contain them."""
-
-    def __init__(self, secrets: Secrets) -> None:
-        super().__init__()
-        self.secrets = secrets
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a copy of the request with the secrets."""
-        params = {name: secret.get_secret_value() for name, secret in self.secrets.params.items()}
-        headers = httpx.Headers(request.headers)
-        headers.update({name: secret.get_secret_value() for name, secret in self.secrets.headers.items()})
-        url = request.url.copy_merge_params(params) if params else request.url
-        return await super().handle_async_request(
-            httpx.Request(request.method, url, headers=headers, stream=request.stream, extensions=request.extensions)
-        )
 
 
 async def read_body(response: httpx.Response) -> bytes:
@@ -167,8 +153,12 @@ def parse_object(body: bytes) -> dict[str, Any]:
         GarbledError: it is not UTF-8, not an object, nested too deeply, or has NaN, infinities or huge numbers.
         TransientError: it is not JSON, perhaps because it was cut.
     """
+
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is not JSON")
+
     try:
-        content = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        content = json.loads(body.decode("utf-8-sig"), parse_constant=refuse)
     except UnicodeDecodeError as error:
         raise GarbledError(f"the response is not UTF-8 (byte {error.start})") from error
     except json.JSONDecodeError as error:
@@ -178,23 +168,6 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise GarbledError(f"the response is a JSON {type(content).__name__}, not an object")
     return content
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-class Slot:
-    """The right to send one request. No other slot is given until this one is used."""
-
-    def __init__(self, end: Callable[[], None]) -> None:
-        self._end: Callable[[], None] | None = end
-
-    def use(self) -> None:
-        """Note that the request is sent now; the spacing to the next one starts here. Idempotent."""
-        if self._end is not None:
-            self._end()
-            self._end = None
 
 
 class Pacer:
@@ -210,21 +183,19 @@ class Pacer:
         self.paused_until_s = self._next_s = clock.monotonic()
         self._busy = asyncio.Lock()
 
-    async def wait_for_slot(self) -> Slot:
-        """Return when the caller may send."""
+    async def wait_for_slot(self) -> contextlib.ExitStack:
+        """Return when the caller may send, and closes the slot when that is done; until then there is no other."""
         await self._busy.acquire()
-        try:
+        with contextlib.ExitStack() as slot:
+            slot.callback(self._busy.release)
             while (wait_s := max(self._next_s, self.paused_until_s) - self.clock.monotonic()) > 0:
                 await self.clock.sleep(wait_s)
-        except BaseException:
-            self._busy.release()
-            raise
-        return Slot(self._end_slot)
+            slot.callback(self._space_out)
+            return slot.pop_all()
 
-    def _end_slot(self) -> None:
+    def _space_out(self) -> None:
         grid_s = max(self._next_s, self.clock.monotonic() - CATCH_UP_S)
         self._next_s = grid_s + MARGIN / self.rate_hz
-        self._busy.release()
 
     def back_off(self, pause_s: float) -> None:
         """Pause, then halve the rate. Complaints during a pause are about earlier requests and do not halve it."""
@@ -244,18 +215,18 @@ Answer = TypeVar("Answer")
 class ApiClient:
     """Sends requests to one API, at a pace that it can bear.
 
-    `secrets` are added to each request, below what logs. `explain_refusal` returns what a status from 400 with a JSON
-    object means, or None for the usual meaning.
+    `transport` adds the secrets. `explain_refusal` returns what a status from 400 with a JSON object means, or None for
+    the usual meaning.
     """
 
     def __init__(
         self,
         address: str,
-        secrets: Secrets,
+        transport: SecretTransport,
         context: SourceContext,
         explain_refusal: Callable[[dict[str, Any]], Exception | None],
     ) -> None:
-        self.secrets, self.context, self.explain_refusal = secrets, context, explain_refusal
+        self.scrub, self.context, self.explain_refusal = transport.scrub, context, explain_refusal
         self.pacer = Pacer(context.config.rate_hz, context.clock)
         agent = f"genreflow/{version('genreflow')} (+{context.settings.contact})"
         self.http = httpx.AsyncClient(
@@ -263,17 +234,14 @@ class ApiClient:
             headers={"User-Agent": agent, "Accept": "application/json", "Accept-Encoding": "gzip"},
             timeout=context.config.deadline_s,
             follow_redirects=False,
-            transport=SecretTransport(secrets),
+            transport=transport,
         )
 
-    def request(self, method: str, path: str, params: object = None, json: object = None) -> httpx.Request:
-        """Return a request that can be sent repeatedly."""
-        return self.http.build_request(method, path, params=params, json=json)  # type: ignore[arg-type]
-
-    async def ask(self, request: httpx.Request, read: Callable[[dict[str, Any]], Answer]) -> Answer:
+    async def ask(self, read: Callable[[dict[str, Any]], Answer], method: str, path: str, **content: Any) -> Answer:
         """Send a request until it is answered, and return the result of `read` for the JSON object.
 
-        Errors of this module that `read` raises count as failures of the request.
+        `content` are the `params` or `json` of the request. Errors of this module that `read` raises count as failures
+        of the request.
 
         Raises:
             TransientError: all retries failed.
@@ -282,102 +250,88 @@ class ApiClient:
             StopError: the source requires a longer pause than we wait.
             BlockedError: the source refuses access.
         """
-        garbled_before = False
+        request = self.http.build_request(method, path, **content)
+        last: Exception | None = None
+        was_garbled = False
         retries = self.context.config.retries
         for attempt in range(retries + 1):
+            backoff_s = min(FIRST_BACKOFF_S * 2.0**attempt, LONGEST_BACKOFF_S)
             self.context.spend_request()
-            slot = await self.pacer.wait_for_slot()
-            try:
-                answer = read(await self._send_once(request, slot))
-            except ThrottledError as error:
-                self._slow_down(error, attempt)
-                last: Exception = error
-            except TransientError as error:
-                last = error
-                if attempt < retries:
-                    await self.context.clock.sleep(_backoff_s(attempt))
-            except GarbledError as error:
-                if garbled_before:
-                    raise
-                garbled_before, last = True, error
-            else:
-                self.pacer.recover()
-                return answer
-            finally:
-                slot.use()  # if no connection was made
+            with await self.pacer.wait_for_slot() as slot:
+                try:
+                    answer = read(await self._send_once(request, slot.close))
+                except ThrottledError as error:
+                    self._slow_down(error, backoff_s)
+                    last = error
+                except TransientError as error:
+                    last = error
+                    if attempt < retries:
+                        await self.context.clock.sleep(backoff_s)
+                except GarbledError as error:
+                    if was_garbled:
+                        raise
+                    was_garbled, last = True, error
+                else:
+                    self.pacer.recover()
+                    return answer
         if isinstance(last, ThrottledError):
             raise StopError(f"{last}, {retries + 1} times in a row") from last
+        assert last is not None, "there is one attempt at least"
         raise last
 
-    async def _send_once(self, request: httpx.Request, slot: Slot) -> dict[str, Any]:
+    async def _send_once(self, request: httpx.Request, note_sent: Callable[[], None]) -> dict[str, Any]:
         """Send the request once and return the JSON object of the response."""
         deadline_s = self.context.config.deadline_s
 
         async def note(event: str, _: object) -> None:
             if event.endswith("send_request_body.complete"):  # also without a body; now all of it has left
-                slot.use()
+                note_sent()
 
         request.extensions = {**request.extensions, "trace": note}
         try:
             async with asyncio.timeout(deadline_s):
                 response = await self.http.send(request, stream=True)
-                try:
+                async with contextlib.aclosing(response):
                     return await self._read_response(response)
-                finally:
-                    await response.aclose()
         except TimeoutError as error:
             raise TransientError(f"no complete response within {deadline_s:g} s") from error
         except httpx.TransportError as error:
-            message = self.secrets.scrub(f"{type(error).__name__}: {error}".encode())  # it may quote the server
+            message = self.scrub(f"{type(error).__name__}: {error}".encode())  # it may quote the server
             raise TransientError(message.decode()) from None
 
     async def _read_response(self, response: httpx.Response) -> dict[str, Any]:
+        """Return the JSON object of a response, or raise what its status means."""
         status = response.status_code
+        is_page = response.headers.get("content-type", "").lower().startswith(("text/html", "application/xhtml"))
         if status == 200:
-            body = b"<" if _is_page(response) else await read_body(response)
+            body = b"<" if is_page else await read_body(response)
             if body.lstrip()[:1] == b"<":
                 raise BlockedError("it responded with a web page, not with data")
-            return parse_object(self.secrets.scrub(body))
-        raise self._judge_status(response, await self._read_refusal(response) if 400 <= status < 500 else None)
-
-    async def _read_refusal(self, response: httpx.Response) -> dict[str, Any] | None:
-        """Return the JSON object of a refusal, if any. The status counts even if the body is damaged."""
-        try:
-            async with asyncio.timeout(self.context.config.deadline_s / 2):
-                return parse_object(self.secrets.scrub(await read_body(response)))
-        except (TransientError, GarbledError, httpx.TransportError, TimeoutError):
-            return None
-
-    def _judge_status(self, response: httpx.Response, refusal: dict[str, Any] | None) -> Exception:
-        """Return what a status other than 200 means; `refusal` is its JSON object."""
-        status = response.status_code
+            return parse_object(self.scrub(body))
         message = f"it responded with {status} {httpx.codes.get_reason_phrase(status)}".rstrip()
         if status in THROTTLED:
             now = datetime.fromtimestamp(self.context.clock.now(), UTC)
-            return ThrottledError(message, parse_retry_after(response.headers.get("retry-after"), now))
+            raise ThrottledError(message, parse_retry_after(response.headers.get("retry-after"), now))
         if status >= 500 or status in TEMPORARY:
-            return TransientError(message)
+            raise TransientError(message)
         if 300 <= status < 400:
-            return BlockedError(f"{message}, a redirect; if the API has moved, set its address in crawl.base_urls")
-        if refusal is not None and (explained := self.explain_refusal(refusal)):
-            return explained
-        if status in ABOUT_THE_QUERY and not _is_page(response):
-            return RejectedError(message)
-        return BlockedError(message)
+            raise BlockedError(f"{message}, a redirect; if the API has moved, set its address in crawl.base_urls")
+        if status >= 400 and (explained := await self._explain(response)):
+            raise explained
+        raise RejectedError(message) if status in ABOUT_THE_QUERY and not is_page else BlockedError(message)
 
-    def _slow_down(self, error: ThrottledError, attempt: int) -> None:
+    async def _explain(self, response: httpx.Response) -> Exception | None:
+        """Return what the JSON object of a refusal means. The status counts if the body is damaged."""
+        try:
+            async with asyncio.timeout(self.context.config.deadline_s / 2):
+                return self.explain_refusal(parse_object(self.scrub(await read_body(response))))
+        except (TransientError, GarbledError, httpx.TransportError, TimeoutError):
+            return None
+
+    def _slow_down(self, error: ThrottledError, backoff_s: float) -> None:
         """Hold all workers for as long as the source asks, but no longer than the configured pause."""
         longest_s, asked_s = self.context.config.longest_pause_s, error.wait_s or 0.0
         if asked_s > longest_s:
             until = self.context.clock.now() + min(asked_s, LONGEST_ABSENCE_S)
             raise StopError(f"{error} and asks to wait for {asked_s:,.0f} s", until) from error
-        self.pacer.back_off(min(max(asked_s, _backoff_s(attempt)), longest_s))
-
-
-def _is_page(response: httpx.Response) -> bool:
-    kind: str = response.headers.get("content-type", "")
-    return kind.lower().startswith(("text/html", "application/xhtml"))
-
-
-def _backoff_s(attempt: int) -> float:
-    return min(FIRST_BACKOFF_S * 2.0**attempt, LONGEST_BACKOFF_S)
+        self.pacer.back_off(min(max(asked_s, backoff_s), longest_s))

@@ -1,4 +1,4 @@
-"""The crawl: find what is missing, ask one source after the other, export.
+"""The crawl: find what is missing, ask one source after the other, export; and an estimate of that.
 
 Each id tries the sources in order, and goes on to the next when one has settled that it has no whole plot. An id that
 failed or was not sent waits for the next run.
@@ -6,16 +6,17 @@ failed or was not sent waits for the next run.
 
 import asyncio
 import contextlib
-import contextvars
 import logging
 from collections import Counter
 from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from math import ceil
 from typing import Any, Literal, NamedTuple, TypeVar
 
 from tasks.acquire.config import CrawlConfig
 from tasks.acquire.crawl.client import (
+    MARGIN,
     BlockedError,
     Clock,
     GarbledError,
@@ -25,9 +26,22 @@ from tasks.acquire.crawl.client import (
     StopError,
     TransientError,
 )
-from tasks.acquire.crawl.journal import NEGATIVE, SECONDS_A_DAY, Answer, Journal, State, open_journal
-from tasks.acquire.crawl.plots import STAGE, adopt_foreign_plots, export_plots, find_missing
+from tasks.acquire.crawl.journal import (
+    NEGATIVE,
+    SECONDS_A_DAY,
+    STAGE,
+    Answer,
+    Journal,
+    State,
+    adopt_foreign_plots,
+    export_plots,
+    find_missing,
+    is_foreign,
+    open_journal,
+    read_journal,
+)
 from tasks.acquire.crawl.sources import PlotSource, PublishedSource, configured_sources, find_obstacle
+from tasks.core.errors import ConfigError
 from tasks.core.logs import Progress
 from tasks.core.schema import MovieId
 from tasks.core.settings import DataPaths, settings
@@ -35,7 +49,7 @@ from tasks.stage import StageResult
 
 logger = logging.getLogger(__name__)
 
-Outcome = Literal["done", "stopped", "blocked"]
+Stop = Literal["stopped", "blocked"]
 Result = TypeVar("Result")
 Ids = Sequence[MovieId]
 
@@ -43,7 +57,7 @@ Ids = Sequence[MovieId]
 class StopReason(NamedTuple):
     """Why a source was left before all ids were answered."""
 
-    outcome: Literal["stopped", "blocked"]
+    outcome: Stop
     reason: str
 
 
@@ -63,11 +77,7 @@ class SourceSession:
         self.progress = Progress(f"crawl: {self.name}", n_ids)
 
     def spend_request(self) -> None:
-        """Count a request before it is sent.
-
-        Raises:
-            QuotaSpentError: the day's quota is used up.
-        """
+        """Count a request before it is sent; raise QuotaSpentError if the day's quota is used up."""
         quota = self.config.daily_requests.get(self.name)
         if quota is not None:
             now = self.clock.now()
@@ -77,28 +87,26 @@ class SourceSession:
             self.journal.count_request(self.name, now)
         self.requests += 1
 
-    async def ask(self, ids: Sequence[MovieId]) -> None:
+    async def ask(self, ids: Ids) -> None:
         """Ask for all ids, as far as the source allows; `stop_reason` says why not all."""
         pause = self.journal.pause_of(self.name, self.clock.now())
         if pause is not None and not self.source.is_local:
             wait_s = pause.until - self.clock.now()
             self._stop("stopped", f"{pause.reason}; it is left alone for {wait_s:,.0f} s more")
             return
-        size = effective_batch_size(self.source, self.config)
+        size = self.source.batch_size(self.config)
         batches = iter([ids[start : start + size] for start in range(0, len(ids), size)])
-        errors: tuple[Exception, ...] = ()
         try:
             async with asyncio.TaskGroup() as workers:
                 for _ in range(1 if self.source.is_local else self.config.workers):
                     workers.create_task(self._work(batches))
         except ExceptionGroup as group:
-            errors = group.exceptions
-        for error in errors:
-            if not isinstance(error, BlockedError | StopError):
-                raise error
-            self._stop_by(error)
+            for error in group.exceptions:
+                if not isinstance(error, BlockedError | StopError):
+                    raise error from None
+                self._stop_by(error)
 
-    async def _work(self, batches: Iterator[Sequence[MovieId]]) -> None:
+    async def _work(self, batches: Iterator[Ids]) -> None:
         for batch in batches:
             if self.stop_reason is not None:
                 return
@@ -118,7 +126,7 @@ class SourceSession:
         if not self._is_down:  # a late success does not undo that
             self.failures_in_a_row = 0 if success else self.failures_in_a_row + 1
 
-    async def _ask_batch(self, batch: Sequence[MovieId]) -> None:
+    async def _ask_batch(self, batch: Ids) -> None:
         """Ask for a batch and store the answers; split it if the source cannot answer it as a whole."""
         if self._is_down:
             return
@@ -150,15 +158,10 @@ class SourceSession:
             self.journal.pause(self.name, error.until, str(error))
         self._stop("blocked" if isinstance(error, BlockedError) else "stopped", str(error))
 
-    def _stop(self, outcome: Literal["stopped", "blocked"], reason: str) -> None:
+    def _stop(self, outcome: Stop, reason: str) -> None:
         if self.stop_reason is None or outcome == "blocked":
             self.stop_reason = StopReason(outcome, f"{self.name}: {reason}")
             logger.warning("crawl: %s %s: %s", self.name, outcome, reason)
-
-
-def effective_batch_size(source: PlotSource | type[PlotSource], config: CrawlConfig) -> int:
-    """Return the number of ids per request."""
-    return min(config.batch_size or source.largest_batch, source.largest_batch)
 
 
 def run_interruptible(work: Coroutine[Any, Any, Result], tick: Callable[[], None], tick_s: float = 1.0) -> Result:
@@ -170,8 +173,17 @@ def run_interruptible(work: Coroutine[Any, Any, Result], tick: Callable[[], None
     """
     loop = asyncio.new_event_loop()
     task = loop.create_task(work)
+
+    def run() -> Result:
+        try:
+            return loop.run_until_complete(task)
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())  # waits for what its threads still do
+            loop.close()
+
     with ThreadPoolExecutor(1, "crawl") as pool:
-        done = pool.submit(contextvars.copy_context().run, _run_until_done, loop, task)
+        done = pool.submit(run)
         try:
             while not wait([done], timeout=tick_s).done:
                 tick()
@@ -182,15 +194,6 @@ def run_interruptible(work: Coroutine[Any, Any, Result], tick: Callable[[], None
         return done.result()
 
 
-def _run_until_done(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Result]) -> Result:
-    try:
-        return loop.run_until_complete(task)
-    finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.run_until_complete(loop.shutdown_default_executor())  # waits for what its threads still do
-        loop.close()
-
-
 @dataclass(frozen=True)
 class CrawlResult:
     """How a crawl ended.
@@ -199,7 +202,7 @@ class CrawlResult:
     a source refuses access, and something has to be changed first. `reasons` has a line per source that was left early.
     """
 
-    outcome: Outcome
+    outcome: Literal["done", "stopped", "blocked"]
     reasons: tuple[str, ...]
     stage: StageResult
 
@@ -246,7 +249,11 @@ def run_crawl(
     if PublishedSource in configured_sources(config):
         adopt_foreign_plots(paths)  # now: whether that source can be used depends on it
     context = SourceContext(config, settings(), paths, clock or Clock())
-    usable = _usable_sources(context)
+    obstacles = {source: find_obstacle(source, context) for source in configured_sources(config)}
+    for source, obstacle in obstacles.items():
+        if obstacle is not None:
+            logger.info("crawl: %s is left out: %s", source.name, obstacle)
+    usable = [source for source, obstacle in obstacles.items() if obstacle is None]
     if not usable:
         return CrawlResult("done", (), StageResult(STAGE, paths.crawl_csv.parent, "", True, dict(missing.counts)))
     adopt_foreign_plots(paths)
@@ -254,7 +261,7 @@ def run_crawl(
     stop_reasons: list[StopReason] = []
     progress = Progress("crawl", None)
 
-    async def ask_all(ids: Sequence[MovieId]) -> None:
+    async def ask_all(ids: Ids) -> None:
         nonlocal progress
         now, days = context.clock.now, config.negative_days
         for source in usable:
@@ -280,14 +287,110 @@ def run_crawl(
         watch(progress)
         stage = export_plots(paths, config, journal, missing)
     outcomes = {outcome for outcome, _ in stop_reasons}
-    outcome: Outcome = "blocked" if "blocked" in outcomes else "stopped" if outcomes else "done"
-    stage = replace(stage, counts={**missing.counts, **counts, **stage.counts})
-    return CrawlResult(outcome, tuple(reason for _, reason in stop_reasons), stage)
+    return CrawlResult(
+        outcome="blocked" if "blocked" in outcomes else "stopped" if outcomes else "done",
+        reasons=tuple(reason for _, reason in stop_reasons),
+        stage=replace(stage, counts={**missing.counts, **counts, **stage.counts}),
+    )
 
 
-def _usable_sources(context: SourceContext) -> list[type[PlotSource]]:
-    obstacles = {source: find_obstacle(source, context) for source in configured_sources(context.config)}
-    for source, obstacle in obstacles.items():
-        if obstacle is not None:
-            logger.info("crawl: %s is left out: %s", source.name, obstacle)
-    return [source for source, obstacle in obstacles.items() if obstacle is None]
+@dataclass
+class SourcePlan:
+    """The cost of one source: maximum number of ids, requests, and seconds at the configured rate.
+
+    `found` is the number of whole plots in a local source, `days` the number of days that the quota requires.
+    """
+
+    name: str
+    ids: int
+    obstacle: str | None = None
+    found: int | None = None
+    requests: int = 0
+    duration_s: float = 0.0
+    days: int = 1
+
+    def lines(self) -> list[str]:
+        """Return the plan for people."""
+        lines = []
+        if self.found is not None:
+            lines.append(f"has {self.found:,} of {self.ids:,}, on this disk")
+        elif self.requests:
+            spread = f", over {self.days:,} days because of its quota" if self.days > 1 else ""
+            duration = _duration(self.duration_s)
+            lines.append(f"at most {self.ids:,} ids in {self.requests:,} requests, {duration}{spread}")
+        if self.obstacle is not None:
+            lines.append(f"cannot be used now: {self.obstacle}")
+        return [f"  {self.name}: {line}" for line in lines or ["nothing to ask"]]
+
+
+@dataclass(frozen=True)
+class CrawlPlan:
+    """What is missing, the cost of each source, and notes for the user."""
+
+    counts: dict[str, int]
+    sources: tuple[SourcePlan, ...]
+    notes: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The plan for people, in a few lines."""
+        counts = self.counts
+        first = (
+            f"{counts['nothing'] + counts['truncated']:,} of {counts['ids']:,} movies lack a whole plot: "
+            f"{counts['nothing']:,} have none, {counts['truncated']:,} a truncated one"
+        )
+        return "\n".join([first, *(line for source in self.sources for line in source.lines()), *self.notes])
+
+
+def plan_crawl(paths: DataPaths, config: CrawlConfig, clock: Clock | None = None) -> CrawlPlan:
+    """Return what `run_crawl` would do if all sources could be used; send nothing and write nothing.
+
+    An id that a source answers is not requested from the next one, which is unknown in advance: later sources may get
+    fewer.
+
+    Raises:
+        SourceError, ConfigError, DataError: as `run_crawl`.
+    """
+    now, days = (clock or Clock()).now(), config.negative_days
+    missing = find_missing(paths.raw)
+    context = SourceContext(config.model_copy(update={"online": True}), settings(), paths)
+    ids: Ids = missing.ids
+    plans: list[SourcePlan] = []
+    with read_journal(paths.crawl_journal) as journal:
+        for source in configured_sources(config):
+            due = find_due(source, journal, ids, now, days)
+            remaining = {*due, *find_open(source, journal, ids, now, days)}
+            plan = SourcePlan(source.name, len(due))
+            try:
+                plan.obstacle = find_obstacle(source, context)
+            except ConfigError as error:  # it would end the crawl
+                plan.obstacle = str(error)
+            if not source.is_local:
+                plan.requests = ceil(len(due) / source.batch_size(config))
+                plan.duration_s = plan.requests * MARGIN / config.rate_hz
+                if quota := config.daily_requests.get(source.name):
+                    left_today = max(0, quota - journal.requests_today(source.name, now))
+                    plan.days += ceil(max(0, plan.requests - left_today) / quota)
+                if pause := journal.pause_of(source.name, now):
+                    rest = f"{pause.reason}; it is left alone for {_duration(pause.until - now)} more"
+                    plan.obstacle = plan.obstacle or rest
+            elif plan.obstacle is None:
+                size = source.largest_batch
+                batches = [due[start : start + size] for start in range(0, len(due), size)]
+                answers = [run_interruptible(source(context).fetch(batch), lambda: None) for batch in batches]
+                found = {movie_id for batch in answers for movie_id, answer in batch.items() if answer.state == "ok"}
+                remaining -= found
+                plan.found = len(found)
+            ids = [movie_id for movie_id in ids if movie_id in remaining]
+            plans.append(plan)
+    notes = [] if config.online else ["Sources on the network are used only with crawl.online."]
+    if is_foreign(paths):
+        notes.append(f"{paths.crawl_csv} is an earlier crawl; it will be used as the source `published`.")
+    return CrawlPlan(missing.counts, tuple(plans), tuple(notes))
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

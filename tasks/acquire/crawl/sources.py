@@ -1,5 +1,6 @@
 """The sources of plots. To add one, write a class, add it to `SOURCES`, and its name to `crawl.sources`."""
 
+import contextlib
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -13,14 +14,13 @@ from tasks.acquire.crawl.client import (
     BlockedError,
     GarbledError,
     RejectedError,
-    Secrets,
+    SecretTransport,
     SourceContext,
     StopError,
     ThrottledError,
     TransientError,
 )
-from tasks.acquire.crawl.journal import Answer, judge_plots
-from tasks.acquire.crawl.plots import read_descriptions
+from tasks.acquire.crawl.journal import Answer, judge_plots, read_descriptions
 from tasks.acquire.listings import STAGE as ACQUIRE_STAGE
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.schema import MovieId
@@ -45,13 +45,13 @@ class PlotSource(ABC):
         self.context = context
 
     @classmethod
-    def find_obstacle(cls, context: SourceContext) -> str | None:  # noqa: ARG003 - for sources that have one
-        """Return why a source is left out here, or None if it can be used.
+    def batch_size(cls, config: CrawlConfig) -> int:
+        """Return the number of ids per request."""
+        return min(config.batch_size or cls.largest_batch, cls.largest_batch)
 
-        Raises:
-            ConfigError: it is on the network and lacks a contact or another requirement, or would be asked for the
-                embedded sample's invented ids, which it would answer with the plots of other movies.
-        """
+    @classmethod
+    def find_obstacle(cls, context: SourceContext) -> str | None:  # noqa: ARG003 - for sources that have one
+        """Return what this source lacks, or None; raise ConfigError if it may not be left out in silence."""
         return None
 
     @abstractmethod
@@ -75,11 +75,11 @@ class ApiSource(PlotSource):
     def __init__(self, context: SourceContext) -> None:
         super().__init__(context)
         address = context.config.base_urls.get(self.name, self.base_url)
-        self.api = ApiClient(address, self.secrets(), context, self.explain_refusal)
+        self.api = ApiClient(address, self.transport(), context, self.explain_refusal)
 
-    def secrets(self) -> Secrets:
-        """Return the credentials that go with each request."""
-        return Secrets()
+    def transport(self) -> SecretTransport:
+        """Return the transport that adds the credentials to each request."""
+        return SecretTransport()
 
     def explain_refusal(self, content: dict[str, Any]) -> Exception | None:  # noqa: ARG002 - for sources that explain
         """Return the meaning of a refusal's JSON object; None: that of its status."""
@@ -128,16 +128,16 @@ class OmdbSource(ApiSource):
             return None
         return "it needs a key, free from https://www.omdbapi.com/apikey.aspx, in GENREFLOW_OMDB_API_KEY"
 
-    def secrets(self) -> Secrets:
-        """Return the key."""
+    def transport(self) -> SecretTransport:
+        """Return the transport that adds the key."""
         assert self.context.settings.omdb_api_key is not None, "find_obstacle was not called"
-        return Secrets(params={"apikey": self.context.settings.omdb_api_key})
+        return SecretTransport(params={"apikey": self.context.settings.omdb_api_key})
 
     async def fetch(self, ids: Sequence[MovieId]) -> dict[MovieId, Answer]:
         """Ask for the full plot of one title."""
         (movie_id,) = ids
-        request = self.api.request("GET", "", params={"i": movie_id, "plot": "full", "r": "json"})
-        return await self.api.ask(request, partial(self._read, movie_id))
+        params = {"i": movie_id, "plot": "full", "r": "json"}
+        return await self.api.ask(partial(self._read, movie_id), "GET", "", params=params)
 
     def _read(self, movie_id: MovieId, content: dict[str, Any]) -> dict[MovieId, Answer]:
         if content.get("Response") == "False":
@@ -181,11 +181,7 @@ class ImdbGraphqlSource(ApiSource):
 
     @classmethod
     def find_obstacle(cls, context: SourceContext) -> str | None:
-        """Return None, or refuse.
-
-        Raises:
-            ConfigError: the terms are not accepted, or there are no usable headers.
-        """
+        """Return None; raise ConfigError if the terms are not accepted, or there are no usable headers."""
         if not context.config.accept_imdb_terms:
             raise ConfigError(
                 "crawl.sources names imdb_graphql, but IMDb's conditions of use (https://www.imdb.com/conditions) "
@@ -202,14 +198,14 @@ class ImdbGraphqlSource(ApiSource):
             )
         return None
 
-    def secrets(self) -> Secrets:
-        """Return the user's headers."""
-        return Secrets(headers=self.context.settings.imdb_graphql_headers)
+    def transport(self) -> SecretTransport:
+        """Return the transport that adds the user's headers."""
+        return SecretTransport(headers=self.context.settings.imdb_graphql_headers)
 
     async def fetch(self, ids: Sequence[MovieId]) -> dict[MovieId, Answer]:
         """Ask for the titles in one request."""
         query = {"query": self.query, "operationName": "Plots", "variables": {"ids": list(ids)}}
-        return await self.api.ask(self.api.request("POST", "", json=query), partial(_read_graphql, ids))
+        return await self.api.ask(partial(_read_graphql, ids), "POST", "", json=query)
 
 
 def _read_graphql(ids: Sequence[MovieId], content: dict[str, Any]) -> dict[MovieId, Answer]:
@@ -257,8 +253,9 @@ class ImdbapiDevSource(ApiSource):
 
     async def fetch(self, ids: Sequence[MovieId]) -> dict[MovieId, Answer]:
         """Ask for the titles in one request."""
-        request = self.api.request("GET", "/titles:batchGet", params={"titleIds": list(ids)})
-        return await self.api.ask(request, partial(_read_imdbapi, ids))
+        return await self.api.ask(
+            partial(_read_imdbapi, ids), "GET", "/titles:batchGet", params={"titleIds": list(ids)}
+        )
 
 
 def _read_imdbapi(ids: Sequence[MovieId], content: dict[str, Any]) -> dict[MovieId, Answer]:
@@ -309,38 +306,33 @@ def check_access(config: CrawlConfig, paths: DataPaths) -> None:
         ConfigError: a source does not exist, or lacks a contact or another requirement.
     """
     for source in configured_sources(config):
-        _find_obstacle_to_access(source, SourceContext(config, settings(), paths))
+        find_obstacle(source, SourceContext(config, settings(), paths), has_listings=False)
 
 
-def find_obstacle(source: type[PlotSource], context: SourceContext) -> str | None:
+def find_obstacle(source: type[PlotSource], context: SourceContext, *, has_listings: bool = True) -> str | None:
     """Return why a source is left out here, or None if it can be used.
 
     Raises:
         ConfigError: it is on the network and would be asked without a contact, without what it requires, or for the
             embedded sample's invented ids, which it would answer with the plots of other movies.
     """
-    obstacle = _find_obstacle_to_access(source, context)
-    if obstacle is not None or source.is_local or source.name in context.config.base_urls:
-        return obstacle
-    try:
-        origin = recorded_config(context.paths.raw, ACQUIRE_STAGE).get("source")
-    except DataError:  # the listings are the user's own
-        return None
-    if origin == "sample":
-        raise ConfigError(
-            f"{context.paths.raw} holds the embedded sample with invented ids, and {source.name} would respond "
-            "with other movies' plots: acquire real listings, or leave crawl.online out"
-        )
-    return None
-
-
-def _find_obstacle_to_access(source: type[PlotSource], context: SourceContext) -> str | None:
     if not source.is_local and not context.config.online:
         return "it is on the network and used only with crawl.online"
     obstacle = source.find_obstacle(context)
-    if obstacle is None and not source.is_local and not _CONTACT.fullmatch(context.settings.contact or ""):
+    if obstacle is not None or source.is_local:
+        return obstacle
+    if not _CONTACT.fullmatch(context.settings.contact or ""):
         raise ConfigError(
             "a crawl must name a contact: set GENREFLOW_CONTACT to your e-mail or web address; it is sent with every "
             "request, so that the operators of the source can reach you"
         )
-    return obstacle
+    if has_listings and source.name not in context.config.base_urls:
+        origin = None
+        with contextlib.suppress(DataError):  # then the listings are the user's own
+            origin = recorded_config(context.paths.raw, ACQUIRE_STAGE).get("source")
+        if origin == "sample":
+            raise ConfigError(
+                f"{context.paths.raw} holds the embedded sample with invented ids, and {source.name} would respond "
+                "with other movies' plots: acquire real listings, or leave crawl.online out"
+            )
+    return None

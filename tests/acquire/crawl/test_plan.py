@@ -1,8 +1,8 @@
 from pathlib import Path
 
 from tasks.acquire.config import CrawlConfig
+from tasks.acquire.crawl.crawl import plan_crawl
 from tasks.acquire.crawl.journal import Answer, open_journal
-from tasks.acquire.crawl.plan import plan_crawl
 from tasks.core.settings import settings
 
 ALL = ("published", "omdb", "imdb_graphql", "imdbapi_dev")
