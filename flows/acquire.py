@@ -14,8 +14,9 @@ from prefect import flow
 from flows.config import AcquireConfig, RawDataConfig, with_arguments
 from flows.prefect_ui import completed, run_name
 from flows.run_context import exclusive
+from tasks.acquire.crawl.sources import check_access
 from tasks.acquire.task import acquire as acquire_listings
-from tasks.acquire.task import check_crawl, crawl, fetch_files, plan
+from tasks.acquire.task import crawl, fetch_files, plan
 from tasks.core.errors import ConfigError
 from tasks.core.settings import data_paths
 from tasks.stage import StageResult
@@ -27,7 +28,7 @@ def acquire(config: AcquireConfig) -> list[StageResult]:
     Raises:
         CrawlBlockedError: a source refuses access; what was crawled is kept.
     """
-    check_crawl(config.crawl)
+    check_access(config.crawl, data_paths())  # before any other work
     acquired = acquire_listings(config.source, config.sample, config.seed, config.download)
     return [acquired, *complete(config, [acquired])]
 
@@ -69,5 +70,5 @@ def acquire_or_plan(source: str | None = None, config: AcquireFlowConfig | None 
             f"--plan is for the listings in {data_paths().raw}: acquire those of {config.source} first, without "
             "--plan and --crawl.online, then use --plan without --source"
         )
-    sys.stdout.write(plan(config.crawl).text + "\n")  # without the lock: it writes nothing, and a crawl may be running
+    sys.stdout.write(plan(config.crawl) + "\n")  # without the lock: it writes nothing, and a crawl may be running
     return []

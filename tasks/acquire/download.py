@@ -76,9 +76,7 @@ def summary_line(counts: Mapping[str, int]) -> str:
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After header requests, 0 for a past date, or None if it is unusable.
-
-    Unusable are negative numbers, `nan`, `inf` and any other text. There is no upper limit.
+    """Return the seconds that a Retry-After header requests, 0 for a past date, None for any other text.
 
     Source: RFC 9110, section 10.2.3; fractions of seconds occur in practice and are accepted.
 
@@ -108,9 +106,7 @@ def drive_targets(paths: DataPaths) -> dict[DriveFile, Path]:
 
 
 def fetch_drive_files(paths: DataPaths, names: Sequence[DriveFile], config: DownloadConfig) -> list[Fetched]:
-    """Fetch the named files to `drive_targets`, unless they are there.
-
-    Crawled plots are also copied to `paths.crawl_csv` unless it exists.
+    """Fetch the named files to `drive_targets`, unless they are there; crawled plots also to `paths.crawl_csv`.
 
     Raises:
         DownloadError: Drive refuses access, the transfer failed, or the file was never published.
@@ -147,13 +143,7 @@ def fetch_objects(paths: DataPaths, address: str, config: DownloadConfig) -> tup
     for name, found in wanted.items():
         if found.size > config.max_bytes:
             raise SourceError(f"{bucket.address}{name} has {found.size:,} bytes; the limit is {config.max_bytes:,}.")
-    record: dict[str, Any] = {}
-    try:
-        record = dict(json.loads((folder / OBJECTS_RECORD).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        pass
-    except (ValueError, TypeError) as error:
-        logger.warning("%s cannot be read (%s): all objects are fetched again", folder / OBJECTS_RECORD, error)
+    record = read_record(folder / OBJECTS_RECORD, "all objects are fetched again")
     for gone in record.keys() - wanted.keys():
         (folder / gone).unlink(missing_ok=True)
         del record[gone]
@@ -166,6 +156,17 @@ def fetch_objects(paths: DataPaths, address: str, config: DownloadConfig) -> tup
         write_atomically(folder / OBJECTS_RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
         files.append(Fetched(path, found.size, is_new))
     return folder / archive, files
+
+
+def read_record(path: Path, if_damaged: str) -> dict[str, Any]:
+    """Return the JSON object in a file, empty if there is none; if it is damaged, log that and what follows from it."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError) as error:
+        logger.warning("%s cannot be read (%s): %s", path, error, if_damaged)
+        return {}
 
 
 def _fetch(target: Path, download: Callable[[Path], None]) -> Fetched:
@@ -197,11 +198,12 @@ def _is_web_page(path: Path) -> bool:
 
 def _show_progress(name: str, config: DownloadConfig) -> Callable[[int, int | None], None]:
     """Return a function that logs the bytes received so far and refuses too many."""
-    progress = Progress(f"download {name}, bytes", None)
+    progress: list[Progress] = []
 
     def show(received: int, total: int | None) -> None:
-        progress.total = total
-        progress.advance(received - progress.done)
+        if not progress:
+            progress.append(Progress(f"download {name}, bytes", total))
+        progress[0].advance(received - progress[0].done)
         if max(received, total or 0) > config.max_bytes:
             raise DownloadError(f"{name} is larger than the limit of {config.max_bytes:,} bytes.")
 
@@ -250,6 +252,7 @@ def _download_archive(path: Path, target: Path, config: DownloadConfig) -> None:
                 ) from None
             logger.warning("download: %s: %s; trying again in %.0f s", ARCHIVE, error, wait_s)
             time.sleep(wait_s)
+    return None
 
 
 def _attempt(path: Path, target: Path, config: DownloadConfig, deadline: float) -> None:
@@ -293,33 +296,31 @@ def _late(target: Path, config: DownloadConfig) -> DownloadError:
     )
 
 
-def _kaggle_client() -> Any:
-    """Return Kaggle's client with the user's credentials (environment, access token or kaggle.json), or without any."""
+def _receive_archive(path: Path) -> Iterator[tuple[int, int | None]]:
+    """Write the archive to a file; yield after each chunk the bytes received, and the total if it is known.
+
+    The user's credentials are those of the environment, an access token or kaggle.json, if there are any.
+    """
     from kagglehub.config import KaggleApiCredentials, get_kaggle_credentials  # noqa: PLC0415 - needs half a second
+    from kagglehub.integrity import get_md5_checksum_from_response  # noqa: PLC0415
     from kagglesdk import KaggleClient  # noqa: PLC0415
+    from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetRequest  # noqa: PLC0415
 
     if bool(os.environ.get("KAGGLE_USERNAME")) != bool(os.environ.get("KAGGLE_KEY")):
         logger.warning("kaggle: only one of KAGGLE_USERNAME and KAGGLE_KEY is set; it is ignored")
     try:
-        found = get_kaggle_credentials() or KaggleApiCredentials()
+        user = get_kaggle_credentials() or KaggleApiCredentials()
     except (OSError, ValueError, TypeError) as error:  # its text may quote the file
         raise DownloadError(
             f"kaggle.json (in KAGGLE_CONFIG_DIR, default: ~/.kaggle) cannot be used ({type(error).__name__}). "
             "Correct or remove it."
         ) from None
     agent = f"genreflow/{version('genreflow')}"
-    return KaggleClient(username=found.username, password=found.key, api_token=found.api_key, user_agent=agent)
-
-
-def _receive_archive(path: Path) -> Iterator[tuple[int, int | None]]:
-    """Write the archive to a file; yield after each chunk the bytes received, and the total if it is known."""
-    from kagglehub.integrity import get_md5_checksum_from_response  # noqa: PLC0415
-    from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetRequest  # noqa: PLC0415
-
+    kaggle = KaggleClient(username=user.username, password=user.key, api_token=user.api_key, user_agent=agent)
     request = ApiDownloadDatasetRequest()
     request.owner_slug, request.dataset_slug = DATASET.split("/")
     request.dataset_version_number = DATASET_VERSION
-    with _kaggle_client() as client, client.datasets.dataset_api_client.download_dataset(request) as response:
+    with kaggle as client, client.datasets.dataset_api_client.download_dataset(request) as response:
         schemes = {urlsplit(each.url).scheme for each in (*response.history, response)}
         if schemes == {"http", "https"}:
             raise DownloadError(
@@ -371,8 +372,7 @@ def _as_user_error(error: Exception, target: Path) -> Exception:
 
 
 def _by_hand(target: Path) -> str:
-    page = f"{DATASET_PAGE}/versions/{DATASET_VERSION}"
-    return f"download it from {page} in a browser and save it as {target}."
+    return f"download it from {DATASET_PAGE}/versions/{DATASET_VERSION} in a browser and save it as {target}."
 
 
 def _download_from_drive(name: DriveFile, target: Path, config: DownloadConfig, path: Path) -> None:

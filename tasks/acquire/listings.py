@@ -12,7 +12,7 @@ from zipfile import is_zipfile
 
 from tasks.acquire.archive import check_header, list_archive, unpack_archive
 from tasks.acquire.config import DownloadConfig, SampleConfig
-from tasks.acquire.download import DATASET_PAGE, fetch_kaggle_archive, fetch_objects, summarise
+from tasks.acquire.download import DATASET_PAGE, Fetched, fetch_kaggle_archive, fetch_objects, read_record, summarise
 from tasks.acquire.sample import GENRE_FILES, WORDS_FILE, write_sample
 from tasks.core.errors import SourceError
 from tasks.core.files import hash_file
@@ -36,7 +36,6 @@ class Source:
     inputs: tuple[Path, ...]
     write: Callable[[Path], Mapping[str, Any] | None]  # writes all files into a folder, may return counts
     config: Mapping[str, Any] = field(default_factory=dict)
-    downloads: Mapping[str, int] = field(default_factory=dict)  # how many files were fetched just now
 
 
 def acquire_listings(
@@ -62,19 +61,20 @@ def acquire_listings(
         SourceError: the source does not exist or is not in the expected form, or `data/raw` holds CSVs of the user.
     """
     config = download or DownloadConfig()
+    fetched: list[Fetched] = []
+    if source == "kaggle" or in_storage(source):
+        _protect_files_of_user(paths.raw, in_place=False)  # before the download, not after
     if source == "sample":
         names = tuple(sorted(GENRE_FILES.values()))
         write = partial(write_sample, n_movies=sample.n_movies, seed=seed)
         origin = Source("sample", "sample", names, (), write, {**config_dict(sample), "seed": seed})
     elif source == "kaggle":
-        _protect_files_of_user(paths.raw, in_place=False)  # before the download, not after
-        fetched = fetch_kaggle_archive(paths, config)
-        origin = replace(_zip("kaggle", fetched.path), downloads=summarise([fetched]))
+        fetched = [fetch_kaggle_archive(paths, config)]
+        origin = _zip("kaggle", fetched[0].path)
     elif in_storage(source):
-        _protect_files_of_user(paths.raw, in_place=False)
-        path, files = fetch_objects(paths, source, config)
+        path, fetched = fetch_objects(paths, source, config)
         copy = _folder(path, paths.raw) if path.is_dir() else _zip("zip", path)
-        origin = replace(copy, kind="s3", label=source, downloads=summarise(files))
+        origin = replace(copy, kind="s3", label=source)
     else:
         origin = _local_source(source, paths.raw)
     _protect_files_of_user(paths.raw, in_place=not origin.names)
@@ -90,25 +90,18 @@ def acquire_listings(
 
     def build(unfinished: Path) -> dict[str, Any]:
         counts = origin.write(unfinished) or {}
-        written = [unfinished / name for name in origin.names]
-        if written:
+        if origin.names:
             _replace_own_files(stage, unfinished)
-        files = written or list(origin.inputs)
+        files = [unfinished / name for name in origin.names] or list(origin.inputs)
         size = sum(path.stat().st_size for path in files)
         return {"source": origin.kind, "label": origin.label, "files": len(files), "bytes": size, **counts}
 
     result = run_stage(stage, build)
-    if not origin.downloads:
-        return result
-    return replace(result, counts={**result.counts, "download": dict(origin.downloads)})
+    return replace(result, counts={**result.counts, "download": summarise(fetched)}) if fetched else result
 
 
 def check_source(paths: DataPaths, source: str) -> None:
-    """Check that a source on this machine exists and has the expected form; others are checked when fetched.
-
-    Raises:
-        SourceError: as `acquire_listings`.
-    """
+    """Raise SourceError if a source on this machine does not exist or has another form; others are checked later."""
     if source not in ("sample", "kaggle") and not in_storage(source):
         _local_source(source, paths.raw)
 
@@ -159,10 +152,8 @@ def _folder(folder: Path, raw: Path) -> Source:
         for name, path in by_name.items():
             shutil.copyfile(path, target / name)
 
-    label = folder.resolve().name
-    if in_place:
-        return Source("in place", label, (), tuple(files), lambda _: None)
-    return Source("folder", label, tuple(by_name), tuple(files), copy)
+    kind, names = ("in place", ()) if in_place else ("folder", tuple(by_name))
+    return Source(kind, folder.resolve().name, names, tuple(files), (lambda _: None) if in_place else copy)
 
 
 def _protect_files_of_user(raw: Path, *, in_place: bool) -> None:
@@ -182,19 +173,10 @@ def _protect_files_of_user(raw: Path, *, in_place: bool) -> None:
 
 def _divide_by_owner(folder: Path) -> tuple[list[str], list[str]]:
     """Return the sorted names of the CSVs in the folder: those that genreflow wrote, and the user's."""
-    path = folder / RECORD
-    try:
-        record = dict(json.loads(path.read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        record = {}
-    except (ValueError, TypeError) as error:
-        logger.warning("%s cannot be read (%s): all files next to it are treated as the user's", path, error)
-        record = {}
-    ours: list[str] = []
-    theirs: list[str] = []
-    for csv in sorted(filter(Path.is_file, folder.glob("*.csv"))):
-        (ours if csv.name in record and hash_file(csv) in record[csv.name] else theirs).append(csv.name)
-    return ours, theirs
+    record = read_record(folder / RECORD, "all files next to it are treated as the user's")
+    names = [path.name for path in sorted(folder.glob("*.csv")) if path.is_file()]
+    ours = [name for name in names if name in record and hash_file(folder / name) in record[name]]
+    return ours, [name for name in names if name not in ours]
 
 
 def _replace_own_files(stage: Stage, unfinished: Path) -> None:

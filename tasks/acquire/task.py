@@ -13,8 +13,7 @@ from prefect.exceptions import PrefectException
 from prefect.states import Completed, Failed
 
 from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
-from tasks.acquire.crawl.crawl import CrawlPlan, CrawlResult, plan_crawl, run_crawl
-from tasks.acquire.crawl.sources import check_access
+from tasks.acquire.crawl.crawl import CrawlResult, plan_crawl, run_crawl
 from tasks.acquire.download import Fetched, fetch_drive_files, summarise, summary_line
 from tasks.acquire.listings import acquire_listings
 from tasks.core.errors import CrawlBlockedError
@@ -65,14 +64,9 @@ def crawl(config: CrawlConfig) -> CrawlResult:
 
 
 @stage_task("plan crawl")
-def plan(config: CrawlConfig) -> CrawlPlan:
-    """Estimate the requests and the duration of a crawl; see `plan_crawl`."""
+def plan(config: CrawlConfig) -> str:
+    """Return an estimate of the requests and the duration of a crawl; see `plan_crawl`."""
     return plan_crawl(data_paths(), config)
-
-
-def check_crawl(config: CrawlConfig) -> None:
-    """Refuse a crawl that cannot start, before any other work; see `check_access`."""
-    check_access(config, data_paths())
 
 
 def _progress_artifact() -> Callable[[Progress], None]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from math import ceil
-from typing import Any, Literal, NamedTuple, TypeVar
+from typing import Any, Literal, TypeVar
 
 from tasks.acquire.config import CrawlConfig
 from tasks.acquire.crawl.client import (
@@ -49,23 +49,15 @@ from tasks.stage import StageResult
 
 logger = logging.getLogger(__name__)
 
-Stop = Literal["stopped", "blocked"]
 Result = TypeVar("Result")
 Ids = Sequence[MovieId]
-
-
-class StopReason(NamedTuple):
-    """Why a source was left before all ids were answered."""
-
-    outcome: Stop
-    reason: str
 
 
 class SourceSession:
     """The use of one source in one run, by several workers.
 
-    An answer is in the journal before its worker sends the next query. Leaving a source ends only that: ids without an
-    answer stay due. `states` counts the answers, `requests` what was sent.
+    An answer is in the journal before its worker sends the next query. `states` counts the answers, `requests` what was
+    sent. `stopped` says why the source was left before all ids were answered; ids without an answer stay due.
     """
 
     def __init__(self, source: type[PlotSource], context: SourceContext, journal: Journal, n_ids: int) -> None:
@@ -73,7 +65,7 @@ class SourceSession:
         self.source = source(replace(context, spend_request=self.spend_request))
         self.states: Counter[State] = Counter()
         self.requests = self.failures_in_a_row = 0
-        self.stop_reason: StopReason | None = None
+        self.stopped, self.is_blocked = "", False
         self.progress = Progress(f"crawl: {self.name}", n_ids)
 
     def spend_request(self) -> None:
@@ -88,11 +80,11 @@ class SourceSession:
         self.requests += 1
 
     async def ask(self, ids: Ids) -> None:
-        """Ask for all ids, as far as the source allows; `stop_reason` says why not all."""
+        """Ask for all ids, as far as the source allows."""
         pause = self.journal.pause_of(self.name, self.clock.now())
         if pause is not None and not self.source.is_local:
             wait_s = pause.until - self.clock.now()
-            self._stop("stopped", f"{pause.reason}; it is left alone for {wait_s:,.0f} s more")
+            self._stop(f"{pause.reason}; it is left alone for {wait_s:,.0f} s more")
             return
         size = self.source.batch_size(self.config)
         batches = iter([ids[start : start + size] for start in range(0, len(ids), size)])
@@ -108,7 +100,7 @@ class SourceSession:
 
     async def _work(self, batches: Iterator[Ids]) -> None:
         for batch in batches:
-            if self.stop_reason is not None:
+            if self.stopped:
                 return
             try:
                 await self._ask_batch(batch)
@@ -156,12 +148,12 @@ class SourceSession:
     def _stop_by(self, error: BlockedError | StopError) -> None:
         if isinstance(error, StopError) and error.until is not None and not isinstance(error, QuotaSpentError):
             self.journal.pause(self.name, error.until, str(error))
-        self._stop("blocked" if isinstance(error, BlockedError) else "stopped", str(error))
+        self._stop(str(error), is_block=isinstance(error, BlockedError))
 
-    def _stop(self, outcome: Stop, reason: str) -> None:
-        if self.stop_reason is None or outcome == "blocked":
-            self.stop_reason = StopReason(outcome, f"{self.name}: {reason}")
-            logger.warning("crawl: %s %s: %s", self.name, outcome, reason)
+    def _stop(self, reason: str, *, is_block: bool = False) -> None:
+        if not self.stopped or is_block:
+            self.stopped, self.is_blocked = f"{self.name}: {reason}", is_block
+            logger.warning("crawl: %s %s: %s", self.name, "blocked" if is_block else "stopped", reason)
 
 
 def run_interruptible(work: Coroutine[Any, Any, Result], tick: Callable[[], None], tick_s: float = 1.0) -> Result:
@@ -258,11 +250,12 @@ def run_crawl(
         return CrawlResult("done", (), StageResult(STAGE, paths.crawl_csv.parent, "", True, dict(missing.counts)))
     adopt_foreign_plots(paths)
     counts: Counter[str] = Counter()
-    stop_reasons: list[StopReason] = []
+    reasons: list[str] = []
+    is_blocked = False
     progress = Progress("crawl", None)
 
     async def ask_all(ids: Ids) -> None:
-        nonlocal progress
+        nonlocal is_blocked, progress
         now, days = context.clock.now, config.negative_days
         for source in usable:
             due = find_due(source, journal, ids, now(), days)
@@ -276,74 +269,23 @@ def run_crawl(
                 await session.source.close()
             counts.update({f"{source.name}/due": len(due), f"{source.name}/requests": session.requests})
             counts.update({f"{source.name}/{state}": count for state, count in sorted(session.states.items())})
-            if session.stop_reason is not None:
-                stop_reasons.append(session.stop_reason)
+            is_blocked |= session.is_blocked
+            if session.stopped:
+                reasons.append(session.stopped)
             elif failed := session.states["failed"]:
-                stop_reasons.append(StopReason("stopped", f"{source.name}: {failed:,} ids failed"))
+                reasons.append(f"{source.name}: {failed:,} ids failed")
             ids = find_open(source, journal, ids, now(), days)
 
     with open_journal(paths.crawl_journal) as journal:
         run_interruptible(ask_all(missing.ids), lambda: watch(progress))
         watch(progress)
         stage = export_plots(paths, config, journal, missing)
-    outcomes = {outcome for outcome, _ in stop_reasons}
-    return CrawlResult(
-        outcome="blocked" if "blocked" in outcomes else "stopped" if outcomes else "done",
-        reasons=tuple(reason for _, reason in stop_reasons),
-        stage=replace(stage, counts={**missing.counts, **counts, **stage.counts}),
-    )
+    stage = replace(stage, counts={**missing.counts, **counts, **stage.counts})
+    return CrawlResult("blocked" if is_blocked else "stopped" if reasons else "done", tuple(reasons), stage)
 
 
-@dataclass
-class SourcePlan:
-    """The cost of one source: maximum number of ids, requests, and seconds at the configured rate.
-
-    `found` is the number of whole plots in a local source, `days` the number of days that the quota requires.
-    """
-
-    name: str
-    ids: int
-    obstacle: str | None = None
-    found: int | None = None
-    requests: int = 0
-    duration_s: float = 0.0
-    days: int = 1
-
-    def lines(self) -> list[str]:
-        """Return the plan for people."""
-        lines = []
-        if self.found is not None:
-            lines.append(f"has {self.found:,} of {self.ids:,}, on this disk")
-        elif self.requests:
-            spread = f", over {self.days:,} days because of its quota" if self.days > 1 else ""
-            duration = _duration(self.duration_s)
-            lines.append(f"at most {self.ids:,} ids in {self.requests:,} requests, {duration}{spread}")
-        if self.obstacle is not None:
-            lines.append(f"cannot be used now: {self.obstacle}")
-        return [f"  {self.name}: {line}" for line in lines or ["nothing to ask"]]
-
-
-@dataclass(frozen=True)
-class CrawlPlan:
-    """What is missing, the cost of each source, and notes for the user."""
-
-    counts: dict[str, int]
-    sources: tuple[SourcePlan, ...]
-    notes: tuple[str, ...]
-
-    @property
-    def text(self) -> str:
-        """The plan for people, in a few lines."""
-        counts = self.counts
-        first = (
-            f"{counts['nothing'] + counts['truncated']:,} of {counts['ids']:,} movies lack a whole plot: "
-            f"{counts['nothing']:,} have none, {counts['truncated']:,} a truncated one"
-        )
-        return "\n".join([first, *(line for source in self.sources for line in source.lines()), *self.notes])
-
-
-def plan_crawl(paths: DataPaths, config: CrawlConfig, clock: Clock | None = None) -> CrawlPlan:
-    """Return what `run_crawl` would do if all sources could be used; send nothing and write nothing.
+def plan_crawl(paths: DataPaths, config: CrawlConfig, clock: Clock | None = None) -> str:
+    """Return in a few lines what `run_crawl` would do if all sources could be used; send and write nothing.
 
     An id that a source answers is not requested from the next one, which is unknown in advance: later sources may get
     fewer.
@@ -355,38 +297,50 @@ def plan_crawl(paths: DataPaths, config: CrawlConfig, clock: Clock | None = None
     missing = find_missing(paths.raw)
     context = SourceContext(config.model_copy(update={"online": True}), settings(), paths)
     ids: Ids = missing.ids
-    plans: list[SourcePlan] = []
+    nothing, truncated = missing.counts["nothing"], missing.counts["truncated"]
+    lacking = f"{nothing + truncated:,} of {missing.counts['ids']:,} movies lack a whole plot"
+    lines = [f"{lacking}: {nothing:,} have none, {truncated:,} a truncated one"]
     with read_journal(paths.crawl_journal) as journal:
         for source in configured_sources(config):
             due = find_due(source, journal, ids, now, days)
             remaining = {*due, *find_open(source, journal, ids, now, days)}
-            plan = SourcePlan(source.name, len(due))
+            costs = []
             try:
-                plan.obstacle = find_obstacle(source, context)
+                obstacle = find_obstacle(source, context)
             except ConfigError as error:  # it would end the crawl
-                plan.obstacle = str(error)
+                obstacle = str(error)
             if not source.is_local:
-                plan.requests = ceil(len(due) / source.batch_size(config))
-                plan.duration_s = plan.requests * MARGIN / config.rate_hz
-                if quota := config.daily_requests.get(source.name):
-                    left_today = max(0, quota - journal.requests_today(source.name, now))
-                    plan.days += ceil(max(0, plan.requests - left_today) / quota)
+                costs = _request_costs(source, config, journal, len(due), now)
                 if pause := journal.pause_of(source.name, now):
                     rest = f"{pause.reason}; it is left alone for {_duration(pause.until - now)} more"
-                    plan.obstacle = plan.obstacle or rest
-            elif plan.obstacle is None:
-                size = source.largest_batch
-                batches = [due[start : start + size] for start in range(0, len(due), size)]
+                    obstacle = obstacle or rest
+            elif obstacle is None:
+                batches = [due[at : at + source.largest_batch] for at in range(0, len(due), source.largest_batch)]
                 answers = [run_interruptible(source(context).fetch(batch), lambda: None) for batch in batches]
                 found = {movie_id for batch in answers for movie_id, answer in batch.items() if answer.state == "ok"}
                 remaining -= found
-                plan.found = len(found)
+                costs = [f"has {len(found):,} of {len(due):,}, on this disk"]
+            costs += [f"cannot be used now: {obstacle}"] if obstacle is not None else []
+            lines += [f"  {source.name}: {line}" for line in costs or ["nothing to ask"]]
             ids = [movie_id for movie_id in ids if movie_id in remaining]
-            plans.append(plan)
-    notes = [] if config.online else ["Sources on the network are used only with crawl.online."]
+    if not config.online:
+        lines.append("Sources on the network are used only with crawl.online.")
     if is_foreign(paths):
-        notes.append(f"{paths.crawl_csv} is an earlier crawl; it will be used as the source `published`.")
-    return CrawlPlan(missing.counts, tuple(plans), tuple(notes))
+        lines.append(f"{paths.crawl_csv} is an earlier crawl; it will be used as the source `published`.")
+    return "\n".join(lines)
+
+
+def _request_costs(
+    source: type[PlotSource], config: CrawlConfig, journal: Journal, n_ids: int, now: float
+) -> list[str]:
+    requests = ceil(n_ids / source.batch_size(config))
+    days, quota = 1, config.daily_requests.get(source.name)
+    if quota:
+        left_today = max(0, quota - journal.requests_today(source.name, now))
+        days += ceil(max(0, requests - left_today) / quota)
+    spread = f", over {days:,} days because of its quota" if days > 1 else ""
+    duration = _duration(requests * MARGIN / config.rate_hz)
+    return [f"at most {n_ids:,} ids in {requests:,} requests, {duration}{spread}"] if requests else []
 
 
 def _duration(seconds: float) -> str:
