@@ -28,9 +28,7 @@ def list_archive(path: Path) -> dict[str, str]:
     names win, and does not stop a zip bomb: all of that is refused here before anything is written.
 
     Raises:
-        SourceError: not a zip, damaged, without a CSV, with an entry that is unsafe, encrypted, a link or
-            compressed in an unusual way, with two CSVs of one name, or with more entries or bytes than listings can
-            have.
+        SourceError: it is no sound zip, has no CSV or two of one name, an unsafe entry, or too many entries or bytes.
     """
     try:
         with ZipFile(path) as archive:
@@ -40,9 +38,8 @@ def list_archive(path: Path) -> dict[str, str]:
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
     if len(entries) > MAX_ENTRIES:
-        raise SourceError(
-            f"{path} has {len(entries):,} entries, more than {MAX_ENTRIES:,}: this is not a set of listings."
-        )
+        too_many = f"{len(entries):,} entries, more than {MAX_ENTRIES:,}"
+        raise SourceError(f"{path} has {too_many}: this is not a set of listings.")
     names: dict[str, str] = {}
     for entry in entries:
         inside = PurePosixPath(entry.filename)
@@ -54,9 +51,8 @@ def list_archive(path: Path) -> dict[str, str]:
         if name.startswith("."):  # such as the shadow files that macOS adds
             continue
         if name.casefold() in map(str.casefold, names):
-            raise SourceError(
-                f"{path} has two files named {name}: {names.get(name, name)} and {entry.filename}. Keep one."
-            )
+            twice = f"{names.get(name, name)} and {entry.filename}"
+            raise SourceError(f"{path} has two files named {name}: {twice}. Keep one.")
         names[name] = entry.filename
     if not names:
         raise SourceError(f"{path} has no *.csv in it. Expected the Kaggle download, a zip of per-genre CSVs.")
@@ -88,11 +84,7 @@ def _object_to(entry: ZipInfo) -> str | None:
 
 
 def unpack_archive(path: Path, folder: Path) -> None:
-    """Write the CSVs of an archive to a folder, bytes unchanged, and check the header of each.
-
-    Raises:
-        SourceError: as `list_archive`; or an entry is damaged, or lacks the columns of a listing.
-    """
+    """Write the CSVs of an archive to a folder, bytes unchanged, after all checks; SourceError if one fails."""
     names = list_archive(path)
     with ZipFile(path) as archive:
         for name, inside in names.items():
@@ -107,11 +99,10 @@ def unpack_archive(path: Path, folder: Path) -> None:
 def check_header(path: Path, shown_as: str) -> None:
     """Check that a CSV's first row has the required columns, in any order, with any others, with or without a BOM.
 
-    Spaces around a name are ignored. A column of the Kaggle set may occur only once. Messages name the file as
-    `shown_as`.
+    Spaces around a name are ignored. A column of the Kaggle set may occur only once.
 
     Raises:
-        SourceError: it is empty, unreadable, not text, or a column is missing or repeated.
+        SourceError: it is empty, unreadable, not text, or a column is missing or repeated; names it as `shown_as`.
     """
     try:
         with path.open("rb") as file:

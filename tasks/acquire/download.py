@@ -297,10 +297,7 @@ def _late(target: Path, config: DownloadConfig) -> DownloadError:
 
 
 def _receive_archive(path: Path) -> Iterator[tuple[int, int | None]]:
-    """Write the archive to a file; yield after each chunk the bytes received, and the total if it is known.
-
-    The user's credentials are those of the environment, an access token or kaggle.json, if there are any.
-    """
+    """Write the archive to a file; yield after each chunk the bytes received, and the total if it is known."""
     from kagglehub.config import KaggleApiCredentials, get_kaggle_credentials  # noqa: PLC0415 - needs half a second
     from kagglehub.integrity import get_md5_checksum_from_response  # noqa: PLC0415
     from kagglesdk import KaggleClient  # noqa: PLC0415
@@ -340,10 +337,7 @@ def _receive_archive(path: Path) -> Iterator[tuple[int, int | None]]:
 
 
 def _as_user_error(error: Exception, target: Path) -> Exception:
-    """Return a failure of Kaggle's client as an error to retry or to show; others unchanged.
-
-    The client's own messages are left out: they may quote signed addresses or what was sent.
-    """
+    """Return a failure of Kaggle's client as an error to retry or to show, without what its message may quote."""
     import requests  # noqa: PLC0415 - comes with Kaggle's client
 
     if isinstance(error, requests.HTTPError) and error.response is not None:

@@ -37,6 +37,7 @@ _SLOT = re.compile(r"(\b[Aa] )?\{(\w+)\}")
 
 Uniform = Callable[[], float]  # the next number in [0, 1) of the sample's one random stream
 Words = Sequence[str]
+Slot = tuple[str, Words, Mapping[str, Words]]  # of a template: the text before it, its words of no genre, of each genre
 Option = TypeVar("Option")
 
 
@@ -64,11 +65,6 @@ def capitalise(phrase: str, *, title: bool) -> str:
     first, *others = phrase.split(" ") if title else [phrase]
     others = [word if word in _SMALL_WORDS else capitalise(word, title=False) for word in others]
     return " ".join([first[0].upper() + first[1:], *others])
-
-
-def with_article(article: str, noun: str) -> str:
-    """Return the article, `a ` or `A `, in the form that a noun phrase needs; the sound decides, not the letter."""
-    return article.replace(" ", "n ") if _TAKES_AN.match(noun) else article
 
 
 class GenreSets:
@@ -103,14 +99,6 @@ class GenreSets:
         return self.sets[bisect(self._bounds, uniform())]
 
 
-class _Slot(NamedTuple):
-    """A role in a template: the literal text before it, and its words of no genre and of each genre."""
-
-    before: str
-    neutral: Words
-    of_genre: Mapping[str, Words]
-
-
 class PlotWriter:
     """Writes titles and plots: sentences with words typical of genres, with noise, all from one random stream.
 
@@ -135,8 +123,7 @@ class PlotWriter:
         """Return the sentences of a plot for a movie of these genres; sometimes one more with credits."""
         least, most = self._words.own_genre
         own = least + (most - least) * self._uniform()
-        kinds = ["opening"] + ["follow_up"] * (n_sentences - 1)
-        sentences = [self._fill(kind, genres, own) for kind in kinds]
+        sentences = [self._fill(kind, genres, own) for kind in ["opening"] + ["follow_up"] * (n_sentences - 1)]
         if self._uniform() < self._words.credits_share:
             sentences.append(self._fill("credits", genres, own))
         return sentences
@@ -165,17 +152,18 @@ class PlotWriter:
                 pieces.append(pick(uniform, words))
         return "".join(pieces)
 
-    def _compile(self, template: str, *, title: bool) -> list[_Slot]:
+    def _compile(self, template: str, *, title: bool) -> list[Slot]:
         """Return a template as slots with words that include article and capitals; the last slot has no words."""
-        slots, end = [], 0
+        slots: list[Slot] = []
+        end = 0
         for match in _SLOT.finditer(template):
             role = match[2].lower()
             case = str if match[2] == role else partial(capitalise, title=title)
-            dress = partial(_dress, article=match[1] or "", case=case)
+            dress = partial(dress_words, article=match[1] or "", case=case)
             of_genre = {genre: dress(roles[role]) for genre, roles in self._of_genre.items() if role in roles}
-            slots.append(_Slot(template[end : match.start()], dress(self._neutral[role]), of_genre))
+            slots.append((template[end : match.start()], dress(self._neutral[role]), of_genre))
             end = match.end()
-        return [*slots, _Slot(template[end:], (), {})]
+        return [*slots, (template[end:], (), {})]
 
 
 def _with_inflections(roles: Mapping[str, Words]) -> dict[str, Words]:
@@ -184,8 +172,9 @@ def _with_inflections(roles: Mapping[str, Words]) -> dict[str, Words]:
     return {**roles, **{form: [inflect(word, form) for word in roles[forms[form]["of"]]] for form in forms}}
 
 
-def _dress(words: Words, article: str, case: Callable[[str], str]) -> Words:
-    return [with_article(article, word) + case(word) for word in words]
+def dress_words(words: Words, article: str, case: Callable[[str], str]) -> Words:
+    """Return words in a case, with the article, `a ` or `A ` or none; the sound decides its form, not the letter."""
+    return [(article.replace(" ", "n ") if _TAKES_AN.match(word) else article) + case(word) for word in words]
 
 
 class SampleMovie(NamedTuple):

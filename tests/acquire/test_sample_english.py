@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from tasks.acquire.sample import GENRE_FILES, PlotWriter, capitalise, inflect, sample_words, with_article
+from tasks.acquire.sample import GENRE_FILES, PlotWriter, capitalise, dress_words, inflect, sample_words
 from tasks.core.schema import GENRES
 
 ROLES = {"person", "place", "thing", "aim", "event", "mood", "people", "things", "aims", "aiming"}
@@ -38,8 +38,8 @@ def test_phrases_get_capitals() -> None:
 
 
 def test_the_article_follows_the_sound() -> None:
-    forms = [with_article("a ", "boat"), with_article("A ", "old boat"), with_article("a ", "honest man")]
-    assert forms == ["a ", "An ", "an "]
+    assert dress_words(["boat", "honest man", "uniform"], "a ", str) == ["a boat", "an honest man", "a uniform"]
+    assert dress_words(["old boat"], "A ", str) == ["An old boat"]
 
 
 @pytest.fixture(scope="module")

@@ -9,18 +9,21 @@ import contextlib
 import json
 import time
 import zlib
-from collections.abc import Callable, Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, ClassVar, Final, NoReturn
 
 import httpx
 from pydantic import SecretStr
 
 from tasks.acquire.config import CrawlConfig
+from tasks.acquire.crawl.journal import Answer
 from tasks.acquire.download import parse_retry_after
 from tasks.core.logs import HIDDEN, MIN_CHARS
+from tasks.core.schema import MovieId
 from tasks.core.settings import DataPaths, Settings
 
 MAX_BYTES: Final = 8 << 20  # unpacked; 250 titles with five long plots each reach 2 MiB
@@ -98,19 +101,16 @@ class SecretTransport(httpx.AsyncHTTPTransport):
 
     def __init__(self, params: Mapping[str, SecretStr] | None = None, headers: Mapping[str, SecretStr] | None = None):
         super().__init__()
-        self.params, self.headers = (
-            {name: secret.get_secret_value() for name, secret in (secrets or {}).items()}
-            for secrets in (params, headers)
-        )
+        self.params = {name: secret.get_secret_value() for name, secret in (params or {}).items()}
+        self.headers = {name: secret.get_secret_value() for name, secret in (headers or {}).items()}
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a copy of the request with the secrets."""
         url = request.url.copy_merge_params(self.params) if self.params else request.url
         headers = httpx.Headers(request.headers)
         headers.update(self.headers)
-        return await super().handle_async_request(
-            httpx.Request(request.method, url, headers=headers, stream=request.stream, extensions=request.extensions)
-        )
+        copy = httpx.Request(request.method, url, headers=headers, stream=request.stream, extensions=request.extensions)
+        return await super().handle_async_request(copy)
 
     def scrub(self, body: bytes) -> bytes:
         """Return a response without the secrets of at least `MIN_CHARS`, in case it repeats them."""
@@ -120,14 +120,9 @@ class SecretTransport(httpx.AsyncHTTPTransport):
 
 
 async def read_body(response: httpx.Response) -> bytes:
-    """Return the unpacked body of a streamed response.
+    """Return the unpacked body of a streamed response; raise TransientError if it was cut, GarbledError if it is odd.
 
     httpx would unpack a body of any size and accept one that was cut, so gzip is unpacked here.
-
-    Raises:
-        GarbledError: it is larger than `MAX_BYTES`, or has an encoding that was not offered.
-        TransientError: it was cut or damaged.
-        httpx.TransportError: the connection failed.
     """
     coding = response.headers.get("content-encoding", "identity").strip().lower()
     if coding not in ("identity", "", "gzip", "x-gzip"):
@@ -147,12 +142,7 @@ async def read_body(response: httpx.Response) -> bytes:
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in a body.
-
-    Raises:
-        GarbledError: it is not UTF-8, not an object, nested too deeply, or has NaN, infinities or huge numbers.
-        TransientError: it is not JSON, perhaps because it was cut.
-    """
+    """Return the JSON object in a body; raise TransientError if it is not JSON, GarbledError if it is unusable."""
 
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is not JSON")
@@ -173,8 +163,7 @@ def parse_object(body: bytes) -> dict[str, Any]:
 class Pacer:
     """Gives evenly spaced slots, `ceiling_hz` at most: halved when the source complains, recovering step by step.
 
-    All workers of a source share one pacer, and its pauses. The spacing counts from when a request is sent, not from
-    when it was allowed.
+    All workers of a source share one pacer. The spacing counts from when a request is sent, not from when it may be.
     """
 
     def __init__(self, ceiling_hz: float, clock: Clock) -> None:
@@ -194,8 +183,7 @@ class Pacer:
             return slot.pop_all()
 
     def _space_out(self) -> None:
-        grid_s = max(self._next_s, self.clock.monotonic() - CATCH_UP_S)
-        self._next_s = grid_s + MARGIN / self.rate_hz
+        self._next_s = max(self._next_s, self.clock.monotonic() - CATCH_UP_S) + MARGIN / self.rate_hz
 
     def back_off(self, pause_s: float) -> None:
         """Pause, then halve the rate. Complaints during a pause are about earlier requests and do not halve it."""
@@ -209,35 +197,69 @@ class Pacer:
         self.rate_hz = min(self.ceiling_hz, self.rate_hz + self.ceiling_hz * RECOVERY)
 
 
-Answer = TypeVar("Answer")
+Ids = Sequence[MovieId]
+Answers = dict[MovieId, Answer]
 
 
-class ApiClient:
-    """Sends requests to one API, at a pace that it can bear.
+class PlotSource(ABC):
+    """Returns plots by id, up to `largest_batch` ids at a time."""
 
-    `transport` adds the secrets. `explain_refusal` returns what a status from 400 with a JSON object means, or None for
-    the usual meaning.
-    """
+    name: ClassVar[str]
+    largest_batch: ClassVar[int]
+    is_local: ClassVar[bool] = False  # sends nothing: needs no consent, pace or quota, and is read each time
 
-    def __init__(
-        self,
-        address: str,
-        transport: SecretTransport,
-        context: SourceContext,
-        explain_refusal: Callable[[dict[str, Any]], Exception | None],
-    ) -> None:
-        self.scrub, self.context, self.explain_refusal = transport.scrub, context, explain_refusal
+    def __init__(self, context: SourceContext) -> None:
+        self.context = context
+
+    @classmethod
+    def batch_size(cls, config: CrawlConfig) -> int:
+        """Return the number of ids per request."""
+        return min(config.batch_size or cls.largest_batch, cls.largest_batch)
+
+    @classmethod
+    def find_obstacle(cls, context: SourceContext) -> str | None:  # noqa: ARG003 - for sources that have one
+        """Return what this source lacks, or None; raise ConfigError if it may not be left out in silence."""
+        return None
+
+    @abstractmethod
+    async def fetch(self, ids: Ids) -> Answers:
+        """Return an answer for each of the ids, or raise as `ApiSource.ask`."""
+
+    async def close(self) -> None:  # noqa: B027 - local sources have none
+        """Close all connections."""
+
+
+class ApiSource(PlotSource):
+    """A source on the network, which is asked at a pace that it can bear."""
+
+    base_url: ClassVar[str]
+
+    def __init__(self, context: SourceContext) -> None:
+        super().__init__(context)
         self.pacer = Pacer(context.config.rate_hz, context.clock)
+        self.transport = self.make_transport()
         agent = f"genreflow/{version('genreflow')} (+{context.settings.contact})"
         self.http = httpx.AsyncClient(
-            base_url=address,
+            base_url=context.config.base_urls.get(self.name, self.base_url),
             headers={"User-Agent": agent, "Accept": "application/json", "Accept-Encoding": "gzip"},
             timeout=context.config.deadline_s,
             follow_redirects=False,
-            transport=transport,
+            transport=self.transport,
         )
 
-    async def ask(self, read: Callable[[dict[str, Any]], Answer], method: str, path: str, **content: Any) -> Answer:
+    def make_transport(self) -> SecretTransport:
+        """Return the transport, which adds the credentials to each request."""
+        return SecretTransport()
+
+    def explain_refusal(self, content: dict[str, Any]) -> Exception | None:  # noqa: ARG002 - for sources that explain
+        """Return what a status from 400 with a JSON object means; None: the usual meaning of the status."""
+        return None
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self.http.aclose()
+
+    async def ask(self, read: Callable[[dict[str, Any]], Answers], method: str, path: str, **content: Any) -> Answers:
         """Send a request until it is answered, and return the result of `read` for the JSON object.
 
         `content` are the `params` or `json` of the request. Errors of this module that `read` raises count as failures
@@ -246,7 +268,7 @@ class ApiClient:
         Raises:
             TransientError: all retries failed.
             GarbledError: two responses made no sense, or one did and no retry was left.
-            RejectedError: the source refuses this query.
+            RejectedError: the source refuses this query; one of its ids may be the reason, as for GarbledError.
             StopError: the source requires a longer pause than we wait.
             BlockedError: the source refuses access.
         """
@@ -259,7 +281,7 @@ class ApiClient:
             self.context.spend_request()
             with await self.pacer.wait_for_slot() as slot:
                 try:
-                    answer = read(await self._send_once(request, slot.close))
+                    answers = read(await self._send_once(request, slot.close))
                 except ThrottledError as error:
                     self._slow_down(error, backoff_s)
                     last = error
@@ -273,7 +295,7 @@ class ApiClient:
                     was_garbled, last = True, error
                 else:
                     self.pacer.recover()
-                    return answer
+                    return answers
         if isinstance(last, ThrottledError):
             raise StopError(f"{last}, {retries + 1} times in a row") from last
         assert last is not None, "there is one attempt at least"
@@ -296,7 +318,7 @@ class ApiClient:
         except TimeoutError as error:
             raise TransientError(f"no complete response within {deadline_s:g} s") from error
         except httpx.TransportError as error:
-            message = self.scrub(f"{type(error).__name__}: {error}".encode())  # it may quote the server
+            message = self.transport.scrub(f"{type(error).__name__}: {error}".encode())  # it may quote the server
             raise TransientError(message.decode()) from None
 
     async def _read_response(self, response: httpx.Response) -> dict[str, Any]:
@@ -307,7 +329,7 @@ class ApiClient:
             body = b"<" if is_page else await read_body(response)
             if body.lstrip()[:1] == b"<":
                 raise BlockedError("it responded with a web page, not with data")
-            return parse_object(self.scrub(body))
+            return parse_object(self.transport.scrub(body))
         message = f"it responded with {status} {httpx.codes.get_reason_phrase(status)}".rstrip()
         if status in THROTTLED:
             now = datetime.fromtimestamp(self.context.clock.now(), UTC)
@@ -324,7 +346,7 @@ class ApiClient:
         """Return what the JSON object of a refusal means. The status counts if the body is damaged."""
         try:
             async with asyncio.timeout(self.context.config.deadline_s / 2):
-                return self.explain_refusal(parse_object(self.scrub(await read_body(response))))
+                return self.explain_refusal(parse_object(self.transport.scrub(await read_body(response))))
         except (TransientError, GarbledError, httpx.TransportError, TimeoutError):
             return None
 

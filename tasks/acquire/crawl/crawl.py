@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from math import ceil
@@ -20,6 +20,8 @@ from tasks.acquire.crawl.client import (
     BlockedError,
     Clock,
     GarbledError,
+    Ids,
+    PlotSource,
     QuotaSpentError,
     RejectedError,
     SourceContext,
@@ -40,7 +42,7 @@ from tasks.acquire.crawl.journal import (
     open_journal,
     read_journal,
 )
-from tasks.acquire.crawl.sources import PlotSource, PublishedSource, configured_sources, find_obstacle
+from tasks.acquire.crawl.sources import PublishedSource, configured_sources, find_obstacle
 from tasks.core.errors import ConfigError
 from tasks.core.logs import Progress
 from tasks.core.schema import MovieId
@@ -50,7 +52,6 @@ from tasks.stage import StageResult
 logger = logging.getLogger(__name__)
 
 Result = TypeVar("Result")
-Ids = Sequence[MovieId]
 
 
 class SourceSession:

@@ -77,9 +77,6 @@ def find_missing(folder: Path) -> MissingPlots:
     """Return the ids in a folder of listings that have no whole description in any row of any file.
 
     Counts: `rows`, `malformed_ids` (rows left out), `ids`, and of these `whole`, `truncated` and `nothing`.
-
-    Raises:
-        SourceError: there is no listing, or one cannot be read.
     """
     files = sorted(path for path in folder.glob("*.csv") if path.is_file())
     if not files:
@@ -88,23 +85,16 @@ def find_missing(folder: Path) -> MissingPlots:
     named = rows.filter(pl.col("movie_id").str.contains(ID))
     worth = worth_of(pl.col("description")).cast(_WORTHS)
     movies = named.group_by("movie_id").agg(worth.max().alias("worth")).sort("worth", "movie_id")
+    ids = {name: movies.filter(pl.col("worth") == name)["movie_id"] for name in (WHOLE, TRUNCATED, NOTHING)}
     counts = {"rows": rows.height, "malformed_ids": rows.height - named.height, "ids": movies.height}
-    counts |= {name: movies.filter(pl.col("worth") == name).height for name in (WHOLE, TRUNCATED, NOTHING)}
-    missing = movies.filter(pl.col("worth") != WHOLE)
-    return MissingPlots(
-        ids=tuple(missing["movie_id"]),
-        truncated=frozenset(missing.filter(pl.col("worth") == TRUNCATED)["movie_id"]),
-        counts=counts,
-    )
+    counts |= {name: len(found) for name, found in ids.items()}
+    return MissingPlots((*ids[NOTHING], *ids[TRUNCATED]), frozenset(ids[TRUNCATED]), counts)
 
 
 def read_descriptions(path: Path, wanted: Sequence[str] | None = None) -> pl.DataFrame:
     """Return `movie_id` and `description` of a CSV, for all ids or only the wanted ones, in the order of the file.
 
     Bytes that are not UTF-8 are replaced, and extra fields ignored.
-
-    Raises:
-        SourceError: the file cannot be read, or lacks one of the two columns.
     """
     try:
         rows = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True, encoding="utf8-lossy")
@@ -150,21 +140,19 @@ def judge_plots(plots: Mapping[MovieId, Iterable[str]], asked: Collection[MovieI
     texts = [(movie_id, make_fit(text)) for movie_id in asked for text in plots.get(movie_id, ())]
     readable = pl.DataFrame({"text": [html.unescape(text) for _, text in texts]}, schema={"text": pl.String})
     worths = readable.select(worth_of(pl.col("text"))).to_series()
-    judged: dict[MovieId, list[tuple[str, str]]] = {movie_id: [] for movie_id in asked if movie_id in plots}
+    answers = {movie_id: Answer("no_plot" if movie_id in plots else "not_found") for movie_id in asked}
     for (movie_id, text), worth in zip(texts, worths, strict=True):
-        judged[movie_id].append((text, worth))
-    return {movie_id: _choose(judged[movie_id]) if movie_id in judged else Answer("not_found") for movie_id in asked}
-
-
-def _choose(texts: Sequence[tuple[str, str]]) -> Answer:
-    short = [(text, worth) for text, worth in texts if len(text) <= MAX_CHARS]
-    if whole := [text for text, worth in short if worth == WHOLE]:
-        return Answer("ok", whole[0])
-    if truncated := [text for text, worth in short if worth == TRUNCATED]:
-        return Answer("truncated", max(truncated, key=len))
-    if any(worth != NOTHING for _, worth in texts):
-        return Answer("bad_payload", detail=f"a text of more than {MAX_CHARS:,} characters")
-    return Answer("no_plot")
+        best = answers[movie_id]
+        if worth == NOTHING or best.state == "ok":
+            continue
+        if len(text) > MAX_CHARS:
+            if best.description is None:
+                answers[movie_id] = Answer("bad_payload", detail=f"a text of more than {MAX_CHARS:,} characters")
+        elif worth == WHOLE:
+            answers[movie_id] = Answer("ok", text)
+        elif best.description is None or len(text) > len(best.description):
+            answers[movie_id] = Answer("truncated", text)
+    return answers
 
 
 class Plot(NamedTuple):
@@ -201,9 +189,8 @@ class Journal:
 
     def states(self, source: str, now: float, negative_days: float) -> dict[MovieId, State]:
         """Return the source's answers; negative ones count for `negative_days`."""
-        query = (
-            "SELECT movie_id, state FROM answers WHERE source = ? AND (state IN ('ok', 'failed') OR answered_at > ?)"
-        )
+        counts = "state IN ('ok', 'failed') OR answered_at > ?"
+        query = f"SELECT movie_id, state FROM answers WHERE source = ? AND ({counts})"  # noqa: S608 - no input
         return dict(self._db.execute(query, (source, now - negative_days * SECONDS_A_DAY)))
 
     def plots(self, sources: Sequence[str]) -> Iterator[list[Plot]]:
@@ -251,18 +238,13 @@ def open_journal(path: Path) -> Iterator[Journal]:
 
     Raises:
         CrawlBusyError: another crawl has it open.
-        DataError: it is damaged, or of another version.
+        DataError: it is damaged, or of another version; as `read_journal`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with (
-            FileLock(path.with_name(f"{path.name}.lock"), timeout=0),
-            _errors_explained(path),
-            contextlib.closing(sqlite3.connect(path, check_same_thread=False)) as db,
-        ):
+        with FileLock(path.with_name(f"{path.name}.lock"), timeout=0), _connection(path, path.resolve().as_uri()) as db:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
-            _check_version(path, db)
             db.executescript(f"{_TABLES}; PRAGMA user_version = {VERSION};")
             yield Journal(db)
     except Timeout as error:
@@ -271,24 +253,24 @@ def open_journal(path: Path) -> Iterator[Journal]:
 
 @contextlib.contextmanager
 def read_journal(path: Path) -> Iterator[Journal]:
-    """Open the journal for reading, also while a crawl runs; a missing one reads as empty and is not created.
-
-    Raises:
-        DataError: it is damaged, or of another version.
-    """
-    address = f"file:{path.resolve().as_posix()}?mode=ro" if path.is_file() else "file::memory:"
-    with _errors_explained(path), contextlib.closing(sqlite3.connect(address, uri=True)) as db:
-        if path.is_file():
-            _check_version(path, db)
-        else:
+    """Open the journal for reading, also while a crawl runs; a missing one reads as empty and is not created."""
+    is_there = path.is_file()
+    with _connection(path, f"{path.resolve().as_uri()}?mode=ro" if is_there else "file::memory:") as db:
+        if not is_there:
             db.executescript(_TABLES)
         yield Journal(db)
 
 
 @contextlib.contextmanager
-def _errors_explained(path: Path) -> Iterator[None]:
+def _connection(path: Path, address: str) -> Iterator[sqlite3.Connection]:
     try:
-        yield
+        with contextlib.closing(sqlite3.connect(address, uri=True, check_same_thread=False)) as db:
+            found = int(db.execute("PRAGMA user_version").fetchone()[0])
+            if found not in (0, VERSION):
+                raise DataError(
+                    f"{path} has version {found}, not {VERSION}: move it away, or use the genreflow that wrote it"
+                )
+            yield db
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorname", "").startswith(_DISK_ERRORS):
             raise DataError(
@@ -299,12 +281,6 @@ def _errors_explained(path: Path) -> Iterator[None]:
             f"{path} is damaged ({error}): move it away, and the crawl starts again, with the plots exported so far as "
             "the source `published`."
         ) from error
-
-
-def _check_version(path: Path, db: sqlite3.Connection) -> None:
-    found = int(db.execute("PRAGMA user_version").fetchone()[0])
-    if found not in (0, VERSION):
-        raise DataError(f"{path} has version {found}, not {VERSION}: move it away, or use the genreflow that wrote it")
 
 
 def _day(now: float) -> str:
@@ -351,11 +327,7 @@ def export_plots(paths: DataPaths, config: CrawlConfig, journal: Journal, missin
 
 
 def adopt_foreign_plots(paths: DataPaths) -> None:
-    """Move a `crawl_data.csv` of another program to where `published` reads, before the export overwrites it.
-
-    Raises:
-        DataError: another file is there already.
-    """
+    """Move a `crawl_data.csv` of another program to where `published` reads, before the export overwrites it."""
     if not is_foreign(paths):
         return
     target = paths.published_crawl_csv

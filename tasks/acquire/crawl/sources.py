@@ -2,17 +2,19 @@
 
 import contextlib
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, Final
 
 from tasks.acquire.config import CrawlConfig
 from tasks.acquire.crawl.client import (
-    ApiClient,
+    Answers,
+    ApiSource,
     BlockedError,
     GarbledError,
+    Ids,
+    PlotSource,
     RejectedError,
     SecretTransport,
     SourceContext,
@@ -34,62 +36,6 @@ _HEADER: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _CONTACT: Final = re.compile(r"[!-~]+@[!-~]+|https?://[!-~]+")
 
 
-class PlotSource(ABC):
-    """Returns plots by id, up to `largest_batch` ids at a time."""
-
-    name: ClassVar[str]
-    largest_batch: ClassVar[int]
-    is_local: ClassVar[bool] = False  # sends nothing: needs no consent, pace or quota, and is read each time
-
-    def __init__(self, context: SourceContext) -> None:
-        self.context = context
-
-    @classmethod
-    def batch_size(cls, config: CrawlConfig) -> int:
-        """Return the number of ids per request."""
-        return min(config.batch_size or cls.largest_batch, cls.largest_batch)
-
-    @classmethod
-    def find_obstacle(cls, context: SourceContext) -> str | None:  # noqa: ARG003 - for sources that have one
-        """Return what this source lacks, or None; raise ConfigError if it may not be left out in silence."""
-        return None
-
-    @abstractmethod
-    async def fetch(self, ids: Sequence[MovieId]) -> dict[MovieId, Answer]:
-        """Return an answer for each of the ids.
-
-        Raises:
-            GarbledError, RejectedError: one of the ids may be the reason; smaller batches show which.
-            TransientError, StopError, BlockedError: as `ApiClient.ask`.
-        """
-
-    async def close(self) -> None:  # noqa: B027 - local sources have none
-        """Close all connections."""
-
-
-class ApiSource(PlotSource):
-    """A source on the network."""
-
-    base_url: ClassVar[str]
-
-    def __init__(self, context: SourceContext) -> None:
-        super().__init__(context)
-        address = context.config.base_urls.get(self.name, self.base_url)
-        self.api = ApiClient(address, self.transport(), context, self.explain_refusal)
-
-    def transport(self) -> SecretTransport:
-        """Return the transport that adds the credentials to each request."""
-        return SecretTransport()
-
-    def explain_refusal(self, content: dict[str, Any]) -> Exception | None:  # noqa: ARG002 - for sources that explain
-        """Return the meaning of a refusal's JSON object; None: that of its status."""
-        return None
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self.api.http.aclose()
-
-
 class PublishedSource(PlotSource):
     """Reads `paths.published_crawl_csv`: columns `movie_id` and `description`, one or more rows per id."""
 
@@ -103,7 +49,7 @@ class PublishedSource(PlotSource):
         file = context.paths.published_crawl_csv
         return None if file.is_file() else f"{file} does not exist; download it, or do without"
 
-    async def fetch(self, ids: Sequence[MovieId]) -> dict[MovieId, Answer]:
+    async def fetch(self, ids: Ids) -> Answers:
         """Return the file's answers for the ids."""
         plots: dict[MovieId, list[str]] = {}
         for movie_id, description in read_descriptions(self.context.paths.published_crawl_csv, ids).iter_rows():
@@ -128,18 +74,18 @@ class OmdbSource(ApiSource):
             return None
         return "it needs a key, free from https://www.omdbapi.com/apikey.aspx, in GENREFLOW_OMDB_API_KEY"
 
-    def transport(self) -> SecretTransport:
+    def make_transport(self) -> SecretTransport:
         """Return the transport that adds the key."""
         assert self.context.settings.omdb_api_key is not None, "find_obstacle was not called"
         return SecretTransport(params={"apikey": self.context.settings.omdb_api_key})
 
-    async def fetch(self, ids: Sequence[MovieId]) -> dict[MovieId, Answer]:
+    async def fetch(self, ids: Ids) -> Answers:
         """Ask for the full plot of one title."""
         (movie_id,) = ids
         params = {"i": movie_id, "plot": "full", "r": "json"}
-        return await self.api.ask(partial(self._read, movie_id), "GET", "", params=params)
+        return await self.ask(partial(self._read, movie_id), "GET", "", params=params)
 
-    def _read(self, movie_id: MovieId, content: dict[str, Any]) -> dict[MovieId, Answer]:
+    def _read(self, movie_id: MovieId, content: dict[str, Any]) -> Answers:
         if content.get("Response") == "False":
             error = str(content.get("Error", ""))
             if any(words in error.lower() for words in _NO_SUCH_TITLE):
@@ -198,34 +144,34 @@ class ImdbGraphqlSource(ApiSource):
             )
         return None
 
-    def transport(self) -> SecretTransport:
+    def make_transport(self) -> SecretTransport:
         """Return the transport that adds the user's headers."""
         return SecretTransport(headers=self.context.settings.imdb_graphql_headers)
 
-    async def fetch(self, ids: Sequence[MovieId]) -> dict[MovieId, Answer]:
+    async def fetch(self, ids: Ids) -> Answers:
         """Ask for the titles in one request."""
         query = {"query": self.query, "operationName": "Plots", "variables": {"ids": list(ids)}}
-        return await self.api.ask(partial(_read_graphql, ids), "POST", "", json=query)
+        return await self.ask(partial(_read_graphql, ids), "POST", "", json=query)
 
 
-def _read_graphql(ids: Sequence[MovieId], content: dict[str, Any]) -> dict[MovieId, Answer]:
+def _read_graphql(ids: Ids, content: dict[str, Any]) -> Answers:
     errors = content.get("errors") or []
     titles = dig(content, "data", "titles")
     if titles is None and errors:
         raise _explain_errors(errors, is_batch=len(ids) > 1)
     if not isinstance(titles, list):
         raise GarbledError("the response has neither titles nor errors")
-    plots: dict[MovieId, list[str]] = {}
-    for title in titles:
-        edges = dig(title, "plots", "edges")
-        nodes = [dig(edge, "node") for edge in edges] if isinstance(edges, list) else []
-        texts = [dig(node, "plotText", "plainText") for node in (dig(title, "plot"), *nodes)]
-        _add_plots(plots, title, texts)
-    answers = judge_plots(plots, ids)
+    answers = _judge_titles(titles, ids, _graphql_texts)
     if errors:  # about the missing titles
-        detail = str(_explain_errors(errors, is_batch=False))
-        answers |= {movie_id: Answer("failed", detail=detail) for movie_id in ids if movie_id not in plots}
+        failed = Answer("failed", detail=str(_explain_errors(errors, is_batch=False)))
+        answers |= {movie_id: failed for movie_id, answer in answers.items() if answer.state == "not_found"}
     return answers
+
+
+def _graphql_texts(title: object) -> list[object]:
+    edges = dig(title, "plots", "edges")
+    nodes = [dig(edge, "node") for edge in edges] if isinstance(edges, list) else []
+    return [dig(node, "plotText", "plainText") for node in (dig(title, "plot"), *nodes)]
 
 
 def _explain_errors(errors: object, *, is_batch: bool) -> Exception:
@@ -251,28 +197,25 @@ class ImdbapiDevSource(ApiSource):
     largest_batch: ClassVar[int] = 5
     base_url: ClassVar[str] = "https://api.imdbapi.dev/"
 
-    async def fetch(self, ids: Sequence[MovieId]) -> dict[MovieId, Answer]:
+    async def fetch(self, ids: Ids) -> Answers:
         """Ask for the titles in one request."""
-        return await self.api.ask(
-            partial(_read_imdbapi, ids), "GET", "/titles:batchGet", params={"titleIds": list(ids)}
-        )
+        return await self.ask(partial(_read_imdbapi, ids), "GET", "/titles:batchGet", params={"titleIds": list(ids)})
 
 
-def _read_imdbapi(ids: Sequence[MovieId], content: dict[str, Any]) -> dict[MovieId, Answer]:
+def _read_imdbapi(ids: Ids, content: dict[str, Any]) -> Answers:
     titles = content.get("titles") if content else []  # an empty list may be left out
     if not isinstance(titles, list):
         raise GarbledError("the response has no list of titles")
+    return _judge_titles(titles, ids, lambda title: [dig(title, "plot")])
+
+
+def _judge_titles(titles: list[object], ids: Ids, texts_of: Callable[[object], list[object]]) -> Answers:
+    """Return the answers in some titles; a repeated id gets all its texts."""
     plots: dict[MovieId, list[str]] = {}
     for title in titles:
-        _add_plots(plots, title, [dig(title, "plot")])
+        if isinstance(movie_id := dig(title, "id"), str):
+            plots.setdefault(MovieId(movie_id), []).extend(text for text in texts_of(title) if isinstance(text, str))
     return judge_plots(plots, ids)
-
-
-def _add_plots(plots: dict[MovieId, list[str]], title: object, texts: Sequence[object]) -> None:
-    """Add the texts of a title; a repeated id gets all its texts."""
-    movie_id = dig(title, "id")
-    if isinstance(movie_id, str):
-        plots.setdefault(MovieId(movie_id), []).extend(text for text in texts if isinstance(text, str))
 
 
 def dig(value: object, *keys: str) -> Any:
@@ -288,11 +231,7 @@ SOURCES: Final[dict[str, type[PlotSource]]] = {
 
 
 def configured_sources(config: CrawlConfig) -> list[type[PlotSource]]:
-    """Return the sources that a config names, in its order, each once.
-
-    Raises:
-        ConfigError: a source that it names, also for a quota or an address, does not exist.
-    """
+    """Return the sources that a config names, in its order, each once; ConfigError if one does not exist."""
     for option in ("sources", "daily_requests", "base_urls"):
         if unknown := sorted(set(getattr(config, option)).difference(SOURCES)):
             raise ConfigError(f"crawl.{option}: there is no {', '.join(unknown)}; choose from {', '.join(SOURCES)}")
@@ -300,11 +239,7 @@ def configured_sources(config: CrawlConfig) -> list[type[PlotSource]]:
 
 
 def check_access(config: CrawlConfig, paths: DataPaths) -> None:
-    """Refuse a crawl that cannot work, as far as that is known before there are listings.
-
-    Raises:
-        ConfigError: a source does not exist, or lacks a contact or another requirement.
-    """
+    """Raise ConfigError if a crawl cannot work, as far as that is known before there are listings."""
     for source in configured_sources(config):
         find_obstacle(source, SourceContext(config, settings(), paths), has_listings=False)
 
