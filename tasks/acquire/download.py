@@ -60,14 +60,13 @@ class Fetched:
     """A file, and whether it was downloaded just now."""
 
     path: Path
-    size: int
     is_new: bool
 
 
 def summarise(files: Sequence[Fetched]) -> dict[str, int]:
     """Return how many files were `fetched` and `skipped`, and the `bytes` of all."""
     n_new = sum(file.is_new for file in files)
-    return {"fetched": n_new, "skipped": len(files) - n_new, "bytes": sum(file.size for file in files)}
+    return {"fetched": n_new, "skipped": len(files) - n_new, "bytes": sum(file.path.stat().st_size for file in files)}
 
 
 def summary_line(counts: Mapping[str, int]) -> str:
@@ -79,9 +78,6 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     """Return the seconds that a Retry-After header requests, 0 for a past date, None for any other text.
 
     Source: RFC 9110, section 10.2.3; fractions of seconds occur in practice and are accepted.
-
-    >>> parse_retry_after("120", datetime.now(UTC))
-    120.0
     """
     text = (value or "").strip()
     if re.fullmatch(r"\d+(?:\.\d+)?", text, re.ASCII):
@@ -154,7 +150,7 @@ def fetch_objects(paths: DataPaths, address: str, config: DownloadConfig) -> tup
         if is_new:
             record[name] = bucket.fetch(name, path).version
         write_atomically(folder / OBJECTS_RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
-        files.append(Fetched(path, found.size, is_new))
+        files.append(Fetched(path, is_new))
     return folder / archive, files
 
 
@@ -188,7 +184,7 @@ def _fetch(target: Path, download: Callable[[Path], None]) -> Fetched:
             ) from error
     elif _is_web_page(target):
         raise DownloadError(f"{target} is a web page, not the file. Remove it.")
-    return Fetched(target, target.stat().st_size, is_new)
+    return Fetched(target, is_new)
 
 
 def _is_web_page(path: Path) -> bool:

@@ -12,7 +12,7 @@ from zipfile import is_zipfile
 
 from tasks.acquire.archive import check_header, list_archive, unpack_archive
 from tasks.acquire.config import DownloadConfig, SampleConfig
-from tasks.acquire.download import DATASET_PAGE, Fetched, fetch_kaggle_archive, fetch_objects, read_record, summarise
+from tasks.acquire.download import DATASET_PAGE, fetch_kaggle_archive, fetch_objects, read_record, summarise
 from tasks.acquire.sample import GENRE_FILES, WORDS_FILE, write_sample
 from tasks.core.errors import SourceError
 from tasks.core.files import hash_file
@@ -44,24 +44,20 @@ def acquire_listings(
     """Bring `data/raw/*.csv` up to date from a source, so that they hold its listings and no others.
 
     `source` is `sample`, `kaggle`, a folder of per-genre CSVs (`data/raw` itself is used in place), or a zip of them;
-    both also as `s3://bucket/folder/` and `s3://bucket/name.zip`. `sample` and `seed` are for the sample alone; for
-    object storage only `max_bytes` of `download` counts.
+    both also as `s3://bucket/folder/` and `s3://bucket/name.zip`. For object storage only `max_bytes` of `download`
+    counts.
 
     The user's files are never overwritten or removed. Ours are those on record by name and hash; the record is written
     before the files, so that a killed run does not leave files that look like the user's.
 
-    Returns:
-        Counts: `source`, `label`, `files`, `bytes`, and for the sample also `movies`, `rows`, `rows_by_file`,
-        `flaws`. For `kaggle` and object storage also `download`: the number of files `fetched` and `skipped` by
-        this call, and their `bytes`; that is not part of the stage's record.
+    Counts: `source`, `label`, `files`, `bytes`, and for the sample also `movies`, `rows`, `rows_by_file`, `flaws`; for
+    `kaggle` and object storage also `download`, those of `summarise`, which are not part of the stage's record.
 
     Raises:
-        DownloadError: Kaggle refuses access, or the transfer failed.
-        StorageError, DataError, ConfigError: as `fetch_objects`.
         SourceError: the source does not exist or is not in the expected form, or `data/raw` holds CSVs of the user.
+        DownloadError, StorageError, DataError, ConfigError: as `fetch_kaggle_archive` and `fetch_objects`.
     """
-    config = download or DownloadConfig()
-    fetched: list[Fetched] = []
+    config, fetched = download or DownloadConfig(), []
     if source == "kaggle" or in_storage(source):
         _protect_files_of_user(paths.raw, in_place=False)  # before the download, not after
     if source == "sample":

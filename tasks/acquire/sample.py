@@ -100,10 +100,9 @@ class GenreSets:
 
 
 class PlotWriter:
-    """Writes titles and plots: sentences with words typical of genres, with noise, all from one random stream.
+    """Writes titles and plots: each word is of one of the movie's own genres, of some other genre, or of none.
 
-    Each word of a plot is of one of the movie's own genres, of some other genre, or of none; how often is drawn for
-    each movie, so that some plots show their genres clearly and others hardly at all.
+    How often is drawn for each plot, so that some show their genres clearly and others hardly at all.
     """
 
     def __init__(self, uniform: Uniform) -> None:
@@ -218,15 +217,14 @@ def _uniforms(seed: int) -> Iterator[float]:
         yield from generator.random(BLOCK).tolist()
 
 
-class _MovieMaker:
+class _MovieMaker(PlotWriter):
     def __init__(self, seed: int) -> None:
-        self._uniform = _uniforms(seed).__next__
-        self._words = words = sample_words()
+        super().__init__(_uniforms(seed).__next__)
+        words = self._words
         self._genre_sets = GenreSets()
-        self._plots = PlotWriter(self._uniform)
         self._people = {
             role: [
-                (self._plots.name(), f"/name/nm{people['first_id'] + 37 * number}/")
+                (self.name(), f"/name/nm{people['first_id'] + 37 * number}/")
                 for number in range(people["a_genre"] * len(GENRES))
             ]
             for role, people in words.people.items()
@@ -241,7 +239,7 @@ class _MovieMaker:
         kind, description = self._describe(genres)
         values = {
             "movie_id": f"tt{index * ID_STEP % ID_PRIME + 1:07d}",
-            "movie_name": self._plots.title(genres) if self._uniform() >= self._words.row_flaws["empty_name"] else "",
+            "movie_name": self.title(genres) if self._uniform() >= self._words.row_flaws["empty_name"] else "",
             "genre": ", ".join(genres),
             "description": description,
             **self._fields(genres),
@@ -272,7 +270,7 @@ class _MovieMaker:
         if kind == "repeated_description" and self._last_plain:
             return kind, self._last_plain
         n_sentences = words.n_sentences_cut if kind == "see_full_summary" else pick(self._uniform, words.n_sentences)
-        text = " ".join(self._plots.plot(genres, n_sentences))
+        text = " ".join(self.plot(genres, n_sentences))
         if kind == "see_full_summary":  # cut between two words
             text = text[: words.cut_at].rsplit(" ", 1)[0] + pick(self._uniform, self._tails)
         elif kind == "author_signature":
@@ -341,28 +339,26 @@ class _MovieMaker:
             return "excluded_genre"
         return "plain"
 
-    def _vary(self, rows: dict[str, dict[str, str]], genres: Sequence[str], *, is_plain: bool) -> list[str]:
-        """Change one row of a few movies, so that their files disagree; return what was changed."""
-        flaws = []
+    def _vary(self, rows: dict[str, dict[str, str]], genres: Sequence[str], *, is_plain: bool) -> Iterator[str]:
+        """Change one row of a few movies, so that their files disagree; yield what was changed."""
         listed_under, rates = tuple(rows), self._words.different
         if self._uniform() < rates["genres"] and is_plain:
             genre = pick(self._uniform, listed_under)
             lost = pick(self._uniform, [other for other in genres if other != genre])
             rows[genre]["genre"] = ", ".join(other for other in genres if other != lost)
-            flaws.append("different_genres")
+            yield "different_genres"
         if self._uniform() < rates["description"] and is_plain:
             placeholder = self._words.descriptions["add_a_plot"][0]
-            other = placeholder if self._uniform() < 0.5 else self._plots.plot(genres, 1)[0]
+            other = placeholder if self._uniform() < 0.5 else self.plot(genres, 1)[0]
             rows[pick(self._uniform, listed_under)]["description"] = other
-            flaws.append("different_description")
+            yield "different_description"
         if self._uniform() < rates["name"] and is_plain:
             rows[pick(self._uniform, listed_under)]["movie_name"] += " - The Movie"
-            flaws.append("different_name")
-        return flaws
+            yield "different_name"
 
     def _phrase(self, phrases: Sequence[str]) -> str:
         phrase = pick(self._uniform, phrases)
-        name, year = self._plots.name(), str(1940 + int(self._uniform() * 84))
+        name, year = self.name(), str(1940 + int(self._uniform() * 84))
         return phrase.replace("{name}", name).replace("{year}", year)
 
 

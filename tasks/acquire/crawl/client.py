@@ -234,10 +234,10 @@ class ApiSource(PlotSource):
 
     base_url: ClassVar[str]
 
-    def __init__(self, context: SourceContext) -> None:
+    def __init__(self, context: SourceContext, transport: SecretTransport | None = None) -> None:
         super().__init__(context)
         self.pacer = Pacer(context.config.rate_hz, context.clock)
-        self.transport = self.make_transport()
+        self.transport = transport or SecretTransport()
         agent = f"genreflow/{version('genreflow')} (+{context.settings.contact})"
         self.http = httpx.AsyncClient(
             base_url=context.config.base_urls.get(self.name, self.base_url),
@@ -246,10 +246,6 @@ class ApiSource(PlotSource):
             follow_redirects=False,
             transport=self.transport,
         )
-
-    def make_transport(self) -> SecretTransport:
-        """Return the transport, which adds the credentials to each request."""
-        return SecretTransport()
 
     def explain_refusal(self, content: dict[str, Any]) -> Exception | None:  # noqa: ARG002 - for sources that explain
         """Return what a status from 400 with a JSON object means; None: the usual meaning of the status."""
@@ -260,10 +256,9 @@ class ApiSource(PlotSource):
         await self.http.aclose()
 
     async def ask(self, read: Callable[[dict[str, Any]], Answers], method: str, path: str, **content: Any) -> Answers:
-        """Send a request until it is answered, and return the result of `read` for the JSON object.
+        """Send a request with `params` or `json` until it is answered; return what `read` makes of the JSON object.
 
-        `content` are the `params` or `json` of the request. Errors of this module that `read` raises count as failures
-        of the request.
+        Errors of this module that `read` raises count as failures of the request.
 
         Raises:
             TransientError: all retries failed.

@@ -15,22 +15,10 @@ from math import ceil
 from typing import Any, Literal, TypeVar
 
 from tasks.acquire.config import CrawlConfig
-from tasks.acquire.crawl.client import (
-    MARGIN,
-    BlockedError,
-    Clock,
-    GarbledError,
-    Ids,
-    PlotSource,
-    QuotaSpentError,
-    RejectedError,
-    SourceContext,
-    StopError,
-    TransientError,
-)
+from tasks.acquire.crawl import client
+from tasks.acquire.crawl.client import Clock, Ids, PlotSource, SourceContext
 from tasks.acquire.crawl.journal import (
     NEGATIVE,
-    SECONDS_A_DAY,
     STAGE,
     Answer,
     Journal,
@@ -45,7 +33,6 @@ from tasks.acquire.crawl.journal import (
 from tasks.acquire.crawl.sources import PublishedSource, configured_sources, find_obstacle
 from tasks.core.errors import ConfigError
 from tasks.core.logs import Progress
-from tasks.core.schema import MovieId
 from tasks.core.settings import DataPaths, settings
 from tasks.stage import StageResult
 
@@ -75,17 +62,15 @@ class SourceSession:
         if quota is not None:
             now = self.clock.now()
             if self.journal.requests_today(self.name, now) >= quota:
-                midnight = (now // SECONDS_A_DAY + 1) * SECONDS_A_DAY
-                raise QuotaSpentError(f"all {quota:,} requests of this day (UTC) are used up", midnight)
+                raise client.QuotaSpentError(f"all {quota:,} requests of this day (UTC) are used up")
             self.journal.count_request(self.name, now)
         self.requests += 1
 
     async def ask(self, ids: Ids) -> None:
         """Ask for all ids, as far as the source allows."""
-        pause = self.journal.pause_of(self.name, self.clock.now())
-        if pause is not None and not self.source.is_local:
-            wait_s = pause.until - self.clock.now()
-            self._stop(f"{pause.reason}; it is left alone for {wait_s:,.0f} s more")
+        wait_s, reason = self.journal.pause_of(self.name, self.clock.now())
+        if wait_s and not self.source.is_local:
+            self._stop(client.StopError(f"{reason}; it is left alone for {wait_s:,.0f} s more"))
             return
         size = self.source.batch_size(self.config)
         batches = iter([ids[start : start + size] for start in range(0, len(ids), size)])
@@ -95,9 +80,9 @@ class SourceSession:
                     workers.create_task(self._work(batches))
         except ExceptionGroup as group:
             for error in group.exceptions:
-                if not isinstance(error, BlockedError | StopError):
+                if not isinstance(error, client.BlockedError | client.StopError):
                     raise error from None
-                self._stop_by(error)
+                self._stop(error)
 
     async def _work(self, batches: Iterator[Ids]) -> None:
         for batch in batches:
@@ -105,56 +90,50 @@ class SourceSession:
                 return
             try:
                 await self._ask_batch(batch)
-            except QuotaSpentError as error:  # nothing was sent; the other workers may finish
-                self._stop_by(error)
+            except client.QuotaSpentError as error:  # nothing was sent; the other workers may finish
+                self._stop(error)
                 return
             if self._is_down:
-                raise StopError(f"{self.failures_in_a_row} requests in a row failed; it seems to be down")
+                raise client.StopError(f"{self.failures_in_a_row} requests in a row failed; it seems to be down")
 
     @property
     def _is_down(self) -> bool:
         return self.failures_in_a_row >= self.config.failures_in_a_row
 
-    def _note_outcome(self, *, success: bool) -> None:
-        if not self._is_down:  # a late success does not undo that
-            self.failures_in_a_row = 0 if success else self.failures_in_a_row + 1
-
     async def _ask_batch(self, batch: Ids) -> None:
         """Ask for a batch and store the answers; split it if the source cannot answer it as a whole."""
         if self._is_down:
             return
+        succeeded = False
         try:
             answers = await self.source.fetch(batch)
-        except (GarbledError, RejectedError) as error:
+            succeeded = True
+        except (client.GarbledError, client.RejectedError) as error:
             if len(batch) > 1:  # one of the ids is the reason
                 middle = len(batch) // 2
                 await self._ask_batch(batch[:middle])
                 await self._ask_batch(batch[middle:])
                 return
-            self._note_outcome(success=False)
-            state: State = "bad_payload" if isinstance(error, GarbledError) else "not_found"
+            state: State = "bad_payload" if isinstance(error, client.GarbledError) else "not_found"
             logger.info("crawl: %s: %s is %s: %s", self.name, batch[0], state, error)
             answers = {batch[0]: Answer(state, detail=str(error))}
-        except TransientError as error:
-            self._note_outcome(success=False)
+        except client.TransientError as error:
             logger.warning("crawl: %s: gave up on %d ids, from %s: %s", self.name, len(batch), batch[0], error)
             answers = dict.fromkeys(batch, Answer("failed", detail=str(error)))
-        else:
-            self._note_outcome(success=True)
+        if not self._is_down:  # a late success does not undo that
+            self.failures_in_a_row = 0 if succeeded else self.failures_in_a_row + 1
         # In a thread: waiting for the disk would delay the requests of the other workers.
         await asyncio.to_thread(self.journal.record, self.name, answers, self.clock.now())
         self.states.update(answer.state for answer in answers.values())
         self.progress.advance(len(answers))
 
-    def _stop_by(self, error: BlockedError | StopError) -> None:
-        if isinstance(error, StopError) and error.until is not None and not isinstance(error, QuotaSpentError):
+    def _stop(self, error: client.BlockedError | client.StopError) -> None:
+        is_block = isinstance(error, client.BlockedError)
+        if isinstance(error, client.StopError) and error.until is not None:
             self.journal.pause(self.name, error.until, str(error))
-        self._stop(str(error), is_block=isinstance(error, BlockedError))
-
-    def _stop(self, reason: str, *, is_block: bool = False) -> None:
         if not self.stopped or is_block:
-            self.stopped, self.is_blocked = f"{self.name}: {reason}", is_block
-            logger.warning("crawl: %s %s: %s", self.name, "blocked" if is_block else "stopped", reason)
+            self.stopped, self.is_blocked = f"{self.name}: {error}", is_block
+            logger.warning("crawl: %s %s: %s", self.name, "blocked" if is_block else "stopped", error)
 
 
 def run_interruptible(work: Coroutine[Any, Any, Result], tick: Callable[[], None], tick_s: float = 1.0) -> Result:
@@ -189,14 +168,11 @@ def run_interruptible(work: Coroutine[Any, Any, Result], tick: Callable[[], None
 
 @dataclass(frozen=True)
 class CrawlResult:
-    """How a crawl ended.
+    """How a crawl ended."""
 
-    `done`: nothing is left to ask. `stopped`: the same command continues later (a quota, a pause, failures). `blocked`:
-    a source refuses access, and something has to be changed first. `reasons` has a line per source that was left early.
-    """
-
+    # Nothing is left to ask; the same command continues later; a source refuses access, and something must be changed.
     outcome: Literal["done", "stopped", "blocked"]
-    reasons: tuple[str, ...]
+    reasons: tuple[str, ...]  # a line per source that was left early
     stage: StageResult
 
     @property
@@ -205,16 +181,12 @@ class CrawlResult:
         return self.stage.skipped
 
 
-def find_due(source: type[PlotSource], journal: Journal, ids: Ids, now: float, days: float) -> list[MovieId]:
-    """Return the ids to request from a source: those that it has not settled within `days` days."""
-    states = journal.states(source.name, now, 0 if source.is_local else days)
-    return [movie_id for movie_id in ids if states.get(movie_id, "failed") == "failed"]
-
-
-def find_open(source: type[PlotSource], journal: Journal, ids: Ids, now: float, days: float) -> list[MovieId]:
-    """Return the ids for the next source: those for which this one has settled that it has no whole plot."""
+def divide(source: type[PlotSource], journal: Journal, ids: Ids, now: float, days: float) -> tuple[Ids, Ids]:
+    """Return the ids to request from a source, unsettled for `days` days, and those to request from the next one."""
     states = journal.states(source.name, now, days)
-    return [movie_id for movie_id in ids if states.get(movie_id) in NEGATIVE]
+    settled = ("ok",) if source.is_local else ("ok", *NEGATIVE)  # a local one is read each time
+    due = [movie_id for movie_id in ids if states.get(movie_id) not in settled]
+    return due, [movie_id for movie_id in ids if states.get(movie_id) in NEGATIVE]
 
 
 def run_crawl(
@@ -226,11 +198,8 @@ def run_crawl(
     """Request the plots that the listings lack from the configured sources, and export all known to `paths.crawl_csv`.
 
     However it ends, the next call continues. If no source can be used, nothing is written. `watch` is called about
-    every second, and at the end, with the progress of the current source.
-
-    Returns:
-        Counts: those of `find_missing`, of `export_plots`, and by source `<name>/due`, `<name>/requests` and
-        `<name>/<state>` of this run.
+    every second, and at the end, with the progress of the current source. Counts: those of `find_missing`, of
+    `export_plots`, and by source `<name>/due`, `<name>/requests` and `<name>/<state>` of this run.
 
     Raises:
         SourceError: there are no listings, or one cannot be read.
@@ -259,7 +228,7 @@ def run_crawl(
         nonlocal is_blocked, progress
         now, days = context.clock.now, config.negative_days
         for source in usable:
-            due = find_due(source, journal, ids, now(), days)
+            due, _ = divide(source, journal, ids, now(), days)
             session = SourceSession(source, context, journal, len(due))
             progress = session.progress
             try:
@@ -275,7 +244,7 @@ def run_crawl(
                 reasons.append(session.stopped)
             elif failed := session.states["failed"]:
                 reasons.append(f"{source.name}: {failed:,} ids failed")
-            ids = find_open(source, journal, ids, now(), days)
+            _, ids = divide(source, journal, ids, now(), days)
 
     with open_journal(paths.crawl_journal) as journal:
         run_interruptible(ask_all(missing.ids), lambda: watch(progress))
@@ -289,10 +258,7 @@ def plan_crawl(paths: DataPaths, config: CrawlConfig, clock: Clock | None = None
     """Return in a few lines what `run_crawl` would do if all sources could be used; send and write nothing.
 
     An id that a source answers is not requested from the next one, which is unknown in advance: later sources may get
-    fewer.
-
-    Raises:
-        SourceError, ConfigError, DataError: as `run_crawl`.
+    fewer. It raises as `run_crawl`.
     """
     now, days = (clock or Clock()).now(), config.negative_days
     missing = find_missing(paths.raw)
@@ -303,8 +269,8 @@ def plan_crawl(paths: DataPaths, config: CrawlConfig, clock: Clock | None = None
     lines = [f"{lacking}: {nothing:,} have none, {truncated:,} a truncated one"]
     with read_journal(paths.crawl_journal) as journal:
         for source in configured_sources(config):
-            due = find_due(source, journal, ids, now, days)
-            remaining = {*due, *find_open(source, journal, ids, now, days)}
+            due, left = divide(source, journal, ids, now, days)
+            remaining = {*due, *left}
             costs = []
             try:
                 obstacle = find_obstacle(source, context)
@@ -312,9 +278,9 @@ def plan_crawl(paths: DataPaths, config: CrawlConfig, clock: Clock | None = None
                 obstacle = str(error)
             if not source.is_local:
                 costs = _request_costs(source, config, journal, len(due), now)
-                if pause := journal.pause_of(source.name, now):
-                    rest = f"{pause.reason}; it is left alone for {_duration(pause.until - now)} more"
-                    obstacle = obstacle or rest
+                wait_s, reason = journal.pause_of(source.name, now)
+                if wait_s and obstacle is None:
+                    obstacle = f"{reason}; it is left alone for {_duration(wait_s)} more"
             elif obstacle is None:
                 batches = [due[at : at + source.largest_batch] for at in range(0, len(due), source.largest_batch)]
                 answers = [run_interruptible(source(context).fetch(batch), lambda: None) for batch in batches]
@@ -340,7 +306,7 @@ def _request_costs(
         left_today = max(0, quota - journal.requests_today(source.name, now))
         days += ceil(max(0, requests - left_today) / quota)
     spread = f", over {days:,} days because of its quota" if days > 1 else ""
-    duration = _duration(requests * MARGIN / config.rate_hz)
+    duration = _duration(requests * client.MARGIN / config.rate_hz)
     return [f"at most {n_ids:,} ids in {requests:,} requests, {duration}{spread}"] if requests else []
 
 

@@ -1,9 +1,8 @@
 """Plots: those that the listings lack, the answers of sources in the crawl's journal, and the export.
 
-The journal is an SQLite file: each source's answer for each id, requests by day, and pauses. Rows that `record` has
-returned for survive a crash: write-ahead log, full synchronisation, one transaction per batch. One process writes, from
-any of its threads; others may read at the same time. Times are the caller's, in seconds since 1970. Texts are judged by
-the same patterns as in cleaning.
+The journal is an SQLite file. Rows that `record` has returned for survive a crash: write-ahead log, full
+synchronisation, one transaction per batch. One process writes, from any of its threads; others may read at the same
+time. Times are the caller's, in seconds since 1970. Texts are judged by the same patterns as in cleaning.
 
 An id's plot is the first whole one in the order of the sources. The longest truncated one is used if the listings have
 nothing, and left out if they have a truncated one themselves.
@@ -20,7 +19,6 @@ import threading
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
@@ -123,19 +121,14 @@ class Answer:
 
 
 def make_fit(text: str) -> str:
-    r"""Return a text that every file can hold: line ends as `\n`, no controls, no lone surrogates, no outer spaces.
-
-    >>> make_fit("one\r\ntwo\x00\ud83d ")
-    'one\ntwo'
-    """
+    r"""Return a text that every file can hold: line ends as `\n`, no controls, no lone surrogates, no outer spaces."""
     return _UNFIT.sub("", text.replace("\r\n", "\n").replace("\r", "\n")).strip()
 
 
 def judge_plots(plots: Mapping[MovieId, Iterable[str]], asked: Collection[MovieId]) -> dict[MovieId, Answer]:
-    """Return one answer for each requested id, from the source's texts, the best first.
+    """Return one answer for each requested id: the first whole text of the source, else the longest truncated one.
 
-    The first whole text is the plot; else the longest truncated one. An id that the source does not mention is
-    `not_found`; one without a usable text has `no_plot`. Other ids are ignored.
+    An id that the source does not mention is `not_found`; one without a usable text has `no_plot`.
     """
     texts = [(movie_id, make_fit(text)) for movie_id in asked for text in plots.get(movie_id, ())]
     readable = pl.DataFrame({"text": [html.unescape(text) for _, text in texts]}, schema={"text": pl.String})
@@ -162,13 +155,6 @@ class Plot(NamedTuple):
     source: str
     state: State
     description: str
-
-
-class Pause(NamedTuple):
-    """Until when a source is not used, and why."""
-
-    until: float
-    reason: str
 
 
 class Journal:
@@ -206,22 +192,22 @@ class Journal:
 
     def count_request(self, source: str, now: float) -> None:
         """Count a request that is about to be sent, so that a crash cannot forget it."""
-        add_one = "INSERT INTO requests VALUES (?, ?, 1) ON CONFLICT DO UPDATE SET sent = sent + 1"
-        self._write(add_one, (source, _day(now)))
+        new = "INSERT INTO requests VALUES (?, date(?, 'unixepoch'), 1)"
+        self._write(f"{new} ON CONFLICT DO UPDATE SET sent = sent + 1", (source, now))
 
     def requests_today(self, source: str, now: float) -> int:
         """Return how many requests went to the source this day, UTC."""
-        query = "SELECT sent FROM requests WHERE source = ? AND day = ?"
-        return sum(sent for (sent,) in self._db.execute(query, (source, _day(now))))
+        query = "SELECT sent FROM requests WHERE source = ? AND day = date(?, 'unixepoch')"
+        return sum(sent for (sent,) in self._db.execute(query, (source, now)))
 
     def pause(self, source: str, until: float, reason: str) -> None:
         """Do not use the source until then."""
         self._write("INSERT OR REPLACE INTO pauses VALUES (?, ?, ?)", (source, until, reason))
 
-    def pause_of(self, source: str, now: float) -> Pause | None:
-        """Return the pause of a source, if it is not over."""
+    def pause_of(self, source: str, now: float) -> tuple[float, str]:
+        """Return how many seconds a source is not used, and why; 0 if it may be."""
         found = self._db.execute("SELECT until, reason FROM pauses WHERE source = ? AND until > ?", (source, now))
-        return next((Pause(*row) for row in found), None)
+        return next(((until - now, reason) for until, reason in found), (0.0, ""))
 
     def note_export(self, sha256: str) -> None:
         """Record the hash of an export before it gets its final name, to recognise it as ours."""
@@ -281,10 +267,6 @@ def _connection(path: Path, address: str) -> Iterator[sqlite3.Connection]:
             f"{path} is damaged ({error}): move it away, and the crawl starts again, with the plots exported so far as "
             "the source `published`."
         ) from error
-
-
-def _day(now: float) -> str:
-    return datetime.fromtimestamp(now, UTC).date().isoformat()
 
 
 def export_plots(paths: DataPaths, config: CrawlConfig, journal: Journal, missing: MissingPlots) -> StageResult:

@@ -8,20 +8,8 @@ from functools import partial
 from typing import Any, ClassVar, Final
 
 from tasks.acquire.config import CrawlConfig
-from tasks.acquire.crawl.client import (
-    Answers,
-    ApiSource,
-    BlockedError,
-    GarbledError,
-    Ids,
-    PlotSource,
-    RejectedError,
-    SecretTransport,
-    SourceContext,
-    StopError,
-    ThrottledError,
-    TransientError,
-)
+from tasks.acquire.crawl import client
+from tasks.acquire.crawl.client import Answers, ApiSource, Ids, PlotSource, SecretTransport, SourceContext
 from tasks.acquire.crawl.journal import Answer, judge_plots, read_descriptions
 from tasks.acquire.listings import STAGE as ACQUIRE_STAGE
 from tasks.core.errors import ConfigError, DataError
@@ -74,10 +62,9 @@ class OmdbSource(ApiSource):
             return None
         return "it needs a key, free from https://www.omdbapi.com/apikey.aspx, in GENREFLOW_OMDB_API_KEY"
 
-    def make_transport(self) -> SecretTransport:
-        """Return the transport that adds the key."""
-        assert self.context.settings.omdb_api_key is not None, "find_obstacle was not called"
-        return SecretTransport(params={"apikey": self.context.settings.omdb_api_key})
+    def __init__(self, context: SourceContext) -> None:
+        assert context.settings.omdb_api_key is not None, "find_obstacle was not called"
+        super().__init__(context, SecretTransport(params={"apikey": context.settings.omdb_api_key}))
 
     async def fetch(self, ids: Ids) -> Answers:
         """Ask for the full plot of one title."""
@@ -90,9 +77,9 @@ class OmdbSource(ApiSource):
             error = str(content.get("Error", ""))
             if any(words in error.lower() for words in _NO_SUCH_TITLE):
                 return {movie_id: Answer("not_found", detail=error)}
-            raise self.explain_refusal(content) or TransientError(f"it responded {error[:80]!r}")
+            raise self.explain_refusal(content) or client.TransientError(f"it responded {error[:80]!r}")
         if content.get("imdbID") != movie_id:
-            raise GarbledError(f"asked for {movie_id}, it responded with {str(content.get('imdbID'))[:20]!r}")
+            raise client.GarbledError(f"asked for {movie_id}, it responded with {str(content.get('imdbID'))[:20]!r}")
         plot = content.get("Plot")
         return judge_plots({movie_id: [plot] if isinstance(plot, str) else []}, [movie_id])
 
@@ -102,9 +89,9 @@ class OmdbSource(ApiSource):
         if "limit reached" in error.lower():
             tomorrow = datetime.fromtimestamp(self.context.clock.now(), UTC) + timedelta(days=1)
             midnight = tomorrow.replace(hour=0, minute=0, second=0)
-            return StopError(f"it responded {error[:80]!r}", midnight.timestamp())
+            return client.StopError(f"it responded {error[:80]!r}", midnight.timestamp())
         if "api key" in error.lower():
-            return BlockedError(f"it responded {error[:80]!r}; check GENREFLOW_OMDB_API_KEY")
+            return client.BlockedError(f"it responded {error[:80]!r}; check GENREFLOW_OMDB_API_KEY")
         return None
 
 
@@ -144,9 +131,8 @@ class ImdbGraphqlSource(ApiSource):
             )
         return None
 
-    def make_transport(self) -> SecretTransport:
-        """Return the transport that adds the user's headers."""
-        return SecretTransport(headers=self.context.settings.imdb_graphql_headers)
+    def __init__(self, context: SourceContext) -> None:
+        super().__init__(context, SecretTransport(headers=context.settings.imdb_graphql_headers))
 
     async def fetch(self, ids: Ids) -> Answers:
         """Ask for the titles in one request."""
@@ -160,7 +146,7 @@ def _read_graphql(ids: Ids, content: dict[str, Any]) -> Answers:
     if titles is None and errors:
         raise _explain_errors(errors, is_batch=len(ids) > 1)
     if not isinstance(titles, list):
-        raise GarbledError("the response has neither titles nor errors")
+        raise client.GarbledError("the response has neither titles nor errors")
     answers = _judge_titles(titles, ids, _graphql_texts)
     if errors:  # about the missing titles
         failed = Answer("failed", detail=str(_explain_errors(errors, is_batch=False)))
@@ -179,18 +165,16 @@ def _explain_errors(errors: object, *, is_batch: bool) -> Exception:
     messages = [str(dig(error, "message")) for error in errors] if isinstance(errors, list) else [str(errors)]
     message = f"it responded {'; '.join(messages)[:120]!r}"
     if any(words in message.lower() for words in _SLOW_DOWN):
-        return ThrottledError(message)
+        return client.ThrottledError(message)
     if any(words in message.lower() for words in _REFUSED):
-        return BlockedError(message)
-    return RejectedError(message) if is_batch or "invalid" in message.lower() else TransientError(message)
+        return client.BlockedError(message)
+    return client.RejectedError(message) if is_batch or "invalid" in message.lower() else client.TransientError(message)
 
 
 class ImdbapiDevSource(ApiSource):
     """imdbapi.dev: five titles per request, without a key, one plot per title; unknown titles are left out.
 
-    It is not IMDb's, and does not state the origin of its data: off unless named in `crawl.sources`.
-
-    Source: https://imdbapi.dev
+    It is not IMDb's, and does not state the origin of its data: off unless named. Source: https://imdbapi.dev
     """
 
     name: ClassVar[str] = "imdbapi_dev"
@@ -205,7 +189,7 @@ class ImdbapiDevSource(ApiSource):
 def _read_imdbapi(ids: Ids, content: dict[str, Any]) -> Answers:
     titles = content.get("titles") if content else []  # an empty list may be left out
     if not isinstance(titles, list):
-        raise GarbledError("the response has no list of titles")
+        raise client.GarbledError("the response has no list of titles")
     return _judge_titles(titles, ids, lambda title: [dig(title, "plot")])
 
 
