@@ -12,7 +12,7 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -24,7 +24,6 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from tasks.acquire.archive import list_archive
 from tasks.acquire.config import DownloadConfig, DriveFile
 from tasks.core.errors import DownloadError, SourceError
 from tasks.core.files import hash_file
@@ -51,6 +50,7 @@ CHUNK_BYTES: Final = 1 << 16
 FIRST_WAIT_S: Final = 1.0  # before the second attempt; doubled with each further one
 TRANSIENT_STATUS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 DRIVE_REFUSALS: Final = frozenset({401, 403, 404, 410, 429})
+SUMMARY: Final = "{fetched} fetched, {skipped} skipped (already here), {bytes:,} bytes in total"
 OBJECTS_RECORD: Final = "objects.json"  # the version of each object that was copied
 _WEB_PAGE: Final = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<(?:!doctype|html)", re.IGNORECASE)
 
@@ -67,11 +67,6 @@ def summarise(files: Sequence[Fetched]) -> dict[str, int]:
     """Return how many files were `fetched` and `skipped`, and the `bytes` of all."""
     n_new = sum(file.is_new for file in files)
     return {"fetched": n_new, "skipped": len(files) - n_new, "bytes": sum(file.path.stat().st_size for file in files)}
-
-
-def summary_line(counts: Mapping[str, int]) -> str:
-    """Return a summary as a line: `1 fetched, 2 skipped (already here), 12,345 bytes in total`."""
-    return "{fetched} fetched, {skipped} skipped (already here), {bytes:,} bytes in total".format_map(counts)
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
@@ -220,17 +215,9 @@ def fetch_kaggle_archive(paths: DataPaths, config: DownloadConfig) -> Fetched:
 
     Raises:
         DownloadError: Kaggle refuses access, or the transfer failed.
-        SourceError: the file is not an archive of listings.
     """
     target = paths.download / ARCHIVE
-    fetched = _fetch(target, lambda path: _download_archive(path, target, config))
-    try:
-        list_archive(target)
-    except SourceError:
-        if fetched.is_new:
-            target.unlink()
-        raise
-    return fetched
+    return _fetch(target, lambda path: _download_archive(path, target, config))
 
 
 def _download_archive(path: Path, target: Path, config: DownloadConfig) -> None:

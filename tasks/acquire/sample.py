@@ -231,6 +231,7 @@ class _MovieMaker(PlotWriter):
         }
         self._kinds = (*words.description_flaws, "plain")
         self._kind_bounds = list(accumulate(words.description_flaws.values()))
+        self._genre_flaw_bounds = list(accumulate(words.row_flaws[flaw] for flaw in ("empty_genre", "excluded_genre")))
         self._tails = [tail for tail, weight in words.tails.items() for _ in range(weight)]
         self._last_plain: str | None = None
 
@@ -244,7 +245,11 @@ class _MovieMaker(PlotWriter):
             "description": description,
             **self._fields(genres),
         }
-        genre_flaw = self._spoil_genre(values)
+        genre_flaw = ("empty_genre", "excluded_genre", "plain")[bisect(self._genre_flaw_bounds, self._uniform())]
+        if genre_flaw == "empty_genre":
+            values["genre"] = ""
+        elif genre_flaw == "excluded_genre":
+            values["genre"] += f", {pick(self._uniform, EXCLUDED_GENRES)}"
         rows = {genre: values.copy() for genre in genres if genre in GENRE_FILES}
         flaws = [flaw for flaw in (kind, genre_flaw) if flaw != "plain"]
         flaws += [f"empty_{column}" for column in ("movie_name", *self._words.empty_fields) if not values[column]]
@@ -327,17 +332,6 @@ class _MovieMaker(PlotWriter):
             name, person_id = everybody[home * a_genre + int(chance() ** 2 * a_genre)]
             people[name] = person_id
         return {role: ", \n".join(people), f"{role}_id": ",".join(people.values())}
-
-    def _spoil_genre(self, values: dict[str, str]) -> str:
-        """Change the genres of a few movies in all their rows; return what was done, or "plain"."""
-        chance, rates = self._uniform(), self._words.row_flaws
-        if chance < rates["empty_genre"]:
-            values["genre"] = ""
-            return "empty_genre"
-        if chance < rates["empty_genre"] + rates["excluded_genre"]:
-            values["genre"] += f", {pick(self._uniform, EXCLUDED_GENRES)}"
-            return "excluded_genre"
-        return "plain"
 
     def _vary(self, rows: dict[str, dict[str, str]], genres: Sequence[str], *, is_plain: bool) -> Iterator[str]:
         """Change one row of a few movies, so that their files disagree; yield what was changed."""

@@ -14,7 +14,7 @@ from prefect.states import Completed, Failed
 
 from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
 from tasks.acquire.crawl.crawl import CrawlResult, plan_crawl, run_crawl
-from tasks.acquire.download import Fetched, fetch_drive_files, summarise, summary_line
+from tasks.acquire.download import SUMMARY, Fetched, fetch_drive_files, summarise
 from tasks.acquire.listings import acquire_listings
 from tasks.core.errors import CrawlBlockedError
 from tasks.core.logs import Progress
@@ -31,7 +31,7 @@ def acquire(source: str, sample: SampleConfig, seed: int, download: DownloadConf
     result = acquire_listings(data_paths(), source, sample, seed, download)
     logger.info("acquire: %d files from %s", result.counts["files"], source)
     if "download" in result.counts:
-        logger.info("acquire: %s", summary_line(result.counts["download"]))
+        logger.info("acquire: %s", SUMMARY.format_map(result.counts["download"]))
     return result
 
 
@@ -39,7 +39,7 @@ def acquire(source: str, sample: SampleConfig, seed: int, download: DownloadConf
 def fetch_files(names: tuple[DriveFile, ...], config: DownloadConfig) -> list[Fetched]:
     """Fetch the named files of the earlier system; see `fetch_drive_files`."""
     files = fetch_drive_files(data_paths(), names, config)
-    logger.info("drive: %s", summary_line(summarise(files)))
+    logger.info("drive: %s", SUMMARY.format_map(summarise(files)))
     return files
 
 

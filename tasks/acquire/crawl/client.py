@@ -173,7 +173,7 @@ class Pacer:
         self._busy = asyncio.Lock()
 
     async def wait_for_slot(self) -> contextlib.ExitStack:
-        """Return when the caller may send, and closes the slot when that is done; until then there is no other."""
+        """Return when the caller may send; it closes the slot when that is done, and until then nobody else may."""
         await self._busy.acquire()
         with contextlib.ExitStack() as slot:
             slot.callback(self._busy.release)
@@ -225,7 +225,7 @@ class PlotSource(ABC):
     async def fetch(self, ids: Ids) -> Answers:
         """Return an answer for each of the ids, or raise as `ApiSource.ask`."""
 
-    async def close(self) -> None:  # noqa: B027 - local sources have none
+    async def aclose(self) -> None:  # noqa: B027 - local sources have none
         """Close all connections."""
 
 
@@ -251,7 +251,7 @@ class ApiSource(PlotSource):
         """Return what a status from 400 with a JSON object means; None: the usual meaning of the status."""
         return None
 
-    async def close(self) -> None:
+    async def aclose(self) -> None:
         """Close all connections."""
         await self.http.aclose()
 
@@ -268,8 +268,7 @@ class ApiSource(PlotSource):
             BlockedError: the source refuses access.
         """
         request = self.http.build_request(method, path, **content)
-        last: Exception | None = None
-        was_garbled = False
+        was_garbled, last = False, Exception("no attempt")
         retries = self.context.config.retries
         for attempt in range(retries + 1):
             backoff_s = min(FIRST_BACKOFF_S * 2.0**attempt, LONGEST_BACKOFF_S)
@@ -293,7 +292,6 @@ class ApiSource(PlotSource):
                     return answers
         if isinstance(last, ThrottledError):
             raise StopError(f"{last}, {retries + 1} times in a row") from last
-        assert last is not None, "there is one attempt at least"
         raise last
 
     async def _send_once(self, request: httpx.Request, note_sent: Callable[[], None]) -> dict[str, Any]:

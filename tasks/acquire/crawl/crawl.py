@@ -231,12 +231,10 @@ def run_crawl(
             due, _ = divide(source, journal, ids, now(), days)
             session = SourceSession(source, context, journal, len(due))
             progress = session.progress
-            try:
+            async with contextlib.aclosing(session.source):
                 if due:
                     await session.ask(due)
                     progress.finish()
-            finally:
-                await session.source.close()
             counts.update({f"{source.name}/due": len(due), f"{source.name}/requests": session.requests})
             counts.update({f"{source.name}/{state}": count for state, count in sorted(session.states.items())})
             is_blocked |= session.is_blocked

@@ -49,17 +49,7 @@ _DISK_ERRORS: Final = ("SQLITE_FULL", "SQLITE_READONLY", "SQLITE_CANTOPEN", "SQL
 _WORTHS: Final = pl.Enum((NOTHING, TRUNCATED, WHOLE))  # in ascending order
 # Controls except tab, line feed and next line; and surrogates, which have no UTF-8.
 _UNFIT: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
-_TABLES: Final = """
-    CREATE TABLE IF NOT EXISTS answers (
-        movie_id TEXT NOT NULL, source TEXT NOT NULL, state TEXT NOT NULL, description TEXT, detail TEXT NOT NULL,
-        answered_at REAL NOT NULL, PRIMARY KEY (movie_id, source)
-    ) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS requests (
-        source TEXT NOT NULL, day TEXT NOT NULL, sent INTEGER NOT NULL, PRIMARY KEY (source, day)
-    ) WITHOUT ROWID;
-    CREATE TABLE IF NOT EXISTS pauses (source TEXT PRIMARY KEY, until REAL NOT NULL, reason TEXT NOT NULL);
-    CREATE TABLE IF NOT EXISTS exports (sha256 TEXT PRIMARY KEY);
-"""
+_TABLES: Final = Path(__file__).with_name("journal.sql")
 
 
 @dataclass(frozen=True)
@@ -231,7 +221,7 @@ def open_journal(path: Path) -> Iterator[Journal]:
         with FileLock(path.with_name(f"{path.name}.lock"), timeout=0), _connection(path, path.resolve().as_uri()) as db:
             db.execute("PRAGMA journal_mode = WAL")
             db.execute("PRAGMA synchronous = FULL")
-            db.executescript(f"{_TABLES}; PRAGMA user_version = {VERSION};")
+            db.executescript(f"{_TABLES.read_text(encoding='utf-8')} PRAGMA user_version = {VERSION};")
             yield Journal(db)
     except Timeout as error:
         raise CrawlBusyError(f"another crawl is writing to {path}; wait for it or stop it, then try again") from error
@@ -243,7 +233,7 @@ def read_journal(path: Path) -> Iterator[Journal]:
     is_there = path.is_file()
     with _connection(path, f"{path.resolve().as_uri()}?mode=ro" if is_there else "file::memory:") as db:
         if not is_there:
-            db.executescript(_TABLES)
+            db.executescript(_TABLES.read_text(encoding="utf-8"))
         yield Journal(db)
 
 
