@@ -1,7 +1,4 @@
-"""Downloads from Kaggle, Google Drive and object storage to the download folder.
-
-Untested with the real services; the tests let kagglehub, gdown and boto3 talk to local servers.
-"""
+"""Downloads from Kaggle, Google Drive and object storage; untested with these, only with local servers."""
 
 import base64
 import hashlib
@@ -188,7 +185,6 @@ def _is_web_page(path: Path) -> bool:
 
 
 def _show_progress(name: str, config: DownloadConfig) -> Callable[[int, int | None], None]:
-    """Return a function that logs the bytes received so far and refuses too many."""
     progress: list[Progress] = []
 
     def show(received: int, total: int | None) -> None:
@@ -201,27 +197,21 @@ def _show_progress(name: str, config: DownloadConfig) -> Callable[[int, int | No
     return show
 
 
-class _TransientError(Exception):
-    """An attempt failed and another may succeed; `wait_s` is the wait that the server requests."""
-
-    wait_s = 0.0
+class _TransientError(Exception):  # another attempt may succeed
+    wait_s = 0.0  # the wait that the server requests
 
 
 def fetch_kaggle_archive(paths: DataPaths, config: DownloadConfig) -> Fetched:
     """Return the Kaggle set as a zip in the download folder, fetched unless it is there, perhaps put there by hand.
 
     `kagglehub.dataset_download` is not used: it unpacks the archive without the checks of `list_archive`, sets no
-    timeouts and draws its own progress bar. Its client is asked for the archive instead.
-
-    Raises:
-        DownloadError: Kaggle refuses access, or the transfer failed.
+    timeouts and draws its own progress bar. Its client is asked for the archive instead. DownloadError if that fails.
     """
     target = paths.download / ARCHIVE
     return _fetch(target, lambda path: _download_archive(path, target, config))
 
 
 def _download_archive(path: Path, target: Path, config: DownloadConfig) -> None:
-    """Try the download from Kaggle until it succeeds, is refused, or must be given up."""
     deadline = time.monotonic() + config.deadline_s
     for attempt in count(1):
         try:
@@ -230,9 +220,8 @@ def _download_archive(path: Path, target: Path, config: DownloadConfig) -> None:
             wait_s = max(FIRST_WAIT_S * 2 ** (attempt - 1), error.wait_s)
             no_time = error.wait_s > config.longest_wait_s or time.monotonic() + wait_s >= deadline
             if no_time or attempt >= config.attempts:
-                raise DownloadError(
-                    f"{ARCHIVE}: {error} ({attempt} attempts). Run again later, or {_by_hand(target)}"
-                ) from None
+                failed = f"{ARCHIVE}: {error} ({attempt} attempts)"
+                raise DownloadError(f"{failed}. Run again later, or {_by_hand(target)}") from None
             logger.warning("download: %s: %s; trying again in %.0f s", ARCHIVE, error, wait_s)
             time.sleep(wait_s)
     return None
@@ -274,9 +263,8 @@ def _attempt(path: Path, target: Path, config: DownloadConfig, deadline: float) 
 
 
 def _late(target: Path, config: DownloadConfig) -> DownloadError:
-    return DownloadError(
-        f"{target.name}: not finished after {config.deadline_s:,g} s. Run again with a longer deadline."
-    )
+    late = f"not finished after {config.deadline_s:,g} s"
+    return DownloadError(f"{target.name}: {late}. Run again with a longer deadline.")
 
 
 def _receive_archive(path: Path) -> Iterator[tuple[int, int | None]]:

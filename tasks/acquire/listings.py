@@ -55,8 +55,7 @@ def acquire_listings(
     """Bring `data/raw/*.csv` up to date from a source, so that they hold its listings and no others.
 
     `source` is `sample`, `kaggle`, a folder of per-genre CSVs (`data/raw` itself is used in place), or a zip of them;
-    both also as `s3://bucket/folder/` and `s3://bucket/name.zip`. For object storage only `max_bytes` of `download`
-    counts.
+    both also as `s3://bucket/folder/` and `s3://bucket/name.zip`, for which only `max_bytes` of `download` counts.
 
     The user's files are never overwritten or removed. Ours are those on record by name and hash; the record is written
     before the files, so that a killed run does not leave files that look like the user's.
@@ -119,9 +118,8 @@ def _local_source(source: str, raw: Path) -> Source:
         if source and path.is_dir():  # Path("") is the current folder
             return _folder(path, raw)
     except OSError as error:
-        raise SourceError(
-            f"{error.filename or path} cannot be read: {error.strerror}. Check its permissions."
-        ) from error
+        shown = error.filename or path
+        raise SourceError(f"{shown} cannot be read: {error.strerror}. Check its permissions.") from error
     if path.suffix.lower() in (".csv", ".parquet") and path.is_file():
         raise SourceError(
             f"{path} is a single file. Pass its folder: `--source {path.parent}`; or, if it is your own table, "
@@ -256,7 +254,6 @@ def list_archive(path: Path) -> dict[str, str]:
 
 
 def _object_to(entry: ZipInfo) -> str | None:
-    """Return why an entry is not unpacked, and what to do."""
     path, shown = PurePosixPath(entry.filename), f"the entry {entry.filename}"
     kind = stat.S_IFMT(entry.external_attr >> 16)  # 0: packed on a system without such types
     is_outside = path.is_absolute() or ".." in path.parts or re.search(r"[\\:\x00-\x1f]", entry.filename)

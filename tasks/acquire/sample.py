@@ -68,9 +68,7 @@ def capitalise(phrase: str, *, title: bool) -> str:
 
 
 class GenreSets:
-    """Every set of one to three genres that some file lists, with its probability.
-
-    The probabilities are affinities, fitted so that every genre and every size has its share.
+    """Every set of one to three genres that some file lists, with affinities fitted to the shares of genres and sizes.
 
     Source: iterative proportional fitting, W. E. Deming and F. F. Stephan, "On a least squares adjustment of a sampled
     frequency table when the expected marginal totals are known", Annals of Mathematical Statistics 11 (1940).
@@ -222,13 +220,10 @@ class _MovieMaker(PlotWriter):
         super().__init__(_uniforms(seed).__next__)
         words = self._words
         self._genre_sets = GenreSets()
-        self._people = {
-            role: [
-                (self.name(), f"/name/nm{people['first_id'] + 37 * number}/")
-                for number in range(people["a_genre"] * len(GENRES))
-            ]
-            for role, people in words.people.items()
-        }
+        self._people = {}
+        for role, people in words.people.items():
+            ids = [people["first_id"] + 37 * number for number in range(people["a_genre"] * len(GENRES))]
+            self._people[role] = [(self.name(), f"/name/nm{person_id}/") for person_id in ids]
         self._kinds = (*words.description_flaws, "plain")
         self._kind_bounds = list(accumulate(words.description_flaws.values()))
         self._genre_flaw_bounds = list(accumulate(words.row_flaws[flaw] for flaw in ("empty_genre", "excluded_genre")))
@@ -267,7 +262,6 @@ class _MovieMaker(PlotWriter):
         return SampleMovie(listed, flaws)
 
     def _describe(self, genres: Sequence[str]) -> tuple[str, str]:
-        """Return the kind of a movie's description, and the description."""
         words = self._words
         kind = self._kinds[bisect(self._kind_bounds, self._uniform())]
         if kind in words.descriptions:

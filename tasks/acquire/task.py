@@ -47,19 +47,18 @@ def fetch_files(names: tuple[DriveFile, ...], config: DownloadConfig) -> list[Fe
 def crawl(config: CrawlConfig) -> CrawlResult:
     """Bring `data/crawl` up to date with the plots that the listings lack, as far as sources allow; see `run_crawl`.
 
-    The task run ends in the state `Completed`, in `Stopped` (not a failure), or in `Blocked` with a `CrawlBlockedError`
-    as result. Call it with `return_state=True` to get the state.
+    Call it with `return_state=True` to get the state: `Completed`, `Stopped` (no failure), or `Blocked`, a failure.
     """
     result = run_crawl(data_paths(), config, _progress_artifact())
     logger.info("crawl: %s, with %d plots", result.outcome, result.stage.counts.get("plots", 0))
     for reason in result.reasons:
         logger.warning("crawl: %s", reason)
     reasons = "; ".join(result.reasons)
-    ended: CrawlResult | State[Any] = result
+    if result.outcome == "done":
+        return result
+    ended: State[Any] = Completed(name="Stopped", message=reasons, data=result)
     if result.outcome == "blocked":
         ended = Failed(name="Blocked", message=reasons, data=CrawlBlockedError(reasons))
-    elif result.outcome != "done":
-        ended = Completed(name="Stopped", message=reasons, data=result)
     return cast("CrawlResult", ended)  # what Prefect makes of a state
 
 

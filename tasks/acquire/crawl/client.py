@@ -40,6 +40,9 @@ THROTTLED: Final = (429, 503)
 TEMPORARY: Final = (408, 425)  # in addition to 500 and above
 ABOUT_THE_QUERY: Final = (400, 404, 413, 414, 422)
 
+Ids = Sequence[MovieId]
+Answers = dict[MovieId, Answer]
+
 
 class Clock:
     """The real time: seconds that never go back; seconds since 1970, UTC; and waiting."""
@@ -197,10 +200,6 @@ class Pacer:
         self.rate_hz = min(self.ceiling_hz, self.rate_hz + self.ceiling_hz * RECOVERY)
 
 
-Ids = Sequence[MovieId]
-Answers = dict[MovieId, Answer]
-
-
 class PlotSource(ABC):
     """Returns plots by id, up to `largest_batch` ids at a time."""
 
@@ -262,10 +261,8 @@ class ApiSource(PlotSource):
 
         Raises:
             TransientError: all retries failed.
-            GarbledError: two responses made no sense, or one did and no retry was left.
-            RejectedError: the source refuses this query; one of its ids may be the reason, as for GarbledError.
-            StopError: the source requires a longer pause than we wait.
-            BlockedError: the source refuses access.
+            GarbledError, RejectedError: one of the ids may be the reason; smaller batches show which.
+            StopError, BlockedError: the source requires a longer pause than we wait, or refuses access.
         """
         request = self.http.build_request(method, path, **content)
         was_garbled, last = False, Exception("no attempt")
@@ -295,7 +292,6 @@ class ApiSource(PlotSource):
         raise last
 
     async def _send_once(self, request: httpx.Request, note_sent: Callable[[], None]) -> dict[str, Any]:
-        """Send the request once and return the JSON object of the response."""
         deadline_s = self.context.config.deadline_s
 
         async def note(event: str, _: object) -> None:
@@ -315,7 +311,6 @@ class ApiSource(PlotSource):
             raise TransientError(message.decode()) from None
 
     async def _read_response(self, response: httpx.Response) -> dict[str, Any]:
-        """Return the JSON object of a response, or raise what its status means."""
         status = response.status_code
         is_page = response.headers.get("content-type", "").lower().startswith(("text/html", "application/xhtml"))
         if status == 200:

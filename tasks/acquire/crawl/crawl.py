@@ -44,8 +44,8 @@ Result = TypeVar("Result")
 class SourceSession:
     """The use of one source in one run, by several workers.
 
-    An answer is in the journal before its worker sends the next query. `states` counts the answers, `requests` what was
-    sent. `stopped` says why the source was left before all ids were answered; ids without an answer stay due.
+    An answer is in the journal before its worker sends the next query. `states` and `requests` count the answers and
+    what was sent. `stopped` says why the source was left before all ids were answered; those left stay due.
     """
 
     def __init__(self, source: type[PlotSource], context: SourceContext, journal: Journal, n_ids: int) -> None:
@@ -53,7 +53,7 @@ class SourceSession:
         self.source = source(replace(context, spend_request=self.spend_request))
         self.states: Counter[State] = Counter()
         self.requests = self.failures_in_a_row = 0
-        self.stopped, self.is_blocked = "", False
+        self.stopped, self.is_blocked, self.is_down = "", False, False
         self.progress = Progress(f"crawl: {self.name}", n_ids)
 
     def spend_request(self) -> None:
@@ -93,16 +93,12 @@ class SourceSession:
             except client.QuotaSpentError as error:  # nothing was sent; the other workers may finish
                 self._stop(error)
                 return
-            if self._is_down:
+            if self.is_down:
                 raise client.StopError(f"{self.failures_in_a_row} requests in a row failed; it seems to be down")
-
-    @property
-    def _is_down(self) -> bool:
-        return self.failures_in_a_row >= self.config.failures_in_a_row
 
     async def _ask_batch(self, batch: Ids) -> None:
         """Ask for a batch and store the answers; split it if the source cannot answer it as a whole."""
-        if self._is_down:
+        if self.is_down:
             return
         succeeded = False
         try:
@@ -120,8 +116,9 @@ class SourceSession:
         except client.TransientError as error:
             logger.warning("crawl: %s: gave up on %d ids, from %s: %s", self.name, len(batch), batch[0], error)
             answers = dict.fromkeys(batch, Answer("failed", detail=str(error)))
-        if not self._is_down:  # a late success does not undo that
+        if not self.is_down:  # a late success does not undo that
             self.failures_in_a_row = 0 if succeeded else self.failures_in_a_row + 1
+            self.is_down = self.failures_in_a_row >= self.config.failures_in_a_row
         # In a thread: waiting for the disk would delay the requests of the other workers.
         await asyncio.to_thread(self.journal.record, self.name, answers, self.clock.now())
         self.states.update(answer.state for answer in answers.values())
@@ -139,9 +136,8 @@ class SourceSession:
 def run_interruptible(work: Coroutine[Any, Any, Result], tick: Callable[[], None], tick_s: float = 1.0) -> Result:
     """Run a coroutine in its own thread, and call `tick` here every `tick_s` seconds until it ends.
 
-    Anything raised here, including Ctrl-C and a cancellation from outside, cancels the coroutine, waits for its end and
-    propagates. In one thread, asyncio could swallow what a signal handler raises; and the caller may have a running
-    loop, as Prefect does.
+    Anything raised here, such as Ctrl-C, cancels it, waits for its end and propagates. In one thread, asyncio could
+    swallow what a signal handler raises; and the caller may have a running loop, as Prefect does.
     """
     loop = asyncio.new_event_loop()
     task = loop.create_task(work)
@@ -255,8 +251,7 @@ def run_crawl(
 def plan_crawl(paths: DataPaths, config: CrawlConfig, clock: Clock | None = None) -> str:
     """Return in a few lines what `run_crawl` would do if all sources could be used; send and write nothing.
 
-    An id that a source answers is not requested from the next one, which is unknown in advance: later sources may get
-    fewer. It raises as `run_crawl`.
+    Later sources may get fewer ids: those that an earlier one will answer are unknown. It raises as `run_crawl`.
     """
     now, days = (clock or Clock()).now(), config.negative_days
     missing = find_missing(paths.raw)
@@ -275,7 +270,7 @@ def plan_crawl(paths: DataPaths, config: CrawlConfig, clock: Clock | None = None
             except ConfigError as error:  # it would end the crawl
                 obstacle = str(error)
             if not source.is_local:
-                costs = _request_costs(source, config, journal, len(due), now)
+                costs = _costs(source, config, journal, len(due), now)
                 wait_s, reason = journal.pause_of(source.name, now)
                 if wait_s and obstacle is None:
                     obstacle = f"{reason}; it is left alone for {_duration(wait_s)} more"
@@ -295,9 +290,7 @@ def plan_crawl(paths: DataPaths, config: CrawlConfig, clock: Clock | None = None
     return "\n".join(lines)
 
 
-def _request_costs(
-    source: type[PlotSource], config: CrawlConfig, journal: Journal, n_ids: int, now: float
-) -> list[str]:
+def _costs(source: type[PlotSource], config: CrawlConfig, journal: Journal, n_ids: int, now: float) -> list[str]:
     requests = ceil(n_ids / source.batch_size(config))
     days, quota = 1, config.daily_requests.get(source.name)
     if quota:

@@ -2,10 +2,8 @@
 
 The journal is an SQLite file. Rows that `record` has returned for survive a crash: write-ahead log, full
 synchronisation, one transaction per batch. One process writes, from any of its threads; others may read at the same
-time. Times are the caller's, in seconds since 1970. Texts are judged by the same patterns as in cleaning.
-
-An id's plot is the first whole one in the order of the sources. The longest truncated one is used if the listings have
-nothing, and left out if they have a truncated one themselves.
+time. Times are in seconds since 1970. An id's plot is the first whole one in the order of the sources; the longest
+truncated one is used if the listings have nothing, and left out if they have a truncated one themselves.
 """
 
 import contextlib
@@ -213,8 +211,7 @@ def open_journal(path: Path) -> Iterator[Journal]:
     """Open the journal for writing, create it if needed, and lock out other crawls until it is closed.
 
     Raises:
-        CrawlBusyError: another crawl has it open.
-        DataError: it is damaged, or of another version; as `read_journal`.
+        CrawlBusyError, DataError: another crawl has it open; it is damaged or of another version, as in `read_journal`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
@@ -243,9 +240,8 @@ def _connection(path: Path, address: str) -> Iterator[sqlite3.Connection]:
         with contextlib.closing(sqlite3.connect(address, uri=True, check_same_thread=False)) as db:
             found = int(db.execute("PRAGMA user_version").fetchone()[0])
             if found not in (0, VERSION):
-                raise DataError(
-                    f"{path} has version {found}, not {VERSION}: move it away, or use the genreflow that wrote it"
-                )
+                remedy = "move it away, or use the genreflow that wrote it"
+                raise DataError(f"{path} has version {found}, not {VERSION}: {remedy}")
             yield db
     except sqlite3.Error as error:
         if getattr(error, "sqlite_errorname", "").startswith(_DISK_ERRORS):
@@ -322,7 +318,6 @@ def is_foreign(paths: DataPaths) -> bool:
 
 
 def _best_plots(config: CrawlConfig, journal: Journal, missing: MissingPlots) -> Iterator[Plot]:
-    """Yield at most one plot for each missing id, sorted by id."""
     wanted = frozenset(missing.ids)
     for plots in journal.plots(config.sources):
         movie_id = plots[0].movie_id

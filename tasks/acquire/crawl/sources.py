@@ -58,9 +58,8 @@ class OmdbSource(ApiSource):
     @classmethod
     def find_obstacle(cls, context: SourceContext) -> str | None:
         """Return where to get a key if none is set."""
-        if context.settings.omdb_api_key is not None:
-            return None
-        return "it needs a key, free from https://www.omdbapi.com/apikey.aspx, in GENREFLOW_OMDB_API_KEY"
+        hint = "it needs a key, free from https://www.omdbapi.com/apikey.aspx, in GENREFLOW_OMDB_API_KEY"
+        return hint if context.settings.omdb_api_key is None else None
 
     def __init__(self, context: SourceContext) -> None:
         assert context.settings.omdb_api_key is not None, "find_obstacle was not called"
@@ -123,7 +122,7 @@ class ImdbGraphqlSource(ApiSource):
             )
         headers = context.settings.imdb_graphql_headers
         values = (value.get_secret_value() for value in headers.values())
-        if not headers or not all(_HEADER.fullmatch(text) for text in (*headers, *values)):
+        if not headers or not all(map(_HEADER.fullmatch, (*headers, *values))):
             raise ConfigError(
                 "crawl.sources names imdb_graphql, which requires credentials: set GENREFLOW_IMDB_GRAPHQL_HEADERS "
                 'to JSON such as {"x-api-key": "..."}, in printable ASCII, and crawl.base_urls if your address is '
