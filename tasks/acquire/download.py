@@ -42,7 +42,6 @@ DRIVE_IDS: Final[dict[DriveFile, str | None]] = {
     "conllu_data": "1cyjpL7dXFr_2WhLIlbNPO-PyHeEZBpHI",
     "genres": None,
 }
-
 CHUNK_BYTES: Final = 1 << 16
 FIRST_WAIT_S: Final = 1.0  # before the second attempt; doubled with each further one
 TRANSIENT_STATUS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -115,8 +114,7 @@ def fetch_objects(paths: DataPaths, address: str, config: DownloadConfig) -> tup
     An object with the size and ETag of its copy is not fetched again. Copies of deleted objects are removed.
 
     Raises:
-        SourceError: there is no CSV under the prefix, or an object is too large.
-        DataError, StorageError, ConfigError: as `Bucket`.
+        SourceError: there is no CSV under the prefix, or an object is too large. Others as `Bucket`.
     """
     folder = paths.download / f"s3-{hashlib.sha256(address.encode()).hexdigest()[:12]}"
     if PurePosixPath(address).suffix.lower() == ".zip":

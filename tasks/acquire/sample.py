@@ -30,7 +30,6 @@ GENRE_FILES: Final = {
 } | {"Sci-Fi": "scifi.csv", "Sport": "sports.csv"}
 BLOCK: Final = 1 << 16  # random numbers drawn at a time
 ID_STEP, ID_PRIME = 48_271, 9_999_991  # steps through every id below the prime once
-
 _TAKES_AN = re.compile(r"(?!uniform|unit|ouija)[aeiou]|heir|hon|FBI", re.IGNORECASE)
 _SMALL_WORDS = {"a", "an", "and", "at", "for", "from", "in", "of", "on", "the", "to", "with"}
 _SLOT = re.compile(r"(\b[Aa] )?\{(\w+)\}")

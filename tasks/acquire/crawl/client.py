@@ -39,7 +39,6 @@ LONGEST_ABSENCE_S: Final = 86_400.0  # a longer Retry-After counts as one day
 THROTTLED: Final = (429, 503)
 TEMPORARY: Final = (408, 425)  # in addition to 500 and above
 ABOUT_THE_QUERY: Final = (400, 404, 413, 414, 422)
-
 Ids = Sequence[MovieId]
 Answers = dict[MovieId, Answer]
 
