@@ -13,8 +13,9 @@ from prefect import flow
 
 from flows.config import PrepareConfig, RawDataConfig, with_arguments
 from flows.run_context import completed, exclusive, run_name
+from tasks.acquire.crawl.sources import check_access
 from tasks.acquire.task import acquire as acquire_listings
-from tasks.acquire.task import check_crawl, crawl, fetch_files, plan
+from tasks.acquire.task import crawl, fetch_files, plan
 from tasks.core.errors import ConfigError
 from tasks.core.settings import data_paths
 from tasks.stage import StageResult
@@ -22,7 +23,7 @@ from tasks.stage import StageResult
 
 def acquire(config: AcquireConfig | PrepareConfig, source: str) -> list[StageResult]:
     """Bring data/raw up to date with the source, and data/crawl with the plots that the listings lack."""
-    check_crawl(config.crawl)
+    check_access(config.crawl, data_paths())  # before any other work
     acquired = acquire_listings(source, config.sample, config.seed, config.download)
     return [acquired, *complete(config, [acquired])]
 
@@ -60,5 +61,5 @@ def acquire_or_plan(source: str | None = None, config: AcquireConfig | None = No
             f"--plan is for the listings in {data_paths().raw}: acquire those of {config.source} first, without "
             "--plan and --crawl.online, then use --plan without --source"
         )
-    sys.stdout.write(plan(config.crawl).text + "\n")  # without the lock: it writes nothing, and a crawl may be running
+    sys.stdout.write(plan(config.crawl) + "\n")  # without the lock: it writes nothing, and a crawl may be running
     return []

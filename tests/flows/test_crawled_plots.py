@@ -18,7 +18,7 @@ from flows.acquire import acquire, acquire_or_plan, complete
 from flows.config import AcquireConfig, PrepareConfig
 from flows.prepare import prepare
 from tasks.acquire.config import CrawlConfig
-from tasks.acquire.crawl.plots import find_missing
+from tasks.acquire.crawl.journal import find_missing
 from tasks.acquire.task import crawl
 from tasks.core.errors import ConfigError, CrawlBlockedError
 from tasks.core.settings import DataPaths, data_paths, settings

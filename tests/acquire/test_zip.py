@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.acquire import archive
-from tasks.acquire.archive import list_archive, unpack_archive
+from tasks.acquire import listings
+from tasks.acquire.listings import list_archive, unpack_archive
 from tasks.core.errors import SourceError
 
 LISTING = "movie_id,movie_name,genre,description\ntt1,Salt,War,Two sailors wait.\n"
@@ -59,13 +59,13 @@ def test_a_bomb_is_refused_by_its_ratio_and_by_its_size(make_zip: Any, monkeypat
     path = make_zip({"war.csv": LISTING + "0" * 3_000_000})
     with pytest.raises(SourceError, match=r"would unpack .* to 3,000,0"):
         list_archive(path)
-    monkeypatch.setattr(archive, "MAX_BYTES", 10)
+    monkeypatch.setattr(listings, "MAX_BYTES", 10)
     with pytest.raises(SourceError, match="the limits are 10 "):
         list_archive(make_zip({"war.csv": LISTING}))
 
 
 def test_too_many_entries_are_refused(make_zip: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(archive, "MAX_ENTRIES", 2)
+    monkeypatch.setattr(listings, "MAX_ENTRIES", 2)
     with pytest.raises(SourceError, match="has 3 entries"):
         list_archive(make_zip({f"{number}.csv": LISTING for number in range(3)}))
 
