@@ -35,8 +35,7 @@ from tasks.report.task import (
 )
 from tasks.report.versus import check_pair
 from tasks.stage import StageResult
-from tasks.tracking.runs import PipelineRun
-from tasks.tracking.select_runs import LoggedModel
+from tasks.tracking.runs import LoggedModel, PipelineRun
 from tasks.tracking.store import VIEW_PAGE
 from tasks.tracking.task import (
     choose_models,

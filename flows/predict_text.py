@@ -15,7 +15,7 @@ from tasks.models.explain.attribution import strongest
 from tasks.models.explain.page import say_reasons, write_page
 from tasks.models.explain.pieces import TEXTS, texts_of
 from tasks.models.genre_classifier import GenreClassifier
-from tasks.tracking.stored_model import fetch_classifier
+from tasks.tracking.registry import fetch_classifier
 
 # From a weak to a strong influence: the colours of `tasks.core.markup` for a terminal.
 RAISES: Final = ((214, 234, 245), (64, 150, 200))

@@ -234,7 +234,7 @@ def load(model: str = "champion") -> LoadedModel:
         ConfigError: the address has another form.
         ModelError: the store does not have the model, or its files are not those that were logged.
     """
-    from tasks.tracking.stored_model import fetch_classifier  # noqa: PLC0415 - it imports MLflow, which takes seconds
+    from tasks.tracking.registry import fetch_classifier  # noqa: PLC0415 - it imports MLflow, which takes seconds
 
     return LoadedModel(GenreClassifier.load(fetch_classifier(model)), model)
 

@@ -45,7 +45,7 @@ def _entries(folder: Path) -> list[Path]:
 def tidy(config: TidyConfig) -> int:
     """Remove what is old, or only report it; registered models and their runs are always kept."""
     from flows.run_context import exclusive  # noqa: PLC0415 - `--help` is answered without these
-    from tasks.tracking.tidy import empty_trash, find_old_runs, remove_runs  # noqa: PLC0415
+    from tasks.tracking.past_runs import empty_trash, find_old_runs, remove_runs  # noqa: PLC0415
 
     paths = data_paths()
     with exclusive(paths):

@@ -47,27 +47,28 @@ VIEW_METRICS: Final = ("val/jaccard", "test/jaccard", "test/f1_micro", "test/f1_
 
 def tracking_error(error: BaseException) -> TrackingError | None:
     """Return a user error for a store that is away or busy, None for any other error."""
+    store = public_address(settings().tracking_uri)
     if is_away(error):
         return TrackingError(
-            f"MLflow at {public_address(settings().tracking_uri)} does not respond; results are kept in "
-            f"{settings().data_dir}: start it and run the same command again, which logs them"
+            f"MLflow at {store} does not respond; results are kept in {settings().data_dir}: start it and run the same "
+            "command again, which logs them"
         )
-    if is_busy(error):
+    if _says(BUSY, error):
         return TrackingError(
-            f"the MLflow database {public_address(settings().tracking_uri)} was locked for too long; stop the process "
-            "that locks it and run the same command again, which continues"
+            f"the MLflow database {store} was locked for too long; stop the process that locks it and run the same "
+            "command again, which continues"
         )
     return None
 
 
 def is_away(error: BaseException) -> bool:
     """Return whether a tracking server did not respond, after MLflow's own retries."""
-    return _is_of_store(error) and bool(AWAY.search(str(error)))
+    return _says(AWAY, error)
 
 
-def is_busy(error: BaseException) -> bool:
-    """Return whether the store's database was locked."""
-    return _is_of_store(error) and bool(BUSY.search(str(error))) and not is_away(error)
+def _says(pattern: re.Pattern[str], error: BaseException) -> bool:
+    is_of_store = isinstance(error, MlflowException) or type(error).__module__.startswith(("requests.", "sqlalchemy."))
+    return is_of_store and bool(pattern.search(str(error)))
 
 
 def is_missing(error: MlflowException) -> bool:
@@ -91,17 +92,13 @@ def retry_while_locked(function: Callable[P, R]) -> Callable[P, R]:
                 user_error = tracking_error(error)
                 if user_error is None:
                     raise
-                if wait_s is None or not is_busy(error):
+                if wait_s is None or is_away(error):
                     raise user_error from error
                 logger.warning("the MLflow database is locked; trying again in %.0f s", wait_s)
             time.sleep(wait_s)
         raise AssertionError  # the last try returns or raises
 
     return retrying
-
-
-def _is_of_store(error: BaseException) -> bool:
-    return isinstance(error, MlflowException) or type(error).__module__.startswith(("requests.", "sqlalchemy."))
 
 
 @dataclass(frozen=True)
@@ -118,7 +115,15 @@ class Experiment:
         Raises:
             ConfigError: the address needs a password, and MLFLOW_TRACKING_URI does not contain it.
         """
-        return _connect(_full_address(self.tracking_uri))
+        uri = settings().tracking_uri
+        if public_address(uri) == self.tracking_uri:
+            return _connect(uri)
+        if HIDDEN in self.tracking_uri:
+            raise ConfigError(
+                f"the runs are in the MLflow store {self.tracking_uri} and its password is not kept: set "
+                "MLFLOW_TRACKING_URI to the full address"
+            )
+        return _connect(self.tracking_uri)
 
 
 def save_view(experiment: Experiment, run_ids: Sequence[str]) -> None:
@@ -170,11 +175,11 @@ def open_experiment(name: str) -> Experiment:
     """
     client = open_client()
     uri = public_address(settings().tracking_uri)
-    location = None
-    if uri.startswith(SQLITE):
-        location = (Path(uri.removeprefix(SQLITE)).resolve().parent / "artifacts").as_uri()
     found = client.get_experiment_by_name(name)
     if found is None:
+        location = None
+        if uri.startswith(SQLITE):
+            location = (Path(uri.removeprefix(SQLITE)).resolve().parent / "artifacts").as_uri()
         try:
             new = client.create_experiment(name, artifact_location=location, tags={KIND_TAG: KIND})
             note = f"[The models compared last]({VIEW_PAGE.format(new)}), best on test first."
@@ -205,18 +210,6 @@ def public_address(uri: str) -> str:
     parts = urlsplit(uri)
     is_server = parts.scheme in ("http", "https")
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if is_server else without_password(uri)
-
-
-def _full_address(public: str) -> str:
-    uri = settings().tracking_uri
-    if public_address(uri) == public:
-        return uri
-    if HIDDEN in public:
-        raise ConfigError(
-            f"the runs are in the MLflow store {public} and its password is not kept: set MLFLOW_TRACKING_URI to the "
-            "full address"
-        )
-    return public
 
 
 def _connect(uri: str) -> mlflow.MlflowClient:
