@@ -118,9 +118,7 @@ def evaluate_model(model_folder: Path, paths: DataPaths, config: EvaluateConfig 
     - `per_genre.csv`, `predictions_test.parquet`: `per_genre_table` and `schema.PREDICTIONS`, chosen rule, on test.
     - `calibration.csv`, `reliability.csv`: scores on test, raw and calibrated on validation.
 
-    Returns:
-        Counts: `chosen_rule` (`choose_rule`), its `val/jaccard` and `test/jaccard`, `validation_movies`, `test_movies`,
-        and `genres_without_validation_positives`, which get the global threshold.
+    `choose_rule` chooses. Genres without a validation positive are counted; they get the global threshold.
 
     Raises:
         DataError: a file is damaged, a part is empty, or the scores are not of the movies of their part or not of
@@ -165,16 +163,14 @@ def _evaluate_splits(
     reliability_table({"raw": scores, "calibrated": calibrated}, test.truth).write_csv(folder / RELIABILITY_FILE)
 
     cross_fitted = cross_fit(validation.scores.scores, validation.truth)
-    on_validation = _score_rules(validation.truth, validation.scores.scores, cross_fitted)
-    on_test = _score_rules(test.truth, scores, decided)
+    on_validation = _score_rules(validation.truth, validation.scores.scores, cross_fitted, "val/")
+    on_test = _score_rules(test.truth, scores, decided, "test/")
     calibration = {
         f"test/{name}": metric.compute(test.truth, calibrated if metric.calibrated else scores)
         for name, metric in METRICS.items()
         if isinstance(metric, core.CalibrationMetric)
     }
-    metrics = {
-        name: _defined("val/", on_validation[name]) | _defined("test/", on_test[name]) | calibration for name in rules
-    }
+    metrics = {name: on_validation[name] | on_test[name] | calibration for name in rules}
     chosen = choose_rule(metrics, config)
     write_json(folder / RULES_FILE, {"chosen": chosen, "genres": genres, "rules": rules_to_json(rules)})
     write_json(folder / METRICS_FILE, {"chosen_rule": chosen, "chosen_by": config.choose_by, "rules": metrics})
@@ -209,15 +205,15 @@ def cross_fit(scores: NDArray[np.float32], truth: Labels, fold_of: Folds | None 
 
 
 def _score_rules(
-    truth: Labels, scores: NDArray[np.float32], decided: Mapping[str, Labels]
+    truth: Labels, scores: NDArray[np.float32], decided: Mapping[str, Labels], prefix: str = ""
 ) -> dict[str, dict[str, float]]:
-    """Return all metrics of each rule's decisions; those of ranking are the same for all."""
-    ranking = core.ranking_metrics(truth, scores)
-    return {rule: {**core.decision_metrics(truth, labels), **ranking} for rule, labels in decided.items()}
-
-
-def _defined(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
-    return {f"{prefix}{name}": value for name, value in metrics.items() if np.isfinite(value)}
+    """Return all defined metrics of each rule's decisions."""
+    ranking = core.ranking_metrics(truth, scores)  # the same for all rules
+    found = {rule: core.decision_metrics(truth, labels) | ranking for rule, labels in decided.items()}
+    return {
+        rule: {f"{prefix}{name}": value for name, value in metrics.items() if np.isfinite(value)}
+        for rule, metrics in found.items()
+    }
 
 
 def choose_rule(metrics: Mapping[str, Mapping[str, float]], config: EvaluateConfig, prefix: str = "val/") -> str:
@@ -246,7 +242,7 @@ def measure_validation(folder: Path, rule: str, metric: str, paths: DataPaths) -
     decided = cross_fit(split.scores.scores, split.truth)
     if rule not in decided:
         raise ConfigError(f"no rule is named {rule!r}; there are: {', '.join(decided)}")
-    defined = _defined("", core.all_metrics(split.truth, decided[rule], split.scores.scores))
+    defined = _score_rules(split.truth, split.scores.scores, {rule: decided[rule]})[rule]
     if metric not in defined:
         raise DataError(f"{metric} is undefined on the {len(split.truth)} validation movies; choose another metric")
     return defined
@@ -288,7 +284,7 @@ def evaluate_out_of_fold(folder: Path, paths: DataPaths, config: EvaluateConfig 
             rule: {
                 metric: {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)), "folds": values}
                 for metric in by_fold[0][rule]
-                if np.isfinite(values := [fold[rule][metric] for fold in by_fold]).all()
+                if np.isfinite(values := [fold[rule].get(metric, np.nan) for fold in by_fold]).all()
             }
             for rule in decided
         }

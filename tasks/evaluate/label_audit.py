@@ -57,8 +57,7 @@ EFFECT: Final = pl.Schema(
         "finding": pl.String,
     }
 )
-COMPARED_METRICS: Final = ("jaccard", "f1_macro")
-_KINDS: Final = {"doubted": "most doubtful", "random": "randomly chosen"}
+KINDS: Final = {"doubted": "most doubtful", "random": "randomly chosen"}
 
 
 @dataclass(frozen=True)
@@ -75,23 +74,8 @@ class LabelIssue:
         return f"{'is not' if self.is_given else 'lacks'} {self.genre}"
 
     @property
-    def who(self) -> str:
-        """The models that disagree with the listing."""
-        n_agreeing, n_asked = len(self._agreeing), len(self.probabilities)
-        if n_asked == 1:
-            return f"{next(iter(self.probabilities))} gives"
-        count = f"all {n_asked}" if n_agreeing == n_asked else f"{n_agreeing} of {n_asked}"
-        return f"{count} models {'gives' if n_agreeing == 1 else 'give'}"
-
-    @property
-    def bound(self) -> str:
-        """The probability of the genre according to the least certain of these models."""
-        value = max(self._agreeing) if self.is_given else min(self._agreeing)
-        limit = "" if len(self._agreeing) == 1 else "at most " if self.is_given else "at least "
-        return f"{limit}{value:.2f}"
-
-    @property
-    def _agreeing(self) -> list[float]:
+    def agreeing(self) -> list[float]:
+        """The probabilities by the models that disagree with the listing."""
         return [value for value in self.probabilities.values() if (value <= 0.5) == self.is_given]
 
 
@@ -106,7 +90,14 @@ def explain_issues(issues: Sequence[LabelIssue]) -> str:
     """
     groups: dict[tuple[str, bool], list[str]] = {}
     for issue in issues:
-        groups.setdefault((issue.who, issue.is_given), []).append(f"{issue.genre} {issue.bound}")
+        n_agreeing, n_asked = len(issue.agreeing), len(issue.probabilities)
+        count = f"all {n_asked}" if n_agreeing == n_asked else f"{n_agreeing} of {n_asked}"
+        who = f"{count} models {'gives' if n_agreeing == 1 else 'give'}"
+        if n_asked == 1:
+            who = f"{next(iter(issue.probabilities))} gives"
+        limit, bound = ("at most ", max(issue.agreeing)) if issue.is_given else ("at least ", min(issue.agreeing))
+        claim = f"{issue.genre} {limit if n_agreeing > 1 else ''}{bound:.2f}"
+        groups.setdefault((who, issue.is_given), []).append(claim)
     reasons = []
     for (who, is_given), (*others, last) in groups.items():
         listed = f"{', '.join(others)} and {last}" if others else last
@@ -119,8 +110,7 @@ def find_label_issues(truth: Labels, probabilities: Floats) -> tuple[Labels, Flo
 
     Confident learning estimates for each genre how many labels are wrong; those with the lowest probability are
     doubtful. A movie's quality weighs the probabilities of its labels (having a genre or not), the lowest by far the
-    most. A genre that every or no movie has is never doubtful. `probabilities` must be of movies that the model was not
-    trained on.
+    most. A genre that every or no movie has is never doubtful. The model must not be trained on these movies.
 
     Source:
         Northcutt, Jiang and Chuang 2021, Confident Learning: Estimating Uncertainty in Dataset Labels;
@@ -155,7 +145,7 @@ class HeldOut:
     genres: tuple[str, ...]
     truth: Labels  # (n_movies, n_genres)
     probabilities: Floats  # of the same shape
-    parts: tuple[str, ...]  # where the scores of each movie are from
+    parts: tuple[str, ...]  # of the split, or "out of fold"
 
 
 def _held_out_files(folder: Path, paths: DataPaths, *, out_of_fold: bool) -> dict[str, Path]:
@@ -193,13 +183,10 @@ def audit_labels(model_folders: Sequence[Path], paths: DataPaths) -> StageResult
     """Write the movies with genres that the first model doubts, those with the lowest label quality first.
 
     Both files hold `AUDIT`: `label_audit.csv` for people, with formulas neutralised, `label_audit.parquet` for
-    programs. The scores are of movies that a model was not trained on (out of fold if the model was cross-validated,
-    else validation and test), calibrated on the same movies by two numbers per genre. The other models give a second
+    programs. The scores are calibrated on the same movies by two numbers per genre. The other models give a second
     opinion, unless their scores are of other movies or genres.
 
-    Returns:
-        Counts: `movies`, `doubted_movies`, `doubts`, and `asked`, the models; none if cleanlab is not installed,
-        and then an outdated audit is removed.
+    Without cleanlab there is no audit, and an outdated one is removed.
 
     Raises:
         DataError: no model is given, or the scores of the first are missing, damaged or of other movies.
@@ -228,7 +215,7 @@ def audit_labels(model_folders: Sequence[Path], paths: DataPaths) -> StageResult
         first, *others = (_read_held_out(model.name, files, paths) for model, files in named)
         asked = [first]
         for other in others:
-            if other.movie_ids == first.movie_ids and other.genres == first.genres:
+            if (other.movie_ids, other.genres) == (first.movie_ids, first.genres):
                 asked.append(other)
             else:
                 reason = "because its held-out scores are of other movies or genres"
@@ -255,14 +242,10 @@ def _audit_table(asked: Sequence[HeldOut], doubted: Labels, quality: Floats, pat
         of_label = np.where(first.truth[row], first.probabilities[row], 1 - first.probabilities[row])
         columns = np.flatnonzero(doubted[row])
         columns = columns[np.argsort(of_label[columns], kind="stable")]  # the most doubtful first
-        issues = [
-            LabelIssue(
-                first.genres[column],
-                bool(first.truth[row, column]),
-                {model.model: float(model.probabilities[row, column]) for model in asked},
-            )
-            for column in columns.tolist()
-        ]
+        issues = []
+        for column in columns.tolist():
+            probabilities = {model.model: float(model.probabilities[row, column]) for model in asked}
+            issues.append(LabelIssue(first.genres[column], bool(first.truth[row, column]), probabilities))
         given = ", ".join(np.array(first.genres)[first.truth[row]])
         claims = "; ".join(issue.claim for issue in issues)
         movie = first.movie_ids[row]
@@ -279,7 +262,7 @@ def read_audit(paths: DataPaths) -> pl.DataFrame:
 def choose_dropped(train: DataPaths, share: float | None, seed: int) -> StageResult:
     """Write which movies of an audited folder of train movies to drop: the most doubtful, and as many random ones.
 
-    `share` is the maximum share to drop. Default: all doubtful movies.
+    They are all doubtful movies, but at most `share` of all.
 
     Raises:
         DataError: no movie is doubtful, or all are.
@@ -337,8 +320,8 @@ def measure_effect(with_all: Path, without: Mapping[str, Path], train: DataPaths
         rows = []
         for place, name in enumerate(without, start=1):
             n_dropped = pl.read_csv(train.results / DROP_FILES[name], infer_schema=False).height
-            what = f"Without the {n_dropped:,} {_KINDS[name]} of {n_train:,} train movies"
-            for metric in COMPARED_METRICS:
+            what = f"Without the {n_dropped:,} {KINDS[name]} of {n_train:,} train movies"
+            for metric in ("jaccard", "f1_macro"):
                 before, after = metrics[metric][[0, place]]
                 change = interval(after - before)
                 figures = (float(before[0]), float(after[0]), change.value, change.low, change.high)

@@ -1,8 +1,4 @@
-"""Runs that were logged before: the last one, those to compare, with their results fetched, and old ones to remove.
-
-Removed runs and models go to MLflow's trash, from which its UI and `mlflow runs restore` restore them until it is
-emptied.
-"""
+"""Runs that were logged before: the last one, those to compare, with their results fetched, and old ones to remove."""
 
 import json
 import logging
@@ -24,30 +20,14 @@ from mlflow.exceptions import MlflowException
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.settings import DataPaths, settings
 from tasks.stage import TEMPORARY_PREFIX, write_atomically
-from tasks.tracking.runs import (
-    DATA_TAG,
-    ERROR_TAG,
-    FINISHED,
-    KIND_TAG,
-    MODEL_TAG,
-    PARENT_TAG,
-    RUNNING,
-    URI_TAG,
-    LoggedModel,
-    PipelineRun,
-)
-from tasks.tracking.store import SQLITE, Experiment, is_missing, open_client, public_address
+from tasks.tracking import runs as tracked
+from tasks.tracking.runs import LoggedModel, PipelineRun
+from tasks.tracking.store import SQLITE, Experiment, get_if_exists, is_missing, open_client, public_address
 
 logger = logging.getLogger(__name__)
 
 NEEDED: Final = ("metrics.json", "fit.json", "rules.json", "predictions_test.parquet")
-SUFFIXES: Final = (".json", ".csv", ".parquet")
-SIDECAR_SUFFIX: Final = ".stage.json"  # of files that are not fetched
-TRAINING_SIDECAR: Final = "train.stage.json"  # fetched, because it says what kind of model it is
-
-DEFAULT_EXPERIMENT: Final = "genreflow"
-IS_MODEL: Final = f"tags.`{KIND_TAG}` = 'model'"
-ID_LENGTH: Final = 32  # of a run
+IS_MODEL: Final = f"tags.`{tracked.KIND_TAG}` = 'model'"
 
 
 class MissingResultsError(DataError):
@@ -61,11 +41,7 @@ def save_last_run(paths: DataPaths, run: PipelineRun, logged: Sequence[LoggedMod
 
 
 def load_last_run(paths: DataPaths) -> tuple[PipelineRun, list[LoggedModel]]:
-    """Read what `save_last_run` wrote.
-
-    Raises:
-        DataError: nothing was trained in this data folder yet, no model was finished, or the file is damaged.
-    """
+    """Read what `save_last_run` wrote; raise DataError if it is missing or damaged, or no model was finished."""
     try:
         content = json.loads(paths.last_run.read_text(encoding="utf-8"))
         store = content["run"]["experiment"]
@@ -80,7 +56,7 @@ def load_last_run(paths: DataPaths) -> tuple[PipelineRun, list[LoggedModel]]:
 
 
 def last_models(paths: DataPaths) -> tuple[PipelineRun, list[LoggedModel]]:
-    """Return the last pipeline run of a data folder, and its models; those with a deleted MLflow run are skipped.
+    """Return the last pipeline run of a data folder, and those of its models with runs that were not deleted.
 
     Raises:
         DataError: nothing was trained yet, or the runs were deleted.
@@ -92,24 +68,17 @@ def last_models(paths: DataPaths) -> tuple[PipelineRun, list[LoggedModel]]:
             f"the MLflow run {run.run_id} of the last pipeline run was deleted; restore it with `mlflow runs restore "
             f"--run-id {run.run_id}`, or run flows/train.py again"
         )
-    kept = []
-    for model in logged:
-        if _is_deleted(client, model.run_id):
-            logger.warning("%s is left out: its MLflow run %s was deleted", model.name, model.run_id)
-        else:
-            kept.append(model)
+    kept = [model for model in logged if not _is_deleted(client, model.run_id)]
+    for model in (each for each in logged if each not in kept):
+        logger.warning("%s is left out: its MLflow run %s was deleted", model.name, model.run_id)
     if not kept:
         raise DataError("the MLflow runs of all models of the last pipeline run were deleted; run flows/train.py again")
     return run, kept
 
 
 def _is_deleted(client: mlflow.MlflowClient, run_id: str) -> bool:
-    try:
-        return bool(client.get_run(run_id).info.lifecycle_stage != "active")
-    except MlflowException as error:
-        if not is_missing(error):
-            raise
-        return True  # purged
+    run = get_if_exists(client.get_run, run_id)  # None if it was purged
+    return run is None or run.info.lifecycle_stage != "active"
 
 
 def choose_models(
@@ -127,17 +96,17 @@ def choose_models(
         DataError: nothing is left to compare.
     """
     client = open_client()
-    found = _runs_by_id(client, runs) if runs else _runs_by_query(client, experiment or DEFAULT_EXPERIMENT, query)
+    found = _runs_by_id(client, runs) if runs else _runs_by_query(client, experiment or "genreflow", query)
     if not found:
         raise DataError(f"--filter: no run of a model matches {query!r}" if query else "there is no run of a model")
     usable = [run for run in found if _is_usable(run)]
     different: dict[tuple[str, str], Run] = {}
     for run in usable:
         tags = run.data.tags
-        different.setdefault((tags.get(URI_TAG) or run.info.run_id, tags.get(DATA_TAG, "")), run)
+        different.setdefault((tags.get(tracked.URI_TAG) or run.info.run_id, tags.get(tracked.DATA_TAG, "")), run)
     if repeats := len(usable) - len(different):
         noun = "run" if repeats == 1 else "runs"
-        logger.info("left out, because another has the identical model: %s %s", repeats, noun)
+        logger.info("left out, because another has the identical model: %d %s", repeats, noun)
     names = Counter(_model_of(run) for run in different.values())
     models = []
     for run in different.values():
@@ -148,7 +117,8 @@ def choose_models(
         except DataError as error:
             logger.warning("%s is left out: %s", unique, error)
             continue
-        models.append(LoggedModel(folder.name, folder, run_id, tags.get(URI_TAG, ""), tags.get(DATA_TAG, "")))
+        uri, data = tags.get(tracked.URI_TAG, ""), tags.get(tracked.DATA_TAG, "")
+        models.append(LoggedModel(folder.name, folder, run_id, uri, data))
     if not models:
         raise DataError(f"none of {len(found)} MLflow runs can be compared; train models, or choose other runs")
     return models
@@ -157,15 +127,12 @@ def choose_models(
 def _runs_by_id(client: mlflow.MlflowClient, ids: Sequence[str]) -> list[Run]:
     found: dict[str, Run] = {}
     for run_id in ids:
-        try:
-            run = client.get_run(run_id)
-        except MlflowException as error:
-            if not is_missing(error):
-                raise
-            hint = "" if len(run_id) == ID_LENGTH else f"; give the whole id, {ID_LENGTH} characters"
-            raise ConfigError(f"--runs: the MLflow store has no run {run_id}{hint}") from error
-        query = f"tags.`{PARENT_TAG}` = '{run_id}' and {IS_MODEL}"
-        children = [] if run.data.tags.get(KIND_TAG) == "model" else _search(run.info.experiment_id, query)
+        run = get_if_exists(client.get_run, run_id)
+        if run is None:
+            hint = "" if len(run_id) == 32 else "; give the whole id, 32 characters"
+            raise ConfigError(f"--runs: the MLflow store has no run {run_id}{hint}")
+        query = f"tags.`{tracked.PARENT_TAG}` = '{run_id}' and {IS_MODEL}"
+        children = [] if run.data.tags.get(tracked.KIND_TAG) == "model" else _search(run.info.experiment_id, query)
         found |= {each.info.run_id: each for each in children or [run]}
     return list(found.values())
 
@@ -195,10 +162,10 @@ def _is_usable(run: Run) -> bool:
     run_id, tags = run.info.run_id, run.data.tags
     if run.info.lifecycle_stage != "active":
         reason = f"was deleted (`mlflow runs restore --run-id {run_id}` restores it)"
-    elif tags.get(KIND_TAG) != "model":
+    elif tags.get(tracked.KIND_TAG) != "model":
         reason = "is not of a model that was trained and tested"
-    elif run.info.status != FINISHED:
-        reason = f"is {run.info.status}: {tags.get(ERROR_TAG, 'it did not finish')}"
+    elif run.info.status != tracked.FINISHED:
+        reason = f"is {run.info.status}: {tags.get(tracked.ERROR_TAG, 'it did not finish')}"
     else:
         return True
     logger.warning("%s is left out: its MLflow run %s %s", _model_of(run), run_id, reason)
@@ -206,7 +173,7 @@ def _is_usable(run: Run) -> bool:
 
 
 def _model_of(run: Run) -> str:
-    return str(run.data.tags.get(MODEL_TAG) or run.info.run_name)
+    return str(run.data.tags.get(tracked.MODEL_TAG) or run.info.run_name)
 
 
 def fetch_results(client: mlflow.MlflowClient, run_id: str, name: str, paths: DataPaths) -> Path:
@@ -226,8 +193,9 @@ def fetch_results(client: mlflow.MlflowClient, run_id: str, name: str, paths: Da
     try:
         address = client.get_run(run_id).info.artifact_uri  # with run and path, MLflow would ask for it for each file
         for file in client.list_artifacts(run_id):
-            is_other_sidecar = file.path.endswith(SIDECAR_SUFFIX) and file.path != TRAINING_SIDECAR
-            if not file.is_dir and file.path.endswith(SUFFIXES) and not is_other_sidecar:
+            # Of the sidecars only that of training is needed, because it says what kind of model it is.
+            is_other_sidecar = file.path.endswith(".stage.json") and file.path != "train.stage.json"
+            if not file.is_dir and file.path.endswith((".json", ".csv", ".parquet")) and not is_other_sidecar:
                 mlflow.artifacts.download_artifacts(f"{address}/{file.path}", dst_path=str(unfinished))
         missing = [name for name in NEEDED if not (unfinished / name).is_file()]
         if missing:
@@ -248,15 +216,11 @@ def duration_s(run: PipelineRun) -> float:
 
 
 def previous_best(run: PipelineRun) -> dict[str, Any] | None:
-    """Return the last compared pipeline run before this one, or None.
-
-    Returns:
-        `name` of the run, its best `model`, the model's `jaccard` on test, and `data_hash`.
-    """
+    """Return `name` of the last compared pipeline run before, best `model`, its `jaccard` on test, and `data_hash`."""
     client = run.experiment.client()
     earlier = client.search_runs(
         [run.experiment.experiment_id],
-        f"tags.`{KIND_TAG}` = 'pipeline' and metrics.`test/jaccard` >= 0 "
+        f"tags.`{tracked.KIND_TAG}` = 'pipeline' and metrics.`test/jaccard` >= 0 "
         f"and attributes.start_time < {client.get_run(run.run_id).info.start_time}",
         max_results=1,
         order_by=["attributes.start_time DESC"],
@@ -268,7 +232,7 @@ def previous_best(run: PipelineRun) -> dict[str, Any] | None:
         "name": info.run_name,
         "model": data.tags.get("genreflow.best", ""),
         "jaccard": data.metrics["test/jaccard"],
-        "data_hash": data.tags.get(DATA_TAG, ""),
+        "data_hash": data.tags.get(tracked.DATA_TAG, ""),
     }
 
 
@@ -285,10 +249,7 @@ def find_old_runs(experiment_name: str, keep: int, paths: DataPaths) -> OldRuns:
     """Return the runs of an experiment beyond the newest `keep` pipeline runs, except those that must stay.
 
     These are runs of registered models, past champions included, with their pipelines; the last run of the data folder;
-    runs that have not ended; and runs of others.
-
-    Raises:
-        ConfigError: there is no such experiment.
+    runs that have not ended; and runs of others. Raises ConfigError if there is no such experiment.
     """
     experiment = open_client().get_experiment_by_name(experiment_name)
     if experiment is None:
@@ -301,7 +262,7 @@ def find_old_runs(experiment_name: str, keep: int, paths: DataPaths) -> OldRuns:
         needed |= {last.run_id, *(model.run_id for model in models)}
     except DataError:
         pass  # nothing was trained here
-    parents = {run.info.run_id: run.data.tags.get(PARENT_TAG) for run in runs}
+    parents = {run.info.run_id: run.data.tags.get(tracked.PARENT_TAG) for run in runs}
     families: dict[str, list[Run]] = {}  # by pipeline run, its children and their children
     for run in runs:
         head = run.info.run_id
@@ -312,18 +273,18 @@ def find_old_runs(experiment_name: str, keep: int, paths: DataPaths) -> OldRuns:
     old = [
         family
         for family in newest_first[keep:]
-        if all(KIND_TAG in run.data.tags for run in family)
-        and not any(run.info.run_id in needed or run.info.status == RUNNING for run in family)
+        if all(tracked.KIND_TAG in run.data.tags for run in family)
+        and not any(run.info.run_id in needed or run.info.status == tracked.RUNNING for run in family)
     ]
-    removed = {run.info.run_id: run.data.tags.get(URI_TAG, "") for family in old for run in family}
-    used = {run.data.tags.get(URI_TAG, "") for run in runs if run.info.run_id not in removed}
+    removed = {run.info.run_id: run.data.tags.get(tracked.URI_TAG, "") for family in old for run in family}
+    used = {run.data.tags.get(tracked.URI_TAG, "") for run in runs if run.info.run_id not in removed}
     uris = set(removed.values()) - used - {version.source for version in versions} - {""}
     model_ids = sorted(uri.removeprefix("models:/") for uri in uris)
     return OldRuns(len(old), tuple(removed), tuple(model_ids))
 
 
 def remove_runs(old: OldRuns) -> None:
-    """Move runs and models to MLflow's trash; those already there are skipped."""
+    """Move runs and models to MLflow's trash, from which `mlflow runs restore` and its UI restore them."""
     client = open_client()
     for run_id in old.run_ids:
         client.delete_run(run_id)
@@ -332,11 +293,7 @@ def remove_runs(old: OldRuns) -> None:
 
 
 def empty_trash() -> None:
-    """Delete for good all runs, models and experiments in the store's trash, including those deleted by others.
-
-    Raises:
-        ConfigError: the store is a server, which only its own machine can clean.
-    """
+    """Delete for good all runs, models and experiments in the store's trash, including those deleted by others."""
     uri = settings().tracking_uri
     if uri.startswith(("http:", "https:")):
         raise ConfigError("only the machine of a tracking server can empty its trash: run `mlflow gc` there")

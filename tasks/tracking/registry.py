@@ -1,9 +1,10 @@
-"""Models in MLflow: the champion among the registered ones, with its promotion, rollback and card; loading; the demo's.
+"""Registered models: the champion, its promotion, rollback and card; loading of models; those for the demo.
 
 Every promotion is a new version with tags that record what it replaced and why, so rollbacks can follow the versions.
 """
 
 import atexit
+import contextlib
 import json
 import logging
 import re
@@ -29,7 +30,7 @@ from tasks.core.promotion import REGISTERED_NAME, Champion, Verdict
 from tasks.core.settings import DataPaths, settings
 from tasks.tracking.past_runs import MissingResultsError, fetch_results, load_last_run
 from tasks.tracking.runs import DATA_FOLDER, DATA_TAG, HASHES_TAG, LOADER_MODULE, MODEL_TAG, LoggedModel, is_local
-from tasks.tracking.store import is_away, is_missing, open_client, public_address
+from tasks.tracking.store import get_if_exists, is_away, open_client, public_address
 
 logger = logging.getLogger(__name__)
 
@@ -57,18 +58,13 @@ def find_champion(
     if current is None:
         return None
     run_id = str(current.run_id)
-    try:
-        run = client.get_run(run_id)
-        tags, params, is_deleted = run.data.tags, run.data.params, run.info.lifecycle_stage != "active"
-    except MlflowException as error:
-        if not is_missing(error):
-            raise
-        tags, params, is_deleted = {}, {}, True  # purged
+    run = get_if_exists(client.get_run, run_id)  # None if it was purged
+    tags, params = (run.data.tags, run.data.params) if run else ({}, {})
     model = tags.get(MODEL_TAG) or current.tags.get(MODEL_TAG) or f"version {current.version}"
-    try:
-        folder = None if is_deleted else fetch_results(client, run_id, model, paths)
-    except MissingResultsError:
-        folder = None  # the verdict reports it
+    folder = None  # the verdict reports it
+    if run is not None and run.info.lifecycle_stage == "active":
+        with contextlib.suppress(MissingResultsError):
+            folder = fetch_results(client, run_id, model, paths)
     rolled_back = [
         f"{at} (version {version.version})"
         for version in client.search_model_versions(f"name = '{registered}'")
@@ -95,9 +91,7 @@ def promote(
     registered: str = REGISTERED_NAME,
 ) -> int:
     """Register a logged model as a new version, give it the alias `champion`, and return the version."""
-    try:
-        client.get_registered_model(registered)
-    except MlflowException:
+    if get_if_exists(client.get_registered_model, registered) is None:
         what = "Genres of a movie from its description." if registered == REGISTERED_NAME else "Labels of a text."
         client.create_registered_model(registered, description=what)
     model_id = challenger.model_uri.removeprefix("models:/")
@@ -132,45 +126,27 @@ def roll_back(registered: str = REGISTERED_NAME) -> str:
     current = champion_version(client, registered)
     if current is None:
         raise ModelError(f"{registered} has no champion to roll back from; train one with flows/full_pipeline.py")
+    replaced = f"version {current.version} ({model_of(client, current)})"
     before = current.tags.get(REPLACED_TAG)
     if before is None:
-        raise ModelError(
-            f"version {current.version} ({model_of(client, current)}) does not record a version before it, so there is "
-            "nothing to restore"
-        )
-    try:
-        earlier = client.get_model_version(registered, before)
-        client.get_logged_model(str(earlier.source).removeprefix("models:/"))
-    except MlflowException as error:
-        if not is_missing(error):
-            raise
+        raise ModelError(f"{replaced} does not record a version before it, so there is nothing to restore")
+    earlier = get_if_exists(client.get_model_version, registered, before)
+    if earlier is None or not get_if_exists(client.get_logged_model, str(earlier.source).removeprefix("models:/")):
         raise ModelError(
             f"version {before}, which version {current.version} replaced, or its model was deleted, so it cannot be "
             f"restored; give another version of {registered} the alias {CHAMPION} in MLflow's UI, or train again"
-        ) from error
+        )
     now = _now()
     client.set_model_version_tag(registered, current.version, ROLLED_BACK_TAG, now)
     client.set_model_version_tag(registered, current.version, "genreflow.rolled_back_to", before)
     client.set_model_version_tag(registered, before, "genreflow.returned_at", now)
     client.set_registered_model_alias(registered, CHAMPION, before)
-    return (
-        f"champion: version {before} ({model_of(client, earlier)}) again, instead of version {current.version} "
-        f"({model_of(client, current)})"
-    )
+    return f"champion: version {before} ({model_of(client, earlier)}) again, instead of {replaced}"
 
 
 def champion_version(client: mlflow.MlflowClient, registered: str = REGISTERED_NAME) -> ModelVersion | None:
-    """Return the version with the alias `champion`; None if there is none.
-
-    Raises:
-        MlflowException: the store is away or busy.
-    """
-    try:
-        return client.get_model_version_by_alias(registered, CHAMPION)
-    except MlflowException as error:
-        if not is_missing(error):
-            raise
-        return None  # no registered model yet, or no champion
+    """Return the version with the alias `champion`; None if there is none."""
+    return get_if_exists(client.get_model_version_by_alias, registered, CHAMPION)
 
 
 def model_of(client: mlflow.MlflowClient, version: ModelVersion) -> str:
@@ -205,9 +181,8 @@ def write_card(run: Run, model: LoggedModel, leaderboard: Path, registered: str,
             bounds = (row.get(f"test_{name}_low"), row.get(f"test_{name}_high"))
             interval = "" if None in bounds else "{:.3f} to {:.3f}".format(*bounds)
             figures.append((METRICS[name].title, f"{values[f'test/{name}']:.3f}", interval))
-    shown = "On test movies, which were not used for any choice:\n\n" + markdown_table(
-        ("metric", "value", "95% interval"), figures
-    )
+    figures_table = markdown_table(("metric", "value", "95% interval"), figures)
+    shown = f"On test movies, which were not used for any choice:\n\n{figures_table}"
     few = [escape_markdown(str(label)) for label in labels.filter(pl.col("support") < FEW).get_column("genre")]
     named = f"{', '.join(few[:FEW])} and {len(few) - FEW} more" if len(few) > FEW else ", ".join(few)
     note = f" Metrics are unreliable for labels with fewer than {FEW} test rows: {named}." if few else ""
@@ -254,8 +229,7 @@ def fetch_classifier(model: str) -> Path:
 
     Raises:
         ConfigError: the address has another form, such as a path or a URL.
-        ModelError: the store does not have the model, it is not one of this project, or its files are not those
-            that were logged.
+        ModelError: the store lacks the model, or it or its files are not what this project logged.
         TrackingError: the tracking server does not respond.
     """
     uri = f"models:/{REGISTERED_NAME}@{CHAMPION}" if model == CHAMPION else model
@@ -270,9 +244,8 @@ def fetch_classifier(model: str) -> Path:
     except (MlflowException, OSError) as error:
         store = public_address(settings().tracking_uri)
         if is_away(error):
-            raise TrackingError(
-                f"MLflow at {store} does not answer; start it, or correct MLFLOW_TRACKING_URI"
-            ) from error
+            remedy = "start it, or correct MLFLOW_TRACKING_URI"
+            raise TrackingError(f"MLflow at {store} does not answer; {remedy}") from error
         hint = "train one with `python flows/full_pipeline.py`" if model == CHAMPION else "check the address"
         raise ModelError(f"no model at {uri} in {store} ({hide_secrets(str(error))}); {hint}") from error
     name = _check_origin(uri, folder)
@@ -324,30 +297,19 @@ class DemoModel(NamedTuple):
 
 
 def demo_models(paths: DataPaths) -> list[DemoModel]:
-    """Return the champion, the other registered versions, newest first, and the other models of the last run, if any.
-
-    Raises:
-        ModelError: there are none.
-    """
+    """Return the champion, the other versions, newest first, and the last run's other models; ModelError if none."""
     client = open_client()
+    versions = {int(each.version): each for each in client.search_model_versions(f"name = '{REGISTERED_NAME}'")}
     champion = champion_version(client)
-    number = int(champion.version) if champion else None
-    versions = sorted(
-        client.search_model_versions(f"name = '{REGISTERED_NAME}'"),
-        key=lambda version: (int(version.version) == number, int(version.version)),
-        reverse=True,
-    )
+    number = int(champion.version) if champion else 0
     found = []
-    for version in versions:
-        title = "champion: " if int(version.version) == number else ""
-        label = f"{title}{model_of(client, version)} (version {version.version})"
-        found.append(DemoModel(label, f"models:/{REGISTERED_NAME}/{version.version}"))
-    try:
-        last = load_last_run(paths)[1]
-    except DataError:
-        last = []  # nothing was trained here
-    registered = {version.source for version in versions}
-    found += [DemoModel(f"{each.name} (last run)", each.model_uri) for each in last if each.model_uri not in registered]
+    for each in sorted(versions, key=lambda each: (each == number, each), reverse=True):
+        label = f"{'champion: ' if each == number else ''}{model_of(client, versions[each])} (version {each})"
+        found.append(DemoModel(label, f"models:/{REGISTERED_NAME}/{each}"))
+    with contextlib.suppress(DataError):  # nothing was trained here
+        registered = {version.source for version in versions.values()}
+        last = (model for model in load_last_run(paths)[1] if model.model_uri not in registered)
+        found += [DemoModel(f"{model.name} (last run)", model.model_uri) for model in last]
     if not found:
         raise ModelError("there is no model to try; train some with `python flows/full_pipeline.py`")
     return found

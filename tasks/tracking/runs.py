@@ -3,6 +3,7 @@
 These are params, tags, metrics, files, and models, which load without this project.
 """
 
+import contextlib
 import getpass
 import json
 import logging
@@ -12,7 +13,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import packages_distributions, version
 from importlib.util import find_spec
@@ -26,8 +27,7 @@ import pandas as pd
 import polars as pl
 from mlflow.data.dataset_source_registry import get_registered_sources
 from mlflow.data.polars_dataset import from_polars
-from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
-from mlflow.exceptions import MlflowException
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param
 from mlflow.models import Model, ModelSignature
 from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, TensorSpec
 from mlflow.types.schema import AnyType
@@ -36,10 +36,12 @@ from tasks.core.errors import DataError, ModelError
 from tasks.core.files import check_hashes, hash_files, write_hashes
 from tasks.core.logs import hide_secrets
 from tasks.core.settings import DataPaths
-from tasks.stage import PROJECT, StageResult, import_closure
-from tasks.tracking.store import NOTE_TAG, Experiment, is_missing, open_experiment, retry_while_locked
+from tasks.stage import PROJECT, import_closure
+from tasks.tracking.store import NOTE_TAG, Experiment, get_if_exists, open_experiment, retry_while_locked
 
 logger = logging.getLogger(__name__)
+
+MetricsOf = tuple[str | None, Mapping[str, Dataset]]
 
 FINISHED, FAILED, KILLED, RUNNING = "FINISHED", "FAILED", "KILLED", "RUNNING"  # MLflow's names
 
@@ -59,8 +61,7 @@ LONGEST_VALUE: Final = 5000  # MLflow refuses params and tags above 6,000 and 8,
 
 LOADER_MODULE: Final = "tasks.models.served"
 DATA_FOLDER: Final = "data/classifier"  # of a logged model: the files that `hashes.json` lists
-PIPELINE_FILE: Final = "model/model.skops"
-INPUT_COLUMNS: Final = ("movie_name", "year", "certificate", "runtime", "director", "star")
+OPTIONAL_COLUMNS: Final = ("movie_name", "year", "certificate", "runtime", "director", "star")
 EXAMPLE: Final = {
     "movie_name": ["The House on the Hill", "Kick-Off"],
     "description": ["A family finds out that ghosts haunt their new home.", "A team of misfits wins the cup."],
@@ -83,7 +84,7 @@ class PipelineRun:
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A model of a run: its name, its folder, its MLflow run and the address of the logged model."""
+    """A model of a run, its folder and its address."""
 
     name: str
     folder: Path
@@ -98,9 +99,9 @@ def start_pipeline_run(
 ) -> PipelineRun:
     """Start the parent run of a pipeline run, in an experiment that is created if needed.
 
-    The whole `config` is logged as params under dotted names. The run is named after the tags `flow` (default:
-    pipeline), `source` and `model`. Runs of the same data folder that are still RUNNING belong to a killed process,
-    since one pipeline at a time holds the folder's lock; they are marked KILLED.
+    The run is named after the tags `flow` (default: pipeline), `source` and `model`. Runs of the same data folder that
+    are still RUNNING belong to a killed process, since one pipeline at a time holds the folder's lock; they are marked
+    KILLED.
     """
     experiment = open_experiment(experiment_name)
     client = experiment.client()
@@ -108,14 +109,16 @@ def start_pipeline_run(
         if left.data.tags.get(DATA_DIR_TAG) == str(paths.root):  # MLflow's filters cannot express every folder's name
             logger.warning("MLflow run %r was left running by a process that ended: marked KILLED", left.info.run_name)
             client.set_terminated(left.info.run_id, KILLED)
-    revision, flow = git_revision(), tags.get("flow", "pipeline")
+    revision, flow, user = git_revision(), tags.get("flow", "pipeline"), "unknown"
+    with contextlib.suppress(KeyError, OSError):  # the user of a container may have no name
+        user = getpass.getuser()
     shared = {
         DATA_DIR_TAG: str(paths.root),
         "genreflow.git_revision": revision,
         "mlflow.source.git.commit": revision.removesuffix("-dirty"),
         "mlflow.source.name": f"genreflow {flow}",
         "mlflow.source.type": "LOCAL",
-        "mlflow.user": _user(),
+        "mlflow.user": user,
         **{f"genreflow.{key}": hide_secrets(value) for key, value in tags.items()},
     }
     if url := tags.get("prefect_url"):
@@ -128,43 +131,34 @@ def start_pipeline_run(
     return PipelineRun(experiment, run.info.run_id, name, params, shared)
 
 
-def start_model_run(run: PipelineRun, model_name: str, spec: Mapping[str, Any], kind: str = "model") -> str:
-    """Start the child run of a model, with `SHARED_PARAMS` and tags of its parent and its own; return its id."""
-    tags = {MODEL_TAG: model_name}
-    tags |= {f"genreflow.{name}": str(spec[name]) for name in ("classifier", "vectors") if name in spec}
-    return _start_child_run(run, model_name, {KIND_TAG: kind, **tags}, spec)
-
-
-def start_trial_run(run: PipelineRun, number: int, params: Mapping[str, Any]) -> str:
-    """Start the child run of a search's trial, with the values it tries; return its id."""
-    return _start_child_run(run, f"trial {number}", {KIND_TAG: "trial"}, {"trial": params})
-
-
-def start_variant_run(run: PipelineRun, name: str, spec: Mapping[str, Any]) -> str:
-    """Start the child run of a model trained on a variant of the train movies; return its id."""
-    return _start_child_run(run, name, {KIND_TAG: "variant"}, spec)
-
-
 @retry_while_locked
-def _start_child_run(run: PipelineRun, name: str, tags: Mapping[str, str], own_params: Mapping[str, Any]) -> str:
+def start_model_run(run: PipelineRun, name: str, spec: Mapping[str, Any], kind: str = "model") -> str:
+    """Start the child run of a model, with `SHARED_PARAMS` and tags of its parent and its own; return its id.
+
+    `kind` is "model", "cross-validation", "trial" of a search, or "variant" of the train movies.
+    """
     client = run.experiment.client()
-    all_tags = {**run.tags, **tags, PARENT_TAG: run.run_id}
-    child = client.create_run(run.experiment.experiment_id, run_name=name, tags=all_tags)
-    params = {name: run.params[name] for name in SHARED_PARAMS if name in run.params} | flat_params(own_params)
+    tags = {**run.tags, KIND_TAG: kind, PARENT_TAG: run.run_id}
+    if kind in ("model", "cross-validation"):
+        own = {key: str(spec[key]) for key in ("classifier", "vectors") if key in spec}
+        tags |= {f"genreflow.{key}": value for key, value in {"model": name, **own}.items()}
+    child = client.create_run(run.experiment.experiment_id, run_name=name, tags=tags)
+    params = {key: run.params[key] for key in SHARED_PARAMS if key in run.params} | flat_params(spec)
     client.log_batch(child.info.run_id, params=[Param(key, value) for key, value in params.items()])
     return str(child.info.run_id)
 
 
 def flat_params(config: Mapping[str, Any]) -> dict[str, str]:
     """Return nested configuration as params: dotted names, JSON for all but texts, without secrets, not too long."""
-    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in _flat(config)}
+    texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in flatten(config)}
     return {key: hide_secrets(text)[:LONGEST_VALUE] for key, text in texts.items()}
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the values of nested mappings under dotted names."""
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{key}.")
+            yield from flatten(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 
@@ -182,13 +176,6 @@ def git_revision() -> str:
     except (OSError, subprocess.SubprocessError):
         return "unknown"
     return done.stdout.strip()
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # the user of a container may have no name
-        return "unknown"
 
 
 @retry_while_locked
@@ -219,16 +206,12 @@ def log_data(run: PipelineRun, paths: DataPaths) -> dict[str, str]:
     """Tag a pipeline run with the hash of its data and log its parts as the run's inputs; return the tags."""
     tags = {DATA_TAG: data_hash(paths)}
     log_datasets(replace(run, tags=run.tags | tags), run.run_id, paths)
-    run.experiment.client().log_batch(run.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    run.experiment.client().set_tag(run.run_id, DATA_TAG, tags[DATA_TAG])
     return tags
 
 
 def data_hash(paths: DataPaths) -> str:
-    """Return a hash of the clean table and its split.
-
-    Raises:
-        DataError: the data folder is not prepared.
-    """
+    """Return a hash of the clean table and its split; raise DataError if the data folder is not prepared."""
     for path in (paths.movies, paths.splits):
         if not path.is_file():
             raise DataError(f"{path} is missing; run flows/prepare.py first")
@@ -258,43 +241,22 @@ def _datasets(paths: DataPaths, source: str, data: str) -> dict[str, Dataset]:
     return found
 
 
-def log_stages(run: PipelineRun, results: Sequence[StageResult]) -> None:
-    """Log stages' counts to the pipeline run, as metrics `verbose/data/<stage>/<count>`, and their sidecars."""
-    metrics: dict[str, float] = {}
-    for result in results:
-        for key, value in _flat(result.counts):
-            if isinstance(value, int | float):
-                metrics[f"{MANY}data/{result.name}/{metric_name(key)}"] = float(value)
-        log_files(run.experiment, run.run_id, [result.folder / f"{result.name}.stage.json"], "stages")
-    log_metrics(run.experiment, run.run_id, metrics)
-
-
-@dataclass(frozen=True)
-class MetricsOf:
-    """The model and the datasets of metrics, in addition to their run."""
-
-    model_id: str | None = None
-    datasets: Mapping[str, Dataset] = field(default_factory=dict)  # by part
-
-
-NOTHING: Final = MetricsOf()
-
-
 def log_metrics(
-    experiment: Experiment, run_id: str, metrics: Mapping[str, float], step: int = 0, of: MetricsOf = NOTHING
+    experiment: Experiment, run_id: str, metrics: Mapping[str, float], step: int = 0, of: MetricsOf = (None, {})
 ) -> None:
     """Log metrics in one batch, except those that are not finite, which charts cannot show.
 
-    Those with `train/`, `val/` or `test/` in the name belong to the datasets of `of`.
+    `of` is their model's id and the datasets by part, for metrics with `train/`, `val/` or `test/` in the name.
     """
+    model_id, datasets = of
     now_ms = int(time.time() * 1000)
     batch = []
     for key, value in metrics.items():
-        part = next((PART_OF[word] for word in key.split("/") if word in PART_OF), "")
-        dataset = of.datasets.get(part)
-        named = {"dataset_name": dataset.name, "dataset_digest": dataset.digest} if dataset else {}
         if abs(value) < float("inf"):
-            batch.append(Metric(key, value, now_ms, step, run_id=run_id, model_id=of.model_id, **named))
+            part = next((PART_OF[word] for word in key.split("/") if word in PART_OF), "")
+            dataset = datasets.get(part)
+            named = {"dataset_name": dataset.name, "dataset_digest": dataset.digest} if dataset else {}
+            batch.append(Metric(key, value, now_ms, step, run_id=run_id, model_id=model_id, **named))
     experiment.client().log_batch(run_id, metrics=batch)
 
 
@@ -321,10 +283,7 @@ def log_table(experiment: Experiment, run_id: str, csv: Path) -> None:
 
 
 def log_model(experiment: Experiment, run_id: str, model_name: str, model_folder: Path) -> str:
-    """Log a trained model to its run as an artefact that loads without this project; return its address.
-
-    An identical model is logged only once: later runs point to the first.
-    """
+    """Log a trained model to its run; return its address. An identical model is logged once: later runs point to it."""
     client = experiment.client()
     files = [path for path in (model_folder / "model").rglob("*") if path.is_file()]
     fingerprint = hash_files([*files, model_folder / "rules.json", *_served_code()])
@@ -337,6 +296,13 @@ def log_model(experiment: Experiment, run_id: str, model_name: str, model_folder
     return uri
 
 
+def _served_code() -> list[Path]:
+    """Return the code of a served model: the modules that its loader imports, directly or not."""
+    modules = import_closure(PROJECT / f"{LOADER_MODULE.replace('.', '/')}.py")
+    folders = {folder for module in modules for folder in module.parents if folder.is_relative_to(PROJECT / "tasks")}
+    return sorted({*modules, *(folder / "__init__.py" for folder in folders)})
+
+
 def _find_logged_model(experiment: Experiment, run_id: str, fingerprint: str) -> str | None:
     """Return the address of an identical, undamaged model from a finished run or an earlier try of this one."""
     client = experiment.client()
@@ -345,14 +311,9 @@ def _find_logged_model(experiment: Experiment, run_id: str, fingerprint: str) ->
         if run.data.tags.get(FINGERPRINT_TAG) != fingerprint:
             continue
         uri = run.data.tags.get(URI_TAG, "")
-        try:
-            model = client.get_logged_model(uri.removeprefix("models:/"))
-        except MlflowException as error:
-            if not is_missing(error):
-                raise
-            continue  # deleted since
-        digest = model.tags.get(HASHES_TAG)
-        if not digest:
+        model = get_if_exists(client.get_logged_model, uri.removeprefix("models:/"))
+        digest = model.tags.get(HASHES_TAG) if model else None
+        if model is None or not digest:  # deleted since, or of an earlier release
             continue
         if is_local(model.artifact_location):  # else fetching would take as long as logging; it is checked when loaded
             try:
@@ -380,11 +341,11 @@ class _Pyfunc:
         del validate_serving_input  # an option of `Model.log` that `mlflow.pyfunc.save_model` does not take
         import skops.io  # noqa: PLC0415 - takes seconds
 
-        pipeline = Path(data_path) / PIPELINE_FILE
+        pipeline = Path(data_path) / "model" / "model.skops"
         if pipeline.is_file():
             mlflow_model.add_flavor(
                 mlflow.sklearn.FLAVOR_NAME,
-                pickled_model=f"{DATA_FOLDER}/{PIPELINE_FILE}",  # MLflow's name for it; nothing is pickled
+                pickled_model=f"{DATA_FOLDER}/model/model.skops",  # MLflow's name for it; nothing is pickled
                 serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
                 skops_trusted_types=skops.io.get_untrusted_types(file=pipeline),
                 sklearn_version=version("scikit-learn"),
@@ -398,7 +359,7 @@ def _log_new_model(run_id: str, model_name: str, model_folder: Path, params: dic
     specs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(model.rglob("model.json"))]
     spec = json.loads((model / "model.json").read_text(encoding="utf-8"))
     rule = json.loads((model_folder / "rules.json").read_text(encoding="utf-8"))["chosen"]
-    packages, foreign_code = _foreign_code(specs)
+    requirements, foreign_code = _needs(specs)
     with tempfile.TemporaryDirectory() as temporary:
         data, code = Path(temporary) / Path(DATA_FOLDER).name, Path(temporary) / "tasks"
         shutil.copytree(model, data / "model")
@@ -420,7 +381,7 @@ def _log_new_model(run_id: str, model_name: str, model_folder: Path, params: dic
                 code_paths=[str(code), *foreign_code],
                 signature=_signature(spec["genres"], spec.get("own_fields", [])),
                 input_example=pd.DataFrame(EXAMPLE),
-                pip_requirements=_requirements(specs, packages),
+                pip_requirements=requirements,
                 metadata={"genres": spec["genres"], "rule": rule, "model": model_name},
                 params=params,
                 tags={HASHES_TAG: digest},
@@ -428,47 +389,35 @@ def _log_new_model(run_id: str, model_name: str, model_folder: Path, params: dic
     return f"models:/{info.model_id}"
 
 
-def _served_code() -> list[Path]:
-    """Return the code of a served model: the modules that its loader imports, directly or not."""
-    modules = import_closure(PROJECT / f"{LOADER_MODULE.replace('.', '/')}.py")
-    folders = {folder for module in modules for folder in module.parents if folder.is_relative_to(PROJECT / "tasks")}
-    return sorted({*modules, *(folder / "__init__.py" for folder in folders)})
-
-
 def _signature(genres: Sequence[str], own_fields: Sequence[str]) -> ModelSignature:
     text = DataType.string
     # Tables may have years as numbers and texts as categories; the model itself reports unreadable values by row.
     anything: Any = AnyType()  # type: ignore[no-untyped-call]
     inputs: list[ColSpec | TensorSpec] = [ColSpec(anything, "description")]
-    inputs += [ColSpec(anything, name, required=False) for name in dict.fromkeys([*INPUT_COLUMNS, *own_fields])]
+    inputs += [ColSpec(anything, name, required=False) for name in dict.fromkeys([*OPTIONAL_COLUMNS, *own_fields])]
     outputs: list[ColSpec | TensorSpec] = [ColSpec(text, "genres")]
     outputs += [ColSpec(DataType.float, f"score_{genre}") for genre in genres]
     params = ParamSchema([ParamSpec("rule", text, ""), ParamSpec("precision", text, "")])
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs), params=params)
 
 
-def _requirements(specs: Sequence[dict[str, Any]], foreign: Sequence[str]) -> list[str]:
+def _needs(specs: Sequence[dict[str, Any]]) -> tuple[list[str], list[str]]:
+    """Return the pinned packages that a model needs, and the files of other estimators to log with it."""
+    kinds = {kind for spec in specs for kind in _kinds(spec)}
     packages = ["numpy", "pandas", "polars", "pydantic", "scikit-learn", "scipy", "skops"]
     if any(spec.get("input", {}).get("text") == "lemmas" for spec in specs):
         packages += ["simplemma", "spacy"]
-    if any("encoder" in spec or "frozen-encoder" in _kinds(spec) for spec in specs):
+    if "frozen-encoder" in kinds or any("encoder" in spec for spec in specs):
         packages += ["onnxruntime", "safetensors", "tokenizers", "torch", "transformers"]
-    return [f"{package}=={version(package).partition('+')[0]}" for package in dict.fromkeys([*packages, *foreign])]
-
-
-def _foreign_code(specs: Sequence[dict[str, Any]]) -> tuple[list[str], list[str]]:
-    """Return the installed packages that a model's other estimators need, and the files to log with it."""
-    packages: list[str] = []
-    files: list[str] = []
-    modules = {kind.partition(".")[0] for spec in specs for kind in _kinds(spec) if "." in kind}
-    for module in sorted(modules - {"sklearn", "tasks"}):
-        found, root = packages_distributions().get(module), find_spec(module)
-        if found:
-            packages += found
+    files = []
+    for module in sorted({kind.partition(".")[0] for kind in kinds if "." in kind} - {"sklearn", "tasks"}):
+        root = find_spec(module)
+        if installed := packages_distributions().get(module):
+            packages += installed
         elif root is not None and root.origin:
             path = Path(root.origin)
             files.append(str(path.parent if path.name == "__init__.py" else path))
-    return packages, files
+    return [f"{package}=={version(package).partition('+')[0]}" for package in dict.fromkeys(packages)], files
 
 
 def _kinds(part: Any) -> list[str]:

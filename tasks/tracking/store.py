@@ -1,7 +1,4 @@
-"""The MLflow store: its address, its creation, and its errors.
-
-The address is kept and shown without its password, which stays in the environment.
-"""
+"""The MLflow store: its creation, its errors, and its address, which is kept and shown without the password."""
 
 import functools
 import json
@@ -39,26 +36,25 @@ SQLITE: Final = "sqlite:///"
 KIND_TAG: Final = "mlflow.experimentKind"
 KIND: Final = "custom_model_development"  # opens on the runs, not on an overview of traces
 NOTE_TAG: Final = "mlflow.note.content"  # what MLflow shows as the description of an experiment or a run
-VIEW_TAG: Final = "mlflow.sharedViewState.{}"  # a view of the runs table with its own address
-VIEW: Final = "compared-last"
+VIEW: Final = "compared-last"  # a view of the runs table with its own address
 VIEW_PAGE: Final = "#/experiments/{}/runs?viewStateShareKey=" + VIEW + "&workflowType=machine_learning"
 VIEW_METRICS: Final = ("val/jaccard", "test/jaccard", "test/f1_micro", "test/f1_macro", "time/fit_s")
 
 
 def tracking_error(error: BaseException) -> TrackingError | None:
     """Return a user error for a store that is away or busy, None for any other error."""
+    if not is_away(error) and not _says(BUSY, error):
+        return None
     store = public_address(settings().tracking_uri)
     if is_away(error):
         return TrackingError(
             f"MLflow at {store} does not respond; results are kept in {settings().data_dir}: start it and run the same "
             "command again, which logs them"
         )
-    if _says(BUSY, error):
-        return TrackingError(
-            f"the MLflow database {store} was locked for too long; stop the process that locks it and run the same "
-            "command again, which continues"
-        )
-    return None
+    return TrackingError(
+        f"the MLflow database {store} was locked for too long; stop the process that locks it and run the same command "
+        "again, which continues"
+    )
 
 
 def is_away(error: BaseException) -> bool:
@@ -72,15 +68,24 @@ def _says(pattern: re.Pattern[str], error: BaseException) -> bool:
 
 
 def is_missing(error: MlflowException) -> bool:
-    """Return whether the store said that something does not exist; after other errors it may."""
+    """Return whether the store said that something does not exist."""
     return error.error_code in MISSING
+
+
+def get_if_exists(get: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
+    """Return what a method of the client gets, None if the store says that it does not exist; other errors raise."""
+    try:
+        return get(*args, **kwargs)
+    except MlflowException as error:
+        if is_missing(error):
+            return None
+        raise
 
 
 def retry_while_locked(function: Callable[P, R]) -> Callable[P, R]:
     """Decorate a function that is not a Prefect task, and so has no retries, to retry while the database is locked.
 
-    Raises:
-        TrackingError: by the decorated function, if the store stays busy or is away.
+    It raises TrackingError if the store stays busy or is away.
     """
 
     @functools.wraps(function)
@@ -139,7 +144,7 @@ def save_view(experiment: Experiment, run_ids: Sequence[str]) -> None:
         "selectedColumns": [f"metrics.`{name}`" for name in VIEW_METRICS] + ["tags.`genreflow.rule`"],
     }
     client = experiment.client()
-    client.set_experiment_tag(experiment.experiment_id, VIEW_TAG.format(VIEW), json.dumps(view))
+    client.set_experiment_tag(experiment.experiment_id, f"mlflow.sharedViewState.{VIEW}", json.dumps(view))
 
 
 def open_client() -> mlflow.MlflowClient:
@@ -182,13 +187,14 @@ def open_experiment(name: str) -> Experiment:
             location = (Path(uri.removeprefix(SQLITE)).resolve().parent / "artifacts").as_uri()
         try:
             new = client.create_experiment(name, artifact_location=location, tags={KIND_TAG: KIND})
-            note = f"[The models compared last]({VIEW_PAGE.format(new)}), best on test first."
-            client.set_experiment_tag(new, NOTE_TAG, note)
-            return Experiment(uri, new, name)
         except MlflowException:
             found = client.get_experiment_by_name(name)  # another process was faster
             if found is None:
                 raise
+        else:
+            note = f"[The models compared last]({VIEW_PAGE.format(new)}), best on test first."
+            client.set_experiment_tag(new, NOTE_TAG, note)
+            return Experiment(uri, new, name)
     if found.lifecycle_stage != "active":
         raise ConfigError(
             f"the MLflow experiment {name!r} is deleted: restore it with `mlflow experiments restore "
@@ -224,6 +230,5 @@ def _connect(uri: str) -> mlflow.MlflowClient:
     return mlflow.MlflowClient(uri)
 
 
-def _is_not_raised_too(record: logging.LogRecord) -> bool:
-    """Return False for errors that MLflow logs with their traceback and then raises."""
+def _is_not_raised_too(record: logging.LogRecord) -> bool:  # by MLflow, after logging it with its traceback
     return not str(record.msg).startswith("SQLAlchemy database error")

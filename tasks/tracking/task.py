@@ -22,8 +22,15 @@ tracked_task: Final = partial(stage_task, unless=store.is_away)  # MLflow itself
 
 @tracked_task("log stages")
 def log_stages(run: PipelineRun, results: Sequence[StageResult], files: Sequence[Path] = ()) -> None:
-    """Log the stages' counts, their sidecars and further files to the pipeline's run."""
-    runs.log_stages(run, results)
+    """Log stages' counts to the pipeline run, `verbose/data/<stage>/<count>`, their sidecars and further files."""
+    metrics: dict[str, float] = {}
+    for result in results:
+        for key, value in runs.flatten(result.counts):
+            if isinstance(value, int | float):
+                metrics[f"{MANY}data/{result.name}/{metric_name(key)}"] = float(value)
+    runs.log_metrics(run.experiment, run.run_id, metrics)
+    sidecars = [result.folder / f"{result.name}.stage.json" for result in results]
+    runs.log_files(run.experiment, run.run_id, sidecars, "stages")
     runs.log_files(run.experiment, run.run_id, files, "explore")
 
 
@@ -31,8 +38,8 @@ def log_stages(run: PipelineRun, results: Sequence[StageResult], files: Sequence
 def log_model(run: PipelineRun, name: str, run_id: str, folder: Path) -> LoggedModel:
     """Log a trained and evaluated model: metrics, files, the model itself; end its run as FINISHED."""
     uri = runs.log_model(run.experiment, run_id, name, folder)  # before metrics, which MLflow would copy one by one
-    of = MetricsOf(uri.removeprefix("models:/"), runs.log_datasets(run, run_id, data_paths()))
-    _log_summary(run, run_id, folder, of)
+    datasets = runs.log_datasets(run, run_id, data_paths())
+    _log_summary(run, run_id, folder, (uri.removeprefix("models:/"), datasets))
     if (history := folder / "history.csv").is_file():  # of fine-tuning
         for row in pl.read_csv(history).iter_rows(named=True):
             step = int(row.pop("step"))
@@ -44,7 +51,7 @@ def log_model(run: PipelineRun, name: str, run_id: str, folder: Path) -> LoggedM
     return LoggedModel(name, folder, run_id, uri, run.tags[runs.DATA_TAG])
 
 
-def _log_summary(run: PipelineRun, run_id: str, folder: Path, of: MetricsOf = runs.NOTHING) -> None:
+def _log_summary(run: PipelineRun, run_id: str, folder: Path, of: MetricsOf = (None, {})) -> None:
     rule, metrics = _summarize(folder)
     runs.log_metrics(run.experiment, run_id, metrics, of=of)
     run.experiment.client().set_tag(run_id, "genreflow.rule", rule)
@@ -124,10 +131,10 @@ def log_variant(run: PipelineRun, run_id: str, folder: Path) -> None:
 def log_effect(run: PipelineRun, files: Sequence[Path]) -> None:
     """Log the effect of dropping doubtful movies, `effect/<dropped>/<metric>` with its 95% interval, and files."""
     table = pl.read_csv(data_paths().results / "label_audit_effect.csv")
-    metrics = {}
-    for dropped, metric, *values in table.select("dropped", "metric", "difference", "low", "high").iter_rows():
-        for suffix, value in zip(("", "_low", "_high"), values, strict=True):
-            metrics[f"effect/{dropped}/{metric}{suffix}"] = float(value)
+    metrics: dict[str, float] = {}
+    for row in table.iter_rows(named=True):
+        name = f"effect/{row['dropped']}/{row['metric']}"
+        metrics |= {name: row["difference"], f"{name}_low": row["low"], f"{name}_high": row["high"]}
     runs.log_metrics(run.experiment, run.run_id, metrics)
     runs.log_files(run.experiment, run.run_id, files)
 

@@ -81,7 +81,7 @@ def test_runs_that_cannot_be_compared_are_told_and_the_others_go_on(run, paths, 
     client.delete_run(gone)
     failed = runs.start_model_run(run, "failed", {})
     runs.fail_run(run, failed, "ModelError: no", "Traceback")
-    trial = runs.start_trial_run(run, 1, {})
+    trial = runs.start_model_run(run, "trial 1", {}, "trial")
     assert names(choose_models(paths, [good, gone, empty, failed, trial])) == ["good"]
     told = [record.message for record in caplog.records if "left out" in record.message]
     assert len(told) == 4

@@ -18,7 +18,7 @@ from tasks.tracking import past_runs, runs, store
 from tasks.tracking.past_runs import load_last_run, save_last_run
 from tasks.tracking.runs import LoggedModel, flat_params, metric_name
 from tasks.tracking.store import VIEW_PAGE, Experiment, open_experiment, public_address, save_view
-from tasks.tracking.task import log_folds, log_search, log_trial
+from tasks.tracking.task import log_folds, log_search, log_stages, log_trial
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn in depths that are not ours
 
@@ -122,7 +122,7 @@ def test_a_folder_that_is_not_prepared_is_told(run, paths):
 
 def test_trials_are_children_with_what_they_try_and_the_search_tells_how_it_goes(run, tmp_path):
     for number, value in ((1, 0.4), (2, 0.3)):
-        trial_id = runs.start_trial_run(run, number, {"C": 2.5, "bag-of-words.max_n": 3})
+        trial_id = runs.start_model_run(run, f"trial {number}", {"trial": {"C": 2.5, "bag-of-words.max_n": 3}}, "trial")
         log_trial.fn(run, trial_id, {"jaccard": value})
         log_search.fn(run, number, {"value": value, "best": 0.4}, tmp_path / "best.yaml")
     client = run.experiment.client()
@@ -174,7 +174,7 @@ def test_failure_keeps_error_and_traceback(run):
 def test_counts_of_stages_become_metrics_and_sidecars_files(run, tmp_path):
     (tmp_path / "clean.stage.json").write_text("{}", encoding="utf-8")
     counts = {"rows_read": 7, "by": {"unknown_genre/Été?": 1}, "names": ["a"], "done": True}
-    runs.log_stages(run, [StageResult("clean", tmp_path, "f", False, counts)])
+    log_stages.fn(run, [StageResult("clean", tmp_path, "f", False, counts)])
     stored = run.experiment.client().get_run(run.run_id)
     assert stored.data.metrics["verbose/data/clean/rows_read"] == 7
     assert stored.data.metrics["verbose/data/clean/by.unknown_genre/Été_"] == 1
