@@ -334,13 +334,11 @@ class _Pyfunc:
     """The flavour `mlflow.pyfunc`, without a prediction for the example, which would load each model again."""
 
     @staticmethod
-    def save_model(
-        *, mlflow_model: Model, data_path: str, validate_serving_input: bool = False, **options: Any
-    ) -> None:
+    def save_model(*, mlflow_model: Model, data_path: str, **options: Any) -> None:
         """Save a model; a scikit-learn pipeline can also be loaded with `mlflow.sklearn.load_model`."""
-        del validate_serving_input  # an option of `Model.log` that `mlflow.pyfunc.save_model` does not take
         import skops.io  # noqa: PLC0415 - takes seconds
 
+        options.pop("validate_serving_input", None)  # of `Model.log`; `mlflow.pyfunc.save_model` does not take it
         pipeline = Path(data_path) / "model" / "model.skops"
         if pipeline.is_file():
             mlflow_model.add_flavor(
@@ -356,10 +354,9 @@ class _Pyfunc:
 
 def _log_new_model(run_id: str, model_name: str, model_folder: Path, params: dict[str, str]) -> str:
     model = model_folder / "model"
-    specs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(model.rglob("model.json"))]
     spec = json.loads((model / "model.json").read_text(encoding="utf-8"))
     rule = json.loads((model_folder / "rules.json").read_text(encoding="utf-8"))["chosen"]
-    requirements, foreign_code = _needs(specs)
+    requirements, foreign_code = _needs(model)
     with tempfile.TemporaryDirectory() as temporary:
         data, code = Path(temporary) / Path(DATA_FOLDER).name, Path(temporary) / "tasks"
         shutil.copytree(model, data / "model")
@@ -401,8 +398,9 @@ def _signature(genres: Sequence[str], own_fields: Sequence[str]) -> ModelSignatu
     return ModelSignature(inputs=Schema(inputs), outputs=Schema(outputs), params=params)
 
 
-def _needs(specs: Sequence[dict[str, Any]]) -> tuple[list[str], list[str]]:
+def _needs(model: Path) -> tuple[list[str], list[str]]:
     """Return the pinned packages that a model needs, and the files of other estimators to log with it."""
+    specs = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(model.rglob("model.json"))]
     kinds = {kind for spec in specs for kind in _kinds(spec)}
     packages = ["numpy", "pandas", "polars", "pydantic", "scikit-learn", "scipy", "skops"]
     if any(spec.get("input", {}).get("text") == "lemmas" for spec in specs):
