@@ -126,10 +126,10 @@ def roll_back(registered: str = REGISTERED_NAME) -> str:
     current = champion_version(client, registered)
     if current is None:
         raise ModelError(f"{registered} has no champion to roll back from; train one with flows/full_pipeline.py")
-    replaced = f"version {current.version} ({model_of(client, current)})"
+    rolled_back = f"version {current.version} ({model_of(client, current)})"
     before = current.tags.get(REPLACED_TAG)
     if before is None:
-        raise ModelError(f"{replaced} does not record a version before it, so there is nothing to restore")
+        raise ModelError(f"{rolled_back} does not record a version before it, so there is nothing to restore")
     earlier = get_if_exists(client.get_model_version, registered, before)
     if earlier is None or not get_if_exists(client.get_logged_model, str(earlier.source).removeprefix("models:/")):
         raise ModelError(
@@ -141,7 +141,7 @@ def roll_back(registered: str = REGISTERED_NAME) -> str:
     client.set_model_version_tag(registered, current.version, "genreflow.rolled_back_to", before)
     client.set_model_version_tag(registered, before, "genreflow.returned_at", now)
     client.set_registered_model_alias(registered, CHAMPION, before)
-    return f"champion: version {before} ({model_of(client, earlier)}) again, instead of {replaced}"
+    return f"champion: version {before} ({model_of(client, earlier)}) again, instead of {rolled_back}"
 
 
 def champion_version(client: mlflow.MlflowClient, registered: str = REGISTERED_NAME) -> ModelVersion | None:
