@@ -22,7 +22,7 @@ from tasks.models.spec import shown_params
 from tasks.models.task import score_folds_in, train_in
 from tasks.models.train import TrainChoices
 from tasks.split.task import subset
-from tasks.tracking.runs import PipelineRun, log_data, start_variant_run
+from tasks.tracking.runs import PipelineRun, log_data, start_model_run
 from tasks.tracking.task import log_effect, log_variant
 
 logger = logging.getLogger("flows.audit")  # Prefect loads it by its file, under another name
@@ -64,7 +64,7 @@ def find_doubtful(config: AuditConfig, train: DataPaths) -> DataPaths:
 def train_variant(config: AuditConfig, run: PipelineRun, root: Path, without: Path | None) -> Path:
     """Train, evaluate and log the model, without the train movies that a file lists; return the model's folder."""
     model = config.chosen_model
-    run_id = start_variant_run(run, root.name, shown_params(model))
+    run_id = start_model_run(run, root.name, shown_params(model), "variant")
     written = subset(root, without=without)
     trained = train_in(root, model, TrainChoices(seed=config.seed), wait_for=[written])
     evaluated = evaluate_in(root, trained.folder, config.evaluate, wait_for=[trained])

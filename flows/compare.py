@@ -35,8 +35,7 @@ from tasks.report.sources import PreviousRun, RunFacts
 from tasks.report.versus import check_pair
 from tasks.stage import StageResult
 from tasks.tracking import task as tracking
-from tasks.tracking.runs import PipelineRun
-from tasks.tracking.select_runs import LoggedModel
+from tasks.tracking.runs import LoggedModel, PipelineRun
 from tasks.tracking.store import VIEW_PAGE
 
 logger = logging.getLogger("flows.compare")  # Prefect loads it by its file, under another name

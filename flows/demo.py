@@ -61,8 +61,7 @@ from tasks.core.page import answer_css
 from tasks.core.settings import data_paths
 from tasks.models.explain.page import render_answer
 from tasks.models.genre_classifier import GenreClassifier
-from tasks.tracking.champion import demo_models
-from tasks.tracking.stored_model import fetch_classifier
+from tasks.tracking.registry import demo_models, fetch_classifier
 
 LONGEST = 20_000  # characters of a text; a plot has some hundreds, and explaining takes time
 CACHED_MODELS = 4

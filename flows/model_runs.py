@@ -19,8 +19,7 @@ from tasks.models.task import blend_folds, gather_folds, train_ensemble, train_m
 from tasks.models.train import TrainChoices
 from tasks.prefect_task import stage_task
 from tasks.stage import StageResult
-from tasks.tracking.runs import PipelineRun, start_model_run
-from tasks.tracking.select_runs import LoggedModel
+from tasks.tracking.runs import LoggedModel, PipelineRun, start_model_run
 from tasks.tracking.task import log_folds, log_model, record_failure
 
 LONGEST: Final = 500  # characters of a failed model's error

@@ -42,7 +42,7 @@ def predict_text(config: PredictConfig) -> None:
     import polars as pl
 
     from tasks.models.genre_classifier import GenreClassifier
-    from tasks.tracking.stored_model import fetch_classifier
+    from tasks.tracking.registry import fetch_classifier
 
     if not (config.text or "").strip():
         logger.warning("the text is empty: the genres are those predicted without any information")

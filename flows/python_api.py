@@ -224,7 +224,7 @@ def load(model: str = "champion") -> LoadedModel:
         ConfigError: the address has another form.
         ModelError: the store does not have the model, or its files are not those that were logged.
     """
-    from tasks.tracking.stored_model import fetch_classifier
+    from tasks.tracking.registry import fetch_classifier
 
     return LoadedModel(GenreClassifier.load(fetch_classifier(model)), model)
 

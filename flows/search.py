@@ -27,7 +27,7 @@ from tasks.models.search import Search, Trial, open_search, space_of
 from tasks.models.spec import features_of
 from tasks.models.task import build_features, score_trial
 from tasks.stage import config_dict, write_atomically
-from tasks.tracking.runs import PipelineRun, data_hash, log_data, start_trial_run
+from tasks.tracking.runs import PipelineRun, data_hash, log_data, start_model_run
 from tasks.tracking.task import log_search, log_trial, record_failure
 
 logger = logging.getLogger("flows.search")  # Prefect loads it by its file, under another name
@@ -76,7 +76,7 @@ def run_trial(config: SearchConfig, study: Search, run: PipelineRun) -> None:
     """Fit and score one set of parameters, and record the result in the study and in MLflow."""
     start_s = time.monotonic()
     trial = study.ask()
-    run_id = start_trial_run(run, trial.number, trial.params)
+    run_id = start_model_run(run, f"trial {trial.number}", {"trial": trial.params}, "trial")
     try:
         metrics = score(config, study, trial)
     except ModelError as error:

@@ -16,7 +16,7 @@ from tasks.stage import TEMPORARY_PREFIX
 def tidy(config: TidyConfig) -> int:
     """Remove what is old, or only report it; registered models and their runs are always kept."""
     from flows.run_context import exclusive
-    from tasks.tracking.tidy import empty_trash, find_old_runs, remove_runs
+    from tasks.tracking.past_runs import empty_trash, find_old_runs, remove_runs
 
     paths = data_paths()
     with exclusive(paths):

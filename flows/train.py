@@ -24,8 +24,8 @@ from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, TransformerSpec
 from tasks.models.task import build_features
 from tasks.models.train import chosen_genres
 from tasks.stage import StageResult
+from tasks.tracking.past_runs import save_last_run
 from tasks.tracking.runs import PipelineRun, log_data
-from tasks.tracking.select_runs import save_last_run
 
 logger = logging.getLogger("flows.train")  # Prefect loads it by its file, under another name
 

@@ -22,7 +22,7 @@ from tasks.core.errors import GenreflowError
 from tasks.core.language import Token
 from tasks.core.settings import DataPaths
 from tasks.stage import Stage, run_stage
-from tasks.tracking.select_runs import load_last_run
+from tasks.tracking.past_runs import load_last_run
 
 Result = TypeVar("Result")
 

@@ -131,7 +131,7 @@ def test_one_text_is_answered_in_the_precision_that_was_asked_for(monkeypatch, p
 
     classifier = SimpleNamespace(model=SimpleNamespace(precision="float32"), genres=("Drama",), predict=predict)
     monkeypatch.setattr(GenreClassifier, "load", lambda _folder: classifier)
-    monkeypatch.setattr("tasks.tracking.stored_model.fetch_classifier", lambda model: model)
+    monkeypatch.setattr("tasks.tracking.registry.fetch_classifier", lambda model: model)
     assert predict_command(PredictConfig(text="x", precision=precision)) == 0
     assert used == [precision]
 

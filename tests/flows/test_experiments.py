@@ -118,7 +118,7 @@ def test_a_model_that_cannot_be_fitted_as_it_is_ends_the_search_and_is_recorded(
         raise ModelError("no word is left; lower min_movies")
 
     recorded = []
-    monkeypatch.setattr("flows.search.start_trial_run", lambda *_: "trial-run")
+    monkeypatch.setattr("flows.search.start_model_run", lambda *_: "trial-run")
     monkeypatch.setattr("flows.search.score", fail)
     monkeypatch.setattr("flows.search.record_failure", lambda _run, *told: recorded.append(told[:2]))
     config = SearchConfig(model="nb-counts")

@@ -21,7 +21,7 @@ from tasks.models.genre_classifier import GenreClassifier
 from tasks.models.linear import LogisticRegression
 from tasks.models.spec import EnsembleSpec, ModelSpec
 from tasks.models.vectorizers import BagOfWords
-from tasks.tracking.stored_model import fetch_classifier
+from tasks.tracking.registry import fetch_classifier
 
 # Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.
 pytestmark = pytest.mark.filterwarnings("default")

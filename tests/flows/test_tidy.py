@@ -25,8 +25,8 @@ NAMES = (
 def full(paths, monkeypatch) -> DataPaths:
     """A data folder with something of everything, in the order in which it came; the store has no old runs."""
     none = SimpleNamespace(n_pipelines=0, run_ids=(), model_ids=())
-    monkeypatch.setattr("tasks.tracking.tidy.find_old_runs", lambda *_: none)
-    monkeypatch.setattr("tasks.tracking.tidy.remove_runs", lambda _old: None)
+    monkeypatch.setattr("tasks.tracking.past_runs.find_old_runs", lambda *_: none)
+    monkeypatch.setattr("tasks.tracking.past_runs.remove_runs", lambda _old: None)
     for age, name in enumerate(NAMES):
         path = paths.root / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from tasks.core.errors import ConfigError
 from tasks.core.settings import PROJECT_ROOT, DataPaths, data_paths
 from tasks.models.explain.page import render_answer
 from tasks.models.genre_classifier import GenreClassifier
-from tasks.tracking.champion import demo_models
+from tasks.tracking.registry import demo_models
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 

@@ -20,11 +20,9 @@ from tasks.decision.rules import GlobalThreshold
 from tasks.models import linear, spec
 from tasks.models.genre_classifier import GenreClassifier
 from tasks.models.pipeline import GenreModel
-from tasks.tracking import runs, stored_model
-from tasks.tracking.champion import promote
-from tasks.tracking.models import log_model
-from tasks.tracking.select_runs import LoggedModel
-from tasks.tracking.stored_model import fetch_classifier
+from tasks.tracking import registry, runs
+from tasks.tracking.registry import fetch_classifier, promote
+from tasks.tracking.runs import LoggedModel, log_model
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn in depths that are not ours
 
@@ -97,10 +95,10 @@ def test_the_same_comes_back_by_each_address(logged):
 def test_a_copy_of_what_lies_elsewhere_goes_with_the_process(logged, monkeypatch):
     """As of a server, which is made believe here; what lies on this machine is read where it lies."""
     at_exit = []
-    monkeypatch.setattr(stored_model.atexit, "register", lambda do, *words, **named: at_exit.append((do, words, named)))
+    monkeypatch.setattr(registry.atexit, "register", lambda do, *words, **named: at_exit.append((do, words, named)))
     before = fetch_classifier("champion")
     assert not at_exit
-    monkeypatch.setattr(stored_model, "_is_local", lambda _: False)
+    monkeypatch.setattr(registry, "is_local", lambda _: False)
     copy = fetch_classifier("champion")
     assert copy != before
     assert (copy / "rules.json").is_file()
