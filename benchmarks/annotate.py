@@ -131,8 +131,8 @@ RUN: dict[str, Callable[[Path], dict[str, Any]]] = {
 def clean_listings(source: Path | None, folder: Path) -> None:
     """Clean the listings, or the generated sample, into a folder."""
     from tasks.acquire.sample import write_sample  # noqa: PLC0415
-    from tasks.clean.config import CleanConfig  # noqa: PLC0415
     from tasks.clean.movies import clean_movies  # noqa: PLC0415
+    from tasks.clean.profiles import CleanConfig  # noqa: PLC0415
     from tasks.core.settings import DataPaths  # noqa: PLC0415
 
     paths = DataPaths(folder)

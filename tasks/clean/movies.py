@@ -8,15 +8,13 @@ from typing import Any, Final
 import polars as pl
 import polars.selectors as cs
 
-from tasks.clean.config import CleanConfig
 from tasks.clean.near_duplicates import count_groups, group_texts
-from tasks.clean.profiles import build_profile, split_genres
+from tasks.clean.profiles import CleanConfig, build_profile, split_genres
 from tasks.clean.read import find_listings, read_table
 from tasks.clean.rules import Ledger, Profile, Rule, apply_rules
 from tasks.core import parsing, schema
 from tasks.core.errors import DataError
 from tasks.core.files import write_json
-from tasks.core.parsing import MISSING_TEXTS
 from tasks.core.settings import DataPaths
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
@@ -71,10 +69,9 @@ def parse_fields(rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
     parsed = rows.select(parse(pl.col(SIDE_FIELDS[name])).alias(name) for name, parse in _PARSERS.items())
     failed = {name: rows[SIDE_FIELDS[name]].filter(parsed[name].is_null()) for name in _PARSERS}
     unparsed = {name: int(texts.str.contains(r"\S").sum()) for name, texts in failed.items()}
-    raw_people = rows.select(pl.col(SIDE_FIELDS[name]).alias(name) for name in LIST_FIELDS)
-    raw_people = raw_people.with_columns(pl.when(pl.all() != "").then(pl.all()))
-    others = rows.drop(SIDE_FIELDS.values())
-    return pl.concat([others, parsed, raw_people], how="horizontal"), unparsed
+    people = rows.select(pl.col(SIDE_FIELDS[name]).alias(name) for name in LIST_FIELDS)
+    people = people.with_columns(pl.when(pl.all() != "").then(pl.all()))
+    return rows.drop(SIDE_FIELDS.values()).hstack(parsed).hstack(people), unparsed
 
 
 def read_rows(path: Path, profile: Profile, ledger: Ledger) -> pl.DataFrame:
@@ -82,10 +79,8 @@ def read_rows(path: Path, profile: Profile, ledger: Ledger) -> pl.DataFrame:
     table = read_table(path, schema.REQUIRED_RAW_COLUMNS, tuple(SIDE_FIELDS.values()))
     ledger.note_damage(path.name, table.damage)
     ledger.counts["rows_read"] += table.n_records
-    rows = apply_rules(table.rows, profile.row_rules, ledger).drop("is_short")
-    rows, unparsed = parse_fields(rows)
-    for name, count in unparsed.items():
-        ledger.counts[f"unparsed/{name}"] += count
+    rows, unparsed = parse_fields(apply_rules(table.rows, profile.row_rules, ledger).drop("is_short"))
+    ledger.counts.update({f"unparsed/{name}": count for name, count in unparsed.items()})
     logger.info("clean: %s: %d rows, %d of them usable", path.name, table.n_records, rows.height)
     return rows
 
@@ -93,10 +88,8 @@ def read_rows(path: Path, profile: Profile, ledger: Ledger) -> pl.DataFrame:
 def merge_rows(tables: list[pl.DataFrame], profile: Profile) -> pl.DataFrame:
     """Merge the rows of each movie, some movies at a time, so that memory use does not grow with the rows.
 
-    `tables`, from `read_rows` in the order of the listings, is emptied on the way.
-
-    Returns:
-        `movie_id`, `movie_name`, `genres` (sorted list), `description` and the side fields, in no particular order.
+    `tables`, from `read_rows` in the order of the listings, is emptied on the way. The result has `movie_id`,
+    `movie_name`, `genres` (sorted list), `description` and the side fields, in no particular order.
     """
     genres = split_genres(pl.concat([table["genre"] for table in tables]))
     n_parts = -(-sum(table.height for table in tables) // PART_ROWS) or 1
@@ -135,15 +128,13 @@ def join_crawled(movies: pl.DataFrame, path: Path | None, ledger: Ledger) -> pl.
         return movies.with_columns(crawled=pl.lit(None, pl.String))
     table = read_table(path, ("movie_id", "description"))
     ledger.note_damage(path.name, table.damage, prefix="crawl/")
-    filled = table.rows.filter(pl.col("description").is_in(MISSING_TEXTS).not_())
-    first = filled.unique("movie_id", keep="first", maintain_order=True)
-    crawled = first.select("movie_id", crawled="description")
-    joined = movies.join(crawled, on="movie_id", how="left", maintain_order="left")
+    filled = table.rows.filter(~pl.col("description").is_in(parsing.MISSING_TEXTS))
+    first = filled.unique("movie_id", keep="first", maintain_order=True).select("movie_id", crawled="description")
     ledger.counts["crawl/rows_read"] = table.n_records
     ledger.counts["crawl/empty"] = table.rows.height - filled.height
     ledger.counts["crawl/repeated_id"] = filled.height - first.height
     ledger.counts["crawl/unknown_id"] = first.join(movies, on="movie_id", how="anti").height
-    return joined
+    return movies.join(first, on="movie_id", how="left", maintain_order="left")
 
 
 def clean_movies(paths: DataPaths, config: CleanConfig) -> StageResult:
@@ -212,9 +203,9 @@ def build_movies(listings: Sequence[Path], crawl: Path | None, profile: Profile,
     order = movies.select(pl.arg_sort_by("movie_id", "movie_name")).to_series()
     # Side fields wait until the rules are done: rules copy what they filter, and these are the larger half.
     sides = movies.select(*SIDE_FIELDS)
-    movies = movies.select("movie_id", "movie_name", "description", "genres")[order]
-    movies = movies.with_columns(place=order)
-    movies = movies.with_columns(description_source=pl.lit("listing"), is_truncated=pl.lit(value=False))
+    movies = movies.select("movie_id", "movie_name", "description", "genres")[order].with_columns(
+        place=order, description_source=pl.lit("listing"), is_truncated=pl.lit(value=False)
+    )
     movies = join_crawled(movies, crawl, ledger)
     # Sorted texts still refer to the listings' memory; every rule reads copies twice as fast.
     copies = [(pl.col(name) + "").alias(name) for name in ("movie_name", "description")]
