@@ -81,8 +81,7 @@ def annotate_with_spacy(folder: Path) -> dict[str, Any]:
 
 def annotate_with_genreflow(folder: Path, workers: int) -> dict[str, Any]:
     """Run the annotation stage."""
-    from tasks.annotate.config import AnnotateConfig  # noqa: PLC0415
-    from tasks.annotate.corpus import annotate_movies  # noqa: PLC0415
+    from tasks.annotate.corpus import AnnotateConfig, annotate_movies  # noqa: PLC0415
     from tasks.core.settings import DataPaths  # noqa: PLC0415
 
     paths = DataPaths(folder)

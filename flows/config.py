@@ -22,7 +22,7 @@ from pydantic import (
 )
 
 from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
-from tasks.annotate.config import AnnotateConfig
+from tasks.annotate.corpus import AnnotateConfig
 from tasks.clean.own_table import TableConfig
 from tasks.clean.profiles import CleanConfig
 from tasks.core.errors import ConfigError, require

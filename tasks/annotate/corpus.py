@@ -1,48 +1,63 @@
-"""The annotate stage: from the cleaned movies to the corpus and its companion, in shards and several processes."""
+"""The annotate stage: from the cleaned movies to the corpus and its companion, in shards and several processes.
 
+Or from a corpus that another program annotated.
+"""
+
+import csv
 import gc
 import logging
 import os
 import platform
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.annotate.config import AnnotateConfig
-from tasks.annotate.conllu import format_document
+from tasks.annotate.conllu import find_documents, format_document, read_document
 from tasks.core import schema
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.language import Pipeline, Token, annotator, normalise_text
 from tasks.core.logs import Progress
-from tasks.core.parallel import map_parallel
+from tasks.core.parsing import parse_genres, read_genre_names
 from tasks.core.settings import DataPaths
 from tasks.stage import Stage, StageResult, run_stage
 
 logger = logging.getLogger(__name__)
 
 ROW_GROUP: Final = 20_000  # rows; what a reader has in memory at once
+BATCH: Final = 500  # movies in memory at once during an import
+IMPORTED: Final = "imported"  # in place of a pipeline's name: such lemmas cannot be made for a new text
 READ_COLUMNS: Final = ("movie_id", "description", "genres")
 
-Sentences = Sequence[Sequence[Token]]
+
+class AnnotateConfig(BaseModel):
+    """How to annotate."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pipeline: Pipeline = Field(
+        "simplemma", description="Source of the lemmas; en_core_web_sm also adds tags, if it is installed."
+    )
+    shard_size: int = Field(5_000, ge=1, description="Movies per task of a worker; does not change the result.")
 
 
 def companion_rows(
-    ids: Sequence[str], genres: Sequence[Sequence[str]], annotated: Sequence[Sentences]
+    ids: Sequence[str], genres: Sequence[Sequence[str]], annotated: Sequence[Sequence[Sequence[Token]]]
 ) -> tuple[pa.Table, Counter[str]]:
     """Return rows of the companion (`schema.TOKENS`), and their counts: `sentences`, `tokens`, `empty_documents`."""
-    tokens = [[token for sentence in sentences for token in sentence] for sentences in annotated]
-    forms = [[token.form for token in of_movie] for of_movie in tokens]
-    lemmas = [[token.lemma for token in of_movie] for of_movie in tokens]
+    forms = [[token.form for sentence in sentences for token in sentence] for sentences in annotated]
+    lemmas = [[token.lemma for sentence in sentences for token in sentence] for sentences in annotated]
     n_sentences = list(map(len, annotated))
     rows = pa.table([ids, genres, forms, lemmas, n_sentences], schema=_companion_schema())
-    counts = Counter(sentences=sum(n_sentences), tokens=sum(map(len, tokens)), empty_documents=n_sentences.count(0))
+    counts = Counter(sentences=sum(n_sentences), tokens=sum(map(len, forms)), empty_documents=n_sentences.count(0))
     return rows, counts
 
 
@@ -163,6 +178,8 @@ def annotate_movies(
     )
 
     def build(folder: Path) -> Counter[str]:
+        from tasks.core.parallel import map_parallel  # noqa: PLC0415 - loads joblib, which `--help` does not need
+
         height = check_movies(paths.movies)
         shard_folder = folder / "shards"
         shard_folder.mkdir()
@@ -225,3 +242,100 @@ def check_movies(path: Path) -> int:
     if not disordered.is_empty():
         raise DataError(f"{path}: movie ids must be distinct and ascending, {disordered[0]!r} is not: {again}")
     return len(ids)
+
+
+def extract_movies(paths: DataPaths, corpus: Path) -> StageResult:
+    """Write the movies of a foreign corpus to `paths.corpus_csv`, for the clean stage to import.
+
+    For users who have only the annotated corpus. It does not have the movies' names, which stay empty.
+
+    Returns:
+        Counts: `documents`, `repeated_documents`.
+
+    Raises:
+        DataError: the corpus is missing or damaged, or its genres cannot be read.
+    """
+
+    def build(folder: Path) -> Mapping[str, int]:
+        names = read_genre_names(paths.downloaded_genres)
+        positions, n_repeated = find_documents(corpus)
+        progress = Progress("movies of the corpus", len(positions))
+        with (folder / paths.corpus_csv.name).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["movie_id", "movie_name", "genre", "description"])
+            for movie_id, position in positions.items():
+                document = read_document(corpus, position)
+                try:
+                    genres = ", ".join(parse_genres(document.genres, names))
+                except ValueError as error:
+                    raise DataError(
+                        f"{corpus}, line {position.line}: the genres {document.genres[:80]!r} cannot be read: {error}. "
+                        "Put the genres.json that belongs to the corpus into the download folder."
+                    ) from error
+                writer.writerow([movie_id, "", genres, document.description])
+                progress.advance()
+        progress.finish()
+        return {"documents": len(positions), "repeated_documents": n_repeated}
+
+    genres_file = [paths.downloaded_genres] if paths.downloaded_genres.is_file() else []
+    return run_stage(_stage(paths, "extract_movies", (paths.corpus_csv,), corpus, *genres_file), build)
+
+
+def import_conllu(paths: DataPaths, corpus: Path) -> StageResult:
+    """Make a foreign corpus the annotation of the cleaned movies, in `paths.conllu` and its companion.
+
+    It has the name of the annotate stage, so that either's result replaces the other's; its config is `{"pipeline":
+    "imported"}`. Both files have the movies, the order and the genres of the cleaned table.
+
+    Returns:
+        Counts: `documents`, `sentences`, `tokens` and `empty_documents` as in the annotate stage (movies that are
+        not in the corpus are empty), `unknown_documents` (of movies that are not in the table),
+        `repeated_documents`.
+
+    Raises:
+        DataError: the corpus is missing or damaged, the table is, or they have no movie in common.
+    """
+
+    def build(folder: Path) -> Mapping[str, int]:
+        height = check_movies(paths.movies)
+        positions, n_repeated = find_documents(corpus)
+        movies = pl.read_parquet(paths.movies, columns=["movie_id", "genres"])
+        n_known = len(positions.keys() & set(movies["movie_id"]))
+        if not n_known:
+            raise DataError(f"{corpus} has no movie of {paths.movies}. Import the table that belongs to it.")
+        counts = Counter(documents=height, repeated_documents=n_repeated, unknown_documents=len(positions) - n_known)
+        progress = Progress("import corpus", height)
+        rows = movies.iter_rows()
+        with (
+            (folder / paths.conllu.name).open("w", encoding="utf-8", newline="\n") as file,
+            open_companion(folder / paths.tokens.name) as append_rows,
+        ):
+            while batch := list(islice(rows, BATCH)):
+                ids, genres = map(list, zip(*batch, strict=True))
+                found = (positions.get(movie_id) for movie_id in ids)
+                annotated = [read_document(corpus, position).sentences if position else [] for position in found]
+                file.writelines(map(format_document, ids, genres, annotated))
+                table, of_batch = companion_rows(ids, genres, annotated)
+                append_rows(table)
+                counts.update(of_batch)
+                progress.advance(len(batch))
+        progress.finish()
+        if counts["empty_documents"]:
+            logger.warning("annotate: the corpus has no words for %d movies", counts["empty_documents"])
+        return counts
+
+    return run_stage(_stage(paths, "annotate", (paths.conllu, paths.tokens), corpus, paths.movies), build)
+
+
+def _stage(paths: DataPaths, name: str, outputs: tuple[Path, ...], *inputs: Path) -> Stage:
+    if not inputs[0].is_file():
+        raise DataError(f"{inputs[0]} does not exist. Download it first, or correct the path.")
+    return Stage(
+        name=name,
+        folder=paths.conllu.parent,
+        outputs=tuple(path.name for path in outputs),
+        inputs=inputs,
+        config={"pipeline": IMPORTED},
+        code=(Path(__file__),),
+        packages=("pyarrow",),
+    )

@@ -8,8 +8,7 @@ import conllu
 import polars as pl
 import pytest
 
-from tasks.annotate.config import AnnotateConfig
-from tasks.annotate.corpus import annotate_movies
+from tasks.annotate.corpus import AnnotateConfig, annotate_movies
 from tasks.clean.movies import clean_movies
 from tasks.clean.profiles import CleanConfig
 from tasks.core.settings import DataPaths
