@@ -8,9 +8,8 @@ import gc
 import logging
 import os
 import platform
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -49,42 +48,53 @@ class AnnotateConfig(BaseModel):
     shard_size: int = Field(5_000, ge=1, description="Movies per task of a worker; does not change the result.")
 
 
-def companion_rows(
+class Piece(NamedTuple):
+    """Some documents of the corpus."""
+
+    conllu: bytes
+    rows: pa.Table  # of the companion, `schema.TOKENS`
+    counts: Counter[str]  # `sentences`, `tokens`, `empty_documents`
+
+
+def make_piece(
     ids: Sequence[str], genres: Sequence[Sequence[str]], annotated: Sequence[Sequence[Sequence[Token]]]
-) -> tuple[pa.Table, Counter[str]]:
-    """Return rows of the companion (`schema.TOKENS`), and their counts: `sentences`, `tokens`, `empty_documents`."""
+) -> Piece:
+    """Return the documents of some movies from their annotated sentences."""
     forms = [[token.form for sentence in sentences for token in sentence] for sentences in annotated]
     lemmas = [[token.lemma for sentence in sentences for token in sentence] for sentences in annotated]
     n_sentences = list(map(len, annotated))
     rows = pa.table([ids, genres, forms, lemmas, n_sentences], schema=_companion_schema())
     counts = Counter(sentences=sum(n_sentences), tokens=sum(map(len, forms)), empty_documents=n_sentences.count(0))
-    return rows, counts
+    return Piece("".join(map(format_document, ids, genres, annotated)).encode(), rows, counts)
 
 
 def _companion_schema() -> pa.Schema:
     return pl.DataFrame(schema=schema.TOKENS).to_arrow().schema
 
 
-@contextmanager
-def open_companion(path: Path) -> Iterator[Callable[[pa.Table], None]]:
-    """Yield a function that appends rows to a new companion, with the same bytes for any division into tables."""
+def write_pieces(pieces: Iterable[Piece], paths: DataPaths, folder: Path, progress: Progress) -> Counter[str]:
+    """Write the corpus and its companion, with the same bytes for any division into pieces; return the counts."""
+    counts: Counter[str] = Counter()
     waiting = _companion_schema().empty_table()
-    with pq.ParquetWriter(path, waiting.schema, compression="zstd") as writer:
+    with (
+        (folder / paths.conllu.name).open("wb") as corpus,
+        pq.ParquetWriter(folder / paths.tokens.name, waiting.schema, compression="zstd") as companion,
+    ):
 
-        def write(rows: pa.Table) -> None:
-            # One chunk: the encoder would begin a page with every chunk.
-            writer.write_table(rows.combine_chunks(), row_group_size=ROW_GROUP)
+        def write_rows(rows: pa.Table, at_least: int) -> pa.Table:
+            while rows.num_rows >= at_least:  # one chunk each: the encoder would begin a page with every chunk
+                companion.write_table(rows.slice(0, ROW_GROUP).combine_chunks(), row_group_size=ROW_GROUP)
+                rows = rows.slice(ROW_GROUP)
+            return rows
 
-        def append(rows: pa.Table) -> None:
-            nonlocal waiting
-            waiting = pa.concat_tables([waiting, rows])
-            while waiting.num_rows >= ROW_GROUP:
-                write(waiting.slice(0, ROW_GROUP))
-                waiting = waiting.slice(ROW_GROUP)
-
-        yield append
-        if waiting.num_rows:
-            write(waiting)
+        for piece in pieces:
+            corpus.write(piece.conllu)
+            waiting = write_rows(pa.concat_tables([waiting, piece.rows]), ROW_GROUP)
+            counts.update(piece.counts)
+            progress.advance(piece.rows.num_rows)
+        write_rows(waiting, 1)
+    progress.finish()
+    return counts
 
 
 class Shard(NamedTuple):
@@ -96,15 +106,9 @@ class Shard(NamedTuple):
     folder: Path
     pipeline: Pipeline
 
-    @property
-    def conllu(self) -> Path:
-        """Its part of the corpus."""
-        return self.folder / f"{self.start}.conllu"
-
-    @property
-    def companion(self) -> Path:
-        """Its rows of the companion, as Arrow IPC."""
-        return self.folder / f"{self.start}.arrow"
+    def file(self, kind: str) -> Path:
+        """Its part of the corpus (`conllu`), or its rows of the companion as Arrow IPC (`arrow`)."""
+        return self.folder / f"{self.start}.{kind}"
 
 
 @contextmanager
@@ -134,14 +138,13 @@ def annotate_shard(shard: Shard) -> Counter[str]:
     ids, descriptions, genres = (movies[column].to_list() for column in READ_COLUMNS)
     originals = [description or "" for description in descriptions]
     texts = list(map(normalise_text, originals))
-    annotated = list(annotator(shard.pipeline).sentences(texts))
-    with _renamed(shard.conllu) as path, path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(map(format_document, ids, genres, annotated))
-    rows, counts = companion_rows(ids, genres, annotated)
-    with _renamed(shard.companion) as path, pa.ipc.new_file(path, rows.schema) as file:
-        file.write_table(rows)
-    counts.update(documents=len(ids), normalised_documents=sum(map(str.__ne__, texts, originals)))
-    return counts
+    piece = make_piece(ids, genres, list(annotator(shard.pipeline).sentences(texts)))
+    with _renamed(shard.file("conllu")) as path:
+        path.write_bytes(piece.conllu)
+    with _renamed(shard.file("arrow")) as path, pa.ipc.new_file(path, piece.rows.schema) as file:
+        file.write_table(piece.rows)
+    piece.counts.update(documents=len(ids), normalised_documents=sum(map(str.__ne__, texts, originals)))
+    return piece.counts
 
 
 def annotate_movies(
@@ -187,23 +190,16 @@ def annotate_movies(
             Shard(paths.movies, start, min(config.shard_size, height - start), shard_folder, config.pipeline)
             for start in range(0, height, config.shard_size)
         ]
-        counts: Counter[str] = Counter()
-        progress = Progress("annotate", height)
-        with (
-            (folder / paths.conllu.name).open("wb") as corpus,
-            open_companion(folder / paths.tokens.name) as append_rows,
-        ):
-            counts_of_shards = map_parallel(annotate_shard, shards, workers=workers, address=dask_address)
-            for shard, of_shard in zip(shards, counts_of_shards, strict=True):
-                with shard.conllu.open("rb") as piece:
-                    shutil.copyfileobj(piece, corpus, 1 << 20)
-                with pa.ipc.open_file(shard.companion.read_bytes()) as rows:
-                    append_rows(rows.read_all())
-                shard.conllu.unlink()
-                shard.companion.unlink()
-                counts.update(of_shard)
-                progress.advance(shard.length)
-        progress.finish()
+        counts_of_shards = map_parallel(annotate_shard, shards, workers=workers, address=dask_address)
+
+        def read() -> Iterator[Piece]:
+            for shard, counts in zip(shards, counts_of_shards, strict=True):
+                with pa.ipc.open_file(shard.file("arrow").read_bytes()) as rows:
+                    yield Piece(shard.file("conllu").read_bytes(), rows.read_all(), counts)
+                shard.file("conllu").unlink()
+                shard.file("arrow").unlink()
+
+        counts = write_pieces(read(), paths, folder, Progress("annotate", height))
         if counts["empty_documents"]:
             logger.warning("annotate: %d movies have no text and no sentence in the corpus", counts["empty_documents"])
         return counts
@@ -304,22 +300,15 @@ def import_conllu(paths: DataPaths, corpus: Path) -> StageResult:
         if not n_known:
             raise DataError(f"{corpus} has no movie of {paths.movies}. Import the table that belongs to it.")
         counts = Counter(documents=height, repeated_documents=n_repeated, unknown_documents=len(positions) - n_known)
-        progress = Progress("import corpus", height)
-        rows = movies.iter_rows()
-        with (
-            (folder / paths.conllu.name).open("w", encoding="utf-8", newline="\n") as file,
-            open_companion(folder / paths.tokens.name) as append_rows,
-        ):
-            while batch := list(islice(rows, BATCH)):
+        movie_rows = movies.iter_rows()
+
+        def read() -> Iterator[Piece]:
+            while batch := list(islice(movie_rows, BATCH)):
                 ids, genres = map(list, zip(*batch, strict=True))
                 found = (positions.get(movie_id) for movie_id in ids)
-                annotated = [read_document(corpus, position).sentences if position else [] for position in found]
-                file.writelines(map(format_document, ids, genres, annotated))
-                table, of_batch = companion_rows(ids, genres, annotated)
-                append_rows(table)
-                counts.update(of_batch)
-                progress.advance(len(batch))
-        progress.finish()
+                yield make_piece(ids, genres, [read_document(corpus, at).sentences if at else [] for at in found])
+
+        counts.update(write_pieces(read(), paths, folder, Progress("import corpus", height)))
         if counts["empty_documents"]:
             logger.warning("annotate: the corpus has no words for %d movies", counts["empty_documents"])
         return counts

@@ -1,5 +1,6 @@
 """The clean stage: listings in, one row per movie out."""
 
+import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -140,8 +141,8 @@ def join_crawled(movies: pl.DataFrame, path: Path | None, ledger: Ledger) -> pl.
 def clean_movies(paths: DataPaths, config: CleanConfig) -> StageResult:
     """Clean the listings in `paths.raw` into `paths.clean`, unless that is up to date.
 
-    Writes the movies as parquet (`schema.MOVIES`, sorted by id) and as CSV, the list of genres, and what each rule did.
-    Crawled texts are used if `paths.crawl_csv` exists.
+    Writes the movies as parquet and as CSV, the list of genres, and what each rule did. Crawled texts are used if
+    `paths.crawl_csv` exists.
 
     Returns:
         Counts: `rows_read` is the sum of `movies_kept`, `merged/same_movie` and all `dropped/<rule>`; also
@@ -159,37 +160,43 @@ def clean_movies(paths: DataPaths, config: CleanConfig) -> StageResult:
     crawl = paths.crawl_csv if paths.crawl_csv.is_file() else None
     inputs = (*listings, crawl) if crawl else tuple(listings)
 
-    def build(folder: Path) -> Mapping[str, int]:
-        ledger = Ledger()
+    def build(ledger: Ledger) -> pl.DataFrame:
         movies = build_movies(listings, crawl, profile, ledger)
         if movies.is_empty():
             raise DataError(
                 f"{paths.raw}: no movie is left of {ledger.explain_loss()}. Check the files, or disable a rule with "
                 "--clean.disable."
             )
-        return write_cleaned(movies, ledger, profile.rules, paths, folder)
+        return movies
 
-    return run_clean(paths, inputs, config_dict(config), Path(__file__), build)
+    return run_clean(paths, inputs, config_dict(config), profile.rules, build)
 
 
 def run_clean(
     paths: DataPaths,
     inputs: tuple[Path, ...],
     config: dict[str, Any],
-    code: Path,
-    build: Callable[[Path], Mapping[str, int]],
+    rules: Iterable[Rule],
+    build: Callable[[Ledger], pl.DataFrame],
 ) -> StageResult:
-    """Run a stage that makes the cleaned table; each such stage replaces the result of the others."""
+    """Run a stage that builds the cleaned table, `schema.MOVIES`, sorted; it replaces the result of the others."""
     stage = Stage(
         name="clean",
         folder=paths.clean,
         outputs=(paths.movies.name, paths.clean_csv.name, paths.genres_json.name, paths.dropped.name),
         inputs=inputs,
         config=config,
-        code=(code,),
+        code=(Path(inspect.getfile(build)),),
         packages=("numpy", "polars", "simplemma"),
     )
-    return run_stage(stage, build)
+
+    def write(folder: Path) -> Mapping[str, int]:
+        ledger = Ledger()
+        write_cleaned(build(ledger), paths, folder)
+        write_json(folder / paths.dropped.name, ledger.report(rules))
+        return ledger.counts
+
+    return run_stage(stage, write)
 
 
 def build_movies(listings: Sequence[Path], crawl: Path | None, profile: Profile, ledger: Ledger) -> pl.DataFrame:
@@ -230,10 +237,8 @@ def _in_slices(frame: pl.DataFrame, change: Callable[[pl.DataFrame], pl.DataFram
     return pl.concat([change(some) for some in slices])
 
 
-def write_cleaned(
-    movies: pl.DataFrame, ledger: Ledger, rules: Iterable[Rule], paths: DataPaths, folder: Path
-) -> dict[str, int]:
-    """Write the table (`schema.MOVIES`, sorted) as parquet and CSV, its genres and the ledger; return the counts."""
+def write_cleaned(movies: pl.DataFrame, paths: DataPaths, folder: Path) -> None:
+    """Write the table as parquet and CSV, and its genres."""
     # One chunk per group, so that the bytes do not depend on the number of threads that made the frame; with its own
     # lists, since for each group the writer goes through all lists of the chunk.
     own_lists = cs.list().gather(pl.int_range(pl.len()))
@@ -244,8 +249,6 @@ def write_cleaned(
         for number, rows in enumerate(movies.iter_slices(ROW_GROUP_SIZE)):
             rows.with_columns(joined).write_csv(file, include_header=number == 0)
     write_json(folder / paths.genres_json.name, sorted(movies["genres"].explode().unique()))
-    write_json(folder / paths.dropped.name, ledger.report(rules))
-    return dict(ledger.counts)
 
 
 def note_text_groups(movies: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:

@@ -1,7 +1,6 @@
 """Cleaning of tables that are not listings: a user's own, with rows (movies) and labels (genres), or a cleaned one."""
 
 import logging
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Self
 
@@ -16,7 +15,6 @@ from tasks.clean.movies import (
     note_unknown_genres,
     parse_fields,
     run_clean,
-    write_cleaned,
 )
 from tasks.clean.profiles import CleanConfig, table_profile
 from tasks.clean.read import read_table
@@ -100,8 +98,7 @@ def clean_own_table(paths: DataPaths, source: Path, table: TableConfig, config: 
     profile = table_profile(config)
     inputs = (source,) if source.is_file() else ()
 
-    def build(folder: Path) -> Mapping[str, int]:
-        ledger = Ledger()
+    def build(ledger: Ledger) -> pl.DataFrame:
         movies = build_own_movies(source, table, profile, ledger)
         if rare := sorted(key.partition("/")[2] for key in ledger.counts if key.startswith("rare_label/")):
             logger.warning(
@@ -110,9 +107,9 @@ def clean_own_table(paths: DataPaths, source: Path, table: TableConfig, config: 
                 f" and {len(rare) - 20} more" if len(rare) > 20 else "",
                 f". Are labels separated by {table.separator!r}?" if SEPARATORS.intersection("".join(rare)) else "",
             )
-        return write_cleaned(movies, ledger, profile.rules, paths, folder)
+        return movies
 
-    return run_clean(paths, inputs, {"table": config_dict(table), **config_dict(config)}, Path(__file__), build)
+    return run_clean(paths, inputs, {"table": config_dict(table), **config_dict(config)}, profile.rules, build)
 
 
 def build_own_movies(source: Path, table: TableConfig, profile: Profile, ledger: Ledger) -> pl.DataFrame:
@@ -142,14 +139,14 @@ def read_own_table(path: Path, table: TableConfig, ledger: Ledger) -> pl.DataFra
     if not path.is_file() or path.suffix.lower() not in (".csv", ".parquet"):
         state = "is not a .csv or .parquet file" if path.exists() else "does not exist"
         raise SourceError(f"{path} {state}: `source` must be the file that `table` describes.")
-    if path.suffix.lower() == ".csv":
-        read = read_table(path, table.columns)
-        ledger.note_damage(path.name, read.damage)
-        ledger.counts["rows_read"] = read.n_records
-        return read.rows
-    rows = _read_parquet(path, table)
-    ledger.counts["rows_read"] = rows.height
-    return rows.with_columns(is_short=pl.lit(value=False))
+    if path.suffix.lower() == ".parquet":
+        rows = _read_parquet(path, table).with_columns(is_short=pl.lit(value=False))
+        ledger.counts["rows_read"] = rows.height
+        return rows
+    read = read_table(path, table.columns)
+    ledger.note_damage(path.name, read.damage)
+    ledger.counts["rows_read"] = read.n_records
+    return read.rows
 
 
 def _read_parquet(path: Path, table: TableConfig) -> pl.DataFrame:
@@ -328,20 +325,18 @@ def import_clean_data(paths: DataPaths, csv_path: Path) -> StageResult:
     names_file = paths.downloaded_genres
     inputs = (csv_path, names_file) if names_file.is_file() else (csv_path,)
 
-    def build(folder: Path) -> Mapping[str, int]:
-        ledger = Ledger()
+    def build(ledger: Ledger) -> pl.DataFrame:
         movies = _read_clean_data(csv_path, names_file, ledger)
         if movies.is_empty():
             raise DataError(f"{csv_path}: no movie is left of {ledger.explain_loss()}. Check the file.")
         ledger.counts["movies_kept"] = movies.height
         note_unknown_genres(movies, ledger)
-        return write_cleaned(movies, ledger, (), paths, folder)
+        return movies
 
-    return run_clean(paths, inputs, {"imported": csv_path.name}, Path(__file__), build)
+    return run_clean(paths, inputs, {"imported": csv_path.name}, (), build)
 
 
 def _read_clean_data(csv_path: Path, names_file: Path, ledger: Ledger) -> pl.DataFrame:
-    """Return the movies of a cleaned CSV (`schema.MOVIES`, sorted by id), and record what happened to every row."""
     optional = ("movie_name", *GENRE_COLUMNS, *SIDE_FIELDS.values())
     table = read_table(csv_path, ("movie_id", "description"), optional)
     ledger.note_damage(csv_path.name, table.damage)
