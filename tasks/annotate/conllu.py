@@ -20,6 +20,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -93,33 +94,26 @@ def find_documents(path: Path) -> tuple[dict[str, FilePosition], int]:
     Raises:
         DataError: the file cannot be read, or has no document.
     """
-    positions: dict[str, FilePosition] = {}
-    n_repeated = 0
+    starts: list[tuple[str, int, int]] = []  # movie, byte, line
+    offset = 0
     try:
-        for movie_id, position in _scan(path):
-            n_repeated += movie_id in positions
-            positions.setdefault(movie_id, position)
+        with path.open("rb") as file:
+            for number, content in enumerate(file, 1):
+                header = _HEADER.fullmatch(content.rstrip(b"\r\n")) if content.startswith(b"#") else None
+                if header and (name := header[1].decode()) != (starts[-1][0] if starts else ""):
+                    starts.append((name, offset, number))
+                offset += len(content)
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}). Download it first, or correct the path.") from error
     except UnicodeDecodeError as error:
         raise DataError(f"{path} has a movie id that is not UTF-8 ({error.reason}). Get the file again.") from error
+    positions: dict[str, FilePosition] = {}
+    for (movie_id, start, line), (_, end, _) in pairwise([*starts, ("", offset, 0)]):
+        if movie_id:
+            positions.setdefault(movie_id, FilePosition(start, end - start, line))
     if not positions:
         raise DataError(f"{path} has no document: expected comments '# movie_id = ...' or '# newdoc id = ...'.")
-    return positions, n_repeated
-
-
-def _scan(path: Path) -> Iterator[tuple[str, FilePosition]]:
-    movie_id, start, line, offset = "", 0, 1, 0
-    with path.open("rb") as file:
-        for number, content in enumerate(file, 1):
-            header = _HEADER.fullmatch(content.rstrip(b"\r\n")) if content.startswith(b"#") else None
-            if header and (name := header[1].decode()) != movie_id:
-                if movie_id:
-                    yield movie_id, FilePosition(start, offset - start, line)
-                movie_id, start, line = name, offset, number
-            offset += len(content)
-    if movie_id:
-        yield movie_id, FilePosition(start, offset - start, line)
+    return positions, sum(bool(movie_id) for movie_id, _, _ in starts) - len(positions)
 
 
 def read_document(path: Path, position: FilePosition) -> ForeignDocument:

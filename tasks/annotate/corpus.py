@@ -123,14 +123,6 @@ def _paused_collector() -> Iterator[None]:
             gc.enable()
 
 
-@contextmanager
-def _renamed(path: Path) -> Iterator[Path]:
-    """Write under a name of this process, then rename: a worker believed dead may still write the same shard."""
-    own = path.with_name(f"{path.name}-{platform.node()}-{os.getpid()}")
-    yield own
-    own.replace(path)
-
-
 @_paused_collector()
 def annotate_shard(shard: Shard) -> Counter[str]:
     """Write the shard's parts of the corpus and of the companion, and return its counts as in `annotate_movies`."""
@@ -139,10 +131,13 @@ def annotate_shard(shard: Shard) -> Counter[str]:
     originals = [description or "" for description in descriptions]
     texts = list(map(normalise_text, originals))
     piece = make_piece(ids, genres, list(annotator(shard.pipeline).sentences(texts)))
-    with _renamed(shard.file("conllu")) as path:
-        path.write_bytes(piece.conllu)
-    with _renamed(shard.file("arrow")) as path, pa.ipc.new_file(path, piece.rows.schema) as file:
+    # Under names of this process, then renamed: a worker believed dead may still write the same shard.
+    own = shard.folder / f"{shard.start}-{platform.node()}-{os.getpid()}"
+    own.write_bytes(piece.conllu)
+    own.replace(shard.file("conllu"))
+    with pa.ipc.new_file(own, piece.rows.schema) as file:
         file.write_table(piece.rows)
+    own.replace(shard.file("arrow"))
     piece.counts.update(documents=len(ids), normalised_documents=sum(map(str.__ne__, texts, originals)))
     return piece.counts
 
@@ -208,11 +203,7 @@ def annotate_movies(
 
 
 def check_movies(path: Path) -> int:
-    """Return the number of movies, after checking that they can be annotated.
-
-    Raises:
-        DataError: the table is unreadable, empty, without a needed column, or not sorted by distinct, usable ids.
-    """
+    """Return the number of movies, after checking that they can be annotated."""
     again = "run the cleaning stage again"
     try:
         found = pl.read_parquet_schema(path)
@@ -241,9 +232,9 @@ def check_movies(path: Path) -> int:
 
 
 def extract_movies(paths: DataPaths, corpus: Path) -> StageResult:
-    """Write the movies of a foreign corpus to `paths.corpus_csv`, for the clean stage to import.
+    """Write the movies of a foreign corpus, without names, to `paths.corpus_csv`, for the clean stage to import.
 
-    For users who have only the annotated corpus. It does not have the movies' names, which stay empty.
+    For users who have only the annotated corpus.
 
     Returns:
         Counts: `documents`, `repeated_documents`.

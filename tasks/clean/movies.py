@@ -89,8 +89,8 @@ def read_rows(path: Path, profile: Profile, ledger: Ledger) -> pl.DataFrame:
 def merge_rows(tables: list[pl.DataFrame], profile: Profile) -> pl.DataFrame:
     """Merge the rows of each movie, some movies at a time, so that memory use does not grow with the rows.
 
-    `tables`, from `read_rows` in the order of the listings, is emptied on the way. The result has `movie_id`,
-    `movie_name`, `genres` (sorted list), `description` and the side fields, in no particular order.
+    `tables`, from `read_rows` in the order of the listings, is emptied on the way. The movies are in no particular
+    order, `genres` is a sorted list.
     """
     genres = split_genres(pl.concat([table["genre"] for table in tables]))
     n_parts = -(-sum(table.height for table in tables) // PART_ROWS) or 1
@@ -100,9 +100,7 @@ def merge_rows(tables: list[pl.DataFrame], profile: Profile) -> pl.DataFrame:
         number_of_part = table["movie_id"].hash(seed=0) % n_parts  # all rows of a movie are in one part
         for number, part in enumerate(parts):
             part.append(table.filter(number_of_part == number) if n_parts > 1 else table)
-    merged = []
-    while parts:
-        merged.append(_merge_part(pl.concat(parts.pop()), profile, genres))
+    merged = [_merge_part(pl.concat(parts.pop()), profile, genres) for _ in range(n_parts)]
     return pl.concat(merged, rechunk=True)  # lists in several chunks take four times their memory to sort
 
 
@@ -262,9 +260,8 @@ def note_text_groups(movies: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
 
 def note_unknown_genres(movies: pl.DataFrame, ledger: Ledger) -> None:
     """Count the movies of each genre that the site does not have; they are kept, since users bring their own."""
-    genres = movies.select(pl.col("genres").explode()).to_series()
+    genres = movies["genres"].explode()
     unknown = genres.filter(~genres.is_in(schema.GENRES)).value_counts().sort("genres")
-    for name, count in unknown.iter_rows():
-        ledger.counts[f"unknown_genre/{name}"] = count
+    ledger.counts.update({f"unknown_genre/{name}": count for name, count in unknown.iter_rows()})
     if unknown.height:
         logger.warning("clean: kept %d unknown genres: %s", unknown.height, ", ".join(unknown["genres"].head(20)))

@@ -64,8 +64,12 @@ def group_texts(movies: pl.DataFrame) -> pl.DataFrame:
         simple = texts.gather(others).str.to_lowercase().str.replace_all(_BETWEEN_WORDS, " ")
         texts = texts.clone().scatter(others, simple)
     fingerprints, wholes = _fingerprint(texts)
+    order = np.argsort(wholes, kind="stable")
+    ordered = wholes[order]
+    equal = np.flatnonzero((ordered[1:] == ordered[:-1]) & (ordered[1:] != 0))  # each with the next equal one
+    equals = np.stack([order[equal], order[equal + 1]], axis=1)
     similar = _keep_similar(texts, _pair_neighbours(fingerprints, texts.len()))
-    first = _first_of_each_group(texts.len(), np.concatenate([_pair_equals(wholes), similar]))
+    first = _first_of_each_group(texts.len(), np.concatenate([equals, similar]))
     return movies.with_columns(text_group=movies["movie_id"].gather(first))
 
 
@@ -160,14 +164,6 @@ def _slide(fold: np.ufunc, values: Hashes) -> Hashes:
         values = fold(values[:-step], values[step:])
         width += step
     return values
-
-
-def _pair_equals(wholes: Hashes) -> Indices:
-    """Return pairs of texts with equal hashes, (n_pairs, 2): each with the next equal one."""
-    order = np.argsort(wholes, kind="stable")
-    ordered = wholes[order]
-    equal = np.flatnonzero((ordered[1:] == ordered[:-1]) & (ordered[1:] != 0))
-    return np.stack([order[equal], order[equal + 1]], axis=1)
 
 
 def _pair_neighbours(fingerprints: Hashes, n_texts: int) -> Indices:

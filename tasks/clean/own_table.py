@@ -77,9 +77,6 @@ class TableConfig(BaseModel):
         return (self.id, self.text, *title, *self.labels, *self.fields)
 
 
-SEPARATORS: Final = set(";|/\\+&\t")  # what people put between labels
-
-
 def clean_own_table(paths: DataPaths, source: Path, table: TableConfig, config: CleanConfig) -> StageResult:
     """Clean a user's CSV or parquet file into `paths.clean`, unless that is up to date; the file is not changed.
 
@@ -99,27 +96,19 @@ def clean_own_table(paths: DataPaths, source: Path, table: TableConfig, config: 
     inputs = (source,) if source.is_file() else ()
 
     def build(ledger: Ledger) -> pl.DataFrame:
-        movies = build_own_movies(source, table, profile, ledger)
-        if rare := sorted(key.partition("/")[2] for key in ledger.counts if key.startswith("rare_label/")):
-            logger.warning(
-                "clean: left out %d labels of fewer than %d rows, and %d rows that had no others: %s%s%s",
-                *(len(rare), table.min_rows, ledger.counts["dropped/only_rare_labels"], ", ".join(rare[:20])),
-                f" and {len(rare) - 20} more" if len(rare) > 20 else "",
-                f". Are labels separated by {table.separator!r}?" if SEPARATORS.intersection("".join(rare)) else "",
-            )
-        return movies
+        return build_own_movies(source, table, profile, ledger)
 
     return run_clean(paths, inputs, {"table": config_dict(table), **config_dict(config)}, profile.rules, build)
 
 
 def build_own_movies(source: Path, table: TableConfig, profile: Profile, ledger: Ledger) -> pl.DataFrame:
     """Return the movies of a table (`schema.MOVIES`, sorted by id), and record what happened to every row."""
-    rows = add_labels(read_own_table(source, table, ledger), table, source)
+    rows = _add_labels(_read_own_table(source, table, ledger), table, source)
     rows = apply_rules(_rename(rows, table), profile.row_rules, ledger).drop("is_short")
     movies = _merge_rows(rows, source, ledger).sort("movie_id")
     movies = apply_rules(movies, (*profile.movie_rules, *profile.table_rules, *profile.prune_rules), ledger)
     _check_some_are_left(movies, source, ledger)
-    movies = drop_rare_labels(movies, table, source, ledger)
+    movies = _drop_rare_labels(movies, table, source, ledger)
     movies, unparsed = parse_fields(movies)
     read_as_listed = {name for name, raw in SIDE_FIELDS.items() if raw in LISTING_FIELDS and raw in table.fields}
     ledger.counts.update({f"unparsed/{name}": count for name, count in unparsed.items() if name in read_as_listed})
@@ -128,14 +117,8 @@ def build_own_movies(source: Path, table: TableConfig, profile: Profile, ledger:
     return movies
 
 
-def read_own_table(path: Path, table: TableConfig, ledger: Ledger) -> pl.DataFrame:
-    """Return the mapped columns as texts (lists of texts if parquet has lists), and `is_short`.
-
-    Missing values are empty texts. Whole numbers in parquet are written without a fraction.
-
-    Raises:
-        SourceError: the file is missing, of another type, unreadable, or lacks a column.
-    """
+def _read_own_table(path: Path, table: TableConfig, ledger: Ledger) -> pl.DataFrame:
+    """Return the mapped columns as texts (lists of texts if parquet has lists), empty if missing, and `is_short`."""
     if not path.is_file() or path.suffix.lower() not in (".csv", ".parquet"):
         state = "is not a .csv or .parquet file" if path.exists() else "does not exist"
         raise SourceError(f"{path} {state}: `source` must be the file that `table` describes.")
@@ -181,18 +164,16 @@ def _first_line(error: Exception) -> str:
 
 MAX_LABELS: Final = 200  # beyond, pictures and decision rules are useless
 MAX_CHARACTERS: Final = 100  # of a label, which is in the names of metrics
+SEPARATORS: Final = set(";|/\\+&\t")  # what people put between labels
 _YES: Final = ("1", "1.0", "true")
 _NO: Final = ("0", "0.0", "false", "")
 
 
-def add_labels(rows: pl.DataFrame, table: TableConfig, path: Path) -> pl.DataFrame:
+def _add_labels(rows: pl.DataFrame, table: TableConfig, path: Path) -> pl.DataFrame:
     """Replace the columns of labels by `genres`, sorted lists of distinct labels, perhaps empty.
 
     One column holds separated labels or lists of labels; each of several columns is a label, and holds 0 or 1 (also
-    true, false or nothing). Spaces around labels are ignored.
-
-    Raises:
-        DataError: a cell is neither 0 nor 1, or a label holds a comma or an equals sign or is too long.
+    true, false or nothing).
     """
     if len(table.labels) > 1:
         labels = _of_indicators(rows, table, path)
@@ -226,16 +207,12 @@ def _of_indicators(rows: pl.DataFrame, table: TableConfig, path: Path) -> pl.Ser
     return cells.select(pl.concat_list(named).list.drop_nulls()).to_series()
 
 
-def drop_rare_labels(movies: pl.DataFrame, table: TableConfig, path: Path, ledger: Ledger) -> pl.DataFrame:
-    """Remove labels with fewer than `min_rows` rows, and rows that had no others; count both.
-
-    Raises:
-        DataError: fewer than two labels are left, or more than `MAX_LABELS`.
-    """
-    counts = movies.select(pl.col("genres").explode()).to_series().value_counts().sort("genres")
+def _drop_rare_labels(movies: pl.DataFrame, table: TableConfig, path: Path, ledger: Ledger) -> pl.DataFrame:
+    """Remove labels with fewer than `min_rows` rows, and rows that had no others; count both."""
+    counts = movies["genres"].explode().value_counts().sort("genres")
     kept = counts.filter(pl.col("count") >= table.min_rows)["genres"]
-    for label, count in counts.filter(pl.col("count") < table.min_rows).iter_rows():
-        ledger.counts[f"rare_label/{label}"] = count
+    rare = counts.filter(pl.col("count") < table.min_rows)
+    ledger.counts.update({f"rare_label/{label}": count for label, count in rare.iter_rows()})
     if kept.len() > MAX_LABELS:
         enough = counts["count"].sort(descending=True)[MAX_LABELS] + 1
         raise DataError(
@@ -251,6 +228,13 @@ def drop_rare_labels(movies: pl.DataFrame, table: TableConfig, path: Path, ledge
     left = movies.with_columns(pl.col("genres").list.set_intersection(kept.to_list()).list.sort())
     left = left.filter(pl.col("genres").list.len() > 0)
     ledger.counts["dropped/only_rare_labels"] = movies.height - left.height
+    if names := rare["genres"].to_list():
+        logger.warning(
+            "clean: left out %d labels of fewer than %d rows, and %d rows that had no others: %s%s%s",
+            *(len(names), table.min_rows, movies.height - left.height, ", ".join(names[:20])),
+            f" and {len(names) - 20} more" if len(names) > 20 else "",
+            f". Are labels separated by {table.separator!r}?" if SEPARATORS.intersection("".join(names)) else "",
+        )
     return left
 
 
@@ -258,14 +242,13 @@ def _rename(rows: pl.DataFrame, table: TableConfig) -> pl.DataFrame:
     """Return rows with the pipeline's column names; fields that listings also have keep their names."""
     listed = [name for name in table.fields if name in LISTING_FIELDS]
     own = [parsing.own(name, pl.col(name)) for name in table.fields if name not in LISTING_FIELDS]
-    no_field = pl.lit([], pl.List(pl.String))
     return rows.select(
         pl.col(table.id).str.strip_chars().alias("movie_id"),
         (pl.lit("") if table.title is None else pl.col(table.title)).alias("movie_name"),
         pl.col(table.text).alias("description"),
         "genres",
         *[(pl.col(raw) if raw in listed else pl.lit("")).alias(raw) for raw in SIDE_FIELDS.values()],
-        (pl.concat_list(own).list.drop_nulls() if own else no_field).alias("own_fields"),
+        (pl.concat_list(own).list.drop_nulls() if own else pl.lit([], pl.List(pl.String))).alias("own_fields"),
         pl.lit("listing").alias("description_source"),
         pl.lit(value=False).alias("is_truncated"),
         "is_short",
@@ -283,7 +266,7 @@ def _merge_rows(rows: pl.DataFrame, source: Path, ledger: Ledger) -> pl.DataFram
         )
     by_id = rows.group_by("movie_id", maintain_order=True)
     texts = by_id.agg(pl.col("description").n_unique()).filter(pl.col("description") > 1)
-    if texts.height:
+    if not texts.is_empty():
         raise DataError(
             f"{source}: {texts.height} ids have several texts, the first is {texts['movie_id'][0]!r}. Name a column as "
             "`table.id` that is unique."
@@ -326,12 +309,7 @@ def import_clean_data(paths: DataPaths, csv_path: Path) -> StageResult:
     inputs = (csv_path, names_file) if names_file.is_file() else (csv_path,)
 
     def build(ledger: Ledger) -> pl.DataFrame:
-        movies = _read_clean_data(csv_path, names_file, ledger)
-        if movies.is_empty():
-            raise DataError(f"{csv_path}: no movie is left of {ledger.explain_loss()}. Check the file.")
-        ledger.counts["movies_kept"] = movies.height
-        note_unknown_genres(movies, ledger)
-        return movies
+        return _read_clean_data(csv_path, names_file, ledger)
 
     return run_clean(paths, inputs, {"imported": csv_path.name}, (), build)
 
@@ -364,6 +342,10 @@ def _read_clean_data(csv_path: Path, names_file: Path, ledger: Ledger) -> pl.Dat
         description_source=pl.lit("import"),
         is_truncated=description.contains(parsing.ELLIPSIS) | description.contains(parsing.ANY_TAIL),
     )
+    if rows.is_empty():
+        raise DataError(f"{csv_path}: no movie is left of {ledger.explain_loss()}. Check the file.")
+    ledger.counts["movies_kept"] = rows.height
+    note_unknown_genres(rows, ledger)
     return as_movies(rows)
 
 

@@ -72,8 +72,8 @@ _COMMON_WORD: Final = r"\b[\p{Ll}\p{Lo}][\p{L}\p{M}]+"  # of at least two letter
 
 def is_foreign(texts: pl.Series) -> pl.Series:
     """Return whether each text is not English."""
-    parts = [_is_foreign(some.to_series()) for some in texts.to_frame().iter_slices(SLICE_TEXTS_FOREIGN)]
-    return pl.concat(parts) if parts else pl.Series(texts.name, [], pl.Boolean)
+    slices = texts.to_frame().iter_slices(SLICE_TEXTS_FOREIGN)
+    return pl.concat([pl.Series(texts.name, [], pl.Boolean), *(_is_foreign(some.to_series()) for some in slices)])
 
 
 def _is_foreign(texts: pl.Series) -> pl.Series:

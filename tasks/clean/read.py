@@ -46,13 +46,13 @@ class Damage:
     first_lines: dict[str, int] = field(default_factory=dict)
 
     def note(self, kind: str, line: int, count: int = 1) -> None:
-        """Count damage of a kind that was found at a line."""
+        """Count damage."""
         self.counts[kind] += count
         self.first_lines.setdefault(kind, line)
 
 
 class Table(NamedTuple):
-    """The wanted columns of a file as strings (empty where missing) with `is_short`, its size, and its damage."""
+    """The wanted columns of a file as strings (empty where missing) with `is_short`, and what there was."""
 
     rows: pl.DataFrame
     n_records: int  # below the header, dropped ones included
@@ -127,13 +127,10 @@ def _records(lines: _Lines, n_fields: int, damage: Damage) -> Iterator[list[str]
             lines.go_back_to_second_line()
             yield fields
             continue
-        if len(row) > n_fields:
-            damage.note("dropped/long_row", first)
-            yield None
-        elif row:
-            if len(row) < n_fields:
-                damage.note("repaired/short_row", first)
-            yield row
+        if row and len(row) != n_fields:
+            damage.note("dropped/long_row" if len(row) > n_fields else "repaired/short_row", first)
+        if row:
+            yield row if len(row) <= n_fields else None
 
 
 def _read_single_line(line: str, n_fields: int) -> tuple[list[str] | None, str]:
@@ -207,11 +204,7 @@ def _end_of_whole_records(block: bytes, n_fields: int) -> int | None:
 
 
 def find_listings(folder: Path) -> list[Path]:
-    """Return the CSV files of a folder, sorted by name.
-
-    Raises:
-        SourceError: the folder does not exist, or has no CSV.
-    """
+    """Return the CSV files of a folder, sorted by name; a `SourceError` if there is none."""
     listings = sorted(path for path in folder.glob("*.csv") if path.is_file())
     if not listings:
         state = "holds no CSV file" if folder.is_dir() else "does not exist"

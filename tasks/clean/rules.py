@@ -129,10 +129,8 @@ class Profile:
         known = [rule.name for rule in self.rules]
         if unknown := sorted(set(names).difference(known)):
             raise ConfigError(f"clean.disable: no rule {', '.join(unknown)}. Choose among {', '.join(known)}.")
-        kept: dict[str, Any] = {
-            step: tuple(rule for rule in getattr(self, step) if rule.name not in names)
-            for step in ("row_rules", "movie_rules", "table_rules", "prune_rules")
-        }
+        steps = ("row_rules", "movie_rules", "table_rules", "prune_rules")
+        kept: Any = {step: tuple(rule for rule in getattr(self, step) if rule.name not in names) for step in steps}
         return replace(self, **kept)
 
 
@@ -151,9 +149,8 @@ class Ledger:
         """Count the rows that a rule affected, as before it, and keep the first as its example."""
         self.counts[rule.key] += caught.height
         if caught.height and rule.name not in self.examples:
-            first = caught.head(1)
-            example = first.select("movie_id", pl.col("movie_name").str.head(EXAMPLE_CHARS)).row(0, named=True)
-            self.examples[rule.name] = {**example, "description": _excerpt(rule, first)}
+            names = caught.select("movie_id", pl.col("movie_name").str.head(EXAMPLE_CHARS)).row(0, named=True)
+            self.examples[rule.name] = {**names, "description": _excerpt(rule, caught.head(1))}
 
     def note_damage(self, file_name: str, damage: Damage, prefix: str = "") -> None:
         """Count the damage of a file under `<prefix><kind>`."""
@@ -188,7 +185,9 @@ def apply_rules(frame: pl.DataFrame, rules: Iterable[Rule], ledger: Ledger) -> p
             if isinstance(rule, Change):
                 frame = _change(frame, rule, ledger)
             elif isinstance(rule, Drop):
-                frame = _drop(frame, rule, ledger)
+                caught = frame.with_columns(_caught=rule.when.fill_null(value=False))["_caught"]
+                ledger.note(rule, frame.filter(caught))
+                frame = frame.filter(~caught) if caught.any() else frame
     return frame
 
 
@@ -206,12 +205,6 @@ def _excerpt(rule: Rule, row: pl.DataFrame) -> str | None:
         place = next((number for number, (old, new) in enumerate(pairs) if old != new), len(changed))
     start = max(0, min(place - EXAMPLE_CHARS // 2, len(text) - EXAMPLE_CHARS))
     return text[start : start + EXAMPLE_CHARS]
-
-
-def _drop(frame: pl.DataFrame, rule: Drop, ledger: Ledger) -> pl.DataFrame:
-    caught = frame.with_columns(_caught=rule.when.fill_null(value=False))["_caught"]
-    ledger.note(rule, frame.filter(caught))
-    return frame.filter(~caught) if caught.any() else frame
 
 
 def _drop_texts(frame: pl.DataFrame, rules: list[DropText], ledger: Ledger) -> pl.DataFrame:

@@ -77,7 +77,12 @@ def stratify(
         raise ValueError(f"shares must be above 0 and sum to 1, not {list(shares)}")
     groups = np.arange(len(Y)) if groups is None else groups
     kept = np.full(len(Y), -1, dtype=np.int8) if kept is None else kept
-    result = _join_kept(groups, kept, len(shares))
+    # The other rows of a group go to the part of most of its kept rows.
+    members, of_row = np.unique(groups, return_inverse=True)
+    votes = np.zeros((len(members), len(shares)), dtype=np.int64)
+    np.add.at(votes, (of_row[kept >= 0], kept[kept >= 0]), 1)
+    side = np.where(votes.any(axis=1), votes.argmax(axis=1), -1)
+    result = np.where(kept >= 0, kept, side[of_row]).astype(np.int8)
     free = result < 0
     parts = _targets(Y, shares)
     rows = np.column_stack([Y, np.ones(len(Y), dtype=np.bool_)]).astype(np.int64)
@@ -99,7 +104,11 @@ def _assign(counts: Integers, parts: _Parts, random: np.random.Generator) -> NDA
     left = random.permutation(np.flatnonzero(part_of_unit < 0))
     left = left[np.argsort(-counts[left, -1], kind="stable")]
     while len(left):
-        chosen = _with_rarest_label(counts[left, :-1], random)
+        label_rows = counts[left, :-1].sum(axis=0)
+        chosen = np.ones(len(left), dtype=np.bool_)  # if none has a label
+        if label_rows.any():
+            rarest = np.flatnonzero(label_rows == label_rows[label_rows > 0].min())
+            chosen = counts[left, random.choice(rarest)] > 0
         for unit in left[chosen]:
             part_of_unit[unit] = parts.neediest(counts[unit], random)
             parts.missing[part_of_unit[unit]] -= counts[unit]
@@ -117,15 +126,6 @@ def part_sizes(n_rows: int, shares: Sequence[float]) -> list[int]:
         sizes[sizes.argmax()] -= 1
         sizes[sizes.argmin()] += 1
     return [int(size) for size in sizes]
-
-
-def _join_kept(groups: Integers, kept: NDArray[np.int8], n_parts: int) -> NDArray[np.int8]:
-    """Return `kept`, with the other rows of each group in the part of most of its kept rows."""
-    members, of_row = np.unique(groups, return_inverse=True)
-    votes = np.zeros((len(members), n_parts), dtype=np.int64)
-    np.add.at(votes, (of_row[kept >= 0], kept[kept >= 0]), 1)
-    side = np.where(votes.any(axis=1), votes.argmax(axis=1), -1)
-    return np.where(kept >= 0, kept, side[of_row]).astype(np.int8)
 
 
 def _targets(Y: NDArray[np.bool_], shares: Sequence[float]) -> _Parts:
@@ -162,12 +162,3 @@ def _deal_frequent_kinds(counts: Integers, parts: _Parts, random: np.random.Gene
         for part, quota in enumerate(quotas):
             parts.missing[part] -= quota * counts[members[0]]
     return part_of_unit
-
-
-def _with_rarest_label(label_counts: Integers, random: np.random.Generator) -> NDArray[np.bool_]:
-    """Return which units have the label with the fewest rows (on ties a random one); all where none has a label."""
-    remaining = label_counts.sum(axis=0)
-    if not remaining.any():
-        return np.ones(len(label_counts), dtype=np.bool_)
-    label = random.choice(np.flatnonzero(remaining == remaining[remaining > 0].min()))
-    return np.asarray(label_counts[:, label] > 0)
