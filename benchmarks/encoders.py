@@ -146,8 +146,8 @@ def clean_listings(source: Path | None, folder: Path) -> None:
     """Clean the listings, or the generated sample, into a folder."""
     from tasks.acquire.config import SampleConfig  # noqa: PLC0415
     from tasks.acquire.sample import write_sample  # noqa: PLC0415
-    from tasks.clean.config import CleanConfig  # noqa: PLC0415
     from tasks.clean.movies import clean_movies  # noqa: PLC0415
+    from tasks.clean.profiles import CleanConfig  # noqa: PLC0415
     from tasks.core.settings import DataPaths  # noqa: PLC0415
 
     paths = DataPaths(folder)

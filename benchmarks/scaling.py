@@ -42,8 +42,8 @@ def generate(folder: Path, n_movies: int, _model: str) -> Path:
 
 def clean(folder: Path, _n_movies: int, _model: str) -> Path:
     """Clean the listings."""
-    from tasks.clean.config import CleanConfig  # noqa: PLC0415
     from tasks.clean.movies import clean_movies  # noqa: PLC0415
+    from tasks.clean.profiles import CleanConfig  # noqa: PLC0415
     from tasks.core.settings import DataPaths  # noqa: PLC0415
 
     return clean_movies(DataPaths(folder), CleanConfig()).folder
@@ -51,8 +51,7 @@ def clean(folder: Path, _n_movies: int, _model: str) -> Path:
 
 def annotate(folder: Path, _n_movies: int, _model: str) -> Path:
     """Annotate the movies with one worker."""
-    from tasks.annotate.config import AnnotateConfig  # noqa: PLC0415
-    from tasks.annotate.corpus import annotate_movies  # noqa: PLC0415
+    from tasks.annotate.corpus import AnnotateConfig, annotate_movies  # noqa: PLC0415
     from tasks.core.settings import DataPaths  # noqa: PLC0415
 
     return annotate_movies(DataPaths(folder), AnnotateConfig(), 1).folder

@@ -22,8 +22,9 @@ from pydantic import (
 )
 
 from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
-from tasks.annotate.config import AnnotateConfig
-from tasks.clean.config import CleanConfig, TableConfig
+from tasks.annotate.corpus import AnnotateConfig
+from tasks.clean.own_table import TableConfig
+from tasks.clean.profiles import CleanConfig
 from tasks.core.errors import ConfigError, require
 from tasks.core.metrics import ChoiceMetric
 from tasks.core.promotion import PromotionConfig

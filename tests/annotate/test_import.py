@@ -8,10 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tasks.annotate.config import AnnotateConfig
-from tasks.annotate.conllu import format_document
-from tasks.annotate.corpus import annotate_movies
-from tasks.annotate.import_conllu import extract_movies, find_documents, import_conllu, read_document
+from tasks.annotate.conllu import find_documents, format_document, read_document
+from tasks.annotate.corpus import AnnotateConfig, annotate_movies, extract_movies, import_conllu
 from tasks.annotate.task import extract, import_corpus
 from tasks.core import schema
 from tasks.core.errors import DataError

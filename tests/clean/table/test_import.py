@@ -5,9 +5,9 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.clean.config import CleanConfig
-from tasks.clean.import_clean import import_clean_data
 from tasks.clean.movies import clean_movies
+from tasks.clean.own_table import import_clean_data
+from tasks.clean.profiles import CleanConfig
 from tasks.clean.task import import_clean
 from tasks.core import schema
 from tasks.core.errors import DataError, SourceError
