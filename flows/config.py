@@ -25,8 +25,7 @@ from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleC
 from tasks.annotate.config import AnnotateConfig
 from tasks.clean.config import CleanConfig, TableConfig
 from tasks.core.errors import ConfigError, require
-from tasks.core.metrics import ChoiceMetric
-from tasks.core.promotion import PromotionConfig
+from tasks.core.metrics import ChoiceMetric, PromotionConfig
 from tasks.core.schema import DEFAULT_SEED
 from tasks.core.settings import PROJECT_ROOT
 from tasks.core.storage import in_storage, is_directory

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from flows.config import PredictConfig
-from tasks.core.markup import LEAST_SHARE, share_of
+from tasks.core.page import LEAST_SHARE, share_of
 from tasks.core.settings import data_paths
 from tasks.models.explain.attribution import strongest
 from tasks.models.explain.page import say_reasons, write_page
@@ -17,7 +17,7 @@ from tasks.models.explain.pieces import TEXTS, texts_of
 from tasks.models.genre_classifier import GenreClassifier
 from tasks.tracking.stored_model import fetch_classifier
 
-# From a weak to a strong influence: the colours of `tasks.core.markup` for a terminal.
+# From a weak to a strong influence: the colours of `tasks.core.page` for a terminal.
 RAISES: Final = ((214, 234, 245), (64, 150, 200))
 LOWERS: Final = ((252, 238, 207), (233, 170, 40))
 INK: Final = "#111111"

@@ -26,7 +26,7 @@ from tasks.annotate.corpus import check_movies, companion_rows, open_companion
 from tasks.core.errors import DataError
 from tasks.core.language import Token, normalise_text
 from tasks.core.logs import Progress
-from tasks.core.parsing import parse_genres, read_genre_names
+from tasks.core.schema import parse_genres, read_genre_names
 from tasks.core.settings import DataPaths
 from tasks.stage import Stage, StageResult, run_stage
 

@@ -21,9 +21,9 @@ from tasks.clean.movies import (
 )
 from tasks.clean.read import read_table
 from tasks.clean.rules import Ledger
-from tasks.core import parsing
+from tasks.core import schema
 from tasks.core.errors import DataError, SourceError
-from tasks.core.parsing import parse_genres, read_genre_names
+from tasks.core.schema import parse_genres, read_genre_names
 from tasks.core.settings import DataPaths
 from tasks.stage import StageResult
 
@@ -32,7 +32,7 @@ GENRE_COLUMNS: Final = ("genre", "genres", "encoded_genre")  # the first that is
 _UNUSABLE: Final = {
     "short_row": pl.col("is_short"),
     "no_movie_id": pl.col("movie_id") == "",
-    "no_description": pl.col("description").str.strip_chars().is_in(parsing.MISSING_TEXTS),
+    "no_description": pl.col("description").str.strip_chars().is_in(schema.MISSING_TEXTS),
 }
 
 
@@ -92,7 +92,7 @@ def read_clean_data(csv_path: Path, names: tuple[str, ...], ledger: Ledger) -> p
     description = pl.col("description")
     rows = note_text_groups(rows.sort("movie_id"), ledger).with_columns(
         description_source=pl.lit("import"),
-        is_truncated=description.str.contains(parsing.ELLIPSIS) | description.str.contains(parsing.ANY_TAIL),
+        is_truncated=description.str.contains(schema.ELLIPSIS) | description.str.contains(schema.ANY_TAIL),
     )
     return as_movies(rows.with_columns(PEOPLE))
 

@@ -13,10 +13,10 @@ from tasks.clean.near_duplicates import count_groups, group_texts
 from tasks.clean.profiles import build_profile, split_genres
 from tasks.clean.read import find_listings, read_table
 from tasks.clean.rules import Ledger, Profile, Rule, apply_rules
-from tasks.core import parsing, schema
+from tasks.core import schema
 from tasks.core.errors import DataError
 from tasks.core.files import write_json
-from tasks.core.parsing import MISSING_TEXTS
+from tasks.core.schema import MISSING_TEXTS
 from tasks.core.settings import DataPaths
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
@@ -39,7 +39,7 @@ SIDE_FIELDS: Final = {
 }
 # Parsed only for the movies that are kept: lists cost much more memory than their text.
 LIST_FIELDS: Final = ("directors", "stars")
-PEOPLE: Final = [parsing.people(pl.col(name)) for name in LIST_FIELDS]
+PEOPLE: Final = [schema.people(pl.col(name)) for name in LIST_FIELDS]
 
 
 def rating(raw: pl.Expr) -> pl.Expr:
@@ -55,9 +55,9 @@ def votes(raw: pl.Expr) -> pl.Expr:
 
 
 _PARSERS: Final[dict[str, Callable[[pl.Expr], pl.Expr]]] = {
-    "year": parsing.year,
-    "certificate": parsing.certificate,
-    "runtime_min": parsing.runtime_min,
+    "year": schema.year,
+    "certificate": schema.certificate,
+    "runtime_min": schema.runtime_min,
     "rating": rating,
     "votes": votes,
 }

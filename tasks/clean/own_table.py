@@ -12,7 +12,7 @@ from tasks.clean.movies import PEOPLE, SIDE_FIELDS, as_movies, note_text_groups,
 from tasks.clean.profiles import table_profile
 from tasks.clean.read import read_table
 from tasks.clean.rules import Ledger, Profile, apply_rules
-from tasks.core import parsing, schema
+from tasks.core import schema
 from tasks.core.errors import DataError, SourceError
 from tasks.core.settings import DataPaths
 from tasks.stage import StageResult, config_dict
@@ -70,8 +70,8 @@ def _as_text(rows: pl.DataFrame, name: str) -> pl.Expr:
     if isinstance(kind, pl.Array):
         column, kind = column.arr.to_list(), pl.List(kind.inner)
     if isinstance(kind, pl.List):
-        return column.fill_null([]).list.eval(parsing.as_text(kind.inner, pl.element())).cast(pl.List(pl.String))
-    return parsing.as_text(kind, column).fill_null("")
+        return column.fill_null([]).list.eval(schema.as_text(kind.inner, pl.element())).cast(pl.List(pl.String))
+    return schema.as_text(kind, column).fill_null("")
 
 
 MAX_LABELS: Final = 200  # beyond, pictures and decision rules are useless
@@ -211,7 +211,7 @@ def build_own_movies(source: Path, table: TableConfig, profile: Profile, ledger:
 def _named(rows: pl.DataFrame, table: TableConfig) -> pl.DataFrame:
     """Return rows with the pipeline's column names; fields that listings also have keep their names."""
     listed = [name for name in table.fields if name in LISTING_FIELDS]
-    own = [parsing.own(name, pl.col(name)) for name in table.fields if name not in LISTING_FIELDS]
+    own = [schema.own(name, pl.col(name)) for name in table.fields if name not in LISTING_FIELDS]
     no_field = pl.lit([], pl.List(pl.String))
     return rows.select(
         pl.col(table.id).str.strip_chars().alias("movie_id"),

@@ -18,7 +18,7 @@ from tasks.clean import rules
 from tasks.clean.config import CleanConfig
 from tasks.clean.prune import prune_rules
 from tasks.clean.rules import Change, Drop, DropText, Profile
-from tasks.core import parsing, schema
+from tasks.core import schema
 from tasks.core.errors import ConfigError
 
 _SITE_GENRES: Final = (*schema.GENRES, *schema.EXCLUDED_GENRES)
@@ -62,7 +62,7 @@ CRAWLED_TEXT: Final = Change(
     },
 )
 PLACEHOLDERS: Final = tuple(
-    DropText(name, f"The text is a placeholder: {what}.", parsing.PLACEHOLDERS[name])
+    DropText(name, f"The text is a placeholder: {what}.", schema.PLACEHOLDERS[name])
     for name, what in (
         ("add_a_plot", "contains 'add a plot'"),
         ("under_wraps", "contains 'under wraps'"),
@@ -84,14 +84,14 @@ SAME_DESCRIPTION: Final = Drop(
 
 def original_profile(excluded_genres: Sequence[str]) -> Profile:
     """Return the earlier system's rules. Order matters: placeholders are searched in unchanged texts."""
-    excluded = "|".join(parsing.any_case(pl.escape_regex(genre.lower())) for genre in excluded_genres)
+    excluded = "|".join(schema.any_case(pl.escape_regex(genre.lower())) for genre in excluded_genres)
     needed = pl.col(NEEDED)
     return Profile(
         row_rules=(
             Drop(
                 "missing_value",
                 "Id, name, genre or description is missing, or a word that pandas reads as missing, such as 'None'.",
-                pl.any_horizontal(needed.is_in(parsing.MISSING_TEXTS)),
+                pl.any_horizontal(needed.is_in(schema.MISSING_TEXTS)),
             ),
             Drop(
                 "excluded_genre",
@@ -109,12 +109,12 @@ def original_profile(excluded_genres: Sequence[str]) -> Profile:
             Change(
                 "truncated",
                 "The text was cut off; it is only marked, which the earlier system did not do.",
-                {"is_truncated": _description.str.contains(f"{parsing.EXACT_TAIL}|{parsing.ELLIPSIS}")},
+                {"is_truncated": _description.str.contains(f"{schema.EXACT_TAIL}|{schema.ELLIPSIS}")},
             ),
             Change(
                 "summary_tail",
                 "'See full summary »' after three or more dots is not part of the plot.",
-                {"description": _description.str.replace(parsing.EXACT_TAIL, "")},
+                {"description": _description.str.replace(schema.EXACT_TAIL, "")},
                 where=_description.str.ends_with("»"),
             ),
             Change("outer_spaces", "Spaces at both ends.", {"description": _description.str.strip_chars(rules.SPACES)}),
@@ -147,8 +147,8 @@ def default_profile(excluded_genres: Sequence[str]) -> Profile:
                 "missing_value",
                 "Id, name, genre or description is blank.",
                 pl.any_horizontal(
-                    ~pl.col(NEEDED).str.contains(parsing.VISIBLE),
-                    pl.col("movie_id", "genre", "description").is_in(parsing.MISSING_TEXTS),
+                    ~pl.col(NEEDED).str.contains(schema.VISIBLE),
+                    pl.col("movie_id", "genre", "description").is_in(schema.MISSING_TEXTS),
                 ),
             ),
             Change(
@@ -161,9 +161,9 @@ def default_profile(excluded_genres: Sequence[str]) -> Profile:
             Drop("excluded_genre", "One of the genres is excluded.", _has_genre(excluded_genres)),
         ),
         identity=("movie_id",),
-        preference=pl.when(_description.str.contains(parsing.ANY_PLACEHOLDER))
+        preference=pl.when(_description.str.contains(schema.ANY_PLACEHOLDER))
         .then(0)
-        .otherwise(_description.str.replace(parsing.ANY_TAIL, "").str.len_chars()),
+        .otherwise(_description.str.replace(schema.ANY_TAIL, "").str.len_chars()),
         movie_rules=(
             NO_GENRE,
             _WHOLE_CRAWLED_TEXT,
@@ -191,7 +191,7 @@ def _either_text(pattern: str, *, literal: bool = False) -> pl.Expr:
 
 
 _crawled = pl.col("crawled").str
-_crawled_is_plot = _crawled.contains(parsing.VISIBLE) & ~_crawled.contains(parsing.ANY_PLACEHOLDER)
+_crawled_is_plot = _crawled.contains(schema.VISIBLE) & ~_crawled.contains(schema.ANY_PLACEHOLDER)
 _WHOLE_CRAWLED_TEXT: Final = Change(
     "crawled_text",
     CRAWLED_TEXT.reason,  # fixed: a crawled placeholder does not replace a plot
@@ -209,18 +209,18 @@ HTML_ENTITIES: Final = Change(
 INVISIBLE_CHARACTERS: Final = Change(
     "invisible_characters",
     "Control characters, soft hyphens, zero-width and direction marks, and U+FFFD for lost bytes.",
-    {name: pl.col(name).str.replace_all(parsing.INVISIBLE, "") for name in _TEXTS},
-    where=_either_text(parsing.INVISIBLE),
+    {name: pl.col(name).str.replace_all(schema.INVISIBLE, "") for name in _TEXTS},
+    where=_either_text(schema.INVISIBLE),
 )
 _WITHOUT_SITE_MARKS: Final = (
     Change(
         "summary_tail",
         "'See full summary »' is not part of the plot; the text is marked as cut off.",  # fixed: with any spaces
         {
-            "is_truncated": _is_truncated | _description.str.contains(parsing.ANY_TAIL),
-            "description": _description.str.replace(parsing.ANY_TAIL, ""),
+            "is_truncated": _is_truncated | _description.str.contains(schema.ANY_TAIL),
+            "description": _description.str.replace(schema.ANY_TAIL, ""),
         },
-        where=_description.str.contains(parsing.ANY_TAIL),
+        where=_description.str.contains(schema.ANY_TAIL),
     ),
     Change(
         "author_signature",
@@ -238,12 +238,12 @@ ODD_SPACES: Final = Change(
 _TRAILING_ELLIPSIS: Final = Change(
     "trailing_ellipsis",
     "A text that ends in three dots or an ellipsis is marked as cut off.",
-    {"is_truncated": _is_truncated | _description.str.contains(parsing.ELLIPSIS)},
+    {"is_truncated": _is_truncated | _description.str.contains(schema.ELLIPSIS)},
 )
 _EMPTY_TEXT: Final = Drop(
     "empty_text",
     "The name or the description is empty after cleaning, or the description is a word such as 'N/A'.",
-    (pl.col("movie_name") == "") | _description.is_in(parsing.MISSING_TEXTS),
+    (pl.col("movie_name") == "") | _description.is_in(schema.MISSING_TEXTS),
 )
 
 
@@ -279,7 +279,7 @@ def table_profile(config: CleanConfig) -> Profile:
             Drop(
                 "no_text",
                 "The text is blank, or a word such as 'N/A'.",
-                pl.col("description").str.strip_chars().is_in(parsing.MISSING_TEXTS),
+                pl.col("description").str.strip_chars().is_in(schema.MISSING_TEXTS),
             ),
             Drop("no_label", "The row has no label.", pl.col("genres").list.len() == 0),
         ),

@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 
 from tasks.clean.config import PruneConfig
 from tasks.clean.rules import Drop, DropText, Rule
-from tasks.core.parsing import SPACE
+from tasks.core.schema import SPACE
 
 LEAST_KNOWN: Final = 0.5
 FEWEST_WORDS: Final = 5

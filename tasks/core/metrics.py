@@ -1,4 +1,4 @@
-"""All metrics, in one table (`METRICS`), and the paired bootstrap for intervals of metrics and their differences.
+"""All metrics, in one table (`METRICS`), their paired bootstrap, and what promotion to champion by them needs.
 
 Division by zero: without a true positive to find, a value is undefined (NaN) and left out of the mean (a genre without
 a positive, a movie without a true genre), never counted as 0. A genre with positives that was never decided has a
@@ -23,10 +23,12 @@ Source:
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.core.schema import DEFAULT_SEED
 
@@ -443,3 +445,53 @@ def _resample_model(
 def _weighted_sums(weights: NDArray[np.uint16], columns: Floats) -> Floats:
     blocks = [weights[start : start + AT_ONCE] for start in range(0, len(weights), AT_ONCE)]
     return np.vstack([block.astype(np.float64) @ columns for block in blocks])
+
+
+REGISTERED_NAME: Final = "movie-genre-classifier"
+
+
+class PromotionConfig(BaseModel):
+    """When the best model replaces the champion."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool | None = Field(
+        None, description="Whether to promote. Default: after a pipeline run, not after a comparison of chosen runs."
+    )
+    metric: ChoiceMetric = Field("jaccard", description="Metric on test that decides promotion.")
+    level: float = Field(0.95, gt=0, lt=1, description="Confidence level of the promotion test.")
+    min_f1_macro: float = Field(0.1, ge=0, le=1, description="Lowest macro F1 on test of a champion.")
+    registered_model: str = Field(
+        REGISTERED_NAME,
+        pattern="^[^/:@'\"]+$",  # MLflow's filters cannot hold every name
+        description="MLflow registered model whose champion is challenged. Use a separate one for each dataset.",
+    )
+    replace_other_data: Literal["sample", "always", "never"] = Field(
+        "sample",
+        description="When to replace a champion tested on different data, which cannot be compared: if its data is the "
+        "embedded sample, always, or never.",
+    )
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The current champion, as far as the store still has it."""
+
+    version: int
+    model: str
+    run_id: str
+    source: str  # of its data: "sample", a folder, ...; "" where unknown
+    data_hash: str  # "" where unknown
+    folder: Path | None  # its metrics, rules and test predictions; None: its run was deleted, or they are gone
+    is_challenger: bool  # whether it and the challenger are the same model
+    is_readable: bool = True  # by this version; models logged before models were pipelines are not
+    challenger_was_rolled_back: str = ""  # when the challenger, as champion, was rolled back
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a challenger becomes champion, and why."""
+
+    takes_over: bool
+    reason: str
+    difference: str = ""  # metric, challenger minus champion, interval and level; "" if they were not compared

@@ -29,7 +29,7 @@ from tasks.core.figures import (
     picture_files,
     write_pictures,
 )
-from tasks.core.markup import signed
+from tasks.core.page import signed
 from tasks.core.schema import DEFAULT_SEED, IMPORTANCE
 from tasks.core.settings import DataPaths
 from tasks.stage import Stage, StageResult, run_stage

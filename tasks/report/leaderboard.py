@@ -19,7 +19,6 @@ from rich.table import Table
 from rich.text import Text
 
 from tasks.core.errors import DataError
-from tasks.core.markup import escape_markdown, markdown_table
 from tasks.core.metrics import (
     LOWER_IS_BETTER,
     METRICS,
@@ -31,6 +30,7 @@ from tasks.core.metrics import (
     movie_metrics,
     resample,
 )
+from tasks.core.page import escape_markdown, markdown_table
 from tasks.core.predictions import read_decisions
 
 ON_VALIDATION: Final = ("jaccard", "f1_macro")  # metrics that have a column for validation, too

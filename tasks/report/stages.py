@@ -10,7 +10,7 @@ import polars as pl
 from tasks.core.errors import DataError
 from tasks.core.figures import ALL_FORMS, SVG_ONLY, Form, picture_files, write_picture
 from tasks.core.files import hash_file
-from tasks.core.markup import write_safe_csv
+from tasks.core.page import write_safe_csv
 from tasks.core.predictions import PREDICTIONS_FILE, RULES_FILE, read_decisions
 from tasks.report.figures import (
     HISTORY_COLUMNS,

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tasks.core.metrics import LOWER_IS_BETTER, interval, resample
+from tasks.core.metrics import LOWER_IS_BETTER, Champion, PromotionConfig, Verdict, interval, resample
 from tasks.core.predictions import IncomparableError, read_decisions
-from tasks.core.promotion import Champion, PromotionConfig, Verdict
 
 
 def judge_challenger(challenger: Path, champion: Champion | None, config: PromotionConfig) -> Verdict:

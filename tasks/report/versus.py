@@ -27,8 +27,8 @@ from tasks.core.figures import (
     write_picture,
 )
 from tasks.core.files import hash_file
-from tasks.core.markup import escape_markdown, markdown_table, write_safe_csv
 from tasks.core.metrics import CHOICES, Floats, Interval, Resampled, interval, movie_metrics, resample
+from tasks.core.page import escape_markdown, markdown_table, write_safe_csv
 from tasks.core.predictions import PREDICTIONS_FILE, RULES_FILE, Decisions, read_decisions
 from tasks.core.settings import DataPaths
 from tasks.report.leaderboard import NOTHING, defined, title_of

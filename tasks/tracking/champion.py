@@ -11,7 +11,7 @@ from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
 from tasks.core.errors import DataError, ModelError
-from tasks.core.promotion import REGISTERED_NAME, Champion, Verdict
+from tasks.core.metrics import REGISTERED_NAME, Champion, Verdict
 from tasks.core.settings import DataPaths
 from tasks.tracking.select_runs import LoggedModel, MissingResultsError, fetch_results, load_last_run
 from tasks.tracking.store import is_missing, open_client

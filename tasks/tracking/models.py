@@ -21,8 +21,8 @@ from mlflow.types import ColSpec, DataType, ParamSchema, ParamSpec, Schema, Tens
 from mlflow.types.schema import AnyType
 
 from tasks.core.files import hash_files, write_hashes
-from tasks.core.markup import escape_markdown, markdown_table
 from tasks.core.metrics import METRICS, in_groups
+from tasks.core.page import escape_markdown, markdown_table
 from tasks.core.settings import data_paths
 from tasks.stage import PROJECT, import_closure
 from tasks.tracking.champion import HASHES_TAG

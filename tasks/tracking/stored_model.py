@@ -18,7 +18,7 @@ from mlflow.exceptions import MlflowException
 from tasks.core.errors import ConfigError, ModelError, TrackingError
 from tasks.core.files import check_hashes
 from tasks.core.logs import hide_secrets
-from tasks.core.promotion import REGISTERED_NAME
+from tasks.core.metrics import REGISTERED_NAME
 from tasks.core.settings import settings
 from tasks.tracking.champion import CHAMPION, HASHES_TAG
 from tasks.tracking.store import is_away, open_client, public_address

@@ -7,7 +7,7 @@ from typing import Final
 
 import polars as pl
 
-from tasks.core.promotion import Champion, Verdict
+from tasks.core.metrics import Champion, Verdict
 from tasks.core.settings import data_paths
 from tasks.prefect_task import stage_task
 from tasks.stage import StageResult

@@ -7,7 +7,7 @@ import pytest
 from mlflow.entities import ViewType
 
 from tasks.core.errors import ConfigError
-from tasks.core.promotion import Verdict
+from tasks.core.metrics import Verdict
 from tasks.core.settings import settings
 from tasks.tracking import runs
 from tasks.tracking.champion import champion_version, promote

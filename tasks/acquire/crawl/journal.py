@@ -22,8 +22,7 @@ import polars as pl
 from filelock import FileLock, Timeout
 
 from tasks.core.errors import CrawlBusyError, DataError
-from tasks.core.parsing import NOTHING, TRUNCATED, WHOLE, worth_of
-from tasks.core.schema import MovieId
+from tasks.core.schema import NOTHING, TRUNCATED, WHOLE, MovieId, worth_of
 
 State = Literal["ok", "truncated", "no_plot", "not_found", "bad_payload", "failed"]
 NEGATIVE: Final = ("truncated", "no_plot", "not_found", "bad_payload")  # settled for some time; `ok` for good

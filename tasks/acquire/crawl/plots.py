@@ -19,8 +19,7 @@ from tasks.acquire.config import CrawlConfig
 from tasks.acquire.crawl.journal import Journal, Plot, read_journal
 from tasks.core.errors import DataError, SourceError
 from tasks.core.files import hash_file
-from tasks.core.parsing import NOTHING, TRUNCATED, WHOLE, worth_of
-from tasks.core.schema import MovieId
+from tasks.core.schema import NOTHING, TRUNCATED, WHOLE, MovieId, worth_of
 from tasks.core.settings import DataPaths
 from tasks.stage import Stage, StageResult, remove_unfinished, run_stage
 

@@ -11,8 +11,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
-from tasks.core.markup import highlight_html, signed
-from tasks.core.page import Picture, Section, Text
+from tasks.core.page import Picture, Section, Text, highlight_html, signed
 from tasks.report.exhibits import SUGGESTED, impossible_movies
 from tasks.report.figures import draw_calibration
 from tasks.report.page.figures import draw_lengths, draw_set_sizes

@@ -12,8 +12,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from tasks.core.metrics import REGISTERED_NAME
 from tasks.core.page import INVENTED, Bullets, Cell, Column, Command, Picture, Section, Table, Text, Tiles
-from tasks.core.promotion import REGISTERED_NAME
 from tasks.report.exhibits import impossible_movies
 from tasks.report.page.figures import draw_dropped
 from tasks.report.page.genres import say_genres, say_undefined
