@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 
 _TEMPLATES: Final = Path(__file__).with_name("templates")
 _STYLE: Final = Path(__file__).with_name("page.css")
+# Blue raises, orange lowers; in grey print the line below a word (solid, dashed) says which. Ink on the strongest tint
+# has a contrast of at least 7 : 1 (WCAG 2.2, success criterion 1.4.6).
+_HIGHLIGHT: Final = _TEMPLATES / "highlight.css"
+LEAST_SHARE: Final = 0.02  # of the strongest contribution; less is invisible
 PAGE_FILES: Final = (_STYLE, *sorted(_TEMPLATES.iterdir()))  # part of the code of a stage that writes a page
 INVENTED: Final = (
     "Invented data: all movies of the embedded sample were generated. These results say nothing about real movies."
@@ -132,10 +136,8 @@ def pictures_in(blocks: Sequence[Any]) -> list[Picture]:
     """Return all pictures among sections or blocks, in order."""
     found: list[Picture] = []
     for block in blocks:
-        if isinstance(block, Section):
-            found += pictures_in(block.blocks)
-        elif isinstance(block, Pair):
-            found += pictures_in(block.sides)
+        if isinstance(block, Section | Pair):
+            found += pictures_in(block.blocks if isinstance(block, Section) else block.sides)
         elif isinstance(block, Picture):
             found.append(block)
     return found
@@ -169,18 +171,14 @@ def render_page(page: Page) -> str:
     Raises:
         DataError: a picture's file is missing or not an SVG of ours.
     """
-    script = (_TEMPLATES / "page.js").read_text(encoding="utf-8")
-    pictures = pictures_in(page.sections)
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            page=page,
-            images={each.name: _image(each.file or page.pictures / f"{each.name}.svg") for each in pictures},
-            style=Markup(_STYLE.read_text(encoding="utf-8") + HIGHLIGHT_CSS),  # noqa: S704  the project's own
-            script=Markup(script),  # noqa: S704  the project's own
-            script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
-        )
+    script, style = _read_text(_TEMPLATES / "page.js"), _read_text(_STYLE, _HIGHLIGHT)
+    pictures, template = pictures_in(page.sections), _environment().get_template("page.html")
+    return template.render(
+        page=page,
+        images={each.name: _image(each.file or page.pictures / f"{each.name}.svg") for each in pictures},
+        style=Markup(style),  # noqa: S704  the project's own
+        script=Markup(script),  # noqa: S704  the project's own
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     )
 
 
@@ -191,7 +189,11 @@ def render_block(name: str, block: Any) -> str:
 
 def answer_css() -> str:
     """Return the style of the block `answer`, to embed in pages with another style."""
-    return HIGHLIGHT_CSS + (_TEMPLATES / "answer.css").read_text(encoding="utf-8")
+    return _read_text(_HIGHLIGHT, _TEMPLATES / "answer.css")
+
+
+def _read_text(*files: Path) -> str:
+    return "".join(file.read_text(encoding="utf-8") for file in files)
 
 
 @cache
@@ -257,24 +259,10 @@ def write_safe_csv(table: pl.DataFrame, path: Path) -> None:
     safe.write_csv(path, float_precision=DECIMALS, quote_style="non_numeric")
 
 
-LEAST_SHARE: Final = 0.02  # of the strongest contribution; less is invisible
-
-# Blue raises, orange lowers; in grey print the line below a word (solid, dashed) says which. Ink on the strongest tint
-# has a contrast of at least 7 : 1 (WCAG 2.2, success criterion 1.4.6).
-HIGHLIGHT_CSS: Final = """
-.raises, .lowers { border-radius: .15em; padding: 0 .08em; color: #222;
-  -webkit-print-color-adjust: exact; print-color-adjust: exact; }
-.raises { background: rgb(0 114 178 / calc(var(--share) * 50%));
-  border-bottom: 2px solid rgb(0 78 122 / calc(var(--share) * 100%)); }
-.lowers { background: rgb(230 159 0 / calc(var(--share) * 65%));
-  border-bottom: 2px dashed rgb(150 84 0 / calc(var(--share) * 100%)); }
-"""
-
-
 def highlight_html(text: str, spans: Sequence[tuple[int, int, float]], strongest: float) -> str:
     """Return the text, escaped, with a `<span>` for each visible span, its contribution as title.
 
-    The page needs `HIGHLIGHT_CSS`. Spans have start, end and signed contribution, in any order. Contributions of
+    The page needs `highlight.css`. Spans have start, end and signed contribution, in any order. Contributions of
     `strongest` and more have the full colour.
 
     Raises:
