@@ -21,7 +21,7 @@ from tasks.core import schema
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.language import Pipeline, Token, annotator, normalise_text
 from tasks.core.logs import Progress
-from tasks.core.parallel import map_parallel
+from tasks.core.parallel import map_in_order
 from tasks.core.settings import DataPaths
 from tasks.stage import Stage, StageResult, run_stage
 
@@ -176,7 +176,7 @@ def annotate_movies(
             (folder / paths.conllu.name).open("wb") as corpus,
             open_companion(folder / paths.tokens.name) as append_rows,
         ):
-            counts_of_shards = map_parallel(annotate_shard, shards, workers=workers, address=dask_address)
+            counts_of_shards = map_in_order(annotate_shard, shards, workers=workers, address=dask_address)
             for shard, of_shard in zip(shards, counts_of_shards, strict=True):
                 with shard.conllu.open("rb") as piece:
                     shutil.copyfileobj(piece, corpus, 1 << 20)

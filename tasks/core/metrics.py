@@ -1,8 +1,8 @@
 """All metrics, in one table (`METRICS`), their paired bootstrap, and what promotion to champion by them needs.
 
-Division by zero: without a true positive to find, a value is undefined (NaN) and left out of the mean (a genre without
-a positive, a movie without a true genre), never counted as 0. A genre with positives that was never decided has a
-precision of 0. `METRICS` counts both. A mean of nothing is NaN.
+Division by zero: without a true positive to find (a genre without a positive, a movie without a true genre), a value is
+NaN and left out of the mean, never counted as 0. A genre with positives that was never decided has a precision of 0.
+`METRICS` counts both. A mean of nothing is NaN.
 
 Bootstrap: movies are drawn with replacement, the same ones for all models, so what makes some movies hard for every
 model cancels in differences. Means over movies and counts of genres are sums over movies, so a resample is a row of
@@ -15,8 +15,7 @@ Source:
     Brodersen et al. 2010, The balanced accuracy and its posterior distribution;
     Tsoumakas, Katakis and Vlahavas 2010, Mining Multi-label Data (coverage, here counted from 1; ranking loss);
     Guo et al. 2017, On Calibration of Modern Neural Networks, section 2 (calibration error, 15 bins);
-    Naeini, Cooper and Hauskrecht 2015, Obtaining Well Calibrated Probabilities Using Bayesian Binning (equal
-    counts);
+    Naeini, Cooper and Hauskrecht 2015, Obtaining Well Calibrated Probabilities Using Bayesian Binning (equal counts);
     Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 8 and 13 (percentile intervals).
 """
 
@@ -36,20 +35,26 @@ Labels = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Scores = NDArray[np.float32] | NDArray[np.float64]
 
+REGISTERED_NAME: Final = "movie-genre-classifier"
 BINS: Final = 15  # of the calibration error
 ROWS_AT_ONCE: Final = 10_000  # bounds the memory of the comparison of all pairs of genres
+RESAMPLES: Final = 2000
+AT_ONCE: Final = 100  # resamples in memory together as floats: 100 × 24,000 movies are 19 MB
 
 
 class MovieCounts:
     """The number of true, decided, correct (both) and all (either) genres of each movie; each (n_movies,)."""
 
     def __init__(self, truth: Labels, decided: Labels) -> None:
-        """Count the genres of (n_movies, n_genres) labels."""
         self.true, self.decided = truth.sum(axis=1), decided.sum(axis=1)
         self.hits = (truth & decided).sum(axis=1)
         self.union = self.true + self.decided - self.hits
         self.n_genres = truth.shape[1]
         self.defined = np.where(self.true > 0, 1.0, np.nan)  # a factor: NaN for movies without a true genre
+
+    def share(self, part: NDArray[np.int64], whole: NDArray[np.int64]) -> Floats:
+        """Return part / whole of each movie; 0 for 0 / 0, NaN for a movie without a true genre."""
+        return np.asarray(part / np.maximum(whole, 1) * self.defined)
 
 
 @dataclass(frozen=True)
@@ -207,9 +212,12 @@ class GenreMetric(Metric):
 
 @dataclass(frozen=True)
 class Count(Metric):
-    """A number of genres or movies, from true and decided labels."""
+    """How many genres or movies `compute` selects, by true and decided labels."""
 
-    compute: Callable[[Labels, Labels], np.integer[Any]]
+    compute: Callable[[Labels, Labels], Labels | np.bool_]
+    _: KW_ONLY
+    group: Group = "counts"
+    decimals: int = 0
 
 
 @dataclass(frozen=True)
@@ -229,18 +237,12 @@ class CalibrationMetric(Metric):
 
 # Every metric, in the order of all tables. To add one, add an entry.
 METRICS: Final[Mapping[str, Metric]] = {
-    "jaccard": MovieMetric(
-        "Jaccard", "J", lambda m: m.hits / np.maximum(m.union, 1) * m.defined, group="leading", can_choose=True
-    ),
+    "jaccard": MovieMetric("Jaccard", "J", lambda m: m.share(m.hits, m.union), group="leading", can_choose=True),
     "f1_samples": MovieMetric(
-        "F1 (samples)",
-        "F1 smp",
-        lambda m: 2 * m.hits / np.maximum(m.true + m.decided, 1) * m.defined,
-        group="main",
-        can_choose=True,
+        "F1 (samples)", "F1 smp", lambda m: m.share(2 * m.hits, m.true + m.decided), group="main", can_choose=True
     ),
     "precision_samples": MovieMetric(
-        "precision (samples)", "P smp", lambda m: m.hits / np.maximum(m.decided, 1) * m.defined, group="averages"
+        "precision (samples)", "P smp", lambda m: m.share(m.hits, m.decided), group="averages"
     ),
     "recall_samples": MovieMetric("recall (samples)", "R smp", lambda m: _divide(m.hits, m.true), group="averages"),
     # The share of all genres on which truth and decision differ.
@@ -270,30 +272,12 @@ METRICS: Final[Mapping[str, Metric]] = {
     "balanced_accuracy": GenreMetric(
         "balanced accuracy", "bal acc", lambda g: g.macro(g.balanced_accuracy), can_choose=True
     ),
-    "undefined_genres": Count(
-        "genres without a positive", "no pos", lambda truth, _: (~truth.any(axis=0)).sum(), group="counts", decimals=0
-    ),
+    "undefined_genres": Count("genres without a positive", "no pos", lambda truth, _: ~truth.any(axis=0)),
     "undecided_genres": Count(
-        "genres never decided",
-        "undecided",
-        lambda truth, decided: (truth.any(axis=0) & ~decided.any(axis=0)).sum(),
-        group="counts",
-        decimals=0,
+        "genres never decided", "undecided", lambda truth, decided: truth.any(axis=0) & ~decided.any(axis=0)
     ),
-    "movies_without_genre": Count(
-        "movies without a true genre",
-        "no genre",
-        lambda truth, _: (~truth.any(axis=1)).sum(),
-        group="counts",
-        decimals=0,
-    ),
-    "undecided_movies": Count(
-        "movies with no genre decided",
-        "no answer",
-        lambda _, decided: (~decided.any(axis=1)).sum(),
-        group="counts",
-        decimals=0,
-    ),
+    "movies_without_genre": Count("movies without a true genre", "no genre", lambda truth, _: ~truth.any(axis=1)),
+    "undecided_movies": Count("movies with no genre decided", "no answer", lambda _, decided: ~decided.any(axis=1)),
     "mean_average_precision": RankingMetric(
         "mean average precision", "MAP", lambda truth, scores: mean_of_defined(average_precision(truth, scores))
     ),
@@ -322,19 +306,16 @@ def in_groups(*groups: Group) -> tuple[str, ...]:
 
 def decision_metrics(truth: Labels, decided: Labels) -> dict[str, float]:
     """Return the metrics of decisions by name; labels are (n_movies, n_genres) of at least one movie."""
-    per_movie = movie_metrics(truth, decided)
-    counts = {name: metric.compute(truth, decided) for name, metric in METRICS.items() if isinstance(metric, Count)}
+    counts = {name: each.compute(truth, decided).sum() for name, each in METRICS.items() if isinstance(each, Count)}
     return {
-        **{name: mean_of_defined(per_movie[:, column]) for column, name in enumerate(MOVIE_METRICS)},
+        **dict(zip(MOVIE_METRICS, map(mean_of_defined, movie_metrics(truth, decided).T), strict=True)),
         **{name: float(value) for name, value in (genre_metrics(count_genres(truth, decided)) | counts).items()},
     }
 
 
 def ranking_metrics(truth: Labels, scores: Scores) -> dict[str, float]:
     """Return the metrics of how well finite scores, (n_movies, n_genres), rank genres and movies, by name."""
-    return {
-        name: metric.compute(truth, scores) for name, metric in METRICS.items() if isinstance(metric, RankingMetric)
-    }
+    return {name: each.compute(truth, scores) for name, each in METRICS.items() if isinstance(each, RankingMetric)}
 
 
 def all_metrics(truth: Labels, decided: Labels, scores: Scores) -> dict[str, float]:
@@ -373,11 +354,6 @@ def _weighted_mean(values: Floats, weights: Floats) -> Floats:
     return _divide((np.where(weights > 0, values, 0) * weights).sum(axis=-1), weights.sum(axis=-1))
 
 
-RESAMPLES: Final = 2000
-LEVEL: Final = 0.95
-AT_ONCE: Final = 100  # resamples in memory together as floats: 100 × 24,000 movies are 19 MB
-
-
 @dataclass(frozen=True)
 class Interval:
     """A metric on all movies, and the interval of the middle of its resampled values."""
@@ -401,10 +377,8 @@ def resample(
     """Return all metrics of decisions, (n_movies, n_genres) for each model, on all movies and on resamples of them."""
     weights = draw_weights(len(truth), resamples, seed)
     positives = _weighted_sums(weights, truth.astype(np.float64))
-    found = [_resample_model(truth, labels, weights, positives) for labels in decided]
-    return Resampled(
-        *({name: np.stack([kind[name] for kind in kinds]) for name in kinds[0]} for kinds in zip(*found, strict=True))
-    )
+    found = zip(*(_resample_model(truth, labels, weights, positives) for labels in decided), strict=True)
+    return Resampled(*({name: np.stack([each[name] for each in kind]) for name in kind[0]} for kind in found))
 
 
 def draw_weights(n_movies: int, resamples: int = RESAMPLES, seed: int = DEFAULT_SEED) -> NDArray[np.uint16]:
@@ -416,7 +390,7 @@ def draw_weights(n_movies: int, resamples: int = RESAMPLES, seed: int = DEFAULT_
     return weights
 
 
-def interval(values: Floats, level: float = LEVEL) -> Interval:
+def interval(values: Floats, level: float = 0.95) -> Interval:
     """Return the first value with the middle `level` of the defined others; all NaN where the first is undefined."""
     drawn = values[1:][np.isfinite(values[1:])]
     if not np.isfinite(values[0]) or not len(drawn):
@@ -445,9 +419,6 @@ def _resample_model(
 def _weighted_sums(weights: NDArray[np.uint16], columns: Floats) -> Floats:
     blocks = [weights[start : start + AT_ONCE] for start in range(0, len(weights), AT_ONCE)]
     return np.vstack([block.astype(np.float64) @ columns for block in blocks])
-
-
-REGISTERED_NAME: Final = "movie-genre-classifier"
 
 
 class PromotionConfig(BaseModel):
