@@ -29,13 +29,10 @@ RAW_COLUMNS: Final = (
 REQUIRED_RAW_COLUMNS: Final = ("movie_id", "movie_name", "genre", "description")
 
 # The genres that are left after cleaning; the excluded ones are those of the earlier system.
-GENRES: Final = tuple(
-    Genre(name)
-    for name in (
-        "Action", "Adventure", "Animation", "Biography", "Comedy", "Crime", "Drama", "Family", "Fantasy", "Film-Noir",
-        "History", "Horror", "Music", "Musical", "Mystery", "Romance", "Sci-Fi", "Sport", "Thriller", "War", "Western",
-    )
-)  # fmt: skip
+GENRES: Final = tuple(map(Genre, (
+    "Action", "Adventure", "Animation", "Biography", "Comedy", "Crime", "Drama", "Family", "Fantasy", "Film-Noir",
+    "History", "Horror", "Music", "Musical", "Mystery", "Romance", "Sci-Fi", "Sport", "Thriller", "War", "Western",
+)))  # fmt: skip
 EXCLUDED_GENRES: Final = ("Reality-TV", "News", "Adult", "Talk-Show", "Game-Show", "Short")
 
 # data/clean/movies.parquet, sorted by movie_id, one row per movie.
@@ -174,8 +171,7 @@ def _count(digits: pl.Expr) -> pl.Expr:
 
 def certificate(raw: pl.Expr) -> pl.Expr:
     """Strip a certificate; a blank one is null."""
-    stripped = raw.str.strip_chars()
-    return pl.when(stripped != "").then(stripped)
+    return raw.str.strip_chars().replace("", None)
 
 
 def people(raw: pl.Expr) -> pl.Expr:
@@ -235,8 +231,6 @@ def read_genre_names(path: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
-NOTHING, TRUNCATED, WHOLE = "nothing", "truncated", "whole"
-
 SPACE: Final = r"[\s\x1c-\x1f]"  # what `\s` matches in Python; Rust's lacks U+001C to U+001F
 # Python's `\b` next to a letter, without look-around: Rust's also counts marks and joiners as letters.
 _WORD_BEGINS: Final = r"(?:^|[^\p{L}\p{N}_])"
@@ -284,6 +278,9 @@ INVISIBLE: Final = (
 )
 # A text without any of these is blank.
 VISIBLE: Final = rf"[^\s\x1c-\x1f{INVISIBLE[1:-1]}]"
+
+
+NOTHING, TRUNCATED, WHOLE = "nothing", "truncated", "whole"
 
 
 def worth_of(description: pl.Expr) -> pl.Expr:

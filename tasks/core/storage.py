@@ -20,9 +20,7 @@ from tasks.stage import remove_unfinished, unfinished_file
 S3: Final = "s3://"
 LOCK: Final = ".predicting.lock"
 CHUNK_BYTES: Final = 1 << 20
-CONNECT_S: Final = 10
-READ_S: Final = 60
-ATTEMPTS: Final = 4
+LIMITS: Final = {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 4, "mode": "standard"}}
 
 
 @dataclass(frozen=True)
@@ -45,11 +43,7 @@ class Folder:
         return str(self.path)
 
     def files(self) -> dict[str, FileInfo]:
-        """Return its files by name, sorted; none if the folder does not exist.
-
-        Raises:
-            DataError: the folder cannot be read.
-        """
+        """Return its files by name, sorted; none if the folder does not exist, a `DataError` if it cannot be read."""
         found: dict[str, FileInfo] = {}
         try:
             for path in sorted(filter(Path.is_file, self.path.iterdir())):
@@ -68,12 +62,10 @@ class Folder:
         return FileInfo(status.st_size, f"{status.st_size} bytes of {status.st_mtime_ns}")
 
     def reading(self, name: str) -> contextlib.AbstractContextManager[Path]:
-        """Yield the path of a file to read."""
+        """Yield the path of a file to read, or to write; the caller writes atomically."""
         return contextlib.nullcontext(self.path / name)
 
-    def writing(self, name: str) -> contextlib.AbstractContextManager[Path]:
-        """Yield the path of a file to write; the caller writes atomically."""
-        return contextlib.nullcontext(self.path / name)
+    writing = reading
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -88,9 +80,8 @@ class Folder:
         except Timeout as error:
             raise DataError(f"another run writes to {self.path}; wait for it, or give another folder") from error
         except OSError as error:
-            raise DataError(
-                f"{self.path} cannot be written: {error.strerror}; check its permissions, or give another folder"
-            ) from error
+            remedy = "check its permissions, or give another folder"
+            raise DataError(f"{self.path} cannot be written: {error.strerror}; {remedy}") from error
         with lock:
             remove_unfinished(self.path)
             yield
@@ -192,11 +183,7 @@ def is_directory(address: str) -> bool:
 
 
 def open_directory(address: str) -> Directory:
-    """Return the directory at an address, which does not have to exist.
-
-    Raises:
-        ConfigError: it is in object storage but names no bucket.
-    """
+    """Return the directory at an address, which does not have to exist; a `ConfigError` if it names no bucket."""
     if not in_storage(address):
         return Folder(Path(address).expanduser().resolve())
     bucket, _, prefix = address.removeprefix(S3).partition("/")
@@ -225,8 +212,7 @@ def _client() -> Any:
     import boto3  # noqa: PLC0415 - optional, and it takes a second
     from botocore.config import Config  # noqa: PLC0415
 
-    retries = {"max_attempts": ATTEMPTS, "mode": "standard"}
-    return boto3.client("s3", config=Config(connect_timeout=CONNECT_S, read_timeout=READ_S, retries=retries))
+    return boto3.client("s3", config=Config(**LIMITS))
 
 
 @contextlib.contextmanager
@@ -239,10 +225,8 @@ def _storage_errors(address: str) -> Iterator[None]:
     try:
         yield
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
-        raise ConfigError(
-            f"{address}: no credentials found ({type(error).__name__}); set AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-        ) from None
+        remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        raise ConfigError(f"{address}: no credentials found ({type(error).__name__}); {remedy}") from None
     except (exceptions.ClientError, Boto3Error) as error:
         raise _refusal(address, error if isinstance(error, exceptions.ClientError) else error.__context__) from None
     except (exceptions.BotoCoreError, ValueError) as error:  # many are OSErrors, too; a ValueError: a bad endpoint
