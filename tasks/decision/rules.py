@@ -21,7 +21,7 @@ Source:
 import json
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from typing import Annotated, Any, ClassVar, Final, Literal
@@ -171,7 +171,7 @@ class ExpectedSet(Rule):
 
     @staticmethod
     @abstractmethod
-    def expected(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    def expected(probabilities: Matrix) -> Matrix:
         """Return the expected metric of each movie's 1, 2, ... most probable genres, (n_movies, n_genres)."""
 
     def decide(self, scores: Scores) -> Decided:
@@ -237,8 +237,6 @@ def _reaching(scores: Scores, thresholds: tuple[float, ...], fallback: Fallback)
 
 Thresholds = GlobalThreshold | PerGenreThresholds
 
-DEFAULT_BASE: Final = "per-genre"
-
 
 def parse_rule(text: str, stored: Mapping[str, Rule], genres: Sequence[str]) -> Rule:
     """Return the rule that a text names or describes.
@@ -251,11 +249,11 @@ def parse_rule(text: str, stored: Mapping[str, Rule], genres: Sequence[str]) -> 
     - `fallback=none` after any of these that have thresholds: what a movie gets if no score reaches its threshold;
       `highest-score`, `none` or the name of a genre.
 
-    Thresholds are in [0, 1]. Spaces around names and numbers are ignored, and so is the case of genres, unless two
-    genres differ only in case. `genres` are in the order of the scores' columns.
+    Spaces around names and numbers are ignored, and so is the case of genres, unless two genres differ only in case.
+    `genres` are in the order of the scores' columns.
 
     Raises:
-        ConfigError: it is none of these; the message lists what is available.
+        ConfigError: it is none of these; lists what is available.
     """
     items = [item.strip() for item in text.split(",")]
     if len(items) == 1 and items[0] in stored:
@@ -263,33 +261,39 @@ def parse_rule(text: str, stored: Mapping[str, Rule], genres: Sequence[str]) -> 
     named = None if "=" in items[0] else items.pop(0)
     given = _read_settings(items, genres)
     count, threshold = given.pop("top", None), given.pop("threshold", None)
-    if sum(base is not None for base in (named, count, threshold)) > 1 or (count is not None and given):
+    if (named, count, threshold).count(None) < 2 or (count is not None and given):
         raise ConfigError(
             f"rule {text!r}: give only one of a rule's name, threshold and top, and nothing else with top"
         )
     if count is not None:
-        return TopGenres(_read_count(count, len(genres)))
+        if count not in map(str, range(1, len(genres) + 1)):
+            raise ConfigError(f"rule: top must be a whole number from 1 to {len(genres)}, not {count!r}")
+        return TopGenres(int(count))
     if threshold is not None:
         return _changed(GlobalThreshold(_read_threshold("threshold", threshold)), given, genres)
-    return _changed(_stored_thresholds(DEFAULT_BASE if named is None else named, stored, genres), given, genres)
+    return _changed(_stored_thresholds("per-genre" if named is None else named, stored, genres), given, genres)
 
 
 def _read_settings(items: Sequence[str], genres: Sequence[str]) -> dict[str, str]:
     """Return the values by `threshold`, `top`, `fallback` or genre, each given once."""
-    known = ("threshold", "top", "fallback", *genres)
-    names = {name.casefold(): name for name in known} | {name: name for name in known}
     settings: dict[str, str] = {}
     for item in items:
         key, equals, value = (part.strip() for part in item.partition("="))
         if not equals:
             raise ConfigError(f"rule: {item!r} is not NAME=VALUE; give {_forms(genres)}")
-        name = names.get(key, names.get(key.casefold()))
+        name = _find(key, ("threshold", "top", "fallback", *genres))
         if name is None:
             raise ConfigError(f"rule: {_no_genre(key, genres)}; threshold, top and fallback are allowed, too")
         if name in settings:
             raise ConfigError(f"rule: {name} is given twice")
         settings[name] = value
     return settings
+
+
+def _find(text: str, names: Iterable[str]) -> str | None:
+    """Return the name that a text gives, in any case unless it is exactly one of the names."""
+    known = dict.fromkeys(names)
+    return text if text in known else {name.casefold(): name for name in known}.get(text.casefold())
 
 
 def _stored_thresholds(name: str, stored: Mapping[str, Rule], genres: Sequence[str]) -> Thresholds:
@@ -304,14 +308,21 @@ def _stored_thresholds(name: str, stored: Mapping[str, Rule], genres: Sequence[s
     return rule
 
 
-def _changed(rule: Thresholds, given: Mapping[str, str], genres: Sequence[str]) -> Thresholds:
+def _changed(rule: Thresholds, given: dict[str, str], genres: Sequence[str]) -> Thresholds:
     """Return the rule with some genres' thresholds and perhaps the fallback replaced."""
-    fallback = _read_fallback(given["fallback"], genres) if "fallback" in given else rule.fallback
-    changed = {genre: _read_threshold(genre, value) for genre, value in given.items() if genre != "fallback"}
+    text = given.pop("fallback", None)
+    if text is not None:
+        fallbacks: dict[str, Fallback] = {genre: column for column, genre in enumerate(genres)}
+        fallbacks |= {"highest-score": "highest-score", "none": "none"}
+        found = _find(text, fallbacks)
+        if found is None:
+            raise ConfigError(f"rule: fallback must be highest-score, none or a genre; {_no_genre(text, genres)}")
+        rule = replace(rule, fallback=fallbacks[found])
+    changed = {genre: _read_threshold(genre, value) for genre, value in given.items()}
     if not changed:
-        return replace(rule, fallback=fallback)
+        return rule
     before = zip(genres, rule.genre_thresholds(len(genres)), strict=True)
-    return PerGenreThresholds(tuple(changed.get(genre, threshold) for genre, threshold in before), fallback)
+    return PerGenreThresholds(tuple(changed.get(genre, threshold) for genre, threshold in before), rule.fallback)
 
 
 def _read_threshold(name: str, text: str) -> float:
@@ -324,22 +335,6 @@ def _read_threshold(name: str, text: str) -> float:
     return value
 
 
-def _read_count(text: str, n_genres: int) -> int:
-    if text not in {str(count) for count in range(1, n_genres + 1)}:
-        raise ConfigError(f"rule: top must be a whole number from 1 to {n_genres}, not {text!r}")
-    return int(text)
-
-
-def _read_fallback(text: str, genres: Sequence[str]) -> Fallback:
-    fallbacks: dict[str, Fallback] = {genre.casefold(): column for column, genre in enumerate(genres)}
-    fallbacks |= {genre: column for column, genre in enumerate(genres)}
-    fallbacks |= {"highest-score": "highest-score", "none": "none"}
-    fallback = fallbacks.get(text, fallbacks.get(text.casefold()))
-    if fallback is None:
-        raise ConfigError(f"rule: fallback must be highest-score, none or a genre; {_no_genre(text, genres)}")
-    return fallback
-
-
 def _no_genre(name: str, genres: Sequence[str]) -> str:
     near = get_close_matches(name.capitalize(), genres, n=1)
     return f"no genre is named {name!r}{f', did you mean {near[0]}?' if near else ';'} there are: {', '.join(genres)}"
@@ -349,10 +344,7 @@ def _forms(genres: Sequence[str]) -> str:
     return f"threshold=0.3, top=2, or thresholds by genre, such as {genres[0]}=0.6"
 
 
-_CLASSES: Final[Mapping[str, type[Rule]]] = {
-    rule_class.kind: rule_class
-    for rule_class in (GlobalThreshold, PerGenreThresholds, TopGenres, ExpectedJaccardSet, ExpectedF1Set)
-}
+_CLASSES: Final = (GlobalThreshold, PerGenreThresholds, TopGenres, ExpectedJaccardSet, ExpectedF1Set)
 
 
 def rules_to_json(rules: Mapping[str, Rule]) -> dict[str, Any]:
@@ -374,7 +366,7 @@ def rules_from_json(stored: object) -> dict[str, Rule]:
 def _read_rule(where: str, values: object) -> Rule:
     if not isinstance(values, dict):
         raise DataError(f"{where}: expected an object, not {values!r}; {REMEDY}")
-    rule_class = _CLASSES.get(str(values.get("kind")))
+    rule_class = next((each for each in _CLASSES if each.kind == values.get("kind")), None)
     if rule_class is None:
         raise DataError(f"{where}: unknown kind {values.get('kind')!r}; {REMEDY}")
     try:

@@ -16,15 +16,21 @@ from tasks.decision.rules import (
     GlobalThreshold,
     PerGenreThresholds,
     Rule,
+    Scores,
     TopGenres,
     check_scores,
 )
 
-Scores = NDArray[np.float32]
 Truth = NDArray[np.bool_]
 
 ABOVE_ALL: Final = 1 + 1e-6  # a threshold that no score reaches
 PASSES: Final = 20
+# The number of positives at which a genre's own threshold weighs as much as the common one. On 2,282 movies,
+# cross-fitted, the mean Jaccard of five models is 0.4519 with 50, 0.4520 with 25, 0.4492 with 200, 0.4513 unshrunk; the
+# mean macro F1 of seven by `fit_f1_thresholds` is 0.4384, 0.4372, 0.4371 and 0.4365, and 0.4328 without own thresholds.
+# Shrunk towards one threshold for all instead, it is 0.4240 with 50.
+HALF_WEIGHT_POSITIVES: Final = 50
+CLIP: Final = 1e-6  # thresholds of 0 and 1 have no log-odds
 
 
 def tune_global_threshold(scores: Scores, truth: Truth) -> float:
@@ -111,28 +117,11 @@ def _cut_at_greatest(descending: Scores, values: NDArray[np.float64]) -> float:
     return float((bounds[best] + bounds[best + 1]) / 2)
 
 
-# The number of positives at which a genre's own threshold weighs as much as the common one. On 2,282 movies,
-# cross-fitted, the mean Jaccard of five models is 0.4519 with 50, 0.4520 with 25, 0.4492 with 200, 0.4513 unshrunk; the
-# mean macro F1 of seven by `fit_f1_thresholds` is 0.4384, 0.4372, 0.4371 and 0.4365, and 0.4328 without own thresholds.
-# Shrunk towards one threshold for all instead, it is 0.4240 with 50.
-HALF_WEIGHT_POSITIVES: Final = 50
-CLIP: Final = 1e-6  # thresholds of 0 and 1 have no log-odds
-
-
 def fit_rules(scores: Scores, truth: Truth) -> dict[str, Rule]:
-    """Return every rule by name, the simplest first; all but `fixed-or-none` decide at least one genre.
+    """Return every rule by name, the simplest first; scores in [0, 1] and truth are (n_movies, n_genres).
 
-    Little or nothing to fit: `fixed` (0.5 for every genre, else the highest score), `fixed-or-majority` (0.5, else the
-    most frequent genre), `fixed-or-none` (0.5, else no genre), `fixed-0.425`.
-
-    Fitted for samples-averaged Jaccard: `top` (the k highest scores, one k for all movies), `global` (one threshold),
-    `per-genre` (a threshold for each genre, shrunk towards the global one), `expected-jaccard` (for each movie the set
-    with the greatest expected Jaccard, by calibrated scores).
-
-    Fitted for other metrics: `per-genre-f1` (for each genre the threshold with the best F1, for macro F1),
-    `expected-f1` (for each movie the set with the greatest expected F1, by calibrated scores).
-
-    Scores in [0, 1] and truth are (n_movies, n_genres).
+    All but `fixed-or-none` decide at least one genre. Those from `top` to `per-genre`, and `expected-jaccard`, are
+    fitted for samples-averaged Jaccard, `per-genre-f1` for macro F1, `expected-f1` for the movies' F1.
 
     Raises:
         DataError: there is no movie, shapes differ, or a score is not in [0, 1].
@@ -160,10 +149,8 @@ def fit_rules(scores: Scores, truth: Truth) -> dict[str, Rule]:
 
 def fit_f1_thresholds(scores: Scores, truth: Truth, calibration: Calibration) -> tuple[float, ...]:
     """Return each genre's F1 threshold, shrunk towards a robust one: the best one if calibrated scores are right."""
-    positives = truth.sum(axis=0)
-    by_truth = tune_f1_thresholds(scores, truth)
     by_calibration = tune_f1_thresholds(scores, calibration.apply(scores))
-    return shrink_thresholds(by_truth, by_calibration, positives)
+    return shrink_thresholds(tune_f1_thresholds(scores, truth), by_calibration, truth.sum(axis=0))
 
 
 def shrink_thresholds(
