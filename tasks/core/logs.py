@@ -84,9 +84,13 @@ def _with_password(address: str) -> re.Match[str] | None:
 
 
 class LogFile(logging.FileHandler):
-    """A log file that is given up, with one line on stderr, when it can no longer be written."""
+    """A log file without secrets that is given up, with one line on stderr, when it can no longer be written."""
 
     is_broken = False
+
+    def __init__(self, path: str | Path, mode: str = "a") -> None:
+        super().__init__(path, mode, encoding="utf-8")
+        self.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's signature
         """Report the error once instead of a traceback for every record."""
@@ -105,9 +109,8 @@ def log_of_thread(path: Path) -> Iterator[None]:
     """Also write what this thread logs to its own file, where models are trained in parallel."""
     path.parent.mkdir(parents=True, exist_ok=True)
     thread = threading.get_ident()
-    handler = LogFile(path, mode="w", encoding="utf-8")
+    handler = LogFile(path, mode="w")
     handler.addFilter(lambda record: record.thread == thread)
-    handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
     ours = logging.getLogger("tasks")
     ours.addHandler(handler)
     try:

@@ -57,40 +57,21 @@ class MovieCounts:
         return np.asarray(part / np.maximum(whole, 1) * self.defined)
 
 
-@dataclass(frozen=True)
 class GenreCounts:
-    """True and false positives and negatives, each (..., n_genres)."""
+    """True and false positives and negatives, and what follows of them; each (..., n_genres).
 
-    tp: Floats
-    fp: Floats
-    fn: Floats
-    tn: Floats
+    Without a positive of a genre, all is NaN. With positives that were never decided, precision and F1 are 0. The
+    balanced accuracy is the mean of recall and specificity; NaN for a genre that every or no movie has.
+    """
 
-    @cached_property
-    def support(self) -> Floats:
-        """How many movies have each genre."""
-        return self.tp + self.fn
-
-    @cached_property
-    def precision(self) -> Floats:
-        """NaN for a genre without a positive; 0 for one with positives that was never decided."""
-        return self.tp / np.maximum(self.tp + self.fp, 1) + np.where(self.support > 0, 0.0, np.nan)
-
-    @cached_property
-    def recall(self) -> Floats:
-        """NaN for a genre without a positive."""
-        return _divide(self.tp, self.support)
-
-    @cached_property
-    def f1(self) -> Floats:
-        """Undefined or 0 where the precision is."""
-        either = np.maximum(self.support + self.tp + self.fp, 1)
-        return 2 * self.tp / either + np.where(self.support > 0, 0.0, np.nan)
-
-    @cached_property
-    def balanced_accuracy(self) -> Floats:
-        """The mean of recall and specificity; NaN for a genre that every or no movie has."""
-        return (self.recall + _divide(self.tn, self.tn + self.fp)) / 2
+    def __init__(self, tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> None:
+        self.tp, self.fp, self.fn, self.tn = tp, fp, fn, tn
+        self.support = tp + fn
+        undefined = np.where(self.support > 0, 0.0, np.nan)
+        self.precision: Floats = tp / np.maximum(tp + fp, 1) + undefined
+        self.recall = _divide(tp, self.support)
+        self.f1: Floats = 2 * tp / np.maximum(self.support + tp + fp, 1) + undefined
+        self.balanced_accuracy = (self.recall + _divide(tn, tn + fp)) / 2
 
     @cached_property
     def total(self) -> "GenreCounts":
@@ -115,8 +96,6 @@ def count_genres(truth: Labels, decided: Labels) -> GenreCounts:
 
 def average_precision(truth: Labels, scores: Scores) -> Floats:
     """Return (n_genres,) sum over distinct scores of precision times the rise in recall; NaN without positives.
-
-    Movies with equal scores count together.
 
     Source: Zhu 2004, Recall, Precision and Average Precision (not interpolated).
     """
@@ -152,10 +131,9 @@ def _ranking_loss(truth: Labels, scores: Scores) -> float:
 
 
 def calibration_bins(truth: Labels, scores: Scores) -> tuple[NDArray[np.int64], Floats, Floats]:
-    """Return the count, mean score and share of positives of each non-empty bin, from low to high scores.
+    """Return the count, mean score and share of positives of each non-empty bin, from low to high scores in [0, 1].
 
-    Bins have equal counts; equal scores share a bin, that of the middle one. Truth and scores, in [0, 1], have the same
-    shape.
+    Bins have equal counts; equal scores share a bin, that of the middle one.
     """
     flat, positive = scores.ravel().astype(np.float64), truth.ravel()
     _, of_score, counts = np.unique(flat, return_inverse=True, return_counts=True)

@@ -6,7 +6,6 @@ script.
 
 import base64
 import hashlib
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from markupsafe import Markup
 from polars import selectors
 
 from tasks.core.errors import DataError
+from tasks.stage import recorded_config
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -146,9 +146,8 @@ def pictures_in(blocks: Sequence[Any]) -> list[Picture]:
 def is_invented(raw: Path) -> bool:
     """Return whether a folder of listings holds the embedded sample, by its stage's sidecar."""
     try:
-        sidecar = json.loads((raw / "acquire.stage.json").read_text(encoding="utf-8"))
-        return bool(sidecar["config"]["source"] == "sample")
-    except (OSError, ValueError, KeyError, TypeError):
+        return bool(recorded_config(raw, "acquire").get("source") == "sample")
+    except DataError:
         return False
 
 
@@ -166,11 +165,7 @@ class Page:
 
 
 def render_page(page: Page) -> str:
-    """Return a page as HTML, including its pictures.
-
-    Raises:
-        DataError: a picture's file is missing or not an SVG of ours.
-    """
+    """Return a page as HTML, including its pictures."""
     script, style = _read_text(_TEMPLATES / "page.js"), _read_text(_STYLE, _HIGHLIGHT)
     pictures, template = pictures_in(page.sections), _environment().get_template("page.html")
     return template.render(
