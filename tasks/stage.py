@@ -120,11 +120,7 @@ def remove_outdated(stage: Stage) -> StageResult:
 
 
 def recorded_config(folder: Path, stage_name: str) -> dict[str, Any]:
-    """Return the config with which a stage's outputs in a folder were made.
-
-    Raises:
-        DataError: the stage has not run there, or its sidecar is damaged.
-    """
+    """Return the config of a stage's outputs in a folder; a `DataError` without an intact sidecar."""
     sidecar = folder / f"{stage_name}.stage.json"
     try:
         return dict(json.loads(sidecar.read_text(encoding="utf-8"))["config"])

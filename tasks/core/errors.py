@@ -158,11 +158,7 @@ def is_installed(extra: str) -> bool:
 
 
 def require(extras: Iterable[str], what: str) -> None:
-    """Check that the packages of extras are installed.
-
-    Raises:
-        ConfigError: an extra is not installed; names `what` and the commands that add it.
-    """
+    """Raise a `ConfigError` that says how to install them if packages of extras, which `what` needs, are missing."""
     missing = sorted(extra for extra in extras if not is_installed(extra))
     if missing:
         raise ConfigError(f"{what}: needs packages that are not installed; {how_to_install(missing)}")

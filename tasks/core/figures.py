@@ -80,11 +80,7 @@ _drawing = Lock()
 
 
 def write_pictures(folder: Path, draws: Mapping[str, Callable[[], Figure]], forms: Sequence[Form] = SVG_ONLY) -> None:
-    """Write several pictures as `write_picture` does, in parallel processes on all cores.
-
-    Raises:
-        WorkerError: a process died.
-    """
+    """Write several pictures as `write_picture` does, in parallel processes on all cores."""
     writes = [partial(write_picture, folder, name, draw, forms) for name, draw in draws.items()]
     list(map_in_order(call, writes, joblib.cpu_count()))
 

@@ -70,11 +70,7 @@ def lemmatise(texts: Iterable[str], pipeline: Pipeline = "simplemma") -> Iterato
 
 @cache
 def annotator(pipeline: Pipeline = "simplemma") -> "Annotator":
-    """Return this process's annotator, loaded on the first call.
-
-    Raises:
-        ModelError: the pipeline is not installed.
-    """
+    """Return this process's annotator, loaded on the first call; a `ModelError` if its pipeline is not installed."""
     return Annotator(pipeline)
 
 

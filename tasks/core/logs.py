@@ -30,12 +30,8 @@ _ONLY_TOKEN: Final = re.compile(r"(?P<scheme>https?://)[^\s:/@'\"<>]+@", re.IGNO
 def without_password(address: str) -> str:
     """Return an address with `***` in place of a password, a token or a signature.
 
-    >>> without_password("postgresql://me:se/cr@t@host/db")
-    'postgresql://me:***@host/db'
-    >>> without_password("https://token@host/x?api_key=abc&n=1")
-    'https://***@host/x?api_key=***&n=1'
-    >>> without_password("sqlite:////data/mlflow.db")
-    'sqlite:////data/mlflow.db'
+    >>> without_password("postgresql://me:se/cr@t@host/db"), without_password("https://token@host/x?api_key=abc&n=1")
+    ('postgresql://me:***@host/db', 'https://***@host/x?api_key=***&n=1')
     """
     found = _with_password(address)
     shown = f"{found['before']}:{HIDDEN}@{address[found.end() :]}" if found else address

@@ -120,7 +120,7 @@ class Tiles:
 class Pair:
     """Two pictures or tables next to each other; one below the other on a narrow screen."""
 
-    sides: "Sequence[Picture | Table]"
+    blocks: "Sequence[Picture | Table]"
 
 
 @dataclass(frozen=True)
@@ -130,25 +130,6 @@ class Section:
     name: str
     title: str
     blocks: Sequence[Any]
-
-
-def pictures_in(blocks: Sequence[Any]) -> list[Picture]:
-    """Return all pictures among sections or blocks, in order."""
-    found: list[Picture] = []
-    for block in blocks:
-        if isinstance(block, Section | Pair):
-            found += pictures_in(block.blocks if isinstance(block, Section) else block.sides)
-        elif isinstance(block, Picture):
-            found.append(block)
-    return found
-
-
-def is_invented(raw: Path) -> bool:
-    """Return whether a folder of listings holds the embedded sample, by its stage's sidecar."""
-    try:
-        return bool(recorded_config(raw, "acquire").get("source") == "sample")
-    except DataError:
-        return False
 
 
 @dataclass(frozen=True)
@@ -162,6 +143,20 @@ class Page:
     banner: str = ""  # a warning on top
     footer: str = ""
     has_contents: bool = True
+
+
+def pictures_in(blocks: Sequence[Any]) -> list[Picture]:
+    """Return all pictures among sections or blocks, in order."""
+    inner = (pictures_in(block.blocks) if isinstance(block, Section | Pair) else [block] for block in blocks)
+    return [block for each in inner for block in each if isinstance(block, Picture)]
+
+
+def is_invented(raw: Path) -> bool:
+    """Return whether a folder of listings holds the embedded sample, by its stage's sidecar."""
+    try:
+        return bool(recorded_config(raw, "acquire").get("source") == "sample")
+    except DataError:
+        return False
 
 
 def render_page(page: Page) -> str:
@@ -213,16 +208,13 @@ def _image(svg: Path) -> tuple[str, int, int]:
     return f"data:image/svg+xml;base64,{base64.b64encode(content).decode('ascii')}", width, height
 
 
-_MARKS: Final = re.compile(r"([\\|`*_\[\]~])")
-
-
 def escape_markdown(text: str) -> str:
     r"""Return text on one line that Markdown shows literally.
 
     >>> escape_markdown("a|b <i>\n*c*")
     'a\\|b &lt;i&gt; \\*c\\*'
     """
-    return _MARKS.sub(r"\\\1", escape(" ".join(text.split()), quote=False))
+    return re.sub(r"([\\|`*_\[\]~])", r"\\\1", escape(" ".join(text.split()), quote=False))
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], n_text_columns: int = 1) -> str:
@@ -249,8 +241,7 @@ def safe_cell(text: str) -> str:
 
 def write_safe_csv(table: pl.DataFrame, path: Path) -> None:
     """Write a table for people: texts by `safe_cell`, quoted for all separators, numbers with `DECIMALS` decimals."""
-    texts = selectors.string()
-    safe = table.with_columns(texts.map_elements(safe_cell, return_dtype=pl.String, skip_nulls=True))
+    safe = table.with_columns(selectors.string().map_elements(safe_cell, return_dtype=pl.String, skip_nulls=True))
     safe.write_csv(path, float_precision=DECIMALS, quote_style="non_numeric")
 
 

@@ -85,11 +85,7 @@ def stream_in_order(
     """Yield the result of each argument, in order, for any number of arguments in bounded memory.
 
     Each of `workers` processes, with one thread each, calls `prepare` once, which loads what is needed and returns the
-    function. Both have to be importable, as for `map_in_order`. At most `AHEAD` arguments per worker are read before
-    their results are taken.
-
-    Raises:
-        WorkerError: a process died, usually out of memory.
+    function; both as in `map_in_order`. At most `AHEAD` arguments per worker are read before their results are taken.
     """
     # Ctrl-C reaches the whole process group, and this process ends the others.
     executor = ProcessPoolExecutor(
@@ -137,11 +133,7 @@ def _in_order(
 
 @contextlib.contextmanager
 def dask_client(address: str) -> Iterator["Client"]:
-    """Connect to the scheduler at an address, such as `tcp://127.0.0.1:8786`.
-
-    Raises:
-        ConfigError: prefect-dask is not installed, or no scheduler answers in `DASK_TIMEOUT_S` seconds.
-    """
+    """Connect to a scheduler, such as `tcp://127.0.0.1:8786`; a `ConfigError` if none answers or Dask is missing."""
     try:
         from distributed import Client  # noqa: PLC0415 - an extra, and takes a second
         from distributed.comm.addressing import get_address_host_port  # noqa: PLC0415
@@ -174,13 +166,10 @@ def forwarded_log(address: str) -> Iterator[None]:
 def map_on_workers(
     address: str, function: Callable[[Argument], Result], arguments: Iterable[Argument]
 ) -> Generator[Result, None, None]:
-    """Yield `function(argument)` for each argument, in order, for any number of arguments in bounded memory.
+    """Yield `function(argument)`, of an importable function, in order, for any number of arguments in bounded memory.
 
     If a worker dies, another one repeats its work. At most `AHEAD` arguments per worker thread, each of a few megabytes
-    at most, are read before their results are taken. `function` has to be importable.
-
-    Raises:
-        WorkerError: one argument killed several workers.
+    at most, are read before their results are taken. An argument that killed several workers is a `WorkerError`.
     """
     with dask_client(address) as client, _warn_without_workers(client, address):
         submit = partial(client.submit, function, pure=False)
@@ -248,11 +237,8 @@ def dask_error(error: BaseException) -> BaseException:
 def check_workers(address: str, environment: Mapping[str, str]) -> int:
     """Check that a scheduler's workers can do this project's work as this process would; return their number.
 
-    They inherit the variables in `environment`, unless they have their own values.
-
-    Raises:
-        ConfigError: there is no scheduler or no worker, one of them has other code or packages or no genreflow, or
-            a worker has another data folder; names each with the remedy.
+    They inherit the variables in `environment`, unless they have their own values. A `ConfigError` names each one that
+    is missing or has other code, other packages or another data folder, with the remedy.
     """
     with dask_client(address) as client:
         try:

@@ -27,11 +27,7 @@ class Scores:
 
 
 def write_scores(path: Path, movie_ids: Sequence[str], scores: NDArray[np.float32], genres: Sequence[str]) -> None:
-    """Write a parquet file with `movie_id` and a float32 column `score_<Genre>` for each genre, in the given order.
-
-    Raises:
-        DataError: the shape of the scores does not fit the movies and genres, or a score is not in [0, 1].
-    """
+    """Write a parquet file with `movie_id` and a float32 column `score_<Genre>` for each genre, in [0, 1]."""
     if scores.shape != (len(movie_ids), len(genres)):
         raise DataError(f"{path}: scores of shape {scores.shape} for {len(movie_ids)} movies and {len(genres)} genres")
     _checked(path, Scores(tuple(movie_ids), scores, tuple(genres)))
@@ -41,11 +37,7 @@ def write_scores(path: Path, movie_ids: Sequence[str], scores: NDArray[np.float3
 
 
 def read_scores(path: Path) -> Scores:
-    """Return what `write_scores` wrote.
-
-    Raises:
-        DataError: the file is missing or damaged, has other columns, a movie twice, or a score that is not in [0, 1].
-    """
+    """Return what `write_scores` wrote; a `DataError` if the file is missing, damaged or of another form."""
     remedy = "train the model again"
     try:
         table = pl.read_parquet(path)
@@ -65,11 +57,7 @@ def read_scores(path: Path) -> Scores:
 def truth_matrix(
     movie_genres: Iterable[Sequence[str]], genres: Sequence[str], ignored: Iterable[str] = ()
 ) -> NDArray[np.bool_]:
-    """Return which movie (row) has which genre (column, in the given order); `ignored` genres have no column.
-
-    Raises:
-        DataError: a movie has a genre that is neither among the columns nor ignored.
-    """
+    """Return which movie (row) has which genre (column); `ignored` ones have no column, others are a `DataError`."""
     columns: dict[str, int | None] = dict.fromkeys(ignored)
     columns.update({genre: column for column, genre in enumerate(genres)})
     rows = list(movie_genres)
@@ -116,7 +104,6 @@ def read_decisions(folders: Sequence[Path], data_hashes: Mapping[str, str] | Non
     """Return the test decisions of evaluated models, which their folders name; `data_hashes` is for the message.
 
     Raises:
-        DataError: a file is missing or damaged.
         IncomparableError: the models were not tested on the same movies, genres and labels; says how they differ.
     """
     genres, tables = zip(*(_read_evaluation(folder) for folder in folders), strict=True)

@@ -215,11 +215,7 @@ def parse_genres(text: str, names: Sequence[str]) -> tuple[str, ...]:
 
 
 def read_genre_names(path: Path) -> tuple[str, ...]:
-    """Return the names in a JSON list, or the known genres in alphabetical order if there is no such file.
-
-    Raises:
-        DataError: it is not a list of names.
-    """
+    """Return the names in a JSON list (else a `DataError`), or the known genres, sorted, if there is no such file."""
     try:
         names = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -69,11 +69,7 @@ class Folder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other runs from writing to the folder, and remove the unfinished files of killed runs.
-
-        Raises:
-            DataError: another run writes to the folder, or it cannot be written.
-        """
+        """Keep other runs from writing (they get a `DataError`), and remove the unfinished files of killed runs."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / LOCK, timeout=0).acquire()
@@ -193,11 +189,7 @@ def open_directory(address: str) -> Directory:
 
 
 def split_address(address: str) -> tuple[Directory, str]:
-    """Return the directory and the name of a file.
-
-    Raises:
-        ConfigError: it names no file, or is in object storage but names no bucket.
-    """
+    """Return the directory and the name of a file; a `ConfigError` if the address names no file or no bucket."""
     if is_directory(address):
         raise ConfigError(f"{address} is a folder; give the name of a file in it")
     if not in_storage(address):

@@ -94,11 +94,7 @@ class Rule(ABC):
 
     @abstractmethod
     def decide(self, scores: Scores) -> Decided:
-        """Return which genres each movie gets, independent of other movies; scores are (n_movies, n_genres) in [0, 1].
-
-        Raises:
-            DataError: a score is not in [0, 1], or there are more or fewer genres than the rule was fitted on.
-        """
+        """Return which genres each movie gets, independent of the others; scores are (n_movies, n_genres) in [0, 1]."""
 
     def genre_thresholds(self, n_genres: int) -> tuple[float, ...] | None:  # noqa: ARG002  for rules with thresholds
         """Return the lowest score with which each genre is decided, or None for a rule without thresholds."""
@@ -205,11 +201,7 @@ class ExpectedF1Set(ExpectedSet):
 
 
 def check_scores(scores: Scores, n_genres: int) -> None:
-    """Check that scores have the shape (n_movies, n_genres) and are in [0, 1].
-
-    Raises:
-        DataError: they do not; the message names the row and genre.
-    """
+    """Raise a `DataError`, which names row and genre, unless scores are (n_movies, n_genres) in [0, 1]."""
     if scores.ndim != 2 or scores.shape[1] != n_genres:
         raise DataError(f"scores have shape {scores.shape}, but the rule is for {n_genres} genres; {REMEDY}")
     wrong = np.argwhere(~((scores >= 0) & (scores <= 1)))
@@ -353,11 +345,7 @@ def rules_to_json(rules: Mapping[str, Rule]) -> dict[str, Any]:
 
 
 def rules_from_json(stored: object) -> dict[str, Rule]:
-    """Return named rules from the output of `rules_to_json`.
-
-    Raises:
-        DataError: the values are something else; the message names the rule and the field.
-    """
+    """Return rules from the output of `rules_to_json`; a `DataError` names the rule and field of anything else."""
     if not isinstance(stored, dict) or not stored:
         raise DataError(f"decision rules: expected an object with a field for each rule, not {stored!r}; {REMEDY}")
     return {str(name): _read_rule(f"decision rule {name!r}", values) for name, values in stored.items()}

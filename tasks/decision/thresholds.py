@@ -122,9 +122,6 @@ def fit_rules(scores: Scores, truth: Truth) -> dict[str, Rule]:
 
     All but `fixed-or-none` decide at least one genre. Those from `top` to `per-genre`, and `expected-jaccard`, are
     fitted for samples-averaged Jaccard, `per-genre-f1` for macro F1, `expected-f1` for the movies' F1.
-
-    Raises:
-        DataError: there is no movie, shapes differ, or a score is not in [0, 1].
     """
     check_scores(scores, truth.shape[1])
     if len(scores) != len(truth) or not len(truth):
