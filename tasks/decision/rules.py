@@ -101,17 +101,38 @@ class Rule(ABC):
         return None
 
 
+class ThresholdRule(Rule):
+    """Decides the genres that reach their thresholds, else the fallback; none reaches a threshold above 1."""
+
+    fallback: Fallback
+
+    @abstractmethod
+    def genre_thresholds(self, n_genres: int) -> tuple[float, ...]:
+        """See `Rule.genre_thresholds`."""
+
+    def decide(self, scores: Scores) -> Decided:
+        """See `Rule.decide`."""
+        thresholds = self.genre_thresholds(scores.shape[-1])
+        check_scores(scores, len(thresholds))
+        decided = np.asarray(scores >= np.asarray(thresholds))  # in double precision, as the thresholds were tuned
+        empty = np.flatnonzero(~decided.any(axis=1))
+        if self.fallback == "highest-score":
+            decided[empty, scores[empty].argmax(axis=1)] = True
+        elif self.fallback != "none":
+            if self.fallback >= len(thresholds):
+                what = f"the fallback is genre {self.fallback}, but the rule is for {len(thresholds)} genres"
+                raise DataError(f"{what}; {REMEDY}")
+            decided[empty, self.fallback] = True
+        return decided
+
+
 @dataclass(frozen=True)
-class GlobalThreshold(Rule):
-    """Decides the genres that reach the threshold, else the fallback; none reaches a threshold above 1."""
+class GlobalThreshold(ThresholdRule):
+    """Has one threshold for all genres."""
 
     kind: ClassVar[str] = "global-threshold"
     threshold: FiniteFloat
     fallback: Fallback = "highest-score"
-
-    def decide(self, scores: Scores) -> Decided:
-        """See `Rule.decide`."""
-        return _reaching(scores, self.genre_thresholds(scores.shape[-1]), self.fallback)
 
     def genre_thresholds(self, n_genres: int) -> tuple[float, ...]:
         """See `Rule.genre_thresholds`."""
@@ -119,16 +140,12 @@ class GlobalThreshold(Rule):
 
 
 @dataclass(frozen=True)
-class PerGenreThresholds(Rule):
-    """`GlobalThreshold` with a threshold for each genre."""
+class PerGenreThresholds(ThresholdRule):
+    """Has a threshold for each genre."""
 
     kind: ClassVar[str] = "per-genre-thresholds"
     thresholds: Numbers
     fallback: Fallback = "highest-score"
-
-    def decide(self, scores: Scores) -> Decided:
-        """See `Rule.decide`."""
-        return _reaching(scores, self.thresholds, self.fallback)
 
     def genre_thresholds(self, n_genres: int) -> tuple[float, ...]:  # noqa: ARG002  the rule has its own number
         """See `Rule.genre_thresholds`."""
@@ -210,21 +227,6 @@ def check_scores(scores: Scores, n_genres: int) -> None:
         raise DataError(
             f"row {row}, genre {genre}: the score {scores[row, genre]} is not in [0, 1]; fix the model that made it"
         )
-
-
-def _reaching(scores: Scores, thresholds: tuple[float, ...], fallback: Fallback) -> Decided:
-    check_scores(scores, len(thresholds))
-    decided = np.asarray(scores >= np.asarray(thresholds))  # in double precision, as the thresholds were tuned
-    if fallback == "none":
-        return decided
-    empty = np.flatnonzero(~decided.any(axis=1))
-    if fallback == "highest-score":
-        decided[empty, scores[empty].argmax(axis=1)] = True
-    elif fallback < len(thresholds):
-        decided[empty, fallback] = True
-    else:
-        raise DataError(f"the fallback is genre {fallback}, but the rule is for {len(thresholds)} genres; {REMEDY}")
-    return decided
 
 
 Thresholds = GlobalThreshold | PerGenreThresholds
