@@ -258,24 +258,16 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def code_of(entries: Iterable[Path]) -> list[Path]:
-    """Return the files that entries depend on: modules with all their imports, and other files."""
-    return _reachable(entries, lambda path: path in FRAMEWORK or (path.suffix == ".py" and is_table(path)))
-
-
-def import_closure(entry: Path) -> list[Path]:
-    """Return a module of this project and all that it imports, directly or not, including framework and tables."""
-    return _reachable([entry])
-
-
-def _reachable(entries: Iterable[Path], is_left_out: Callable[[Path], bool] = lambda _: False) -> list[Path]:
+def code_of(entries: Iterable[Path], *, is_complete: bool = False) -> list[Path]:
+    """Return the files that entries depend on: modules with their imports, if complete also the framework and tables."""
     found: set[Path] = set()
     waiting = [entry.resolve() for entry in entries]
     while waiting:
         path = waiting.pop()
-        if path not in found and not is_left_out(path):
+        is_module = path.suffix == ".py"
+        if path not in found and (is_complete or not (path in FRAMEWORK or (is_module and is_table(path)))):
             found.add(path)
-            waiting += imports_of(path) if path.suffix == ".py" else []
+            waiting += imports_of(path) if is_module else []
     return sorted(found)
 
 

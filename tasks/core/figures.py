@@ -119,14 +119,14 @@ def drawable(text: str, longest: int = LONGEST_LABEL) -> str:
     return "".join(character if ord(character) in _font_characters() else "?" for character in short)
 
 
-def font_file() -> Path:
+def font_file() -> str:
     """Return the font of all pictures, which comes with matplotlib."""
-    return Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    return f"{mpl.get_data_path()}/fonts/ttf/DejaVuSans.ttf"
 
 
 @cache
 def _font_characters() -> frozenset[int]:
-    return frozenset(get_font(str(font_file())).get_charmap())
+    return frozenset(get_font(font_file()).get_charmap())
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
@@ -250,14 +250,14 @@ def place_words(weights: Mapping[str, float], seed: int) -> list[tuple[str, floa
     if not weights:
         return []
     cloud = WordCloud(
-        font_path=str(font_file()), width=CLOUD_WIDTH, height=CLOUD_HEIGHT, margin=8, prefer_horizontal=1,
+        font_path=font_file(), width=CLOUD_WIDTH, height=CLOUD_HEIGHT, margin=8, prefer_horizontal=1,
         min_font_size=14, max_font_size=44, font_step=2, relative_scaling=0.4, random_state=seed,
     )  # fmt: skip
     placed = []
     for (word, _), size, (top, left), _, _ in cloud.generate_from_frequencies(dict(sorted(weights.items()))).layout_:
         # wordcloud reserves a box as high as the word's letters, but blocks one that is lower by their distance to the
         # top of the line. Drawn smaller, in the middle of the box, no word touches another.
-        width, height = ImageFont.truetype(str(font_file()), size).getbbox(word, anchor="lt")[2:]
+        width, height = ImageFont.truetype(font_file(), size).getbbox(word, anchor="lt")[2:]
         placed.append((word, float(left + width / 2), float(top + height / 2), 0.7 * size))
     return placed
 

@@ -115,7 +115,7 @@ class Annotator:
             for position, token in enumerate(tokens):
                 if token.form in self._sentence_ends:
                     ended = True
-                elif ended and not _is_punctuation(token.form):
+                elif ended and not all(unicodedata.category(character).startswith("P") for character in token.form):
                     starts.append(position)
                     ended = False
             ends = [*starts[1:], len(tokens)]
@@ -143,10 +143,6 @@ class Annotator:
                 return forms
         pieces = (chunk[start : start + MAX_CHUNK] for start in range(0, len(chunk), MAX_CHUNK))
         return [token.text for piece in pieces for token in self._nlp.tokenizer(piece)]
-
-
-def _is_punctuation(form: str) -> bool:
-    return all(unicodedata.category(character).startswith("P") for character in form)
 
 
 def _load_pipeline(name: Pipeline) -> "tuple[Language | None, Callable[[str], str]]":

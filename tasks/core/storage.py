@@ -106,15 +106,14 @@ class Bucket:
 
     def files(self) -> dict[str, FileInfo]:
         """Return its objects by name, sorted; without hidden ones and those under a longer prefix."""
-        found: dict[str, FileInfo] = {}
         with _storage_errors(self.address):
             pages = _client().get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix, Delimiter="/"):
-                for entry in page.get("Contents", ()):
-                    name = entry["Key"].removeprefix(self.prefix)
-                    if name and not name.startswith("."):
-                        found[name] = FileInfo(entry["Size"], entry["ETag"].strip('"'))
-        return dict(sorted(found.items()))
+            listed = pages.paginate(Bucket=self.bucket, Prefix=self.prefix, Delimiter="/")
+            entries = {
+                each["Key"].removeprefix(self.prefix): each for page in listed for each in page.get("Contents", ())
+            }
+        names = sorted(name for name in entries if name and not name.startswith("."))
+        return {name: FileInfo(entries[name]["Size"], entries[name]["ETag"].strip('"')) for name in names}
 
     def find(self, name: str) -> FileInfo:
         """Return the size and version of an object."""

@@ -46,46 +46,6 @@ ROWS_AT_ONCE: Final = 5_000  # bounds the memory for any number of movies
 REMEDY: Final = "evaluate the model again"
 
 
-def expected_jaccard(probabilities: Matrix) -> Matrix:
-    """Return the expected Jaccard of each movie's k most probable genres, (n_movies, n_genres), column k - 1 for k.
-
-    Each row of `probabilities` is in descending order. The Jaccard is H / (k + M), so its expectation is E[H] E[1 / (k
-    + M)] with E[H] = p_1 + ... + p_k. Cost: n_movies * n_genres².
-    """
-    result = probabilities.cumsum(axis=1)
-    for k, inverse in _mean_inverses(probabilities):
-        result[:, k - 1] *= inverse[k - 1]
-    return np.asarray(result)
-
-
-def expected_f1(probabilities: Matrix) -> Matrix:
-    """Return the expected F1 of each movie's k most probable genres; arguments and result as in `expected_jaccard`.
-
-    F1 is 2 H / (k + H + M), so its expectation is the sum over h of P(H = h) 2 h E[1 / (k + h + M)].
-    """
-    n_movies, n_genres = probabilities.shape
-    hits = np.zeros((n_genres + 1, n_genres + 1, n_movies))  # [k, h]: P(H = h), for the k most probable genres
-    hits[0, 0] = 1
-    for k, p in enumerate(probabilities.T, start=1):
-        hits[k] = hits[k - 1] * (1 - p)
-        hits[k, 1:] += hits[k - 1, :-1] * p
-    result = np.zeros((n_movies, n_genres))
-    for k, inverse in _mean_inverses(probabilities):
-        for h in range(1, k + 1):
-            result[:, k - 1] += 2 * h * hits[k, h] * inverse[k + h - 1]
-    return result
-
-
-def _mean_inverses(probabilities: Matrix) -> Iterator[tuple[int, Matrix]]:
-    """Yield k = n_genres ... 1, with E[1 / (l + M)] for l = 1 ... 2 k (rows) and each movie (columns)."""
-    n_movies, n_genres = probabilities.shape
-    inverse = np.repeat(1 / np.arange(1.0, 2 * n_genres + 1)[:, None], n_movies, axis=1)
-    for k in range(n_genres, 0, -1):
-        yield k, inverse
-        p = probabilities[:, k - 1]
-        inverse = p * inverse[1 : 2 * k - 1] + (1 - p) * inverse[: 2 * k - 2]
-
-
 @dataclass(frozen=True)
 class Rule(ABC):
     """Turns scores into genres."""
@@ -185,7 +145,10 @@ class ExpectedSet(Rule):
     @staticmethod
     @abstractmethod
     def expected(probabilities: Matrix) -> Matrix:
-        """Return the expected metric of each movie's 1, 2, ... most probable genres, (n_movies, n_genres)."""
+        """Return the expected metric of each movie's k most probable genres, (n_movies, n_genres), column k - 1 for k.
+
+        Each row of `probabilities` is in descending order.
+        """
 
     def decide(self, scores: Scores) -> Decided:
         """See `Rule.decide`."""
@@ -203,18 +166,49 @@ class ExpectedSet(Rule):
 
 @dataclass(frozen=True)
 class ExpectedJaccardSet(ExpectedSet):
-    """Decides the set with the greatest expected Jaccard."""
+    """Decides the set with the greatest expected Jaccard, H / (k + M)."""
 
     kind: ClassVar[str] = "expected-jaccard-set"
-    expected = staticmethod(expected_jaccard)
+
+    @staticmethod
+    def expected(probabilities: Matrix) -> Matrix:
+        """Return E[H] E[1 / (k + M)] for each k, with E[H] = p_1 + ... + p_k. Cost: n_movies * n_genres²."""
+        result = probabilities.cumsum(axis=1)
+        for k, inverse in _mean_inverses(probabilities):
+            result[:, k - 1] *= inverse[k - 1]
+        return np.asarray(result)
 
 
 @dataclass(frozen=True)
 class ExpectedF1Set(ExpectedSet):
-    """Decides the set with the greatest expected F1 of the movie."""
+    """Decides the set with the greatest expected F1 of the movie, 2 H / (k + H + M)."""
 
     kind: ClassVar[str] = "expected-f1-set"
-    expected = staticmethod(expected_f1)
+
+    @staticmethod
+    def expected(probabilities: Matrix) -> Matrix:
+        """Return for each k the sum over h of P(H = h) 2 h E[1 / (k + h + M)]."""
+        n_movies, n_genres = probabilities.shape
+        hits = np.zeros((n_genres + 1, n_genres + 1, n_movies))  # [k, h]: P(H = h), for the k most probable genres
+        hits[0, 0] = 1
+        for k, p in enumerate(probabilities.T, start=1):
+            hits[k] = hits[k - 1] * (1 - p)
+            hits[k, 1:] += hits[k - 1, :-1] * p
+        result = np.zeros((n_movies, n_genres))
+        for k, inverse in _mean_inverses(probabilities):
+            for h in range(1, k + 1):
+                result[:, k - 1] += 2 * h * hits[k, h] * inverse[k + h - 1]
+        return result
+
+
+def _mean_inverses(probabilities: Matrix) -> Iterator[tuple[int, Matrix]]:
+    """Yield k = n_genres ... 1, with E[1 / (l + M)] for l = 1 ... 2 k (rows) and each movie (columns)."""
+    n_movies, n_genres = probabilities.shape
+    inverse = np.repeat(1 / np.arange(1.0, 2 * n_genres + 1)[:, None], n_movies, axis=1)
+    for k in range(n_genres, 0, -1):
+        yield k, inverse
+        p = probabilities[:, k - 1]
+        inverse = p * inverse[1 : 2 * k - 1] + (1 - p) * inverse[: 2 * k - 2]
 
 
 def check_scores(scores: Scores, n_genres: int) -> None:

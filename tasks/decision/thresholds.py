@@ -37,7 +37,8 @@ def tune_global_threshold(scores: Scores, truth: Truth) -> float:
     """Return the threshold with the greatest mean Jaccard. Exact: every cut between two scores is tried."""
     gains = np.diff(_jaccard_of_highest(scores, truth), axis=1).ravel()
     after_highest = -np.sort(-scores, axis=1)[:, 1:].ravel()
-    return _best_cut(after_highest, gains, np.argsort(-after_highest, kind="stable"))
+    order = np.argsort(-after_highest, kind="stable")
+    return _best_cut(after_highest[order], gains[order].cumsum())
 
 
 def tune_count(scores: Scores, truth: Truth) -> int:
@@ -67,7 +68,8 @@ def tune_genre_thresholds(scores: Scores, truth: Truth, start: float) -> NDArray
             hits -= decided[:, genre] & y
             without = np.where(sizes > 0, hits / np.maximum(sizes + n_true - hits, 1), fallback)
             gains = (hits + y) / (sizes + 1 + n_true - hits - y) - without
-            threshold = _best_cut(scores[:, genre], gains, orders[:, genre])
+            order = orders[:, genre]
+            threshold = _best_cut(scores[order, genre], gains[order].cumsum())
             now_decided = scores[:, genre] >= np.float64(threshold)
             if gains[now_decided].sum() > gains[decided[:, genre]].sum() + 1e-9 * len(scores):
                 thresholds[genre], decided[:, genre], improved = threshold, now_decided, True
@@ -91,7 +93,7 @@ def tune_f1_thresholds(scores: Scores, truth: NDArray[np.bool_ | np.float64]) ->
         order = np.argsort(-scores[:, genre], kind="stable")
         hits = y[order].cumsum()
         f1 = 2 * hits / (np.arange(1, len(y) + 1) + hits[-1])
-        thresholds[genre] = _cut_at_greatest(scores[order, genre], np.concatenate([[0.0], f1]))
+        thresholds[genre] = _best_cut(scores[order, genre], f1)
     return thresholds
 
 
@@ -103,13 +105,9 @@ def _jaccard_of_highest(scores: Scores, truth: Truth) -> NDArray[np.float64]:
     return np.asarray(hits / (sizes + truth.sum(axis=1)[:, None] - hits))
 
 
-def _best_cut(scores: Scores, gains: NDArray[np.float64], order: NDArray[np.intp]) -> float:
-    """Return the highest threshold that maximises the summed gains of scores that reach it; `order` is descending."""
-    return _cut_at_greatest(scores[order], np.concatenate([[0.0], gains[order].cumsum()]))
-
-
-def _cut_at_greatest(descending: Scores, values: NDArray[np.float64]) -> float:
-    """Return the threshold midway between the n-th and the next score, n being the position of the greatest value."""
+def _best_cut(descending: Scores, values: NDArray[np.float64]) -> float:
+    """Return the highest threshold with the greatest value; there is one for each score as the last that reaches it."""
+    values = np.concatenate([[0.0], values])  # 0 if none does
     bounds = np.concatenate([[ABOVE_ALL], descending.astype(np.float64), [0.0]])
     between = bounds[:-1] > bounds[1:]
     between[-1] = True  # all scores, even where the lowest is 0

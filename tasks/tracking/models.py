@@ -24,7 +24,7 @@ from tasks.core.files import hash_files, write_hashes
 from tasks.core.metrics import METRICS, in_groups
 from tasks.core.page import escape_markdown, markdown_table
 from tasks.core.settings import data_paths
-from tasks.stage import PROJECT, import_closure
+from tasks.stage import PROJECT, code_of
 from tasks.tracking.champion import HASHES_TAG
 from tasks.tracking.runs import FINISHED, MANY, PipelineRun, log_datasets, log_files, log_metrics, metric_name
 from tasks.tracking.select_runs import LoggedModel
@@ -257,7 +257,7 @@ def _foreign_code(specs: Sequence[dict[str, Any]]) -> tuple[list[str], list[str]
 
 def _served_code() -> list[Path]:
     """Return the code of a served model: the modules that its loader imports, directly or not."""
-    modules = import_closure(PROJECT / f"{LOADER_MODULE.replace('.', '/')}.py")
+    modules = code_of([PROJECT / f"{LOADER_MODULE.replace('.', '/')}.py"], is_complete=True)
     folders = {folder for module in modules for folder in module.parents if folder.is_relative_to(PROJECT / "tasks")}
     return sorted({*modules, *(folder / "__init__.py" for folder in folders)})
 
