@@ -259,7 +259,7 @@ def _sync(path: Path) -> None:
 
 
 def code_of(entries: Iterable[Path], *, is_complete: bool = False) -> list[Path]:
-    """Return the files that entries depend on: modules with their imports, if complete also the framework and tables."""
+    """Return the files that entries depend on: modules with their imports; if complete also framework and tables."""
     found: set[Path] = set()
     waiting = [entry.resolve() for entry in entries]
     while waiting:
