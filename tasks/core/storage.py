@@ -109,11 +109,11 @@ class Bucket:
         with _storage_errors(self.address):
             pages = _client().get_paginator("list_objects_v2")
             listed = pages.paginate(Bucket=self.bucket, Prefix=self.prefix, Delimiter="/")
-            entries = {
-                each["Key"].removeprefix(self.prefix): each for page in listed for each in page.get("Contents", ())
-            }
-        names = sorted(name for name in entries if name and not name.startswith("."))
-        return {name: FileInfo(entries[name]["Size"], entries[name]["ETag"].strip('"')) for name in names}
+            objects = [entry for page in listed for entry in page.get("Contents", ())]
+        found = {
+            each["Key"].removeprefix(self.prefix): FileInfo(each["Size"], each["ETag"].strip('"')) for each in objects
+        }
+        return {name: found[name] for name in sorted(found) if name and not name.startswith(".")}
 
     def find(self, name: str) -> FileInfo:
         """Return the size and version of an object."""
