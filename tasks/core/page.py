@@ -20,6 +20,7 @@ from markupsafe import Markup
 from polars import selectors
 
 from tasks.core.errors import DataError
+from tasks.core.schema import DECIMALS
 from tasks.stage import recorded_config
 
 if TYPE_CHECKING:
@@ -227,7 +228,6 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]], n_text_
 _FORMULA: Final = re.compile(
     "[\\s\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2060-\u2064\ufeff]*[-=+@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]"
 )
-DECIMALS: Final = 6
 
 
 def safe_cell(text: str) -> str:

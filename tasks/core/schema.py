@@ -19,6 +19,7 @@ Genre = NewType("Genre", str)
 ModelName = NewType("ModelName", str)
 
 DEFAULT_SEED: Final = 42069
+DECIMALS: Final = 6  # of numbers in tables for people
 MOVIE_ID_PATTERN: Final = r"^[A-Za-z0-9_.:-]+$"  # CoNLL-U sentence ids begin with it: no space or slash
 
 # The 14 columns of the Kaggle set `rajugc/imdb-movies-dataset-based-on-genre`, in its order.
@@ -274,7 +275,6 @@ INVISIBLE: Final = (
 )
 # A text without any of these is blank.
 VISIBLE: Final = rf"[^\s\x1c-\x1f{INVISIBLE[1:-1]}]"
-
 
 NOTHING, TRUNCATED, WHOLE = "nothing", "truncated", "whole"
 

@@ -22,7 +22,6 @@ from tasks.core import schema
 from tasks.core.errors import DataError
 from tasks.core.files import hash_files
 from tasks.core.logs import Progress
-from tasks.core.page import DECIMALS
 from tasks.core.parallel import stream_in_order, stream_on_workers
 from tasks.core.storage import Directory, FileInfo
 from tasks.models.genre_classifier import GenreClassifier
@@ -292,7 +291,7 @@ def _predict(classifier: GenreClassifier, rule: str | None, is_csv: bool, movies
     if not is_csv:
         return movies.height, predicted
     lines = io.BytesIO()
-    predicted.write_csv(lines, include_header=False, float_precision=DECIMALS)
+    predicted.write_csv(lines, include_header=False, float_precision=schema.DECIMALS)
     return movies.height, lines.getvalue()
 
 
