@@ -101,10 +101,9 @@ REFUSED: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def disk_error(error: BaseException, folder: Path, what: str) -> DiskError | None:
-    """Return a disk error raised while writing to a folder as an error for the user; None for any other.
+    """Return an error raised while writing to a folder as a disk error of the work `what`; None for any other.
 
-    `what` names the work that failed, such as a stage. Libraries in Rust and C++ raise their own errors or an `OSError`
-    without a number, so the operating system's wording counts too.
+    Libraries in Rust and C++ raise their own errors or an `OSError` without a number, so wording counts too.
     """
 
     def is_one_of(numbers: tuple[int, ...]) -> bool:

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 logger = logging.getLogger(__name__)
 
 HIDDEN: Final = "***"
+INTERVAL_S: Final = 5.0
 MIN_CHARS: Final = 6  # shorter secrets would hide parts of ordinary text
 
 _SECRET_NAME: Final = re.compile(r"(?i)(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|KEY|AUTH_STRING|NOTIFY_URL)$")
@@ -120,12 +121,10 @@ watchers: "list[Callable[[Progress], None]]" = []  # called at every advance, su
 
 
 class Progress:
-    """Counts work done, by `advance` and finally `finish`, and logs a line at most every `interval_s` seconds."""
+    """Counts work done, by `advance` and finally `finish`, and logs a line at most every `INTERVAL_S` seconds."""
 
-    def __init__(
-        self, what: str, total: int | None, interval_s: float = 5.0, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.what, self.total, self.interval_s, self.clock = what, total, interval_s, clock
+    def __init__(self, what: str, total: int | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.what, self.total, self.clock = what, total, clock
         self.done, self.is_finished = 0, False
         self.start_s = self.last_s = clock()
 
@@ -135,7 +134,7 @@ class Progress:
         for watch in watchers:
             watch(self)
         now = self.clock()
-        if self.is_finished or now - self.last_s >= self.interval_s:
+        if self.is_finished or now - self.last_s >= INTERVAL_S:
             self.last_s = now
             logger.info("%s", self.line())
 

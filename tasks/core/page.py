@@ -46,7 +46,6 @@ class Text:
 
     text: str
     highlighted: Markup | None = None
-    is_small: bool = False
 
 
 @dataclass(frozen=True)

@@ -100,8 +100,8 @@ def stream_in_order(
 
 def _in_processes(
     executor: ProcessPoolExecutor,
-    submit: Callable[[Argument], Any],
-    arguments: Iterable[Argument],
+    submit: Callable[[Any], Any],
+    arguments: Iterable[Any],
     workers: int,
     remedy: str = "",
 ) -> Generator[Any, None, None]:

@@ -124,16 +124,13 @@ def _difference(first: tuple[pl.DataFrame, tuple[str, ...]], other: tuple[pl.Dat
     """Return how a model's test data differs from that of the first; "" if it does not."""
     (table, genres), (own, own_genres) = first, other
     ids, own_ids = set(table["movie_id"]), set(own["movie_id"])
-    if ids != own_ids:
-        lone = min(ids ^ own_ids)
-        return (
-            f"{len(own_ids):,} and {len(ids):,} test movies, {len(ids & own_ids):,} in common; the first that only one "
-            f"has is {lone}"
-        )
+    if lone := ids ^ own_ids:
+        counts = f"{len(own_ids):,} and {len(ids):,} test movies, {len(ids & own_ids):,} in common"
+        return f"{counts}; the first that only one has is {min(lone)}"
     if own_genres != genres:
-        lone_genres = sorted({*genres} ^ {*own_genres})
-        return f"the same test movies, but not the same genres: {', '.join(lone_genres) or 'another order'}"
-    changed = table.filter(table["true_genres"] != own["true_genres"])["movie_id"]
+        lone = {*genres} ^ {*own_genres}
+        return f"the same test movies, but not the same genres: {', '.join(sorted(lone)) or 'another order'}"
+    changed = table["movie_id"].filter(table["true_genres"] != own["true_genres"])
     if len(changed):
         return f"the same test movies, but different true genres for {len(changed):,} of them, first {changed[0]}"
     return ""
