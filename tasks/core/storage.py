@@ -20,7 +20,7 @@ from tasks.stage import remove_unfinished, unfinished_file
 S3: Final = "s3://"
 LOCK: Final = ".predicting.lock"
 CHUNK_BYTES: Final = 1 << 20
-LIMITS: Final = {"connect_timeout": 10, "read_timeout": 60, "retries": {"max_attempts": 4, "mode": "standard"}}
+ATTEMPTS: Final = 4
 
 
 @dataclass(frozen=True)
@@ -203,7 +203,8 @@ def _client() -> Any:
     import boto3  # noqa: PLC0415 - optional, and it takes a second
     from botocore.config import Config  # noqa: PLC0415
 
-    return boto3.client("s3", config=Config(**LIMITS))
+    retries = {"max_attempts": ATTEMPTS, "mode": "standard"}
+    return boto3.client("s3", config=Config(connect_timeout=10, read_timeout=60, retries=retries))
 
 
 @contextlib.contextmanager
