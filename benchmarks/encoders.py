@@ -112,7 +112,7 @@ def score(folder: Path, model_name: str, precision: str) -> dict[str, Any]:
 
     from tasks.core.predictions import truth_matrix  # noqa: PLC0415
     from tasks.core.settings import DataPaths  # noqa: PLC0415
-    from tasks.decision.rule_formats import rules_from_json  # noqa: PLC0415
+    from tasks.decision.rules import rules_from_json  # noqa: PLC0415
     from tasks.models.genre_classifier import load_single  # noqa: PLC0415
 
     paths = DataPaths(folder)

@@ -26,8 +26,7 @@ from tasks.annotate.corpus import AnnotateConfig
 from tasks.clean.own_table import TableConfig
 from tasks.clean.profiles import CleanConfig
 from tasks.core.errors import ConfigError, require
-from tasks.core.metrics import ChoiceMetric
-from tasks.core.promotion import PromotionConfig
+from tasks.core.metrics import ChoiceMetric, PromotionConfig
 from tasks.core.schema import DEFAULT_SEED
 from tasks.core.settings import PROJECT_ROOT
 from tasks.core.storage import in_storage, is_directory

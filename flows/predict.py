@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("flows.predict")  # not __main__, which is not shown
 
-# From a weak to a strong influence: the colours of `tasks.core.markup` for a terminal.
+# From a weak to a strong influence: the colours of `tasks.core.page` for a terminal.
 RAISES: Final = ((214, 234, 245), (64, 150, 200))
 LOWERS: Final = ((252, 238, 207), (233, 170, 40))
 INK: Final = "#111111"
@@ -85,7 +85,7 @@ def print_reasons(table: "pl.DataFrame", movies: "pl.DataFrame") -> None:
 
 def highlight(text: str, rows: "pl.DataFrame", full: float) -> Text:
     """Return a text for the terminal, the pieces in the rows coloured by their contribution."""
-    from tasks.core.markup import LEAST_SHARE, share_of
+    from tasks.core.page import LEAST_SHARE, share_of
 
     coloured = Text(text)
     for start, end, contribution in rows.select("start", "end", "contribution").iter_rows():

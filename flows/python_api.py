@@ -28,8 +28,7 @@ from tasks.core.predictions import truth_matrix, write_scores
 from tasks.core.schema import DEFAULT_SEED
 from tasks.core.settings import DataPaths, data_paths, settings
 from tasks.decision.calibration import logistic
-from tasks.decision.rule_formats import parse_rule
-from tasks.decision.rules import ExpectedJaccardSet, Rule
+from tasks.decision.rules import ExpectedJaccardSet, Rule, parse_rule
 from tasks.evaluate.evaluation import EvaluateConfig, evaluate_model
 from tasks.models.estimators import SET_BY_THE_MODEL
 from tasks.models.explain.page import render_answer

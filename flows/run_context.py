@@ -46,7 +46,7 @@ from flows.cli import ENVIRONMENT, at_stop
 from flows.config import FlowConfig, RunnerConfig
 from tasks.core import logs
 from tasks.core.errors import DataError, GenreflowError, disk_error, missing_extra
-from tasks.core.logs import LogFile, Progress, SafeFormatter, hide_secrets, without_password
+from tasks.core.logs import LogFile, Progress, hide_secrets, without_password
 from tasks.core.parallel import check_workers, forwarded_log
 from tasks.core.settings import DataPaths, data_paths
 from tasks.prefect_task import end_state
@@ -307,8 +307,7 @@ def log_file(paths: DataPaths) -> Iterator[Path]:
     """Write what the stages log to a new file for this run under `data/logs/`."""
     paths.logs.mkdir(parents=True, exist_ok=True)
     path = paths.logs / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
-    handler = LogFile(path, encoding="utf-8")
-    handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
+    handler = LogFile(path)
     log_steps()
     loggers = [logging.getLogger(name) for name in LOGGED]
     for ours in loggers:

@@ -25,7 +25,7 @@ from tasks.core import schema
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.language import Pipeline, Token, annotator, normalise_text
 from tasks.core.logs import Progress
-from tasks.core.parsing import parse_genres, read_genre_names
+from tasks.core.schema import parse_genres, read_genre_names
 from tasks.core.settings import DataPaths
 from tasks.stage import Stage, StageResult, run_stage
 
@@ -176,7 +176,7 @@ def annotate_movies(
     )
 
     def build(folder: Path) -> Counter[str]:
-        from tasks.core.parallel import map_parallel  # noqa: PLC0415 - loads joblib, which `--help` does not need
+        from tasks.core.parallel import map_in_order  # noqa: PLC0415 - loads joblib, which `--help` does not need
 
         height = check_movies(paths.movies)
         shard_folder = folder / "shards"
@@ -185,7 +185,7 @@ def annotate_movies(
             Shard(paths.movies, start, min(config.shard_size, height - start), shard_folder, config.pipeline)
             for start in range(0, height, config.shard_size)
         ]
-        counts_of_shards = map_parallel(annotate_shard, shards, workers=workers, address=dask_address)
+        counts_of_shards = map_in_order(annotate_shard, shards, workers=workers, address=dask_address)
 
         def read() -> Iterator[Piece]:
             for shard, counts in zip(shards, counts_of_shards, strict=True):

@@ -13,7 +13,7 @@ from tasks.clean.near_duplicates import count_groups, group_texts
 from tasks.clean.profiles import CleanConfig, build_profile, split_genres
 from tasks.clean.read import find_listings, read_table
 from tasks.clean.rules import Ledger, Profile, Rule, apply_rules
-from tasks.core import parsing, schema
+from tasks.core import schema
 from tasks.core.errors import DataError
 from tasks.core.files import write_json
 from tasks.core.settings import DataPaths
@@ -38,7 +38,7 @@ SIDE_FIELDS: Final = {
 }
 # Parsed only for the movies that are kept: lists cost much more memory than their text.
 LIST_FIELDS: Final = ("directors", "stars")
-PEOPLE: Final = [parsing.people(pl.col(name)) for name in LIST_FIELDS]
+PEOPLE: Final = [schema.people(pl.col(name)) for name in LIST_FIELDS]
 
 
 def rating(raw: pl.Expr) -> pl.Expr:
@@ -54,9 +54,9 @@ def votes(raw: pl.Expr) -> pl.Expr:
 
 
 _PARSERS: Final[dict[str, Callable[[pl.Expr], pl.Expr]]] = {
-    "year": parsing.year,
-    "certificate": parsing.certificate,
-    "runtime_min": parsing.runtime_min,
+    "year": schema.year,
+    "certificate": schema.certificate,
+    "runtime_min": schema.runtime_min,
     "rating": rating,
     "votes": votes,
 }
@@ -127,7 +127,7 @@ def join_crawled(movies: pl.DataFrame, path: Path | None, ledger: Ledger) -> pl.
         return movies.with_columns(crawled=pl.lit(None, pl.String))
     table = read_table(path, ("movie_id", "description"))
     ledger.note_damage(path.name, table.damage, prefix="crawl/")
-    filled = table.rows.filter(~pl.col("description").is_in(parsing.MISSING_TEXTS))
+    filled = table.rows.filter(~pl.col("description").is_in(schema.MISSING_TEXTS))
     first = filled.unique("movie_id", keep="first", maintain_order=True).select("movie_id", crawled="description")
     ledger.counts["crawl/rows_read"] = table.n_records
     ledger.counts["crawl/empty"] = table.rows.height - filled.height

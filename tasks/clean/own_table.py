@@ -19,7 +19,7 @@ from tasks.clean.movies import (
 from tasks.clean.profiles import CleanConfig, table_profile
 from tasks.clean.read import read_table
 from tasks.clean.rules import Ledger, Profile, apply_rules
-from tasks.core import parsing, schema
+from tasks.core import schema
 from tasks.core.errors import DataError, SourceError
 from tasks.core.settings import DataPaths
 from tasks.stage import StageResult, config_dict
@@ -146,9 +146,9 @@ def _read_parquet(path: Path, table: TableConfig) -> pl.DataFrame:
     for name in table.columns:
         kind, column = rows.schema[name], pl.col(name)
         if not isinstance(kind, pl.List):
-            texts.append(parsing.as_text(kind, column).fill_null(""))
+            texts.append(schema.as_text(kind, column).fill_null(""))
         elif (name,) == table.labels:
-            as_text = parsing.as_text(kind.inner, pl.element())
+            as_text = schema.as_text(kind.inner, pl.element())
             texts.append(column.fill_null([]).list.eval(as_text).cast(pl.List(pl.String)))
         else:
             raise SourceError(f"{path}: the column {name} holds lists; only a single column of labels may. Join them.")
@@ -241,7 +241,7 @@ def _drop_rare_labels(movies: pl.DataFrame, table: TableConfig, path: Path, ledg
 def _rename(rows: pl.DataFrame, table: TableConfig) -> pl.DataFrame:
     """Return rows with the pipeline's column names; fields that listings also have keep their names."""
     listed = [name for name in table.fields if name in LISTING_FIELDS]
-    own = [parsing.own(name, pl.col(name)) for name in table.fields if name not in LISTING_FIELDS]
+    own = [schema.own(name, pl.col(name)) for name in table.fields if name not in LISTING_FIELDS]
     return rows.select(
         pl.col(table.id).str.strip_chars().alias("movie_id"),
         (pl.lit("") if table.title is None else pl.col(table.title)).alias("movie_name"),
@@ -330,7 +330,7 @@ def _read_clean_data(csv_path: Path, names_file: Path, ledger: Ledger) -> pl.Dat
         raise SourceError(f"{csv_path} has no genres: expected a column {' or '.join(GENRE_COLUMNS)}.")
     rows = drop("short_row", pl.col("is_short"))
     rows = drop("no_movie_id", pl.col("movie_id") == "")
-    rows = drop("no_description", pl.col("description").str.strip_chars().is_in(parsing.MISSING_TEXTS))
+    rows = drop("no_description", pl.col("description").str.strip_chars().is_in(schema.MISSING_TEXTS))
     rows = rows.with_columns(_parse_genres(csv_path, rows, names_file)).drop("genre", "encoded_genre", "is_short")
     rows = drop("no_genre", pl.col("genres").list.len() == 0)
     rows = drop("repeated_id", ~pl.col("movie_id").is_first_distinct())
@@ -340,7 +340,7 @@ def _read_clean_data(csv_path: Path, names_file: Path, ledger: Ledger) -> pl.Dat
     rows = note_text_groups(rows.sort("movie_id"), ledger).with_columns(
         *PEOPLE,
         description_source=pl.lit("import"),
-        is_truncated=description.contains(parsing.ELLIPSIS) | description.contains(parsing.ANY_TAIL),
+        is_truncated=description.contains(schema.ELLIPSIS) | description.contains(schema.ANY_TAIL),
     )
     if rows.is_empty():
         raise DataError(f"{csv_path}: no movie is left of {ledger.explain_loss()}. Check the file.")
@@ -351,13 +351,13 @@ def _read_clean_data(csv_path: Path, names_file: Path, ledger: Ledger) -> pl.Dat
 
 def _parse_genres(csv_path: Path, rows: pl.DataFrame, names_file: Path) -> pl.Series:
     """Return the lists of genres of all rows; each distinct text is parsed once."""
-    names = parsing.read_genre_names(names_file)
+    names = schema.read_genre_names(names_file)
     filled = pl.coalesce(pl.when(pl.col(name).str.strip_chars() != "").then(name) for name in GENRE_COLUMNS)
     texts = rows.select(filled.fill_null("").alias("genres")).to_series()
     parsed: dict[str, list[str]] = {}
     for field in texts.unique().sort():
         try:
-            parsed[field] = list(parsing.parse_genres(field, names))
+            parsed[field] = list(schema.parse_genres(field, names))
         except ValueError as error:
             movie_id = rows.filter(texts == field)["movie_id"][0]
             raise DataError(

@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tasks.clean import rules
 from tasks.clean.prune import PruneConfig, prune_rules
 from tasks.clean.rules import Change, Drop, DropText, Profile
-from tasks.core import parsing, schema
+from tasks.core import schema
 from tasks.core.errors import ConfigError
 
 
@@ -58,7 +58,7 @@ _SHORT_ROW: Final = Drop(
 )
 _NO_GENRE: Final = Drop("no_genre", "The genre text has only commas and spaces.", pl.col("genres").list.len() == 0)
 _PLACEHOLDERS: Final = tuple(
-    DropText(name, f"The text is a placeholder: {what}.", parsing.PLACEHOLDERS[name])
+    DropText(name, f"The text is a placeholder: {what}.", schema.PLACEHOLDERS[name])
     for name, what in (
         ("add_a_plot", "contains 'add a plot'"),
         ("under_wraps", "contains 'under wraps'"),
@@ -98,13 +98,13 @@ def _take_crawled(is_better: pl.Expr) -> Change:
 
 def original_profile(excluded_genres: Sequence[str]) -> Profile:
     """Return the earlier system's rules. Order matters: placeholders are searched in unchanged texts."""
-    excluded = "|".join(parsing.any_case(pl.escape_regex(genre.lower())) for genre in excluded_genres)
+    excluded = "|".join(schema.any_case(pl.escape_regex(genre.lower())) for genre in excluded_genres)
     return Profile(
         row_rules=(
             Drop(
                 "missing_value",
                 "Id, name, genre or description is missing, or a word that pandas reads as missing, such as 'None'.",
-                pl.any_horizontal(_NEEDED.is_in(parsing.MISSING_TEXTS)),
+                pl.any_horizontal(_NEEDED.is_in(schema.MISSING_TEXTS)),
             ),
             Drop(
                 "excluded_genre",
@@ -122,12 +122,12 @@ def original_profile(excluded_genres: Sequence[str]) -> Profile:
             Change(
                 "truncated",
                 "The text was cut off; it is only marked, which the earlier system did not do.",
-                {"is_truncated": _description.str.contains(f"{parsing.EXACT_TAIL}|{parsing.ELLIPSIS}")},
+                {"is_truncated": _description.str.contains(f"{schema.EXACT_TAIL}|{schema.ELLIPSIS}")},
             ),
             Change(
                 "summary_tail",
                 "'See full summary »' after three or more dots is not part of the plot.",
-                {"description": _description.str.replace(parsing.EXACT_TAIL, "")},
+                {"description": _description.str.replace(schema.EXACT_TAIL, "")},
                 where=_description.str.ends_with("»"),
             ),
             Change("outer_spaces", "Spaces at both ends.", {"description": _description.str.strip_chars(rules.SPACES)}),
@@ -163,8 +163,8 @@ _HTML_ENTITIES: Final = Change(
 _INVISIBLE_CHARACTERS: Final = Change(
     "invisible_characters",
     "Control characters, soft hyphens, zero-width and direction marks, and U+FFFD for lost bytes.",
-    {name: pl.col(name).str.replace_all(parsing.INVISIBLE, "") for name in _TEXTS},
-    where=_either_text(parsing.INVISIBLE),
+    {name: pl.col(name).str.replace_all(schema.INVISIBLE, "") for name in _TEXTS},
+    where=_either_text(schema.INVISIBLE),
 )
 _ODD_SPACES: Final = Change(
     "odd_spaces",
@@ -184,8 +184,8 @@ def default_profile(excluded_genres: Sequence[str]) -> Profile:
                 "missing_value",
                 "Id, name, genre or description is blank.",
                 pl.any_horizontal(
-                    ~_NEEDED.str.contains(parsing.VISIBLE),
-                    pl.col("movie_id", "genre", "description").is_in(parsing.MISSING_TEXTS),
+                    ~_NEEDED.str.contains(schema.VISIBLE),
+                    pl.col("movie_id", "genre", "description").is_in(schema.MISSING_TEXTS),
                 ),
             ),
             _spell_genres(),
@@ -193,23 +193,23 @@ def default_profile(excluded_genres: Sequence[str]) -> Profile:
             Drop("excluded_genre", "One of the genres is excluded.", _has_genre(excluded_genres)),
         ),
         identity=("movie_id",),
-        preference=pl.when(_description.str.contains(parsing.ANY_PLACEHOLDER))
+        preference=pl.when(_description.str.contains(schema.ANY_PLACEHOLDER))
         .then(0)
-        .otherwise(_description.str.replace(parsing.ANY_TAIL, "").str.len_chars()),
+        .otherwise(_description.str.replace(schema.ANY_TAIL, "").str.len_chars()),
         movie_rules=(
             _NO_GENRE,
             # Fixed: a crawled placeholder does not replace a plot.
-            _take_crawled(crawled.contains(parsing.VISIBLE) & ~crawled.contains(parsing.ANY_PLACEHOLDER)),
+            _take_crawled(crawled.contains(schema.VISIBLE) & ~crawled.contains(schema.ANY_PLACEHOLDER)),
             _HTML_ENTITIES,
             _INVISIBLE_CHARACTERS,
             Change(
                 "summary_tail",
                 "'See full summary »' is not part of the plot; the text is marked as cut off.",  # fixed: any spaces
                 {
-                    "is_truncated": _is_truncated | _description.str.contains(parsing.ANY_TAIL),
-                    "description": _description.str.replace(parsing.ANY_TAIL, ""),
+                    "is_truncated": _is_truncated | _description.str.contains(schema.ANY_TAIL),
+                    "description": _description.str.replace(schema.ANY_TAIL, ""),
                 },
-                where=_description.str.contains(parsing.ANY_TAIL),
+                where=_description.str.contains(schema.ANY_TAIL),
             ),
             Change(
                 "author_signature",
@@ -221,13 +221,13 @@ def default_profile(excluded_genres: Sequence[str]) -> Profile:
             Change(
                 "trailing_ellipsis",
                 "A text that ends in three dots or an ellipsis is marked as cut off.",
-                {"is_truncated": _is_truncated | _description.str.contains(parsing.ELLIPSIS)},
+                {"is_truncated": _is_truncated | _description.str.contains(schema.ELLIPSIS)},
             ),
             *_PLACEHOLDERS,
             Drop(
                 "empty_text",
                 "The name or the description is empty after cleaning, or the description is a word such as 'N/A'.",
-                (pl.col("movie_name") == "") | _description.is_in(parsing.MISSING_TEXTS),
+                (pl.col("movie_name") == "") | _description.is_in(schema.MISSING_TEXTS),
             ),
         ),
         table_rules=(_SAME_DESCRIPTION,),
@@ -269,7 +269,7 @@ def table_profile(config: CleanConfig) -> Profile:
                 f"clean.{name} applies to listings only, not to your own table: leave it out. To leave out labels, "
                 "use --without-genres or --table.min-rows."
             )
-    is_blank = _description.str.strip_chars().is_in(parsing.MISSING_TEXTS)
+    is_blank = _description.str.strip_chars().is_in(schema.MISSING_TEXTS)
     return Profile(
         row_rules=(
             _SHORT_ROW,

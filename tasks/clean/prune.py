@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from tasks.clean.rules import Drop, DropText, Rule
-from tasks.core.parsing import SPACE
+from tasks.core.schema import SPACE
 
 
 class PruneConfig(BaseModel):

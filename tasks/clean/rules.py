@@ -1,6 +1,6 @@
 """Cleaning rules: text patterns, how rules are applied, and the ledger that counts what they did.
 
-Patterns are in the syntax of Rust's regex crate, which polars uses: no look-around. More are in `tasks.core.parsing`.
+Patterns are in the syntax of Rust's regex crate, which polars uses: no look-around. More are in `tasks.core.schema`.
 """
 
 import functools
@@ -18,7 +18,7 @@ import polars as pl
 
 from tasks.clean.read import Damage
 from tasks.core.errors import ConfigError
-from tasks.core.parsing import CLOSING, SPACE
+from tasks.core.schema import CLOSING, SPACE
 
 # What `str.strip` strips in Python, and what `\s` matches there.
 SPACES: Final = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())

@@ -26,7 +26,7 @@ from tasks.core.predictions import PREDICTIONS_FILE, RULES_FILE, Scores, read_sc
 from tasks.core.schema import PREDICTIONS
 from tasks.core.settings import DataPaths
 from tasks.decision.calibration import Calibration
-from tasks.decision.rule_formats import rules_to_json
+from tasks.decision.rules import rules_to_json
 from tasks.decision.thresholds import fit_rules
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 

@@ -17,8 +17,8 @@ import polars as pl
 
 from tasks.core.errors import DataError, how_to_install, is_installed
 from tasks.core.files import hash_file
-from tasks.core.markup import write_safe_csv
 from tasks.core.metrics import METRICS, Floats, Labels, interval, resample
+from tasks.core.page import write_safe_csv
 from tasks.core.predictions import PREDICTIONS_FILE, read_decisions
 from tasks.core.settings import DataPaths
 from tasks.decision.calibration import Calibration

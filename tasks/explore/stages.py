@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from tasks.core import page as html
 from tasks.core.errors import DataError
 from tasks.core.figures import SVG_ONLY, Form, picture_files, write_picture
-from tasks.core.markup import write_safe_csv
+from tasks.core.page import write_safe_csv
 from tasks.core.settings import DataPaths
 from tasks.explore.config import ExploreConfig, Part
 from tasks.explore.figures import (

@@ -15,8 +15,7 @@ from numpy.typing import NDArray
 
 from tasks.core.errors import DataError, ModelError
 from tasks.decision.calibration import log_odds, logistic
-from tasks.decision.rule_formats import parse_rule, rules_from_json
-from tasks.decision.rules import Rule
+from tasks.decision.rules import Rule, parse_rule, rules_from_json
 from tasks.models.pipeline import MODEL_FILE, GenreModel
 from tasks.models.spec import Precision
 
@@ -141,7 +140,7 @@ class GenreClassifier:
         """Return `genres` (names joined by ", ", empty if none) and one `score_<Genre>` per genre, for each movie.
 
         `movies` need `description`, and may have `movie_name` and the columns of `tasks.models.inputs.read_fields`;
-        null counts as empty. `rule` is a stored rule, or as in `tasks.decision.rule_formats.parse_rule`. Default: the
+        null counts as empty. `rule` is a stored rule, or as in `tasks.decision.rules.parse_rule`. Default: the
         model's own.
 
         Raises:

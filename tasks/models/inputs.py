@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from sklearn import pipeline
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from tasks.core import parsing
+from tasks.core import schema
 from tasks.core.errors import DataError
 from tasks.core.language import Pipeline, lemmatise
 from tasks.models.spec import PLACEHOLDER, TEMPLATE_PART, FieldName, InputSpec
@@ -52,7 +52,7 @@ def gather(movies: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
     known = [name for name in names if name in movies.columns]
     if not known or movies.schema.get(OWN_FIELDS) == OWN_FIELDS_TYPE:
         return movies
-    values = [parsing.own(name, parsing.as_text(movies.schema[name], pl.col(name))) for name in known]
+    values = [schema.own(name, schema.as_text(movies.schema[name], pl.col(name))) for name in known]
     return movies.with_columns(pl.concat_list(values).list.drop_nulls().alias(OWN_FIELDS))
 
 
@@ -242,13 +242,13 @@ def _values(movies: pl.DataFrame, field: str) -> pl.Expr:
         return pl.lit(None, dtype)
     if field != "certificate" and movies.schema[column] == dtype:
         return pl.col(column)
-    text = parsing.as_text(movies.schema[column], pl.col(column))
+    text = schema.as_text(movies.schema[column], pl.col(column))
     if field in _LISTS:
         in_lines = text.str.replace_all(",", ",\n", literal=True)
-        return parsing.people(pl.when(text.str.contains("\n")).then(text).otherwise(in_lines))
+        return schema.people(pl.when(text.str.contains("\n")).then(text).otherwise(in_lines))
     if field == "runtime":
-        return parsing.runtime_min(text.str.replace(r"^\s*([0-9]+)\s*$", "$1 min"))  # a CSV may hold bare minutes
-    return parsing.year(text) if field == "year" else parsing.certificate(text)
+        return schema.runtime_min(text.str.replace(r"^\s*([0-9]+)\s*$", "$1 min"))  # a CSV may hold bare minutes
+    return schema.year(text) if field == "year" else schema.certificate(text)
 
 
 def _texts(movies: pl.DataFrame, column: str, lemmas_by: Pipeline | None = None) -> list[str]:

@@ -18,11 +18,10 @@ from typing import Any, Final
 import polars as pl
 from polars import selectors as cs
 
-from tasks.core import parsing
+from tasks.core import schema
 from tasks.core.errors import DataError
 from tasks.core.files import hash_files
 from tasks.core.logs import Progress
-from tasks.core.markup import DECIMALS
 from tasks.core.parallel import stream_in_order, stream_on_workers
 from tasks.core.storage import Directory
 from tasks.models.genre_classifier import GenreClassifier
@@ -124,7 +123,7 @@ def _parquet_pieces(source: Path, wanted: tuple[str, ...]) -> Iterator[pl.DataFr
         with pq.ParquetFile(source, buffer_size=1 << 20) as file:  # without, whole columns of a row group are read
             names = list(_find_columns(source, file.schema_arrow.names, wanted))
             for batch in file.iter_batches(PIECE_ROWS, columns=names):
-                rows = pl.DataFrame(pl.from_arrow(batch)).with_columns(parsing.as_text(pl.Float64, cs.float()))
+                rows = pl.DataFrame(pl.from_arrow(batch)).with_columns(schema.as_text(pl.Float64, cs.float()))
                 rows = rows.with_columns((cs.all() - LISTS).cast(pl.String))
                 yield rows.with_columns(pl.col(*REQUIRED).fill_null(""))
     except (pa.ArrowException, pl.exceptions.PolarsError) as error:
@@ -169,7 +168,7 @@ def _open_table(path: Path, is_csv: bool, empty: pl.DataFrame) -> Iterator[Calla
 class Choices:
     """Options of a prediction."""
 
-    rule: str | None = None  # see `tasks.decision.rule_formats.parse_rule`; None: the model's own
+    rule: str | None = None  # see `tasks.decision.rules.parse_rule`; None: the model's own
     precision: Precision = "float32"  # of fine-tuned encoders; int8 is several times faster but not exactly equal
     workers: int = 1  # processes that share long files
     dask_address: str | None = None  # of a Dask scheduler with workers to share long files instead
@@ -262,7 +261,7 @@ def _predict(classifier: GenreClassifier, rule: str | None, is_csv: bool, movies
     if not is_csv:
         return movies.height, predicted
     lines = io.BytesIO()
-    predicted.write_csv(lines, include_header=False, float_precision=DECIMALS)
+    predicted.write_csv(lines, include_header=False, float_precision=schema.DECIMALS)
     return movies.height, lines.getvalue()
 
 

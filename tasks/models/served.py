@@ -46,7 +46,7 @@ class ServedClassifier:
         `model_input` needs `description`, and may have the others of `COLUMNS` and the model's own fields; other
         columns are ignored. Values are texts, categories or null, which counts as empty. Columns other than the
         description may also hold whole numbers, own fields any finite numbers. `params` may have `rule`, a stored rule
-        or as in `tasks.decision.rule_formats.parse_rule` (default: the model's own), and `precision`, float32 (default)
+        or as in `tasks.decision.rules.parse_rule` (default: the model's own), and `precision`, float32 (default)
         or int8.
 
         Raises:

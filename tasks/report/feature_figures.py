@@ -28,7 +28,7 @@ from tasks.core.figures import (
     picture_files,
     write_pictures,
 )
-from tasks.core.markup import signed
+from tasks.core.page import signed
 from tasks.core.schema import DEFAULT_SEED, IMPORTANCE
 from tasks.core.settings import DataPaths
 from tasks.report.sources import SENTENCES, say

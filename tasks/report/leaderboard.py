@@ -24,7 +24,6 @@ from rich.text import Text
 from tasks.core.errors import DataError
 from tasks.core.figures import SVG_ONLY, Form, picture_files, write_picture
 from tasks.core.files import hash_file
-from tasks.core.markup import escape_markdown, markdown_table, write_safe_csv
 from tasks.core.metrics import (
     LOWER_IS_BETTER,
     METRICS,
@@ -36,6 +35,7 @@ from tasks.core.metrics import (
     movie_metrics,
     resample,
 )
+from tasks.core.page import escape_markdown, markdown_table, write_safe_csv
 from tasks.core.predictions import PREDICTIONS_FILE, RULES_FILE, read_decisions
 from tasks.report.figures import RATE, draw_leaderboard, draw_pareto
 from tasks.stage import Stage, StageResult, run_stage

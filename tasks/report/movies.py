@@ -12,8 +12,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
-from tasks.core.markup import highlight_html, signed
-from tasks.core.page import Picture, Section, Text, listed
+from tasks.core.page import Picture, Section, Text, highlight_html, listed, signed
 from tasks.core.schema import EXHIBITS
 from tasks.core.settings import DataPaths
 from tasks.report.figures import draw_calibration, draw_lengths, draw_set_sizes

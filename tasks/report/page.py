@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from tasks.core import page as html
 from tasks.core.figures import SVG_ONLY, Form, picture_files, write_pictures
+from tasks.core.metrics import REGISTERED_NAME
 from tasks.core.page import Cell, Column, Picture, Section, Table, Text, counted, number, percent, with_minus
-from tasks.core.promotion import REGISTERED_NAME
 from tasks.core.settings import DataPaths
 from tasks.report.feature_figures import FIELD_BARS, WORD_BARS, picture_name
 from tasks.report.figures import draw_dropped

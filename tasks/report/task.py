@@ -5,9 +5,9 @@ from functools import partial
 from pathlib import Path
 
 from tasks.core.figures import SVG_ONLY, Form
+from tasks.core.metrics import Champion, PromotionConfig, Verdict
 from tasks.core.page import Picture
 from tasks.core.parallel import map_in_order
-from tasks.core.promotion import Champion, PromotionConfig, Verdict
 from tasks.core.settings import data_paths
 from tasks.prefect_task import stage_task
 from tasks.report import versus

@@ -27,10 +27,20 @@ from tasks.core.figures import (
     write_picture,
 )
 from tasks.core.files import hash_file
-from tasks.core.markup import escape_markdown, markdown_table, write_safe_csv
-from tasks.core.metrics import CHOICES, LOWER_IS_BETTER, Interval, Resampled, interval, movie_metrics, resample
+from tasks.core.metrics import (
+    CHOICES,
+    LOWER_IS_BETTER,
+    Champion,
+    Interval,
+    PromotionConfig,
+    Resampled,
+    Verdict,
+    interval,
+    movie_metrics,
+    resample,
+)
+from tasks.core.page import escape_markdown, markdown_table, write_safe_csv
 from tasks.core.predictions import PREDICTIONS_FILE, RULES_FILE, Decisions, IncomparableError, read_decisions
-from tasks.core.promotion import Champion, PromotionConfig, Verdict
 from tasks.core.settings import DataPaths
 from tasks.report.leaderboard import NOTHING, defined, title_of
 from tasks.report.sources import SENTENCES, say

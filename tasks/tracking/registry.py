@@ -24,9 +24,8 @@ from mlflow.exceptions import MlflowException
 from tasks.core.errors import ConfigError, DataError, ModelError, TrackingError
 from tasks.core.files import check_hashes
 from tasks.core.logs import hide_secrets
-from tasks.core.markup import escape_markdown, markdown_table
-from tasks.core.metrics import METRICS, in_groups
-from tasks.core.promotion import REGISTERED_NAME, Champion, Verdict
+from tasks.core.metrics import METRICS, REGISTERED_NAME, Champion, Verdict, in_groups
+from tasks.core.page import escape_markdown, markdown_table
 from tasks.core.settings import DataPaths, settings
 from tasks.tracking.past_runs import MissingResultsError, fetch_results, load_last_run
 from tasks.tracking.runs import DATA_FOLDER, DATA_TAG, HASHES_TAG, LOADER_MODULE, MODEL_TAG, LoggedModel, is_local

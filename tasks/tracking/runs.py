@@ -36,7 +36,7 @@ from tasks.core.errors import DataError, ModelError
 from tasks.core.files import check_hashes, hash_files, write_hashes
 from tasks.core.logs import hide_secrets
 from tasks.core.settings import DataPaths
-from tasks.stage import PROJECT, import_closure
+from tasks.stage import PROJECT, code_of
 from tasks.tracking.store import NOTE_TAG, Experiment, get_if_exists, open_experiment, retry_while_locked
 
 logger = logging.getLogger(__name__)
@@ -298,7 +298,7 @@ def log_model(experiment: Experiment, run_id: str, model_name: str, model_folder
 
 def _served_code() -> list[Path]:
     """Return the code of a served model: the modules that its loader imports, directly or not."""
-    modules = import_closure(PROJECT / f"{LOADER_MODULE.replace('.', '/')}.py")
+    modules = code_of([PROJECT / f"{LOADER_MODULE.replace('.', '/')}.py"], is_complete=True)
     folders = {folder for module in modules for folder in module.parents if folder.is_relative_to(PROJECT / "tasks")}
     return sorted({*modules, *(folder / "__init__.py" for folder in folders)})
 

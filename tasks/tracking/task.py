@@ -8,8 +8,7 @@ from typing import Any, Final
 
 import polars as pl
 
-from tasks.core.metrics import in_groups
-from tasks.core.promotion import Champion, Verdict
+from tasks.core.metrics import Champion, Verdict, in_groups
 from tasks.core.settings import data_paths
 from tasks.prefect_task import stage_task
 from tasks.stage import StageResult

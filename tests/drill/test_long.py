@@ -16,7 +16,7 @@ from gate import Gate
 from harness import SMALL, Home, Nursery, new_home, quiet_environment, size_mb
 from wild import IS_FULL
 
-from tasks.core.promotion import REGISTERED_NAME
+from tasks.core.metrics import REGISTERED_NAME
 from tasks.core.settings import PROJECT_ROOT
 from tasks.tracking.registry import CHAMPION
 

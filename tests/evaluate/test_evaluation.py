@@ -16,7 +16,7 @@ from tasks.core.predictions import truth_matrix, write_scores
 from tasks.core.schema import PREDICTIONS
 from tasks.core.settings import DataPaths
 from tasks.decision.calibration import Calibration
-from tasks.decision.rule_formats import rules_from_json
+from tasks.decision.rules import rules_from_json
 from tasks.evaluate.evaluation import EvaluateConfig, RuleName, choose_rule, cross_fit, evaluate_model
 from tasks.evaluate.task import evaluate
 

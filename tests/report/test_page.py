@@ -11,8 +11,7 @@ import pytest
 
 from tasks.core.errors import DataError
 from tasks.core.figures import ALL_FORMS
-from tasks.core.markup import write_safe_csv
-from tasks.core.page import Picture
+from tasks.core.page import Picture, write_safe_csv
 from tasks.core.settings import DataPaths
 from tasks.report import page
 from tasks.report.genres import labels_section

@@ -16,10 +16,10 @@ import polars as pl
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
+from tasks.core.metrics import Verdict
 from tasks.core.predictions import truth_matrix
-from tasks.core.promotion import Verdict
 from tasks.core.settings import PROJECT_ROOT, data_paths, settings
-from tasks.decision.rule_formats import rules_to_json
+from tasks.decision.rules import rules_to_json
 from tasks.decision.thresholds import fit_rules
 from tasks.models import linear, spec
 from tasks.models.pipeline import GenreModel

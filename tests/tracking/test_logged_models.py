@@ -13,10 +13,9 @@ from mlflow.exceptions import MlflowException
 
 from tasks.core.errors import ConfigError, ModelError
 from tasks.core.files import write_hashes
-from tasks.core.promotion import Verdict
+from tasks.core.metrics import Verdict
 from tasks.core.settings import DataPaths
-from tasks.decision.rule_formats import rules_to_json
-from tasks.decision.rules import GlobalThreshold
+from tasks.decision.rules import GlobalThreshold, rules_to_json
 from tasks.models import linear, spec
 from tasks.models.genre_classifier import GenreClassifier
 from tasks.models.pipeline import GenreModel

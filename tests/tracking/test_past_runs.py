@@ -9,7 +9,7 @@ from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
 from tasks.core.errors import ConfigError, DataError
-from tasks.core.promotion import Verdict
+from tasks.core.metrics import Verdict
 from tasks.core.settings import settings
 from tasks.tracking import runs
 from tasks.tracking.past_runs import (

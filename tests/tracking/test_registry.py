@@ -10,7 +10,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from tasks.core.errors import DataError, ModelError
-from tasks.core.promotion import Verdict
+from tasks.core.metrics import Verdict
 from tasks.core.schema import PREDICTIONS
 from tasks.tracking import runs
 from tasks.tracking.registry import LONGEST, champion_version, find_champion, promote, roll_back, write_card

@@ -28,8 +28,7 @@ from filelock import FileLock, Timeout
 from tasks.acquire.config import CrawlConfig
 from tasks.core.errors import CrawlBusyError, DataError, SourceError
 from tasks.core.files import hash_file
-from tasks.core.parsing import NOTHING, TRUNCATED, WHOLE, worth_of
-from tasks.core.schema import MovieId
+from tasks.core.schema import NOTHING, TRUNCATED, WHOLE, MovieId, worth_of
 from tasks.core.settings import DataPaths
 from tasks.stage import Stage, StageResult, remove_unfinished, run_stage
 

@@ -9,8 +9,7 @@ from typing import Final
 import polars as pl
 from markupsafe import Markup
 
-from tasks.core.markup import highlight_html, signed
-from tasks.core.page import Page, Section, Text, render_block, render_page
+from tasks.core.page import Page, Section, Text, highlight_html, render_block, render_page, signed
 from tasks.decision.calibration import logistic
 from tasks.models.explain.attribution import REST, explain_decided, reasons, strongest
 from tasks.models.explain.pieces import TEXTS, texts_of
