@@ -38,7 +38,7 @@ __all__ = ["GenreEstimator", "LoadedModel", "Run", "compare", "load", "make_mode
 # The modules of `flows` that are commands, in the order of the help. The full pipeline is called `run`.
 MODULES: Final = (
     *("full_pipeline", "acquire", "prepare", "explore", "train", "cross_validate", "search", "compare", "audit"),
-    *("predict", "demo", "tidy"),
+    *("predict", "serve", "demo", "tidy"),
 )
 COMMANDS: Final = {"run" if name == "full_pipeline" else name.replace("_", "-"): name for name in MODULES}
 
@@ -56,11 +56,8 @@ def __dir__() -> list[str]:
 def main() -> int:
     """Run `genreflow COMMAND [OPTION]...`; each command is a file in `flows/`. Return the process's exit code."""
     command, *arguments = sys.argv[1:] or ["--help"]
-    if command in ("--help", "-h"):
-        sys.stdout.write(usage())
-        return 0
-    if command == "--version":
-        sys.stdout.write(f"genreflow {version('genreflow')}\n")
+    if command in ("--help", "-h", "--version"):
+        sys.stdout.write(f"genreflow {version('genreflow')}\n" if command == "--version" else usage())
         return 0
     if command not in COMMANDS:
         close = get_close_matches(command, COMMANDS, n=1)

@@ -81,8 +81,7 @@ def annotate_with_spacy(folder: Path) -> dict[str, Any]:
 
 def annotate_with_genreflow(folder: Path, workers: int) -> dict[str, Any]:
     """Run the annotation stage."""
-    from tasks.annotate.config import AnnotateConfig  # noqa: PLC0415
-    from tasks.annotate.corpus import annotate_movies  # noqa: PLC0415
+    from tasks.annotate.corpus import AnnotateConfig, annotate_movies  # noqa: PLC0415
     from tasks.core.settings import DataPaths  # noqa: PLC0415
 
     paths = DataPaths(folder)
@@ -131,8 +130,8 @@ RUN: dict[str, Callable[[Path], dict[str, Any]]] = {
 def clean_listings(source: Path | None, folder: Path) -> None:
     """Clean the listings, or the generated sample, into a folder."""
     from tasks.acquire.sample import write_sample  # noqa: PLC0415
-    from tasks.clean.config import CleanConfig  # noqa: PLC0415
     from tasks.clean.movies import clean_movies  # noqa: PLC0415
+    from tasks.clean.profiles import CleanConfig  # noqa: PLC0415
     from tasks.core.settings import DataPaths  # noqa: PLC0415
 
     paths = DataPaths(folder)

@@ -95,7 +95,7 @@ def clean_with_polars(folder: Path) -> dict[str, Any]:
 def clean_with_genreflow(folder: Path, profile: str) -> dict[str, Any]:
     """Run the clean stage and measure how much of it the grouping of texts takes."""
     from tasks.clean import movies  # noqa: PLC0415 - as above
-    from tasks.clean.config import CleanConfig  # noqa: PLC0415
+    from tasks.clean.profiles import CleanConfig  # noqa: PLC0415
     from tasks.core.settings import DataPaths  # noqa: PLC0415
 
     group_texts, grouping_s = movies.group_texts, 0.0
@@ -143,7 +143,7 @@ def repeat_listings(source: Path, folder: Path, n_rows: int) -> int:
     """Write about `n_rows` rows into a folder, copy after copy of the listings, and return how many."""
     import polars as pl  # noqa: PLC0415 - as above
 
-    from tasks.core.parsing import ANY_PLACEHOLDER, ANY_TAIL  # noqa: PLC0415
+    from tasks.core.schema import ANY_PLACEHOLDER, ANY_TAIL  # noqa: PLC0415
 
     folder.mkdir()
     files = {path.name: pl.read_csv(path, infer_schema=False) for path in sorted(source.glob("*.csv"))}

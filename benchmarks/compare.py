@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tasks.core.metrics import decision_metrics, draw_weights, interval, resample
 from tasks.core.schema import GENRES, PREDICTIONS
-from tasks.report.stages import write_leaderboard
+from tasks.report.leaderboard import write_leaderboard
 
 RESAMPLES = 1000
 SLOW_RESAMPLES = 3

@@ -54,7 +54,7 @@ def train_as_it_comes(folder: Path, n_movies: int) -> dict[str, Any]:
         TrainingArguments,
     )
 
-    from tasks.models.encoder.store import find_encoder  # noqa: PLC0415
+    from tasks.models.encoder.frozen import find_encoder  # noqa: PLC0415
 
     texts, Y = read_texts(folder, n_movies)
     encoder = str(find_encoder("minilm"))
@@ -80,16 +80,16 @@ def train_with_genreflow(folder: Path, n_movies: int) -> dict[str, Any]:
     """Fine-tune for an epoch as the pipeline does."""
     import torch  # noqa: PLC0415
 
-    from tasks.models.encoder.network import new_network, tokenise  # noqa: PLC0415
-    from tasks.models.encoder.store import find_encoder, load_network, load_tokenizer  # noqa: PLC0415
-    from tasks.models.encoder.trainer import GenreTrainer, Job, LabelledTokens, loss_function  # noqa: PLC0415
+    from tasks.models.encoder.frozen import find_encoder, load_network, load_tokenizer, tokenise  # noqa: PLC0415
+    from tasks.models.encoder.model import loss_function, new_network  # noqa: PLC0415
+    from tasks.models.encoder.trainer import GenreTrainer, Job, LabelledTokens  # noqa: PLC0415
     from tasks.models.spec import BinaryCrossEntropy, FineTuning  # noqa: PLC0415
 
     texts, Y = read_texts(folder, n_movies)
     encoder = find_encoder("minilm")
     tokenizer = load_tokenizer(encoder)
     parts = [
-        LabelledTokens(tokenise(texts[rows], tokenizer, MAX_TOKENS), Y[rows])
+        LabelledTokens(tokenise(texts[rows], tokenizer, MAX_TOKENS)[0], Y[rows])
         for rows in (slice(n_movies), slice(n_movies, None))
     ]
     choices = FineTuning(epochs=1, evaluations=1)
@@ -112,7 +112,7 @@ def score(folder: Path, model_name: str, precision: str) -> dict[str, Any]:
 
     from tasks.core.predictions import truth_matrix  # noqa: PLC0415
     from tasks.core.settings import DataPaths  # noqa: PLC0415
-    from tasks.decision.rule_formats import rules_from_json  # noqa: PLC0415
+    from tasks.decision.rules import rules_from_json  # noqa: PLC0415
     from tasks.models.genre_classifier import load_single  # noqa: PLC0415
 
     paths = DataPaths(folder)
@@ -146,8 +146,8 @@ def clean_listings(source: Path | None, folder: Path) -> None:
     """Clean the listings, or the generated sample, into a folder."""
     from tasks.acquire.config import SampleConfig  # noqa: PLC0415
     from tasks.acquire.sample import write_sample  # noqa: PLC0415
-    from tasks.clean.config import CleanConfig  # noqa: PLC0415
     from tasks.clean.movies import clean_movies  # noqa: PLC0415
+    from tasks.clean.profiles import CleanConfig  # noqa: PLC0415
     from tasks.core.settings import DataPaths  # noqa: PLC0415
 
     paths = DataPaths(folder)

@@ -43,7 +43,7 @@ from peers.growth import grow_movies, measure_workers, print_growth, print_worke
 from peers.judge import OURS, Judgement, compare, draw, judge, print_table
 
 from tasks.core.settings import DataPaths
-from tasks.models.select import choose_models, with_params
+from tasks.models.registry import choose_models, with_params
 from tasks.models.spec import ModelSpec
 from tasks.tracking.runs import git_revision
 

@@ -29,7 +29,7 @@ def plain_pipeline(config: PipelineConfig) -> int:
     if "annotate" not in config.skip:
         annotate.fn(config.annotate, core_count())
     split.fn(config.split, config.seed)
-    if config.draws_all:
+    if config.pictures == "all":
         explore.fn(config.explore, core_count())
     compare(train(config, core_count()))
     return 0
@@ -40,7 +40,7 @@ def train(config: PipelineConfig, workers: int) -> list[Path]:
     from flows.model_runs import train_choices  # noqa: PLC0415
     from tasks.core.settings import data_paths  # noqa: PLC0415
     from tasks.evaluate.task import evaluate  # noqa: PLC0415
-    from tasks.models.select import choose_models, is_encoded  # noqa: PLC0415
+    from tasks.models.registry import choose_models, is_encoded  # noqa: PLC0415
     from tasks.models.spec import EnsembleSpec, ModelSpec, features_of  # noqa: PLC0415
     from tasks.models.task import build_features, train_ensemble, train_model, train_transformer  # noqa: PLC0415
 
@@ -81,8 +81,8 @@ def compare(folders: list[Path]) -> None:
     from tasks.evaluate.task import audit  # noqa: PLC0415
     from tasks.models import task as explain  # noqa: PLC0415
     from tasks.report import task as tell  # noqa: PLC0415
-    from tasks.report.page.sources import RunFacts  # noqa: PLC0415
-    from tasks.report.page.stages import feature_pictures, write_report  # noqa: PLC0415
+    from tasks.report.page import feature_pictures, write_report  # noqa: PLC0415
+    from tasks.report.sources import RunFacts  # noqa: PLC0415
 
     order = tell.leaderboard.fn(folders).counts["order"]
     ranked = sorted(folders, key=lambda folder: order.index(folder.name))

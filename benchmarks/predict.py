@@ -35,9 +35,8 @@ def prepare_models(source: str, models: list[str], folder: Path) -> None:
     from peers.data import prepare  # noqa: PLC0415 - each process pays for its own imports
 
     from tasks.evaluate.evaluation import EvaluateConfig, evaluate_model  # noqa: PLC0415
-    from tasks.models.cross_validate import train_in  # noqa: PLC0415
-    from tasks.models.select import choose_models  # noqa: PLC0415
-    from tasks.models.train import TrainChoices  # noqa: PLC0415
+    from tasks.models.registry import choose_models  # noqa: PLC0415
+    from tasks.models.train import TrainChoices, train_in  # noqa: PLC0415
 
     paths = prepare(source, folder)
     for model in choose_models(models, {}, ()):

@@ -27,10 +27,11 @@ from tasks.core.predictions import write_scores
 from tasks.core.schema import DEFAULT_SEED, GENRES, MOVIES, SPLITS
 from tasks.core.settings import DataPaths
 from tasks.evaluate.evaluation import evaluate_model
-from tasks.report.exhibits import write_exhibits
-from tasks.report.page.sources import RunFacts
-from tasks.report.page.stages import write_report
-from tasks.report.stages import draw_model, write_leaderboard
+from tasks.report.figures import draw_model
+from tasks.report.leaderboard import write_leaderboard
+from tasks.report.movies import write_exhibits
+from tasks.report.page import write_report
+from tasks.report.sources import RunFacts
 
 WORDS = ("a", "the", "of", "in", "on", "farm", "sheriff", "ghost", "love", "war", "train", "city", "robot", "family")
 

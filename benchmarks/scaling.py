@@ -42,8 +42,8 @@ def generate(folder: Path, n_movies: int, _model: str) -> Path:
 
 def clean(folder: Path, _n_movies: int, _model: str) -> Path:
     """Clean the listings."""
-    from tasks.clean.config import CleanConfig  # noqa: PLC0415
     from tasks.clean.movies import clean_movies  # noqa: PLC0415
+    from tasks.clean.profiles import CleanConfig  # noqa: PLC0415
     from tasks.core.settings import DataPaths  # noqa: PLC0415
 
     return clean_movies(DataPaths(folder), CleanConfig()).folder
@@ -51,8 +51,7 @@ def clean(folder: Path, _n_movies: int, _model: str) -> Path:
 
 def annotate(folder: Path, _n_movies: int, _model: str) -> Path:
     """Annotate the movies with one worker."""
-    from tasks.annotate.config import AnnotateConfig  # noqa: PLC0415
-    from tasks.annotate.corpus import annotate_movies  # noqa: PLC0415
+    from tasks.annotate.corpus import AnnotateConfig, annotate_movies  # noqa: PLC0415
     from tasks.core.settings import DataPaths  # noqa: PLC0415
 
     return annotate_movies(DataPaths(folder), AnnotateConfig(), 1).folder
@@ -70,7 +69,7 @@ def features(folder: Path, _n_movies: int, model: str) -> Path:
     """Fit the representations of the model and write the vectors of all movies."""
     from tasks.core.settings import DataPaths  # noqa: PLC0415
     from tasks.models.features import build_features  # noqa: PLC0415
-    from tasks.models.select import choose_models  # noqa: PLC0415
+    from tasks.models.registry import choose_models  # noqa: PLC0415
     from tasks.models.spec import features_of  # noqa: PLC0415
 
     (spec,) = choose_models((model,), {}, ())
@@ -83,7 +82,7 @@ def fit(folder: Path, _n_movies: int, model: str) -> Path:
     """Fit the model on existing vectors."""
     from tasks.core.settings import DataPaths  # noqa: PLC0415
     from tasks.models.features import build_features  # noqa: PLC0415
-    from tasks.models.select import choose_models  # noqa: PLC0415
+    from tasks.models.registry import choose_models  # noqa: PLC0415
     from tasks.models.spec import features_of  # noqa: PLC0415
     from tasks.models.train import TrainChoices, train_model  # noqa: PLC0415
 

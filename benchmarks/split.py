@@ -31,8 +31,8 @@ from cost_picture import write_costs
 from numpy.typing import NDArray
 
 from tasks.acquire.sample import write_sample
-from tasks.clean.config import CleanConfig
 from tasks.clean.movies import clean_movies
+from tasks.clean.profiles import CleanConfig
 from tasks.core.schema import DEFAULT_SEED
 from tasks.core.settings import DataPaths
 from tasks.split.stratify import stratify

@@ -26,7 +26,7 @@ import httpx
 from playwright.sync_api import Page, expect, sync_playwright
 
 from tasks.core.settings import data_paths, settings
-from tasks.tracking.select_runs import load_last_run
+from tasks.tracking.past_runs import load_last_run
 from tasks.tracking.store import VIEW_METRICS, VIEW_PAGE
 
 WIDTH, HEIGHT = 1500, 900

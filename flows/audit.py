@@ -13,8 +13,7 @@ from pathlib import Path
 
 from prefect import flow
 
-from flows.prefect_ui import completed, run_name
-from flows.run_context import exclusive, pipeline_run
+from flows.run_context import completed, exclusive, pipeline_run, run_name
 from tasks.core.settings import DataPaths, data_paths
 from tasks.evaluate.label_audit import AUDIT_CSV, DROP_FILES, EFFECT_FILE
 from tasks.evaluate.task import audit as audit_labels
@@ -23,12 +22,10 @@ from tasks.models.spec import shown_params
 from tasks.models.task import score_folds_in, train_in
 from tasks.models.train import TrainChoices
 from tasks.split.task import subset
-from tasks.tracking.runs import PipelineRun, log_data, start_variant_run
+from tasks.tracking.runs import PipelineRun, log_data, start_model_run
 from tasks.tracking.task import log_effect, log_variant
 
 logger = logging.getLogger("flows.audit")  # Prefect loads it by its file, under another name
-
-ALL = "with-all"
 
 
 @flow(name="audit", flow_run_name=run_name("audit"), persist_result=False)
@@ -38,13 +35,13 @@ def audit(config: AuditConfig) -> None:
     Labels are audited by cross-validation within the train movies.
     """
     paths = data_paths()
-    tags = {"flow": "audit", "model": config.model}
-    with exclusive(paths), pipeline_run(config, paths, tags) as parent:
+    folder = paths.label_audit / config.chosen_model.name
+    with exclusive(paths), pipeline_run(config, paths, {"flow": "audit", "model": config.model}) as parent:
         run = replace(parent, tags=parent.tags | log_data(parent, paths))
-        audited = find_doubtful(config)
-        with_all = train_variant(config, run, ALL, None)
+        audited = find_doubtful(config, DataPaths(folder / "train"))
+        with_all = train_variant(config, run, folder / "with-all", None)
         without = {
-            name: train_variant(config, run, f"without-{name}", audited.results / file)
+            name: train_variant(config, run, folder / f"without-{name}", audited.results / file)
             for name, file in DROP_FILES.items()
         }
         effect = effect_of_dropping(with_all, without, audited.root)
@@ -54,9 +51,8 @@ def audit(config: AuditConfig) -> None:
         return completed(" ".join(effect.counts["findings"]), None)
 
 
-def find_doubtful(config: AuditConfig) -> DataPaths:
-    """Audit the labels of the train movies; return their data folder, which lists those to drop."""
-    train = DataPaths(audit_folder(config) / "train")
+def find_doubtful(config: AuditConfig, train: DataPaths) -> DataPaths:
+    """Audit the labels of the train movies in a data folder of their own, and list there those to drop."""
     written = subset(train.root, part="train")
     scored = score_folds_in(train.root, config.chosen_model, TrainChoices(seed=config.seed), wait_for=[written])
     audited = audit_labels([scored.folder], train.root, wait_for=[scored])
@@ -65,18 +61,12 @@ def find_doubtful(config: AuditConfig) -> DataPaths:
     return train
 
 
-def train_variant(config: AuditConfig, run: PipelineRun, name: str, without: Path | None) -> Path:
+def train_variant(config: AuditConfig, run: PipelineRun, root: Path, without: Path | None) -> Path:
     """Train, evaluate and log the model, without the train movies that a file lists; return the model's folder."""
     model = config.chosen_model
-    root = audit_folder(config) / name
-    run_id = start_variant_run(run, name, shown_params(model))
+    run_id = start_model_run(run, root.name, shown_params(model), "variant")
     written = subset(root, without=without)
     trained = train_in(root, model, TrainChoices(seed=config.seed), wait_for=[written])
     evaluated = evaluate_in(root, trained.folder, config.evaluate, wait_for=[trained])
     log_variant(run, run_id, trained.folder, wait_for=[evaluated])
     return trained.folder
-
-
-def audit_folder(config: AuditConfig) -> Path:
-    """Return the folder of all files of this model's audit."""
-    return data_paths().label_audit / config.chosen_model.name

@@ -12,28 +12,31 @@ import logging
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 import sys
 import threading
 import traceback
-from argparse import Action, RawDescriptionHelpFormatter
-from collections.abc import Callable, Container, Iterator, Sequence
+from argparse import Action, ArgumentParser, RawDescriptionHelpFormatter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import Any, Final, TypeVar, cast
+from typing import Annotated, Any, Final, Literal, TypeVar, cast, get_args, get_origin
 
+import yaml
 from pydantic import BaseModel, Field, ValidationError, create_model
+from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, CliSettingsSource, SettingsError
 from rich.console import Console
 from rich.progress import BarColumn, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.text import Text
 
-from flows import command_help
-from flows.command_help import option_names
-from flows.config import FlowConfig, check_source, merged, read_options
+from flows.config import PRESETS, FlowConfig, HelpGroup, check_source, merged, read_options
 from tasks.core import logs
-from tasks.core.errors import GenreflowError, validation_messages
+from tasks.core.errors import ConfigError, GenreflowError, validation_messages
 from tasks.core.logs import Progress, SafeFormatter, hide_secrets
 from tasks.core.settings import data_paths
 
@@ -51,9 +54,6 @@ CLEANUP_S: Final = 10.0  # for the actions in `at_stop`
 # its services warn about events that they still send after a run has ended.
 HIDDEN_LOGGERS: Final = ("prefect.flow_runs", "prefect.task_runs", "EventsWorker", "APILogWorker")
 
-SWITCH_FORMS: Final = {"true": "--{}", "false": "--no-{}"}
-_NO_DEFAULT: Final = tuple(f" (default: {value})" for value in ("none", "None", "()", "{}"))
-
 # Read by Prefect and MLflow when they are imported. Values that the user set are kept.
 ENVIRONMENT: Final = {
     "DO_NOT_TRACK": "1",
@@ -67,6 +67,24 @@ ENVIRONMENT: Final = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "4",  # gives up on an absent server after 15 s, not after four minutes
     "OMP_NUM_THREADS": "1",  # models are trained in parallel, each on one core
 }
+
+GROUPS: Final = ("Data", "Models", "Run", "Results")
+WIDTH: Final = 100  # columns of help, at most
+VALUE_NAMES: Final = {
+    int: "N",
+    float: "NUMBER",
+    str: "TEXT",
+    Path: "FILE",
+    tuple: "NAME,...",
+    dict: "JSON",
+    Literal: "NAME",
+}
+LISTS: Final = {"models": "--list-models", "preset": "--list-presets"}  # by the field that takes the names
+EXAMPLES: Final = Path(__file__).with_name("examples.yaml")  # by configuration
+CONFIG_HELP: Final = "YAML file with options; the command line overrides it."
+
+SWITCH_FORMS: Final = {"true": "--{}", "false": "--no-{}"}
+_NO_DEFAULT: Final = tuple(f" (default: {value})" for value in ("none", "None", "()", "{}"))
 
 # Actions to run when a signal ends the process, last added first. Code that adds one removes it when done.
 at_stop: list[Callable[[], None]] = []
@@ -113,13 +131,13 @@ def run_flow(flow: str, config: FlowConfig) -> Any:
     source = getattr(config, "source", None)
     check_source(source)
     if source and not getattr(config, "table", None):
-        from tasks.acquire import listings  # noqa: PLC0415 - only where there is a source
+        from tasks.acquire import listings
 
         listings.check_source(paths, source)
     logger.info("starting Prefect and MLflow, which takes some seconds")
-    from prefect import flow_engine  # noqa: PLC0415 - only where a flow runs
+    from prefect import flow_engine
 
-    from flows.run_context import prefect_server  # noqa: PLC0415 - it imports Prefect
+    from flows.run_context import prefect_server
 
     # SIGTERM acts like Ctrl-C. Prefect's own handler would wait minutes for a server that the same signal has ended
     # if it goes to all processes of a service.
@@ -139,7 +157,7 @@ def as_one_line() -> Iterator[None]:
     except GenreflowError:
         raise
     except Exception as error:
-        from flows.run_context import as_user_error  # noqa: PLC0415 - it imports MLflow
+        from flows.run_context import as_user_error
 
         if (user_error := as_user_error(error)) is None:
             raise
@@ -151,6 +169,12 @@ def show_exception(kind: type[BaseException], error: BaseException, trace: Trace
     sys.stderr.write(hide_secrets("".join(traceback.format_exception(kind, error, trace))))
 
 
+def _print_error(message: str) -> None:
+    """Print an error to standard error; characters that cannot be encoded, such as lone surrogates, are escaped."""
+    line = f"error: {hide_secrets(message)}\n"
+    sys.stderr.write(line.encode("utf-8", "backslashreplace").decode("utf-8"))
+
+
 def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config:
     """Return the configuration from a command line, or exit: 0 after `--help`, 2 after an error.
 
@@ -158,12 +182,15 @@ def parse_command(config_type: type[Config], arguments: Sequence[str]) -> Config
     names are joined by "-" or "_". A switch is `--report`, `--no-report`, or as in a YAML file `--report true`,
     `--report false`.
     """
-    arguments = [_with_hyphens(argument) for argument in arguments]
-    if (answer := command_help.answer(config_type, arguments, command_name())) is not None:
-        sys.stdout.write(answer)
-        sys.exit(EXIT_OK)
+    arguments = [re.sub("^--[^=]+", lambda name: name[0].replace("_", "-"), argument) for argument in arguments]
+    lists = [option for field, option in LISTS.items() if field in config_type.model_fields]
+    answers = {"--help": short_help, "-h": short_help, "--list-models": list_models, "--list-presets": list_presets}
+    for option in ("--help", "-h", *lists):
+        if option in arguments:
+            sys.stdout.write(answers[option](config_type))
+            sys.exit(EXIT_OK)
     try:
-        command_help.check_names(config_type, arguments)
+        _check_names(arguments, ["--config", "--help", "--help-all", *lists], dict(_option_names(config_type)))
         given = _given_options(config_type, ["--help" if each == "--help-all" else each for each in arguments])
         file = given.pop("config", None)
         options = merged(read_options(Path(file)) if file else {}, given)
@@ -191,25 +218,24 @@ def command_name() -> str:
     return called if called.startswith("genreflow ") else f"python flows/{Path(called).name}"
 
 
-def _print_error(message: str) -> None:
-    """Print an error to standard error; characters that cannot be encoded, such as lone surrogates, are escaped."""
-    line = f"error: {hide_secrets(message)}\n"
-    sys.stderr.write(line.encode("utf-8", "backslashreplace").decode("utf-8"))
-
-
 def _given_options(config_type: type[BaseModel], arguments: Sequence[str]) -> dict[str, Any]:
-    """Return the options on a command line, nested as the configuration is; exit after `--help-all`.
-
-    Raises:
-        SettingsError: an option has no value, or a value is not valid JSON where it has to be.
-    """
-    file = Field(None, description="YAML file with options; the command line overrides it.")
+    """Return the options on a command line, nested as the configuration is; exit after `--help-all`."""
+    switches = {name for name, is_switch in _option_names(config_type) if is_switch}
+    words: list[str] = []
+    waiting = list(arguments)
+    while waiting:  # `--report false` and `--report=false` mean `--no-report`, and so for `true`
+        argument = waiting.pop(0)
+        name, equals, value = argument.partition("=")
+        if name in switches and not equals and waiting and waiting[0] in SWITCH_FORMS:
+            value = waiting.pop(0)
+        is_form = name in switches and value in SWITCH_FORMS
+        words.append(SWITCH_FORMS[value].format(name[2:]) if is_form else argument)
+    file = Field(None, description=CONFIG_HELP)
     model = create_model(config_type.__name__, __base__=(config_type, BaseSettings), config=(Path | None, file))
-    command = cast("type[BaseSettings]", model)
     options: CliSettingsSource[Any] = CliSettingsSource(
-        command,
+        cast("type[BaseSettings]", model),
         cli_prog_name=command_name(),
-        cli_parse_args=_as_switches(arguments, {name for name, is_switch in option_names(config_type) if is_switch}),
+        cli_parse_args=words,
         cli_implicit_flags=True,
         cli_kebab_case=True,
         cli_hide_none_type=True,
@@ -221,35 +247,113 @@ def _given_options(config_type: type[BaseModel], arguments: Sequence[str]) -> di
 
 
 class _HelpFormatter(RawDescriptionHelpFormatter):
-    """Shows each default once, and none where an option has no value."""
+    """Shows each default once, as in the short help, and none where an option has no value."""
 
     def add_argument(self, action: Action) -> None:
-        """Add an option, with its default as in the short help."""
+        """Add an option."""
         if action.help and action.help.endswith(_NO_DEFAULT):
             about = action.help.removesuffix(next(filter(action.help.endswith, _NO_DEFAULT)))
-            action.help = re.sub(r" Default: (.*)\.$", r" (default: \1)", about)
+            action.help = _with_default(about)
         super().add_argument(action)
 
 
-def _as_switches(arguments: Sequence[str], switches: Container[str]) -> list[str]:
-    """Return the arguments with `--report false` and `--report=false` as `--no-report`, and so for `true`."""
-    result: list[str] = []
-    waiting = list(arguments)
-    while waiting:
-        argument = waiting.pop(0)
-        name, equals, value = argument.partition("=")
-        if name in switches and not equals and waiting and waiting[0] in SWITCH_FORMS:
-            value = waiting.pop(0)
-        known = name in switches and value in SWITCH_FORMS
-        result.append(SWITCH_FORMS[value].format(name[2:]) if known else argument)
-    return result
+def _with_default(about: str) -> str:
+    return re.sub(r" Default: (.*)\.$", r" (default: \1)", about)
 
 
-def _with_hyphens(argument: str) -> str:
-    if not argument.startswith("--"):
-        return argument
-    name, equals, value = argument.partition("=")
-    return name.replace("_", "-") + equals + value
+def _option_names(config_type: type[BaseModel], prefix: str = "--") -> Iterator[tuple[str, bool]]:
+    """Yield the names of all options, including nested ones, and whether each is a switch."""
+    for name, field in config_type.model_fields.items():
+        kinds = {field.annotation, *get_args(field.annotation)}
+        option = prefix + name.replace("_", "-")
+        yield option, bool in kinds
+        for kind in kinds:
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                yield from _option_names(kind, f"{option}.")
+
+
+def _check_names(arguments: Sequence[str], special: Sequence[str], options: Mapping[str, bool]) -> None:
+    """Refuse an option that does not exist, and suggest the closest one; a prefix of an option is accepted."""
+    known = [*special, *options, *(f"--no-{name[2:]}" for name, is_switch in options.items() if is_switch)]
+    for argument in arguments:
+        name = argument.partition("=")[0]
+        if re.fullmatch(r"--\S+", name) and not any(option.startswith(name) for option in known):
+            close = get_close_matches(name, known, n=1)
+            raise ConfigError(f"unknown option {name}; {f'did you mean {close[0]}?' if close else 'see --help'}")
+
+
+def short_help(config_type: type[FlowConfig]) -> str:
+    """Return a screen of help: the fields marked with the title of a group, and examples."""
+    command = command_name()
+    lists = "".join(f", {option}" for field, option in LISTS.items() if field in config_type.model_fields)
+    given = yaml.safe_load(EXAMPLES.read_text(encoding="utf-8")).get(config_type.__name__, [])
+    examples = "\n".join(f"  {command} {example}".rstrip() for example in given)
+    width = min(shutil.get_terminal_size((WIDTH, 24)).columns, WIDTH)
+    parser = ArgumentParser(
+        usage=f"{command} [OPTION]...",
+        description=config_type.__doc__,
+        epilog=f"Examples:\n{examples}\n\nMore: --help-all (all options){lists}",
+        formatter_class=partial(RawDescriptionHelpFormatter, max_help_position=28, width=width),
+        add_help=False,
+    )
+    groups = {title: parser.add_argument_group(title) for title in GROUPS}
+    marked = [(mark, *item) for item in config_type.model_fields.items() for mark in item[1].metadata]
+    shown = [each for each in marked if isinstance(each[0], HelpGroup) and each[0].title]
+    for group, name, field in sorted(shown, key=lambda each: each[0]):
+        option, about = f"--{name.replace('_', '-')}", _description(field).replace("%", "%%")
+        if field.annotation is bool:
+            option = f"--[no-]{option[2:]}" if field.default else option
+            groups[group.title].add_argument(option, action="store_true", help=about)
+        else:
+            groups[group.title].add_argument(option, metavar=_value_name(field.annotation), help=about)
+    groups["Run"].add_argument("--config", metavar="FILE", help=CONFIG_HELP)
+    return parser.format_help()
+
+
+def _description(field: FieldInfo) -> str:
+    text = _with_default(field.description or "")
+    if field.is_required():
+        return f"{text} (required)"
+    if field.annotation is bool:
+        return f"{text} (default: yes)" if field.default else text
+    choices = map(str, get_args(field.annotation) if get_origin(field.annotation) is Literal else ())
+    notes = [" or ".join(", ".join(choices).rsplit(", ", 1))]
+    notes += [] if field.default in (None, (), {}) else [f"default: {field.default}"]
+    return f"{text} ({'; '.join(filter(None, notes))})" if any(notes) else text
+
+
+def _value_name(annotation: Any) -> str:
+    kind = get_args(annotation)[0] if type(None) in get_args(annotation) else annotation
+    kind = get_args(kind)[0] if get_origin(kind) is Annotated else kind
+    return VALUE_NAMES[get_origin(kind) or kind]
+
+
+def list_models(_config_type: type[FlowConfig]) -> str:
+    """Return a line for each model of the registry: its name, and its parts."""
+    from tasks.models.registry import built_in_models
+    from tasks.models.spec import shown_params
+
+    lines = []
+    for model in built_in_models():
+        params = shown_params(model)
+        if "members" in params:
+            about = f"{params['method']} of {', '.join(params['members'])}"
+        elif "encoder" in params:
+            about = f"fine-tuned {params['encoder']}"
+        else:
+            about = f"{params['classifier'].rpartition('.')[2]} on {params['vectors']}"
+        lines.append(f"{model.name:<24}{about}\n")
+    return "".join(lines)
+
+
+def list_presets(_config_type: type[FlowConfig]) -> str:
+    """Return a line for each preset: its name, and the first sentence of the comment at its top."""
+    lines = []
+    for path in sorted(PRESETS.glob("*.yaml")):
+        comment = re.match(r"(?:#.*\n)*", path.read_text(encoding="utf-8"))
+        words = " ".join(comment[0].replace("#", "").split()) if comment else ""
+        lines.append(f"{path.stem:<16}{words.partition('. ')[0].rstrip('.')}\n")
+    return "".join(lines)
 
 
 def log_to_console(verbose: bool) -> None:
@@ -258,7 +362,11 @@ def log_to_console(verbose: bool) -> None:
     A terminal shows a bar for work in progress. Prefect does not change a root logger that has a formatted handler, so
     its own lines go through the same filter.
     """
-    handler = _terminal_handler() if sys.stderr.isatty() else logging.StreamHandler()
+    handler: logging.Handler = logging.StreamHandler()
+    if sys.stderr.isatty():
+        handler = Terminal(Console(stderr=True))
+        atexit.register(handler.bars.stop)  # erases unfinished bars, as after an error, and restores the cursor
+        logs.watchers.append(handler)
     handler.setFormatter(SafeFormatter("%(asctime)s  %(message)s", "%H:%M:%S"))
     handler.addFilter(lambda record: verbose or is_user_facing(record))
     logging.getLogger().addHandler(handler)
@@ -268,48 +376,25 @@ def log_to_console(verbose: bool) -> None:
 
 def is_user_facing(record: logging.LogRecord) -> bool:
     """Return whether a log record is for users: all of ours, and warnings of other packages."""
-    if record.name.startswith(("flows", "tasks")):
-        return True
-    return record.levelno >= logging.WARNING and not record.name.startswith(HIDDEN_LOGGERS)
+    is_warning = record.levelno >= logging.WARNING and not record.name.startswith(HIDDEN_LOGGERS)
+    return is_warning or record.name.startswith(("flows", "tasks"))
 
 
-def _terminal_handler() -> logging.Handler:
-    """Return a handler that prints above progress bars, and have the bars drawn."""
-    console = Console(stderr=True)
-    bars = TerminalBars(console)
-    atexit.register(bars.close)
-    logs.watchers.append(bars)
-    handler = TerminalHandler(console)
-    handler.addFilter(lambda record: record.name != logs.__name__)  # the bars show progress
-    return handler
-
-
-class TerminalHandler(logging.Handler):
-    """Prints log records above the bars."""
+class Terminal(logging.Handler):
+    """Prints log records above progress bars, one per piece of work; also a watcher of `tasks.core.logs`."""
 
     def __init__(self, console: Console) -> None:
         super().__init__()
-        self.console = console
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print one record."""
-        self.console.print(Text(self.format(record)), soft_wrap=True)
-
-
-class TerminalBars:
-    """Progress bars, one per piece of work; a watcher of `tasks.core.logs`."""
-
-    def __init__(self, console: Console) -> None:
         columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
-        self._bars = Bars(
-            *columns, TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), console=console, transient=True
-        )
+        rate_and_rest = (TextColumn("{task.fields[rate]}"), TimeRemainingColumn())
+        self.bars = Bars(*columns, *rate_and_rest, console=console, transient=True)
         self._shown: dict[Progress, TaskID] = {}
         self._lock = threading.Lock()
 
-    def close(self) -> None:
-        """Erase unfinished bars, as after an error, and restore the cursor."""
-        self._bars.stop()
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one record, unless it is of progress, which the bars show."""
+        if record.name != logs.__name__:
+            self.bars.console.print(Text(self.format(record)), soft_wrap=True)
 
     def __call__(self, progress: Progress) -> None:
         """Update the bar of a piece of work; remove it when the work is finished."""
@@ -317,15 +402,15 @@ class TerminalBars:
             bar = self._shown.get(progress)
             if progress.is_finished:
                 if bar is not None:
-                    self._bars.remove_task(self._shown.pop(progress))
+                    self.bars.remove_task(self._shown.pop(progress))
                 if not self._shown:
-                    self._bars.stop()
+                    self.bars.stop()
                 return
             if bar is None:
-                bar = self._shown[progress] = self._bars.add_task(progress.what, total=progress.total, rate="")
-                self._bars.start()
+                bar = self._shown[progress] = self.bars.add_task(progress.what, total=progress.total, rate="")
+                self.bars.start()
             rate = progress.done / max(progress.clock() - progress.start_s, 1e-9)
-            self._bars.update(bar, completed=progress.done, total=progress.total, rate=f"{rate:,.0f}/s")
+            self.bars.update(bar, completed=progress.done, total=progress.total, rate=f"{rate:,.0f}/s")
 
 
 def stop_on_signals() -> None:

@@ -22,18 +22,18 @@ from pydantic import (
 )
 
 from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
-from tasks.annotate.config import AnnotateConfig
-from tasks.clean.config import CleanConfig, TableConfig
+from tasks.annotate.corpus import AnnotateConfig
+from tasks.clean.own_table import TableConfig
+from tasks.clean.profiles import CleanConfig
 from tasks.core.errors import ConfigError, require
-from tasks.core.metrics import ChoiceMetric
-from tasks.core.promotion import PromotionConfig
+from tasks.core.metrics import ChoiceMetric, PromotionConfig
 from tasks.core.schema import DEFAULT_SEED
 from tasks.core.settings import PROJECT_ROOT
 from tasks.core.storage import in_storage, is_directory
 from tasks.evaluate.evaluation import EvaluateConfig, RuleName
 from tasks.explore.config import ExploreConfig
+from tasks.models.registry import check_installed, choose_models
 from tasks.models.search import space_of
-from tasks.models.select import check_installed, choose_models
 from tasks.models.spec import AnyModel, ModelSpec, Precision, TransformerSpec
 from tasks.split.parts import SplitConfig
 
@@ -45,26 +45,34 @@ RULES: Final = {"f1_macro": "per-genre-f1", "f1_samples": "expected-f1"}
 # What PyYAML raises for bytes that are not text, impossible dates, unknown tags and deep nesting.
 _YAML_ERRORS: Final = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
 
+Names = tuple[str, ...]
 Config = TypeVar("Config", bound="FlowConfig")
 
 
 class HelpGroup(NamedTuple):
-    """Marks a field that `--help` shows, under this title; `--help-all` shows all fields."""
+    """Declares the options that `--help` shows under a title; those without one are only in `--help-all`."""
 
     title: str
     rank: int = 1
 
+    def __call__(self, default: Any, description: str, **limits: Any) -> Any:
+        """Return a field of the group; `...` as default means that it is required."""
+        field: Any = Field(default, description=description, **limits)
+        field.metadata.append(self)
+        return field
 
-DATA, MODELS, RUN, RESULTS = map(HelpGroup, ("Data", "Models", "Run", "Results"))
+
+DATA, MODELS, RUN, RESULTS, MORE = map(HelpGroup, ("Data", "Models", "Run", "Results", ""))
 MODELS_FIRST: Final = HelpGroup("Models", 0)
+
+TrainOn = Annotated[
+    Literal["train", "development"],
+    Field(description="The whole train part, or its stratified tenth for quick experiments."),
+]
 
 
 def load_preset(name: str) -> dict[str, Any]:
-    """Return the options in a preset: the name of a file in `PRESETS`, or the path of a YAML file.
-
-    Raises:
-        ConfigError: there is no such preset, the file is not a YAML mapping, or an option in it does not exist.
-    """
+    """Return the options in a preset, the name of a file in `PRESETS` or a path, or raise a `ConfigError`."""
     path = Path(name) if name.endswith((".yaml", ".yml")) else PRESETS / f"{name}.yaml"
     if not path.is_file():
         names = ", ".join(sorted(preset.stem for preset in PRESETS.glob("*.yaml")))
@@ -77,11 +85,7 @@ def load_preset(name: str) -> dict[str, Any]:
 
 
 def read_options(path: Path) -> dict[str, Any]:
-    """Return the options in a YAML file; a relative path in `source` is relative to the file's folder.
-
-    Raises:
-        ConfigError: the file cannot be read or does not hold a mapping.
-    """
+    """Return the options in a YAML file; a relative path in `source` is relative to the file's folder."""
     try:
         options = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -113,9 +117,7 @@ class FlowConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    examples: ClassVar[tuple[str, ...]] = ()  # command lines that `--help` shows, without the command
-
-    verbose: Annotated[bool, RUN] = Field(False, description="Log everything, not only progress and warnings.")
+    verbose: bool = RUN(False, "Log everything, not only progress and warnings.")
 
     @property
     def given(self) -> dict[str, Any]:
@@ -126,13 +128,13 @@ class FlowConfig(BaseModel):
 class SeededConfig(FlowConfig):
     """A flow that uses random numbers."""
 
-    seed: Annotated[int, RUN] = Field(DEFAULT_SEED, ge=0, lt=2**32, description="Random seed.")
+    seed: int = RUN(DEFAULT_SEED, "Random seed.", ge=0, lt=2**32)
 
 
 class PresetConfig(SeededConfig):
     """A flow whose defaults a preset can replace."""
 
-    preset: Annotated[str, MODELS_FIRST] = Field("quick", description="Name of a preset, or path of a YAML file.")
+    preset: str = MODELS_FIRST("quick", "Name of a preset, or path of a YAML file.")
 
     _given: dict[str, Any] = PrivateAttr(default_factory=dict)
 
@@ -156,15 +158,13 @@ class PresetConfig(SeededConfig):
 class RunnerConfig(FlowConfig):
     """A flow that works in parallel."""
 
-    runner: Annotated[Literal["thread", "process", "dask"], RUN] = Field(
-        "thread", description="What trains models in parallel; dask also processes shards and long files."
+    runner: Literal["thread", "process", "dask"] = RUN(
+        "thread", "What trains models in parallel; dask also processes shards and long files."
     )
-    dask_address: str | None = Field(
-        None, description="Dask scheduler for --runner dask, such as tcp://127.0.0.1:8786; see deployments/SCALING.md."
+    dask_address: str | None = MORE(
+        None, "Dask scheduler for --runner dask, such as tcp://127.0.0.1:8786; see deployments/SCALING.md."
     )
-    workers: Annotated[PositiveInt | None, RUN] = Field(
-        None, description="Models, shards or files to process in parallel. Default: one per core."
-    )
+    workers: PositiveInt | None = RUN(None, "Models, shards or files to process in parallel. Default: one per core.")
 
     @model_validator(mode="after")
     def _dask_has_an_address(self) -> Self:
@@ -180,78 +180,62 @@ class RunnerConfig(FlowConfig):
 class ExperimentConfig(FlowConfig):
     """A flow that logs its runs to an MLflow experiment."""
 
-    experiment: Annotated[str, RUN] = Field("genreflow", min_length=1, description="Name of the MLflow experiment.")
+    experiment: str = RUN("genreflow", "Name of the MLflow experiment.", min_length=1)
 
 
 class RawDataConfig(FlowConfig):
     """How raw data is obtained."""
 
-    sample: SampleConfig = Field(SampleConfig(), description="The embedded sample, if it is the source.")
-    download: DownloadConfig = Field(DownloadConfig(), description="Downloads from Kaggle and Google Drive.")
-    drive: tuple[DriveFile, ...] = Field(
-        (), description="Also download these files of the earlier system: crawl_data, clean_data, conllu_data, genres."
+    sample: SampleConfig = MORE(SampleConfig(), "The embedded sample, if it is the source.")
+    download: DownloadConfig = MORE(DownloadConfig(), "Downloads from Kaggle and Google Drive.")
+    drive: tuple[DriveFile, ...] = MORE(
+        (), "Also download these files of the earlier system: crawl_data, clean_data, conllu_data, genres."
     )
-    crawl: CrawlConfig = Field(CrawlConfig(), description="Fetching of missing plots; see docs/crawling.md.")
+    crawl: CrawlConfig = MORE(CrawlConfig(), "Fetching of missing plots; see docs/crawling.md.")
 
 
 class AcquireConfig(SeededConfig, RawDataConfig):
-    """Get the raw listings into data/raw."""
-
-    source: Annotated[str, DATA] = Field(
-        "sample", description="sample, kaggle, or a folder or zip of per-genre CSVs (path or s3://...)."
-    )
-
-
-class AcquireFlowConfig(AcquireConfig):
     """Get the raw listings into data/raw, and missing plots into data/crawl."""
 
-    examples: ClassVar[tuple[str, ...]] = ("--source kaggle", "--source listings.zip", "--plan")
-
-    plan: Annotated[bool, RUN] = Field(
-        False, description="Only report what a crawl would request, from which sources and for how long; fetch nothing."
+    source: str = DATA("sample", "sample, kaggle, or a folder or zip of per-genre CSVs (path or s3://...).")
+    plan: bool = RUN(
+        False, "Only report what a crawl would request, from which sources and for how long; fetch nothing."
     )
 
 
 class PrepareConfig(PresetConfig, RunnerConfig, RawDataConfig):
     """Clean, annotate and split what is in data/raw."""
 
-    examples: ClassVar[tuple[str, ...]] = ("--source kaggle", "--config own-table.yaml", "--skip annotate")
-
-    source: Annotated[str | None, DATA] = Field(
-        None, description="Acquire this source first, as flows/acquire.py does. Default: use what is in data/raw."
+    source: str | None = DATA(
+        None, "Acquire this source first, as flows/acquire.py does. Default: use what is in data/raw."
     )
-    start_from: Literal["listings", "clean_data", "conllu_data"] = Field(
-        "listings", description="Start with the listings, or with the earlier system's cleaned or tokenised data."
+    start_from: Literal["listings", "clean_data", "conllu_data"] = MORE(
+        "listings", "Start with the listings, or with the earlier system's cleaned or tokenised data."
     )
-    table: TableConfig | None = Field(
-        None, description="Columns of your own CSV or parquet table, given as source; see docs/own-data.md."
+    table: TableConfig | None = MORE(
+        None, "Columns of your own CSV or parquet table, given as source; see docs/own-data.md."
     )
-    clean: CleanConfig = Field(CleanConfig(), description="Cleaning.")
-    annotate: AnnotateConfig = Field(AnnotateConfig(), description="Tokens, lemmas and CoNLL-U.")
-    split: SplitConfig = Field(SplitConfig(), description="Train, validation and test.")
-    skip: tuple[Literal["annotate"], ...] = Field(
-        (), description="Stages to skip: annotate (models that use lemmas need it)."
-    )
+    clean: CleanConfig = MORE(CleanConfig(), "Cleaning.")
+    annotate: AnnotateConfig = MORE(AnnotateConfig(), "Tokens, lemmas and CoNLL-U.")
+    split: SplitConfig = MORE(SplitConfig(), "Train, validation and test.")
+    skip: tuple[Literal["annotate"], ...] = MORE((), "Stages to skip: annotate (models that use lemmas need it).")
 
     @model_validator(mode="after")
-    def _crawl_needs_listings(self) -> Self:
+    def _source_fits(self) -> Self:
         if self.start_from != "listings" and self.crawl.online:
             raise ConfigError(
                 f"crawl.online completes listings, which start_from {self.start_from} does not read: drop one of them"
             )
-        return self
-
-    @model_validator(mode="after")
-    def _table_is_a_file(self) -> Self:
         if self.table is None:
             return self
-        if Path(self.source or "").suffix.lower() not in TABLE_FILES:
+        source = self.source or ""
+        if Path(source).suffix.lower() not in TABLE_FILES:
             raise ConfigError(
-                f"table describes the columns of a file, but source is {self.source or 'not given'}: give --source "
+                f"table describes the columns of a file, but source is {source or 'not given'}: give --source "
                 "FILE.csv or FILE.parquet"
             )
-        if in_storage(self.source or ""):
-            raise ConfigError(f"your own table is read from a path: copy {self.source} to this machine first")
+        if in_storage(source):
+            raise ConfigError(f"your own table is read from a path: copy {source} to this machine first")
         if self.start_from != "listings" or self.drive or self.crawl.online:
             raise ConfigError("start_from, drive and crawl.online are for listings, not for your own table")
         return self
@@ -260,126 +244,116 @@ class PrepareConfig(PresetConfig, RunnerConfig, RawDataConfig):
 class PicturesConfig(FlowConfig):
     """A flow that draws."""
 
-    pictures: Annotated[Literal["shown", "all"], RESULTS] = Field(
-        "shown",
-        description="shown: only what the report shows, as SVG; all: every picture, as SVG and PNG.",
+    pictures: Literal["shown", "all"] = RESULTS(
+        "shown", "shown: only what the report shows, as SVG; all: every picture, as SVG and PNG."
     )
-
-    @property
-    def draws_all(self) -> bool:
-        """Whether to draw also pictures that no page of the run shows."""
-        return self.pictures == "all"
 
     @property
     def forms(self) -> tuple[Literal["svg", "png"], ...]:
         """File formats of pictures."""
-        return ("svg", "png") if self.draws_all else ("svg",)
+        return ("svg", "png") if self.pictures == "all" else ("svg",)
 
 
 class ExploreFlowConfig(PicturesConfig):
     """Draw and tabulate the raw and the clean data."""
 
-    examples: ClassVar[tuple[str, ...]] = ("", "--explore.of raw", "--pictures all")
-
-    explore: ExploreConfig = Field(ExploreConfig(), description="What to draw.")
+    explore: ExploreConfig = MORE(ExploreConfig(), "What to draw.")
 
 
 class ModelChoiceConfig(FlowConfig):
     """A flow that trains models from the registry, or your own."""
 
-    model_params: Annotated[dict[str, dict[str, Any]], MODELS] = Field(
-        {}, description='Parameters to change, by model: \'{"logreg-tfidf": {"C": 2}}\'.'
+    model_params: dict[str, dict[str, Any]] = MODELS(
+        {}, 'Parameters to change, by model: \'{"logreg-tfidf": {"C": 2}}\'.'
     )
-    own_models: tuple[AnyModel, ...] = Field((), description="Your own models to choose from; see docs/models.md.")
+    own_models: tuple[AnyModel, ...] = MORE((), "Your own models to choose from; see docs/models.md.")
 
 
 class GenresConfig(FlowConfig):
     """A flow that can leave genres out."""
 
-    genres: Annotated[tuple[str, ...], MODELS] = Field(
-        (), description="Train only these genres, such as Horror. Default: all."
-    )
-    without_genres: tuple[str, ...] = Field((), description="Genres to ignore, such as Drama.")
+    genres: Names = MODELS((), "Train only these genres, such as Horror. Default: all.")
+    without_genres: Names = MORE((), "Genres to ignore, such as Drama.")
 
 
 class ModelsConfig(PresetConfig, RunnerConfig, ModelChoiceConfig, GenresConfig, ExperimentConfig):
     """A flow that trains chosen models on the prepared data."""
 
-    models: Annotated[tuple[str, ...], MODELS_FIRST] = Field(
-        (), description="Names or globs of models. Default: those of the preset."
-    )
-    evaluate: EvaluateConfig = Field(EvaluateConfig(), description="How each model's decision rule is chosen.")
+    models: Names = MODELS_FIRST((), "Names or globs of models. Default: those of the preset.")
+    evaluate: EvaluateConfig = MORE(EvaluateConfig(), "How each model's decision rule is chosen.")
+
+    @property
+    def chosen_models(self) -> tuple[AnyModel, ...]:
+        """The chosen models, with the members of ensembles."""
+        return tuple(choose_models(self.models, self.model_params, self.own_models))
 
     @model_validator(mode="after")
     def _models_exist(self) -> Self:
-        # Report a typo, or a package that is not installed, before any work is done.
-        check_installed(choose_models(self.models, self.model_params, self.own_models))
+        check_installed(self.chosen_models)  # report a typo before any work is done
         return self
 
 
 class TrainConfig(ModelsConfig):
     """Train, evaluate and log the chosen models on the prepared data."""
 
-    examples: ClassVar[tuple[str, ...]] = (
-        "--models 'logreg-*' --models svm-title",
-        '--models svm-title --model-params \'{"svm-title": {"C": 0.2}}\'',
-        "--preset full --budget-minutes 60",
-        "--runner process --workers 4",
-    )
-
-    train_on: Literal["train", "development"] = Field(
-        "train", description="The whole train part, or its stratified tenth for quick experiments."
-    )
-    budget_minutes: Annotated[PositiveFloat | None, MODELS] = Field(
-        None, description="Total minutes for fine-tuning, shared by the encoders. Default: each model's own limit."
+    train_on: TrainOn = "train"
+    budget_minutes: PositiveFloat | None = MODELS(
+        None, "Total minutes for fine-tuning, shared by the encoders. Default: each model's own limit."
     )
 
 
 class CrossValidateConfig(ModelsConfig):
     """Train the chosen models on four fifths of all movies and score the fifth left out, five times."""
 
-    examples: ClassVar[tuple[str, ...]] = ("--models 'logreg-*'", "--preset standard --workers 2")
-
     @model_validator(mode="after")
     def _models_can_be_cross_validated(self) -> Self:
-        chosen = choose_models(self.models, self.model_params, self.own_models)
-        if tuned := [model.name for model in chosen if isinstance(model, TransformerSpec)]:
+        if tuned := [model.name for model in self.chosen_models if isinstance(model, TransformerSpec)]:
             raise ConfigError(f"{', '.join(tuned)}: fine-tuned models are evaluated on validation and test only")
         return self
 
 
-class SearchConfig(SeededConfig, ModelChoiceConfig, GenresConfig, ExperimentConfig):
-    """Search for better parameters of one model, one trial at a time, judged on validation."""
+class SingleModelConfig(SeededConfig, ModelChoiceConfig, ExperimentConfig):
+    """A flow that trains one model many times."""
 
-    examples: ClassVar[tuple[str, ...]] = (
-        "--model logreg-title",
-        "--model svm-title --vary C --trials 20 --metric f1_macro",
-    )
+    doing: ClassVar[str]  # how an error calls that
 
-    model: Annotated[str, MODELS_FIRST] = Field(description="Name of the model.")
-    vary: Annotated[tuple[str, ...], MODELS] = Field(
-        (), description="Parameters to vary, such as C. Default: all searchable parameters."
-    )
-    trials: Annotated[PositiveInt | None, RUN] = Field(
-        None, description="Total number of trials, including those of earlier runs. Default: no limit."
-    )
-    budget_minutes: Annotated[PositiveFloat, RUN] = Field(10, description="Start no new trial after this many minutes.")
-    metric: Annotated[ChoiceMetric, MODELS] = Field("jaccard", description="Metric to optimise, on validation.")
-    rule: RuleName | None = Field(None, description="Decision rule of all trials. Default: the one for the metric.")
-    train_on: Literal["train", "development"] = Field(
-        "train", description="The whole train part, or its stratified tenth for quick experiments."
-    )
+    model: str = MODELS_FIRST(..., "Name of the model.")
 
     @model_validator(mode="after")
-    def _can_be_searched(self) -> Self:
-        check_installed([self.chosen_model])
-        space_of(self.chosen_model, self.vary)  # report a typo before any work is done
+    def _model_is_installed(self) -> Self:
+        check_installed([self.chosen_model])  # report a typo before any work is done
         return self
 
     @property
     def chosen_model(self) -> ModelSpec:
-        """The model to start from."""
-        return _single_model(self, "search tunes")
+        """The model to train; others than single models that are fitted quickly are refused."""
+        chosen = choose_models((self.model,), self.model_params, self.own_models)
+        if isinstance(chosen[0], TransformerSpec):
+            why = f"which takes too long for {self.model}: it is fine-tuned"
+            raise ConfigError(f"{self.doing} a model many times, {why}")
+        if len(chosen) > 1 or not isinstance(chosen[0], ModelSpec):
+            names = ", ".join(model.name for model in chosen if isinstance(model, ModelSpec))
+            raise ConfigError(f"{self.doing} one model, but {self.model} means several; name one of: {names}")
+        return chosen[0]
+
+
+class SearchConfig(SingleModelConfig, GenresConfig):
+    """Search for better parameters of one model, one trial at a time, judged on validation."""
+
+    doing: ClassVar[str] = "search tunes"
+    vary: Names = MODELS((), "Parameters to vary, such as C. Default: all searchable parameters.")
+    trials: PositiveInt | None = RUN(
+        None, "Total number of trials, including those of earlier runs. Default: no limit."
+    )
+    budget_minutes: PositiveFloat = RUN(10, "Start no new trial after this many minutes.")
+    metric: ChoiceMetric = MODELS("jaccard", "Metric to optimise, on validation.")
+    rule: RuleName | None = MORE(None, "Decision rule of all trials. Default: the one for the metric.")
+    train_on: TrainOn = "train"
+
+    @model_validator(mode="after")
+    def _can_be_searched(self) -> Self:
+        space_of(self.chosen_model, self.vary)
+        return self
 
     @property
     def rule_for_metric(self) -> str:
@@ -387,40 +361,27 @@ class SearchConfig(SeededConfig, ModelChoiceConfig, GenresConfig, ExperimentConf
         return self.rule or RULES.get(self.metric, "expected-jaccard")
 
 
-class AuditConfig(SeededConfig, ModelChoiceConfig, ExperimentConfig):
+class AuditConfig(SingleModelConfig):
     """Find the train movies whose genres are most likely wrong, and measure the effect of dropping them."""
 
-    examples: ClassVar[tuple[str, ...]] = ("--model svm-title", "--model logreg-title --share 0.02")
-
-    model: Annotated[str, MODELS_FIRST] = Field(description="Name of the model.")
-    share: Annotated[float | None, DATA] = Field(
-        0.05,
-        gt=0,
-        lt=1,
-        description="Share of train movies to drop, the most doubtful first; 'none' drops all doubtful.",
+    doing: ClassVar[str] = "audit trains"
+    share: float | None = DATA(
+        0.05, "Share of train movies to drop, the most doubtful first; 'none' drops all doubtful.", gt=0, lt=1
     )
-    evaluate: EvaluateConfig = Field(EvaluateConfig(), description="How each model's decision rule is chosen.")
+    evaluate: EvaluateConfig = MORE(EvaluateConfig(), "How each model's decision rule is chosen.")
 
     @model_validator(mode="after")
-    def _can_be_trained_many_times(self) -> Self:
-        check_installed([self.chosen_model])  # report a typo before any work is done
+    def _can_be_audited(self) -> Self:
         require(["audit"], "an audit of labels")
         return self
-
-    @property
-    def chosen_model(self) -> ModelSpec:
-        """The model to audit with."""
-        return _single_model(self, "audit trains")
 
 
 class ChampionConfig(PicturesConfig):
     """Which models are compared in detail, and when the best becomes the champion."""
 
-    pair: tuple[str, ...] = Field(
-        (), description="Two models to compare in detail. Default: the best model, and the best of another kind."
-    )
-    promotion: PromotionConfig = Field(PromotionConfig(), description="When the best model becomes the champion.")
-    report: Annotated[bool, RESULTS] = Field(True, description="Explain the best models and write results/report.html.")
+    pair: Names = MORE((), "Two models to compare in detail. Default: the best model, and the best of another kind.")
+    promotion: PromotionConfig = MORE(PromotionConfig(), "When the best model becomes the champion.")
+    report: bool = RESULTS(True, "Explain the best models and write results/report.html.")
 
     @model_validator(mode="after")
     def _pair_is_two(self) -> Self:
@@ -429,28 +390,21 @@ class ChampionConfig(PicturesConfig):
         return self
 
 
-class PipelineConfig(TrainConfig, PrepareConfig, AcquireConfig, ExploreFlowConfig, ChampionConfig):
+class PipelineConfig(TrainConfig, PrepareConfig, ExploreFlowConfig, ChampionConfig):
     """Run everything: acquire, clean, annotate, split, explore, train, evaluate, compare, promote."""
 
-    examples: ClassVar[tuple[str, ...]] = (
-        "",
-        "--source kaggle --preset standard",
-        "--source listings/ --models 'logreg-*' --models svm-title",
-        "--config deployments/presets/own-table.yaml",
-    )
-
-    source: Annotated[str, DATA] = Field(
+    source: str = DATA(
         "sample",
-        description="sample, kaggle, a folder or zip of per-genre CSVs (path or s3://...), or your own CSV or parquet "
-        "file, described by table.",
+        "sample, kaggle, a folder or zip of per-genre CSVs (path or s3://...), or your own CSV or parquet file, "
+        "described by table.",
     )
 
     @model_validator(mode="after")
     def _models_have_fields_to_read(self) -> Self:
         if self.table is None or self.table.fields:
             return self
-        chosen = choose_models(self.models, self.model_params, self.own_models)
-        if reading := [model.name for model in chosen if isinstance(model, ModelSpec) and model.reads_fields]:
+        single = [model for model in self.chosen_models if isinstance(model, ModelSpec)]
+        if reading := [model.name for model in single if model.reads_fields]:
             raise ConfigError(
                 f"{', '.join(reading)}: these models read fields, but the table has none. Name columns in "
                 "table.fields, or leave these models out of --models"
@@ -461,16 +415,12 @@ class PipelineConfig(TrainConfig, PrepareConfig, AcquireConfig, ExploreFlowConfi
 class CompareConfig(ChampionConfig):
     """Rank the models of the last run, or of any MLflow runs, by their validation scores; promote the best."""
 
-    examples: ClassVar[tuple[str, ...]] = ("", "--pair svm-fields,blend", "--experiment genreflow", "--rollback")
-
-    runs: Annotated[tuple[str, ...], MODELS] = Field(
-        (), description="MLflow run ids of models, or of pipelines (all their models). Default: the last run."
+    runs: Names = MODELS((), "MLflow run ids of models, or of pipelines (all their models). Default: the last run.")
+    experiment: str | None = MODELS(None, "Compare the models of this MLflow experiment.")
+    filter: str | None = MODELS(
+        None, 'MLflow filter of the experiment\'s runs, such as \'tags."genreflow.preset" = "full"\'.'
     )
-    experiment: Annotated[str | None, MODELS] = Field(None, description="Compare the models of this MLflow experiment.")
-    filter: Annotated[str | None, MODELS] = Field(
-        None, description='MLflow filter of the experiment\'s runs, such as \'tags."genreflow.preset" = "full"\'.'
-    )
-    rollback: Annotated[bool, RESULTS] = Field(False, description="Only restore the previous champion.")
+    rollback: bool = RESULTS(False, "Only restore the previous champion.")
 
     @model_validator(mode="after")
     def _one_choice_of_runs(self) -> Self:
@@ -494,39 +444,31 @@ class CompareConfig(ChampionConfig):
 class PredictConfig(RunnerConfig):
     """Predict genres for new descriptions."""
 
-    examples: ClassVar[tuple[str, ...]] = (
-        '--text "A nurse hears voices in an abandoned ward." --explain',
-        "--input movies.csv --output genres.csv --rule threshold=0.3",
-        "--input incoming/ --output predicted/",
-    )
-
-    text: Annotated[str | None, DATA] = Field(None, description="A description to classify.")
-    title: Annotated[str | None, DATA] = Field(None, description="Title that belongs to --text.")
-    input: Annotated[str | None, DATA] = Field(
+    text: str | None = DATA(None, "A description to classify.")
+    title: str | None = DATA(None, "Title that belongs to --text.")
+    input: str | None = DATA(
         None,
-        description="CSV or parquet file with movie_id, description and optionally movie_name and fields, or a folder "
+        "CSV or parquet file with movie_id, description and optionally movie_name and fields, or a folder "
         "in which to score new and changed files (path or s3://...).",
     )
-    output: Annotated[str | None, RESULTS] = Field(
-        None, description="CSV or parquet file, or folder, for the result: movie_id, genres and one score per genre."
+    output: str | None = RESULTS(
+        None, "CSV or parquet file, or folder, for the result: movie_id, genres and one score per genre."
     )
-    model: Annotated[str, MODELS_FIRST] = Field(
-        "champion", description="champion, or an MLflow model address such as models:/name/1."
-    )
-    rule: Annotated[str | None, MODELS] = Field(
+    model: str = MODELS_FIRST("champion", "champion, or an MLflow model address such as models:/name/1.")
+    rule: str | None = MODELS(
         None,
-        description="A stored decision rule (per-genre, expected-jaccard, ...), threshold=0.3, top=2, or thresholds by "
+        "A stored decision rule (per-genre, expected-jaccard, ...), threshold=0.3, top=2, or thresholds by "
         "genre, Drama=0.6,Horror=0.3. Default: the model's best.",
     )
-    precision: Precision = Field(
-        "float32", description="Precision of fine-tuned encoders; int8 is several times faster but not exactly equal."
+    precision: Precision = MORE(
+        "float32", "Precision of fine-tuned encoders; int8 is several times faster but not exactly equal."
     )
-    explain: Annotated[bool, RESULTS] = Field(
-        False, description="Show which words raise or lower each genre's score, on a page; with --text also here."
+    explain: bool = RESULTS(
+        False, "Show which words raise or lower each genre's score, on a page; with --text also here."
     )
-    explain_rows: PositiveInt = Field(20, description="Number of rows at the start of --input to explain.")
-    explained: Annotated[Path | None, RESULTS] = Field(
-        None, description="HTML page to write. Default: data/results/explained.html, or next to --output."
+    explain_rows: PositiveInt = MORE(20, "Number of rows at the start of --input to explain.")
+    explained: Path | None = RESULTS(
+        None, "HTML page to write. Default: data/results/explained.html, or next to --output."
     )
 
     @model_validator(mode="after")
@@ -558,49 +500,33 @@ class PredictConfig(RunnerConfig):
 class TidyConfig(ExperimentConfig):
     """Remove old runs, logs and caches. Registered models, their runs and the last run are always kept."""
 
-    examples: ClassVar[tuple[str, ...]] = ("--plan", "--keep-runs 5 --caches", "--purge")
-
-    keep_runs: Annotated[int, DATA] = Field(20, ge=0, description="Number of newest pipeline runs, and logs, to keep.")
-    caches: Annotated[bool, DATA] = Field(
-        False, description="Also remove cached feature matrices, which the next training recreates."
-    )
-    purge: Annotated[bool, DATA] = Field(
-        False, description="Also empty MLflow's trash: everything ever deleted in the store is lost for good."
-    )
-    plan: Annotated[bool, RUN] = Field(False, description="Only report what would be removed.")
+    keep_runs: int = DATA(20, "Number of newest pipeline runs, and logs, to keep.", ge=0)
+    caches: bool = DATA(False, "Also remove cached feature matrices, which the next training recreates.")
+    purge: bool = DATA(False, "Also empty MLflow's trash: everything ever deleted in the store is lost for good.")
+    plan: bool = RUN(False, "Only report what would be removed.")
 
 
-class ServeConfig(FlowConfig):
+class ServerConfig(FlowConfig):
+    """Where a server listens."""
+
+    host: str = RUN("127.0.0.1", "Address to listen on; a non-loopback address lets other machines in.")
+
+
+class ServeConfig(ServerConfig):
     """Serve a model over HTTP."""
 
-    examples: ClassVar[tuple[str, ...]] = ("", "--model models:/movie-genre-classifier/3 --port 8001")
-
-    model: Annotated[str, RUN] = Field(
-        "champion", description="Model in the MLflow store: champion, models:/<name>/<version>, models:/<name>@<alias>."
-    )
-    host: Annotated[str, RUN] = Field(
-        "127.0.0.1", description="Address to listen on; a non-loopback address lets other machines in."
-    )
-    port: Annotated[int, RUN] = Field(8000, ge=1, le=65_535, description="Port to listen on.")
+    model: str = MODELS("champion", "Model: champion, models:/<name>/<version> or models:/<name>@<alias>.")
+    port: int = RUN(8000, "Port to listen on.", ge=1, le=65_535)
 
 
-class DemoConfig(FlowConfig):
+class DemoConfig(ServerConfig):
     """Open a web page to try the models on your own texts."""
 
-    examples: ClassVar[tuple[str, ...]] = ("", "--port 8080")
-
-    host: Annotated[str, RUN] = Field(
-        "127.0.0.1", description="Address to listen on; a non-loopback address lets other machines in."
-    )
-    port: Annotated[int, RUN] = Field(7860, ge=1, le=65_535, description="Port to listen on.")
+    port: int = RUN(7860, "Port to listen on.", ge=1, le=65_535)
 
 
 def with_arguments(config_type: type[Config], config: Config | None, **arguments: Any) -> Config:
-    """Return a flow's configuration, completed by the options that the flow takes as separate arguments.
-
-    Raises:
-        ConfigError: an option is given in both, with different values.
-    """
+    """Return a flow's configuration, completed by its other arguments; the same option may not differ in both."""
     given = {name: value for name, value in arguments.items() if value not in (None, "", (), [])}
     if config is None:
         return config_type.model_validate(given)
@@ -612,32 +538,8 @@ def with_arguments(config_type: type[Config], config: Config | None, **arguments
 
 
 def check_source(source: object) -> None:
-    """Check that a source on this machine exists.
-
-    Raises:
-        ConfigError: there is no such file or folder.
-    """
+    """Raise a `ConfigError` if a source on this machine does not exist."""
     if not isinstance(source, str) or not source or source in NAMED_SOURCES or in_storage(source):
         return
     if not Path(source).expanduser().exists():
         raise ConfigError(f"--source: there is no file or folder {source} (relative paths start from {Path.cwd()})")
-
-
-def narrow(config: FlowConfig, config_type: type[Config]) -> Config:
-    """Return a larger configuration as a smaller one, with only the fields of the latter."""
-    return config_type.model_validate({name: getattr(config, name) for name in config_type.model_fields})
-
-
-def _single_model(config: SearchConfig | AuditConfig, doing: str) -> ModelSpec:
-    """Return the one model that a flow works on.
-
-    Raises:
-        ConfigError: there is no such model, it is fine-tuned, or it is an ensemble.
-    """
-    chosen = choose_models((config.model,), config.model_params, config.own_models)
-    if isinstance(chosen[0], TransformerSpec):
-        raise ConfigError(f"{doing} a model many times, which takes too long for {config.model}: it is fine-tuned")
-    if len(chosen) > 1 or not isinstance(chosen[0], ModelSpec):
-        names = ", ".join(model.name for model in chosen if isinstance(model, ModelSpec))
-        raise ConfigError(f"{doing} one model, but {config.model} means several; name one of: {names}")
-    return chosen[0]

@@ -9,7 +9,6 @@ if __name__ == "__main__":
 import itertools
 import logging
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,22 +16,18 @@ from prefect import flow
 from prefect.futures import as_completed
 from prefect.task_runners import TaskRunner
 
-from flows.model_runs import Fitted, ModelRun, finish_folds, recorded_failure
-from flows.prefect_ui import completed, run_name
-from flows.run_context import check_cluster, exclusive, pipeline_run, task_runner
+from flows.model_runs import Fitted, collect, finish_folds, start_runs
+from flows.run_context import check_cluster, completed, exclusive, pipeline_run, run_name, task_runner
 from tasks.core.schema import N_FOLDS
 from tasks.core.settings import data_paths
-from tasks.models.cross_validate import all_but
-from tasks.models.select import choose_models
-from tasks.models.spec import EnsembleSpec, ModelSpec, features_of, shown_params
+from tasks.models.features import all_but
+from tasks.models.spec import EnsembleSpec, ModelSpec, features_of
 from tasks.models.task import build_features, train_fold
 from tasks.models.train import TrainChoices
 from tasks.report.task import tabulate_folds
-from tasks.tracking.runs import PipelineRun, log_data, start_model_run
+from tasks.tracking.runs import PipelineRun, log_data
 
 logger = logging.getLogger("flows.cross_validate")  # Prefect loads it by its file, under another name
-
-Futures = dict[str, list[Any]]  # by model; Prefect passes their results to tasks
 
 
 @flow(name="cross-validate", flow_run_name=run_name("cross-validate"), persist_result=False)
@@ -64,39 +59,30 @@ def cross_validate(
 
 def fit_folds(config: CrossValidateConfig, run: PipelineRun, runner: TaskRunner[Any]) -> Fitted:
     """Train and score every model on every fold, then evaluate and log the models."""
-    chosen = choose_models(config.models, config.model_params, config.own_models)
+    chosen = config.chosen_models
     run = replace(run, tags=run.tags | log_data(run, data_paths()))
     choices = TrainChoices(genres=config.genres, without_genres=config.without_genres, seed=config.seed)
-    works = {}
-    for model in chosen:
-        run_id = start_model_run(run, model.name, shown_params(model), "cross-validation")
-        works[model.name] = ModelRun(model, run, run_id, config.evaluate, choices)
-    needs, fits = submit_fits([model for model in chosen if isinstance(model, ModelSpec)], choices, runner)
-    ended: dict[str, Any] = {name: finish_folds.submit_to(runner, works[name], folds) for name, folds in fits.items()}
-    for model in chosen:
-        if isinstance(model, EnsembleSpec):
-            members = [ended[name] for name in model.members]
-            needs[model.name] = [*itertools.chain(*([*needs[name], ended[name]] for name in model.members))]
-            ended[model.name] = finish_folds.submit_to(runner, works[model.name], members)
-    all_fits = list(itertools.chain(*fits.values()))
-    for done, _ in enumerate(as_completed(all_fits), 1):
-        logger.info("cross-validation: %s of %s fits done", done, len(all_fits))
-    errors = {name: recorded_failure(work, [*needs[name], ended[name]]) for name, work in works.items()}
-    return Fitted(errors, [ended[name].result() for name, error in errors.items() if error is None])
-
-
-def submit_fits(models: Sequence[ModelSpec], choices: TrainChoices, runner: TaskRunner[Any]) -> tuple[Futures, Futures]:
-    """Submit the features, then the fits of all folds; return each model's features and fits, and its fits alone."""
+    works = start_runs(chosen, run, "cross-validation", evaluate=config.evaluate, choices=choices)
+    models = [model for model in chosen if isinstance(model, ModelSpec)]
     wanted = {(model.name, fold): features_of(model, all_but(fold)) for fold in range(N_FOLDS) for model in models}
-    features = {
-        spec: build_features.submit_to(runner, spec, choices.seed)
-        for spec in dict.fromkeys(itertools.chain(*wanted.values()))
-    }
-    needs: Futures = {model.name: [] for model in models}
-    fits: Futures = {model.name: [] for model in models}
+    specs = dict.fromkeys(itertools.chain(*wanted.values()))
+    features = {spec: build_features.submit_to(runner, spec, config.seed) for spec in specs}
+    # By model, what it needs. Typed as such, since Prefect passes the futures' results to tasks.
+    needs: dict[str, list[Any]] = {model.name: [] for model in models}
+    fits: dict[str, list[Any]] = {model.name: [] for model in models}
     for fold, model in itertools.product(range(N_FOLDS), models):
         own: list[Any] = [features[spec] for spec in wanted[model.name, fold]]
         arguments: dict[str, Any] = {"model": model, "features": own, "fold": fold, "choices": choices}
         fits[model.name].append(train_fold.submit_to(runner, **arguments))
         needs[model.name] += own
-    return {name: [*own, *fits[name]] for name, own in needs.items()}, fits
+    futures: dict[str, list[Any]] = {}  # what a model needs, and its own task last
+    for name, folds in fits.items():
+        futures[name] = [*needs[name], *folds, finish_folds.submit_to(runner, works[name], folds)]
+    for ensemble in (model for model in chosen if isinstance(model, EnsembleSpec)):
+        members = [futures[name] for name in ensemble.members]
+        blended = finish_folds.submit_to(runner, works[ensemble.name], [member[-1] for member in members])
+        futures[ensemble.name] = [*itertools.chain(*members), blended]
+    all_fits = list(itertools.chain(*fits.values()))
+    for done, _ in enumerate(as_completed(all_fits), 1):
+        logger.info("cross-validation: %s of %s fits done", done, len(all_fits))
+    return collect(works, futures)

@@ -9,8 +9,7 @@ if __name__ == "__main__":
 
 from prefect import flow
 
-from flows.prefect_ui import completed, run_name
-from flows.run_context import core_count, exclusive
+from flows.run_context import completed, core_count, exclusive, run_name
 from tasks.core.settings import data_paths
 from tasks.explore.task import explore as explore_data
 from tasks.stage import StageResult

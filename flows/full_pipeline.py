@@ -10,10 +10,9 @@ if __name__ == "__main__":
 from prefect import flow
 
 from flows.compare import compare_last
-from flows.config import ChampionConfig, CompareConfig, PrepareConfig, check_source, narrow, with_arguments
-from flows.prefect_ui import completed, run_name
+from flows.config import ChampionConfig, CompareConfig, check_source, with_arguments
 from flows.prepare import prepare_data
-from flows.run_context import check_cluster, core_count, exclusive, pipeline_run
+from flows.run_context import check_cluster, completed, core_count, exclusive, pipeline_run, run_name
 from flows.train import fit_models
 from tasks.core.settings import data_paths
 from tasks.explore.task import explore
@@ -45,14 +44,15 @@ def full_pipeline(
     check_cluster(config)
     tags = {"source": source, "preset": config.preset}
     with exclusive(data_paths()), pipeline_run(config, data_paths(), tags) as run:
-        prepared = prepare_data(narrow(config, PrepareConfig))
+        prepared = prepare_data(config)
         log_stages(run, prepared)
-        if config.draws_all:
+        if config.pictures == "all":
             # The raw part is about listings, which a user's own table does not have.
             part = config.explore if config.table is None else config.explore.model_copy(update={"of": "clean"})
             explored = explore(part, core_count(), config.forms, wait_for=prepared)
             log_stages(run, explored, [file for result in explored for file in result.folder.rglob("*.*")])
         fitted = fit_models(config, run, prepared)
-        outcome = compare_last(CompareConfig(**dict(narrow(config, ChampionConfig))), fitted.results)
+        of_champion = CompareConfig(**{name: getattr(config, name) for name in ChampionConfig.model_fields})
+        outcome = compare_last(of_champion, fitted.results)
         fitted.raise_failures()
         return completed(outcome, outcome)

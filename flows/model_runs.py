@@ -7,21 +7,19 @@ from typing import Any, Final
 
 from prefect.futures import PrefectFuture
 
-from flows.config import TrainConfig
-from flows.prefect_ui import completed, mlflow_page
-from flows.run_context import as_user_error
+from flows.config import SearchConfig, TrainConfig
+from flows.run_context import as_user_error, completed, mlflow_page
 from tasks.core.errors import ModelError, TrackingError
 from tasks.core.parallel import dask_error
 from tasks.core.settings import data_paths
 from tasks.evaluate.evaluation import EvaluateConfig
 from tasks.evaluate.task import evaluate, evaluate_folds
-from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, TransformerSpec
+from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, TransformerSpec, shown_params
 from tasks.models.task import blend_folds, gather_folds, train_ensemble, train_model, train_transformer
 from tasks.models.train import TrainChoices
 from tasks.prefect_task import stage_task
 from tasks.stage import StageResult
-from tasks.tracking.runs import PipelineRun
-from tasks.tracking.select_runs import LoggedModel, save_last_run
+from tasks.tracking.runs import LoggedModel, PipelineRun, start_model_run
 from tasks.tracking.task import log_folds, log_model, record_failure
 
 LONGEST: Final = 500  # characters of a failed model's error
@@ -71,11 +69,7 @@ class Fitted:
         return f"{counted}; failed: {', '.join(failed)}" if failed else counted
 
     def raise_failures(self) -> None:
-        """Raise an error if models failed.
-
-        Raises:
-            ModelsFailedError: with one line per failed model.
-        """
+        """Raise a `ModelsFailedError` with one line per failed model, if any."""
         if failed := {name: error for name, error in self.errors.items() if error is not None}:
             lines = "\n".join(f"  {name}: {' '.join(str(error).split())[:LONGEST]}" for name, error in failed.items())
             raise ModelsFailedError(f"{len(failed)} model(s) failed, see error.txt in their MLflow runs:\n{lines}")
@@ -112,56 +106,43 @@ def finish_folds(work: ModelRun, parts: Sequence[StageResult]) -> StageResult:
     return gathered
 
 
-def collect(works: Sequence[ModelRun], futures: Mapping[str, Sequence[PrefectFuture[Any]]]) -> Fitted:
-    """Wait for all models; record each failure in MLflow; save the finished ones as the last run.
+def train_choices(config: TrainConfig | SearchConfig) -> TrainChoices:
+    """Return the training options of all models."""
+    return TrainChoices(config.train_on, config.genres, config.without_genres, config.seed)
 
-    `futures` has for each model the tasks that it needs, and its own task last.
 
-    Raises:
-        ModelsFailedError: no model is left.
+def start_runs(chosen: Sequence[AnyModel], run: PipelineRun, kind: str, **options: Any) -> dict[str, ModelRun]:
+    """Start each model's run in MLflow; return the models' work by name."""
+    ids = {model.name: start_model_run(run, model.name, shown_params(model), kind) for model in chosen}
+    return {model.name: ModelRun(model, run, ids[model.name], **options) for model in chosen}
+
+
+def collect(works: Mapping[str, ModelRun], futures: Mapping[str, Sequence[PrefectFuture[Any]]]) -> Fitted:
+    """Wait for all models, and record each failure in MLflow if its store answers.
+
+    `futures` has for each model the tasks that it needs, each after those that it needs itself, and its own task last.
     """
-    errors = {work.model.name: recorded_failure(work, futures[work.model.name]) for work in works}
-    trained: list[TrainedModel] = [futures[name][-1].result() for name, error in errors.items() if error is None]
-    save_last_run(data_paths(), works[0].run, [model.logged for model in trained])
-    fitted = Fitted(errors, trained)
-    if not trained:
-        fitted.raise_failures()
-    return fitted
-
-
-def recorded_failure(work: ModelRun, futures: Sequence[PrefectFuture[Any]]) -> str | None:
-    """Wait for a model; if it failed, record that in MLflow if the store answers, and return the error as one line."""
-    error = first_error(futures)
-    if error is None:
-        return None
-    shown = as_user_error(error) or error
-    line = f"{type(shown).__name__}: {shown}"
-    if not isinstance(shown, TrackingError):
-        record_failure(work.run, work.run_id, line, "".join(traceback.format_exception(error)))
-    return line
+    errors: dict[str, str | None] = {}
+    for name, work in works.items():
+        error = first_error(futures[name])
+        shown = None if error is None else as_user_error(error) or error
+        errors[name] = None if shown is None else f"{type(shown).__name__}: {shown}"
+        if error is not None and not isinstance(shown, TrackingError):
+            record_failure(work.run, work.run_id, str(errors[name]), "".join(traceback.format_exception(error)))
+    return Fitted(errors, [futures[name][-1].result() for name, error in errors.items() if error is None])
 
 
 def first_error(futures: Sequence[PrefectFuture[Any]]) -> BaseException | None:
     """Wait for tasks that each need those before; return the error of the first failed one, if any."""
     for future in futures:
         future.wait()
-        if not future.state.is_completed():
-            if (lost := _lost_by_runner(future)) is not None:
-                return lost
-            if future.state.is_pending():
-                return ModelError("not started, because an earlier task failed")
-            result = future.state.result(raise_on_failure=False)
-            return result if isinstance(result, BaseException) else ModelError(str(future.state))
+        if future.state.is_completed():
+            continue
+        wrapped = None if future.state.is_final() else getattr(future, "wrapped_future", None)
+        if wrapped is not None and (lost := wrapped.exception()) is not None:
+            return dask_error(lost)  # its workers died, or could not read their input
+        if future.state.is_pending():
+            return ModelError("not started, because an earlier task failed")
+        result = future.state.result(raise_on_failure=False)
+        return result if isinstance(result, BaseException) else ModelError(str(future.state))
     return None
-
-
-def _lost_by_runner(future: PrefectFuture[Any]) -> BaseException | None:
-    """Return why a task ended without a result: its workers died, or could not read their input."""
-    wrapped = getattr(future, "wrapped_future", None)
-    error = None if wrapped is None or future.state.is_final() else wrapped.exception()
-    return None if error is None else dask_error(error)
-
-
-def train_choices(config: TrainConfig) -> TrainChoices:
-    """Return the training options of all models."""
-    return TrainChoices(config.train_on, config.genres, config.without_genres, config.seed)

@@ -16,9 +16,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     set_environment()
     own = ",".join(f"http://{name}:{given.port}" for name in ("127.0.0.1", "localhost"))
     os.environ.setdefault("PREFECT_SERVER_CORS_ALLOWED_ORIGINS", own)
-    from prefect.server.api.server import create_app  # noqa: PLC0415 - it reads the environment
+    from prefect.server.api.server import create_app  # it reads the environment
 
-    from flows.web import OwnPagesOnly, serve  # noqa: PLC0415 - `--help` is answered without it
+    from flows.web import OwnPagesOnly, serve
 
     serve(OwnPagesOnly(create_app(final=True)), given.host, given.port, "Prefect")
 

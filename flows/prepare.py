@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Final, Literal
 
 from prefect import flow
+from prefect.artifacts import create_table_artifact
 
 from flows.acquire import acquire, complete
-from flows.config import AcquireConfig, narrow, with_arguments
-from flows.prefect_ui import completed, run_name, show_cleaning
-from flows.run_context import check_cluster, core_count, exclusive
+from flows.config import with_arguments
+from flows.run_context import check_cluster, completed, core_count, exclusive, run_name, store_artifact
 from tasks.acquire.task import fetch_files
 from tasks.annotate.task import annotate, extract, import_corpus
 from tasks.clean.task import clean, clean_table, import_clean
@@ -22,6 +22,7 @@ from tasks.core.settings import data_paths
 from tasks.split.task import split
 from tasks.stage import StageResult
 
+FIRST_COUNTS: Final = ("rows_read", "movies_kept")  # of cleaning
 PARTS: Final = {"train": "train on", "validation": "choose by", "test": "test on"}
 
 
@@ -46,10 +47,14 @@ def prepare(
 
 
 def prepare_data(config: PrepareConfig) -> list[StageResult]:
-    """Acquire, clean, annotate and split, as far as the configuration says."""
+    """Acquire, clean, annotate and split, as far as the configuration says; show in Prefect's UI what was cleaned."""
     start = config.start_from
     results = from_listings(config) if start == "listings" else from_earlier_system(config, start)
-    show_cleaning(results)
+    for cleaned in (result for result in results if result.name == "clean"):
+        counts = {key: value for key, value in cleaned.counts.items() if isinstance(value, int) and value}
+        order = sorted(counts, key=lambda key: (key not in FIRST_COUNTS, key))
+        rows = [{"what": key.replace("/", ": ").replace("_", " "), "rows": counts[key]} for key in order]
+        store_artifact(create_table_artifact, table=rows, key="cleaning", description="Rows by cleaning step")
     return [*results, split(config.split, config.seed, wait_for=results[-1:])]
 
 
@@ -58,16 +63,9 @@ def from_listings(config: PrepareConfig) -> list[StageResult]:
     if config.table is not None and config.source is not None:
         cleaned = [clean_table(Path(config.source).expanduser(), config.table, config.clean)]
     else:
-        acquired = complete(config) if config.source is None else acquire(narrow(config, AcquireConfig))
+        acquired = complete(config) if config.source is None else acquire(config, config.source)
         cleaned = [*acquired, clean(config.clean, wait_for=acquired[-1:])]
     return [*cleaned, *annotated(config, cleaned)]
-
-
-def annotated(config: PrepareConfig, cleaned: list[StageResult]) -> list[StageResult]:
-    """Annotate the cleaned movies, unless that is skipped."""
-    if "annotate" in config.skip:
-        return []
-    return [annotate(config.annotate, config.workers or core_count(), config.dask_address, wait_for=cleaned[-1:])]
 
 
 def from_earlier_system(config: PrepareConfig, start: Literal["clean_data", "conllu_data"]) -> list[StageResult]:
@@ -79,3 +77,10 @@ def from_earlier_system(config: PrepareConfig, start: Literal["clean_data", "con
     extracted = extract(fetched.path, wait_for=[fetched])
     imported = [import_clean(data_paths().corpus_csv, wait_for=[extracted])]
     return [extracted, *imported, import_corpus(fetched.path, wait_for=imported)]
+
+
+def annotated(config: PrepareConfig, cleaned: list[StageResult]) -> list[StageResult]:
+    """Annotate the cleaned movies, unless that is skipped."""
+    if "annotate" in config.skip:
+        return []
+    return [annotate(config.annotate, config.workers or core_count(), config.dask_address, wait_for=cleaned[-1:])]

@@ -28,8 +28,7 @@ from tasks.core.predictions import truth_matrix, write_scores
 from tasks.core.schema import DEFAULT_SEED
 from tasks.core.settings import DataPaths, data_paths, settings
 from tasks.decision.calibration import logistic
-from tasks.decision.rule_formats import parse_rule
-from tasks.decision.rules import ExpectedJaccardSet, Rule
+from tasks.decision.rules import ExpectedJaccardSet, Rule, parse_rule
 from tasks.evaluate.evaluation import EvaluateConfig, evaluate_model
 from tasks.models.estimators import SET_BY_THE_MODEL
 from tasks.models.explain.page import render_answer
@@ -37,10 +36,8 @@ from tasks.models.features import read_movies as read_split_movies
 from tasks.models.genre_classifier import GenreClassifier
 from tasks.models.inputs import as_movies
 from tasks.models.pipeline import GenreModel
-from tasks.models.registry import MODELS
-from tasks.models.select import choose_models, with_params
+from tasks.models.registry import built_in_models, choose_models, with_params
 from tasks.models.spec import ModelSpec
-from tasks.report.leaderboard import rank_models
 
 DATA_DIR: Final = "GENREFLOW_DATA_DIR"
 TRACKING_URI: Final = "MLFLOW_TRACKING_URI"
@@ -50,7 +47,7 @@ Rows = Any  # a polars or pandas frame, or a list, array or series of texts
 
 def model_names() -> list[str]:
     """Return the names for `make_model`: the registry without fine-tuned models and ensembles."""
-    return [model.name for model in MODELS if isinstance(model, ModelSpec)]
+    return [model.name for model in built_in_models() if isinstance(model, ModelSpec)]
 
 
 def read_movies(path: str | Path) -> pl.DataFrame:
@@ -103,11 +100,7 @@ class GenreEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         self.name, self.seed, self.rule, self.params = name, seed, rule, params
 
     def spec(self) -> ModelSpec:
-        """Return the model's configuration with its parameters.
-
-        Raises:
-            ConfigError: there is no such model or parameter, or it is fine-tuned or an ensemble.
-        """
+        """Return the model's configuration with its parameters, or raise a `ConfigError` for an unknown one."""
         chosen = choose_models((self.name,))
         if len(chosen) > 1 or not isinstance(chosen[0], ModelSpec):
             raise ConfigError(f"{self.name} is not a single estimator; choose one of: {', '.join(model_names())}")
@@ -121,11 +114,7 @@ class GenreEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has n
         return {**_all_params(self.spec()), **given} if deep else given
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters.
-
-        Raises:
-            ConfigError: the model has no such parameter, or the value is invalid.
-        """
+        """Set parameters, or raise a `ConfigError` for an unknown one or an invalid value."""
         changed = GenreEstimator(**{**self.get_params(deep=False), **params})
         changed.spec()  # before anything is set
         self.name, self.seed, self.rule, self.params = changed.name, changed.seed, changed.rule, changed.params
@@ -234,7 +223,7 @@ def load(model: str = "champion") -> LoadedModel:
         ConfigError: the address has another form.
         ModelError: the store does not have the model, or its files are not those that were logged.
     """
-    from tasks.tracking.stored_model import fetch_classifier  # noqa: PLC0415 - it imports MLflow, which takes seconds
+    from tasks.tracking.registry import fetch_classifier
 
     return LoadedModel(GenreClassifier.load(fetch_classifier(model)), model)
 
@@ -281,13 +270,13 @@ def _data_folder(folder: str | Path | None) -> Iterator[None]:
         yield
         return
     before = settings()
-    named = os.environ.get(DATA_DIR), os.environ.get(TRACKING_URI)  # which MLflow sets itself
-    os.environ[DATA_DIR], os.environ[TRACKING_URI] = str(Path(folder).absolute()), before.tracking_uri
+    named = {name: os.environ.get(name) for name in (DATA_DIR, TRACKING_URI)}  # MLflow sets the latter itself
+    os.environ.update({DATA_DIR: str(Path(folder).absolute()), TRACKING_URI: before.tracking_uri})
     settings.cache_clear()
     try:
         yield
     finally:
-        for name, value in zip((DATA_DIR, TRACKING_URI), named, strict=True):
+        for name, value in named.items():
             os.environ.pop(name, None)
             if value is not None:
                 os.environ[name] = value
@@ -322,6 +311,8 @@ def compare(run: Run, mine: Mapping[str, Any]) -> pl.DataFrame:
     if taken := sorted(set(mine).intersection(names)):
         raise ConfigError(f"{', '.join(taken)}: the run has a model of that name; give yours another")
     genres = json.loads((paths.models / run.best / "rules.json").read_text(encoding="utf-8"))["genres"]
+    from tasks.report.leaderboard import rank_models
+
     how = EvaluateConfig(choose_by=run.leaderboard["chosen_by"][0])
     movies = read_split_movies(paths)
     parts = {part: movies.filter(pl.col("part").cast(pl.String) == part) for part in ("train", "validation", "test")}
@@ -350,11 +341,7 @@ def _fit(estimator: Any, movies: pl.DataFrame, genres: Sequence[str]) -> Any:
 
 
 def _scores(name: str, estimator: Any, movies: pl.DataFrame, genres: Sequence[str]) -> NDArray[np.float32]:
-    """Return (movies × genres) scores in [0, 1].
-
-    Raises:
-        DataError: an estimator returns another shape, or values that are not finite.
-    """
+    """Return (movies × genres) scores in [0, 1]; raise a `DataError` for another shape, or values not finite."""
     if isinstance(estimator, GenreEstimator):
         found = np.zeros((movies.height, len(genres)), dtype=np.float32)  # 0 for genres that no train movie has
         found[:, [genres.index(genre) for genre in estimator.genres_]] = estimator.predict_proba(movies)
@@ -389,11 +376,7 @@ def _all_params(spec: ModelSpec) -> dict[str, Any]:
 
 
 def _to_lists(y: Any) -> tuple[tuple[str, ...], list[list[str]]]:
-    """Return the names of the columns if y is a matrix or frame of 0 and 1, and each row's labels.
-
-    Raises:
-        DataError: y is neither lists of names nor a matrix of 0 and 1.
-    """
+    """Return the names of the columns if y is a matrix or frame of 0 and 1, and each row's labels."""
     y = y.toarray() if hasattr(y, "toarray") else y
     if hasattr(y, "columns") or (isinstance(y, np.ndarray) and y.ndim == 2):
         matrix = np.asarray(y)

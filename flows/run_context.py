@@ -1,22 +1,35 @@
-"""The context of a flow run: Prefect server, lock of the data folder, log file, task runner, MLflow run."""
+"""The context of a flow run: Prefect's server and UI, lock of the data folder, log file, task runner, MLflow run.
 
+Keys of artifacts in Prefect's UI stay the same from run to run, so that it shows their history. Failing to store one is
+only a warning: the files have the same content.
+"""
+
+import asyncio
 import atexit
 import contextlib
+import json
 import logging
 import os
+import re
 import secrets
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, cast
+from uuid import UUID
+from weakref import WeakKeyDictionary
 
 import httpx
 import joblib
 from filelock import FileLock, Timeout
-from prefect.runtime import deployment
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.context import FlowRunContext, TaskRunContext
+from prefect.exceptions import PrefectException
+from prefect.runtime import deployment, flow_run
 from prefect.settings import (
     PREFECT_API_AUTH_STRING,
     PREFECT_API_URL,
@@ -27,15 +40,18 @@ from prefect.settings import (
     get_current_settings,
     temporary_settings,
 )
+from prefect.states import Completed
 from prefect.task_runners import ProcessPoolTaskRunner, TaskRunner, ThreadPoolTaskRunner
+from prefect.utilities.urls import url_for
 
 from flows.cli import ENVIRONMENT, at_stop
 from flows.config import FlowConfig, RunnerConfig
-from flows.prefect_ui import prefect_tags, watch_progress
+from tasks.core import logs
 from tasks.core.errors import DataError, GenreflowError, disk_error, missing_extra
-from tasks.core.logs import LogFile, SafeFormatter, without_password
+from tasks.core.logs import LogFile, Progress, hide_secrets, without_password
 from tasks.core.parallel import check_workers, forwarded_log
 from tasks.core.settings import DataPaths, data_paths
+from tasks.prefect_task import end_state
 from tasks.stage import config_dict
 from tasks.tracking import runs
 from tasks.tracking.runs import PipelineRun, start_pipeline_run
@@ -51,6 +67,10 @@ ATTEMPTS: Final = 3  # another process may take the free port before the server 
 END_S: Final = 5
 LOGGED: Final = ("flows", "tasks")
 LOCK_TIMEOUT_S: Final = 600.0  # for a run of another deployment on the same data
+NAMED: Final = ("source", "preset", "model", "input")  # options that distinguish the runs of a flow
+LONGEST_NAME: Final = 200
+SHORT_S: Final = 5.0  # shorter work shows no progress
+EVERY_PERCENT: Final = 5
 _own: "list[TemporaryServer]" = []  # this process's, at most one
 
 
@@ -102,9 +122,6 @@ def prefect_server(prepare: Callable[[], Result]) -> Iterator[Result]:
     Prefect's own would be started once more in every worker process. While the server starts, which takes seconds,
     `prepare` is called; the context yields its result. The server ends with this process, after the last log lines were
     sent; later flows of the process use it too.
-
-    Raises:
-        ServerNotStartedError: the temporary server did not answer in time.
     """
     if PREFECT_API_URL.value():
         logger.info("Prefect server: %s", without_password(PREFECT_API_URL.value()))
@@ -138,17 +155,15 @@ class TemporaryServer:
         self._start()
 
     def wait(self) -> str:
-        """Wait until the server answers; return the address of its API.
-
-        Raises:
-            ServerNotStartedError: it ended, or did not answer in time.
-        """
-        attempts, deadline_s = 1, time.monotonic() + PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value()
+        """Wait until the server answers; return the address of its API, or raise a `ServerNotStartedError`."""
+        attempts, why = 1, "it did not answer in time"
+        deadline_s = time.monotonic() + PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value()
         with httpx.Client(trust_env=False) as client:
             while time.monotonic() < deadline_s:
                 if (code := self._process.poll()) is not None:
                     if attempts == ATTEMPTS:
-                        raise self._failure(f"it ended with exit code {code}")
+                        why = f"it ended with exit code {code}"
+                        break
                     attempts += 1
                     self._start()
                 with contextlib.suppress(httpx.TransportError):
@@ -156,7 +171,10 @@ class TemporaryServer:
                         return self._api_url
                 time.sleep(0.05)
         self.stop()
-        raise self._failure("it did not answer in time")
+        raise ServerNotStartedError(
+            f"Prefect's temporary server did not start ({why}); allow it more time with "
+            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS=300, or start one (make ui) and set PREFECT_API_URL"
+        )
 
     def stop(self) -> None:
         """End the server, if it still runs."""
@@ -182,17 +200,78 @@ class TemporaryServer:
             stderr=subprocess.DEVNULL,
         )
 
-    @staticmethod
-    def _failure(why: str) -> ServerNotStartedError:
-        return ServerNotStartedError(
-            f"Prefect's temporary server did not start ({why}); allow it more time with "
-            "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS=300, or start one (make ui) and set PREFECT_API_URL"
-        )
+
+def run_name(flow: str) -> Callable[[], str]:
+    """Return a function that names a run of a flow by the flow and its main options."""
+
+    def name() -> str:
+        config = flow_run.parameters.get("config")
+        chosen = config if isinstance(config, dict) else vars(config) if config is not None else {}
+        values = {**chosen, **{option: value for option, value in flow_run.parameters.items() if value}}
+        words = [str(values[option]) for option in NAMED if values.get(option)]
+        return hide_secrets(f"{flow}: {', '.join(words)}" if words else flow)[:LONGEST_NAME]
+
+    return name
+
+
+def completed(message: str, result: Result) -> Result:
+    """Return a result, typed as such for callers, in a final state with a message, `Cached` if all was up to date."""
+    return cast("Result", Completed(name=end_state(result) or "Completed", message=hide_secrets(message), data=result))
+
+
+def mlflow_page(run: PipelineRun, run_id: str) -> str:
+    """Return where to find an MLflow run: its page on a server, else its id and store."""
+    uri = run.experiment.tracking_uri
+    if uri.startswith(("http:", "https:")):
+        return f"{uri}/#/experiments/{run.experiment.experiment_id}/runs/{run_id}"
+    return f"id {run_id} in {uri}"
+
+
+def store_artifact(create: Callable[..., Any], **content: Any) -> Any:
+    """Show something in Prefect's UI, without secrets; return the artifact's id, None outside a run."""
+    if FlowRunContext.get() is None and TaskRunContext.get() is None:
+        return None
+    try:
+        return create(**json.loads(hide_secrets(json.dumps(content))))
+    except (PrefectException, httpx.HTTPError) as error:
+        logger.warning("Prefect cannot show %s (%s)", content.get("key"), error)
+        return None
+
+
+_shown_percent: "WeakKeyDictionary[Progress, int]" = WeakKeyDictionary()
+_artifacts: "WeakKeyDictionary[Progress, UUID]" = WeakKeyDictionary()
+_lock = threading.Lock()
+
+
+def _show_progress(work: Progress) -> None:
+    """Show the progress of long work in its task run."""
+    if not work.total or TaskRunContext.get() is None or work.clock() - work.start_s < SHORT_S:
+        return
+    with contextlib.suppress(RuntimeError):
+        asyncio.get_running_loop()
+        return  # a crawl shows its own progress
+    percent = min(round(100 * work.done / work.total), 100)
+    with _lock:
+        if percent - _shown_percent.get(work, 0) < EVERY_PERCENT and not work.is_finished:
+            return
+        _shown_percent[work] = percent
+    description = work.line()
+    if work not in _artifacts:
+        key = re.sub("[^a-z0-9]+", "-", work.what.lower()).strip("-") or "work"
+        made = store_artifact(create_progress_artifact, progress=percent, key=key, description=description)
+        if isinstance(made, UUID):
+            _artifacts[work] = made
+        return
+    try:
+        update_progress_artifact(_artifacts[work], percent, description=description)
+    except (PrefectException, httpx.HTTPError) as error:  # a crawl of days outlives a server's restart
+        logger.warning("%s: progress cannot be shown (%s)", work.what, error)
 
 
 def log_steps() -> None:
     """Log what flows and stages do and show progress, even if no command line has set that up."""
-    watch_progress()
+    if _show_progress not in logs.watchers:
+        logs.watchers.append(_show_progress)
     for name in LOGGED:
         ours = logging.getLogger(name)
         ours.setLevel(min(ours.level or logging.INFO, logging.INFO))
@@ -239,8 +318,7 @@ def log_file(paths: DataPaths) -> Iterator[Path]:
     """Write what the stages log to a new file for this run under `data/logs/`."""
     paths.logs.mkdir(parents=True, exist_ok=True)
     path = paths.logs / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
-    handler = LogFile(path, encoding="utf-8")
-    handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
+    handler = LogFile(path)
     log_steps()
     loggers = [logging.getLogger(name) for name in LOGGED]
     for ours in loggers:
@@ -260,14 +338,10 @@ def core_count() -> int:
 
 @contextlib.contextmanager
 def task_runner(config: RunnerConfig) -> Iterator[TaskRunner[Any]]:
-    """Yield the runner for models: the requested number of threads or processes, by default one per core, or Dask.
-
-    Raises:
-        ConfigError: Dask's workers cannot take part; see `tasks.core.parallel`.
-    """
+    """Yield the runner for models: the requested number of threads or processes, by default one per core, or Dask."""
     if config.dask_address is not None:
         count = check_cluster(config)
-        from prefect_dask.task_runners import DaskTaskRunner  # noqa: PLC0415 - an extra
+        from prefect_dask.task_runners import DaskTaskRunner
 
         logger.info("models run on %s workers of %s", count, config.dask_address)
         with forwarded_log(config.dask_address), DaskTaskRunner(address=config.dask_address) as on_dask:
@@ -284,9 +358,6 @@ def check_cluster(config: RunnerConfig) -> int:
     """Check, before any work, that Dask's workers can take part; return their number, 0 without Dask.
 
     They inherit what the command line set for Prefect and MLflow, as child processes would.
-
-    Raises:
-        ConfigError: they cannot; see `tasks.core.parallel`.
     """
     if config.dask_address is None:
         return 0
@@ -296,10 +367,16 @@ def check_cluster(config: RunnerConfig) -> int:
 
 @contextlib.contextmanager
 def pipeline_run(config: FlowConfig, paths: DataPaths, tags: Mapping[str, str]) -> Iterator[PipelineRun]:
-    """Open a pipeline run: its MLflow run and its log file, both closed and kept however the run ends."""
+    """Open a pipeline run: its MLflow run, tagged with its flow run, and its log file.
+
+    Both are closed and kept however the run ends.
+    """
+    if flow_run.id:
+        url = url_for("flow-run", flow_run.id) if PREFECT_SERVER_UI_ENABLED.value() else None
+        tags = {**tags, "prefect_flow_run": str(flow_run.id), **({"prefect_url": url} if url else {})}
     with log_file(paths) as log:
         experiment = getattr(config, "experiment", None) or "genreflow"
-        run = start_pipeline_run(experiment, config_dict(config), paths, {**tags, **prefect_tags()})
+        run = start_pipeline_run(experiment, config_dict(config), paths, tags)
         status = runs.KILLED  # after an interrupt
 
         def end() -> None:

@@ -17,8 +17,8 @@ from typing import Any
 import yaml
 from prefect import flow
 
-from flows.prefect_ui import completed, run_name
-from flows.run_context import exclusive, pipeline_run
+from flows.model_runs import train_choices
+from flows.run_context import completed, exclusive, pipeline_run, run_name
 from tasks.core.errors import ModelError
 from tasks.core.metrics import LOWER_IS_BETTER
 from tasks.core.settings import data_paths
@@ -26,9 +26,8 @@ from tasks.evaluate.task import measure
 from tasks.models.search import Search, Trial, open_search, space_of
 from tasks.models.spec import features_of
 from tasks.models.task import build_features, score_trial
-from tasks.models.train import TrainChoices
 from tasks.stage import config_dict, write_atomically
-from tasks.tracking.runs import PipelineRun, data_hash, log_data, start_trial_run
+from tasks.tracking.runs import PipelineRun, data_hash, log_data, start_model_run
 from tasks.tracking.task import log_search, log_trial, record_failure
 
 logger = logging.getLogger("flows.search")  # Prefect loads it by its file, under another name
@@ -42,11 +41,13 @@ def search(config: SearchConfig) -> None:
         ModelError: the model cannot be fitted with its original parameters.
         ConfigError: an earlier search of this model had other settings.
     """
-    paths = data_paths()
-    tags = {"flow": "search", "model": config.model}
+    paths, model = data_paths(), config.chosen_model
+    settings = {"model": config_dict(model), "metric": config.metric, "rule": config.rule_for_metric}
     with exclusive(paths):
-        study = open_study(config)
-        with pipeline_run(config, paths, tags) as parent:
+        settings |= {"data": data_hash(paths), **asdict(train_choices(config))}
+        file, space = search_file(config, "sqlite"), space_of(model, config.vary)
+        study = open_search(file, model, space, settings, config.metric in LOWER_IS_BETTER)
+        with pipeline_run(config, paths, {"flow": "search", "model": config.model}) as parent:
             run = replace(parent, tags=parent.tags | log_data(parent, paths))
             start_s = time.monotonic()
             while (reason := stop_reason(config, study, time.monotonic() - start_s)) is None:
@@ -57,23 +58,9 @@ def search(config: SearchConfig) -> None:
             return completed(text.splitlines()[0], None)
 
 
-def open_study(config: SearchConfig) -> Search:
-    """Open the model's search, or create it."""
-    model = config.chosen_model
-    settings = {
-        "model": config_dict(model),
-        "metric": config.metric,
-        "rule": config.rule_for_metric,
-        "data": data_hash(data_paths()),
-        **asdict(train_choices(config)),
-    }
-    file = data_paths().search / f"{model.name}.sqlite"
-    return open_search(file, model, space_of(model, config.vary), settings, config.metric in LOWER_IS_BETTER)
-
-
-def train_choices(config: SearchConfig) -> TrainChoices:
-    """Return the training options of all trials."""
-    return TrainChoices(config.train_on, config.genres, config.without_genres, config.seed)
+def search_file(config: SearchConfig, ending: str) -> Path:
+    """Return the file of the model's search (`sqlite`) or of the best parameters (`yaml`)."""
+    return data_paths().search / f"{config.chosen_model.name}.{ending}"
 
 
 def stop_reason(config: SearchConfig, study: Search, elapsed_s: float) -> str | None:
@@ -89,7 +76,7 @@ def run_trial(config: SearchConfig, study: Search, run: PipelineRun) -> None:
     """Fit and score one set of parameters, and record the result in the study and in MLflow."""
     start_s = time.monotonic()
     trial = study.ask()
-    run_id = start_trial_run(run, trial.number, trial.params)
+    run_id = start_model_run(run, f"trial {trial.number}", {"trial": trial.params}, "trial")
     try:
         metrics = score(config, study, trial)
     except ModelError as error:
@@ -100,11 +87,11 @@ def run_trial(config: SearchConfig, study: Search, run: PipelineRun) -> None:
         logger.warning("trial %s: %s", trial.number, error)
         study.drop_features(data_paths().features)
         return
-    value = metrics[config.metric]
+    value, best_file = metrics[config.metric], search_file(config, "yaml")
     study.tell(value)
     study.drop_features(data_paths().features)
     log_trial(run, run_id, metrics)
-    write_atomically(best_file(config), yaml.safe_dump(best_config(config, study), sort_keys=False))
+    write_atomically(best_file, yaml.safe_dump(best_config(config, study), sort_keys=False))
     best = study.best_value
     assert best is not None  # a trial has ended
     logger.info(
@@ -112,7 +99,7 @@ def run_trial(config: SearchConfig, study: Search, run: PipelineRun) -> None:
         *(trial.number, config.metric, value, best, time.monotonic() - start_s),
         ", ".join(f"{name} {tried}" for name, tried in trial.params.items()),
     )
-    log_search(run, trial.number, {"value": value, "best": best}, best_file(config))
+    log_search(run, trial.number, {"value": value, "best": best}, best_file)
 
 
 def score(config: SearchConfig, study: Search, trial: Trial) -> dict[str, float]:
@@ -122,11 +109,6 @@ def score(config: SearchConfig, study: Search, trial: Trial) -> dict[str, float]
     features = [build_features(spec, config.seed) for spec in specs]
     scored = score_trial(trial.model, features, train_choices(config), return_state=True)
     return measure(scored.result(), config.rule_for_metric, config.metric, wait_for=[scored])
-
-
-def best_file(config: SearchConfig) -> Path:
-    """Return the file of the best parameters."""
-    return data_paths().search / f"{config.chosen_model.name}.yaml"
 
 
 def best_config(config: SearchConfig, study: Search) -> dict[str, Any]:
@@ -147,5 +129,5 @@ def summary(config: SearchConfig, study: Search) -> str:
         f"with the original parameters {study.first_value:.4f} ({study.best_value - study.first_value:+.4f})\n"
         "Both scores are on validation, where the best was chosen: expect lower ones on test.\n\n"
         f"{yaml.safe_dump(params, sort_keys=False)}\n"
-        f"train it: python flows/train.py --config {best_file(config)}\n"
+        f"train it: python flows/train.py --config {search_file(config, 'yaml')}\n"
     )

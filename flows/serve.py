@@ -12,10 +12,12 @@ def serve_model(config: ServeConfig) -> int:
         ModelError: there is no such model, or its files are not those that were logged.
         TrackingError: the MLflow store does not answer.
     """
-    from flows.web import OwnPagesOnly, serve  # noqa: PLC0415 - `--help` is answered without it
-    from tasks.tracking.stored_model import scoring_app  # noqa: PLC0415 - as above
+    from flows.web import OwnPagesOnly, serve
+    from tasks.tracking.registry import scoring_app
 
-    serve(OwnPagesOnly(scoring_app(config.model)), config.host, config.port, f"{config.model} answers POST /invocations")
+    serve(
+        OwnPagesOnly(scoring_app(config.model)), config.host, config.port, f"{config.model} answers POST /invocations"
+    )
     return 0
 
 

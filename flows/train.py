@@ -15,17 +15,17 @@ from typing import Any
 from prefect import flow
 from prefect.futures import PrefectFuture
 
-from flows.model_runs import Fitted, ModelRun, collect, run_model, train_choices
-from flows.prefect_ui import completed, run_name
-from flows.run_context import check_cluster, core_count, exclusive, pipeline_run, task_runner
+from flows.model_runs import Fitted, collect, run_model, start_runs, train_choices
+from flows.run_context import check_cluster, completed, core_count, exclusive, pipeline_run, run_name, task_runner
 from tasks.core.settings import data_paths
 from tasks.models.features import read_genres
-from tasks.models.select import choose_models, describe_choice, encoder_dependent, is_encoded, within_budget
-from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, TransformerSpec, features_of, shown_params
+from tasks.models.registry import describe_choice, encoder_dependent, is_encoded, within_budget
+from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, TransformerSpec, features_of
 from tasks.models.task import build_features
 from tasks.models.train import chosen_genres
 from tasks.stage import StageResult
-from tasks.tracking.runs import PipelineRun, log_data, start_model_run
+from tasks.tracking.past_runs import save_last_run
+from tasks.tracking.runs import PipelineRun, log_data
 
 logger = logging.getLogger("flows.train")  # Prefect loads it by its file, under another name
 
@@ -48,7 +48,7 @@ def train(preset: str | None = None, models: tuple[str, ...] = (), config: Train
 
 
 def fit_models(config: TrainConfig, run: PipelineRun, prepared: Sequence[StageResult] = ()) -> Fitted:
-    """Train, evaluate and log every model on the configured runner.
+    """Train, evaluate and log every model on the configured runner; save the finished ones as the last run.
 
     The slowest features are submitted first, and the models that wait longest for them last, so that no worker is idle
     while there is work.
@@ -56,20 +56,17 @@ def fit_models(config: TrainConfig, run: PipelineRun, prepared: Sequence[StageRe
     Raises:
         ModelsFailedError: no model is left.
     """
-    chosen = within_budget(choose_models(config.models, config.model_params, config.own_models), config.budget_minutes)
+    chosen = within_budget(config.chosen_models, config.budget_minutes)
     logger.info("train: %s", describe_choice(chosen, config.models))
     choices = train_choices(config)
     chosen_genres(read_genres(data_paths()), choices)  # report a typo before anything is trained
     run = replace(run, tags=run.tags | log_data(run, data_paths()))
     wanted = {model.name: features_of(model, config.train_on) for model in chosen if isinstance(model, ModelSpec)}
     needed = sorted(dict.fromkeys(itertools.chain(*wanted.values())), key=lambda spec: not is_encoded(spec))
-    n_threads = threads_of_encoders(config, chosen)
-    works = {}
-    for model in chosen:
-        run_id = start_model_run(run, model.name, shown_params(model))
-        works[model.name] = ModelRun(model, run, run_id, config.evaluate, choices, n_threads)
+    options = {"evaluate": config.evaluate, "choices": choices, "n_threads": threads_of_encoders(config, chosen)}
+    works = start_runs(chosen, run, "model", **options)
     late = encoder_dependent(chosen)
-    futures: dict[str, list[PrefectFuture[Any]]] = {}
+    futures: dict[str, list[PrefectFuture[Any]]] = {}  # what a model needs, and its own task last
     with task_runner(config) as runner:
         features = {spec: build_features.submit_to(runner, spec, config.seed, prepared[-1:]) for spec in needed}
         for model in sorted(chosen, key=lambda model: (model.name in late, isinstance(model, EnsembleSpec))):
@@ -77,12 +74,12 @@ def fit_models(config: TrainConfig, run: PipelineRun, prepared: Sequence[StageRe
             members = [futures[name] for name in model.members] if isinstance(model, EnsembleSpec) else []
             last: list[Any] = [of_member[-1] for of_member in members]
             submitted = run_model.submit_to(runner, works[model.name], own, last)
-            futures[model.name] = [
-                *own,
-                *itertools.chain(*members),
-                submitted,
-            ]  # an error of any of them is the model's
-        return collect(list(works.values()), futures)
+            futures[model.name] = [*own, *itertools.chain(*members), submitted]
+        fitted = collect(works, futures)
+    save_last_run(data_paths(), run, [trained.logged for trained in fitted.results])
+    if not fitted.results:
+        fitted.raise_failures()
+    return fitted
 
 
 def threads_of_encoders(config: TrainConfig, chosen: Sequence[AnyModel]) -> int:

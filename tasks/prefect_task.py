@@ -26,8 +26,8 @@ RETRIES: Final = 3
 FIRST_DELAY_S: Final = 2  # doubled with each retry
 JITTER: Final = 0.5  # share by which a delay may be longer
 
-CACHED: Final = "Cached"
-SKIPPED: Final = "Skipped"  # there was nothing to make, now or before
+# What a task's own states mean. Skipped: there was nothing to make, now or before.
+MESSAGES: Final = {"Cached": "everything is up to date", "Skipped": "there was nothing to make"}
 
 TRANSIENT_ERRNOS: Final = (errno.EIO, errno.EAGAIN, errno.ESTALE, errno.ETIMEDOUT, errno.ECONNRESET, errno.ECONNREFUSED)
 TRANSIENT_TYPES: Final = ("TransportError", "ConnectionError", "Timeout", "TimeoutError", "BrokenProcessPool")
@@ -69,10 +69,8 @@ class _Results(dict[int, Any]):
 def _find_results_by_reference() -> None:
     context = FlowRunContext.get()
     if context is not None and not isinstance(context.run_results, _Results):
-        known = context.run_results
-        context.run_results = _Results()
-        for key, entry in known.items():
-            context.run_results[key] = entry
+        known = context.run_results.items()
+        context.run_results = _Results({key: entry for key, entry in known if entry[-1] is not None})
 
 
 def stage_task(
@@ -102,8 +100,7 @@ def stage_task(
             state = end_state(result)
             if TaskRunContext.get() is None or state is None:
                 return result  # which may be a state itself
-            message = "everything is up to date" if state == CACHED else "there was nothing to make"
-            return Completed(name=state, message=message, data=result)
+            return Completed(name=state, message=MESSAGES[state], data=result)
 
         return StageTask(
             fn=run,
@@ -131,17 +128,16 @@ def can_heal(error: Any) -> bool:
             return seen.can_heal
         if isinstance(seen, OSError) and seen.errno is not None:
             return seen.errno in TRANSIENT_ERRNOS
-        if any(kind.__name__ in TRANSIENT_TYPES for kind in type(seen).__mro__):
-            return True
-        if any(text in str(seen) for text in TRANSIENT_TEXTS):
+        is_known = any(kind.__name__ in TRANSIENT_TYPES for kind in type(seen).__mro__)
+        if is_known or any(text in str(seen) for text in TRANSIENT_TEXTS):
             return True
         seen = seen.__cause__ or seen.__context__
     return False
 
 
 def end_state(result: Any) -> str | None:
-    """Return the state for a task's result: `CACHED` if all its stages were up to date, `SKIPPED` if it had none."""
+    """Return the state for a task's result: `Cached` if all its stages were up to date, `Skipped` if it had none."""
     results = list(result) if isinstance(result, list | tuple) else [result]
     if not all(getattr(each, "skipped", False) is True for each in results):
         return None
-    return CACHED if any(getattr(each, "fingerprint", True) for each in results) else SKIPPED
+    return "Cached" if any(getattr(each, "fingerprint", True) for each in results) else "Skipped"

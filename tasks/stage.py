@@ -19,7 +19,7 @@ import shutil
 import threading
 import time
 import tokenize
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -38,9 +38,7 @@ FRAMEWORK: Final = frozenset(
     PROJECT / "tasks" / name
     for name in ("core/errors.py", "core/files.py", "core/logs.py", "core/parallel.py", "core/settings.py", "stage.py")
 )
-TABLE_MARK: Final = "IS_A_TABLE"  # a module that assigns this name is a table
 TEMPORARY_PREFIX: Final = ".unfinished-"
-DOCUMENTED: Final = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 _parsing = threading.Lock()  # Python 3.11 counts the depth of a tree for all threads together
 
 
@@ -100,13 +98,11 @@ def run_stage(stage: Stage, build: Callable[[Path], Mapping[str, Any]]) -> Stage
         counts = dict(build(unfinished))
         _publish(stage, unfinished, {**description, "fingerprint": fingerprint, "counts": counts})
         if stage.removes_old and recorded is not None:
-            old = recorded["outputs"].items()
-            _remove(stage, {name: content for name, content in old if name not in stage.outputs})
+            _remove_unchanged(stage, recorded, stage.outputs)
     except Exception as error:
-        full = disk_error(error, stage.folder, stage.name)
-        if full is None:
-            raise
-        raise full from error
+        if full := disk_error(error, stage.folder, stage.name):
+            raise full from error
+        raise
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     logger.info("%s/%s: done in %.1f s", stage.folder.name, stage.name, time.perf_counter() - start_s)
@@ -119,16 +115,12 @@ def remove_outdated(stage: Stage) -> StageResult:
     if recorded is None or recorded["fingerprint"] == _fingerprint(stage)[0]:
         return StageResult(stage.name, stage.folder, "", True)
     stage.sidecar.unlink()
-    _remove(stage, recorded["outputs"])
+    _remove_unchanged(stage, recorded)
     return StageResult(stage.name, stage.folder, "", False)
 
 
 def recorded_config(folder: Path, stage_name: str) -> dict[str, Any]:
-    """Return the config with which a stage's outputs in a folder were made.
-
-    Raises:
-        DataError: the stage has not run there, or its sidecar is damaged.
-    """
+    """Return the config of a stage's outputs in a folder; a `DataError` without an intact sidecar."""
     sidecar = folder / f"{stage_name}.stage.json"
     try:
         return dict(json.loads(sidecar.read_text(encoding="utf-8"))["config"])
@@ -168,12 +160,12 @@ def config_dict(config: BaseModel) -> dict[str, Any]:
 
 
 def _fingerprint(stage: Stage) -> tuple[str, dict[str, Any]]:
-    for path in stage.inputs:
+    inputs: dict[Path, str] = {}
+    for path in sorted(stage.inputs):
         if not path.is_file():
             raise DataError(f"{stage.name} needs {path}, which is missing; run the stage that makes it first")
-    inputs = {path: hash_file(path) for path in sorted(stage.inputs)}
-    for path, content in inputs.items():
-        _check_origin(path, content)
+        inputs[path] = hash_file(path)
+        _check_origin(path, inputs[path])
     description = {
         "stage": stage.name,
         "inputs": {f"{path.parent.name}/{path.name}": content for path, content in inputs.items()},
@@ -218,8 +210,8 @@ def _read_sidecar(stage: Stage) -> dict[str, Any] | None:
     except (ValueError, OSError) as error:
         logger.warning("%s: sidecar %s cannot be read (%s); the stage runs again", stage.name, stage.sidecar, error)
         return None
-    fields = {"fingerprint": str, "outputs": dict, "counts": dict}
-    if not isinstance(recorded, dict) or not all(isinstance(recorded.get(key), fields[key]) for key in fields):
+    fields = {"fingerprint": str, "outputs": dict, "counts": dict}.items()
+    if not isinstance(recorded, dict) or not all(isinstance(recorded.get(name), kind) for name, kind in fields):
         logger.warning("%s: sidecar %s lacks its fields; the stage runs again", stage.name, stage.sidecar)
         return None
     return recorded
@@ -227,14 +219,12 @@ def _read_sidecar(stage: Stage) -> dict[str, Any] | None:
 
 def _outputs_are_intact(stage: Stage, recorded: dict[str, Any]) -> bool:
     for name in stage.outputs:
-        if name not in recorded["outputs"]:  # not requested before
+        path, content = stage.folder / name, recorded["outputs"].get(name)
+        if content is None:  # not requested before
             return False
-        path = stage.folder / name
-        if not path.is_file():
-            logger.warning("%s: %s is gone; the stage runs again", stage.name, path)
-            return False
-        if hash_file(path) != recorded["outputs"][name]:
-            logger.warning("%s: %s is not what the stage wrote; the stage runs again", stage.name, path)
+        if not path.is_file() or hash_file(path) != content:
+            what = "not what the stage wrote" if path.is_file() else "gone"
+            logger.warning("%s: %s is %s; the stage runs again", stage.name, path, what)
             return False
     return True
 
@@ -252,11 +242,11 @@ def _publish(stage: Stage, unfinished: Path, record: dict[str, Any]) -> None:
     write_atomically(stage.sidecar, text + "\n")
 
 
-def _remove(stage: Stage, outputs: Mapping[str, str]) -> None:
-    """Remove files that the stage wrote and that are unchanged."""
-    for name, content in outputs.items():
+def _remove_unchanged(stage: Stage, recorded: dict[str, Any], kept: Sequence[str] = ()) -> None:
+    """Remove files that the stage wrote, unless they were changed since."""
+    for name, content in recorded["outputs"].items():
         path = stage.folder / name
-        if path.is_file() and hash_file(path) == content:
+        if name not in kept and path.is_file() and hash_file(path) == content:
             path.unlink()
 
 
@@ -268,25 +258,17 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def code_of(entries: Iterable[Path]) -> list[Path]:
-    """Return the files that entries depend on, sorted: modules with all their imports, and other files."""
-    return sorted(_reachable(entries, lambda path: path in FRAMEWORK or (path.suffix == ".py" and is_table(path))))
-
-
-def import_closure(entry: Path) -> set[Path]:
-    """Return a module of this project and all that it imports, directly or not, including framework and tables."""
-    return _reachable([entry], lambda _path: False)
-
-
-def _reachable(entries: Iterable[Path], is_left_out: Callable[[Path], bool]) -> set[Path]:
+def code_of(entries: Iterable[Path], *, is_complete: bool = False) -> list[Path]:
+    """Return the files that entries depend on: modules with their imports; if complete also framework and tables."""
     found: set[Path] = set()
     waiting = [entry.resolve() for entry in entries]
     while waiting:
         path = waiting.pop()
-        if path not in found and not is_left_out(path):
+        is_module = path.suffix == ".py"
+        if path not in found and (is_complete or not (path in FRAMEWORK or (is_module and is_table(path)))):
             found.add(path)
-            waiting += imports_of(path) if path.suffix == ".py" else []
-    return found
+            waiting += imports_of(path) if is_module else []
+    return sorted(found)
 
 
 def hash_code(entries: Iterable[Path]) -> str:
@@ -305,24 +287,23 @@ def imports_of(path: Path) -> list[Path]:
 
 
 def is_table(path: Path) -> bool:
-    """Return whether a module only lists or declares what can be chosen."""
-    assigned = [node for node in _tree(_read(path)).body if isinstance(node, ast.AnnAssign)]
-    return any(isinstance(node.target, ast.Name) and node.target.id == TABLE_MARK for node in assigned)
+    """Return whether a module only lists or declares what can be chosen, which it says by assigning `IS_A_TABLE`."""
+    body = _tree(_read(path)).body
+    return any(isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "IS_A_TABLE" for node in body)
 
 
 @cache
 def essence(source: str) -> str:
     """Return a module's source without comments, docstrings and blank lines: the same on every version of Python."""
-    lines = source.splitlines()
+    lines, documented = source.splitlines(), ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT:
             row, column = token.start
             lines[row - 1] = lines[row - 1][:column]
     for node in ast.walk(_tree(source)):
-        if isinstance(node, DOCUMENTED) and ast.get_docstring(node):
-            text = node.body[0]
-            for row in range(text.lineno, (text.end_lineno or text.lineno) + 1):
-                lines[row - 1] = ""
+        if isinstance(node, documented) and ast.get_docstring(node):
+            first, last = node.body[0].lineno, node.body[0].end_lineno or 0
+            lines[first - 1 : last] = [""] * (last - first + 1)
     return "\n".join(line.rstrip() for line in lines if line.strip())
 
 

@@ -9,8 +9,8 @@ from scipy import sparse
 
 from tasks.acquire.config import SampleConfig
 from tasks.acquire.listings import acquire_listings
-from tasks.clean.config import CleanConfig
 from tasks.clean.movies import clean_movies
+from tasks.clean.profiles import CleanConfig
 from tasks.core.predictions import truth_matrix
 from tasks.core.schema import DEFAULT_SEED, PARTS
 from tasks.core.settings import DataPaths

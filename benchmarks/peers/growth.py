@@ -89,7 +89,7 @@ def _pool(kind: str, workers: int) -> Executor:
 
 def _warm_up(_number: int) -> None:
     """Import what fitting needs, and wait until the other workers have work, too."""
-    importlib.import_module("tasks.models.registry")
+    importlib.import_module("tasks.models.registry").built_in_models()
 
     time.sleep(1)
 

@@ -2,24 +2,20 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic import BaseModel, Field, PositiveInt
 
 DriveFile = Literal["crawl_data", "clean_data", "conllu_data", "genres"]
 
 
-class SampleConfig(BaseModel):
+class SampleConfig(BaseModel, frozen=True, extra="forbid"):
     """Size of the embedded sample. Its seed is the run's."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     # Ids have seven digits, and the sample uses a third of them at most.
     n_movies: int = Field(6000, ge=1, le=3_000_000, description="Movies in the embedded sample.")
 
 
-class DownloadConfig(BaseModel):
+class DownloadConfig(BaseModel, frozen=True, extra="forbid"):
     """Limits of a download."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     deadline_s: float = Field(7200, gt=0, description="Seconds for a whole download, including waits.")
     connect_timeout_s: float = Field(20, gt=0, description="Seconds to wait for a connection to Drive.")
@@ -29,10 +25,8 @@ class DownloadConfig(BaseModel):
     max_bytes: int = Field(4 << 30, ge=1, description="Largest file to accept, in bytes.")
 
 
-class CrawlConfig(BaseModel):
+class CrawlConfig(BaseModel, frozen=True, extra="forbid"):
     """Sources of missing plots, and limits on requests to them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     sources: tuple[str, ...] = Field(
         ("published", "omdb"),

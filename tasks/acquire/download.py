@@ -1,7 +1,4 @@
-"""Downloads from Kaggle, Google Drive and object storage to the download folder.
-
-Untested with the real services; the tests let kagglehub, gdown and boto3 talk to local servers.
-"""
+"""Downloads from Kaggle, Google Drive and object storage; untested with these, only with local servers."""
 
 import base64
 import hashlib
@@ -12,24 +9,24 @@ import re
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from functools import partial
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path, PurePosixPath
 from queue import Empty, SimpleQueue
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from tasks.acquire.archive import list_archive
 from tasks.acquire.config import DownloadConfig, DriveFile
 from tasks.core.errors import DownloadError, SourceError
 from tasks.core.files import hash_file
 from tasks.core.logs import Progress
 from tasks.core.settings import DataPaths
-from tasks.core.storage import Bucket, FileInfo, open_directory, split_address
+from tasks.core.storage import Bucket, open_directory, split_address
 from tasks.stage import TEMPORARY_PREFIX, remove_unfinished, unfinished_file, write_atomically
 
 logger = logging.getLogger(__name__)
@@ -45,11 +42,11 @@ DRIVE_IDS: Final[dict[DriveFile, str | None]] = {
     "conllu_data": "1cyjpL7dXFr_2WhLIlbNPO-PyHeEZBpHI",
     "genres": None,
 }
-
 CHUNK_BYTES: Final = 1 << 16
 FIRST_WAIT_S: Final = 1.0  # before the second attempt; doubled with each further one
 TRANSIENT_STATUS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 DRIVE_REFUSALS: Final = frozenset({401, 403, 404, 410, 429})
+SUMMARY: Final = "{fetched} fetched, {skipped} skipped (already here), {bytes:,} bytes in total"
 OBJECTS_RECORD: Final = "objects.json"  # the version of each object that was copied
 _WEB_PAGE: Final = re.compile(rb"\A(?:\xef\xbb\xbf)?\s*<(?:!doctype|html)", re.IGNORECASE)
 
@@ -59,31 +56,19 @@ class Fetched:
     """A file, and whether it was downloaded just now."""
 
     path: Path
-    size: int
     is_new: bool
 
 
 def summarise(files: Sequence[Fetched]) -> dict[str, int]:
     """Return how many files were `fetched` and `skipped`, and the `bytes` of all."""
     n_new = sum(file.is_new for file in files)
-    return {"fetched": n_new, "skipped": len(files) - n_new, "bytes": sum(file.size for file in files)}
-
-
-def summary_line(counts: Mapping[str, int]) -> str:
-    """Return a summary as a line: `1 fetched, 2 skipped (already here), 12,345 bytes in total`."""
-    came = f"{counts['fetched']} fetched, {counts['skipped']} skipped (already here)"
-    return f"{came}, {counts['bytes']:,} bytes in total"
+    return {"fetched": n_new, "skipped": len(files) - n_new, "bytes": sum(file.path.stat().st_size for file in files)}
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Return the seconds that a Retry-After header requests, 0 for a past date, or None if it is unusable.
-
-    Unusable are negative numbers, `nan`, `inf` and any other text. There is no upper limit.
+    """Return the seconds that a Retry-After header requests, 0 for a past date, None for any other text.
 
     Source: RFC 9110, section 10.2.3; fractions of seconds occur in practice and are accepted.
-
-    >>> parse_retry_after("120", datetime.now(UTC))
-    120.0
     """
     text = (value or "").strip()
     if re.fullmatch(r"\d+(?:\.\d+)?", text, re.ASCII):
@@ -97,27 +82,6 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
         return None
 
 
-def fetch_kaggle_archive(paths: DataPaths, config: DownloadConfig) -> Fetched:
-    """Return the Kaggle set as a zip in the download folder, fetched unless it is there, perhaps put there by hand.
-
-    `kagglehub.dataset_download` is not used: it unpacks the archive without the checks of `list_archive`, sets no
-    timeouts and draws its own progress bar. Its client is asked for the archive instead.
-
-    Raises:
-        DownloadError: Kaggle refuses access, or the transfer failed.
-        SourceError: the file is not an archive of listings.
-    """
-    target = paths.download / ARCHIVE
-    fetched = _fetch(target, lambda path: _download_archive(path, target, config))
-    try:
-        list_archive(target)
-    except SourceError:
-        if fetched.is_new:
-            target.unlink()
-        raise
-    return fetched
-
-
 def drive_targets(paths: DataPaths) -> dict[DriveFile, Path]:
     """Return the target of each file of the earlier system."""
     return {
@@ -129,9 +93,7 @@ def drive_targets(paths: DataPaths) -> dict[DriveFile, Path]:
 
 
 def fetch_drive_files(paths: DataPaths, names: Sequence[DriveFile], config: DownloadConfig) -> list[Fetched]:
-    """Fetch the named files to `drive_targets`, unless they are there.
-
-    Crawled plots are also copied to `paths.crawl_csv` unless it exists.
+    """Fetch the named files to `drive_targets`, unless they are there; crawled plots also to `paths.crawl_csv`.
 
     Raises:
         DownloadError: Drive refuses access, the transfer failed, or the file was never published.
@@ -152,8 +114,7 @@ def fetch_objects(paths: DataPaths, address: str, config: DownloadConfig) -> tup
     An object with the size and ETag of its copy is not fetched again. Copies of deleted objects are removed.
 
     Raises:
-        SourceError: there is no CSV under the prefix, or an object is too large.
-        DataError, StorageError, ConfigError: as `Bucket`.
+        SourceError: there is no CSV under the prefix, or an object is too large. Others as `Bucket`.
     """
     folder = paths.download / f"s3-{hashlib.sha256(address.encode()).hexdigest()[:12]}"
     if PurePosixPath(address).suffix.lower() == ".zip":
@@ -168,21 +129,10 @@ def fetch_objects(paths: DataPaths, address: str, config: DownloadConfig) -> tup
     for name, found in wanted.items():
         if found.size > config.max_bytes:
             raise SourceError(f"{bucket.address}{name} has {found.size:,} bytes; the limit is {config.max_bytes:,}.")
-    return folder / archive, _copy_objects(bucket, wanted, folder)
-
-
-def _copy_objects(bucket: Bucket, wanted: Mapping[str, FileInfo], folder: Path) -> list[Fetched]:
-    """Make a folder an exact copy of some objects."""
-    record: dict[str, Any] = {}
-    try:
-        record = dict(json.loads((folder / OBJECTS_RECORD).read_text(encoding="utf-8")))
-    except FileNotFoundError:
-        pass
-    except (ValueError, TypeError) as error:
-        logger.warning("%s cannot be read (%s): all objects are fetched again", folder / OBJECTS_RECORD, error)
+    record = read_record(folder / OBJECTS_RECORD, "all objects are fetched again")
     for gone in record.keys() - wanted.keys():
         (folder / gone).unlink(missing_ok=True)
-    record = {name: version for name, version in record.items() if name in wanted}
+        del record[gone]
     files = []
     for name, found in wanted.items():
         path = folder / name
@@ -190,8 +140,19 @@ def _copy_objects(bucket: Bucket, wanted: Mapping[str, FileInfo], folder: Path) 
         if is_new:
             record[name] = bucket.fetch(name, path).version
         write_atomically(folder / OBJECTS_RECORD, json.dumps(record, indent=1, sort_keys=True) + "\n")
-        files.append(Fetched(path, found.size, is_new))
-    return files
+        files.append(Fetched(path, is_new))
+    return folder / archive, files
+
+
+def read_record(path: Path, if_damaged: str) -> dict[str, Any]:
+    """Return the JSON object in a file, empty if there is none; if it is damaged, log that and what follows from it."""
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError) as error:
+        logger.warning("%s cannot be read (%s): %s", path, error, if_damaged)
+        return {}
 
 
 def _fetch(target: Path, download: Callable[[Path], None]) -> Fetched:
@@ -213,7 +174,7 @@ def _fetch(target: Path, download: Callable[[Path], None]) -> Fetched:
             ) from error
     elif _is_web_page(target):
         raise DownloadError(f"{target} is a web page, not the file. Remove it.")
-    return Fetched(target, target.stat().st_size, is_new)
+    return Fetched(target, is_new)
 
 
 def _is_web_page(path: Path) -> bool:
@@ -222,7 +183,6 @@ def _is_web_page(path: Path) -> bool:
 
 
 def _show_progress(name: str, config: DownloadConfig) -> Callable[[int, int | None], None]:
-    """Return a function that logs the bytes received so far and refuses too many."""
     progress: list[Progress] = []
 
     def show(received: int, total: int | None) -> None:
@@ -235,31 +195,34 @@ def _show_progress(name: str, config: DownloadConfig) -> Callable[[int, int | No
     return show
 
 
-class _TransientError(Exception):
-    """An attempt failed and another may succeed; `wait_s` is the wait that the server requests."""
+class _TransientError(Exception):  # another attempt may succeed
+    wait_s = 0.0  # the wait that the server requests
 
-    def __init__(self, message: str, wait_s: float = 0.0) -> None:
-        super().__init__(message)
-        self.wait_s = wait_s
+
+def fetch_kaggle_archive(paths: DataPaths, config: DownloadConfig) -> Fetched:
+    """Return the Kaggle set as a zip in the download folder, fetched unless it is there, perhaps put there by hand.
+
+    `kagglehub.dataset_download` is not used: it unpacks the archive without the checks of `list_archive`, sets no
+    timeouts and draws its own progress bar. Its client is asked for the archive instead. DownloadError if that fails.
+    """
+    target = paths.download / ARCHIVE
+    return _fetch(target, lambda path: _download_archive(path, target, config))
 
 
 def _download_archive(path: Path, target: Path, config: DownloadConfig) -> None:
-    """Try the download from Kaggle until it succeeds, is refused, or must be given up."""
     deadline = time.monotonic() + config.deadline_s
-    attempt = 1
-    while True:
+    for attempt in count(1):
         try:
             return _attempt(path, target, config, deadline)
         except _TransientError as error:
             wait_s = max(FIRST_WAIT_S * 2 ** (attempt - 1), error.wait_s)
             no_time = error.wait_s > config.longest_wait_s or time.monotonic() + wait_s >= deadline
             if no_time or attempt >= config.attempts:
-                raise DownloadError(
-                    f"{ARCHIVE}: {error} ({attempt} attempts). Run again later, or {_by_hand(target)}"
-                ) from None
+                failed = f"{ARCHIVE}: {error} ({attempt} attempts)"
+                raise DownloadError(f"{failed}. Run again later, or {_by_hand(target)}") from None
             logger.warning("download: %s: %s; trying again in %.0f s", ARCHIVE, error, wait_s)
             time.sleep(wait_s)
-            attempt += 1
+    return None
 
 
 def _attempt(path: Path, target: Path, config: DownloadConfig, deadline: float) -> None:
@@ -287,9 +250,7 @@ def _attempt(path: Path, target: Path, config: DownloadConfig, deadline: float) 
             except Empty:
                 if left_s > config.stall_s:
                     raise _TransientError(f"no data for {config.stall_s:g} s") from None
-                raise DownloadError(
-                    f"{target.name}: not finished after {config.deadline_s:,g} s. Run again with a longer deadline."
-                ) from None
+                raise _late(target, config) from None
             if event is None:
                 return
             if isinstance(event, Exception):
@@ -299,33 +260,33 @@ def _attempt(path: Path, target: Path, config: DownloadConfig, deadline: float) 
         abandoned.set()
 
 
-def _kaggle_client() -> Any:
-    """Return Kaggle's client with the user's credentials (environment, access token or kaggle.json), or without any."""
+def _late(target: Path, config: DownloadConfig) -> DownloadError:
+    late = f"not finished after {config.deadline_s:,g} s"
+    return DownloadError(f"{target.name}: {late}. Run again with a longer deadline.")
+
+
+def _receive_archive(path: Path) -> Iterator[tuple[int, int | None]]:
+    """Write the archive to a file; yield after each chunk the bytes received, and the total if it is known."""
     from kagglehub.config import KaggleApiCredentials, get_kaggle_credentials  # noqa: PLC0415 - needs half a second
+    from kagglehub.integrity import get_md5_checksum_from_response  # noqa: PLC0415
     from kagglesdk import KaggleClient  # noqa: PLC0415
+    from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetRequest  # noqa: PLC0415
 
     if bool(os.environ.get("KAGGLE_USERNAME")) != bool(os.environ.get("KAGGLE_KEY")):
         logger.warning("kaggle: only one of KAGGLE_USERNAME and KAGGLE_KEY is set; it is ignored")
     try:
-        found = get_kaggle_credentials() or KaggleApiCredentials()
+        user = get_kaggle_credentials() or KaggleApiCredentials()
     except (OSError, ValueError, TypeError) as error:  # its text may quote the file
         raise DownloadError(
             f"kaggle.json (in KAGGLE_CONFIG_DIR, default: ~/.kaggle) cannot be used ({type(error).__name__}). "
             "Correct or remove it."
         ) from None
     agent = f"genreflow/{version('genreflow')}"
-    return KaggleClient(username=found.username, password=found.key, api_token=found.api_key, user_agent=agent)
-
-
-def _receive_archive(path: Path) -> Iterator[tuple[int, int | None]]:
-    """Write the archive to a file; yield after each chunk the bytes received, and the total if it is known."""
-    from kagglehub.integrity import get_md5_checksum_from_response  # noqa: PLC0415
-    from kagglesdk.datasets.types.dataset_api_service import ApiDownloadDatasetRequest  # noqa: PLC0415
-
+    kaggle = KaggleClient(username=user.username, password=user.key, api_token=user.api_key, user_agent=agent)
     request = ApiDownloadDatasetRequest()
     request.owner_slug, request.dataset_slug = DATASET.split("/")
     request.dataset_version_number = DATASET_VERSION
-    with _kaggle_client() as client, client.datasets.dataset_api_client.download_dataset(request) as response:
+    with kaggle as client, client.datasets.dataset_api_client.download_dataset(request) as response:
         schemes = {urlsplit(each.url).scheme for each in (*response.history, response)}
         if schemes == {"http", "https"}:
             raise DownloadError(
@@ -345,10 +306,7 @@ def _receive_archive(path: Path) -> Iterator[tuple[int, int | None]]:
 
 
 def _as_user_error(error: Exception, target: Path) -> Exception:
-    """Return a failure of Kaggle's client as an error to retry or to show; others unchanged.
-
-    The client's own messages are left out: they may quote signed addresses or what was sent.
-    """
+    """Return a failure of Kaggle's client as an error to retry or to show, without what its message may quote."""
     import requests  # noqa: PLC0415 - comes with Kaggle's client
 
     if isinstance(error, requests.HTTPError) and error.response is not None:
@@ -366,8 +324,9 @@ def _as_user_error(error: Exception, target: Path) -> Exception:
         }.get(status, f"Kaggle answers {status}.")
         if status not in TRANSIENT_STATUS:
             return DownloadError(f"{message} Or {_by_hand(target)}")
-        wait_s = parse_retry_after(error.response.headers.get("Retry-After"), datetime.now(UTC))
-        return _TransientError(message.rstrip("."), wait_s or 0.0)
+        transient = _TransientError(message.rstrip("."))
+        transient.wait_s = parse_retry_after(error.response.headers.get("Retry-After"), datetime.now(UTC)) or 0.0
+        return transient
     if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
         return DownloadError(f"{ARCHIVE}: the server's certificate is not trusted. Check proxy and system time.")
     if isinstance(error, requests.RequestException):
@@ -376,8 +335,7 @@ def _as_user_error(error: Exception, target: Path) -> Exception:
 
 
 def _by_hand(target: Path) -> str:
-    page = f"{DATASET_PAGE}/versions/{DATASET_VERSION}"
-    return f"download it from {page} in a browser and save it as {target}."
+    return f"download it from {DATASET_PAGE}/versions/{DATASET_VERSION} in a browser and save it as {target}."
 
 
 def _download_from_drive(name: DriveFile, target: Path, config: DownloadConfig, path: Path) -> None:
@@ -420,9 +378,7 @@ def _download_from_drive(name: DriveFile, target: Path, config: DownloadConfig, 
     except gdown.FileURLRetrievalError as error:
         raise refused(str(error.__context__ or error)) from error
     except gdown.DownloadCancelled as error:
-        raise DownloadError(
-            f"{target.name}: not finished after {config.deadline_s:,g} s. Run again with a longer deadline."
-        ) from error
+        raise _late(target, config) from error
     except (gdown.DownloadError, requests.RequestException) as error:
         status = getattr(getattr(error, "response", None), "status_code", None)
         if status in DRIVE_REFUSALS:

@@ -1,57 +1,94 @@
 """The embedded sample: any number of invented movies in the form of the real listings.
 
 Generated, not stored, so that the pipeline runs anywhere, at any size, without third-party rows. The same size and seed
-give the same bytes.
+give the same bytes. Words, rates and rules of grammar are in `sample_words.yaml`.
 """
 
 import csv
+import re
 from bisect import bisect
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
+from functools import cache, partial
 from itertools import accumulate, combinations
 from math import prod
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
+import yaml
 
-from tasks.acquire.sample_text import PlotWriter, Uniform, cut, escape, pick, put_dash_inside, sample_words
 from tasks.core.logs import Progress
 from tasks.core.schema import EXCLUDED_GENRES, GENRES, RAW_COLUMNS
 
+WORDS_FILE: Final = Path(__file__).with_name("sample_words.yaml")
 # The genre of each file of the real set. There is none for Comedy, Drama, Music, Musical and Western.
 GENRE_FILES: Final = {
     genre: f"{genre.lower()}.csv" for genre in GENRES if genre not in {"Comedy", "Drama", "Music", "Musical", "Western"}
 } | {"Sci-Fi": "scifi.csv", "Sport": "sports.csv"}
-
-SINGLE_GENRE_SHARE: Final = 0.2
-MOST_GENRES: Final = 3  # a listing names three at most
-RECENT: Final = 0.5  # exponent below 1: more new movies than old ones
-AT_HOME: Final = 0.6  # the probability that a person works in their own genre
-DIRECTORS_A_GENRE: Final = 60
-STARS_A_GENRE: Final = 200
-LONG_RUNTIME: Final = 0.002
-ROMAN_YEAR: Final = 0.01  # "II", the number of movies with the same name, in place of the year
-N_DIRECTORS: Final = (1, 1, 1, 1, 1, 1, 1, 2, 2, 3)
-N_STARS: Final = (1, 2, 3, 4, 4, 4, 4, 4)
-N_SENTENCES: Final = (1, 2, 2, 2, 2, 2, 3, 3, 3, 3)
-LONG_PLOT: Final = 5  # sentences; nearly always more than a listing shows
 BLOCK: Final = 1 << 16  # random numbers drawn at a time
 ID_STEP, ID_PRIME = 48_271, 9_999_991  # steps through every id below the prime once
-EMPTY_COLUMNS: Final = ("movie_name", "year", "certificate", "runtime", "rating", "director", "star", "gross(in $)")
-_Option = TypeVar("_Option")
+_TAKES_AN = re.compile(r"(?!uniform|unit|ouija)[aeiou]|heir|hon|FBI", re.IGNORECASE)
+_SMALL_WORDS = {"a", "an", "and", "at", "for", "from", "in", "of", "on", "the", "to", "with"}
+_SLOT = re.compile(r"(\b[Aa] )?\{(\w+)\}")
+
+Uniform = Callable[[], float]  # the next number in [0, 1) of the sample's one random stream
+Words = Sequence[str]
+Slot = tuple[str, Words, Mapping[str, Words]]  # of a template: the text before it, its words of no genre, of each genre
+Option = TypeVar("Option")
+
+
+@cache
+def sample_words() -> SimpleNamespace:
+    """Return the content of `sample_words.yaml`, where each field is explained."""
+    return SimpleNamespace(**yaml.safe_load(WORDS_FILE.read_text(encoding="utf-8")))
+
+
+def pick(uniform: Uniform, options: Sequence[Option]) -> Option:
+    """Return one of the options, each with the same probability."""
+    return options[int(uniform() * len(options))]
+
+
+def inflect(phrase: str, form: str) -> str:
+    """Return a noun phrase as `people` or `things`, or a verb phrase as `aims` or `aiming`."""
+    rules = sample_words().inflections[form]
+    word, end, rest = phrase.partition(rules["ends_before"])
+    pattern = next(pattern for pattern in rules["endings"] if re.search(pattern, word))
+    return re.sub(pattern, rules["endings"][pattern], word, count=1) + end + rest
+
+
+def capitalise(phrase: str, *, title: bool) -> str:
+    """Return a phrase as at the beginning of a sentence or as in a title."""
+    first, *others = phrase.split(" ") if title else [phrase]
+    others = [word if word in _SMALL_WORDS else capitalise(word, title=False) for word in others]
+    return " ".join([first[0].upper() + first[1:], *others])
 
 
 class GenreSets:
-    """Every set of one to three genres that some file lists, with its probability."""
+    """Every set of one to three genres that some file lists, with affinities fitted to the shares of genres and sizes.
+
+    Source: iterative proportional fitting, W. E. Deming and F. F. Stephan, "On a least squares adjustment of a sampled
+    frequency table when the expected marginal totals are known", Annals of Mathematical Statistics 11 (1940).
+    """
 
     def __init__(self) -> None:
-        sizes = range(1, MOST_GENRES + 1)
-        every_set = [genres for size in sizes for genres in combinations(GENRES, size)]
+        words = sample_words()
+        largest = sum(words.genre_shares.values()) - 2 + words.single_genre_share
+        size_shares = {1: words.single_genre_share, 2: 1 - words.single_genre_share - largest, 3: largest}
+        every_set = [genres for size in size_shares for genres in combinations(GENRES, size)]
         self.sets = [genres for genres in every_set if not GENRE_FILES.keys().isdisjoint(genres)]
-        self.probabilities = _fit_probabilities(self.sets)
+        wanted = [([genre in genres for genres in self.sets], share) for genre, share in words.genre_shares.items()]
+        wanted += [([len(genres) == size for genres in self.sets], share) for size, share in size_shares.items()]
+        margins = [(np.array(has), share) for has, share in wanted]
+        pairs = [combinations(genres, 2) for genres in self.sets]
+        weights = np.array([prod(words.affinities.get(a, {}).get(b, 1.0) for a, b in of_set) for of_set in pairs])
+        for _ in range(50):
+            for has, share in margins:
+                inside = weights[has].sum()
+                weights *= np.where(has, share / inside, (1 - share) / (weights.sum() - inside))
+        self.probabilities = weights / weights.sum()
         self._bounds = np.cumsum(self.probabilities)[:-1].tolist()
 
     def draw(self, uniform: Uniform) -> tuple[str, ...]:
@@ -59,88 +96,81 @@ class GenreSets:
         return self.sets[bisect(self._bounds, uniform())]
 
 
-def _fit_probabilities(sets: Sequence[tuple[str, ...]]) -> NDArray[np.float64]:
-    """Return the probability of each set: affinities, fitted so that every genre and every size has its share.
+class PlotWriter:
+    """Writes titles and plots: each word is of one of the movie's own genres, of some other genre, or of none.
 
-    Source: iterative proportional fitting, W. E. Deming and F. F. Stephan, "On a least squares adjustment of a sampled
-    frequency table when the expected marginal totals are known", Annals of Mathematical Statistics 11 (1940).
+    How often is drawn for each plot, so that some show their genres clearly and others hardly at all.
     """
-    shares, affinities = sample_words().genre_shares, sample_words().affinities
-    largest = sum(shares.values()) - 2 + SINGLE_GENRE_SHARE
-    size_shares = {1: SINGLE_GENRE_SHARE, 2: 1 - SINGLE_GENRE_SHARE - largest, 3: largest}
-    margins = [(np.array([genre in genres for genres in sets]), share) for genre, share in shares.items()]
-    margins += [(np.array([len(genres) == size for genres in sets]), share) for size, share in size_shares.items()]
-    pairs = [combinations(genres, 2) for genres in sets]
-    weights = np.array([prod(affinities.get(a, {}).get(b, 1.0) for a, b in of_set) for of_set in pairs], dtype=float)
-    for _ in range(50):
-        for has, share in margins:
-            inside = weights[has].sum()
-            weights *= np.where(has, share / inside, (1 - share) / (weights.sum() - inside))
-    probabilities: NDArray[np.float64] = weights / weights.sum()
-    return probabilities
 
-
-class FieldWriter:
-    """Writes all fields but id, title, genres and description, a little depending on genres, from a random stream."""
-
-    def __init__(self, uniform: Uniform, plots: PlotWriter) -> None:
+    def __init__(self, uniform: Uniform) -> None:
         self._uniform = uniform
-        self._words = sample_words()
-        n_directors, n_stars = DIRECTORS_A_GENRE * len(GENRES), STARS_A_GENRE * len(GENRES)
-        self._people = {
-            "director": [(plots.name(), f"/name/nm{1_000_000 + 37 * number}/") for number in range(n_directors)],
-            "star": [(plots.name(), f"/name/nm{2_000_000 + 37 * number}/") for number in range(n_stars)],
+        self._words = words = sample_words()
+        towns = [start + end for start in words.name_beginnings for end in words.name_endings]
+        self._neutral = _with_inflections(words.neutral_words)
+        self._neutral |= {"first": words.first_names, "town": towns, "last": words.last_names * 24 + towns}
+        self._of_genre = {genre: _with_inflections(roles) for genre, roles in words.genre_words.items()}
+        self._genres = tuple(self._of_genre)
+        self._templates = {
+            kind: [self._compile(template, title=kind == "title") for template in templates]
+            for kind, templates in words.templates.items()
         }
 
-    def fields(self, genres: Sequence[str]) -> dict[str, str]:
-        """Return the fields by column; an empty one is an empty string."""
-        chance, words = self._uniform, self._words
-        fields = dict.fromkeys(("year", "certificate", "runtime", "rating", "votes", "gross(in $)"), "")
-        fields |= self._cast("director", genres, N_DIRECTORS) | self._cast("star", genres, N_STARS)
-        if chance() >= words.empty_fields["year"]:
-            fields["year"] = self._year(genres)
-        if chance() >= words.empty_fields["certificate"]:
-            fields["certificate"] = pick(chance, _of_first(words.certificates, genres))
-        if chance() >= words.empty_fields["runtime"]:
-            if chance() < LONG_RUNTIME:
-                minutes = 1000 + int(chance() * 4000)
-            else:
-                minutes = int(_of_first(words.runtimes_min, genres) + self._deviate(45))
-            fields["runtime"] = f"{minutes:,} min"
-        if chance() >= words.empty_fields["rating"]:
-            fields["rating"] = f"{min(10, max(1, _of_first(words.ratings, genres) + self._deviate(2.5))):.1f}"
-            fields["votes"] = f"{int(4 + 10 ** (6 * chance() ** 1.5))}.0"
-        if chance() >= words.empty_fields["gross(in $)"]:
-            fields["gross(in $)"] = f"{int(10 ** (3 + 5.5 * chance()))}.0"
-        return fields
+    def plot(self, genres: Sequence[str], n_sentences: int) -> list[str]:
+        """Return the sentences of a plot for a movie of these genres; sometimes one more with credits."""
+        least, most = self._words.own_genre
+        own = least + (most - least) * self._uniform()
+        sentences = [self._fill(kind, genres, own) for kind in ["opening"] + ["follow_up"] * (n_sentences - 1)]
+        if self._uniform() < self._words.credits_share:
+            sentences.append(self._fill("credits", genres, own))
+        return sentences
 
-    def _year(self, genres: Sequence[str]) -> str:
-        if self._uniform() < ROMAN_YEAR:
-            return pick(self._uniform, ("I", "I", "I", "II", "II", "III"))
-        first, last = _of_first(self._words.years, genres)
-        return str(first + int((last + 1 - first) * self._uniform() ** RECENT))
+    def title(self, genres: Sequence[str]) -> str:
+        """Return a title, which shows the genres less clearly than a plot."""
+        return self._fill("title", genres, self._words.own_genre_in_title)
 
-    def _cast(self, role: str, genres: Sequence[str], numbers: Sequence[int]) -> dict[str, str]:
-        """Return the two columns of a role: names and ids, as many as one of the numbers."""
-        if self._uniform() < self._words.empty_fields[role]:
-            return {role: "", f"{role}_id": ""}
-        people = dict(self._person(self._people[role], genres) for _ in range(pick(self._uniform, numbers)))
-        return {role: ", \n".join(people), f"{role}_id": ",".join(people.values())}
+    def name(self) -> str:
+        """Return a full name."""
+        return self._fill("name", (), 0.0)
 
-    def _person(self, people: Sequence[tuple[str, str]], genres: Sequence[str]) -> tuple[str, str]:
-        """Return the name and id of a person; some are drawn often."""
-        a_genre = len(people) // len(GENRES)
-        at_home = self._uniform() < AT_HOME
-        home = GENRES.index(genres[0]) if at_home else int(self._uniform() * len(GENRES))
-        return people[home * a_genre + int(self._uniform() ** 2 * a_genre)]
+    def _fill(self, kind: str, genres: Sequence[str], own: float) -> str:
+        uniform, other_genre, exponent = self._uniform, self._words.other_genre, self._words.common_first
+        pieces = []
+        for before, words, of_genre in pick(uniform, self._templates[kind]):
+            pieces.append(before)
+            if of_genre:
+                chance = uniform()
+                if chance < own:
+                    words = of_genre[pick(uniform, genres)]  # noqa: PLW2901
+                elif chance < own + other_genre:
+                    words = of_genre[pick(uniform, self._genres)]  # noqa: PLW2901
+                pieces.append(words[int(uniform() ** exponent * len(words))])
+            elif words:
+                pieces.append(pick(uniform, words))
+        return "".join(pieces)
 
-    def _deviate(self, width: float) -> float:
-        """Return a number around 0, between -width and width, triangularly distributed."""
-        return (self._uniform() + self._uniform() - 1) * width
+    def _compile(self, template: str, *, title: bool) -> list[Slot]:
+        """Return a template as slots with words that include article and capitals; the last slot has no words."""
+        slots: list[Slot] = []
+        end = 0
+        for match in _SLOT.finditer(template):
+            role = match[2].lower()
+            case = str if match[2] == role else partial(capitalise, title=title)
+            dress = partial(dress_words, article=match[1] or "", case=case)
+            of_genre = {genre: dress(roles[role]) for genre, roles in self._of_genre.items() if role in roles}
+            slots.append((template[end : match.start()], dress(self._neutral[role]), of_genre))
+            end = match.end()
+        return [*slots, (template[end:], (), {})]
 
 
-def _of_first(table: Mapping[str, _Option], genres: Sequence[str]) -> _Option:
-    return next((value for genre, value in table.items() if genre in genres), table["default"])
+def _with_inflections(roles: Mapping[str, Words]) -> dict[str, Words]:
+    """Return the words of each role, and their inflected forms as further roles."""
+    forms = sample_words().inflections
+    return {**roles, **{form: [inflect(word, form) for word in roles[forms[form]["of"]]] for form in forms}}
+
+
+def dress_words(words: Words, article: str, case: Callable[[str], str]) -> Words:
+    """Return words in a case, with the article, `a ` or `A ` or none; the sound decides its form, not the letter."""
+    return [(article.replace(" ", "n ") if _TAKES_AN.match(word) else article) + case(word) for word in words]
 
 
 class SampleMovie(NamedTuple):
@@ -174,8 +204,7 @@ def write_sample(folder: Path, n_movies: int, seed: int) -> dict[str, Any]:
 
 def generate_movies(n_movies: int, seed: int) -> Iterator[SampleMovie]:
     """Yield invented movies one by one; a larger sample starts with the same movies as a smaller one."""
-    maker = _MovieMaker(seed)
-    return map(maker.make, range(n_movies))
+    return map(_MovieMaker(seed).make, range(n_movies))
 
 
 def _uniforms(seed: int) -> Iterator[float]:
@@ -185,15 +214,18 @@ def _uniforms(seed: int) -> Iterator[float]:
         yield from generator.random(BLOCK).tolist()
 
 
-class _MovieMaker:
+class _MovieMaker(PlotWriter):
     def __init__(self, seed: int) -> None:
-        self._uniform = _uniforms(seed).__next__
-        self._words = words = sample_words()
+        super().__init__(_uniforms(seed).__next__)
+        words = self._words
         self._genre_sets = GenreSets()
-        self._plots = PlotWriter(self._uniform)
-        self._fields = FieldWriter(self._uniform, self._plots)
+        self._people = {}
+        for role, people in words.people.items():
+            ids = [people["first_id"] + 37 * number for number in range(people["a_genre"] * len(GENRES))]
+            self._people[role] = [(self.name(), f"/name/nm{person_id}/") for person_id in ids]
         self._kinds = (*words.description_flaws, "plain")
         self._kind_bounds = list(accumulate(words.description_flaws.values()))
+        self._genre_flaw_bounds = list(accumulate(words.row_flaws[flaw] for flaw in ("empty_genre", "excluded_genre")))
         self._tails = [tail for tail, weight in words.tails.items() for _ in range(weight)]
         self._last_plain: str | None = None
 
@@ -202,83 +234,120 @@ class _MovieMaker:
         kind, description = self._describe(genres)
         values = {
             "movie_id": f"tt{index * ID_STEP % ID_PRIME + 1:07d}",
-            "movie_name": self._plots.title(genres) if self._uniform() >= self._words.row_flaws["empty_name"] else "",
+            "movie_name": self.title(genres) if self._uniform() >= self._words.row_flaws["empty_name"] else "",
             "genre": ", ".join(genres),
             "description": description,
-            **self._fields.fields(genres),
+            **self._fields(genres),
         }
-        genre_flaw = self._spoil_genre(values)
+        genre_flaw = ("empty_genre", "excluded_genre", "plain")[bisect(self._genre_flaw_bounds, self._uniform())]
+        if genre_flaw == "empty_genre":
+            values["genre"] = ""
+        elif genre_flaw == "excluded_genre":
+            values["genre"] += f", {pick(self._uniform, EXCLUDED_GENRES)}"
         rows = {genre: values.copy() for genre in genres if genre in GENRE_FILES}
-        flaws = [flaw for flaw in (kind, genre_flaw) if flaw != "plain"] + _field_flaws(values)
+        flaws = [flaw for flaw in (kind, genre_flaw) if flaw != "plain"]
+        flaws += [f"empty_{column}" for column in ("movie_name", *self._words.empty_fields) if not values[column]]
+        found = {
+            "newline_in_director": "\n" in values["director"],
+            "newline_in_star": "\n" in values["star"],
+            "comma_in_runtime": "," in values["runtime"],
+            "roman_year": values["year"].isalpha(),
+            "accented_name": not (values["movie_name"] + values["director"] + values["star"]).isascii(),
+        }
+        flaws += [flaw for flaw in found if found[flaw]]
         if len(rows) > 1:
             flaws += self._vary(rows, genres, is_plain=kind == genre_flaw == "plain")
         listed = [(GENRE_FILES[genre], [row[column] for column in RAW_COLUMNS]) for genre, row in rows.items()]
         return SampleMovie(listed, flaws)
 
     def _describe(self, genres: Sequence[str]) -> tuple[str, str]:
-        """Return the kind of a movie's description, and the description."""
+        words = self._words
         kind = self._kinds[bisect(self._kind_bounds, self._uniform())]
-        if kind in self._words.descriptions:
-            return kind, self._phrase(self._words.descriptions[kind])
+        if kind in words.descriptions:
+            return kind, self._phrase(words.descriptions[kind])
         if kind == "repeated_description" and self._last_plain:
             return kind, self._last_plain
-        n_sentences = LONG_PLOT if kind == "see_full_summary" else pick(self._uniform, N_SENTENCES)
-        text = " ".join(self._plots.plot(genres, n_sentences))
-        if kind == "see_full_summary":
-            text = cut(text, pick(self._uniform, self._tails))
+        n_sentences = words.n_sentences_cut if kind == "see_full_summary" else pick(self._uniform, words.n_sentences)
+        text = " ".join(self.plot(genres, n_sentences))
+        if kind == "see_full_summary":  # cut between two words
+            text = text[: words.cut_at].rsplit(" ", 1)[0] + pick(self._uniform, self._tails)
         elif kind == "author_signature":
-            text += self._phrase(self._words.signatures)
+            text += self._phrase(words.signatures)
         elif kind == "em_dash_inside":
-            text = put_dash_inside(text)
+            *start, rest = text.split(" ", 3)
+            text = f"{' '.join(start)}—{rest}"
         elif kind == "html_entity":
-            text = escape(text)
+            plain = next(plain for plain in words.html_entities if plain in text)
+            text = text.replace(plain, words.html_entities[plain])
         else:
             kind, self._last_plain = "plain", text
         return kind, text
 
-    def _spoil_genre(self, values: dict[str, str]) -> str:
-        """Change the genres of a few movies in all their rows; return what was done, or "plain"."""
-        chance, rates = self._uniform(), self._words.row_flaws
-        if chance < rates["empty_genre"]:
-            values["genre"] = ""
-            return "empty_genre"
-        if chance < rates["empty_genre"] + rates["excluded_genre"]:
-            values["genre"] += f", {pick(self._uniform, EXCLUDED_GENRES)}"
-            return "excluded_genre"
-        return "plain"
+    def _fields(self, genres: Sequence[str]) -> dict[str, str]:
+        """Return all fields but id, title, genres and description by column, a little depending on genres."""
+        chance, words = self._uniform, self._words
+        fields = dict.fromkeys(("year", "certificate", "runtime", "rating", "votes", "gross(in $)"), "")
+        fields |= self._cast("director", genres) | self._cast("star", genres)
 
-    def _vary(self, rows: dict[str, dict[str, str]], genres: Sequence[str], *, is_plain: bool) -> list[str]:
-        """Change one row of a few movies, so that their files disagree; return what was changed."""
-        flaws = []
+        def is_empty(column: str) -> bool:
+            return bool(chance() < words.empty_fields[column])
+
+        def deviate(width: float) -> float:  # triangularly distributed
+            return (chance() + chance() - 1) * width
+
+        if not is_empty("year"):
+            if chance() < words.roman_year:
+                fields["year"] = pick(chance, words.roman_years)
+            else:
+                first, last = _of_first(words.years, genres)
+                fields["year"] = str(first + int((last + 1 - first) * chance() ** words.recent))
+        if not is_empty("certificate"):
+            fields["certificate"] = pick(chance, _of_first(words.certificates, genres))
+        if not is_empty("runtime"):
+            is_long = chance() < words.long_runtime
+            minutes = 1000 + chance() * 4000 if is_long else _of_first(words.runtimes_min, genres) + deviate(45)
+            fields["runtime"] = f"{int(minutes):,} min"
+        if not is_empty("rating"):
+            fields["rating"] = f"{min(10, max(1, _of_first(words.ratings, genres) + deviate(2.5))):.1f}"
+            fields["votes"] = f"{int(4 + 10 ** (6 * chance() ** 1.5))}.0"
+        if not is_empty("gross(in $)"):
+            fields["gross(in $)"] = f"{int(10 ** (3 + 5.5 * chance()))}.0"
+        return fields
+
+    def _cast(self, role: str, genres: Sequence[str]) -> dict[str, str]:
+        """Return the two columns of a role: names and ids; some people are drawn often."""
+        chance, words, everybody = self._uniform, self._words, self._people[role]
+        if chance() < words.empty_fields[role]:
+            return {role: "", f"{role}_id": ""}
+        a_genre, people = words.people[role]["a_genre"], {}
+        for _ in range(pick(chance, words.people[role]["numbers"])):
+            home = GENRES.index(genres[0]) if chance() < words.at_home else int(chance() * len(GENRES))
+            name, person_id = everybody[home * a_genre + int(chance() ** 2 * a_genre)]
+            people[name] = person_id
+        return {role: ", \n".join(people), f"{role}_id": ",".join(people.values())}
+
+    def _vary(self, rows: dict[str, dict[str, str]], genres: Sequence[str], *, is_plain: bool) -> Iterator[str]:
+        """Change one row of a few movies, so that their files disagree; yield what was changed."""
         listed_under, rates = tuple(rows), self._words.different
         if self._uniform() < rates["genres"] and is_plain:
             genre = pick(self._uniform, listed_under)
             lost = pick(self._uniform, [other for other in genres if other != genre])
             rows[genre]["genre"] = ", ".join(other for other in genres if other != lost)
-            flaws.append("different_genres")
+            yield "different_genres"
         if self._uniform() < rates["description"] and is_plain:
             placeholder = self._words.descriptions["add_a_plot"][0]
-            other = placeholder if self._uniform() < 0.5 else self._plots.plot(genres, 1)[0]
+            other = placeholder if self._uniform() < 0.5 else self.plot(genres, 1)[0]
             rows[pick(self._uniform, listed_under)]["description"] = other
-            flaws.append("different_description")
+            yield "different_description"
         if self._uniform() < rates["name"] and is_plain:
             rows[pick(self._uniform, listed_under)]["movie_name"] += " - The Movie"
-            flaws.append("different_name")
-        return flaws
+            yield "different_name"
 
     def _phrase(self, phrases: Sequence[str]) -> str:
         phrase = pick(self._uniform, phrases)
-        name, year = self._plots.name(), str(1940 + int(self._uniform() * 84))
+        name, year = self.name(), str(1940 + int(self._uniform() * 84))
         return phrase.replace("{name}", name).replace("{year}", year)
 
 
-def _field_flaws(values: Mapping[str, str]) -> list[str]:
-    """Return what is wrong with a movie's fields other than genres and description."""
-    flaws = {f"empty_{column}": not values[column] for column in EMPTY_COLUMNS} | {
-        "newline_in_director": "\n" in values["director"],
-        "newline_in_star": "\n" in values["star"],
-        "comma_in_runtime": "," in values["runtime"],
-        "roman_year": values["year"].isalpha(),
-        "accented_name": not (values["movie_name"] + values["director"] + values["star"]).isascii(),
-    }
-    return [flaw for flaw, found in flaws.items() if found]
+def _of_first(table: Mapping[str, Any], genres: Sequence[str]) -> Any:
+    return next((value for genre, value in table.items() if genre in genres), table["default"])

@@ -13,10 +13,8 @@ from prefect.exceptions import PrefectException
 from prefect.states import Completed, Failed
 
 from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
-from tasks.acquire.crawl.crawl import CrawlResult, run_crawl
-from tasks.acquire.crawl.plan import CrawlPlan, plan_crawl
-from tasks.acquire.crawl.sources import check_access
-from tasks.acquire.download import Fetched, fetch_drive_files, summarise, summary_line
+from tasks.acquire.crawl.crawl import CrawlResult, plan_crawl, run_crawl
+from tasks.acquire.download import SUMMARY, Fetched, fetch_drive_files, summarise
 from tasks.acquire.listings import acquire_listings
 from tasks.core.errors import CrawlBlockedError
 from tasks.core.logs import Progress
@@ -33,7 +31,7 @@ def acquire(source: str, sample: SampleConfig, seed: int, download: DownloadConf
     result = acquire_listings(data_paths(), source, sample, seed, download)
     logger.info("acquire: %d files from %s", result.counts["files"], source)
     if "download" in result.counts:
-        logger.info("acquire: %s", summary_line(result.counts["download"]))
+        logger.info("acquire: %s", SUMMARY.format_map(result.counts["download"]))
     return result
 
 
@@ -41,7 +39,7 @@ def acquire(source: str, sample: SampleConfig, seed: int, download: DownloadConf
 def fetch_files(names: tuple[DriveFile, ...], config: DownloadConfig) -> list[Fetched]:
     """Fetch the named files of the earlier system; see `fetch_drive_files`."""
     files = fetch_drive_files(data_paths(), names, config)
-    logger.info("drive: %s", summary_line(summarise(files)))
+    logger.info("drive: %s", SUMMARY.format_map(summarise(files)))
     return files
 
 
@@ -49,31 +47,25 @@ def fetch_files(names: tuple[DriveFile, ...], config: DownloadConfig) -> list[Fe
 def crawl(config: CrawlConfig) -> CrawlResult:
     """Bring `data/crawl` up to date with the plots that the listings lack, as far as sources allow; see `run_crawl`.
 
-    The task run ends in the state `Completed`, in `Stopped` (not a failure), or in `Blocked` with a `CrawlBlockedError`
-    as result. Call it with `return_state=True` to get the state.
+    Call it with `return_state=True` to get the state: `Completed`, `Stopped` (no failure), or `Blocked`, a failure.
     """
     result = run_crawl(data_paths(), config, _progress_artifact())
     logger.info("crawl: %s, with %d plots", result.outcome, result.stage.counts.get("plots", 0))
     for reason in result.reasons:
         logger.warning("crawl: %s", reason)
     reasons = "; ".join(result.reasons)
-    ended: CrawlResult | State[Any] = result
+    if result.outcome == "done":
+        return result
+    ended: State[Any] = Completed(name="Stopped", message=reasons, data=result)
     if result.outcome == "blocked":
         ended = Failed(name="Blocked", message=reasons, data=CrawlBlockedError(reasons))
-    elif result.outcome != "done":
-        ended = Completed(name="Stopped", message=reasons, data=result)
     return cast("CrawlResult", ended)  # what Prefect makes of a state
 
 
 @stage_task("plan crawl")
-def plan(config: CrawlConfig) -> CrawlPlan:
-    """Estimate the requests and the duration of a crawl; see `plan_crawl`."""
+def plan(config: CrawlConfig) -> str:
+    """Return an estimate of the requests and the duration of a crawl; see `plan_crawl`."""
     return plan_crawl(data_paths(), config)
-
-
-def check_crawl(config: CrawlConfig) -> None:
-    """Refuse a crawl that cannot start, before any other work; see `check_access`."""
-    check_access(config, data_paths())
 
 
 def _progress_artifact() -> Callable[[Progress], None]:

@@ -1,75 +1,100 @@
-"""The annotate stage: from the cleaned movies to the corpus and its companion, in shards and several processes."""
+"""The annotate stage: from the cleaned movies to the corpus and its companion, in shards and several processes.
 
+Or from a corpus that another program annotated.
+"""
+
+import csv
 import gc
 import logging
 import os
 import platform
-import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, Field
 
-from tasks.annotate.config import AnnotateConfig
-from tasks.annotate.conllu import format_document
+from tasks.annotate.conllu import find_documents, format_document, read_document
 from tasks.core import schema
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.language import Pipeline, Token, annotator, normalise_text
 from tasks.core.logs import Progress
-from tasks.core.parallel import map_parallel
+from tasks.core.schema import parse_genres, read_genre_names
 from tasks.core.settings import DataPaths
 from tasks.stage import Stage, StageResult, run_stage
 
 logger = logging.getLogger(__name__)
 
 ROW_GROUP: Final = 20_000  # rows; what a reader has in memory at once
+BATCH: Final = 500  # movies in memory at once during an import
+IMPORTED: Final = "imported"  # in place of a pipeline's name: such lemmas cannot be made for a new text
 READ_COLUMNS: Final = ("movie_id", "description", "genres")
 
-Sentences = Sequence[Sequence[Token]]
+
+class AnnotateConfig(BaseModel):
+    """How to annotate."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    pipeline: Pipeline = Field(
+        "simplemma", description="Source of the lemmas; en_core_web_sm also adds tags, if it is installed."
+    )
+    shard_size: int = Field(5_000, ge=1, description="Movies per task of a worker; does not change the result.")
 
 
-def companion_rows(
-    ids: Sequence[str], genres: Sequence[Sequence[str]], annotated: Sequence[Sentences]
-) -> tuple[pa.Table, Counter[str]]:
-    """Return rows of the companion (`schema.TOKENS`), and their counts: `sentences`, `tokens`, `empty_documents`."""
-    tokens = [[token for sentence in sentences for token in sentence] for sentences in annotated]
-    forms = [[token.form for token in of_movie] for of_movie in tokens]
-    lemmas = [[token.lemma for token in of_movie] for of_movie in tokens]
+class Piece(NamedTuple):
+    """Some documents of the corpus."""
+
+    conllu: bytes
+    rows: pa.Table  # of the companion, `schema.TOKENS`
+    counts: Counter[str]  # `sentences`, `tokens`, `empty_documents`
+
+
+def make_piece(
+    ids: Sequence[str], genres: Sequence[Sequence[str]], annotated: Sequence[Sequence[Sequence[Token]]]
+) -> Piece:
+    """Return the documents of some movies from their annotated sentences."""
+    forms = [[token.form for sentence in sentences for token in sentence] for sentences in annotated]
+    lemmas = [[token.lemma for sentence in sentences for token in sentence] for sentences in annotated]
     n_sentences = list(map(len, annotated))
     rows = pa.table([ids, genres, forms, lemmas, n_sentences], schema=_companion_schema())
-    counts = Counter(sentences=sum(n_sentences), tokens=sum(map(len, tokens)), empty_documents=n_sentences.count(0))
-    return rows, counts
+    counts = Counter(sentences=sum(n_sentences), tokens=sum(map(len, forms)), empty_documents=n_sentences.count(0))
+    return Piece("".join(map(format_document, ids, genres, annotated)).encode(), rows, counts)
 
 
 def _companion_schema() -> pa.Schema:
     return pl.DataFrame(schema=schema.TOKENS).to_arrow().schema
 
 
-@contextmanager
-def open_companion(path: Path) -> Iterator[Callable[[pa.Table], None]]:
-    """Yield a function that appends rows to a new companion, with the same bytes for any division into tables."""
+def write_pieces(pieces: Iterable[Piece], paths: DataPaths, folder: Path, progress: Progress) -> Counter[str]:
+    """Write the corpus and its companion, with the same bytes for any division into pieces; return the counts."""
+    counts: Counter[str] = Counter()
     waiting = _companion_schema().empty_table()
-    with pq.ParquetWriter(path, waiting.schema, compression="zstd") as writer:
+    with (
+        (folder / paths.conllu.name).open("wb") as corpus,
+        pq.ParquetWriter(folder / paths.tokens.name, waiting.schema, compression="zstd") as companion,
+    ):
 
-        def write(rows: pa.Table) -> None:
-            # One chunk: the encoder would begin a page with every chunk.
-            writer.write_table(rows.combine_chunks(), row_group_size=ROW_GROUP)
+        def write_rows(rows: pa.Table, at_least: int) -> pa.Table:
+            while rows.num_rows >= at_least:  # one chunk each: the encoder would begin a page with every chunk
+                companion.write_table(rows.slice(0, ROW_GROUP).combine_chunks(), row_group_size=ROW_GROUP)
+                rows = rows.slice(ROW_GROUP)
+            return rows
 
-        def append(rows: pa.Table) -> None:
-            nonlocal waiting
-            waiting = pa.concat_tables([waiting, rows])
-            while waiting.num_rows >= ROW_GROUP:
-                write(waiting.slice(0, ROW_GROUP))
-                waiting = waiting.slice(ROW_GROUP)
-
-        yield append
-        if waiting.num_rows:
-            write(waiting)
+        for piece in pieces:
+            corpus.write(piece.conllu)
+            waiting = write_rows(pa.concat_tables([waiting, piece.rows]), ROW_GROUP)
+            counts.update(piece.counts)
+            progress.advance(piece.rows.num_rows)
+        write_rows(waiting, 1)
+    progress.finish()
+    return counts
 
 
 class Shard(NamedTuple):
@@ -81,15 +106,9 @@ class Shard(NamedTuple):
     folder: Path
     pipeline: Pipeline
 
-    @property
-    def conllu(self) -> Path:
-        """Its part of the corpus."""
-        return self.folder / f"{self.start}.conllu"
-
-    @property
-    def companion(self) -> Path:
-        """Its rows of the companion, as Arrow IPC."""
-        return self.folder / f"{self.start}.arrow"
+    def file(self, kind: str) -> Path:
+        """Its part of the corpus (`conllu`), or its rows of the companion as Arrow IPC (`arrow`)."""
+        return self.folder / f"{self.start}.{kind}"
 
 
 @contextmanager
@@ -104,14 +123,6 @@ def _paused_collector() -> Iterator[None]:
             gc.enable()
 
 
-@contextmanager
-def _renamed(path: Path) -> Iterator[Path]:
-    """Write under a name of this process, then rename: a worker believed dead may still write the same shard."""
-    own = path.with_name(f"{path.name}-{platform.node()}-{os.getpid()}")
-    yield own
-    own.replace(path)
-
-
 @_paused_collector()
 def annotate_shard(shard: Shard) -> Counter[str]:
     """Write the shard's parts of the corpus and of the companion, and return its counts as in `annotate_movies`."""
@@ -119,14 +130,16 @@ def annotate_shard(shard: Shard) -> Counter[str]:
     ids, descriptions, genres = (movies[column].to_list() for column in READ_COLUMNS)
     originals = [description or "" for description in descriptions]
     texts = list(map(normalise_text, originals))
-    annotated = list(annotator(shard.pipeline).sentences(texts))
-    with _renamed(shard.conllu) as path, path.open("w", encoding="utf-8", newline="\n") as file:
-        file.writelines(map(format_document, ids, genres, annotated))
-    rows, counts = companion_rows(ids, genres, annotated)
-    with _renamed(shard.companion) as path, pa.ipc.new_file(path, rows.schema) as file:
-        file.write_table(rows)
-    counts.update(documents=len(ids), normalised_documents=sum(map(str.__ne__, texts, originals)))
-    return counts
+    piece = make_piece(ids, genres, list(annotator(shard.pipeline).sentences(texts)))
+    # Under names of this process, then renamed: a worker believed dead may still write the same shard.
+    own = shard.folder / f"{shard.start}-{platform.node()}-{os.getpid()}"
+    own.write_bytes(piece.conllu)
+    own.replace(shard.file("conllu"))
+    with pa.ipc.new_file(own, piece.rows.schema) as file:
+        file.write_table(piece.rows)
+    own.replace(shard.file("arrow"))
+    piece.counts.update(documents=len(ids), normalised_documents=sum(map(str.__ne__, texts, originals)))
+    return piece.counts
 
 
 def annotate_movies(
@@ -163,6 +176,8 @@ def annotate_movies(
     )
 
     def build(folder: Path) -> Counter[str]:
+        from tasks.core.parallel import map_in_order  # noqa: PLC0415 - loads joblib, which `--help` does not need
+
         height = check_movies(paths.movies)
         shard_folder = folder / "shards"
         shard_folder.mkdir()
@@ -170,23 +185,16 @@ def annotate_movies(
             Shard(paths.movies, start, min(config.shard_size, height - start), shard_folder, config.pipeline)
             for start in range(0, height, config.shard_size)
         ]
-        counts: Counter[str] = Counter()
-        progress = Progress("annotate", height)
-        with (
-            (folder / paths.conllu.name).open("wb") as corpus,
-            open_companion(folder / paths.tokens.name) as append_rows,
-        ):
-            counts_of_shards = map_parallel(annotate_shard, shards, workers=workers, address=dask_address)
-            for shard, of_shard in zip(shards, counts_of_shards, strict=True):
-                with shard.conllu.open("rb") as piece:
-                    shutil.copyfileobj(piece, corpus, 1 << 20)
-                with pa.ipc.open_file(shard.companion.read_bytes()) as rows:
-                    append_rows(rows.read_all())
-                shard.conllu.unlink()
-                shard.companion.unlink()
-                counts.update(of_shard)
-                progress.advance(shard.length)
-        progress.finish()
+        counts_of_shards = map_in_order(annotate_shard, shards, workers=workers, address=dask_address)
+
+        def read() -> Iterator[Piece]:
+            for shard, counts in zip(shards, counts_of_shards, strict=True):
+                with pa.ipc.open_file(shard.file("arrow").read_bytes()) as rows:
+                    yield Piece(shard.file("conllu").read_bytes(), rows.read_all(), counts)
+                shard.file("conllu").unlink()
+                shard.file("arrow").unlink()
+
+        counts = write_pieces(read(), paths, folder, Progress("annotate", height))
         if counts["empty_documents"]:
             logger.warning("annotate: %d movies have no text and no sentence in the corpus", counts["empty_documents"])
         return counts
@@ -195,11 +203,7 @@ def annotate_movies(
 
 
 def check_movies(path: Path) -> int:
-    """Return the number of movies, after checking that they can be annotated.
-
-    Raises:
-        DataError: the table is unreadable, empty, without a needed column, or not sorted by distinct, usable ids.
-    """
+    """Return the number of movies, after checking that they can be annotated."""
     again = "run the cleaning stage again"
     try:
         found = pl.read_parquet_schema(path)
@@ -225,3 +229,93 @@ def check_movies(path: Path) -> int:
     if not disordered.is_empty():
         raise DataError(f"{path}: movie ids must be distinct and ascending, {disordered[0]!r} is not: {again}")
     return len(ids)
+
+
+def extract_movies(paths: DataPaths, corpus: Path) -> StageResult:
+    """Write the movies of a foreign corpus, without names, to `paths.corpus_csv`, for the clean stage to import.
+
+    For users who have only the annotated corpus.
+
+    Returns:
+        Counts: `documents`, `repeated_documents`.
+
+    Raises:
+        DataError: the corpus is missing or damaged, or its genres cannot be read.
+    """
+
+    def build(folder: Path) -> Mapping[str, int]:
+        names = read_genre_names(paths.downloaded_genres)
+        positions, n_repeated = find_documents(corpus)
+        progress = Progress("movies of the corpus", len(positions))
+        with (folder / paths.corpus_csv.name).open("w", encoding="utf-8", newline="") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["movie_id", "movie_name", "genre", "description"])
+            for movie_id, position in positions.items():
+                document = read_document(corpus, position)
+                try:
+                    genres = ", ".join(parse_genres(document.genres, names))
+                except ValueError as error:
+                    raise DataError(
+                        f"{corpus}, line {position.line}: the genres {document.genres[:80]!r} cannot be read: {error}. "
+                        "Put the genres.json that belongs to the corpus into the download folder."
+                    ) from error
+                writer.writerow([movie_id, "", genres, document.description])
+                progress.advance()
+        progress.finish()
+        return {"documents": len(positions), "repeated_documents": n_repeated}
+
+    genres_file = [paths.downloaded_genres] if paths.downloaded_genres.is_file() else []
+    return run_stage(_stage(paths, "extract_movies", (paths.corpus_csv,), corpus, *genres_file), build)
+
+
+def import_conllu(paths: DataPaths, corpus: Path) -> StageResult:
+    """Make a foreign corpus the annotation of the cleaned movies, in `paths.conllu` and its companion.
+
+    It has the name of the annotate stage, so that either's result replaces the other's; its config is `{"pipeline":
+    "imported"}`. Both files have the movies, the order and the genres of the cleaned table.
+
+    Returns:
+        Counts: `documents`, `sentences`, `tokens` and `empty_documents` as in the annotate stage (movies that are
+        not in the corpus are empty), `unknown_documents` (of movies that are not in the table),
+        `repeated_documents`.
+
+    Raises:
+        DataError: the corpus is missing or damaged, the table is, or they have no movie in common.
+    """
+
+    def build(folder: Path) -> Mapping[str, int]:
+        height = check_movies(paths.movies)
+        positions, n_repeated = find_documents(corpus)
+        movies = pl.read_parquet(paths.movies, columns=["movie_id", "genres"])
+        n_known = len(positions.keys() & set(movies["movie_id"]))
+        if not n_known:
+            raise DataError(f"{corpus} has no movie of {paths.movies}. Import the table that belongs to it.")
+        counts = Counter(documents=height, repeated_documents=n_repeated, unknown_documents=len(positions) - n_known)
+        movie_rows = movies.iter_rows()
+
+        def read() -> Iterator[Piece]:
+            while batch := list(islice(movie_rows, BATCH)):
+                ids, genres = map(list, zip(*batch, strict=True))
+                found = (positions.get(movie_id) for movie_id in ids)
+                yield make_piece(ids, genres, [read_document(corpus, at).sentences if at else [] for at in found])
+
+        counts.update(write_pieces(read(), paths, folder, Progress("import corpus", height)))
+        if counts["empty_documents"]:
+            logger.warning("annotate: the corpus has no words for %d movies", counts["empty_documents"])
+        return counts
+
+    return run_stage(_stage(paths, "annotate", (paths.conllu, paths.tokens), corpus, paths.movies), build)
+
+
+def _stage(paths: DataPaths, name: str, outputs: tuple[Path, ...], *inputs: Path) -> Stage:
+    if not inputs[0].is_file():
+        raise DataError(f"{inputs[0]} does not exist. Download it first, or correct the path.")
+    return Stage(
+        name=name,
+        folder=paths.conllu.parent,
+        outputs=tuple(path.name for path in outputs),
+        inputs=inputs,
+        config={"pipeline": IMPORTED},
+        code=(Path(__file__),),
+        packages=("pyarrow",),
+    )

@@ -3,9 +3,7 @@
 import logging
 from pathlib import Path
 
-from tasks.annotate.config import AnnotateConfig
-from tasks.annotate.corpus import annotate_movies
-from tasks.annotate.import_conllu import extract_movies, import_conllu
+from tasks.annotate.corpus import AnnotateConfig, annotate_movies, extract_movies, import_conllu
 from tasks.core.settings import data_paths
 from tasks.prefect_task import stage_task
 from tasks.stage import StageResult

@@ -1,5 +1,6 @@
 """The clean stage: listings in, one row per movie out."""
 
+import inspect
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -8,15 +9,13 @@ from typing import Any, Final
 import polars as pl
 import polars.selectors as cs
 
-from tasks.clean.config import CleanConfig
 from tasks.clean.near_duplicates import count_groups, group_texts
-from tasks.clean.profiles import build_profile, split_genres
+from tasks.clean.profiles import CleanConfig, build_profile, split_genres
 from tasks.clean.read import find_listings, read_table
 from tasks.clean.rules import Ledger, Profile, Rule, apply_rules
-from tasks.core import parsing, schema
+from tasks.core import schema
 from tasks.core.errors import DataError
 from tasks.core.files import write_json
-from tasks.core.parsing import MISSING_TEXTS
 from tasks.core.settings import DataPaths
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
@@ -39,7 +38,7 @@ SIDE_FIELDS: Final = {
 }
 # Parsed only for the movies that are kept: lists cost much more memory than their text.
 LIST_FIELDS: Final = ("directors", "stars")
-PEOPLE: Final = [parsing.people(pl.col(name)) for name in LIST_FIELDS]
+PEOPLE: Final = [schema.people(pl.col(name)) for name in LIST_FIELDS]
 
 
 def rating(raw: pl.Expr) -> pl.Expr:
@@ -55,9 +54,9 @@ def votes(raw: pl.Expr) -> pl.Expr:
 
 
 _PARSERS: Final[dict[str, Callable[[pl.Expr], pl.Expr]]] = {
-    "year": parsing.year,
-    "certificate": parsing.certificate,
-    "runtime_min": parsing.runtime_min,
+    "year": schema.year,
+    "certificate": schema.certificate,
+    "runtime_min": schema.runtime_min,
     "rating": rating,
     "votes": votes,
 }
@@ -71,10 +70,9 @@ def parse_fields(rows: pl.DataFrame) -> tuple[pl.DataFrame, dict[str, int]]:
     parsed = rows.select(parse(pl.col(SIDE_FIELDS[name])).alias(name) for name, parse in _PARSERS.items())
     failed = {name: rows[SIDE_FIELDS[name]].filter(parsed[name].is_null()) for name in _PARSERS}
     unparsed = {name: int(texts.str.contains(r"\S").sum()) for name, texts in failed.items()}
-    raw_people = rows.select(pl.col(SIDE_FIELDS[name]).alias(name) for name in LIST_FIELDS)
-    raw_people = raw_people.with_columns(pl.when(pl.all() != "").then(pl.all()))
-    others = rows.drop(SIDE_FIELDS.values())
-    return pl.concat([others, parsed, raw_people], how="horizontal"), unparsed
+    people = rows.select(pl.col(SIDE_FIELDS[name]).alias(name) for name in LIST_FIELDS)
+    people = people.with_columns(pl.when(pl.all() != "").then(pl.all()))
+    return rows.drop(SIDE_FIELDS.values()).hstack(parsed).hstack(people), unparsed
 
 
 def read_rows(path: Path, profile: Profile, ledger: Ledger) -> pl.DataFrame:
@@ -82,10 +80,8 @@ def read_rows(path: Path, profile: Profile, ledger: Ledger) -> pl.DataFrame:
     table = read_table(path, schema.REQUIRED_RAW_COLUMNS, tuple(SIDE_FIELDS.values()))
     ledger.note_damage(path.name, table.damage)
     ledger.counts["rows_read"] += table.n_records
-    rows = apply_rules(table.rows, profile.row_rules, ledger).drop("is_short")
-    rows, unparsed = parse_fields(rows)
-    for name, count in unparsed.items():
-        ledger.counts[f"unparsed/{name}"] += count
+    rows, unparsed = parse_fields(apply_rules(table.rows, profile.row_rules, ledger).drop("is_short"))
+    ledger.counts.update({f"unparsed/{name}": count for name, count in unparsed.items()})
     logger.info("clean: %s: %d rows, %d of them usable", path.name, table.n_records, rows.height)
     return rows
 
@@ -93,10 +89,8 @@ def read_rows(path: Path, profile: Profile, ledger: Ledger) -> pl.DataFrame:
 def merge_rows(tables: list[pl.DataFrame], profile: Profile) -> pl.DataFrame:
     """Merge the rows of each movie, some movies at a time, so that memory use does not grow with the rows.
 
-    `tables`, from `read_rows` in the order of the listings, is emptied on the way.
-
-    Returns:
-        `movie_id`, `movie_name`, `genres` (sorted list), `description` and the side fields, in no particular order.
+    `tables`, from `read_rows` in the order of the listings, is emptied on the way. The movies are in no particular
+    order, `genres` is a sorted list.
     """
     genres = split_genres(pl.concat([table["genre"] for table in tables]))
     n_parts = -(-sum(table.height for table in tables) // PART_ROWS) or 1
@@ -106,9 +100,7 @@ def merge_rows(tables: list[pl.DataFrame], profile: Profile) -> pl.DataFrame:
         number_of_part = table["movie_id"].hash(seed=0) % n_parts  # all rows of a movie are in one part
         for number, part in enumerate(parts):
             part.append(table.filter(number_of_part == number) if n_parts > 1 else table)
-    merged = []
-    while parts:
-        merged.append(_merge_part(pl.concat(parts.pop()), profile, genres))
+    merged = [_merge_part(pl.concat(parts.pop()), profile, genres) for _ in range(n_parts)]
     return pl.concat(merged, rechunk=True)  # lists in several chunks take four times their memory to sort
 
 
@@ -135,22 +127,20 @@ def join_crawled(movies: pl.DataFrame, path: Path | None, ledger: Ledger) -> pl.
         return movies.with_columns(crawled=pl.lit(None, pl.String))
     table = read_table(path, ("movie_id", "description"))
     ledger.note_damage(path.name, table.damage, prefix="crawl/")
-    filled = table.rows.filter(pl.col("description").is_in(MISSING_TEXTS).not_())
-    first = filled.unique("movie_id", keep="first", maintain_order=True)
-    crawled = first.select("movie_id", crawled="description")
-    joined = movies.join(crawled, on="movie_id", how="left", maintain_order="left")
+    filled = table.rows.filter(~pl.col("description").is_in(schema.MISSING_TEXTS))
+    first = filled.unique("movie_id", keep="first", maintain_order=True).select("movie_id", crawled="description")
     ledger.counts["crawl/rows_read"] = table.n_records
     ledger.counts["crawl/empty"] = table.rows.height - filled.height
     ledger.counts["crawl/repeated_id"] = filled.height - first.height
     ledger.counts["crawl/unknown_id"] = first.join(movies, on="movie_id", how="anti").height
-    return joined
+    return movies.join(first, on="movie_id", how="left", maintain_order="left")
 
 
 def clean_movies(paths: DataPaths, config: CleanConfig) -> StageResult:
     """Clean the listings in `paths.raw` into `paths.clean`, unless that is up to date.
 
-    Writes the movies as parquet (`schema.MOVIES`, sorted by id) and as CSV, the list of genres, and what each rule did.
-    Crawled texts are used if `paths.crawl_csv` exists.
+    Writes the movies as parquet and as CSV, the list of genres, and what each rule did. Crawled texts are used if
+    `paths.crawl_csv` exists.
 
     Returns:
         Counts: `rows_read` is the sum of `movies_kept`, `merged/same_movie` and all `dropped/<rule>`; also
@@ -168,37 +158,43 @@ def clean_movies(paths: DataPaths, config: CleanConfig) -> StageResult:
     crawl = paths.crawl_csv if paths.crawl_csv.is_file() else None
     inputs = (*listings, crawl) if crawl else tuple(listings)
 
-    def build(folder: Path) -> Mapping[str, int]:
-        ledger = Ledger()
+    def build(ledger: Ledger) -> pl.DataFrame:
         movies = build_movies(listings, crawl, profile, ledger)
         if movies.is_empty():
             raise DataError(
                 f"{paths.raw}: no movie is left of {ledger.explain_loss()}. Check the files, or disable a rule with "
                 "--clean.disable."
             )
-        return write_cleaned(movies, ledger, profile.rules, paths, folder)
+        return movies
 
-    return run_clean(paths, inputs, config_dict(config), Path(__file__), build)
+    return run_clean(paths, inputs, config_dict(config), profile.rules, build)
 
 
 def run_clean(
     paths: DataPaths,
     inputs: tuple[Path, ...],
     config: dict[str, Any],
-    code: Path,
-    build: Callable[[Path], Mapping[str, int]],
+    rules: Iterable[Rule],
+    build: Callable[[Ledger], pl.DataFrame],
 ) -> StageResult:
-    """Run a stage that makes the cleaned table; each such stage replaces the result of the others."""
+    """Run a stage that builds the cleaned table, `schema.MOVIES`, sorted; it replaces the result of the others."""
     stage = Stage(
         name="clean",
         folder=paths.clean,
         outputs=(paths.movies.name, paths.clean_csv.name, paths.genres_json.name, paths.dropped.name),
         inputs=inputs,
         config=config,
-        code=(code,),
+        code=(Path(inspect.getfile(build)),),
         packages=("numpy", "polars", "simplemma"),
     )
-    return run_stage(stage, build)
+
+    def write(folder: Path) -> Mapping[str, int]:
+        ledger = Ledger()
+        write_cleaned(build(ledger), paths, folder)
+        write_json(folder / paths.dropped.name, ledger.report(rules))
+        return ledger.counts
+
+    return run_stage(stage, write)
 
 
 def build_movies(listings: Sequence[Path], crawl: Path | None, profile: Profile, ledger: Ledger) -> pl.DataFrame:
@@ -212,9 +208,9 @@ def build_movies(listings: Sequence[Path], crawl: Path | None, profile: Profile,
     order = movies.select(pl.arg_sort_by("movie_id", "movie_name")).to_series()
     # Side fields wait until the rules are done: rules copy what they filter, and these are the larger half.
     sides = movies.select(*SIDE_FIELDS)
-    movies = movies.select("movie_id", "movie_name", "description", "genres")[order]
-    movies = movies.with_columns(place=order)
-    movies = movies.with_columns(description_source=pl.lit("listing"), is_truncated=pl.lit(value=False))
+    movies = movies.select("movie_id", "movie_name", "description", "genres")[order].with_columns(
+        place=order, description_source=pl.lit("listing"), is_truncated=pl.lit(value=False)
+    )
     movies = join_crawled(movies, crawl, ledger)
     # Sorted texts still refer to the listings' memory; every rule reads copies twice as fast.
     copies = [(pl.col(name) + "").alias(name) for name in ("movie_name", "description")]
@@ -239,10 +235,8 @@ def _in_slices(frame: pl.DataFrame, change: Callable[[pl.DataFrame], pl.DataFram
     return pl.concat([change(some) for some in slices])
 
 
-def write_cleaned(
-    movies: pl.DataFrame, ledger: Ledger, rules: Iterable[Rule], paths: DataPaths, folder: Path
-) -> dict[str, int]:
-    """Write the table (`schema.MOVIES`, sorted) as parquet and CSV, its genres and the ledger; return the counts."""
+def write_cleaned(movies: pl.DataFrame, paths: DataPaths, folder: Path) -> None:
+    """Write the table as parquet and CSV, and its genres."""
     # One chunk per group, so that the bytes do not depend on the number of threads that made the frame; with its own
     # lists, since for each group the writer goes through all lists of the chunk.
     own_lists = cs.list().gather(pl.int_range(pl.len()))
@@ -253,8 +247,6 @@ def write_cleaned(
         for number, rows in enumerate(movies.iter_slices(ROW_GROUP_SIZE)):
             rows.with_columns(joined).write_csv(file, include_header=number == 0)
     write_json(folder / paths.genres_json.name, sorted(movies["genres"].explode().unique()))
-    write_json(folder / paths.dropped.name, ledger.report(rules))
-    return dict(ledger.counts)
 
 
 def note_text_groups(movies: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
@@ -268,9 +260,8 @@ def note_text_groups(movies: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
 
 def note_unknown_genres(movies: pl.DataFrame, ledger: Ledger) -> None:
     """Count the movies of each genre that the site does not have; they are kept, since users bring their own."""
-    genres = movies.select(pl.col("genres").explode()).to_series()
+    genres = movies["genres"].explode()
     unknown = genres.filter(~genres.is_in(schema.GENRES)).value_counts().sort("genres")
-    for name, count in unknown.iter_rows():
-        ledger.counts[f"unknown_genre/{name}"] = count
+    ledger.counts.update({f"unknown_genre/{name}": count for name, count in unknown.iter_rows()})
     if unknown.height:
         logger.warning("clean: kept %d unknown genres: %s", unknown.height, ", ".join(unknown["genres"].head(20)))

@@ -41,8 +41,8 @@ _BETWEEN_WORDS: Final = r"[^\p{L}\p{M}\p{N}]+"
 _WORD_BYTES: Final = bytes(
     ord(chr(byte).lower()) if byte < 128 and chr(byte).isalnum() else byte if byte >= 128 else 0 for byte in range(256)
 )
-_FIRST_BYTES: Final = np.array([2 ** (8 * length) - 1 for length in range(9)], dtype=np.uint64)
 _EIGHT_BYTES: Final = 8
+_FIRST_BYTES: Final = np.array([2 ** (8 * length) - 1 for length in range(_EIGHT_BYTES + 1)], dtype=np.uint64)
 # Odd numbers without a pattern: the first 64 bits of the golden ratio and of the square root of two.
 _FACTOR: Final = np.uint64(0x9E3779B97F4A7C15)
 _OTHER_FACTOR: Final = np.uint64(0x6A09E667F3BCC909)
@@ -52,26 +52,43 @@ class Words(NamedTuple):
     """The words of some texts, in order: their hashes, and the number of each word's text."""
 
     hashes: Hashes
-    text: NDArray[np.int64]
+    text: Indices
     n_texts: int
 
 
-def simplify_others(texts: pl.Series) -> pl.Series:
-    """Return texts, with the few that are not ASCII in lower case and with single spaces between words."""
+def group_texts(movies: pl.DataFrame) -> pl.DataFrame:
+    """Add `text_group`: the id of the first movie, in row order, with (nearly) the same text, often the movie's own."""
+    texts = movies["description"]
     others = (texts.str.len_bytes() != texts.str.len_chars()).arg_true()
-    if others.is_empty():
-        return texts
-    simple = texts.gather(others).str.to_lowercase().str.replace_all(_BETWEEN_WORDS, " ")
-    return texts.clone().scatter(others, simple)
+    if others.len():  # the few that are not ASCII
+        simple = texts.gather(others).str.to_lowercase().str.replace_all(_BETWEEN_WORDS, " ")
+        texts = texts.clone().scatter(others, simple)
+    fingerprints, wholes = _fingerprint(texts)
+    order = np.argsort(wholes, kind="stable")
+    ordered = wholes[order]
+    equal = np.flatnonzero((ordered[1:] == ordered[:-1]) & (ordered[1:] != 0))  # each with the next equal one
+    equals = np.stack([order[equal], order[equal + 1]], axis=1)
+    similar = _keep_similar(texts, _pair_neighbours(fingerprints, texts.len()))
+    first = _first_of_each_group(texts.len(), np.concatenate([equals, similar]))
+    return movies.with_columns(text_group=movies["movie_id"].gather(first))
 
 
-def hash_words(texts: pl.Series) -> Words:
-    """Return the hashes of the words of texts that `simplify_others` returned, none of them null.
+def count_groups(movies: pl.DataFrame) -> dict[str, int]:
+    """Return the number of groups of more than one movie, of the movies in them, and of those in the largest."""
+    sizes = movies["text_group"].value_counts()["count"]
+    shared = sizes.filter(sizes > 1)
+    return {"groups": shared.len(), "movies": int(shared.sum()), "largest": max(shared, default=0)}
+
+
+def _hash_words(texts: pl.Series) -> Words:
+    """Return the hashes of the words of texts, which are ASCII or in lower case with single spaces.
 
     A hash is made of a word's first and last eight bytes and its length: it distinguishes all words of up to sixteen
     bytes and nearly all longer ones.
     """
-    joined, lengths = _join(texts)
+    margin = bytes(_EIGHT_BYTES)
+    joined = margin + "\0".join(texts.to_list()).encode().translate(_WORD_BYTES) + margin
+    lengths = texts.str.len_bytes().to_numpy().astype(np.int64)
     data = np.frombuffer(joined, dtype=np.uint8)
     is_word = data != 0
     edges = np.flatnonzero(is_word[1:] != is_word[:-1]) + 1
@@ -86,7 +103,7 @@ def hash_words(texts: pl.Series) -> Words:
     return Words(hashes, np.repeat(np.arange(lengths.size), np.diff(first_words)), lengths.size)
 
 
-def hash_runs(words: Words, length: int) -> Hashes:
+def _hash_runs(words: Words, length: int) -> Hashes:
     """Return the hash of each run of `length` words, by its first word; `NO_HASH` if the text ends before."""
     count = max(words.hashes.size - length + 1, 0)
     runs = np.zeros(count, dtype=np.uint64)
@@ -98,7 +115,7 @@ def hash_runs(words: Words, length: int) -> Hashes:
     return runs
 
 
-def hash_wholes(words: Words) -> Hashes:
+def _hash_wholes(words: Words) -> Hashes:
     """Return one hash of all words of each text in order, 0 for a text without words."""
     sizes = np.bincount(words.text, minlength=words.n_texts)
     first_words = np.cumsum(sizes) - sizes
@@ -109,13 +126,6 @@ def hash_wholes(words: Words) -> Hashes:
     return wholes
 
 
-def _join(texts: pl.Series) -> tuple[bytes, NDArray[np.int64]]:
-    """Return the lower-case bytes of all texts, 0 between words, with eight zeros around; and each text's length."""
-    margin = bytes(_EIGHT_BYTES)
-    joined = "\0".join(texts.to_list()).encode().translate(_WORD_BYTES)
-    return margin + joined + margin, texts.str.len_bytes().to_numpy().astype(np.int64)
-
-
 def _mix(values: Hashes) -> Hashes:
     """Return values in which every bit depends on all lower bits."""
     mixed = values ^ (values >> np.uint64(32))
@@ -124,33 +134,17 @@ def _mix(values: Hashes) -> Hashes:
     return mixed
 
 
-def group_texts(movies: pl.DataFrame) -> pl.DataFrame:
-    """Add `text_group`: the id of the first movie, in row order, with (nearly) the same text, often the movie's own."""
-    texts = simplify_others(movies["description"])
-    fingerprints, whole = _fingerprint(texts)
-    similar = _keep_similar(texts, _pair_neighbours(fingerprints, texts.len()))
-    first = _first_of_each_group(texts.len(), np.concatenate([_pair_equals(whole), similar]))
-    return movies.with_columns(text_group=movies["movie_id"].gather(first))
-
-
-def count_groups(movies: pl.DataFrame) -> dict[str, int]:
-    """Return the number of groups of more than one movie, of the movies in them, and of those in the largest."""
-    sizes = movies["text_group"].value_counts()["count"]
-    shared = sizes.filter(sizes > 1)
-    return {"groups": shared.len(), "movies": int(shared.sum()), "largest": max(shared, default=0)}
-
-
 def _fingerprint(texts: pl.Series) -> tuple[Hashes, Hashes]:
     """Return all fingerprints, each with the number of its text in the low bits, and the hash of each whole text."""
-    n_bits = _bits_of_number(texts.len())
+    n_bits = np.uint64(texts.len().bit_length())
     fingerprints, wholes = [np.empty(0, np.uint64)], [np.empty(0, np.uint64)]
     for start in range(0, texts.len(), SLICE_MOVIES):
-        words = hash_words(texts.slice(start, SLICE_MOVIES))
-        runs = hash_runs(words, RUN)
+        words = _hash_words(texts.slice(start, SLICE_MOVIES))
+        runs = _hash_runs(words, RUN)
         chosen = _choose_smallest(runs)
         numbers = (words.text[chosen] + start).astype(np.uint64)
         fingerprints.append(runs[chosen] >> n_bits << n_bits | numbers)
-        wholes.append(hash_wholes(words))
+        wholes.append(_hash_wholes(words))
     return np.concatenate(fingerprints), np.concatenate(wholes)
 
 
@@ -172,23 +166,14 @@ def _slide(fold: np.ufunc, values: Hashes) -> Hashes:
     return values
 
 
-def _pair_equals(wholes: Hashes) -> Indices:
-    """Return pairs of texts with equal hashes, (n_pairs, 2): each with the next equal one."""
-    order = np.argsort(wholes, kind="stable")
-    ordered = wholes[order]
-    equal = np.flatnonzero((ordered[1:] == ordered[:-1]) & (ordered[1:] != 0))
-    return np.stack([order[equal], order[equal + 1]], axis=1)
-
-
 def _pair_neighbours(fingerprints: Hashes, n_texts: int) -> Indices:
     """Return distinct pairs of texts that share a fingerprint, (n_pairs, 2): each with the next few only."""
-    n_bits = _bits_of_number(n_texts)
+    n_bits, numbers = np.uint64(n_texts.bit_length()), np.uint64((1 << n_texts.bit_length()) - 1)
     fingerprints.sort()
     pairs = [np.empty(0, np.uint64)]
     for distance in range(1, NEIGHBOURS + 1):
         earlier, later = fingerprints[:-distance], fingerprints[distance:]
         shared = np.flatnonzero((earlier ^ later) >> n_bits == 0)
-        numbers = np.uint64((1 << int(n_bits)) - 1)
         first, second = earlier[shared] & numbers, later[shared] & numbers
         pairs.append((first << np.uint64(32) | second)[first != second])
     distinct = np.unique(np.concatenate(pairs))
@@ -200,7 +185,7 @@ def _keep_similar(texts: pl.Series, pairs: Indices) -> Indices:
     for start in range(0, len(pairs), SLICE_PAIRS):
         some = pairs[start : start + SLICE_PAIRS]
         numbers, places = np.unique(some, return_inverse=True)
-        words = hash_words(texts.gather(numbers))
+        words = _hash_words(texts.gather(numbers))
         shared, either = _compare_shingles(words, places.reshape(-1, 2))
         kept.append(some[(shared >= MIN_SHARED) & (shared >= MIN_SIMILARITY * either)])
     return np.concatenate(kept)
@@ -208,7 +193,7 @@ def _keep_similar(texts: pl.Series, pairs: Indices) -> Indices:
 
 def _compare_shingles(words: Words, pairs: Indices) -> tuple[Indices, Indices]:
     """Return the sizes of the intersection and of the union of the shingles of each pair of texts."""
-    hashes = hash_runs(words, SHINGLE)
+    hashes = _hash_runs(words, SHINGLE)
     shingles = pl.DataFrame({"text": words.text[: hashes.size], "shingle": hashes})
     shingles = shingles.filter(pl.col("shingle") != NO_HASH).unique()
     sizes = np.bincount(shingles["text"], minlength=words.n_texts)
@@ -229,8 +214,3 @@ def _first_of_each_group(n_texts: int, pairs: Indices) -> Indices:
         np.minimum.at(first, first[other], smallest)
         first = first[first]
     return first
-
-
-def _bits_of_number(n_texts: int) -> np.uint64:
-    """Return the number of low bits that hold the number of any text."""
-    return np.uint64(n_texts.bit_length())

@@ -10,59 +10,55 @@ never wins over a plot by its length; and the site's "See full summary" does not
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 import polars as pl
+from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.clean import rules
-from tasks.clean.config import CleanConfig
-from tasks.clean.prune import prune_rules
+from tasks.clean.prune import PruneConfig, prune_rules
 from tasks.clean.rules import Change, Drop, DropText, Profile
-from tasks.core import parsing, schema
+from tasks.core import schema
 from tasks.core.errors import ConfigError
 
-_SITE_GENRES: Final = (*schema.GENRES, *schema.EXCLUDED_GENRES)
-_ANY_SITE_GENRE: Final = f"(?:{'|'.join(pl.escape_regex(name) for name in _SITE_GENRES)})"
-# A genre text that is spelled as on the site throughout, as almost all are.
-SITE_TEXT: Final = rf"\A\s*{_ANY_SITE_GENRE}(?:\s*,\s*{_ANY_SITE_GENRE})*\s*\z"
+
+class CleanConfig(BaseModel):
+    """Options of the clean stage."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    profile: Literal["default", "original"] = Field(
+        "default",
+        description="Rules to apply: 'original' is exactly as in the earlier system, 'default' fixes its faults.",
+    )
+    disable: tuple[str, ...] = Field((), description="Rules to disable, such as 'author_signature'.")
+    excluded_genres: tuple[str, ...] = Field(
+        schema.EXCLUDED_GENRES, description="Drop all rows with one of these genres."
+    )
+    prune: PruneConfig = Field(PruneConfig(), description="Movies to drop because of their descriptions.")
 
 
-def spell_as_site(text: pl.Expr) -> pl.Expr:
-    """Respell genres that differ from the site's only in case or spaces."""
-    name = pl.element()
-    spelling = name.str.replace_all(r"\s", "").str.to_lowercase()
-    spelling = spelling.replace_strict({site.lower(): site for site in _SITE_GENRES}, default=None)
-    spelled = pl.when(spelling != name.str.strip_chars()).then(spelling).otherwise(name)  # any other genre stays
-    return text.str.split(",").list.eval(spelled).list.join(",")
+def build_profile(config: CleanConfig) -> Profile:
+    """Return the configured profile with the enabled rules of pruning, without the disabled rules.
+
+    Raises:
+        ConfigError: a disabled rule is not in the profile.
+    """
+    build = original_profile if config.profile == "original" else default_profile
+    profile = replace(build(config.excluded_genres), prune_rules=prune_rules(config.prune))
+    return profile.without(config.disable)
 
 
-def split_genres(texts: pl.Series) -> pl.DataFrame:
-    """Return the distinct texts, `genre`, with `genres`, the sorted list of names in each."""
-    names = pl.col("genre").str.split(",").list.eval(pl.element().str.strip_chars(rules.SPACES))
-    names = names.list.eval(pl.element().filter(pl.element() != "").unique().sort())
-    return texts.unique().to_frame("genre").select("genre", names.alias("genres"))
-
-
-NEEDED: Final = ("movie_id", "movie_name", "genre", "description")
-
+_NEEDED: Final = pl.col("movie_id", "movie_name", "genre", "description")
 _description = pl.col("description")
+_is_truncated = pl.col("is_truncated")
 
-SHORT_ROW: Final = Drop(
+_SHORT_ROW: Final = Drop(
     "short_row", "The row has fewer fields than the header, so it is unknown which are missing.", pl.col("is_short")
 )
-NO_GENRE: Final = Drop("no_genre", "The genre text has only commas and spaces.", pl.col("genres").list.len() == 0)
-CRAWLED_TEXT: Final = Change(
-    "crawled_text",
-    "The movie has a crawled text, which is whole; that of the listing is often cut off.",
-    {
-        "description": pl.coalesce("crawled", "description"),
-        "description_source": pl.when(pl.col("crawled").is_null())
-        .then("description_source")
-        .otherwise(pl.lit("crawl")),
-    },
-)
-PLACEHOLDERS: Final = tuple(
-    DropText(name, f"The text is a placeholder: {what}.", parsing.PLACEHOLDERS[name])
+_NO_GENRE: Final = Drop("no_genre", "The genre text has only commas and spaces.", pl.col("genres").list.len() == 0)
+_PLACEHOLDERS: Final = tuple(
+    DropText(name, f"The text is a placeholder: {what}.", schema.PLACEHOLDERS[name])
     for name, what in (
         ("add_a_plot", "contains 'add a plot'"),
         ("under_wraps", "contains 'under wraps'"),
@@ -77,21 +73,38 @@ PLACEHOLDERS: Final = tuple(
         ("unavailable", "'plot', 'story' or 'synopsis' and later in the line 'unavailable'"),
     )
 )
-SAME_DESCRIPTION: Final = Drop(
+_SAME_DESCRIPTION: Final = Drop(
     "same_description", "An earlier movie has the same description.", ~_description.is_first_distinct()
 )
 
 
+def split_genres(texts: pl.Series) -> pl.DataFrame:
+    """Return the distinct texts, `genre`, with `genres`, the sorted list of names in each."""
+    names = pl.col("genre").str.split(",").list.eval(pl.element().str.strip_chars(rules.SPACES))
+    names = names.list.eval(pl.element().filter(pl.element() != "").unique().sort())
+    return texts.unique().to_frame("genre").select("genre", names.alias("genres"))
+
+
+def _take_crawled(is_better: pl.Expr) -> Change:
+    return Change(
+        "crawled_text",
+        "The movie has a crawled text, which is whole; that of the listing is often cut off.",
+        {
+            "description": pl.when(is_better).then("crawled").otherwise("description"),
+            "description_source": pl.when(is_better).then(pl.lit("crawl")).otherwise("description_source"),
+        },
+    )
+
+
 def original_profile(excluded_genres: Sequence[str]) -> Profile:
     """Return the earlier system's rules. Order matters: placeholders are searched in unchanged texts."""
-    excluded = "|".join(parsing.any_case(pl.escape_regex(genre.lower())) for genre in excluded_genres)
-    needed = pl.col(NEEDED)
+    excluded = "|".join(schema.any_case(pl.escape_regex(genre.lower())) for genre in excluded_genres)
     return Profile(
         row_rules=(
             Drop(
                 "missing_value",
                 "Id, name, genre or description is missing, or a word that pandas reads as missing, such as 'None'.",
-                pl.any_horizontal(needed.is_in(parsing.MISSING_TEXTS)),
+                pl.any_horizontal(_NEEDED.is_in(schema.MISSING_TEXTS)),
             ),
             Drop(
                 "excluded_genre",
@@ -103,18 +116,18 @@ def original_profile(excluded_genres: Sequence[str]) -> Profile:
         # The longest of those that are not "Add a Plot".
         preference=pl.when(_description == "Add a Plot").then(0).otherwise(_description.str.len_chars()),
         movie_rules=(
-            NO_GENRE,
-            CRAWLED_TEXT,
-            *PLACEHOLDERS,
+            _NO_GENRE,
+            _take_crawled(pl.col("crawled").is_not_null()),
+            *_PLACEHOLDERS,
             Change(
                 "truncated",
                 "The text was cut off; it is only marked, which the earlier system did not do.",
-                {"is_truncated": _description.str.contains(f"{parsing.EXACT_TAIL}|{parsing.ELLIPSIS}")},
+                {"is_truncated": _description.str.contains(f"{schema.EXACT_TAIL}|{schema.ELLIPSIS}")},
             ),
             Change(
                 "summary_tail",
                 "'See full summary »' after three or more dots is not part of the plot.",
-                {"description": _description.str.replace(parsing.EXACT_TAIL, "")},
+                {"description": _description.str.replace(schema.EXACT_TAIL, "")},
                 where=_description.str.ends_with("»"),
             ),
             Change("outer_spaces", "Spaces at both ends.", {"description": _description.str.strip_chars(rules.SPACES)}),
@@ -126,7 +139,7 @@ def original_profile(excluded_genres: Sequence[str]) -> Profile:
             ),
         ),
         table_rules=(
-            SAME_DESCRIPTION,
+            _SAME_DESCRIPTION,
             Drop(
                 "same_id", "An earlier movie has the same id and another name.", ~pl.col("movie_id").is_first_distinct()
             ),
@@ -135,47 +148,105 @@ def original_profile(excluded_genres: Sequence[str]) -> Profile:
 
 
 _TEXTS: Final = ("movie_name", "description")
-_is_truncated = pl.col("is_truncated")
+
+
+def _either_text(pattern: str, *, literal: bool = False) -> pl.Expr:
+    return pl.any_horizontal(pl.col(_TEXTS).str.contains(pattern, literal=literal))
+
+
+_HTML_ENTITIES: Final = Change(
+    "html_entities",
+    "'&quot;' is a quotation mark, '&amp;#39;' an apostrophe.",
+    {name: pl.col(name).map_batches(rules.unescape_entities, pl.String, is_elementwise=True) for name in _TEXTS},
+    where=_either_text("&", literal=True),
+)
+_INVISIBLE_CHARACTERS: Final = Change(
+    "invisible_characters",
+    "Control characters, soft hyphens, zero-width and direction marks, and U+FFFD for lost bytes.",
+    {name: pl.col(name).str.replace_all(schema.INVISIBLE, "") for name in _TEXTS},
+    where=_either_text(schema.INVISIBLE),
+)
+_ODD_SPACES: Final = Change(
+    "odd_spaces",
+    "Line breaks, no-break spaces and runs of spaces become one space.",
+    {name: rules.tidy_spaces(pl.col(name)) for name in _TEXTS},
+    where=_either_text(rules.UNTIDY_SPACE),
+)
 
 
 def default_profile(excluded_genres: Sequence[str]) -> Profile:
     """Return the fixed rules. Texts are tidied first, so that placeholders and equal texts are found."""
+    crawled = pl.col("crawled").str
     return Profile(
         row_rules=(
-            SHORT_ROW,
+            _SHORT_ROW,
             Drop(  # fixed: a movie may be named 'None', 'Null' or 'NA'
                 "missing_value",
                 "Id, name, genre or description is blank.",
                 pl.any_horizontal(
-                    ~pl.col(NEEDED).str.contains(parsing.VISIBLE),
-                    pl.col("movie_id", "genre", "description").is_in(parsing.MISSING_TEXTS),
+                    ~_NEEDED.str.contains(schema.VISIBLE),
+                    pl.col("movie_id", "genre", "description").is_in(schema.MISSING_TEXTS),
                 ),
             ),
-            Change(
-                "genre_spelling",
-                "A genre differs from the site's only in case or spaces, such as 'horror'.",
-                {"genre": spell_as_site(pl.col("genre"))},
-                where=~pl.col("genre").str.contains(SITE_TEXT),
-            ),
+            _spell_genres(),
             # Fixed: the name of another genre may contain that of an excluded one.
             Drop("excluded_genre", "One of the genres is excluded.", _has_genre(excluded_genres)),
         ),
         identity=("movie_id",),
-        preference=pl.when(_description.str.contains(parsing.ANY_PLACEHOLDER))
+        preference=pl.when(_description.str.contains(schema.ANY_PLACEHOLDER))
         .then(0)
-        .otherwise(_description.str.replace(parsing.ANY_TAIL, "").str.len_chars()),
+        .otherwise(_description.str.replace(schema.ANY_TAIL, "").str.len_chars()),
         movie_rules=(
-            NO_GENRE,
-            _WHOLE_CRAWLED_TEXT,
-            HTML_ENTITIES,
-            INVISIBLE_CHARACTERS,
-            *_WITHOUT_SITE_MARKS,
-            ODD_SPACES,
-            _TRAILING_ELLIPSIS,
-            *PLACEHOLDERS,
-            _EMPTY_TEXT,
+            _NO_GENRE,
+            # Fixed: a crawled placeholder does not replace a plot.
+            _take_crawled(crawled.contains(schema.VISIBLE) & ~crawled.contains(schema.ANY_PLACEHOLDER)),
+            _HTML_ENTITIES,
+            _INVISIBLE_CHARACTERS,
+            Change(
+                "summary_tail",
+                "'See full summary »' is not part of the plot; the text is marked as cut off.",  # fixed: any spaces
+                {
+                    "is_truncated": _is_truncated | _description.str.contains(schema.ANY_TAIL),
+                    "description": _description.str.replace(schema.ANY_TAIL, ""),
+                },
+                where=_description.str.contains(schema.ANY_TAIL),
+            ),
+            Change(
+                "author_signature",
+                "A name after an em dash after a line break or the end of a sentence is the author's signature.",
+                {"description": _description.str.replace(rules.SIGNATURE, "${1}")},
+                where=~_is_truncated & _description.str.contains("—", literal=True),  # a cut-off text has lost its own
+            ),
+            _ODD_SPACES,
+            Change(
+                "trailing_ellipsis",
+                "A text that ends in three dots or an ellipsis is marked as cut off.",
+                {"is_truncated": _is_truncated | _description.str.contains(schema.ELLIPSIS)},
+            ),
+            *_PLACEHOLDERS,
+            Drop(
+                "empty_text",
+                "The name or the description is empty after cleaning, or the description is a word such as 'N/A'.",
+                (pl.col("movie_name") == "") | _description.is_in(schema.MISSING_TEXTS),
+            ),
         ),
-        table_rules=(SAME_DESCRIPTION,),
+        table_rules=(_SAME_DESCRIPTION,),
+    )
+
+
+def _spell_genres() -> Change:
+    """Respell genres that differ from the site's only in case or spaces; any other genre stays."""
+    names = (*schema.GENRES, *schema.EXCLUDED_GENRES)
+    name = pl.element()
+    spelling = name.str.replace_all(r"\s", "").str.to_lowercase()
+    spelling = spelling.replace_strict({site.lower(): site for site in names}, default=None)
+    spelled = pl.when(spelling != name.str.strip_chars()).then(spelling).otherwise(name)
+    of_site = rf"\s*(?:{'|'.join(map(pl.escape_regex, names))})\s*"
+    return Change(
+        "genre_spelling",
+        "A genre differs from the site's only in case or spaces, such as 'horror'.",
+        {"genre": pl.col("genre").str.split(",").list.eval(spelled).list.join(",")},
+        where=~pl.col("genre").str.contains(rf"\A{of_site}(?:,{of_site})*\z"),  # almost all are spelled as on the site
     )
 
 
@@ -186,111 +257,34 @@ def _has_genre(names: Sequence[str]) -> pl.Expr:
     return pl.col("genre").str.contains(rf"(?i)(?:^|,)\s*(?:{together})\s*(?:,|$)")
 
 
-def _either_text(pattern: str, *, literal: bool = False) -> pl.Expr:
-    return pl.any_horizontal(pl.col(_TEXTS).str.contains(pattern, literal=literal))
-
-
-_crawled = pl.col("crawled").str
-_crawled_is_plot = _crawled.contains(parsing.VISIBLE) & ~_crawled.contains(parsing.ANY_PLACEHOLDER)
-_WHOLE_CRAWLED_TEXT: Final = Change(
-    "crawled_text",
-    CRAWLED_TEXT.reason,  # fixed: a crawled placeholder does not replace a plot
-    {
-        "description": pl.when(_crawled_is_plot).then("crawled").otherwise("description"),
-        "description_source": pl.when(_crawled_is_plot).then(pl.lit("crawl")).otherwise("description_source"),
-    },
-)
-HTML_ENTITIES: Final = Change(
-    "html_entities",
-    "'&quot;' is a quotation mark, '&amp;#39;' an apostrophe.",
-    {name: pl.col(name).map_batches(rules.unescape_entities, pl.String, is_elementwise=True) for name in _TEXTS},
-    where=_either_text("&", literal=True),
-)
-INVISIBLE_CHARACTERS: Final = Change(
-    "invisible_characters",
-    "Control characters, soft hyphens, zero-width and direction marks, and U+FFFD for lost bytes.",
-    {name: pl.col(name).str.replace_all(parsing.INVISIBLE, "") for name in _TEXTS},
-    where=_either_text(parsing.INVISIBLE),
-)
-_WITHOUT_SITE_MARKS: Final = (
-    Change(
-        "summary_tail",
-        "'See full summary »' is not part of the plot; the text is marked as cut off.",  # fixed: with any spaces
-        {
-            "is_truncated": _is_truncated | _description.str.contains(parsing.ANY_TAIL),
-            "description": _description.str.replace(parsing.ANY_TAIL, ""),
-        },
-        where=_description.str.contains(parsing.ANY_TAIL),
-    ),
-    Change(
-        "author_signature",
-        "A name after an em dash after a line break or the end of a sentence is the author's signature.",
-        {"description": _description.str.replace(rules.SIGNATURE, "${1}")},
-        where=~_is_truncated & _description.str.contains("—", literal=True),  # a cut-off text has lost its signature
-    ),
-)
-ODD_SPACES: Final = Change(
-    "odd_spaces",
-    "Line breaks, no-break spaces and runs of spaces become one space.",
-    {name: rules.tidy_spaces(pl.col(name)) for name in _TEXTS},
-    where=_either_text(rules.UNTIDY_SPACE),
-)
-_TRAILING_ELLIPSIS: Final = Change(
-    "trailing_ellipsis",
-    "A text that ends in three dots or an ellipsis is marked as cut off.",
-    {"is_truncated": _is_truncated | _description.str.contains(parsing.ELLIPSIS)},
-)
-_EMPTY_TEXT: Final = Drop(
-    "empty_text",
-    "The name or the description is empty after cleaning, or the description is a word such as 'N/A'.",
-    (pl.col("movie_name") == "") | _description.is_in(parsing.MISSING_TEXTS),
-)
-
-
-_PROFILES: Final = {"default": default_profile, "original": original_profile}
-_LISTINGS_ONLY: Final = ("profile", "excluded_genres")  # options that do not apply to other tables
-
-
-def build_profile(config: CleanConfig) -> Profile:
-    """Return the configured profile with the enabled rules of pruning, without the disabled rules.
-
-    Raises:
-        ConfigError: a disabled rule is not in the profile.
-    """
-    profile = replace(_PROFILES[config.profile](config.excluded_genres), prune_rules=prune_rules(config.prune))
-    return profile.without(config.disable)
-
-
 def table_profile(config: CleanConfig) -> Profile:
     """Return the rules for a user's own table, with the enabled rules of pruning, without the disabled rules.
 
     Raises:
         ConfigError: a disabled rule does not exist, or an option for listings is changed.
     """
-    if changed := [name for name in _LISTINGS_ONLY if getattr(config, name) != CleanConfig.model_fields[name].default]:
-        raise ConfigError(
-            f"clean.{changed[0]} applies to listings only, not to your own table: leave it out. To leave out labels, "
-            "use --without-genres or --table.min-rows."
-        )
+    for name in ("profile", "excluded_genres"):
+        if getattr(config, name) != CleanConfig.model_fields[name].default:
+            raise ConfigError(
+                f"clean.{name} applies to listings only, not to your own table: leave it out. To leave out labels, "
+                "use --without-genres or --table.min-rows."
+            )
+    is_blank = _description.str.strip_chars().is_in(schema.MISSING_TEXTS)
     return Profile(
         row_rules=(
-            SHORT_ROW,
+            _SHORT_ROW,
             Drop("no_id", "The id is blank.", pl.col("movie_id") == ""),
-            Drop(
-                "no_text",
-                "The text is blank, or a word such as 'N/A'.",
-                pl.col("description").str.strip_chars().is_in(parsing.MISSING_TEXTS),
-            ),
+            Drop("no_text", "The text is blank, or a word such as 'N/A'.", is_blank),
             Drop("no_label", "The row has no label.", pl.col("genres").list.len() == 0),
         ),
         identity=("movie_id",),
         preference=pl.lit(0),
         movie_rules=(
-            HTML_ENTITIES,
-            INVISIBLE_CHARACTERS,
-            ODD_SPACES,
-            Drop("empty_text", "The text is empty after cleaning.", pl.col("description") == ""),
+            _HTML_ENTITIES,
+            _INVISIBLE_CHARACTERS,
+            _ODD_SPACES,
+            Drop("empty_text", "The text is empty after cleaning.", _description == ""),
         ),
-        table_rules=(SAME_DESCRIPTION,),
+        table_rules=(_SAME_DESCRIPTION,),
         prune_rules=prune_rules(config.prune),
     ).without(config.disable)

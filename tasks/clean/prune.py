@@ -1,11 +1,10 @@
 """Optional rules, applied last, that drop movies with useless descriptions.
 
-English: a text is English if at least half of its words are in simplemma's English dictionary. Capitalised words are
-ignored, since names are of every language; the commonest words of other languages are not English, although the
-dictionary has them as loans. Texts with fewer than `FEWEST_WORDS` such words are not judged by them, but a text with
-mostly non-Latin letters is foreign. Measured on 22,821 real descriptions, of which all with a share of known words
-below 0.75 were read: the 28 in other languages (Spanish, French, Italian, Hungarian, Romanian, Finnish) and one of
-keyboard runs are at 0.37 or below; the lowest English one is at 0.56, and one in a hundred is below 0.88.
+English: at least half of a text's words are in simplemma's English dictionary. Capitalised words are ignored, since
+names are of every language; the commonest words of other languages are not English, although the dictionary has them as
+loans. Texts with fewer than `FEWEST_WORDS` such words are not judged by them, but a text with mostly non-Latin letters
+is foreign. Measured on 22,821 real descriptions, of which all with a share of known words below 0.75 were read: the 28
+in other languages and one of keyboard runs are at 0.37 or below; the lowest English one is at 0.56.
 
 Gibberish: a model of the probability of each letter after two others is learnt from the words of the same dictionary
 (learnt from the listings, keyboard runs in two texts of a hundred would teach it to let half of them pass). Everything
@@ -24,15 +23,40 @@ foreign name can be at -3.7, so the bound is -3.9: people do not type what it le
 """
 
 from functools import cache
-from typing import Final
+from typing import Final, Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from tasks.clean.config import PruneConfig
 from tasks.clean.rules import Drop, DropText, Rule
-from tasks.core.parsing import SPACE
+from tasks.core.schema import SPACE
+
+
+class PruneConfig(BaseModel):
+    """Which movies to drop because of their descriptions. Default: none."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_words: int | None = Field(
+        None, ge=1, description="Drop shorter descriptions, in words; the earlier system used 10."
+    )
+    max_words: int | None = Field(
+        None, ge=1, description="Drop longer descriptions, in words; the earlier system used 200."
+    )
+    production_phrases: bool = Field(
+        False, description="Drop descriptions of the production, with 'directed by', 'starring', 'filmed in' and so on."
+    )
+    gibberish: bool = Field(False, description="Drop gibberish descriptions.")
+    not_english: bool = Field(False, description="Drop descriptions with mostly non-English words.")
+
+    @model_validator(mode="after")
+    def _bounds_leave_room(self) -> Self:
+        if self.min_words and self.max_words and self.min_words > self.max_words:
+            raise ValueError(f"min_words {self.min_words} is more than max_words {self.max_words}")
+        return self
+
 
 LEAST_KNOWN: Final = 0.5
 FEWEST_WORDS: Final = 5
@@ -48,24 +72,21 @@ _COMMON_WORD: Final = r"\b[\p{Ll}\p{Lo}][\p{L}\p{M}]+"  # of at least two letter
 
 def is_foreign(texts: pl.Series) -> pl.Series:
     """Return whether each text is not English."""
-    parts = [_is_foreign(some.to_series()) for some in texts.to_frame().iter_slices(SLICE_TEXTS_FOREIGN)]
-    return pl.concat(parts) if parts else pl.Series(texts.name, [], pl.Boolean)
+    slices = texts.to_frame().iter_slices(SLICE_TEXTS_FOREIGN)
+    return pl.concat([pl.Series(texts.name, [], pl.Boolean), *(_is_foreign(some.to_series()) for some in slices)])
 
 
 def _is_foreign(texts: pl.Series) -> pl.Series:
+    import simplemma  # noqa: PLC0415 - reads its dictionary, on the first word
+
     words = texts.str.extract_all(_COMMON_WORD)
-    known = _known(words.explode().drop_nulls().unique().sort())
-    n_words, n_known = words.list.len(), words.list.eval(pl.element().is_in(known.implode())).list.sum()
+    distinct = words.explode().drop_nulls().unique()
+    is_known = [word not in LOANS and simplemma.is_known(word, lang="en") for word in distinct]
+    known = distinct.filter(pl.Series(is_known, dtype=pl.Boolean)).implode()
+    n_words, n_known = words.list.len(), words.list.eval(pl.element().is_in(known)).list.sum()
     has_few_known = (n_words >= FEWEST_WORDS) & (n_known < LEAST_KNOWN * n_words)
     n_letters, n_latin = texts.str.count_matches(r"\p{L}"), texts.str.count_matches(r"\p{Latin}")
     return has_few_known | (2 * n_latin < n_letters)
-
-
-def _known(words: pl.Series) -> pl.Series:
-    import simplemma  # noqa: PLC0415 - reads its dictionary, on the first word
-
-    is_known = [word not in LOANS and simplemma.is_known(word, lang="en") for word in words]
-    return words.filter(pl.Series(is_known, dtype=pl.Boolean))
 
 
 LEAST_SCORE: Final = -3.9
@@ -80,23 +101,16 @@ _SIGN_OF_BYTE: Final = np.array(
 )
 _PRIOR_COUNT: Final = 10.0  # of letters by their overall share, seen after any two others
 
-Triples = tuple[NDArray[np.int32], NDArray[np.int64]]
-
 
 def is_gibberish(texts: pl.Series) -> pl.Series:
     """Return whether each text has at least `FEWEST_LETTERS` letters and scores below `LEAST_SCORE`."""
-    return score_texts(texts) < LEAST_SCORE
-
-
-def score_texts(texts: pl.Series) -> pl.Series:
-    """Return the score of each text, 0 for one of fewer than `FEWEST_LETTERS` letters."""
     model, means = _learn(), [np.empty(0)]
     for some in texts.to_frame().iter_slices(SLICE_TEXTS):
         triples, text = _triples(some.to_series())
         counts = np.bincount(text, minlength=some.height)
         sums = np.bincount(text, weights=model[triples], minlength=some.height)
         means.append(np.where(counts >= FEWEST_LETTERS, sums / np.maximum(counts, 1), 0.0))
-    return pl.Series(texts.name, np.concatenate(means))
+    return pl.Series(texts.name, np.concatenate(means) < LEAST_SCORE)
 
 
 @cache
@@ -113,7 +127,7 @@ def _learn() -> NDArray[np.float64]:
     return model
 
 
-def _triples(texts: pl.Series) -> Triples:
+def _triples(texts: pl.Series) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Return the index of each triple of signs around a letter, and the number of its text."""
     signs = _SIGN_OF_BYTE[np.frombuffer(("\n" + "\n".join(texts) + "\n").encode(), dtype=np.uint8)]
     lengths = texts.str.len_bytes().to_numpy().astype(np.int64) + 1

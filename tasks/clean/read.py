@@ -14,10 +14,9 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
 from tasks.core.errors import SourceError
@@ -41,15 +40,23 @@ WINDOWS_1252: Final = {0xDC00 + byte: bytes([byte]).decode("cp1252", "replace") 
 
 @dataclass
 class Damage:
-    """The damage of a file: how often each kind occurred, and the first line of each."""
+    """The damage of a file: how often each kind occurred, and the first line of each (the header is line 1)."""
 
     counts: Counter[str] = field(default_factory=Counter)
     first_lines: dict[str, int] = field(default_factory=dict)
 
     def note(self, kind: str, line: int, count: int = 1) -> None:
-        """Count damage of a kind that was found at a line (the header is line 1)."""
+        """Count damage."""
         self.counts[kind] += count
         self.first_lines.setdefault(kind, line)
+
+
+class Table(NamedTuple):
+    """The wanted columns of a file as strings (empty where missing) with `is_short`, and what there was."""
+
+    rows: pl.DataFrame
+    n_records: int  # below the header, dropped ones included
+    damage: Damage
 
 
 class _Lines:
@@ -65,55 +72,45 @@ class _Lines:
         return self
 
     def __next__(self) -> str:
-        line = self.waiting.popleft() if self.waiting else self._decode(next(self.lines))
+        line = self.waiting.popleft() if self.waiting else next(self.lines)
         self.number += 1
+        if not line.isascii() and (count := len(_UNDECODABLE.findall(line))):
+            self.damage.note("repaired/invalid_utf8", self.number, count)
+            line = line.translate(WINDOWS_1252)
         self.record.append(line)
         return line
-
-    def _decode(self, line: str) -> str:
-        if line.isascii():
-            return line
-        count = len(_UNDECODABLE.findall(line))
-        if count:
-            self.damage.note("repaired/invalid_utf8", self.number + 1, count)
-        return line.translate(WINDOWS_1252) if count else line
 
     def go_back_to_second_line(self) -> None:
         self.waiting.extendleft(reversed(self.record[1:]))
         self.number -= len(self.record) - 1
 
 
-def read_leniently(path: Path, columns: dict[str, int], n_fields: int) -> tuple[pl.DataFrame, int, Damage]:
-    """Read the usable rows of a damaged file with a header of `n_fields` fields; `columns` are wanted names by index.
+def read_leniently(path: Path, columns: dict[str, int], n_fields: int) -> Table:
+    """Read the usable rows of a damaged file with a header of `n_fields` fields; `columns`: indices of wanted names.
 
     Bytes that are not UTF-8 are read as Windows-1252, or become U+FFFD if that has no character. A row with too few
     fields is filled with empty ones and marked; one with too many, with broken quotes or with a field that is too long
     is dropped; one with only a quote inside a field is kept. Everything is counted.
-
-    Returns:
-        The wanted columns as strings, with `is_short`; the number of records below the header, dropped ones
-        included; the damage.
     """
     damage = Damage()
     n_records = 0
     batches: list[pl.DataFrame] = []
     rows: list[tuple[str | bool, ...]] = []
-    indices = tuple(columns.values())
     schema = {**dict.fromkeys(columns, pl.String), "is_short": pl.Boolean}
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         for row in _records(_Lines(file, damage), n_fields, damage):
             n_records += 1
             if row is not None:
                 full = [*row, *[""] * (n_fields - len(row))]
-                rows.append((*(full[index] for index in indices), len(row) < n_fields))
+                rows.append((*(full[index] for index in columns.values()), len(row) < n_fields))
             if len(rows) == BATCH_ROWS:
                 batches.append(pl.DataFrame(rows, schema=schema, orient="row"))
                 rows = []
     batches.append(pl.DataFrame(rows, schema=schema, orient="row"))
-    return pl.concat(batches), n_records, damage
+    return Table(pl.concat(batches), n_records, damage)
 
 
-def _records(lines: _Lines, n_fields: int, damage: Damage) -> Iterator[Sequence[str] | None]:
+def _records(lines: _Lines, n_fields: int, damage: Damage) -> Iterator[list[str] | None]:
     """Yield the fields of each record below the header, None for an unusable one; skip blank lines."""
     next(csv.reader(lines))  # the header, which is already known
     reader = csv.reader(lines, strict=True)
@@ -121,51 +118,39 @@ def _records(lines: _Lines, n_fields: int, damage: Damage) -> Iterator[Sequence[
         lines.record.clear()
         first = lines.number + 1
         try:
-            row: Sequence[str] | None = next(reader)
+            row = next(reader)
         except StopIteration:
             return
         except csv.Error:
-            row, kind = _read_single_line(lines.record[0], n_fields)
+            fields, kind = _read_single_line(lines.record[0], n_fields)
             damage.note(kind, first)
             lines.go_back_to_second_line()
-            yield row
+            yield fields
             continue
-        if not row:
-            continue
-        if len(row) > n_fields:
-            damage.note("dropped/long_row", first)
-            yield None
-            continue
-        if len(row) < n_fields:
-            damage.note("repaired/short_row", first)
-        yield row
+        if row and len(row) != n_fields:
+            damage.note("dropped/long_row" if len(row) > n_fields else "repaired/short_row", first)
+        if row:
+            yield row if len(row) <= n_fields else None
 
 
-def _read_single_line(line: str, n_fields: int) -> tuple[Sequence[str] | None, str]:
+def _read_single_line(line: str, n_fields: int) -> tuple[list[str] | None, str]:
     """Return the fields of a damaged line, None unless they are as many as the columns; and its damage."""
     line = line.rstrip("\r\n")
     try:
         row = next(csv.reader([line]))
     except csv.Error:  # a field longer than csv's limit
-        return None, "dropped/field_too_long" if _has_whole_quotes(line) else "dropped/broken_quotes"
+        try:
+            next(csv.reader([_PLAIN.sub("x", line)], strict=True))  # shortened: are its quotes closed?
+        except csv.Error:
+            return None, "dropped/broken_quotes"
+        return None, "dropped/field_too_long"
     return (row, "repaired/stray_quote") if len(row) == n_fields else (None, "dropped/broken_quotes")
 
 
-def _has_whole_quotes(line: str) -> bool:
-    """Return whether the quotes of each field of a line, however long, are closed."""
-    try:
-        next(csv.reader([_PLAIN.sub("x", line)], strict=True))
-    except csv.Error:
-        return False
-    return True
-
-
-_COMMA, _QUOTE, _NEWLINE, _RETURN = b',"\n\r'
+_QUOTE, _NEWLINE, _RETURN = b'"\n\r'
 _TO_MARK = bytes(byte in b',"\n\r' for byte in range(256))  # a table for `bytes.translate`
-_BEFORE_OPENING = np.zeros(256, dtype=np.bool_)
-_BEFORE_OPENING[[_COMMA, _QUOTE, _NEWLINE]] = True
-_AFTER_CLOSING = np.zeros(256, dtype=np.bool_)
-_AFTER_CLOSING[[_COMMA, _QUOTE, _NEWLINE, _RETURN]] = True
+_AFTER_CLOSING = np.frombuffer(_TO_MARK, dtype=np.bool_)
+_BEFORE_OPENING = _AFTER_CLOSING & (np.arange(256) != _RETURN)
 
 
 def is_well_formed(path: Path, n_fields: int, block_bytes: int = BLOCK_BYTES) -> bool:
@@ -186,10 +171,7 @@ def is_well_formed(path: Path, n_fields: int, block_bytes: int = BLOCK_BYTES) ->
             rest = data[end:]
             if len(rest) > MAX_RECORD_BYTES:
                 return False
-    if not rest:
-        return True
-    data = rest + b"\n"
-    return _end_of_whole_records(data, n_fields) == len(data)
+    return not rest or _end_of_whole_records(rest + b"\n", n_fields) == len(rest) + 1
 
 
 def _end_of_whole_records(block: bytes, n_fields: int) -> int | None:
@@ -200,52 +182,29 @@ def _end_of_whole_records(block: bytes, n_fields: int) -> int | None:
     is_quote = marks == _QUOTE
     is_inside = np.bitwise_xor.accumulate(is_quote.view(np.uint8)).view(np.bool_)
     separators = np.flatnonzero(~(is_inside | is_quote))  # what stands outside of quotes
-    if _RETURN in block:
-        if not _returns_are_regular(data, positions[separators]):
+    if _RETURN in block:  # each outside of quotes belongs to a CRLF, or is the last byte of the block
+        is_return = marks[separators] == _RETURN
+        followers = positions[separators[is_return]] + 1
+        if not (data[followers[followers < data.size]] == _NEWLINE).all():
             return None
-        separators = separators[marks[separators] != _RETURN]
+        separators = separators[~is_return]
     ends = np.flatnonzero(marks[separators] == _NEWLINE)
     if not ends.size:
         return 0
     last = int(separators[ends[-1]])
+    quotes = positions[:last][is_quote[:last]]  # each opens or closes a field, or is half of a doubled one inside
+    opening, closing = quotes[::2], quotes[1::2]
     is_whole = (
-        bool((np.diff(ends, prepend=-1) == n_fields).all())
-        and int(np.diff(positions[separators[ends]], prepend=-1).max()) <= MAX_RECORD_BYTES
-        and _quotes_are_regular(data, positions[:last][is_quote[:last]])
+        (np.diff(ends, prepend=-1) == n_fields).all()
+        and np.diff(positions[separators[ends]], prepend=-1).max() <= MAX_RECORD_BYTES
+        and _BEFORE_OPENING[data[opening[opening > 0] - 1]].all()
+        and _AFTER_CLOSING[data[closing + 1]].all()
     )
     return int(positions[last]) + 1 if is_whole else None
 
 
-def _quotes_are_regular(data: npt.NDArray[np.uint8], quotes: npt.NDArray[np.intp]) -> bool:
-    """Return whether each quote of some whole records opens or closes a field, or is half of a doubled one inside."""
-    opening, closing = quotes[::2], quotes[1::2]
-    opening = opening[opening > 0]
-    return bool(_BEFORE_OPENING[data[opening - 1]].all() and _AFTER_CLOSING[data[closing + 1]].all())
-
-
-def _returns_are_regular(data: npt.NDArray[np.uint8], separators: npt.NDArray[np.intp]) -> bool:
-    """Return whether each carriage return outside of quotes belongs to a CRLF, or is the last byte of the block."""
-    returns = separators[data[separators] == _RETURN]
-    followers = returns[returns < data.size - 1] + 1
-    return bool((data[followers] == _NEWLINE).all())
-
-
-@dataclass(frozen=True)
-class Table:
-    """The wanted columns of a file as strings (empty where missing) with `is_short`, its size, and its damage."""
-
-    path: Path
-    rows: pl.DataFrame
-    n_records: int  # below the header, dropped ones included
-    damage: Damage
-
-
 def find_listings(folder: Path) -> list[Path]:
-    """Return the CSV files of a folder, sorted by name.
-
-    Raises:
-        SourceError: the folder does not exist, or has no CSV.
-    """
+    """Return the CSV files of a folder, sorted by name; a `SourceError` if there is none."""
     listings = sorted(path for path in folder.glob("*.csv") if path.is_file())
     if not listings:
         state = "holds no CSV file" if folder.is_dir() else "does not exist"
@@ -266,14 +225,14 @@ def read_table(path: Path, required: Sequence[str], optional: Sequence[str] = ()
         header = _read_header(path)
         columns = _find_columns(path, header, required, optional)
         table = _read_fast(path, columns, len(header)) if is_well_formed(path, len(header)) else None
-        if table is None:
-            table = Table(path, *read_leniently(path, columns, len(header)))
-            _warn(table)
+        table = table or read_leniently(path, columns, len(header))
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}. Check the file and its permissions.") from error
+    for kind, count in sorted(table.damage.counts.items()):
+        line, remedy = table.damage.first_lines[kind], _REMEDIES.get(kind, "")
+        logger.warning("%s: %s %d times, first in line %d%s", path.name, kind, count, line, remedy)
     absent = [pl.lit("").alias(name) for name in optional if name not in columns]
-    rows = table.rows.with_columns(absent).select(*required, *optional, "is_short")
-    return Table(path, rows, table.n_records, table.damage)
+    return table._replace(rows=table.rows.with_columns(absent).select(*required, *optional, "is_short"))
 
 
 def _read_header(path: Path) -> list[str]:
@@ -296,17 +255,15 @@ def _read_header(path: Path) -> list[str]:
 
 def _find_columns(path: Path, header: list[str], required: Sequence[str], optional: Sequence[str]) -> dict[str, int]:
     wanted = [*required, *(name for name in optional if name in header)]
-    missing = [name for name in wanted if name not in header]
     found = ", ".join(" ".join(name.split())[:40] for name in header[:30])
-    if missing:
+    if missing := [name for name in wanted if name not in header]:
         raise SourceError(
             f"{path}, line 1: no column {' or '.join(missing)} among {found}. "
             "The first line must name the columns, separated by commas."
         )
     if repeated := [name for name in wanted if header.count(name) > 1]:
         raise SourceError(f"{path}, line 1: more than one column {' and '.join(repeated)} among {found}. Keep one.")
-    absent = [name for name in optional if name not in header]
-    if absent:
+    if absent := [name for name in optional if name not in header]:
         logger.info("%s: no column %s; left empty", path.name, ", ".join(absent))
     return {name: header.index(name) for name in wanted}
 
@@ -321,10 +278,4 @@ def _read_fast(path: Path, columns: dict[str, int], n_fields: int) -> Table | No
     except pl.exceptions.ComputeError as error:
         logger.info("%s: reading row by row (%s)", path.name, str(error).partition("\n")[0])
         return None
-    return Table(path, rows, rows.height, Damage())
-
-
-def _warn(table: Table) -> None:
-    for kind, count in sorted(table.damage.counts.items()):
-        line, remedy = table.damage.first_lines[kind], _REMEDIES.get(kind, "")
-        logger.warning("%s: %s %d times, first in line %d%s", table.path.name, kind, count, line, remedy)
+    return Table(rows, rows.height, Damage())

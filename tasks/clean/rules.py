@@ -1,11 +1,13 @@
 """Cleaning rules: text patterns, how rules are applied, and the ledger that counts what they did.
 
-Patterns are in the syntax of Rust's regex crate, which polars uses: no look-around. More are in `tasks.core.parsing`.
+Patterns are in the syntax of Rust's regex crate, which polars uses: no look-around. More are in `tasks.core.schema`.
 """
 
+import functools
 import html
 import html.entities
 import itertools
+import operator
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping
@@ -16,7 +18,7 @@ import polars as pl
 
 from tasks.clean.read import Damage
 from tasks.core.errors import ConfigError
-from tasks.core.parsing import CLOSING, SPACE
+from tasks.core.schema import CLOSING, SPACE
 
 # What `str.strip` strips in Python, and what `\s` matches there.
 SPACES: Final = "".join(chr(code) for code in range(0x3001) if chr(code).isspace())
@@ -52,53 +54,51 @@ def unescape_entities(texts: pl.Series) -> pl.Series:
     """Replace HTML entities by their characters, also those escaped twice, such as `&amp;quot;`; unknown names stay."""
     with_ampersand = texts.filter(texts.str.contains("&", literal=True))
     found = with_ampersand.str.extract_all(ENTITY).explode().drop_nulls().unique()
-    longest_first = sorted(found, key=lambda entity: (-len(entity), entity))  # `&amp;quot;` before the `&amp;` in it
-    characters = {entity: _character(entity) for entity in longest_first}
+    characters = {}
+    for entity in sorted(found, key=lambda entity: (-len(entity), entity)):  # `&amp;quot;` before the `&amp;` in it
+        once = re.sub("^&(?:amp;)+", "&", entity)
+        characters[entity] = html.unescape(once) if once.startswith("&#") else html.entities.html5.get(once[1:], once)
     if not characters:
         return texts
     return texts.to_frame("text").select(pl.col("text").str.replace_many(characters, leftmost=True)).to_series()
 
 
-def _character(entity: str) -> str:
-    once = re.sub("^&(?:amp;)+", "&", entity)
-    if once.startswith("&#"):
-        return html.unescape(once)
-    return html.entities.html5.get(once[1:], once)
-
-
 @dataclass(frozen=True, eq=False)  # expressions have no truth value
-class Drop:
-    """Drop the rows where `when` is true."""
+class Rule:
+    """A step of cleaning, with its reason for the report."""
 
     name: str
     reason: str
+
+    @property
+    def key(self) -> str:
+        """What the rows that it affects are counted under."""
+        return f"{'changed' if isinstance(self, Change) else 'dropped'}/{self.name}"
+
+
+@dataclass(frozen=True, eq=False)
+class Drop(Rule):
+    """Drop the rows where `when` is true."""
+
     when: pl.Expr
 
 
 @dataclass(frozen=True, eq=False)
-class DropText:
+class DropText(Rule):
     """Drop the movies with a description that matches a pattern. Consecutive ones are searched together."""
 
-    name: str
-    reason: str
     pattern: str
 
 
 @dataclass(frozen=True, eq=False)
-class Change:
-    """Set columns to new values; a row counts as changed if one of them differs.
+class Change(Rule):
+    """Set columns to new values, which depend on the row only; a row counts as changed if one of them differs.
 
-    The new values depend on the row only. `where`, if given, is true for every row that changes: for the others, which
-    are most, no new values are computed.
+    `where`, if given, is true for every row that changes: for the others, which are most, no new values are computed.
     """
 
-    name: str
-    reason: str
     sets: Mapping[str, pl.Expr]
     where: pl.Expr | None = None
-
-
-Rule = Drop | DropText | Change
 
 
 @dataclass(frozen=True)
@@ -125,18 +125,12 @@ class Profile:
         return (*self.row_rules, *self.movie_rules, *self.table_rules, *self.prune_rules)
 
     def without(self, names: Collection[str]) -> "Profile":
-        """Return the profile without these rules.
-
-        Raises:
-            ConfigError: a rule does not exist.
-        """
+        """Return the profile without these rules; a `ConfigError` if one does not exist."""
         known = [rule.name for rule in self.rules]
         if unknown := sorted(set(names).difference(known)):
             raise ConfigError(f"clean.disable: no rule {', '.join(unknown)}. Choose among {', '.join(known)}.")
-        kept: dict[str, Any] = {
-            step: tuple(rule for rule in getattr(self, step) if rule.name not in names)
-            for step in ("row_rules", "movie_rules", "table_rules", "prune_rules")
-        }
+        steps = ("row_rules", "movie_rules", "table_rules", "prune_rules")
+        kept: Any = {step: tuple(rule for rule in getattr(self, step) if rule.name not in names) for step in steps}
         return replace(self, **kept)
 
 
@@ -153,11 +147,10 @@ class Ledger:
 
     def note(self, rule: Rule, caught: pl.DataFrame) -> None:
         """Count the rows that a rule affected, as before it, and keep the first as its example."""
-        self.counts[_key(rule)] += caught.height
+        self.counts[rule.key] += caught.height
         if caught.height and rule.name not in self.examples:
-            first = caught.head(1)
-            example = first.select("movie_id", pl.col("movie_name").str.head(EXAMPLE_CHARS)).row(0, named=True)
-            self.examples[rule.name] = {**example, "description": _excerpt(rule, first)}
+            names = caught.select("movie_id", pl.col("movie_name").str.head(EXAMPLE_CHARS)).row(0, named=True)
+            self.examples[rule.name] = {**names, "description": _excerpt(rule, caught.head(1))}
 
     def note_damage(self, file_name: str, damage: Damage, prefix: str = "") -> None:
         """Count the damage of a file under `<prefix><kind>`."""
@@ -175,12 +168,8 @@ class Ledger:
     def report(self, rules: Iterable[Rule]) -> dict[str, Any]:
         """Return everything as JSON values, the rules in their order with their reasons."""
         described = [
-            {
-                "name": rule.name,
-                "reason": rule.reason,
-                "count": self.counts[_key(rule)],
-                "example": self.examples.get(rule.name),
-            }
+            {"name": rule.name, "reason": rule.reason, "count": self.counts[rule.key]}
+            | {"example": self.examples.get(rule.name)}
             for rule in rules
         ]
         return {"counts": dict(self.counts), "rules": described, "damage": self.damage}
@@ -196,12 +185,10 @@ def apply_rules(frame: pl.DataFrame, rules: Iterable[Rule], ledger: Ledger) -> p
             if isinstance(rule, Change):
                 frame = _change(frame, rule, ledger)
             elif isinstance(rule, Drop):
-                frame = _drop(frame, rule, ledger)
+                caught = frame.with_columns(_caught=rule.when.fill_null(value=False))["_caught"]
+                ledger.note(rule, frame.filter(caught))
+                frame = frame.filter(~caught) if caught.any() else frame
     return frame
-
-
-def _key(rule: Rule) -> str:
-    return f"{'changed' if isinstance(rule, Change) else 'dropped'}/{rule.name}"
 
 
 def _excerpt(rule: Rule, row: pl.DataFrame) -> str | None:
@@ -211,20 +198,13 @@ def _excerpt(rule: Rule, row: pl.DataFrame) -> str | None:
         return text
     place = 0
     if isinstance(rule, DropText):
-        match = row["description"].str.extract(f"({rule.pattern})")[0]
-        place = text.find(match)
+        place = text.find(row["description"].str.extract(f"({rule.pattern})")[0])
     elif isinstance(rule, Change) and "description" in rule.sets:
         changed = row.select(rule.sets["description"]).item() or ""
         pairs = zip(text, changed, strict=False)
         place = next((number for number, (old, new) in enumerate(pairs) if old != new), len(changed))
     start = max(0, min(place - EXAMPLE_CHARS // 2, len(text) - EXAMPLE_CHARS))
     return text[start : start + EXAMPLE_CHARS]
-
-
-def _drop(frame: pl.DataFrame, rule: Drop, ledger: Ledger) -> pl.DataFrame:
-    caught = frame.with_columns(_caught=rule.when.fill_null(value=False))["_caught"]
-    ledger.note(rule, frame.filter(caught))
-    return frame.filter(~caught) if caught.any() else frame
 
 
 def _drop_texts(frame: pl.DataFrame, rules: list[DropText], ledger: Ledger) -> pl.DataFrame:
@@ -243,9 +223,7 @@ def _change(frame: pl.DataFrame, rule: Change, ledger: Ledger) -> pl.DataFrame:
     places = None if rule.where is None else frame.select(rule.where.arg_true()).to_series()
     some = frame if places is None else frame[places]
     new = some.select(**rule.sets)
-    caught = pl.Series([False]).new_from_index(0, some.height)
-    for name in new.columns:
-        caught |= some[name].ne_missing(new[name])
+    caught = functools.reduce(operator.or_, (some[name].ne_missing(new[name]) for name in new.columns))
     ledger.note(rule, some.filter(caught))
     if not caught.any():
         return frame

@@ -3,10 +3,9 @@
 import logging
 from pathlib import Path
 
-from tasks.clean.config import CleanConfig, TableConfig
-from tasks.clean.import_clean import import_clean_data
 from tasks.clean.movies import clean_movies
-from tasks.clean.own_table import clean_own_table
+from tasks.clean.own_table import TableConfig, clean_own_table, import_clean_data
+from tasks.clean.profiles import CleanConfig
 from tasks.core.settings import data_paths
 from tasks.prefect_task import stage_task
 from tasks.stage import StageResult

@@ -1,7 +1,4 @@
-"""Errors whose message is meant for the user, and the optional packages by extra.
-
-A command prints the message alone; any other exception is a bug and keeps its traceback.
-"""
+"""Errors for the user, whose message a command prints alone, and the optional packages by extra."""
 
 import contextlib
 import errno
@@ -70,10 +67,13 @@ class DownloadError(SourceError):
     """A file cannot be downloaded, or is not the expected one."""
 
 
+class DiskError(DataError):
+    """A folder is full or may not be written."""
+
+
 # Parts of pydantic's paths that are not from the user: members of a union, validators, classes.
 _INTERNAL: Final = re.compile(r"\[|^constrained-|Spec$|^(float|int|str|bool|none|path)$")
 _LONGEST_VALUE: Final = 60
-
 _MESSAGES: Final = {"extra_forbidden": "there is no such option", "missing": "is required"}
 
 
@@ -100,25 +100,26 @@ NO_ROOM_BYTES: Final = 1 << 16
 REFUSED: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-class DiskError(DataError):
-    """A folder is full or may not be written."""
-
-
 def disk_error(error: BaseException, folder: Path, what: str) -> DiskError | None:
-    """Return a disk error raised while writing to a folder as an error for the user; None for any other.
+    """Return an error raised while writing to a folder as a disk error of the work `what`; None for any other.
 
-    `what` names the work that failed, such as a stage. Libraries in Rust and C++ raise their own errors or an `OSError`
-    without a number, so the operating system's wording counts too.
+    Libraries in Rust and C++ raise their own errors or an `OSError` without a number, so wording counts too.
     """
+
+    def is_one_of(numbers: tuple[int, ...]) -> bool:
+        if isinstance(error, OSError) and error.errno is not None:
+            return error.errno in numbers
+        return any(f"(os error {number})" in str(error) or str(error) == os.strerror(number) for number in numbers)
+
     if isinstance(error, GenreflowError):
         return None
-    if _is_one_of(error, FULL) or _is_full(folder):
+    if is_one_of(FULL) or _is_full(folder):
         said = " ".join(str(error).split()) or repr(error)
         return DiskError(
             f"{what}: the disk of {folder} is full ({said}); free some space (`make tidy` removes old results) and run "
             "the same command again, which continues from there"
         )
-    if _is_one_of(error, REFUSED):
+    if is_one_of(REFUSED):
         path = getattr(error, "filename", None) or folder
         return DiskError(
             f"{what}: {path} cannot be written ({os.strerror(getattr(error, 'errno', None) or errno.EACCES)}); check "
@@ -128,18 +129,11 @@ def disk_error(error: BaseException, folder: Path, what: str) -> DiskError | Non
 
 
 def _is_full(folder: Path) -> bool:
-    """Return whether the disk has no space left: not every library names the cause."""
+    # Not every library names the cause.
     for path in (folder, *folder.absolute().parents):
         with contextlib.suppress(OSError):  # it does not exist, or cannot be entered
             return shutil.disk_usage(path).free < NO_ROOM_BYTES
     return False
-
-
-def _is_one_of(error: BaseException, numbers: tuple[int, ...]) -> bool:
-    if isinstance(error, OSError) and error.errno is not None:
-        return error.errno in numbers
-    text = str(error)
-    return any(f"(os error {number})" in text or text == os.strerror(number) for number in numbers)
 
 
 # Modules of each extra of `pyproject.toml`, which counts as installed if all of them are.
@@ -163,11 +157,7 @@ def is_installed(extra: str) -> bool:
 
 
 def require(extras: Iterable[str], what: str) -> None:
-    """Check that the packages of extras are installed.
-
-    Raises:
-        ConfigError: an extra is not installed; names `what` and the commands that add it.
-    """
+    """Raise a `ConfigError` that says how to install them if packages of extras, which `what` needs, are missing."""
     missing = sorted(extra for extra in extras if not is_installed(extra))
     if missing:
         raise ConfigError(f"{what}: needs packages that are not installed; {how_to_install(missing)}")

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import cache, partial
 from itertools import cycle
 from math import ceil
+from operator import call
 from pathlib import Path
 from threading import Lock
 from typing import Any, Final, Literal
@@ -51,6 +52,10 @@ COLOUR_SCALE: Final = "Blues"  # one hue from white to dark, so that lightness a
 DOTS_PER_INCH: Final = 150
 LONGEST_LABEL: Final = 44
 LONGEST_CELL_LABEL: Final = 22
+LABEL_PT: Final = 7.5
+LONGEST_NAME: Final = 30
+CLOUD_WIDTH, CLOUD_HEIGHT = 400, 260
+COLUMNS: Final = 3  # of clouds
 
 _STYLE: Final[dict[Any, Any]] = {
     "svg.hashsalt": "genreflow",
@@ -75,18 +80,9 @@ _drawing = Lock()
 
 
 def write_pictures(folder: Path, draws: Mapping[str, Callable[[], Figure]], forms: Sequence[Form] = SVG_ONLY) -> None:
-    """Write several pictures as `write_picture` does, in parallel processes on all cores.
-
-    Raises:
-        WorkerError: a process died.
-    """
-    for _ in map_in_order(partial(_write_named, folder, forms), list(draws.items()), joblib.cpu_count()):
-        pass
-
-
-def _write_named(folder: Path, forms: Sequence[Form], named: tuple[str, Callable[[], Figure]]) -> None:
-    name, draw = named
-    write_picture(folder, name, draw, forms)
+    """Write several pictures as `write_picture` does, in parallel processes on all cores."""
+    writes = [partial(write_picture, folder, name, draw, forms) for name, draw in draws.items()]
+    list(map_in_order(call, writes, joblib.cpu_count()))
 
 
 def write_picture(folder: Path, name: str, draw: Callable[[], Figure], forms: Sequence[Form] = SVG_ONLY) -> None:
@@ -98,13 +94,13 @@ def write_picture(folder: Path, name: str, draw: Callable[[], Figure], forms: Se
         # Straight from the canvases: `savefig` draws everything twice, to measure first what is not cropped anyway.
         # (Both methods are public, but matplotlib has left them without types.)
         if "svg" in forms:
-            svg_facts: dict[str, None] = {"Date": None, "Creator": None}
-            FigureCanvasSVG(figure).print_svg(folder / f"{name}.svg", metadata=svg_facts)  # type: ignore[no-untyped-call]
+            facts: dict[str, None] = {"Date": None, "Creator": None}
+            FigureCanvasSVG(figure).print_svg(folder / f"{name}.svg", metadata=facts)  # type: ignore[no-untyped-call]
             figure.set_layout_engine("none")  # the layout is found; finding it again takes as long as drawing
         if "png" in forms:
             figure.dpi = DOTS_PER_INCH
-            png_facts: dict[str, None] = {"Software": None}
-            FigureCanvasAgg(figure).print_png(folder / f"{name}.png", metadata=png_facts)  # type: ignore[no-untyped-call]
+            facts = {"Software": None}
+            FigureCanvasAgg(figure).print_png(folder / f"{name}.png", metadata=facts)  # type: ignore[no-untyped-call]
 
 
 def picture_files(names: Sequence[str], forms: Sequence[Form] = SVG_ONLY) -> tuple[str, ...]:
@@ -123,14 +119,14 @@ def drawable(text: str, longest: int = LONGEST_LABEL) -> str:
     return "".join(character if ord(character) in _font_characters() else "?" for character in short)
 
 
-def font_file() -> Path:
+def font_file() -> str:
     """Return the font of all pictures, which comes with matplotlib."""
-    return Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"
+    return f"{mpl.get_data_path()}/fonts/ttf/DejaVuSans.ttf"
 
 
 @cache
 def _font_characters() -> frozenset[int]:
-    return frozenset(get_font(str(font_file())).get_charmap())
+    return frozenset(get_font(font_file()).get_charmap())
 
 
 def new_figure(width_in: float, height_in: float) -> Figure:
@@ -193,22 +189,19 @@ def draw_heat_map(
         if value > 0:
             colour = text_colour(mpl.colormaps[COLOUR_SCALE](float(norm(value))))
             axes.text(column + 0.5, row + 0.5, short_number(float(value)), color=colour, **_CELL)
-    axes.set_xticks(
-        np.arange(len(columns)) + 0.5, [drawable(name, LONGEST_CELL_LABEL) for name in columns], rotation=90
-    )
-    axes.set_yticks(np.arange(len(rows)) + 0.5, [drawable(name, LONGEST_CELL_LABEL) for name in rows])
+    row_names, column_names = ([drawable(name, LONGEST_CELL_LABEL) for name in names] for names in (rows, columns))
+    axes.set_xticks(np.arange(len(columns)) + 0.5, column_names, rotation=90)
+    axes.set_yticks(np.arange(len(rows)) + 0.5, row_names)
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
-    axes.set_xlim(0, len(columns))
-    axes.set_ylim(len(rows), 0)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.set(xlim=(0, len(columns)), ylim=(len(rows), 0))
+    axes.spines[:].set_visible(False)
 
 
 def text_colour(background: ColorType) -> str:
-    """Return black or white, whichever contrasts more with the background.
+    """Return black or white, whichever contrasts more with the background; 4.5 or more on every colour of the scale.
 
-    Source: "Contrast ratio" of WCAG 2.2. By these the contrast is 4.5 or more on every colour of the scale.
+    Source: "Contrast ratio" of WCAG 2.2.
     """
     light = relative_luminance(background)
     return "white" if (1 + 0.05) / (light + 0.05) > (light + 0.05) / 0.05 else "black"
@@ -227,62 +220,44 @@ def short_number(value: float) -> str:
     >>> [short_number(value) for value in (0, 0.4, 7, 812, 1840, 23_400, 1_200_000)]
     ['0', '<1', '7', '812', '1.8k', '23k', '1.2M']
     """
-    if 0 < value < 0.5:
-        return "<1"
     for size, letter in ((1e6, "M"), (1e3, "k")):
         if value >= size * 0.9995:
-            scaled = value / size
-            return f"{scaled:.1f}{letter}" if scaled < 9.95 else f"{scaled:.0f}{letter}"
-    return f"{value:.0f}"
-
-
-LABEL_PT: Final = 7.5
-LONGEST_NAME: Final = 30
+            return f"{value / size:.{1 if value / size < 9.95 else 0}f}{letter}"
+    return "<1" if 0 < value < 0.5 else f"{value:.0f}"
 
 
 def label_dots(axes: Axes, dots: PathCollection, labels: Sequence[str], bold: Sequence[str] = ()) -> list[Text]:
     """Label the dots of a scatter plot, some in `bold`, without overlap; the axes must have their final limits."""
     from adjustText import adjust_text  # noqa: PLC0415  it loads pyplot
 
-    texts = [
-        axes.text(x, y, drawable(label, LONGEST_NAME), fontsize=LABEL_PT, in_layout=False, color=colour, weight=weight)
-        for (x, y), label in zip(np.asarray(dots.get_offsets()), labels, strict=True)
-        for colour, weight in [(INK, "bold") if label in bold else (MUTED, "normal")]
-    ]
-    line = {"arrowstyle": "-", "color": GREY, "linewidth": 0.6}
+    texts = []
+    for (x, y), label in zip(np.asarray(dots.get_offsets()), labels, strict=True):
+        look: dict[str, Any] = {"color": INK, "weight": "bold"} if label in bold else {"color": MUTED}
+        texts.append(axes.text(x, y, drawable(label, LONGEST_NAME), fontsize=LABEL_PT, in_layout=False, **look))
     # Stopped by a number of steps, since a time limit would make places depend on the machine. Stronger forces and
     # wider margins than the defaults, which leave labels on dots where 25 models crowd.
-    forces = {"force_text": (0.2, 0.4), "force_static": (0.2, 0.4), "expand": (1.1, 1.4)}
-    adjust_text(
-        texts, objects=dots, ax=axes, iter_lim=300, prevent_crossings=False, min_arrow_len=12, arrowprops=line, **forces
-    )
+    forces = {"force_text": (0.2, 0.4), "force_static": (0.2, 0.4), "expand": (1.1, 1.4), "iter_lim": 300}
+    lines = {"min_arrow_len": 12, "arrowprops": {"arrowstyle": "-", "color": GREY, "linewidth": 0.6}}
+    adjust_text(texts, objects=dots, ax=axes, prevent_crossings=False, **forces, **lines)
     return texts
 
 
-CLOUD_WIDTH, CLOUD_HEIGHT = 400, 260
-COLUMNS: Final = 3
-
-_UNIT_IN: Final = 2.45 / CLOUD_WIDTH
-_COLOURS: Final = (BLUE, INK, MUTED)
-
-
 def place_words(weights: Mapping[str, float], seed: int) -> list[tuple[str, float, float, float]]:
-    """Arrange words in a cloud, larger ones for higher weights; words that do not fit are left out.
+    """Arrange words in a cloud of `CLOUD_WIDTH` x `CLOUD_HEIGHT`, larger for higher weights; some may not fit.
 
-    Returns:
-        Word, x and y of its middle from the upper left corner of `CLOUD_WIDTH` x `CLOUD_HEIGHT`, and its font size.
+    Returns each word, x and y of its middle from the upper left corner, and its font size.
     """
     if not weights:
         return []
     cloud = WordCloud(
-        font_path=str(font_file()), width=CLOUD_WIDTH, height=CLOUD_HEIGHT, margin=8, prefer_horizontal=1,
+        font_path=font_file(), width=CLOUD_WIDTH, height=CLOUD_HEIGHT, margin=8, prefer_horizontal=1,
         min_font_size=14, max_font_size=44, font_step=2, relative_scaling=0.4, random_state=seed,
     )  # fmt: skip
     placed = []
     for (word, _), size, (top, left), _, _ in cloud.generate_from_frequencies(dict(sorted(weights.items()))).layout_:
         # wordcloud reserves a box as high as the word's letters, but blocks one that is lower by their distance to the
         # top of the line. Drawn smaller, in the middle of the box, no word touches another.
-        width, height = ImageFont.truetype(str(font_file()), size).getbbox(word, anchor="lt")[2:]
+        width, height = ImageFont.truetype(font_file(), size).getbbox(word, anchor="lt")[2:]
         placed.append((word, float(left + width / 2), float(top + height / 2), 0.7 * size))
     return placed
 
@@ -290,17 +265,17 @@ def place_words(weights: Mapping[str, float], seed: int) -> list[tuple[str, floa
 def draw_clouds(clouds: Mapping[str, Mapping[str, float]], seed: int) -> Figure:
     """Draw a small cloud for each genre that has words, from weights by genre and word."""
     placed = {genre: words for genre, weights in clouds.items() if (words := place_words(weights, seed))}
-    width, height = CLOUD_WIDTH + 22, CLOUD_HEIGHT + 50  # with the title above
+    width, height, unit_in = CLOUD_WIDTH + 22, CLOUD_HEIGHT + 50, 2.45 / CLOUD_WIDTH  # with the title above
     rows = max(ceil(len(placed) / COLUMNS), 1)
-    figure = Figure(figsize=(COLUMNS * width * _UNIT_IN, rows * height * _UNIT_IN))
+    figure = Figure(figsize=(COLUMNS * width * unit_in, rows * height * unit_in))
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, COLUMNS * width), ylim=(rows * height, 0))
     axes.set_axis_off()
     for index, (genre, words) in enumerate(placed.items()):
         left, top = index % COLUMNS * width + 11, index // COLUMNS * height + 44
         axes.add_patch(Rectangle((left, top), CLOUD_WIDTH, CLOUD_HEIGHT, fill=False, edgecolor="#DDDDDD"))
         axes.text(left, top - 8, drawable(genre), fontsize=10, fontweight="bold")
-        for (word, x, y, size), colour in zip(words, cycle(_COLOURS), strict=False):
-            size_pt = size * _UNIT_IN * 72
+        for (word, x, y, size), colour in zip(words, cycle((BLUE, INK, MUTED)), strict=False):
+            size_pt = size * unit_in * 72
             axes.text(left + x, top + y, word, fontsize=size_pt, color=colour, ha="center", va="center")
     if not placed:
         axes.text(COLUMNS * width / 2, height / 2, "too few words", ha="center", color=MUTED)

@@ -36,8 +36,7 @@ def hash_files(paths: Sequence[Path]) -> str:
 
 def write_hashes(folder: Path) -> str:
     """Write a folder's `hashes.json`; return its SHA-256, to verify the folder later if kept out of reach."""
-    content = json.dumps(_hash_all(folder), indent=1) + "\n"
-    (folder / HASHES_FILE).write_text(content, encoding="utf-8")
+    write_json(folder / HASHES_FILE, _hash_all(folder))
     return hash_file(folder / HASHES_FILE)
 
 

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 
 Pipeline = Literal["simplemma", "en_core_web_sm"]
 
-# Control characters other than spaces, soft hyphen, zero-width and bidirectional marks, tags, byte-order mark, the
-# replacement character (CoNLL-U forbids it), lone surrogates, noncharacters.
+# As in `normalise_text`, and tags; CoNLL-U forbids the replacement character.
 _LAST_OF_PLANES = "".join(chr(plane + last) for plane in range(0, 0x110000, 0x10000) for last in (0xFFFE, 0xFFFF))
 _WITHOUT_TEXT: Final = re.compile(
     r"[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\xad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff"
@@ -51,10 +50,9 @@ class Token(NamedTuple):
 def normalise_text(text: str) -> str:
     r"""Return the text on one line, in NFC, with single spaces and without invisible characters; idempotent.
 
-    Every run of white space (tabs, line and paragraph separators, no-break and other wide or narrow spaces, the
-    separators U+001C to U+001F) becomes one space, and the ends are stripped. Control characters, soft hyphens,
-    zero-width and bidirectional marks (also the joiners of emoji and of Persian), byte-order marks, U+FFFD, lone
-    surrogates and noncharacters are removed.
+    Every run of white space of any kind (also U+001C to U+001F) becomes one space, and the ends are stripped. Control
+    characters, soft hyphens, zero-width and bidirectional marks (also the joiners of emoji and of Persian), byte-order
+    marks, U+FFFD, lone surrogates and noncharacters are removed.
 
     >>> normalise_text("  Cafe\u0301\u00a0noir\r\n a\u200b b\x00 ")
     'Café noir a b'
@@ -72,20 +70,16 @@ def lemmatise(texts: Iterable[str], pipeline: Pipeline = "simplemma") -> Iterato
 
 @cache
 def annotator(pipeline: Pipeline = "simplemma") -> "Annotator":
-    """Return this process's annotator, loaded on the first call.
-
-    Raises:
-        ModelError: the pipeline is not installed.
-    """
+    """Return this process's annotator, loaded on the first call; a `ModelError` if its pipeline is not installed."""
     return Annotator(pipeline)
 
 
 class Annotator:
     """Tokens and sentences of English texts, the same for every pipeline, with that pipeline's lemmas and tags.
 
-    Texts are normalised, then split by spaCy's English tokenizer and its Sentencizer. The tokenizer never looks across
-    a space, so each chunk between two spaces is tokenised once and cached: several times faster than the tokenizer's
-    own cache, and bounded. Threads may share an annotator.
+    Texts are normalised, then split by spaCy's English tokenizer and by the rule of its Sentencizer. The tokenizer
+    never looks across a space, so each chunk between two spaces is tokenised once and cached: several times faster than
+    the tokenizer's own cache, and bounded. Threads may share an annotator.
     """
 
     def __init__(self, pipeline: Pipeline = "simplemma") -> None:
@@ -98,8 +92,7 @@ class Annotator:
         tokenizer: Any = self._nlp.tokenizer  # spaCy's types allow any function
         self._exceptions = frozenset(tokenizer.rules)
         self._sentence_ends = frozenset(Sentencizer.default_punct_chars)
-        self._tagger = None if pipeline == "simplemma" else _load_tagger(pipeline)
-        self._lemma = _load_lemmatiser() if pipeline == "simplemma" else str
+        self._tagger, self._lemma = _load_pipeline(pipeline)
         self._known: dict[str, tuple[Token, ...]] = {}
         self._lock = threading.Lock()
 
@@ -117,7 +110,16 @@ class Annotator:
 
     def sentences(self, texts: Iterable[str]) -> Iterator[list[list[Token]]]:
         """Yield the sentences of each text, each a list of at least one token; no sentence for an empty text."""
-        return map(self._split, self.tokens(texts))
+        for tokens in self.tokens(texts):
+            starts, ended = [0], False
+            for position, token in enumerate(tokens):
+                if token.form in self._sentence_ends:
+                    ended = True
+                elif ended and not all(unicodedata.category(character).startswith("P") for character in token.form):
+                    starts.append(position)
+                    ended = False
+            ends = [*starts[1:], len(tokens)]
+            yield [tokens[start:end] for start, end in zip(starts, ends, strict=True) if end > start]
 
     def _learn(self, chunks: set[str]) -> None:
         new = chunks.difference(self._known)
@@ -131,8 +133,7 @@ class Annotator:
 
     def _tokenise(self, chunk: str) -> tuple[Token, ...]:
         forms = self._split_chunk(chunk)
-        last = len(forms) - 1
-        return tuple([Token(form, self._lemma(form), number == last) for number, form in enumerate(forms)])
+        return tuple([Token(form, self._lemma(form), number == len(forms)) for number, form in enumerate(forms, 1)])
 
     def _split_chunk(self, chunk: str) -> list[str]:
         plain = _PLAIN_CHUNK.fullmatch(chunk)
@@ -143,31 +144,13 @@ class Annotator:
         pieces = (chunk[start : start + MAX_CHUNK] for start in range(0, len(chunk), MAX_CHUNK))
         return [token.text for piece in pieces for token in self._nlp.tokenizer(piece)]
 
-    def _split(self, tokens: list[Token]) -> list[list[Token]]:
-        starts, ended = [0], False
-        for position, token in enumerate(tokens):
-            if token.form in self._sentence_ends:
-                ended = True
-            elif ended and not _is_punctuation(token.form):
-                starts.append(position)
-                ended = False
-        return [tokens[start:end] for start, end in zip(starts, [*starts[1:], len(tokens)], strict=True) if end > start]
 
+def _load_pipeline(name: Pipeline) -> "tuple[Language | None, Callable[[str], str]]":
+    """Return the tagger, if any, which also lemmatises, and the lemmatiser of single forms."""
+    if name == "simplemma":
+        import simplemma  # noqa: PLC0415 - reads 30 MB of dictionary, on the first word
 
-def _is_punctuation(form: str) -> bool:
-    return all(unicodedata.category(character).startswith("P") for character in form)
-
-
-def _load_lemmatiser() -> Callable[[str], str]:
-    import simplemma  # noqa: PLC0415 - reads 30 MB of dictionary, on the first word
-
-    def lemma(form: str) -> str:
-        return unicodedata.normalize("NFC", simplemma.lemmatize(form.lower(), lang="en"))
-
-    return lemma
-
-
-def _load_tagger(name: str) -> "Language":
+        return None, lambda form: unicodedata.normalize("NFC", simplemma.lemmatize(form.lower(), lang="en"))
     if find_spec(name) is None:
         raise ModelError(
             f"the annotation pipeline {name!r} is not installed: "
@@ -175,11 +158,16 @@ def _load_tagger(name: str) -> "Language":
         )
     import spacy  # noqa: PLC0415 - as above
 
-    return spacy.load(name, exclude=["parser", "senter", "ner"])  # its labels are not those of Universal Dependencies
+    # Without the parser, whose labels are not those of Universal Dependencies.
+    return spacy.load(name, exclude=["parser", "senter", "ner"]), str
 
 
 def _tag(tagger: "Language", texts: list[list[Token]]) -> list[list[Token]]:
     from spacy.tokens import Doc  # noqa: PLC0415 - as above
+
+    def tagged(token: Token, word: Any) -> Token:
+        lemma = unicodedata.normalize("NFC", word.lemma_) or token.form
+        return Token(token.form, lemma, token.space_after, word.pos_ or "_", word.tag_ or "_", str(word.morph) or "_")
 
     with tagger.memory_zone():
         docs = (
@@ -187,9 +175,4 @@ def _tag(tagger: "Language", texts: list[list[Token]]) -> list[list[Token]]:
             for tokens in texts
         )
         pairs = zip(texts, tagger.pipe(docs), strict=True)
-        return [[_tagged(token, word) for token, word in zip(tokens, doc, strict=True)] for tokens, doc in pairs]
-
-
-def _tagged(token: Token, word: Any) -> Token:
-    lemma = unicodedata.normalize("NFC", word.lemma_) or token.form
-    return Token(token.form, lemma, token.space_after, word.pos_ or "_", word.tag_ or "_", str(word.morph) or "_")
+        return [[tagged(token, word) for token, word in zip(tokens, doc, strict=True)] for tokens, doc in pairs]

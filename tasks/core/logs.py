@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
+logger = logging.getLogger(__name__)
+
 HIDDEN: Final = "***"
+INTERVAL_S: Final = 5.0
 MIN_CHARS: Final = 6  # shorter secrets would hide parts of ordinary text
 
-_SECRET_NAME: Final = re.compile(
-    r"(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|KEY|AUTH_STRING|NOTIFY_URL)$", re.IGNORECASE
-)
-_HEADERS_NAME: Final = re.compile(r"HEADERS$", re.IGNORECASE)  # JSON: {"header": "secret"}
+_SECRET_NAME: Final = re.compile(r"(?i)(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|KEY|AUTH_STRING|NOTIFY_URL)$")
 # On the web a password ends before the first "/"; SQLAlchemy takes "/" and "@" in one, so it ends at the last "@".
 _WEB: Final = re.compile(r"(?P<before>https?://[^\s:/@]*):(?P<password>[^\s/?#]*)@", re.IGNORECASE)
 _OTHER: Final = re.compile(r"(?P<before>(?:[a-z][\w+.-]*://)?[^\s:/@]*):(?!//)(?P<password>\S*)@", re.IGNORECASE)
@@ -31,12 +31,8 @@ _ONLY_TOKEN: Final = re.compile(r"(?P<scheme>https?://)[^\s:/@'\"<>]+@", re.IGNO
 def without_password(address: str) -> str:
     """Return an address with `***` in place of a password, a token or a signature.
 
-    >>> without_password("postgresql://me:se/cr@t@host/db")
-    'postgresql://me:***@host/db'
-    >>> without_password("https://token@host/x?api_key=abc&n=1")
-    'https://***@host/x?api_key=***&n=1'
-    >>> without_password("sqlite:////data/mlflow.db")
-    'sqlite:////data/mlflow.db'
+    >>> without_password("postgresql://me:se/cr@t@host/db"), without_password("https://token@host/x?api_key=abc&n=1")
+    ('postgresql://me:***@host/db', 'https://***@host/x?api_key=***&n=1')
     """
     found = _with_password(address)
     shown = f"{found['before']}:{HIDDEN}@{address[found.end() :]}" if found else address
@@ -47,9 +43,8 @@ def without_password(address: str) -> str:
 def hide_secrets(text: str, environment: Mapping[str, str] = os.environ) -> str:
     """Return a text without the secrets of the environment and without passwords and tokens in addresses.
 
-    Secrets are the values of variables named `..._KEY`, `..._TOKEN`, `..._PASSWORD`, `..._SECRET`, `..._AUTH_STRING`,
-    `..._NOTIFY_URL`, the values of JSON in `..._HEADERS`, and passwords in addresses in any variable; of six characters
-    or more. Secrets in no variable or in another form (such as base64) are not recognised.
+    Secrets are the values of variables named like a secret, the values of JSON in `..._HEADERS`, and passwords in
+    addresses in any variable; of `MIN_CHARS` or more. Those in another form (such as base64) are not recognised.
     """
     for secret in sorted(set(_secrets(environment)), key=len, reverse=True):  # one may be part of another
         text = text.replace(secret, HIDDEN)
@@ -70,8 +65,11 @@ def _secrets(environment: Mapping[str, str]) -> Iterator[str]:
         found: list[str] = []
         if _SECRET_NAME.search(name):
             found += [value, *value.split(":", 1)[1:]]  # the latter of "user:password"
-        elif _HEADERS_NAME.search(name):
-            found += _header_values(value)
+        elif name.upper().endswith("HEADERS"):  # JSON: {"header": "secret"}
+            try:
+                found += [text for text in dict(json.loads(value)).values() if isinstance(text, str)]
+            except (ValueError, TypeError):
+                found.append(value)
         if "://" in value and (address := _with_password(value)):
             found.append(address["password"])
         for secret in found:
@@ -82,17 +80,14 @@ def _with_password(address: str) -> re.Match[str] | None:
     return (_WEB if address[:4].lower() == "http" else _OTHER).match(address)
 
 
-def _header_values(value: str) -> list[str]:
-    try:
-        return [text for text in dict(json.loads(value)).values() if isinstance(text, str)]
-    except (ValueError, TypeError):
-        return [value]
-
-
 class LogFile(logging.FileHandler):
-    """A log file that is given up, with one line on stderr, when it can no longer be written."""
+    """A log file without secrets that is given up, with one line on stderr, when it can no longer be written."""
 
     is_broken = False
+
+    def __init__(self, path: str | Path, mode: str = "a") -> None:
+        super().__init__(path, mode, encoding="utf-8")
+        self.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: ARG002, N802 - logging's signature
         """Report the error once instead of a traceback for every record."""
@@ -111,9 +106,8 @@ def log_of_thread(path: Path) -> Iterator[None]:
     """Also write what this thread logs to its own file, where models are trained in parallel."""
     path.parent.mkdir(parents=True, exist_ok=True)
     thread = threading.get_ident()
-    handler = LogFile(path, mode="w", encoding="utf-8")
+    handler = LogFile(path, mode="w")
     handler.addFilter(lambda record: record.thread == thread)
-    handler.setFormatter(SafeFormatter("%(asctime)s %(levelname)s %(name)s  %(message)s"))
     ours = logging.getLogger("tasks")
     ours.addHandler(handler)
     try:
@@ -123,39 +117,31 @@ def log_of_thread(path: Path) -> Iterator[None]:
         handler.close()
 
 
-logger = logging.getLogger(__name__)
-
 watchers: "list[Callable[[Progress], None]]" = []  # called at every advance, such as a terminal's progress bar
 
 
 class Progress:
-    """Counts work done, by `advance` and finally `finish`, and logs a line at most every `interval_s` seconds."""
+    """Counts work done, by `advance` and finally `finish`, and logs a line at most every `INTERVAL_S` seconds."""
 
-    def __init__(
-        self, what: str, total: int | None, interval_s: float = 5.0, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        self.what, self.total, self.interval_s, self.clock = what, total, interval_s, clock
+    def __init__(self, what: str, total: int | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.what, self.total, self.clock = what, total, clock
         self.done, self.is_finished = 0, False
         self.start_s = self.last_s = clock()
 
     def advance(self, count: int = 1) -> None:
         """Count `count` more pieces as done; log a line if the last one is old enough."""
         self.done += count
-        self._notify_watchers()
+        for watch in watchers:
+            watch(self)
         now = self.clock()
-        if now - self.last_s >= self.interval_s:
+        if self.is_finished or now - self.last_s >= INTERVAL_S:
             self.last_s = now
             logger.info("%s", self.line())
 
     def finish(self) -> None:
         """Log the last line."""
         self.is_finished = True
-        self._notify_watchers()
-        logger.info("%s", self.line())
-
-    def _notify_watchers(self) -> None:
-        for watch in watchers:
-            watch(self)
+        self.advance(0)
 
     def line(self) -> str:
         """Return the progress as a line, such as `annotate: 12,000 of 25,389 (47%), 5,900/s, 2 s left`."""

@@ -1,8 +1,8 @@
-"""All metrics, in one table (`METRICS`), and the paired bootstrap for intervals of metrics and their differences.
+"""All metrics, in one table (`METRICS`), their paired bootstrap, and what promotion to champion by them needs.
 
-Division by zero: without a true positive to find, a value is undefined (NaN) and left out of the mean (a genre without
-a positive, a movie without a true genre), never counted as 0. A genre with positives that was never decided has a
-precision of 0. `METRICS` counts both. A mean of nothing is NaN.
+Division by zero: without a true positive to find (a genre without a positive, a movie without a true genre), a value is
+NaN and left out of the mean, never counted as 0. A genre with positives that was never decided has a precision of 0.
+`METRICS` counts both. A mean of nothing is NaN.
 
 Bootstrap: movies are drawn with replacement, the same ones for all models, so what makes some movies hard for every
 model cancels in differences. Means over movies and counts of genres are sums over movies, so a resample is a row of
@@ -15,18 +15,19 @@ Source:
     Brodersen et al. 2010, The balanced accuracy and its posterior distribution;
     Tsoumakas, Katakis and Vlahavas 2010, Mining Multi-label Data (coverage, here counted from 1; ranking loss);
     Guo et al. 2017, On Calibration of Modern Neural Networks, section 2 (calibration error, 15 bins);
-    Naeini, Cooper and Hauskrecht 2015, Obtaining Well Calibrated Probabilities Using Bayesian Binning (equal
-    counts);
+    Naeini, Cooper and Hauskrecht 2015, Obtaining Well Calibrated Probabilities Using Bayesian Binning (equal counts);
     Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 8 and 13 (percentile intervals).
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from tasks.core.schema import DEFAULT_SEED
 
@@ -34,56 +35,43 @@ Labels = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 Scores = NDArray[np.float32] | NDArray[np.float64]
 
+REGISTERED_NAME: Final = "movie-genre-classifier"
 BINS: Final = 15  # of the calibration error
 ROWS_AT_ONCE: Final = 10_000  # bounds the memory of the comparison of all pairs of genres
+RESAMPLES: Final = 2000
+AT_ONCE: Final = 100  # resamples in memory together as floats: 100 × 24,000 movies are 19 MB
 
 
 class MovieCounts:
     """The number of true, decided, correct (both) and all (either) genres of each movie; each (n_movies,)."""
 
     def __init__(self, truth: Labels, decided: Labels) -> None:
-        """Count the genres of (n_movies, n_genres) labels."""
         self.true, self.decided = truth.sum(axis=1), decided.sum(axis=1)
         self.hits = (truth & decided).sum(axis=1)
         self.union = self.true + self.decided - self.hits
         self.n_genres = truth.shape[1]
         self.defined = np.where(self.true > 0, 1.0, np.nan)  # a factor: NaN for movies without a true genre
 
+    def share(self, part: NDArray[np.int64], whole: NDArray[np.int64]) -> Floats:
+        """Return part / whole of each movie; 0 for 0 / 0, NaN for a movie without a true genre."""
+        return np.asarray(part / np.maximum(whole, 1) * self.defined)
 
-@dataclass(frozen=True)
+
 class GenreCounts:
-    """True and false positives and negatives, each (..., n_genres)."""
+    """True and false positives and negatives, and what follows of them; each (..., n_genres).
 
-    tp: Floats
-    fp: Floats
-    fn: Floats
-    tn: Floats
+    Without a positive of a genre, all is NaN. With positives that were never decided, precision and F1 are 0. The
+    balanced accuracy is the mean of recall and specificity; NaN for a genre that every or no movie has.
+    """
 
-    @cached_property
-    def support(self) -> Floats:
-        """How many movies have each genre."""
-        return self.tp + self.fn
-
-    @cached_property
-    def precision(self) -> Floats:
-        """NaN for a genre without a positive; 0 for one with positives that was never decided."""
-        return self.tp / np.maximum(self.tp + self.fp, 1) + np.where(self.support > 0, 0.0, np.nan)
-
-    @cached_property
-    def recall(self) -> Floats:
-        """NaN for a genre without a positive."""
-        return _divide(self.tp, self.support)
-
-    @cached_property
-    def f1(self) -> Floats:
-        """Undefined or 0 where the precision is."""
-        either = np.maximum(self.support + self.tp + self.fp, 1)
-        return 2 * self.tp / either + np.where(self.support > 0, 0.0, np.nan)
-
-    @cached_property
-    def balanced_accuracy(self) -> Floats:
-        """The mean of recall and specificity; NaN for a genre that every or no movie has."""
-        return (self.recall + _divide(self.tn, self.tn + self.fp)) / 2
+    def __init__(self, tp: Floats, fp: Floats, fn: Floats, tn: Floats) -> None:
+        self.tp, self.fp, self.fn, self.tn = tp, fp, fn, tn
+        self.support = tp + fn
+        undefined = np.where(self.support > 0, 0.0, np.nan)
+        self.precision: Floats = tp / np.maximum(tp + fp, 1) + undefined
+        self.recall = _divide(tp, self.support)
+        self.f1: Floats = 2 * tp / np.maximum(self.support + tp + fp, 1) + undefined
+        self.balanced_accuracy = (self.recall + _divide(tn, tn + fp)) / 2
 
     @cached_property
     def total(self) -> "GenreCounts":
@@ -108,8 +96,6 @@ def count_genres(truth: Labels, decided: Labels) -> GenreCounts:
 
 def average_precision(truth: Labels, scores: Scores) -> Floats:
     """Return (n_genres,) sum over distinct scores of precision times the rise in recall; NaN without positives.
-
-    Movies with equal scores count together.
 
     Source: Zhu 2004, Recall, Precision and Average Precision (not interpolated).
     """
@@ -145,10 +131,9 @@ def _ranking_loss(truth: Labels, scores: Scores) -> float:
 
 
 def calibration_bins(truth: Labels, scores: Scores) -> tuple[NDArray[np.int64], Floats, Floats]:
-    """Return the count, mean score and share of positives of each non-empty bin, from low to high scores.
+    """Return the count, mean score and share of positives of each non-empty bin, from low to high scores in [0, 1].
 
-    Bins have equal counts; equal scores share a bin, that of the middle one. Truth and scores, in [0, 1], have the same
-    shape.
+    Bins have equal counts; equal scores share a bin, that of the middle one.
     """
     flat, positive = scores.ravel().astype(np.float64), truth.ravel()
     _, of_score, counts = np.unique(flat, return_inverse=True, return_counts=True)
@@ -205,9 +190,12 @@ class GenreMetric(Metric):
 
 @dataclass(frozen=True)
 class Count(Metric):
-    """A number of genres or movies, from true and decided labels."""
+    """How many genres or movies `compute` selects, by true and decided labels."""
 
-    compute: Callable[[Labels, Labels], np.integer[Any]]
+    compute: Callable[[Labels, Labels], Labels | np.bool_]
+    _: KW_ONLY
+    group: Group = "counts"
+    decimals: int = 0
 
 
 @dataclass(frozen=True)
@@ -227,18 +215,12 @@ class CalibrationMetric(Metric):
 
 # Every metric, in the order of all tables. To add one, add an entry.
 METRICS: Final[Mapping[str, Metric]] = {
-    "jaccard": MovieMetric(
-        "Jaccard", "J", lambda m: m.hits / np.maximum(m.union, 1) * m.defined, group="leading", can_choose=True
-    ),
+    "jaccard": MovieMetric("Jaccard", "J", lambda m: m.share(m.hits, m.union), group="leading", can_choose=True),
     "f1_samples": MovieMetric(
-        "F1 (samples)",
-        "F1 smp",
-        lambda m: 2 * m.hits / np.maximum(m.true + m.decided, 1) * m.defined,
-        group="main",
-        can_choose=True,
+        "F1 (samples)", "F1 smp", lambda m: m.share(2 * m.hits, m.true + m.decided), group="main", can_choose=True
     ),
     "precision_samples": MovieMetric(
-        "precision (samples)", "P smp", lambda m: m.hits / np.maximum(m.decided, 1) * m.defined, group="averages"
+        "precision (samples)", "P smp", lambda m: m.share(m.hits, m.decided), group="averages"
     ),
     "recall_samples": MovieMetric("recall (samples)", "R smp", lambda m: _divide(m.hits, m.true), group="averages"),
     # The share of all genres on which truth and decision differ.
@@ -268,30 +250,12 @@ METRICS: Final[Mapping[str, Metric]] = {
     "balanced_accuracy": GenreMetric(
         "balanced accuracy", "bal acc", lambda g: g.macro(g.balanced_accuracy), can_choose=True
     ),
-    "undefined_genres": Count(
-        "genres without a positive", "no pos", lambda truth, _: (~truth.any(axis=0)).sum(), group="counts", decimals=0
-    ),
+    "undefined_genres": Count("genres without a positive", "no pos", lambda truth, _: ~truth.any(axis=0)),
     "undecided_genres": Count(
-        "genres never decided",
-        "undecided",
-        lambda truth, decided: (truth.any(axis=0) & ~decided.any(axis=0)).sum(),
-        group="counts",
-        decimals=0,
+        "genres never decided", "undecided", lambda truth, decided: truth.any(axis=0) & ~decided.any(axis=0)
     ),
-    "movies_without_genre": Count(
-        "movies without a true genre",
-        "no genre",
-        lambda truth, _: (~truth.any(axis=1)).sum(),
-        group="counts",
-        decimals=0,
-    ),
-    "undecided_movies": Count(
-        "movies with no genre decided",
-        "no answer",
-        lambda _, decided: (~decided.any(axis=1)).sum(),
-        group="counts",
-        decimals=0,
-    ),
+    "movies_without_genre": Count("movies without a true genre", "no genre", lambda truth, _: ~truth.any(axis=1)),
+    "undecided_movies": Count("movies with no genre decided", "no answer", lambda _, decided: ~decided.any(axis=1)),
     "mean_average_precision": RankingMetric(
         "mean average precision", "MAP", lambda truth, scores: mean_of_defined(average_precision(truth, scores))
     ),
@@ -320,19 +284,16 @@ def in_groups(*groups: Group) -> tuple[str, ...]:
 
 def decision_metrics(truth: Labels, decided: Labels) -> dict[str, float]:
     """Return the metrics of decisions by name; labels are (n_movies, n_genres) of at least one movie."""
-    per_movie = movie_metrics(truth, decided)
-    counts = {name: metric.compute(truth, decided) for name, metric in METRICS.items() if isinstance(metric, Count)}
+    counts = {name: each.compute(truth, decided).sum() for name, each in METRICS.items() if isinstance(each, Count)}
     return {
-        **{name: mean_of_defined(per_movie[:, column]) for column, name in enumerate(MOVIE_METRICS)},
+        **dict(zip(MOVIE_METRICS, map(mean_of_defined, movie_metrics(truth, decided).T), strict=True)),
         **{name: float(value) for name, value in (genre_metrics(count_genres(truth, decided)) | counts).items()},
     }
 
 
 def ranking_metrics(truth: Labels, scores: Scores) -> dict[str, float]:
     """Return the metrics of how well finite scores, (n_movies, n_genres), rank genres and movies, by name."""
-    return {
-        name: metric.compute(truth, scores) for name, metric in METRICS.items() if isinstance(metric, RankingMetric)
-    }
+    return {name: each.compute(truth, scores) for name, each in METRICS.items() if isinstance(each, RankingMetric)}
 
 
 def all_metrics(truth: Labels, decided: Labels, scores: Scores) -> dict[str, float]:
@@ -371,11 +332,6 @@ def _weighted_mean(values: Floats, weights: Floats) -> Floats:
     return _divide((np.where(weights > 0, values, 0) * weights).sum(axis=-1), weights.sum(axis=-1))
 
 
-RESAMPLES: Final = 2000
-LEVEL: Final = 0.95
-AT_ONCE: Final = 100  # resamples in memory together as floats: 100 × 24,000 movies are 19 MB
-
-
 @dataclass(frozen=True)
 class Interval:
     """A metric on all movies, and the interval of the middle of its resampled values."""
@@ -399,10 +355,8 @@ def resample(
     """Return all metrics of decisions, (n_movies, n_genres) for each model, on all movies and on resamples of them."""
     weights = draw_weights(len(truth), resamples, seed)
     positives = _weighted_sums(weights, truth.astype(np.float64))
-    found = [_resample_model(truth, labels, weights, positives) for labels in decided]
-    return Resampled(
-        *({name: np.stack([kind[name] for kind in kinds]) for name in kinds[0]} for kinds in zip(*found, strict=True))
-    )
+    found = zip(*(_resample_model(truth, labels, weights, positives) for labels in decided), strict=True)
+    return Resampled(*({name: np.stack([each[name] for each in kind]) for name in kind[0]} for kind in found))
 
 
 def draw_weights(n_movies: int, resamples: int = RESAMPLES, seed: int = DEFAULT_SEED) -> NDArray[np.uint16]:
@@ -414,7 +368,7 @@ def draw_weights(n_movies: int, resamples: int = RESAMPLES, seed: int = DEFAULT_
     return weights
 
 
-def interval(values: Floats, level: float = LEVEL) -> Interval:
+def interval(values: Floats, level: float = 0.95) -> Interval:
     """Return the first value with the middle `level` of the defined others; all NaN where the first is undefined."""
     drawn = values[1:][np.isfinite(values[1:])]
     if not np.isfinite(values[0]) or not len(drawn):
@@ -443,3 +397,50 @@ def _resample_model(
 def _weighted_sums(weights: NDArray[np.uint16], columns: Floats) -> Floats:
     blocks = [weights[start : start + AT_ONCE] for start in range(0, len(weights), AT_ONCE)]
     return np.vstack([block.astype(np.float64) @ columns for block in blocks])
+
+
+class PromotionConfig(BaseModel):
+    """When the best model replaces the champion."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool | None = Field(
+        None, description="Whether to promote. Default: after a pipeline run, not after a comparison of chosen runs."
+    )
+    metric: ChoiceMetric = Field("jaccard", description="Metric on test that decides promotion.")
+    level: float = Field(0.95, gt=0, lt=1, description="Confidence level of the promotion test.")
+    min_f1_macro: float = Field(0.1, ge=0, le=1, description="Lowest macro F1 on test of a champion.")
+    registered_model: str = Field(
+        REGISTERED_NAME,
+        pattern="^[^/:@'\"]+$",  # MLflow's filters cannot hold every name
+        description="MLflow registered model whose champion is challenged. Use a separate one for each dataset.",
+    )
+    replace_other_data: Literal["sample", "always", "never"] = Field(
+        "sample",
+        description="When to replace a champion tested on different data, which cannot be compared: if its data is the "
+        "embedded sample, always, or never.",
+    )
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The current champion, as far as the store still has it."""
+
+    version: int
+    model: str
+    run_id: str
+    source: str  # of its data: "sample", a folder, ...; "" where unknown
+    data_hash: str  # "" where unknown
+    folder: Path | None  # its metrics, rules and test predictions; None: its run was deleted, or they are gone
+    is_challenger: bool  # whether it and the challenger are the same model
+    is_readable: bool = True  # by this version; models logged before models were pipelines are not
+    challenger_was_rolled_back: str = ""  # when the challenger, as champion, was rolled back
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether a challenger becomes champion, and why."""
+
+    takes_over: bool
+    reason: str
+    difference: str = ""  # metric, challenger minus champion, interval and level; "" if they were not compared

@@ -31,7 +31,6 @@ from tasks.stage import installed_version, write_atomically
 
 if TYPE_CHECKING:
     from distributed import Client
-    from distributed import Future as DaskFuture
 
 logger = logging.getLogger(__name__)
 
@@ -60,23 +59,24 @@ _preparing = threading.Lock()
 
 
 def map_in_order(
-    function: Callable[[Argument], Result], arguments: Sequence[Argument], workers: int
+    function: Callable[[Argument], Result], arguments: Sequence[Argument], workers: int, address: str | None = None
 ) -> Iterator[Result]:
-    """Yield `function(argument)` for each argument, in order, as soon as available, from worker processes.
+    """Yield `function(argument)` for each argument, in order, from processes here or, with an address, Dask's workers.
 
     With one worker or one argument everything happens in this process. Otherwise `function` has to be importable:
     loky's processes, unlike Python's own, import its module and not the running program, which may take seconds.
 
     Raises:
-        WorkerError: a process died, usually out of memory.
+        WorkerError: a process died, usually out of memory, or one argument killed several of Dask's workers.
     """
-    if workers <= 1 or len(arguments) <= 1:
+    if address is not None:
+        yield from map_on_workers(address, function, arguments)
+    elif workers <= 1 or len(arguments) <= 1:
         yield from map(function, arguments)
-        return
-    workers = min(workers, len(arguments))
-    executor = get_reusable_executor(max_workers=workers, timeout=IDLE_S, env=ONE_THREAD)
-    with _dead_workers_as_error(workers, "fewer workers or smaller shards"):
-        yield from _in_order(executor, function, arguments, workers)
+    else:
+        workers = min(workers, len(arguments))
+        executor = get_reusable_executor(max_workers=workers, timeout=IDLE_S, env=ONE_THREAD)
+        yield from _in_processes(executor, partial(executor.submit, function), arguments, workers, " or smaller shards")
 
 
 def stream_in_order(
@@ -85,46 +85,33 @@ def stream_in_order(
     """Yield the result of each argument, in order, for any number of arguments in bounded memory.
 
     Each of `workers` processes, with one thread each, calls `prepare` once, which loads what is needed and returns the
-    function. Both have to be importable, as for `map_in_order`. At most `AHEAD` arguments per worker are read before
-    their results are taken.
-
-    Raises:
-        WorkerError: a process died, usually out of memory.
+    function; both as in `map_in_order`. At most `AHEAD` arguments per worker are read before their results are taken.
     """
     # Ctrl-C reaches the whole process group, and this process ends the others.
     executor = ProcessPoolExecutor(
         workers, timeout=IDLE_S, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN), env=ONE_THREAD
     )
-    function = partial(_call_prepared, uuid.uuid4().hex, prepare)
+    submit = partial(executor.submit, _call_prepared, uuid.uuid4().hex, prepare)
     try:
-        with _dead_workers_as_error(workers, "fewer workers"):
-            yield from _in_order(executor, function, arguments, workers)
+        yield from _in_processes(executor, submit, arguments, workers)
     finally:
         executor.shutdown(kill_workers=True)
 
 
-@contextlib.contextmanager
-def _dead_workers_as_error(workers: int, remedy: str) -> Iterator[None]:
-    try:
-        yield
-    except BrokenProcessPool as error:
-        raise WorkerError(
-            f"one of {workers} worker processes died, usually because memory ran out: try again with {remedy}"
-        ) from error
-
-
-def _in_order(
-    executor: ProcessPoolExecutor, function: Callable[[Argument], Result], arguments: Iterable[Argument], workers: int
-) -> Generator[Result, None, None]:
+def _in_processes(
+    executor: ProcessPoolExecutor,
+    submit: Callable[[Any], Any],
+    arguments: Iterable[Any],
+    workers: int,
+    remedy: str = "",
+) -> Generator[Any, None, None]:
     """Yield the results of a few arguments at a time; if closed early, end the processes at once."""
-    waiting: deque[Future[Result]] = deque()
+    waiting: deque[Future[Any]] = deque()
     try:
-        for argument in arguments:
-            waiting.append(executor.submit(function, argument))
-            if len(waiting) == AHEAD * workers:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        yield from _in_order(submit, arguments, lambda: AHEAD * workers, waiting)
+    except BrokenProcessPool as error:
+        cause = f"one of {workers} worker processes died, usually because memory ran out"
+        raise WorkerError(f"{cause}: try again with fewer workers{remedy}") from error
     finally:
         if waiting:
             while not all(future.running() or future.done() for future in waiting):
@@ -132,26 +119,21 @@ def _in_order(
             executor.shutdown(kill_workers=True)
 
 
-def map_parallel(
-    function: Callable[[Argument], Result], arguments: Sequence[Argument], workers: int, address: str | None = None
-) -> Iterator[Result]:
-    """Yield `function(argument)` for each argument, in order, from processes here or, with an address, Dask's workers.
-
-    Raises:
-        WorkerError: a process died, or one argument killed several of Dask's workers.
-    """
-    if address is None:
-        return map_in_order(function, arguments, workers)
-    return map_on_workers(address, function, arguments)
+def _in_order(
+    submit: Callable[[Argument], Any], arguments: Iterable[Argument], at_most: Callable[[], int], waiting: deque[Any]
+) -> Generator[Any, None, None]:
+    """Submit arguments, at most so many at once, and yield their results; `waiting` has their futures."""
+    for argument in arguments:
+        waiting.append(submit(argument))
+        if len(waiting) >= at_most():
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 @contextlib.contextmanager
 def dask_client(address: str) -> Iterator["Client"]:
-    """Connect to the scheduler at an address, such as `tcp://127.0.0.1:8786`.
-
-    Raises:
-        ConfigError: prefect-dask is not installed, or no scheduler answers in `DASK_TIMEOUT_S` seconds.
-    """
+    """Connect to a scheduler, such as `tcp://127.0.0.1:8786`; a `ConfigError` if none answers or Dask is missing."""
     try:
         from distributed import Client  # noqa: PLC0415 - an extra, and takes a second
         from distributed.comm.addressing import get_address_host_port  # noqa: PLC0415
@@ -184,32 +166,25 @@ def forwarded_log(address: str) -> Iterator[None]:
 def map_on_workers(
     address: str, function: Callable[[Argument], Result], arguments: Iterable[Argument]
 ) -> Generator[Result, None, None]:
-    """Yield `function(argument)` for each argument, in order, for any number of arguments in bounded memory.
+    """Yield `function(argument)`, of an importable function, in order, for any number of arguments in bounded memory.
 
     If a worker dies, another one repeats its work. At most `AHEAD` arguments per worker thread, each of a few megabytes
-    at most, are read before their results are taken. `function` has to be importable.
-
-    Raises:
-        WorkerError: one argument killed several workers.
+    at most, are read before their results are taken. An argument that killed several workers is a `WorkerError`.
     """
-    waiting: deque[DaskFuture[Result]] = deque()
     with dask_client(address) as client, _warn_without_workers(client, address):
-        for argument in arguments:
-            waiting.append(client.submit(function, argument, pure=False))
-            if len(waiting) >= AHEAD * sum(client.nthreads().values()):
-                yield _take_first(waiting)
-        while waiting:
-            yield _take_first(waiting)
+        submit = partial(client.submit, function, pure=False)
+        try:
+            yield from _in_order(submit, arguments, lambda: AHEAD * sum(client.nthreads().values()), deque())
+        except Exception as error:
+            if (lost := dask_error(error)) is error:
+                raise
+            raise lost from error
 
 
 def stream_on_workers(
     address: str, prepare: Callable[[], Callable[[Argument], Result]], arguments: Iterable[Argument]
 ) -> Generator[Result, None, None]:
-    """Yield the result of each argument as `map_on_workers` does; each worker calls `prepare` once for the function.
-
-    Raises:
-        WorkerError: as `map_on_workers`.
-    """
+    """Yield the result of each argument as `map_on_workers` does; each worker calls `prepare` once for the function."""
     key = uuid.uuid4().hex
     try:
         yield from map_on_workers(address, partial(_call_prepared, key, prepare), arguments)
@@ -227,15 +202,6 @@ def _call_prepared(key: str, prepare: Callable[[], Callable[[Argument], Result]]
 
 def _forget(key: str) -> None:
     _prepared.pop(key, None)
-
-
-def _take_first(waiting: "deque[DaskFuture[Result]]") -> Result:
-    try:
-        result = waiting[0].result()
-    except Exception as error:
-        raise dask_error(error) from error
-    del waiting[0]  # Dask does not remake a result without a reference when its worker dies
-    return result
 
 
 @contextlib.contextmanager
@@ -260,23 +226,19 @@ def _warn_without_workers(client: "Client", address: str) -> Iterator[None]:
 
 def dask_error(error: BaseException) -> BaseException:
     """Return Dask's error for lost work as a `WorkerError`, any other error unchanged."""
-    if type(error).__name__ == "KilledWorker":
-        n_workers, last = error.args[2] + 1, error.args[1].address
-        return WorkerError(
-            f"{n_workers} Dask workers died of the same work, the last one at {last}, usually because memory ran out: "
-            "see the workers' logs, and start them with more (--memory-limit)"
-        )
-    return error
+    if type(error).__name__ != "KilledWorker":
+        return error
+    return WorkerError(
+        f"{error.args[2] + 1} Dask workers died of the same work, the last one at {error.args[1].address}, usually "
+        "because memory ran out: see the workers' logs, and start them with more (--memory-limit)"
+    )
 
 
 def check_workers(address: str, environment: Mapping[str, str]) -> int:
     """Check that a scheduler's workers can do this project's work as this process would; return their number.
 
-    They inherit the variables in `environment`, unless they have their own values.
-
-    Raises:
-        ConfigError: there is no scheduler or no worker, one of them has other code or packages or no genreflow, or
-            a worker has another data folder. The message names each with the remedy.
+    They inherit the variables in `environment`, unless they have their own values. A `ConfigError` names each one that
+    is missing or has other code, other packages or another data folder, with the remedy.
     """
     with dask_client(address) as client:
         try:
@@ -288,7 +250,7 @@ def check_workers(address: str, environment: Mapping[str, str]) -> int:
         token = data_paths().root / f".cluster-{uuid.uuid4().hex}"  # a file that only the same data folder has
         write_atomically(token, token.name)
         try:
-            ours, probe = worker_facts(token), _probe(token, environment)
+            ours, probe = worker_facts(token), _probe(str(token), dict(environment))
             found = client.run(probe, on_error="return")
             needed = {name: fact for name, fact in ours.items() if name not in DATA_FACTS}
             try:
@@ -297,7 +259,7 @@ def check_workers(address: str, environment: Mapping[str, str]) -> int:
                 of_scheduler = error
         finally:
             token.unlink()
-    complaints = list(_complaints("the scheduler", of_scheduler, needed))
+    complaints = _complaints("the scheduler", of_scheduler, needed)
     complaints += [line for worker, facts in sorted(found.items()) for line in _complaints(worker, facts, ours)]
     if complaints:
         raise ConfigError(f"Dask at {address} cannot take part:\n" + "\n".join(f"  {line}" for line in complaints))
@@ -322,28 +284,28 @@ def worker_facts(token: Path) -> dict[str, str]:
     }
 
 
-def _probe(token: Path, environment: Mapping[str, str]) -> Callable[[], dict[str, str]]:
+def _probe(token: str, environment: dict[str, str]) -> Callable[[], dict[str, str]]:
     """Return a function that is sent as code, not by name, so that workers without the project can run it."""
-    token_path, inherited = str(token), dict(environment)
 
     def probe() -> dict[str, str]:
-        for name, value in inherited.items():
+        for name, value in environment.items():
             os.environ.setdefault(name, value)
         logging.getLogger("tasks").setLevel(logging.INFO)
         from tasks.core.parallel import worker_facts  # noqa: PLC0415
 
-        return worker_facts(Path(token_path))
+        return worker_facts(Path(token))
 
     return probe
 
 
-def _complaints(who: str, facts: Any, ours: Mapping[str, str]) -> Iterator[str]:
+def _complaints(who: str, facts: Any, ours: Mapping[str, str]) -> list[str]:
     if isinstance(facts, ImportError):
-        yield f"{who} does not have genreflow ({facts}): install the project there, and restart it"
-    elif isinstance(facts, BaseException):
-        yield f"{who}: {type(facts).__name__}: {facts}"
-    else:
-        for name, fact in ours.items():
-            if (theirs := facts.get(name)) != fact:
-                remedy = REMEDIES.get(name, "install what constraints.txt says")
-                yield f"{who}: its {name} is {theirs}, not {fact}: {remedy}, and restart it"
+        return [f"{who} does not have genreflow ({facts}): install the project there, and restart it"]
+    if isinstance(facts, BaseException):
+        return [f"{who}: {type(facts).__name__}: {facts}"]
+    remedies = {name: REMEDIES.get(name, "install what constraints.txt says") for name in ours}
+    return [
+        f"{who}: its {name} is {facts.get(name)}, not {fact}: {remedies[name]}, and restart it"
+        for name, fact in ours.items()
+        if facts.get(name) != fact
+    ]

@@ -56,14 +56,14 @@ def settings() -> Settings:
     return Settings()
 
 
+@dataclass(frozen=True)
 class _Under:
     """A path relative to the `root` of its owner."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    path: str
 
     def __get__(self, paths: "DataPaths", _owner: type) -> Path:
-        return paths.root / self._path
+        return paths.root / self.path
 
 
 @dataclass(frozen=True)
@@ -109,11 +109,7 @@ class DataPaths:
 
 
 def data_paths() -> DataPaths:
-    """Return the layout of the data folder in `settings()`.
-
-    Raises:
-        ConfigError: its path has a character that polars reads as a pattern.
-    """
+    """Return the layout of the data folder in `settings()`; a `ConfigError` if polars reads its path as a pattern."""
     root = settings().data_dir.resolve()
     if odd := sorted(set(str(root)).intersection("*?[")):
         raise ConfigError(f"the data folder {root} has a {odd[0]} in its path; set GENREFLOW_DATA_DIR to one without")

@@ -20,8 +20,6 @@ from tasks.stage import remove_unfinished, unfinished_file
 S3: Final = "s3://"
 LOCK: Final = ".predicting.lock"
 CHUNK_BYTES: Final = 1 << 20
-CONNECT_S: Final = 10
-READ_S: Final = 60
 ATTEMPTS: Final = 4
 
 
@@ -45,11 +43,7 @@ class Folder:
         return str(self.path)
 
     def files(self) -> dict[str, FileInfo]:
-        """Return its files by name, sorted; none if the folder does not exist.
-
-        Raises:
-            DataError: the folder cannot be read.
-        """
+        """Return its files by name, sorted; none if the folder does not exist, a `DataError` if it cannot be read."""
         found: dict[str, FileInfo] = {}
         try:
             for path in sorted(filter(Path.is_file, self.path.iterdir())):
@@ -68,29 +62,22 @@ class Folder:
         return FileInfo(status.st_size, f"{status.st_size} bytes of {status.st_mtime_ns}")
 
     def reading(self, name: str) -> contextlib.AbstractContextManager[Path]:
-        """Yield the path of a file to read."""
+        """Yield the path of a file to read, or to write; the caller writes atomically."""
         return contextlib.nullcontext(self.path / name)
 
-    def writing(self, name: str) -> contextlib.AbstractContextManager[Path]:
-        """Yield the path of a file to write; the caller writes atomically."""
-        return contextlib.nullcontext(self.path / name)
+    writing = reading
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other runs from writing to the folder, and remove the unfinished files of killed runs.
-
-        Raises:
-            DataError: another run writes to the folder, or it cannot be written.
-        """
+        """Keep other runs from writing (they get a `DataError`), and remove the unfinished files of killed runs."""
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.path / LOCK, timeout=0).acquire()
         except Timeout as error:
             raise DataError(f"another run writes to {self.path}; wait for it, or give another folder") from error
         except OSError as error:
-            raise DataError(
-                f"{self.path} cannot be written: {error.strerror}; check its permissions, or give another folder"
-            ) from error
+            remedy = "check its permissions, or give another folder"
+            raise DataError(f"{self.path} cannot be written: {error.strerror}; {remedy}") from error
         with lock:
             remove_unfinished(self.path)
             yield
@@ -119,15 +106,14 @@ class Bucket:
 
     def files(self) -> dict[str, FileInfo]:
         """Return its objects by name, sorted; without hidden ones and those under a longer prefix."""
-        found: dict[str, FileInfo] = {}
         with _storage_errors(self.address):
             pages = _client().get_paginator("list_objects_v2")
-            for page in pages.paginate(Bucket=self.bucket, Prefix=self.prefix, Delimiter="/"):
-                for entry in page.get("Contents", ()):
-                    name = entry["Key"].removeprefix(self.prefix)
-                    if name and not name.startswith("."):
-                        found[name] = FileInfo(entry["Size"], entry["ETag"].strip('"'))
-        return dict(sorted(found.items()))
+            listed = pages.paginate(Bucket=self.bucket, Prefix=self.prefix, Delimiter="/")
+            objects = [entry for page in listed for entry in page.get("Contents", ())]
+        found = {
+            each["Key"].removeprefix(self.prefix): FileInfo(each["Size"], each["ETag"].strip('"')) for each in objects
+        }
+        return {name: found[name] for name in sorted(found) if name and not name.startswith(".")}
 
     def find(self, name: str) -> FileInfo:
         """Return the size and version of an object."""
@@ -192,11 +178,7 @@ def is_directory(address: str) -> bool:
 
 
 def open_directory(address: str) -> Directory:
-    """Return the directory at an address, which does not have to exist.
-
-    Raises:
-        ConfigError: it is in object storage but names no bucket.
-    """
+    """Return the directory at an address, which does not have to exist; a `ConfigError` if it names no bucket."""
     if not in_storage(address):
         return Folder(Path(address).expanduser().resolve())
     bucket, _, prefix = address.removeprefix(S3).partition("/")
@@ -206,11 +188,7 @@ def open_directory(address: str) -> Directory:
 
 
 def split_address(address: str) -> tuple[Directory, str]:
-    """Return the directory and the name of a file.
-
-    Raises:
-        ConfigError: it names no file, or is in object storage but names no bucket.
-    """
+    """Return the directory and the name of a file; a `ConfigError` if the address names no file or no bucket."""
     if is_directory(address):
         raise ConfigError(f"{address} is a folder; give the name of a file in it")
     if not in_storage(address):
@@ -226,7 +204,7 @@ def _client() -> Any:
     from botocore.config import Config  # noqa: PLC0415
 
     retries = {"max_attempts": ATTEMPTS, "mode": "standard"}
-    return boto3.client("s3", config=Config(connect_timeout=CONNECT_S, read_timeout=READ_S, retries=retries))
+    return boto3.client("s3", config=Config(connect_timeout=10, read_timeout=60, retries=retries))
 
 
 @contextlib.contextmanager
@@ -239,10 +217,8 @@ def _storage_errors(address: str) -> Iterator[None]:
     try:
         yield
     except (exceptions.NoCredentialsError, exceptions.PartialCredentialsError, exceptions.ProfileNotFound) as error:
-        raise ConfigError(
-            f"{address}: no credentials found ({type(error).__name__}); set AWS_ACCESS_KEY_ID and "
-            "AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
-        ) from None
+        remedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
+        raise ConfigError(f"{address}: no credentials found ({type(error).__name__}); {remedy}") from None
     except (exceptions.ClientError, Boto3Error) as error:
         raise _refusal(address, error if isinstance(error, exceptions.ClientError) else error.__context__) from None
     except (exceptions.BotoCoreError, ValueError) as error:  # many are OSErrors, too; a ValueError: a bad endpoint

@@ -33,18 +33,16 @@ class Calibration:
     def fit(cls, scores: NDArray[np.float32], truth: NDArray[np.bool_]) -> Self:
         """Return the most likely line of each genre, shrunk towards the line of all genres if the genre is rare.
 
-        The penalty is `PRIOR_STRENGTH` / 2 times the squared distance from the common line, so a genre without a
-        positive has a line, too. A line with a slope of 0 or less is replaced by the common one.
+        So a genre without a positive has a line, too. One with a slope of 0 or less is replaced by the common one.
 
         Source: Platt 1999, Probabilistic Outputs for Support Vector Machines.
         """
         x = log_odds(scores, CLIP)
-        pooled = fit_line(x.ravel(), truth.ravel(), IDENTITY)
-        if pooled[0] <= 0:
-            pooled = IDENTITY
+        pooled = fit_line(x.ravel(), truth.ravel())
+        pooled = pooled if pooled[0] > 0 else IDENTITY
         lines = [fit_line(x[:, genre], truth[:, genre], pooled) for genre in range(x.shape[1])]
-        kept = [line if line[0] > 0 else pooled for line in lines]
-        return cls(tuple(float(line[0]) for line in kept), tuple(float(line[1]) for line in kept))
+        slopes, intercepts = zip(*((line if line[0] > 0 else pooled).tolist() for line in lines), strict=True)
+        return cls(slopes, intercepts)
 
 
 def log_odds(probabilities: NDArray[np.floating[Any]], clip: float) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Decision rules: from scores to sets of labels. They are fitted in `thresholds`, read and stored in `rule_formats`.
+"""Decision rules: from scores to sets of labels. They are fitted in `thresholds`.
 
 Every rule decides at least one genre for every movie, unless its fallback is "none".
 
@@ -18,16 +18,19 @@ Source:
     Ye et al. 2012, Optimizing F-measure: A Tale of Two Approaches, section 4 (the recurrence).
 """
 
+import json
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Annotated, ClassVar, Final, Literal
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from difflib import get_close_matches
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, FiniteFloat
+from pydantic import Field, FiniteFloat, TypeAdapter, ValidationError
 
-from tasks.core.errors import DataError
+from tasks.core.errors import ConfigError, DataError
 from tasks.decision.calibration import Calibration
 
 Matrix = NDArray[np.float64]
@@ -43,46 +46,6 @@ ROWS_AT_ONCE: Final = 5_000  # bounds the memory for any number of movies
 REMEDY: Final = "evaluate the model again"
 
 
-def expected_jaccard(probabilities: Matrix) -> Matrix:
-    """Return the expected Jaccard of each movie's k most probable genres, (n_movies, n_genres), column k - 1 for k.
-
-    Each row of `probabilities` is in descending order. The Jaccard is H / (k + M), so its expectation is E[H] E[1 / (k
-    + M)] with E[H] = p_1 + ... + p_k. Cost: n_movies * n_genres².
-    """
-    result = probabilities.cumsum(axis=1)
-    for k, inverse in _mean_inverses(probabilities):
-        result[:, k - 1] *= inverse[k - 1]
-    return np.asarray(result)
-
-
-def expected_f1(probabilities: Matrix) -> Matrix:
-    """Return the expected F1 of each movie's k most probable genres; arguments and result as in `expected_jaccard`.
-
-    F1 is 2 H / (k + H + M), so its expectation is the sum over h of P(H = h) 2 h E[1 / (k + h + M)].
-    """
-    n_movies, n_genres = probabilities.shape
-    hits = np.zeros((n_genres + 1, n_genres + 1, n_movies))  # [k, h]: P(H = h), for the k most probable genres
-    hits[0, 0] = 1
-    for k, p in enumerate(probabilities.T, start=1):
-        hits[k] = hits[k - 1] * (1 - p)
-        hits[k, 1:] += hits[k - 1, :-1] * p
-    result = np.zeros((n_movies, n_genres))
-    for k, inverse in _mean_inverses(probabilities):
-        for h in range(1, k + 1):
-            result[:, k - 1] += 2 * h * hits[k, h] * inverse[k + h - 1]
-    return result
-
-
-def _mean_inverses(probabilities: Matrix) -> Iterator[tuple[int, Matrix]]:
-    """Yield k = n_genres ... 1, with E[1 / (l + M)] for l = 1 ... 2 k (rows) and each movie (columns)."""
-    n_movies, n_genres = probabilities.shape
-    inverse = np.repeat(1 / np.arange(1.0, 2 * n_genres + 1)[:, None], n_movies, axis=1)
-    for k in range(n_genres, 0, -1):
-        yield k, inverse
-        p = probabilities[:, k - 1]
-        inverse = p * inverse[1 : 2 * k - 1] + (1 - p) * inverse[: 2 * k - 2]
-
-
 @dataclass(frozen=True)
 class Rule(ABC):
     """Turns scores into genres."""
@@ -91,28 +54,45 @@ class Rule(ABC):
 
     @abstractmethod
     def decide(self, scores: Scores) -> Decided:
-        """Return which genres each movie gets, independent of other movies; scores are (n_movies, n_genres) in [0, 1].
-
-        Raises:
-            DataError: a score is not in [0, 1], or there are more or fewer genres than the rule was fitted on.
-        """
+        """Return which genres each movie gets, independent of the others; scores are (n_movies, n_genres) in [0, 1]."""
 
     def genre_thresholds(self, n_genres: int) -> tuple[float, ...] | None:  # noqa: ARG002  for rules with thresholds
         """Return the lowest score with which each genre is decided, or None for a rule without thresholds."""
         return None
 
 
+class ThresholdRule(Rule):
+    """Decides the genres that reach their thresholds, else the fallback; none reaches a threshold above 1."""
+
+    fallback: Fallback
+
+    @abstractmethod
+    def genre_thresholds(self, n_genres: int) -> tuple[float, ...]:
+        """See `Rule.genre_thresholds`."""
+
+    def decide(self, scores: Scores) -> Decided:
+        """See `Rule.decide`."""
+        thresholds = self.genre_thresholds(scores.shape[-1])
+        check_scores(scores, len(thresholds))
+        decided = np.asarray(scores >= np.asarray(thresholds))  # in double precision, as the thresholds were tuned
+        empty = np.flatnonzero(~decided.any(axis=1))
+        if self.fallback == "highest-score":
+            decided[empty, scores[empty].argmax(axis=1)] = True
+        elif self.fallback != "none":
+            if self.fallback >= len(thresholds):
+                what = f"the fallback is genre {self.fallback}, but the rule is for {len(thresholds)} genres"
+                raise DataError(f"{what}; {REMEDY}")
+            decided[empty, self.fallback] = True
+        return decided
+
+
 @dataclass(frozen=True)
-class GlobalThreshold(Rule):
-    """Decides the genres that reach the threshold, else the fallback; none reaches a threshold above 1."""
+class GlobalThreshold(ThresholdRule):
+    """Has one threshold for all genres."""
 
     kind: ClassVar[str] = "global-threshold"
     threshold: FiniteFloat
     fallback: Fallback = "highest-score"
-
-    def decide(self, scores: Scores) -> Decided:
-        """See `Rule.decide`."""
-        return _reaching(scores, self.genre_thresholds(scores.shape[-1]), self.fallback)
 
     def genre_thresholds(self, n_genres: int) -> tuple[float, ...]:
         """See `Rule.genre_thresholds`."""
@@ -120,16 +100,12 @@ class GlobalThreshold(Rule):
 
 
 @dataclass(frozen=True)
-class PerGenreThresholds(Rule):
-    """`GlobalThreshold` with a threshold for each genre."""
+class PerGenreThresholds(ThresholdRule):
+    """Has a threshold for each genre."""
 
     kind: ClassVar[str] = "per-genre-thresholds"
     thresholds: Numbers
     fallback: Fallback = "highest-score"
-
-    def decide(self, scores: Scores) -> Decided:
-        """See `Rule.decide`."""
-        return _reaching(scores, self.thresholds, self.fallback)
 
     def genre_thresholds(self, n_genres: int) -> tuple[float, ...]:  # noqa: ARG002  the rule has its own number
         """See `Rule.genre_thresholds`."""
@@ -168,8 +144,11 @@ class ExpectedSet(Rule):
 
     @staticmethod
     @abstractmethod
-    def expected(probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the expected metric of each movie's 1, 2, ... most probable genres, (n_movies, n_genres)."""
+    def expected(probabilities: Matrix) -> Matrix:
+        """Return the expected metric of each movie's k most probable genres, (n_movies, n_genres), column k - 1 for k.
+
+        Each row of `probabilities` is in descending order.
+        """
 
     def decide(self, scores: Scores) -> Decided:
         """See `Rule.decide`."""
@@ -187,26 +166,53 @@ class ExpectedSet(Rule):
 
 @dataclass(frozen=True)
 class ExpectedJaccardSet(ExpectedSet):
-    """Decides the set with the greatest expected Jaccard."""
+    """Decides the set with the greatest expected Jaccard, H / (k + M)."""
 
     kind: ClassVar[str] = "expected-jaccard-set"
-    expected = staticmethod(expected_jaccard)
+
+    @staticmethod
+    def expected(probabilities: Matrix) -> Matrix:
+        """Return E[H] E[1 / (k + M)] for each k, with E[H] = p_1 + ... + p_k. Cost: n_movies * n_genres²."""
+        result = probabilities.cumsum(axis=1)
+        for k, inverse in _mean_inverses(probabilities):
+            result[:, k - 1] *= inverse[k - 1]
+        return np.asarray(result)
 
 
 @dataclass(frozen=True)
 class ExpectedF1Set(ExpectedSet):
-    """Decides the set with the greatest expected F1 of the movie."""
+    """Decides the set with the greatest expected F1 of the movie, 2 H / (k + H + M)."""
 
     kind: ClassVar[str] = "expected-f1-set"
-    expected = staticmethod(expected_f1)
+
+    @staticmethod
+    def expected(probabilities: Matrix) -> Matrix:
+        """Return for each k the sum over h of P(H = h) 2 h E[1 / (k + h + M)]."""
+        n_movies, n_genres = probabilities.shape
+        hits = np.zeros((n_genres + 1, n_genres + 1, n_movies))  # [k, h]: P(H = h), for the k most probable genres
+        hits[0, 0] = 1
+        for k, p in enumerate(probabilities.T, start=1):
+            hits[k] = hits[k - 1] * (1 - p)
+            hits[k, 1:] += hits[k - 1, :-1] * p
+        result = np.zeros((n_movies, n_genres))
+        for k, inverse in _mean_inverses(probabilities):
+            for h in range(1, k + 1):
+                result[:, k - 1] += 2 * h * hits[k, h] * inverse[k + h - 1]
+        return result
+
+
+def _mean_inverses(probabilities: Matrix) -> Iterator[tuple[int, Matrix]]:
+    """Yield k = n_genres ... 1, with E[1 / (l + M)] for l = 1 ... 2 k (rows) and each movie (columns)."""
+    n_movies, n_genres = probabilities.shape
+    inverse = np.repeat(1 / np.arange(1.0, 2 * n_genres + 1)[:, None], n_movies, axis=1)
+    for k in range(n_genres, 0, -1):
+        yield k, inverse
+        p = probabilities[:, k - 1]
+        inverse = p * inverse[1 : 2 * k - 1] + (1 - p) * inverse[: 2 * k - 2]
 
 
 def check_scores(scores: Scores, n_genres: int) -> None:
-    """Check that scores have the shape (n_movies, n_genres) and are in [0, 1].
-
-    Raises:
-        DataError: they do not; the message names the row and genre.
-    """
+    """Raise a `DataError`, which names row and genre, unless scores are (n_movies, n_genres) in [0, 1]."""
     if scores.ndim != 2 or scores.shape[1] != n_genres:
         raise DataError(f"scores have shape {scores.shape}, but the rule is for {n_genres} genres; {REMEDY}")
     wrong = np.argwhere(~((scores >= 0) & (scores <= 1)))
@@ -217,16 +223,139 @@ def check_scores(scores: Scores, n_genres: int) -> None:
         )
 
 
-def _reaching(scores: Scores, thresholds: tuple[float, ...], fallback: Fallback) -> Decided:
-    check_scores(scores, len(thresholds))
-    decided = np.asarray(scores >= np.asarray(thresholds))  # in double precision, as the thresholds were tuned
-    if fallback == "none":
-        return decided
-    empty = np.flatnonzero(~decided.any(axis=1))
-    if fallback == "highest-score":
-        decided[empty, scores[empty].argmax(axis=1)] = True
-    elif fallback < len(thresholds):
-        decided[empty, fallback] = True
-    else:
-        raise DataError(f"the fallback is genre {fallback}, but the rule is for {len(thresholds)} genres; {REMEDY}")
-    return decided
+Thresholds = GlobalThreshold | PerGenreThresholds
+
+
+def parse_rule(text: str, stored: Mapping[str, Rule], genres: Sequence[str]) -> Rule:
+    """Return the rule that a text names or describes.
+
+    - `per-genre`: the stored rule of this name.
+    - `threshold=0.3`: one threshold for all genres.
+    - `top=2`: the two highest scores.
+    - `Drama=0.6,Horror=0.3`: these thresholds; the other genres keep those of the stored rule `per-genre`, or of what
+      comes before: `per-genre-f1,Drama=0.6`, `threshold=0.5,Drama=0.6`.
+    - `fallback=none` after any of these that have thresholds: what a movie gets if no score reaches its threshold;
+      `highest-score`, `none` or the name of a genre.
+
+    Spaces around names and numbers are ignored, and so is the case of genres, unless two genres differ only in case.
+    `genres` are in the order of the scores' columns.
+
+    Raises:
+        ConfigError: it is none of these; lists what is available.
+    """
+    items = [item.strip() for item in text.split(",")]
+    if len(items) == 1 and items[0] in stored:
+        return stored[items[0]]
+    named = None if "=" in items[0] else items.pop(0)
+    given = _read_settings(items, genres)
+    count, threshold = given.pop("top", None), given.pop("threshold", None)
+    if (named, count, threshold).count(None) < 2 or (count is not None and given):
+        raise ConfigError(
+            f"rule {text!r}: give only one of a rule's name, threshold and top, and nothing else with top"
+        )
+    if count is not None:
+        if count not in map(str, range(1, len(genres) + 1)):
+            raise ConfigError(f"rule: top must be a whole number from 1 to {len(genres)}, not {count!r}")
+        return TopGenres(int(count))
+    if threshold is not None:
+        return _changed(GlobalThreshold(_read_threshold("threshold", threshold)), given, genres)
+    return _changed(_stored_thresholds("per-genre" if named is None else named, stored, genres), given, genres)
+
+
+def _read_settings(items: Sequence[str], genres: Sequence[str]) -> dict[str, str]:
+    """Return the values by `threshold`, `top`, `fallback` or genre, each given once."""
+    settings: dict[str, str] = {}
+    for item in items:
+        key, equals, value = (part.strip() for part in item.partition("="))
+        if not equals:
+            raise ConfigError(f"rule: {item!r} is not NAME=VALUE; give {_forms(genres)}")
+        name = _find(key, ("threshold", "top", "fallback", *genres))
+        if name is None:
+            raise ConfigError(f"rule: {_no_genre(key, genres)}; threshold, top and fallback are allowed, too")
+        if name in settings:
+            raise ConfigError(f"rule: {name} is given twice")
+        settings[name] = value
+    return settings
+
+
+def _find(text: str, names: Iterable[str]) -> str | None:
+    """Return the name that a text gives, in any case unless it is exactly one of the names."""
+    known = dict.fromkeys(names)
+    return text if text in known else {name.casefold(): name for name in known}.get(text.casefold())
+
+
+def _stored_thresholds(name: str, stored: Mapping[str, Rule], genres: Sequence[str]) -> Thresholds:
+    rule = stored.get(name)
+    if rule is None:
+        near = get_close_matches(name, stored, n=1)
+        hint = f", did you mean {near[0]}?" if near else ";"
+        raise ConfigError(f"no rule is named {name!r}{hint} there are: {', '.join(stored)}; or give {_forms(genres)}")
+    if not isinstance(rule, Thresholds):
+        having = [name for name, each in stored.items() if isinstance(each, Thresholds)]
+        raise ConfigError(f"the rule {name!r} has no thresholds to change; there are: {', '.join(having)}")
+    return rule
+
+
+def _changed(rule: Thresholds, given: dict[str, str], genres: Sequence[str]) -> Thresholds:
+    """Return the rule with some genres' thresholds and perhaps the fallback replaced."""
+    text = given.pop("fallback", None)
+    if text is not None:
+        fallbacks: dict[str, Fallback] = {genre: column for column, genre in enumerate(genres)}
+        fallbacks |= {"highest-score": "highest-score", "none": "none"}
+        found = _find(text, fallbacks)
+        if found is None:
+            raise ConfigError(f"rule: fallback must be highest-score, none or a genre; {_no_genre(text, genres)}")
+        rule = replace(rule, fallback=fallbacks[found])
+    changed = {genre: _read_threshold(genre, value) for genre, value in given.items()}
+    if not changed:
+        return rule
+    before = zip(genres, rule.genre_thresholds(len(genres)), strict=True)
+    return PerGenreThresholds(tuple(changed.get(genre, threshold) for genre, threshold in before), rule.fallback)
+
+
+def _read_threshold(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 1:
+        raise ConfigError(f"rule: {name} must be a number from 0 to 1, not {text!r}")
+    return value
+
+
+def _no_genre(name: str, genres: Sequence[str]) -> str:
+    near = get_close_matches(name.capitalize(), genres, n=1)
+    return f"no genre is named {name!r}{f', did you mean {near[0]}?' if near else ';'} there are: {', '.join(genres)}"
+
+
+def _forms(genres: Sequence[str]) -> str:
+    return f"threshold=0.3, top=2, or thresholds by genre, such as {genres[0]}=0.6"
+
+
+_CLASSES: Final = (GlobalThreshold, PerGenreThresholds, TopGenres, ExpectedJaccardSet, ExpectedF1Set)
+
+
+def rules_to_json(rules: Mapping[str, Rule]) -> dict[str, Any]:
+    """Return named rules as plain JSON values, in their order."""
+    return {name: {"kind": rule.kind, **json.loads(json.dumps(asdict(rule)))} for name, rule in rules.items()}
+
+
+def rules_from_json(stored: object) -> dict[str, Rule]:
+    """Return rules from the output of `rules_to_json`; a `DataError` names the rule and field of anything else."""
+    if not isinstance(stored, dict) or not stored:
+        raise DataError(f"decision rules: expected an object with a field for each rule, not {stored!r}; {REMEDY}")
+    return {str(name): _read_rule(f"decision rule {name!r}", values) for name, values in stored.items()}
+
+
+def _read_rule(where: str, values: object) -> Rule:
+    if not isinstance(values, dict):
+        raise DataError(f"{where}: expected an object, not {values!r}; {REMEDY}")
+    rule_class = next((each for each in _CLASSES if each.kind == values.get("kind")), None)
+    if rule_class is None:
+        raise DataError(f"{where}: unknown kind {values.get('kind')!r}; {REMEDY}")
+    try:
+        return TypeAdapter(rule_class).validate_json(json.dumps(values), strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = f"{first['loc'][0]}: " if first["loc"] else ""
+        raise DataError(f"{where}: {field}{first['msg']}; {REMEDY}") from error

@@ -8,7 +8,7 @@ movies, validation and test included: a model chosen by them has no unseen test 
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -18,32 +18,20 @@ import polars as pl
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
+from tasks.core import metrics as core
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.files import write_json
-from tasks.core.metrics import (
-    LOWER_IS_BETTER,
-    METRICS,
-    MOVIE_METRICS,
-    CalibrationMetric,
-    ChoiceMetric,
-    MovieCounts,
-    all_metrics,
-    count_genres,
-    decision_metrics,
-    ranking_metrics,
-)
+from tasks.core.metrics import METRICS, ChoiceMetric, Labels
 from tasks.core.predictions import PREDICTIONS_FILE, RULES_FILE, Scores, read_scores, truth_matrix
 from tasks.core.schema import PREDICTIONS
 from tasks.core.settings import DataPaths
 from tasks.decision.calibration import Calibration
-from tasks.decision.rule_formats import rules_to_json
+from tasks.decision.rules import rules_to_json
 from tasks.decision.thresholds import fit_rules
-from tasks.evaluate.tables import calibration_table, per_genre_table, reliability_table
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
 logger = logging.getLogger(__name__)
 
-Decided = NDArray[np.bool_]
 Folds = NDArray[np.integer[Any]]
 RuleName = Literal[
     "fixed", "fixed-or-majority", "fixed-or-none", "fixed-0.425", "top", "global", "per-genre", "per-genre-f1",
@@ -77,7 +65,7 @@ class ScoredSplit:
     """The scores of a model on one part of the split, and the truth, of the same shape."""
 
     scores: Scores
-    truth: NDArray[np.bool_]
+    truth: Labels
 
 
 def scores_path(model_folder: Path, part: str) -> Path:
@@ -121,21 +109,6 @@ def _look_up(scores: Scores, table: Path, column: str) -> pl.Series:
     return ids.join(values, on="movie_id", how="left", maintain_order="left")[column]
 
 
-def predictions_table(split: ScoredSplit, decided: Decided) -> pl.DataFrame:
-    """Return `schema.PREDICTIONS` of decisions, in the order of the scores."""
-    names = np.asarray(split.scores.genres)
-    jaccard = MOVIE_METRICS["jaccard"].compute(MovieCounts(split.truth, decided))
-    return pl.DataFrame(
-        {
-            "movie_id": split.scores.movie_ids,
-            "true_genres": [names[row].tolist() for row in split.truth],
-            "predicted_genres": [names[row].tolist() for row in decided],
-            "jaccard": pl.Series(jaccard).fill_nan(None),
-        },
-        schema=PREDICTIONS,
-    )
-
-
 def evaluate_model(model_folder: Path, paths: DataPaths, config: EvaluateConfig = DEFAULT) -> StageResult:
     """Fit every decision rule to a model's validation scores, choose one, and write these files next to the scores.
 
@@ -145,11 +118,7 @@ def evaluate_model(model_folder: Path, paths: DataPaths, config: EvaluateConfig 
     - `per_genre.csv`, `predictions_test.parquet`: `per_genre_table` and `schema.PREDICTIONS`, chosen rule, on test.
     - `calibration.csv`, `reliability.csv`: scores on test, raw and calibrated on validation.
 
-    The chosen rule is the one that the configuration names; else the best by `val/<choose_by>`, the simplest on ties.
-
-    Returns:
-        Counts: `chosen_rule`, its `val/jaccard` and `test/jaccard`, `validation_movies`, `test_movies`, and
-        `genres_without_validation_positives`, which get the global threshold.
+    `choose_rule` chooses. Genres without a validation positive are counted; they get the global threshold.
 
     Raises:
         DataError: a file is damaged, a part is empty, or the scores are not of the movies of their part or not of
@@ -178,29 +147,6 @@ def evaluate_model(model_folder: Path, paths: DataPaths, config: EvaluateConfig 
     return run_stage(stage, build)
 
 
-def cross_fit(
-    scores: NDArray[np.float32], truth: NDArray[np.bool_], fold_of: Folds | None = None
-) -> dict[str, Decided]:
-    """Return each rule's decisions, by rule name, on movies that it was not fitted on.
-
-    Scores in [0, 1] and truth are (n_movies, n_genres), `fold_of` is (n_movies,), by default five folds of every fifth
-    movie. With fewer movies than folds each movie is a fold; a single movie is decided by rules fitted on it.
-    """
-    if fold_of is None:
-        fold_of = np.arange(len(scores)) % min(FOLDS, len(scores))
-    decided: dict[str, Decided] = {}
-    for held_out in _by_fold(fold_of):
-        others = held_out if held_out.all() else ~held_out
-        for name, rule in fit_rules(scores[others], truth[others]).items():
-            decided.setdefault(name, np.zeros_like(truth))[held_out] = rule.decide(scores[held_out])
-    return decided
-
-
-def _by_fold(fold_of: Folds) -> Iterator[NDArray[np.bool_]]:
-    """Yield for each fold which movies are in it."""
-    return (fold_of == fold for fold in np.unique(fold_of))
-
-
 def _evaluate_splits(
     validation: ScoredSplit, test: ScoredSplit, config: EvaluateConfig, folder: Path
 ) -> dict[str, Any]:
@@ -217,16 +163,14 @@ def _evaluate_splits(
     reliability_table({"raw": scores, "calibrated": calibrated}, test.truth).write_csv(folder / RELIABILITY_FILE)
 
     cross_fitted = cross_fit(validation.scores.scores, validation.truth)
-    on_validation = _score_rules(validation.truth, validation.scores.scores, cross_fitted)
-    on_test = _score_rules(test.truth, scores, decided)
+    on_validation = _score_rules(validation.truth, validation.scores.scores, cross_fitted, "val/")
+    on_test = _score_rules(test.truth, scores, decided, "test/")
     calibration = {
         f"test/{name}": metric.compute(test.truth, calibrated if metric.calibrated else scores)
         for name, metric in METRICS.items()
-        if isinstance(metric, CalibrationMetric)
+        if isinstance(metric, core.CalibrationMetric)
     }
-    metrics = {
-        name: _defined("val/", on_validation[name]) | _defined("test/", on_test[name]) | calibration for name in rules
-    }
+    metrics = {name: on_validation[name] | on_test[name] | calibration for name in rules}
     chosen = choose_rule(metrics, config)
     write_json(folder / RULES_FILE, {"chosen": chosen, "genres": genres, "rules": rules_to_json(rules)})
     write_json(folder / METRICS_FILE, {"chosen_rule": chosen, "chosen_by": config.choose_by, "rules": metrics})
@@ -243,27 +187,44 @@ def _evaluate_splits(
     }
 
 
+def cross_fit(scores: NDArray[np.float32], truth: Labels, fold_of: Folds | None = None) -> dict[str, Labels]:
+    """Return each rule's decisions, by rule name, on movies that it was not fitted on.
+
+    Scores in [0, 1] and truth are (n_movies, n_genres), `fold_of` is (n_movies,), by default five folds of every fifth
+    movie. With fewer movies than folds each movie is a fold; a single movie is decided by rules fitted on it.
+    """
+    if fold_of is None:
+        fold_of = np.arange(len(scores)) % min(FOLDS, len(scores))
+    decided: dict[str, Labels] = {}
+    for fold in np.unique(fold_of):
+        held_out = fold_of == fold
+        others = held_out if held_out.all() else ~held_out
+        for name, rule in fit_rules(scores[others], truth[others]).items():
+            decided.setdefault(name, np.zeros_like(truth))[held_out] = rule.decide(scores[held_out])
+    return decided
+
+
 def _score_rules(
-    truth: NDArray[np.bool_], scores: NDArray[np.float32], decided: Mapping[str, Decided]
+    truth: Labels, scores: NDArray[np.float32], decided: Mapping[str, Labels], prefix: str = ""
 ) -> dict[str, dict[str, float]]:
-    """Return all metrics of each rule's decisions; those of ranking are the same for all."""
-    ranking = ranking_metrics(truth, scores)
-    return {rule: {**decision_metrics(truth, labels), **ranking} for rule, labels in decided.items()}
-
-
-def _defined(prefix: str, metrics: Mapping[str, float]) -> dict[str, float]:
-    return {f"{prefix}{name}": value for name, value in metrics.items() if np.isfinite(value)}
+    """Return all defined metrics of each rule's decisions."""
+    ranking = core.ranking_metrics(truth, scores)  # the same for all rules
+    found = {rule: core.decision_metrics(truth, labels) | ranking for rule, labels in decided.items()}
+    return {
+        rule: {f"{prefix}{name}": value for name, value in metrics.items() if np.isfinite(value)}
+        for rule, metrics in found.items()
+    }
 
 
 def choose_rule(metrics: Mapping[str, Mapping[str, float]], config: EvaluateConfig, prefix: str = "val/") -> str:
-    """Return the rule that the configuration names; else the best by `<prefix><choose_by>`, the first on ties.
+    """Return the rule that the configuration names; else the best by `<prefix><choose_by>`, the simplest on ties.
 
     Raises:
         DataError: the metric is undefined for every rule.
     """
     if config.rule is not None:
         return config.rule
-    metric, sign = f"{prefix}{config.choose_by}", -1 if config.choose_by in LOWER_IS_BETTER else 1
+    metric, sign = f"{prefix}{config.choose_by}", -1 if config.choose_by in core.LOWER_IS_BETTER else 1
     found = {rule: sign * values[metric] for rule, values in metrics.items() if metric in values}
     if not found:
         raise DataError(f"{metric} is undefined under every rule; choose the rule by another metric")
@@ -281,7 +242,7 @@ def measure_validation(folder: Path, rule: str, metric: str, paths: DataPaths) -
     decided = cross_fit(split.scores.scores, split.truth)
     if rule not in decided:
         raise ConfigError(f"no rule is named {rule!r}; there are: {', '.join(decided)}")
-    defined = _defined("", all_metrics(split.truth, decided[rule], split.scores.scores))
+    defined = _score_rules(split.truth, split.scores.scores, {rule: decided[rule]})[rule]
     if metric not in defined:
         raise DataError(f"{metric} is undefined on the {len(split.truth)} validation movies; choose another metric")
     return defined
@@ -290,14 +251,11 @@ def measure_validation(folder: Path, rule: str, metric: str, paths: DataPaths) -
 def evaluate_out_of_fold(folder: Path, paths: DataPaths, config: EvaluateConfig = DEFAULT) -> StageResult:
     """Decide every movie by rules of the other folds, and write these files next to `scores_out_of_fold.parquet`.
 
-    - `metrics.json`: `chosen_rule`, and `rules`, for each rule and metric of `tasks.core.metrics` its `mean` over
-      folds, its `std` (sample standard deviation) and its values in the `folds`. A metric that is undefined in some
-      fold is absent.
+    - `metrics.json`: as of `evaluate_model`, but each metric has its `mean` over folds, by which the rule is chosen,
+      its `std` (sample standard deviation) and its values in the `folds`. A metric undefined in some fold is absent.
     - `per_genre.csv`: `per_genre_table` over all movies, by the chosen rule, without thresholds, which differ from fold
       to fold; and `f1_std`, the standard deviation of F1 over folds, null if undefined in some fold.
     - `predictions_out_of_fold.parquet`: `schema.PREDICTIONS` of all movies, by the chosen rule.
-
-    The rule is chosen as in `evaluate_model`, by the mean over folds.
 
     Raises:
         DataError: the scores are damaged or not of all movies, or the metric is undefined in some fold.
@@ -314,35 +272,96 @@ def evaluate_out_of_fold(folder: Path, paths: DataPaths, config: EvaluateConfig 
 
     def build(target: Path) -> Mapping[str, Any]:
         split = read_scored_split(folder, OUT_OF_FOLD, paths)
+        truth, scores = split.truth, split.scores.scores
         fold_of = _look_up(split.scores, paths.splits, "fold").to_numpy()
-        decided = cross_fit(split.scores.scores, split.truth, fold_of)
-        metrics = _metrics_by_fold(split, decided, fold_of)
+        decided = cross_fit(scores, truth, fold_of)
+        folds = [fold_of == fold for fold in np.unique(fold_of)]
+        by_fold = [
+            _score_rules(truth[rows], scores[rows], {rule: labels[rows] for rule, labels in decided.items()})
+            for rows in folds
+        ]
+        metrics: dict[str, dict[str, Any]] = {
+            rule: {
+                metric: {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)), "folds": values}
+                for metric in by_fold[0][rule]
+                if np.isfinite(values := [fold[rule].get(metric, np.nan) for fold in by_fold]).all()
+            }
+            for rule in decided
+        }
         means = {rule: {name: each["mean"] for name, each in values.items()} for rule, values in metrics.items()}
         chosen = choose_rule(means, config, prefix="")
         write_json(target / METRICS_FILE, {"chosen_rule": chosen, "chosen_by": config.choose_by, "rules": metrics})
-        _per_genre(split, decided[chosen], fold_of).write_csv(target / PER_GENRE_FILE)
+        f1 = [core.count_genres(truth[rows], decided[chosen][rows]).f1 for rows in folds]
+        f1_std = pl.Series("f1_std", np.std(f1, axis=0, ddof=1)).fill_nan(None)
+        per_genre = per_genre_table(truth, decided[chosen], scores, split.scores.genres).drop("threshold")
+        per_genre.with_columns(f1_std).write_csv(target / PER_GENRE_FILE)
         predictions_table(split, decided[chosen]).write_parquet(target / OUT_OF_FOLD_FILE, compression="zstd")
         return {"chosen_rule": chosen, "movies": len(fold_of), "jaccard": means[chosen]["jaccard"]}
 
     return run_stage(stage, build)
 
 
-def _metrics_by_fold(split: ScoredSplit, decided: Mapping[str, Decided], fold_of: Folds) -> dict[str, Any]:
-    folds = [
-        _score_rules(split.truth[rows], split.scores.scores[rows], {rule: each[rows] for rule, each in decided.items()})
-        for rows in _by_fold(fold_of)
-    ]
-    return {
-        rule: {
-            metric: {"mean": float(np.mean(values)), "std": float(np.std(values, ddof=1)), "folds": values}
-            for metric in folds[0][rule]
-            if np.isfinite(values := [fold[rule][metric] for fold in folds]).all()
-        }
-        for rule in decided
+def predictions_table(split: ScoredSplit, decided: Labels) -> pl.DataFrame:
+    """Return `schema.PREDICTIONS` of decisions, in the order of the scores."""
+    names = np.asarray(split.scores.genres)
+    jaccard = core.MOVIE_METRICS["jaccard"].compute(core.MovieCounts(split.truth, decided))
+    return pl.DataFrame(
+        {
+            "movie_id": split.scores.movie_ids,
+            "true_genres": [names[row].tolist() for row in split.truth],
+            "predicted_genres": [names[row].tolist() for row in decided],
+            "jaccard": pl.Series(jaccard).fill_nan(None),
+        },
+        schema=PREDICTIONS,
+    )
+
+
+def per_genre_table(
+    truth: Labels,
+    decided: Labels,
+    scores: NDArray[np.float32],
+    genres: Sequence[str],
+    thresholds: Sequence[float] | None = None,
+) -> pl.DataFrame:
+    """Return one row per genre, in genre order: counts, and metrics that average to the macro ones.
+
+    `support` is how many movies have the genre, `predicted` for how many it was decided. The metrics are null for a
+    genre without a positive; precision is 0 for one with positives that was never decided. `threshold` is null for a
+    rule without.
+    """
+    counts = core.count_genres(truth, decided)
+    integers = {"support": counts.support, "predicted": counts.tp + counts.fp}
+    integers |= {name: getattr(counts, name) for name in ("tp", "fp", "fn", "tn")}
+    metrics = {
+        **core.precision_recall_f1(counts),
+        "jaccard": np.where(counts.support > 0, counts.tp / np.maximum(len(truth) - counts.tn, 1), np.nan),
+        "average_precision": core.average_precision(truth, scores),
     }
+    return pl.DataFrame(
+        {
+            "genre": pl.Series(genres, dtype=pl.String),
+            **{name: pl.Series(values.astype(np.int64)) for name, values in integers.items()},
+            **{name: pl.Series(values).fill_nan(None) for name, values in metrics.items()},
+            "threshold": pl.Series(thresholds if thresholds is not None else [None] * len(genres), dtype=pl.Float64),
+        }
+    )
 
 
-def _per_genre(split: ScoredSplit, decided: Decided, fold_of: Folds) -> pl.DataFrame:
-    f1 = [count_genres(split.truth[rows], decided[rows]).f1 for rows in _by_fold(fold_of)]
-    table = per_genre_table(split.truth, decided, split.scores.scores, split.scores.genres).drop("threshold")
-    return table.with_columns(pl.Series("f1_std", np.std(f1, axis=0, ddof=1)).fill_nan(None))
+def calibration_table(raw: core.Scores, calibrated: core.Scores, truth: Labels, genres: Sequence[str]) -> pl.DataFrame:
+    """Return the calibration errors of each genre, in genre order."""
+    errors = {
+        name: [core.expected_calibration_error(*columns) for columns in zip(truth.T, values.T, strict=True)]
+        for name, values in (("ece_raw", raw), ("ece_calibrated", calibrated))
+    }
+    return pl.DataFrame({"genre": pl.Series(genres, dtype=pl.String), "positives": truth.sum(axis=0), **errors})
+
+
+def reliability_table(scores: Mapping[str, core.Scores], truth: Labels) -> pl.DataFrame:
+    """Return `calibration_bins` of all genres together, for each kind of `scores`."""
+    names = ("count", "mean_score", "share_of_positives")
+    return pl.concat(
+        pl.DataFrame(dict(zip(names, core.calibration_bins(truth, values), strict=True))).select(
+            pl.lit(kind).alias("scores"), pl.all()
+        )
+        for kind, values in scores.items()
+    )

@@ -7,27 +7,57 @@ model can look worse.
 
 import logging
 import warnings
-from collections.abc import Container, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from tasks.core.errors import DataError, how_to_install, is_installed
 from tasks.core.files import hash_file
-from tasks.core.markup import write_safe_csv
-from tasks.core.metrics import METRICS, Floats, interval, resample
+from tasks.core.metrics import METRICS, Floats, Labels, interval, resample
+from tasks.core.page import write_safe_csv
 from tasks.core.predictions import PREDICTIONS_FILE, read_decisions
-from tasks.core.schema import DEFAULT_SEED
 from tasks.core.settings import DataPaths
 from tasks.decision.calibration import Calibration
 from tasks.evaluate.evaluation import OUT_OF_FOLD, read_scored_split, scores_path
 from tasks.stage import Stage, StageResult, remove_outdated, run_stage
 
 logger = logging.getLogger(__name__)
+
+AUDIT_CSV: Final = "label_audit.csv"
+AUDIT_FILE: Final = "label_audit.parquet"
+AUDIT: Final = pl.Schema(
+    {
+        "movie_id": pl.String,
+        "movie_name": pl.String,
+        "given_genres": pl.String,
+        "doubted": pl.String,  # "lacks Horror; is not Drama", the most doubtful first
+        "quality": pl.Float64,  # 0 to 1; the lowest first
+        "reason": pl.String,
+        "scores_from": pl.String,
+    }
+)
+DROP_FILES: Final = {"doubted": "drop_doubted.csv", "random": "drop_random.csv"}
+EFFECT_FILE: Final = "label_audit_effect.csv"
+EFFECT: Final = pl.Schema(
+    {
+        "model": pl.String,
+        "dropped": pl.String,  # "doubted" or "random" train movies
+        "dropped_movies": pl.Int64,
+        "train_movies": pl.Int64,  # before
+        "metric": pl.String,
+        "with_all": pl.Float64,
+        "without": pl.Float64,
+        "difference": pl.Float64,
+        "low": pl.Float64,  # of the 95% interval of the difference
+        "high": pl.Float64,
+        "finding": pl.String,
+    }
+)
+KINDS: Final = {"doubted": "most doubtful", "random": "randomly chosen"}
 
 
 @dataclass(frozen=True)
@@ -44,35 +74,43 @@ class LabelIssue:
         return f"{'is not' if self.is_given else 'lacks'} {self.genre}"
 
     @property
-    def who(self) -> str:
-        """The models that disagree with the listing."""
-        n_agreeing, n_asked = len(self._agreeing), len(self.probabilities)
-        if n_asked == 1:
-            return f"{next(iter(self.probabilities))} gives"
-        count = f"all {n_asked}" if n_agreeing == n_asked else f"{n_agreeing} of {n_asked}"
-        return f"{count} models {'gives' if n_agreeing == 1 else 'give'}"
-
-    @property
-    def bound(self) -> str:
-        """The probability of the genre according to the least certain of these models."""
-        value = max(self._agreeing) if self.is_given else min(self._agreeing)
-        limit = "" if len(self._agreeing) == 1 else "at most " if self.is_given else "at least "
-        return f"{limit}{value:.2f}"
-
-    @property
-    def _agreeing(self) -> list[float]:
+    def agreeing(self) -> list[float]:
+        """The probabilities by the models that disagree with the listing."""
         return [value for value in self.probabilities.values() if (value <= 0.5) == self.is_given]
 
 
-def find_label_issues(
-    truth: NDArray[np.bool_], probabilities: NDArray[np.float64]
-) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+def explain_issues(issues: Sequence[LabelIssue]) -> str:
+    """Return why genres of a movie are doubtful: how many models agree, and the least certain probability.
+
+    >>> horror, war = {"a": 0.93, "b": 0.8, "c": 0.2}, {"a": 0.7, "b": 0.6, "c": 0.0}
+    >>> explain_issues([LabelIssue("Horror", False, horror), LabelIssue("War", False, war)])
+    '2 of 3 models give Horror at least 0.80 and War at least 0.60, which the listing lacks'
+    >>> explain_issues([LabelIssue("Drama", True, {"a": 0.02})])
+    'a gives Drama 0.02, which the listing has'
+    """
+    groups: dict[tuple[str, bool], list[str]] = {}
+    for issue in issues:
+        n_agreeing, n_asked = len(issue.agreeing), len(issue.probabilities)
+        count = f"all {n_asked}" if n_agreeing == n_asked else f"{n_agreeing} of {n_asked}"
+        who = f"{count} models {'gives' if n_agreeing == 1 else 'give'}"
+        if n_asked == 1:
+            who = f"{next(iter(issue.probabilities))} gives"
+        limit, bound = ("at most ", max(issue.agreeing)) if issue.is_given else ("at least ", min(issue.agreeing))
+        claim = f"{issue.genre} {limit if n_agreeing > 1 else ''}{bound:.2f}"
+        groups.setdefault((who, issue.is_given), []).append(claim)
+    reasons = []
+    for (who, is_given), (*others, last) in groups.items():
+        listed = f"{', '.join(others)} and {last}" if others else last
+        reasons.append(f"{who} {listed}, which the listing {'has' if is_given else 'lacks'}")
+    return "; ".join(reasons)
+
+
+def find_label_issues(truth: Labels, probabilities: Floats) -> tuple[Labels, Floats]:
     """Return which labels are likely errors, (n_movies, n_genres), and the label quality of each movie, 0 to 1.
 
     Confident learning estimates for each genre how many labels are wrong; those with the lowest probability are
     doubtful. A movie's quality weighs the probabilities of its labels (having a genre or not), the lowest by far the
-    most. A genre that every or no movie has is never doubtful. `probabilities` must be of movies that the model was not
-    trained on.
+    most. A genre that every or no movie has is never doubtful. The model must not be trained on these movies.
 
     Source:
         Northcutt, Jiang and Chuang 2021, Confident Learning: Estimating Uncertainty in Dataset Labels;
@@ -98,69 +136,41 @@ def find_label_issues(
     return doubted, np.asarray(get_label_quality_scores(labels, shown), dtype=np.float64)
 
 
-def explain_issues(issues: Sequence[LabelIssue]) -> str:
-    """Return why genres of a movie are doubtful: how many models agree, and the least certain probability.
-
-    >>> horror, war = {"a": 0.93, "b": 0.8, "c": 0.2}, {"a": 0.7, "b": 0.6, "c": 0.0}
-    >>> explain_issues([LabelIssue("Horror", False, horror), LabelIssue("War", False, war)])
-    '2 of 3 models give Horror at least 0.80 and War at least 0.60, which the listing lacks'
-    >>> explain_issues([LabelIssue("Drama", True, {"a": 0.02})])
-    'a gives Drama 0.02, which the listing has'
-    """
-    groups: dict[tuple[str, bool], list[str]] = {}
-    for issue in issues:
-        groups.setdefault((issue.who, issue.is_given), []).append(f"{issue.genre} {issue.bound}")
-    return "; ".join(
-        f"{who} {_listed(claims)}, which the listing {'has' if is_given else 'lacks'}"
-        for (who, is_given), claims in groups.items()
-    )
-
-
-def _listed(claims: Sequence[str]) -> str:
-    return " and ".join(filter(None, [", ".join(claims[:-1]), claims[-1]]))
-
-
 @dataclass(frozen=True)
 class HeldOut:
-    """Probabilities by one model for movies that it was not trained on, sorted by id, with the truth."""
+    """Calibrated probabilities by one model for movies that it was not trained on, sorted by id, with the truth."""
 
     model: str
     movie_ids: tuple[str, ...]
     genres: tuple[str, ...]
-    truth: NDArray[np.bool_]  # (n_movies, n_genres)
-    probabilities: NDArray[np.float64]  # of the same shape
-    parts: tuple[str, ...]  # where the scores of each movie are from
+    truth: Labels  # (n_movies, n_genres)
+    probabilities: Floats  # of the same shape
+    parts: tuple[str, ...]  # of the split, or "out of fold"
 
 
-def held_out_files(folder: Path, paths: DataPaths, like: Container[str] = (OUT_OF_FOLD,)) -> dict[str, Path]:
+def _held_out_files(folder: Path, paths: DataPaths, *, out_of_fold: bool) -> dict[str, Path]:
     """Return the files with a model's scores of movies that it was not trained on, by part.
 
-    If `like`, the parts of the model to compare with, lacks "out_of_fold", or the model has no out-of-fold scores of
-    exactly the current movies, the parts are validation and test.
+    They are of validation and test, unless `out_of_fold` scores are wanted and are of exactly the current movies.
     """
-    out_of_fold = scores_path(paths.cross_validation / folder.name, OUT_OF_FOLD)
-    if OUT_OF_FOLD in like and out_of_fold.is_file():
-        ids = [pl.read_parquet(path, columns=["movie_id"])["movie_id"] for path in (out_of_fold, paths.splits)]
-        if ids[0].sort().equals(ids[1].sort()):
-            return {OUT_OF_FOLD: out_of_fold}
-        logger.warning("%s is skipped, as its movies differ from %s; cross-validate again", out_of_fold, paths.splits)
+    path = scores_path(paths.cross_validation / folder.name, OUT_OF_FOLD)
+    if out_of_fold and path.is_file():
+        scored, current = (pl.read_parquet(each, columns=["movie_id"])["movie_id"] for each in (path, paths.splits))
+        if scored.sort().equals(current.sort()):
+            return {OUT_OF_FOLD: path}
+        logger.warning("%s is skipped, as its movies differ from %s; cross-validate again", path, paths.splits)
     return {part: scores_path(folder, part) for part in ("validation", "test")}
 
 
-def read_held_out(folder: Path, files: Mapping[str, Path], paths: DataPaths) -> HeldOut:
-    """Return a model's calibrated scores of movies that it was not trained on, with the truth.
-
-    Raises:
-        DataError: a file is missing, damaged or of other movies.
-    """
+def _read_held_out(model: str, files: Mapping[str, Path], paths: DataPaths) -> HeldOut:
     parts = {name: read_scored_split(path.parent, name, paths) for name, path in files.items()}
     ids = [movie for part in parts.values() for movie in part.scores.movie_ids]
+    names = [name.replace("_", " ") for name, part in parts.items() for _ in part.scores.movie_ids]
     order = np.argsort(np.array(ids))  # the result does not depend on the order of rows
     scores = np.concatenate([part.scores.scores for part in parts.values()])[order]
     truth = np.concatenate([part.truth for part in parts.values()])[order]
-    names = [name.replace("_", " ") for name, part in parts.items() for _ in part.scores.movie_ids]
     return HeldOut(
-        model=folder.name,
+        model=model,
         movie_ids=tuple(ids[row] for row in order),
         genres=next(iter(parts.values())).scores.genres,
         truth=truth,
@@ -169,40 +179,23 @@ def read_held_out(folder: Path, files: Mapping[str, Path], paths: DataPaths) -> 
     )
 
 
-AUDIT_CSV: Final = "label_audit.csv"
-AUDIT_FILE: Final = "label_audit.parquet"
-AUDIT: Final = pl.Schema(
-    {
-        "movie_id": pl.String,
-        "movie_name": pl.String,
-        "given_genres": pl.String,
-        "doubted": pl.String,  # "lacks Horror; is not Drama", the most doubtful first
-        "quality": pl.Float64,  # 0 to 1; the lowest first
-        "reason": pl.String,
-        "scores_from": pl.String,
-    }
-)
-
-
 def audit_labels(model_folders: Sequence[Path], paths: DataPaths) -> StageResult:
     """Write the movies with genres that the first model doubts, those with the lowest label quality first.
 
     Both files hold `AUDIT`: `label_audit.csv` for people, with formulas neutralised, `label_audit.parquet` for
-    programs. The scores are of movies that a model was not trained on (out of fold if the model was cross-validated,
-    else validation and test), calibrated on the same movies by two numbers per genre. The other models give a second
+    programs. The scores are calibrated on the same movies by two numbers per genre. The other models give a second
     opinion, unless their scores are of other movies or genres.
 
-    Returns:
-        Counts: `movies`, `doubted_movies`, `doubts`, and `asked`, the models; none if cleanlab is not installed,
-        and then an outdated audit is removed.
+    Without cleanlab there is no audit, and an outdated one is removed.
 
     Raises:
         DataError: no model is given, or the scores of the first are missing, damaged or of other movies.
     """
     if not model_folders:
         raise DataError("label audit: no model is given; train one first")
-    first = held_out_files(model_folders[0], paths)
-    sources = [first, *(held_out_files(folder, paths, first) for folder in model_folders[1:])]
+    first = _held_out_files(model_folders[0], paths, out_of_fold=True)
+    others = (_held_out_files(folder, paths, out_of_fold=OUT_OF_FOLD in first) for folder in model_folders[1:])
+    sources = [first, *others]
     stage = Stage(
         name="label_audit",
         folder=paths.results,
@@ -218,10 +211,17 @@ def audit_labels(model_folders: Sequence[Path], paths: DataPaths) -> StageResult
         return remove_outdated(stage)
 
     def build(folder: Path) -> Mapping[str, Any]:
-        asked = [read_held_out(*each, paths) for each in zip(model_folders, sources, strict=True)]
-        asked = [asked[0], *(other for other in asked[1:] if _can_be_asked(other, asked[0]))]
-        doubted, quality = find_label_issues(asked[0].truth, asked[0].probabilities)
-        table = _table(asked, doubted, quality, paths)
+        named = zip(model_folders, sources, strict=True)
+        first, *others = (_read_held_out(model.name, files, paths) for model, files in named)
+        asked = [first]
+        for other in others:
+            if (other.movie_ids, other.genres) == (first.movie_ids, first.genres):
+                asked.append(other)
+            else:
+                reason = "because its held-out scores are of other movies or genres"
+                logger.info("label audit: %s is left out, %s", other.model, reason)
+        doubted, quality = find_label_issues(first.truth, first.probabilities)
+        table = _audit_table(asked, doubted, quality, paths)
         write_safe_csv(table, folder / AUDIT_CSV)
         table.write_parquet(folder / AUDIT_FILE, compression="zstd")
         return {
@@ -234,21 +234,7 @@ def audit_labels(model_folders: Sequence[Path], paths: DataPaths) -> StageResult
     return run_stage(stage, build)
 
 
-def read_audit(paths: DataPaths) -> pl.DataFrame:
-    """Return the last audit of a data folder, `AUDIT`."""
-    return pl.read_parquet(paths.results / AUDIT_FILE)
-
-
-def _can_be_asked(other: HeldOut, first: HeldOut) -> bool:
-    if other.movie_ids == first.movie_ids and other.genres == first.genres:
-        return True
-    logger.info("label audit: %s is left out, because its held-out scores are of other movies or genres", other.model)
-    return False
-
-
-def _table(
-    asked: Sequence[HeldOut], doubted: NDArray[np.bool_], quality: NDArray[np.float64], paths: DataPaths
-) -> pl.DataFrame:
+def _audit_table(asked: Sequence[HeldOut], doubted: Labels, quality: Floats, paths: DataPaths) -> pl.DataFrame:
     first = asked[0]
     names = dict(pl.read_parquet(paths.movies, columns=["movie_id", "movie_name"]).iter_rows())
     rows = []
@@ -256,90 +242,27 @@ def _table(
         of_label = np.where(first.truth[row], first.probabilities[row], 1 - first.probabilities[row])
         columns = np.flatnonzero(doubted[row])
         columns = columns[np.argsort(of_label[columns], kind="stable")]  # the most doubtful first
-        issues = [
-            LabelIssue(
-                first.genres[column],
-                bool(first.truth[row, column]),
-                {model.model: float(model.probabilities[row, column]) for model in asked},
-            )
-            for column in columns.tolist()
-        ]
-        given = [genre for genre, has in zip(first.genres, first.truth[row], strict=True) if has]
+        issues = []
+        for column in columns.tolist():
+            probabilities = {model.model: float(model.probabilities[row, column]) for model in asked}
+            issues.append(LabelIssue(first.genres[column], bool(first.truth[row, column]), probabilities))
+        given = ", ".join(np.array(first.genres)[first.truth[row]])
         claims = "; ".join(issue.claim for issue in issues)
-        movie = (first.movie_ids[row], names[first.movie_ids[row]], ", ".join(given))
-        rows.append((*movie, claims, float(quality[row]), explain_issues(issues), f"{first.model}, {first.parts[row]}"))
+        movie = first.movie_ids[row]
+        source = f"{first.model}, {first.parts[row]}"
+        rows.append((movie, names[movie], given, claims, float(quality[row]), explain_issues(issues), source))
     return pl.DataFrame(rows, schema=AUDIT, orient="row").sort("quality", "movie_id")
 
 
-COMPARED_METRICS: Final = ("jaccard", "f1_macro")
-
-
-@dataclass(frozen=True)
-class Change:
-    """A metric before and after, and the 95% interval of after - before."""
-
-    before: float
-    after: float
-    low: float
-    high: float
-
-    @property
-    def in_words(self) -> str:
-        """The change, its interval, and whether it is significant.
-
-        >>> Change(0.5, 0.49, -0.015, -0.005).in_words
-        'significantly worse: 0.5000 to 0.4900 (-0.0100, 95% interval -0.0150 to -0.0050)'
-        """
-        if self.low <= 0 <= self.high:
-            verdict = "not significantly different"
-        else:
-            verdict = f"significantly {'better' if self.low > 0 else 'worse'}"
-        difference = f"{self.after - self.before:+.4f}, 95% interval {self.low:+.4f} to {self.high:+.4f}"
-        return f"{verdict}: {self.before:.4f} to {self.after:.4f} ({difference})"
-
-
-def measure_changes(before: Path, after: Sequence[Path], seed: int = DEFAULT_SEED) -> list[dict[str, Change]]:
-    """Return for each model folder of `after` how the test metrics change from `before`, by metric.
-
-    Raises:
-        DataError: the models were not tested on the same movies.
-    """
-    decisions = read_decisions([before, *after])
-    metrics = resample(decisions.truth, decisions.decided, seed=seed).metrics
-    return [
-        {name: _change(*metrics[name][[0, place]]) for name in COMPARED_METRICS} for place in range(1, len(after) + 1)
-    ]
-
-
-def _change(before: Floats, after: Floats) -> Change:
-    found = interval(after - before)
-    return Change(float(before[0]), float(after[0]), found.low, found.high)
-
-
-_KINDS: Final = {"doubted": "most doubtful", "random": "randomly chosen"}
-DROP_FILES: Final = {"doubted": "drop_doubted.csv", "random": "drop_random.csv"}
-EFFECT_FILE: Final = "label_audit_effect.csv"
-EFFECT: Final = pl.Schema(
-    {
-        "model": pl.String,
-        "dropped": pl.String,  # "doubted" or "random" train movies
-        "dropped_movies": pl.Int64,
-        "train_movies": pl.Int64,  # before
-        "metric": pl.String,
-        "with_all": pl.Float64,
-        "without": pl.Float64,
-        "difference": pl.Float64,
-        "low": pl.Float64,  # of the 95% interval of the difference
-        "high": pl.Float64,
-        "finding": pl.String,
-    }
-)
+def read_audit(paths: DataPaths) -> pl.DataFrame:
+    """Return the last audit of a data folder, `AUDIT`."""
+    return pl.read_parquet(paths.results / AUDIT_FILE)
 
 
 def choose_dropped(train: DataPaths, share: float | None, seed: int) -> StageResult:
     """Write which movies of an audited folder of train movies to drop: the most doubtful, and as many random ones.
 
-    `share` is the maximum share to drop. Default: all doubtful movies.
+    They are all doubtful movies, but at most `share` of all.
 
     Raises:
         DataError: no movie is doubtful, or all are.
@@ -392,17 +315,32 @@ def measure_effect(with_all: Path, without: Mapping[str, Path], train: DataPaths
 
     def build(folder: Path) -> Mapping[str, Any]:
         n_train = pl.scan_parquet(train.splits).select(pl.len()).collect().item()
-        changes = measure_changes(with_all, list(without.values()))
+        decisions = read_decisions([with_all, *without.values()])
+        metrics = resample(decisions.truth, decisions.decided).metrics
         rows = []
-        for name, by_metric in zip(without, changes, strict=True):
+        for place, name in enumerate(without, start=1):
             n_dropped = pl.read_csv(train.results / DROP_FILES[name], infer_schema=False).height
-            what = f"Without the {n_dropped:,} {_KINDS[name]} of {n_train:,} train movies"
-            for metric, change in by_metric.items():
-                figures = (change.before, change.after, change.after - change.before, change.low, change.high)
-                finding = f"{what} the {METRICS[metric].title} on test is {change.in_words}."
+            what = f"Without the {n_dropped:,} {KINDS[name]} of {n_train:,} train movies"
+            for metric in ("jaccard", "f1_macro"):
+                before, after = metrics[metric][[0, place]]
+                change = interval(after - before)
+                figures = (float(before[0]), float(after[0]), change.value, change.low, change.high)
+                finding = f"{what} the {METRICS[metric].title} on test is {_verdict(*figures)}."
                 rows.append((with_all.name, name, n_dropped, n_train, metric, *figures, finding))
         table = pl.DataFrame(rows, schema=EFFECT, orient="row")
         table.write_csv(folder / EFFECT_FILE, float_precision=6)
         return {"findings": table["finding"].to_list(), "splits": splits}
 
     return run_stage(stage, build)
+
+
+def _verdict(before: float, after: float, difference: float, low: float, high: float) -> str:
+    """Return a metric's change, the 95% interval of the difference, and whether it is significant.
+
+    >>> _verdict(0.5, 0.49, -0.01, -0.015, -0.005)
+    'significantly worse: 0.5000 to 0.4900 (-0.0100, 95% interval -0.0150 to -0.0050)'
+    """
+    significance = "not significantly different"
+    if not low <= 0 <= high:
+        significance = f"significantly {'better' if low > 0 else 'worse'}"
+    return f"{significance}: {before:.4f} to {after:.4f} ({difference:+.4f}, 95% interval {low:+.4f} to {high:+.4f})"

@@ -17,8 +17,8 @@ logger = logging.getLogger(__name__)
 def evaluate(model_folder: Path, config: EvaluateConfig = DEFAULT) -> StageResult:
     """Fit the decision rules of one trained model on validation, choose one, and score it on test."""
     result = evaluate_model(model_folder, data_paths(), config)
-    rule, jaccard = result.counts["chosen_rule"], result.counts["test/jaccard"]
-    logger.info("%s: rule %s, test Jaccard %.4f", model_folder.name, rule, jaccard)
+    counts = result.counts
+    logger.info("%s: rule %s, test Jaccard %.4f", model_folder.name, counts["chosen_rule"], counts["test/jaccard"])
     return result
 
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from math import ceil
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -27,6 +27,7 @@ from tasks.core.figures import (
     draw_shares,
     new_figure,
 )
+from tasks.core.page import fill
 from tasks.explore import tables
 from tasks.explore.config import ExploreConfig
 from tasks.explore.tables import ADD_A_PLOT, CUT_OFF, EMPTY, FEWEST_FOR_A_SHARE, OTHER_PLACEHOLDER, WHOLE
@@ -74,42 +75,47 @@ def draw_lengths(lengths: pl.DataFrame) -> Figure:
     """Draw the lengths of descriptions in characters and words; the last bar gathers the longest hundredth."""
     figure = new_figure(WIDTH_IN, 5.4)
     for axes, column in zip(figure.subplots(2, 1), lengths, strict=True):
-        _draw_histogram(axes, column)
+        median, highest = column.quantile(0.5, "nearest"), column.quantile(0.99, "nearest")
+        if median is None or highest is None:
+            axes.text(0.5, 0.5, "no descriptions", ha="center", transform=axes.transAxes)
+            continue
+        width = max(1, ceil((int(highest) + 1) / HISTOGRAM_BARS))
+        edges = np.arange(0, int(highest) + 2 * width, width)
+        counts, _ = np.histogram(np.minimum(column.to_numpy(), edges[-1] - 1), edges)
+        axes.bar(edges[:-1], counts, width=width * 0.92, align="edge", color=BLUE)
+        axes.axvline(float(median), color=ORANGE, linewidth=1.5)
+        look: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "top"}
+        axes.annotate(f"median {int(median):,}", (float(median), 1), xytext=(5, -2), **look)
+        axes.set(xlabel=f"{column.name} (last bar: {edges[-2]:,} or more)", ylabel="descriptions")
+        axes.yaxis.set_major_formatter("{x:,.0f}")
+        axes.set_xlim(0, edges[-1])
+        axes.set_ylim(0, counts.max() * 1.18)  # space for the median's label
     return figure
 
 
 def draw_kinds(counts: pl.DataFrame) -> Figure:
     """Draw the shares of the kinds of description in each file's rows, stacked."""
     figure = new_figure(WIDTH_IN, 1.5 + 0.32 * counts.height)
-    files = counts.select("file", "rows").iter_rows()
-    labels = [f"{file.removesuffix('.csv')} ({count:,})" for file, count in files]
-    axes = draw_shares(
-        figure, labels, {kind: (colour, counts[kind].to_list()) for kind, colour in _KIND_COLOURS.items()}
-    )
+    labels = [f"{file.removesuffix('.csv')} ({count:,})" for file, count in counts.select("file", "rows").iter_rows()]
+    parts = {kind: (colour, counts[kind].to_list()) for kind, colour in _KIND_COLOURS.items()}
+    axes = draw_shares(figure, labels, parts)
     axes.set_xlabel("% of the file's rows; numbers are rows")
     return figure
 
 
-def _draw_histogram(axes: Axes, lengths: pl.Series) -> None:
-    median, highest = lengths.quantile(0.5, "nearest"), lengths.quantile(0.99, "nearest")
-    if median is None or highest is None:
-        axes.text(0.5, 0.5, "no descriptions", ha="center", transform=axes.transAxes)
-        return
-    width = max(1, ceil((int(highest) + 1) / HISTOGRAM_BARS))
-    edges = np.arange(0, int(highest) + 2 * width, width)
-    counts, _ = np.histogram(np.minimum(lengths.to_numpy(), edges[-1] - 1), edges)
-    axes.bar(edges[:-1], counts, width=width * 0.92, align="edge", color=BLUE)
-    axes.axvline(float(median), color=ORANGE, linewidth=1.5)
-    look: dict[str, Any] = {"xycoords": ("data", "axes fraction"), "textcoords": "offset points", "va": "top"}
-    axes.annotate(f"median {int(median):,}", (float(median), 1), xytext=(5, -2), **look)
-    axes.set(xlabel=f"{lengths.name} (last bar: {edges[-2]:,} or more)", ylabel="descriptions")
-    axes.yaxis.set_major_formatter("{x:,.0f}")
-    axes.set_xlim(0, edges[-1])
-    axes.set_ylim(0, counts.max() * 1.18)  # space for the median's label
-
-
 PLACEHOLDERS: Final = "placeholders"
-EXHIBITS: Final = ("genres", "combinations", "together", "together_share", "decades", "lengths", "words")
+HEADINGS: Final = {
+    "genres": "Genres",
+    "combinations": "Most frequent combinations",
+    "together": "Genres that occur together",
+    "together_share": "Genres that occur together, as a share of each genre",
+    "decades": "Genres by decade",
+    "lengths": "Length of descriptions",
+    "words": "Distinctive words of each genre",
+    PLACEHOLDERS: "Placeholders by file",
+}
+EXHIBITS: Final = tuple(name for name in HEADINGS if name != PLACEHOLDERS)
+WIDE: Final = ("together", "together_share", "decades")
 
 
 @dataclass(frozen=True)
@@ -117,11 +123,13 @@ class Exhibit:
     """A picture with its sentence and table."""
 
     name: str  # of its files, without ending
-    title: str
     sentence: str  # the finding, plain text
     table: pl.DataFrame
     draw: Callable[[], Figure]
-    is_wide: bool = False  # too wide for a phone, so it scrolls sideways there
+
+
+SENTENCES: Final = Path(__file__).with_name("sentences.jinja")
+say = partial(fill, SENTENCES)  # a text of the exploration by its name there, and its data
 
 
 def exhibit_movies(movies: pl.DataFrame, config: ExploreConfig) -> list[Exhibit]:
@@ -129,43 +137,30 @@ def exhibit_movies(movies: pl.DataFrame, config: ExploreConfig) -> list[Exhibit]
     counts, combinations = tables.count_genres(movies), tables.count_combinations(movies)
     most, most_combinations = counts.head(config.max_genres), combinations.head(config.combinations)
     shown = most["genre"].to_list()
-    pairs, decades = tables.count_pairs(movies, shown), tables.count_decades(movies)
-    shares, lengths = tables.share_of_pairs(pairs), tables.measure_lengths(movies)
+    without = movies.filter(pl.col("genres").list.len() == 0).height
+    genres = say(
+        "genres",
+        counts=counts.to_dicts(),
+        per_movie=counts["movies"].sum() / max(movies.height - without, 1),
+        without=without,
+        left_out=counts.height - most.height,
+    )
+    combined = say(
+        "combinations",
+        all=combinations.height,
+        shown=most_combinations.height,
+        covered=most_combinations["share"].sum(),
+        once=combinations.filter(pl.col("movies") == 1).height,
+    )
+    lengths, decades = tables.measure_lengths(movies), tables.count_decades(movies)
     summary = tables.summarise_lengths(lengths)
+    draw_combinations = partial(draw_counts, most_combinations, "combination")
     return [
-        Exhibit("genres", "Genres", _say_genres(movies, counts, most), counts, partial(draw_counts, most, "genre")),
-        Exhibit(
-            "combinations",
-            "Most frequent combinations",
-            _say_combinations(combinations, most_combinations),
-            combinations,
-            partial(draw_counts, most_combinations, "combination"),
-        ),
-        Exhibit(
-            "together",
-            "Genres that occur together",
-            _say_pairs(pairs, shown),
-            tables.table_of_pairs(pairs, shown),
-            partial(draw_pairs, pairs, shown, is_share=False),
-            is_wide=True,
-        ),
-        Exhibit(
-            "together_share",
-            "Genres that occur together, as a share of each genre",
-            _say_shares(shares, shown),
-            tables.table_of_pairs(shares, shown),
-            partial(draw_pairs, shares, shown, is_share=True),
-            is_wide=True,
-        ),
-        Exhibit(
-            "decades",
-            "Genres by decade",
-            _say_decades(movies, decades, shown),
-            decades,
-            partial(draw_decades, decades, shown),
-            is_wide=True,
-        ),
-        Exhibit("lengths", "Length of descriptions", _say_lengths(summary), summary, partial(draw_lengths, lengths)),
+        Exhibit("genres", genres, counts, partial(draw_counts, most, "genre")),
+        Exhibit("combinations", combined, combinations, draw_combinations),
+        *_pairs(tables.count_pairs(movies, shown), shown),
+        Exhibit("decades", _say_decades(movies, decades, shown), decades, partial(draw_decades, decades, shown)),
+        Exhibit("lengths", say("lengths", words=summary.row(1, named=True)), summary, partial(draw_lengths, lengths)),
         _words(movies, shown, config),
     ]
 
@@ -174,87 +169,51 @@ def exhibit_placeholders(rows: pl.DataFrame) -> Exhibit:
     """Return the exhibit of the kinds of description in each listing."""
     counts = tables.count_kinds(rows)
     usable, n_rows = counts[WHOLE] + counts[CUT_OFF], max(rows.height, 1)
-    sentence = (
-        f"{1 - usable.sum() / n_rows:.0%} of {rows.height:,} rows have no description of their movie and "
-        f"{counts[CUT_OFF].sum() / n_rows:.0%} one that is cut off; the worst file is {counts['file'][0]}, where "
-        f"{1 - usable[0] / counts['rows'][0]:.0%} of the rows have none."
-    )
-    return Exhibit(PLACEHOLDERS, "Placeholders by file", sentence, counts, partial(draw_kinds, counts))
+    shares = {"without": 1 - usable.sum() / n_rows, "cut_off": counts[CUT_OFF].sum() / n_rows}
+    of_worst = 1 - usable[0] / counts["rows"][0]
+    said = say("placeholders", rows=rows.height, **shares, worst=counts["file"][0], without_of_worst=of_worst)
+    return Exhibit(PLACEHOLDERS, said, counts, partial(draw_kinds, counts))
 
 
-def _say_genres(movies: pl.DataFrame, counts: pl.DataFrame, shown: pl.DataFrame) -> str:
-    if counts.is_empty():
-        return "No movie has a genre."
-    first, last = counts.row(0, named=True), counts.row(-1, named=True)
-    without = movies.filter(pl.col("genres").list.len() == 0).height
-    per_movie = counts["movies"].sum() / (movies.height - without)
-    left_out = f" The rarest {counts.height - shown.height} are not drawn." if counts.height > shown.height else ""
-    return (
-        f"{first['genre']} is the most frequent of {counts.height} genres ({first['share']:.0%} of the movies), "
-        f"{last['genre']} the rarest ({last['movies']:,}). Movies with a genre have {per_movie:.2f} on average"
-        f"{f'; {without:,} have none' if without else ''}.{left_out}"
-    )
-
-
-def _say_combinations(counts: pl.DataFrame, shown: pl.DataFrame) -> str:
-    if counts.is_empty():
-        return "No movie has a genre."
-    return (
-        f"The {shown.height} most frequent of {counts.height:,} combinations cover {shown['share'].sum():.0%} "
-        f"of the movies; {counts.filter(pl.col('movies') == 1).height:,} combinations occur only once."
-    )
-
-
-def _say_pairs(pairs: NDArray[np.float64], shown: list[str]) -> str:
-    upper = np.triu(pairs, 1)
-    if not upper.any():
-        return "No two genres occur together."
-    row, column = np.unravel_index(int(upper.argmax()), upper.shape)
-    possible = len(shown) * (len(shown) - 1) // 2
-    return (
-        f"{shown[row]} and {shown[column]} occur together most often, in {upper[row, column]:,.0f} movies; "
-        f"{possible - np.count_nonzero(upper):,} of {possible:,} pairs never do."
-    )
-
-
-def _say_shares(shares: NDArray[np.float64], shown: list[str]) -> str:
+def _pairs(pairs: NDArray[np.float64], genres: list[str]) -> list[Exhibit]:
+    """Return the exhibits of the number of movies with two genres, and of its share of the movies of each."""
+    shares, upper = tables.share_of_pairs(pairs), np.triu(pairs, 1)
+    together = say("together", movies=0)
+    if upper.any():
+        row, column = np.unravel_index(int(upper.argmax()), upper.shape)
+        possible = len(genres) * (len(genres) - 1) // 2
+        facts = {"movies": upper[row, column], "never": possible - np.count_nonzero(upper), "possible": possible}
+        together = say("together", one=genres[row], other=genres[column], **facts)
     known = np.nan_to_num(shares)
-    if not known.any():
-        return f"No genre with {FEWEST_FOR_A_SHARE} or more movies occurs together with another."
-    row, column = np.unravel_index(int(known.argmax()), known.shape)
-    back = shares[column, row]
-    return f"The largest share: {known[row, column]:.0f}% of {shown[row]} movies are also {shown[column]}" + (
-        "." if np.isnan(back) else f"; {back:.0f}% of {shown[column]} movies are also {shown[row]}."
-    )
+    shared = say("together_share", share=0, fewest=FEWEST_FOR_A_SHARE)
+    if known.any():
+        row, column = np.unravel_index(int(known.argmax()), known.shape)
+        back = None if np.isnan(shares[column, row]) else shares[column, row]
+        shared = say("together_share", one=genres[row], other=genres[column], share=known[row, column], back=back)
+    return [
+        Exhibit(
+            name, said, tables.table_of_pairs(values, genres), partial(draw_pairs, values, genres, is_share=is_share)
+        )
+        for name, said, values, is_share in (
+            ("together", together, pairs, False),
+            ("together_share", shared, shares, True),
+        )
+    ]
 
 
 def _say_decades(movies: pl.DataFrame, counts: pl.DataFrame, shown: list[str]) -> str:
     """Say how many movies have a year, and which genre's share changes most between decades with enough movies."""
     dated = counts.select("decade", "decade_movies").unique()["decade_movies"].sum()
-    known = f"{dated:,} of {movies.height:,} movies have a year."
     enough = counts.filter(pl.col("genre").is_in(shown), pl.col("decade_movies") >= 5 * FEWEST_FOR_A_SHARE)
     wide = enough.pivot(on="genre", index="decade", values="share").sort("decade")
     if wide.height < 2:
-        return f"{known} No two decades have enough movies to compare."
+        return say("decades", dated=dated, movies=movies.height, genre="")
     values = wide.drop("decade").fill_null(0.0).to_numpy()
     column = int(np.argmax(np.ptp(values, axis=0)))
     genre, shares = wide.columns[column + 1], values[:, column]
-    start, end = sorted((int(shares.argmin()), int(shares.argmax())))
-    return (
-        f"{known} {genre} changes most: its share {'rises' if shares[end] > shares[start] else 'falls'} from "
-        f"{shares[start]:.0%} in the {wide['decade'][start]}s to {shares[end]:.0%} in the {wide['decade'][end]}s."
-    )
-
-
-def _say_lengths(summary: pl.DataFrame) -> str:
-    words = summary.row(1, named=True)
-    if not words["descriptions"]:
-        return "No movie has a description."
-    return (
-        f"Half of the {words['descriptions']:,} descriptions have between {words['lower_quartile']:,.0f} and "
-        f"{words['upper_quartile']:,.0f} words (median {words['median']:,.0f}); the longest has {words['longest']:,}, "
-        f"the shortest {words['shortest']:,}."
-    )
+    ends = sorted((int(shares.argmin()), int(shares.argmax())))
+    start, end = ((wide["decade"][row], shares[row]) for row in ends)
+    return say("decades", dated=dated, movies=movies.height, genre=genre, start=start, end=end)
 
 
 def _words(movies: pl.DataFrame, shown: list[str], config: ExploreConfig) -> Exhibit:
@@ -266,9 +225,5 @@ def _words(movies: pl.DataFrame, shown: list[str], config: ExploreConfig) -> Exh
         weights.setdefault(genre, {})[word] = weight
     strongest = table.group_by("genre", maintain_order=True).first()
     strongest = strongest.sort("weight", "genre", descending=[True, False]).head(3)
-    examples = ", ".join(f"“{word}” for {genre}" for genre, word in strongest.select("genre", "word").iter_rows())
-    sentence = "Too few descriptions to find words that set genres apart."
-    if weights:
-        sentence = f"Words that set a genre apart from the others, the larger the more; most distinctive: {examples}."
-    draw = partial(draw_clouds, weights, config.seed)
-    return Exhibit("words", "Distinctive words of each genre", sentence, table, draw)
+    said = say("words", examples=strongest.select("genre", "word").rows())
+    return Exhibit("words", said, table, partial(draw_clouds, weights, config.seed))

@@ -143,18 +143,10 @@ CUT_OFF, WHOLE = "cut off (See full summary)", "whole text"
 KINDS: Final = (WHOLE, CUT_OFF, ADD_A_PLOT, OTHER_PLACEHOLDER, EMPTY)
 
 _CUT_OFF_PATTERN: Final = r"See full (?:summary|synopsis)\s*»?\s*$"
-_OTHER_PATTERN: Final = "(?i)" + "|".join(
-    (
-        r"\bunder wrap",
-        r"\bplot\b.*\b(?:unknown|undisclosed)\b",
-        r"\bin development\b",
-        r"^no plot\b",
-        r"\bTBA\b",
-        r"^coming soon\b",
-        r"^not (?:available|disclosed)\b",
-        r"\b(?:plot|outline|details|story)\b.*\bnot (?:available|disclosed)\b",
-        r"\b(?:plot|story|synopsis)\b.*\bunavailable\b",
-    )
+_OTHER_PATTERN: Final = (
+    r"(?i)\bunder wrap|\bplot\b.*\b(?:unknown|undisclosed)\b|\bin development\b|^no plot\b|\bTBA\b|^coming soon\b"
+    r"|^not (?:available|disclosed)\b|\b(?:plot|outline|details|story)\b.*\bnot (?:available|disclosed)\b"
+    r"|\b(?:plot|story|synopsis)\b.*\bunavailable\b"
 )
 
 
@@ -209,18 +201,6 @@ def summarise_lengths(lengths: pl.DataFrame) -> pl.DataFrame:
         | {name: column.quantile(share, "nearest") for name, share in quartiles.items()}
         | {"mean": column.mean(), "longest": column.max()}
         for column in lengths
-    )
-
-
-def say_text_groups(movies: pl.DataFrame) -> str:
-    """Say how many movies are near-duplicates of another, by the column `text_group`."""
-    sizes = movies["text_group"].drop_nulls().value_counts()["count"]
-    shared = sizes.filter(sizes > 1)
-    if shared.is_empty():
-        return "No two have nearly the same description."
-    return (
-        f"{shared.sum():,} near-duplicates in {len(shared):,} groups of up to {max(shared):,} movies; a group stays "
-        "together when the movies are split."
     )
 
 

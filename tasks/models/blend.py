@@ -1,9 +1,8 @@
-"""The train stage of an ensemble: weights for the scores of trained models."""
+"""Ensembles: weights for the scores of trained models, fitted on validation or out of fold."""
 
-import json
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,12 +13,12 @@ from numpy.typing import NDArray
 from tasks.core.predictions import Scores, read_scores, truth_matrix, write_scores
 from tasks.core.settings import DataPaths
 from tasks.decision.calibration import log_odds, logistic
+from tasks.models import train
 from tasks.models.encoder.fine_tune import TRANSFORMER_FILES
 from tasks.models.features import read_genres
 from tasks.models.genre_classifier import CLIP, MEMBERS, EnsembleModel, Weights, blend, load_single
-from tasks.models.pipeline import FILES
+from tasks.models.pipeline import FILES, MODEL_FILE
 from tasks.models.spec import EnsembleSpec, SingleModel, TransformerSpec
-from tasks.models.train import FIT_FILE, MODEL_FOLDER, RATE_SAMPLE, SCORED_PARTS, save_model
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
 logger = logging.getLogger(__name__)
@@ -34,56 +33,72 @@ def train_ensemble(
     """Fit the weights of trained models on validation, and write the ensemble as `train_model` writes a model.
 
     `members` and the results of their train stages are in the order of `ensemble.members`. Scores on validation are
-    cross-fitted over five folds. Scores on test, and the stored model, use the weights fitted on all of validation. The
-    fit time includes that of the members.
+    cross-fitted over five folds; those on test, and the stored model, use weights fitted on all of validation.
     """
+    model_files = [
+        f"{train.MODEL_FOLDER}/{MEMBERS}/{member.name}/{name}"
+        for member in members
+        for name in (TRANSFORMER_FILES if isinstance(member, TransformerSpec) else FILES)
+    ]
     stage = Stage(
-        name="train",
         folder=paths.models / ensemble.name,
-        outputs=(
-            f"{MODEL_FOLDER}/model.json",
-            *(
-                f"{MODEL_FOLDER}/{MEMBERS}/{member.name}/{name}"
-                for member in members
-                for name in (TRANSFORMER_FILES if isinstance(member, TransformerSpec) else FILES)
-            ),
-            *(f"scores_{part}.parquet" for part in SCORED_PARTS),
-            FIT_FILE,
-        ),
-        inputs=(paths.movies, paths.splits, paths.genres_json),
-        config={"ensemble": config_dict(ensemble), "trained": [result.fingerprint for result in trained]},
-        code=(Path(__file__),),
-        packages=("numpy", "scipy"),
+        outputs=(f"{train.MODEL_FOLDER}/{MODEL_FILE}", *model_files, *train.PART_SCORES, train.FIT_FILE),
+        **_depends_on(paths, ensemble, "train", {"trained": [result.fingerprint for result in trained]}),
     )
 
     def build(folder: Path) -> Mapping[str, Any]:
         start_s = time.perf_counter()
-        by_part = {
-            part: [read_scores(result.folder / f"scores_{part}.parquet") for result in trained] for part in SCORED_PARTS
-        }
-        scores = {part: [member.scores for member in members] for part, members in by_part.items()}
-        truth = read_truth(paths, by_part["validation"][0])
+        validation, test = ([read_scores(result.folder / name) for result in trained] for name in train.PART_SCORES)
+        scores, truth = [member.scores for member in validation], _read_truth(paths, validation[0])
         fit = FITS[ensemble.method]
-        weights = fit(scores["validation"], truth)
-        blended = {
-            "validation": cross_fit_blend(scores["validation"], truth, fit=fit),
-            "test": blend(scores["test"], weights),
-        }
-        for part, (first, *_) in by_part.items():
-            write_scores(folder / f"scores_{part}.parquet", first.movie_ids, blended[part], first.genres)
-        costs = [json.loads((result.folder / FIT_FILE).read_text(encoding="utf-8")) for result in trained]
-        fit_s = time.perf_counter() - start_s + sum(float(cost["fit_s"]) for cost in costs)
-        loaded = {result.folder.name: load_single(result.folder / MODEL_FOLDER) for result in trained}
+        weights = fit(scores, truth)
+        blended = cross_fit_blend(scores, truth, fit=fit), blend([member.scores for member in test], weights)
+        for name, (first, *_), part_scores in zip(train.PART_SCORES, (validation, test), blended, strict=True):
+            write_scores(folder / name, first.movie_ids, part_scores, first.genres)
+        fit_s = time.perf_counter() - start_s + sum(train.read_fit_time(result.folder) for result in trained)
+        loaded = {result.folder.name: load_single(result.folder / train.MODEL_FOLDER) for result in trained}
         model = EnsembleModel(ensemble.name, loaded, weights)
-        save_model(model, pl.read_parquet(paths.movies).head(RATE_SAMPLE), fit_s, folder)
-        shown = mean_weights(tuple(loaded), weights)
+        train.save_model(model, pl.read_parquet(paths.movies).head(train.RATE_SAMPLE), fit_s, folder)
+        shown = _mean_weights(loaded, weights)
         logger.info("%s: %s", ensemble.name, ", ".join(f"{weight:g} × {name}" for name, weight in shown.items()))
         return {"weights": shown}
 
     return run_stage(stage, build)
 
 
-def mean_weights(members: Sequence[str], weights: Weights) -> dict[str, float]:
+def blend_folds(paths: DataPaths, ensemble: EnsembleSpec, gathered: Sequence[StageResult]) -> StageResult:
+    """Blend out-of-fold scores (in the order of `ensemble.members`) with weights fitted on the other folds."""
+    stage = Stage(
+        folder=paths.cross_validation / ensemble.name,
+        outputs=(train.OUT_OF_FOLD, train.FIT_FILE),
+        **_depends_on(paths, ensemble, "blend_folds", {"gathered": [result.fingerprint for result in gathered]}),
+    )
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        members = [read_scores(result.folder / train.OUT_OF_FOLD) for result in gathered]
+        scores, truth = [member.scores for member in members], _read_truth(paths, members[0])
+        fit = FITS[ensemble.method]
+        fold_of = pl.read_parquet(paths.splits, columns=["fold"]).get_column("fold").to_numpy()
+        start_s = time.perf_counter()
+        blended = cross_fit_blend(scores, truth, fold_of, fit)
+        train.write_fit_time(folder, time.perf_counter() - start_s)
+        write_scores(folder / train.OUT_OF_FOLD, members[0].movie_ids, blended, members[0].genres)
+        return {"weights": _mean_weights(ensemble.members, fit(scores, truth))}
+
+    return run_stage(stage, build)
+
+
+def _depends_on(paths: DataPaths, ensemble: EnsembleSpec, stage_name: str, given: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": stage_name,
+        "inputs": (paths.movies, paths.splits, paths.genres_json),
+        "config": {"ensemble": config_dict(ensemble), **given},
+        "code": (Path(__file__),),
+        "packages": ("numpy", "scipy"),
+    }
+
+
+def _mean_weights(members: Iterable[str], weights: Weights) -> dict[str, float]:
     """Return each member's weight, for a stack the mean over genres, to three decimals."""
     return {name: round(float(np.mean(weight)), 3) for name, weight in zip(members, weights, strict=False)}
 
@@ -92,22 +107,21 @@ def fit_weights(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_])
     """Return non-negative weights of the lowest log loss for members' scores, (movies × genres), of held-out movies."""
     logits = np.stack([log_odds(member, CLIP).ravel() for member in scores])
     start = np.full(len(logits), 1 / len(logits))
-    fitted = _fit_logistic(logits, truth.ravel(), start, 0.0, [(0.0, None)] * len(logits))
-    return tuple(float(weight) for weight in fitted)
+    return tuple(_fit_logistic(logits, truth.ravel(), start, 0.0, [(0.0, None)] * len(logits)).tolist())
 
 
 def fit_stack(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_]) -> Weights:
     """Return weights by member and genre, shrunk to those of all genres, and biases by genre; lowest log loss."""
-    logits = np.stack([log_odds(member, CLIP) for member in scores])
+    logits = np.stack([*(log_odds(member, CLIP) for member in scores), np.ones(truth.shape)])
     common = np.array([*fit_weights(scores, truth), 0.0])
-    strength = PRIOR_MOVIES / len(truth)
     bounds = [*[(0.0, None)] * len(scores), (None, None)]
-    bias = np.ones((1, len(truth)))
     fitted = [
-        _fit_logistic(np.vstack([logits[:, :, genre], bias]), truth[:, genre], common, strength, bounds)
+        _fit_logistic(
+            np.ascontiguousarray(logits[:, :, genre]), truth[:, genre], common, PRIOR_MOVIES / len(truth), bounds
+        )
         for genre in range(truth.shape[1])
     ]
-    return tuple(tuple(float(weight) for weight in row) for row in np.array(fitted).T)
+    return tuple(map(tuple, np.array(fitted).T.tolist()))
 
 
 def _fit_logistic(
@@ -153,7 +167,7 @@ def cross_fit_blend(
     return blended
 
 
-def read_truth(paths: DataPaths, scores: Scores) -> NDArray[np.bool_]:
+def _read_truth(paths: DataPaths, scores: Scores) -> NDArray[np.bool_]:
     """Return the true genres of scored movies, in the shape of the scores."""
     movies = pl.read_parquet(paths.movies, columns=["movie_id", "genres"])
     wanted = pl.DataFrame({"movie_id": scores.movie_ids}, schema={"movie_id": pl.String})

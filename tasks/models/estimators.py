@@ -11,20 +11,11 @@ import re
 import warnings
 from collections.abc import Mapping
 from functools import cache
+from itertools import accumulate
 from typing import Any, Final, get_type_hints
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    ValidationError,
-    create_model,
-    model_serializer,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, model_serializer, model_validator
 from pydantic.json_schema import JsonSchemaValue
-from pydantic_core import CoreSchema
 
 from tasks.core.errors import validation_messages
 
@@ -54,7 +45,6 @@ SHORT_NAMES: Final[Mapping[str, str]] = {
     "gradient-boosting": "tasks.models.multilabel.GradientBoosting",
     "multilayer-perceptron": "tasks.models.multilabel.MultilayerPerceptron",
 }
-_SHORT_NAME_OF: Final = {path: name for name, path in SHORT_NAMES.items()}
 NO_ESTIMATOR: Final = "there is no estimator"
 _LONGEST: Final = 300  # characters of another package's message
 _UNREADABLE: Final = re.compile(
@@ -93,9 +83,8 @@ class EstimatorSpec(Choice):
         return {"estimator": self.kind, "params": self.params}
 
     @classmethod
-    def __get_pydantic_json_schema__(cls, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+    def __get_pydantic_json_schema__(cls, *_: Any) -> JsonSchemaValue:
         """Return the schema of the form that users write, for Prefect's UI."""
-        del schema, handler
         kind = {"type": "string", "title": "Kind", "enum": list(SHORT_NAMES)}
         path = {"type": "string", "title": "Path of any other scikit-learn estimator"}
         return {"type": "object", "title": "Estimator", "properties": {"kind": kind, "estimator": path}}
@@ -104,10 +93,7 @@ class EstimatorSpec(Choice):
         return hash(self.model_dump_json())
 
     def make(self, **more: Any) -> Any:
-        """Return the estimator, unfitted, with `more` parameters (of `SET_BY_THE_MODEL`).
-
-        `random_state` is also set in nested estimators, and ignored by estimators without one.
-        """
+        """Return the estimator, unfitted, with `more` of `SET_BY_THE_MODEL`; nested ones get the seed, too."""
         checked, defaults = _params_model(self.kind)(**self.params), inspect.signature(self.estimator_class).parameters
         values = {name: _made(getattr(checked, f"param_{name}"), defaults[name].default) for name in self.params}
         estimator = self.estimator_class(**values)
@@ -140,19 +126,13 @@ class EstimatorSpec(Choice):
 
 
 def check_role(spec: EstimatorSpec, is_classifier: bool) -> None:
-    """Check that an estimator is a classifier, or else a transformer.
-
-    Raises:
-        ValueError: it is not, or its parameters do not fit together.
-    """
+    """Check that an estimator is a classifier, or else a transformer; a ValueError if it is not or cannot be made."""
     from sklearn import base  # noqa: PLC0415 - takes seconds
 
+    methods = ("predict_proba", "decision_function", "predict") if is_classifier else ("transform",)
+    fits = any(hasattr(spec.estimator_class, name) for name in methods)
     try:
-        if is_classifier:
-            methods = ("predict_proba", "decision_function", "predict")
-            fits = any(hasattr(spec.estimator_class, name) for name in methods) and base.is_classifier(spec.make())
-        else:
-            fits = hasattr(spec.estimator_class, "transform")
+        fits = fits and (not is_classifier or base.is_classifier(spec.make()))
     except (AttributeError, TypeError) as error:
         line = str(error).partition("\n")[0][:_LONGEST]
         raise ValueError(
@@ -191,13 +171,8 @@ def check_on_a_few_rows(spec: EstimatorSpec, is_classifier: bool) -> None:
 
 @cache
 def class_named(kind: str) -> type[Any]:
-    """Return the class with a short name or a path.
-
-    Raises:
-        ValueError: there is none, or it is not a scikit-learn estimator.
-    """
-    path = SHORT_NAMES.get(kind, kind)
-    module, _, name = path.rpartition(".")
+    """Return the class with a short name or a path; a ValueError if there is none, or it is no estimator."""
+    module, _, name = SHORT_NAMES.get(kind, kind).rpartition(".")
     if not module:
         raise ValueError(
             f"no estimator is named {kind!r}; give one of {', '.join(SHORT_NAMES)}, or a path such as "
@@ -215,15 +190,14 @@ def class_named(kind: str) -> type[Any]:
 def name_of(estimator_class: type[Any]) -> str:
     """Return the short name of a class, or else the shortest path from which it can be imported."""
     module, name = estimator_class.__module__, estimator_class.__qualname__
-    for end in range(1, module.count(".") + 1):
-        public = ".".join(module.split(".")[: end + 1])
-        if any(part.startswith("_") for part in public.split(".")):
+    for public in list(accumulate(module.split("."), "{}.{}".format))[1:]:
+        if "._" in public:
             break
         if getattr(importlib.import_module(public), name, None) is estimator_class:
             module = public
             break
     path = f"{module}.{name}"
-    return _SHORT_NAME_OF.get(path, path)
+    return next((short for short, known in SHORT_NAMES.items() if known == path), path)
 
 
 def _of_instance(estimator: Any) -> dict[str, Any]:
@@ -249,27 +223,17 @@ def _params_model(kind: str) -> type[BaseModel]:
     hints = get_type_hints(estimator_class.__init__, include_extras=True) if kind in SHORT_NAMES else {}
     skipped = SET_BY_THE_MODEL if kind in SHORT_NAMES else ()
     # By aliases, because a parameter may have the name of a pydantic method, such as `copy`.
-    fields: dict[str, Any] = {
-        f"param_{name}": (
-            hints.get(name, Any),
-            Field(... if found.default is found.empty else found.default, alias=name),
-        )
-        for name, found in inspect.signature(estimator_class).parameters.items()
-        if name not in skipped and found.kind in (found.POSITIONAL_OR_KEYWORD, found.KEYWORD_ONLY)
-    }
-    return create_model(
-        estimator_class.__name__,
-        __config__=ConfigDict(extra="forbid", protected_namespaces=(), arbitrary_types_allowed=True),
-        **fields,
-    )
+    fields: dict[str, Any] = {}
+    for name, found in inspect.signature(estimator_class).parameters.items():
+        if name not in skipped and found.kind in (found.POSITIONAL_OR_KEYWORD, found.KEYWORD_ONLY):
+            default = ... if found.default is found.empty else found.default
+            fields[f"param_{name}"] = (hints.get(name, Any), Field(default, alias=name))
+    config = ConfigDict(extra="forbid", protected_namespaces=(), arbitrary_types_allowed=True)
+    return create_model(estimator_class.__name__, __config__=config, **fields)
 
 
 def _checked(kind: str, params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return parameters as JSON values: all for this project's estimators, only the given ones for others.
-
-    Raises:
-        ValueError: there is no such parameter, or it does not take the value.
-    """
+    """Return parameters as JSON values: all for this project's estimators, only the given ones for others."""
     plain = {name: _plain(value) for name, value in params.items()}
     try:
         checked = _params_model(kind)(**plain)
@@ -292,16 +256,15 @@ def _plain(value: Any) -> Any:
 
 
 def _is_plain_form(value: Any) -> bool:
-    return isinstance(value, Mapping) and bool({"kind", "estimator"} & set(value))
+    return isinstance(value, Mapping) and not {"kind", "estimator"}.isdisjoint(value)
 
 
 def _nested(value: Any) -> list[Any]:
     """Return the estimators among JSON values, in their plain form."""
-    if isinstance(value, Mapping):
-        if isinstance(value.get("kind") or value.get("estimator"), str):
-            return [value]
-        return [found for each in value.values() for found in _nested(each)]
-    return [found for each in value for found in _nested(each)] if isinstance(value, list) else []
+    if isinstance(value, Mapping) and isinstance(value.get("kind") or value.get("estimator"), str):
+        return [value]
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return [found for each in inner for found in _nested(each)]
 
 
 def _made(value: Any, default: Any = None) -> Any:

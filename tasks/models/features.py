@@ -16,7 +16,6 @@ from sklearn.pipeline import Pipeline
 from tasks.core.errors import DataError
 from tasks.core.predictions import truth_matrix
 from tasks.core.settings import DataPaths
-from tasks.models.encoder.store import encoder_files, find_encoder
 from tasks.models.estimators import EstimatorSpec
 from tasks.models.pipeline import VECTORS_FILE, as_frame, read_representation, save_estimator
 from tasks.models.spec import FeaturesSpec, reads_movies
@@ -35,37 +34,48 @@ def build_features(paths: DataPaths, features: FeaturesSpec, seed: int) -> Stage
         DataError: the splits do not belong to the clean table, or nothing is in train.
         ModelError: no word is frequent enough.
     """
-    reads_lemmas = features.input.text == "lemmas" and not reads_movies(features.representation)
-    inputs = [paths.movies, paths.splits, paths.genres_json]
+    representation, inputs = features.representation, [paths.movies, paths.splits, paths.genres_json]
+    reads_lemmas = features.input.text == "lemmas" and not reads_movies(representation)
     if reads_lemmas:
         inputs.append(paths.tokens)
-    packages, files = _needs(features.representation)
-    inputs.extend(files)
+    packages = ["numpy", "scipy", "scikit-learn"]
+    if representation.kind == "frozen-encoder":
+        packages.extend(["torch", "transformers"])
+        inputs.extend(representation.make().files)
+    elif representation.kind == "pretrained-vectors":
+        inputs.append(Path(representation.params["file"]))
+    elif representation.kind == "word-vectors":
+        packages.append("gensim")
     stage = Stage(
         name="features",
         folder=paths.features / features.name,
         outputs=(MATRIX_FILE, VECTORS_FILE),
         inputs=tuple(inputs),
         config={**config_dict(features), "seed": seed},
-        code=(Path(__file__), *code_files(features.representation)),
-        packages=("numpy", "scipy", "scikit-learn", *packages),
+        code=(Path(__file__), *code_files(representation)),
+        packages=tuple(packages),
     )
 
     def build(folder: Path) -> Mapping[str, Any]:
-        movies = read_movies(paths, reads_lemmas and _is_made_by(paths, features.input.pipeline))
+        made_by = recorded_config(paths.tokens.parent, "annotate")["pipeline"] if reads_lemmas else None
+        if made_by not in (None, features.input.pipeline):
+            logger.warning(
+                "%s was annotated by %s; lemmatising again by %s", paths.tokens, made_by, features.input.pipeline
+            )
+        movies = read_movies(paths, lemmas=made_by == features.input.pipeline)
         train = np.flatnonzero(train_rows(movies, features.train_on))
         genres = read_genres(paths)
-        Y = truth_matrix(movies.get_column("genres").to_list(), genres)
-        vectors = read_representation(features.input, features.representation, seed)
+        Y = as_frame(truth_matrix(movies.get_column("genres").to_list(), genres)[train], genres)
+        vectors = read_representation(features.input, representation, seed)
         if isinstance(vectors, Pipeline):  # reads the text once, for fit and transform
             documents = vectors[0].transform(movies)
-            vectors[-1].fit([documents[row] for row in train], as_frame(Y[train], genres))
+            vectors[-1].fit([documents[row] for row in train], Y)
             X = vectors[-1].transform(documents)
         else:
-            X = vectors.fit(movies[train], as_frame(Y[train], genres)).transform(movies)
+            X = vectors.fit(movies[train], Y).transform(movies)
         X = sparse.csr_array(X, dtype=np.float32)
         sparse.save_npz(folder / MATRIX_FILE, X, compressed=False)
-        save_estimator(vectors, folder / VECTORS_FILE, [features.representation])
+        save_estimator(vectors, folder / VECTORS_FILE, [representation])
         logger.info("features %s: %s movies × %s columns", features.name, *(f"{size:,}" for size in X.shape))
         empty_rows = int((np.diff(X.indptr) == 0).sum())
         return {"movies": X.shape[0], "columns": X.shape[1], "train_movies": len(train), "empty_rows": empty_rows}
@@ -79,21 +89,13 @@ def code_files(estimator: EstimatorSpec) -> tuple[Path, ...]:
     return () if "site-packages" in path.parts else (path,)
 
 
-def _needs(representation: EstimatorSpec) -> tuple[tuple[str, ...], tuple[Path, ...]]:
-    """Return the packages, and the files besides the movies, that fitting a representation depends on."""
-    if representation.kind == "frozen-encoder":
-        return ("torch", "transformers"), encoder_files(find_encoder(representation.params["encoder"]))
-    if representation.kind == "pretrained-vectors":
-        return (), (Path(representation.params["file"]),)
-    return (("gensim",) if representation.kind == "word-vectors" else ()), ()
+def all_but(fold: int) -> str:
+    """Return the `train_on` of features and models that are fitted without a fold."""
+    return f"{ALL_BUT_FOLD}{fold}"
 
 
 def read_genres(paths: DataPaths) -> tuple[str, ...]:
-    """Return all genres of the clean table, sorted.
-
-    Raises:
-        DataError: the data folder is not prepared.
-    """
+    """Return all genres of the clean table, sorted; a DataError if the data folder is not prepared."""
     try:
         return tuple(json.loads(paths.genres_json.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
@@ -115,14 +117,6 @@ def read_movies(paths: DataPaths, lemmas: bool = False) -> pl.DataFrame:
             raise DataError(f"{path} does not hold the movies of {paths.movies}; run flows/prepare.py again")
         movies = movies.hstack(frame.drop("movie_id"))
     return movies
-
-
-def _is_made_by(paths: DataPaths, pipeline: str) -> bool:
-    """Return whether the corpus has lemmas by the model's own pipeline; otherwise the model lemmatises the movies."""
-    made_by = recorded_config(paths.tokens.parent, "annotate")["pipeline"]
-    if made_by != pipeline:
-        logger.warning("%s was annotated by %s; lemmatising again by %s", paths.tokens, made_by, pipeline)
-    return bool(made_by == pipeline)
 
 
 def train_rows(movies: pl.DataFrame, train_on: str) -> NDArray[np.bool_]:

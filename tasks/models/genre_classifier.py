@@ -7,7 +7,7 @@ import gc
 import json
 from itertools import compress
 from pathlib import Path
-from typing import Any, Final, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Self, Union
 
 import numpy as np
 import polars as pl
@@ -15,10 +15,12 @@ from numpy.typing import NDArray
 
 from tasks.core.errors import DataError, ModelError
 from tasks.decision.calibration import log_odds, logistic
-from tasks.decision.rule_formats import parse_rule, rules_from_json
-from tasks.decision.rules import Rule
+from tasks.decision.rules import Rule, parse_rule, rules_from_json
 from tasks.models.pipeline import MODEL_FILE, GenreModel
-from tasks.models.spec import ModelSpec, Precision, TransformerSpec
+from tasks.models.spec import Precision
+
+if TYPE_CHECKING:
+    from tasks.models.encoder.model import TransformerModel
 
 MEMBERS: Final = "members"
 CLIP: Final = 1e-3  # bounds the influence of scores near 0 and 1, which neighbours often give
@@ -27,29 +29,9 @@ MODEL_FOLDER: Final = "model"
 ROWS_AT_ONCE: Final = 10_000  # bounds the memory of a prediction
 
 Scores = NDArray[np.float32]
+SingleModel = Union[GenreModel, "TransformerModel"]  # torch takes seconds to import
 # One per member, or one per member and genre, optionally followed by the biases of the genres.
 Weights = tuple[float | tuple[float, ...], ...]
-
-
-class SingleModel(Protocol):
-    """A model that is not an ensemble: `GenreModel` or `TransformerModel`."""
-
-    genres: tuple[str, ...]
-    precision: Precision
-
-    @property
-    def own_fields(self) -> tuple[str, ...]:
-        """The extra columns that it reads from a user's own table."""
-
-    @property
-    def spec(self) -> ModelSpec | TransformerSpec:
-        """Its specification, with its name."""
-
-    def scores(self, movies: pl.DataFrame) -> Scores:
-        """Return (movies × genres) scores in [0, 1], in the order of the rows and of `self.genres`."""
-
-    def save(self, folder: Path) -> None:
-        """Write the model into an existing folder."""
 
 
 class EnsembleModel:
@@ -80,13 +62,8 @@ class EnsembleModel:
 
     def save(self, folder: Path) -> None:
         """Write the weights and every member into an existing folder."""
-        stored = {
-            "name": self.name,
-            "genres": self.genres,
-            "own_fields": self.own_fields,
-            MEMBERS: list(self.members),
-            "weights": self.weights,
-        }
+        stored: dict[str, Any] = {"name": self.name, "genres": self.genres, "own_fields": self.own_fields}
+        stored |= {MEMBERS: list(self.members), "weights": self.weights}
         (folder / MODEL_FILE).write_text(json.dumps(stored, ensure_ascii=False) + "\n", encoding="utf-8")
         for name, member in self.members.items():
             (folder / MEMBERS / name).mkdir(parents=True)
@@ -94,11 +71,7 @@ class EnsembleModel:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            ModelError: a file is missing or damaged.
-        """
+        """Read what `save` wrote; errors as `load_model`."""
         stored = _read_stored(folder)
         try:
             names = [str(name) for name in stored[MEMBERS]]
@@ -123,11 +96,7 @@ def blend(scores: list[Scores], weights: Weights) -> Scores:
 
 
 def load_single(folder: Path) -> SingleModel:
-    """Read a stored model that is not an ensemble.
-
-    Raises:
-        ModelError: a file is missing or damaged.
-    """
+    """Read a stored model that is not an ensemble; errors as `load_model`."""
     if "encoder" not in _read_stored(folder):
         return GenreModel.load(folder)
     from tasks.models.encoder.model import TransformerModel  # noqa: PLC0415 - torch takes seconds to import
@@ -171,7 +140,7 @@ class GenreClassifier:
         """Return `genres` (names joined by ", ", empty if none) and one `score_<Genre>` per genre, for each movie.
 
         `movies` need `description`, and may have `movie_name` and the columns of `tasks.models.inputs.read_fields`;
-        null counts as empty. `rule` is a stored rule, or as in `tasks.decision.rule_formats.parse_rule`. Default: the
+        null counts as empty. `rule` is a stored rule, or as in `tasks.decision.rules.parse_rule`. Default: the
         model's own.
 
         Raises:
@@ -189,12 +158,8 @@ class GenreClassifier:
         return pl.concat(pieces)
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
-        """Read `model/` and `rules.json` from a folder.
-
-        Raises:
-            ModelError: a file is missing or damaged.
-        """
+    def load(cls, folder: Path, precision: Precision = "float32") -> Self:
+        """Read `model/` and `rules.json` from a folder; errors as `load_model`."""
         try:
             stored = json.loads((folder / RULES_FILE).read_text(encoding="utf-8"))
             rules = rules_from_json(stored["rules"])
@@ -202,6 +167,7 @@ class GenreClassifier:
         except (OSError, ValueError, KeyError, TypeError, StopIteration, DataError) as error:
             raise ModelError(f"{folder / RULES_FILE} is missing or damaged ({error}); train the model again") from error
         loaded = cls(load_model(folder / MODEL_FOLDER), rules, rule)
+        loaded.model.precision = precision
         # The model stays in memory, so the garbage collector need not scan it: this cuts the 99th percentile of a
         # server's response times to a third.
         gc.collect()

@@ -8,7 +8,7 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, Final, Self
 
 import numpy as np
@@ -17,25 +17,34 @@ from numpy.typing import NDArray
 from sklearn import pipeline
 from sklearn.base import BaseEstimator, TransformerMixin
 
-from tasks.core import parsing
+from tasks.core import schema
 from tasks.core.errors import DataError
 from tasks.core.language import Pipeline, lemmatise
-from tasks.models.spec import FieldName, InputSpec
-from tasks.models.template import fill_template, placeholders
+from tasks.models.spec import PLACEHOLDER, TEMPLATE_PART, FieldName, InputSpec
 
 OWN_FIELDS: Final = "own_fields"
 OWN_FIELDS_TYPE: Final = pl.List(pl.String)
 # 1, 2, 5, 10, 20, ... and their negatives: fixed, so that a range means the same in all data.
 _POSITIVE: Final = tuple(float(f"{digit}e{power}") for power in range(-3, 10) for digit in (1, 2, 5))
 BOUNDS: Final = (*(-bound for bound in reversed(_POSITIVE)), 0.0, *_POSITIVE)
+_WRITTEN: Final = [f"{bound:,.0f}" if bound == round(bound) else f"{bound:g}" for bound in BOUNDS]
+_RANGES: Final = (f"below {_WRITTEN[0]}", *map(" to ".join, pairwise(_WRITTEN)), f"{_WRITTEN[-1]} or more")
+RUNTIME_BOUNDS_MIN: Final = (20, 40, 60, 70, 80, 90, 100, 110, 120, 140, 170)
+
+# The type of a field, its column in the clean table, and the one in a listing.
+_COLUMNS: Final[dict[str, tuple[pl.DataType, str, str]]] = {
+    "year": (pl.Int32(), "year", "year"),
+    "certificate": (pl.String(), "certificate", "certificate"),
+    "runtime": (pl.Int32(), "runtime_min", "runtime"),
+    "director": (pl.List(pl.String()), "directors", "director"),
+    "star": (pl.List(pl.String()), "stars", "star"),
+}
+_LISTS: Final = ("director", "star")
 
 
 def own_field_names(movies: pl.DataFrame) -> tuple[str, ...]:
     """Return the names of the own fields that movies of the clean table have, sorted."""
-    if movies.schema.get(OWN_FIELDS) != OWN_FIELDS_TYPE:
-        return ()
-    lines = movies.get_column(OWN_FIELDS).explode().drop_nulls().unique()
-    return tuple(sorted({line.partition("=")[0] for line in lines}))
+    return tuple(sorted({line.partition("=")[0] for line in chain.from_iterable(read_own(movies))}))
 
 
 def gather(movies: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
@@ -43,7 +52,7 @@ def gather(movies: pl.DataFrame, names: tuple[str, ...]) -> pl.DataFrame:
     known = [name for name in names if name in movies.columns]
     if not known or movies.schema.get(OWN_FIELDS) == OWN_FIELDS_TYPE:
         return movies
-    values = [parsing.own(name, parsing.as_text(movies.schema[name], pl.col(name))) for name in known]
+    values = [schema.own(name, schema.as_text(movies.schema[name], pl.col(name))) for name in known]
     return movies.with_columns(pl.concat_list(values).list.drop_nulls().alias(OWN_FIELDS))
 
 
@@ -51,7 +60,7 @@ def read_own(movies: pl.DataFrame) -> list[list[str]]:
     """Return the own fields of each movie as `name=value`; empty lists if there is no such column."""
     if movies.schema.get(OWN_FIELDS) != OWN_FIELDS_TYPE:
         return [[] for _ in range(movies.height)]
-    return [lines or [] for lines in movies.get_column(OWN_FIELDS).to_list()]
+    return movies.get_column(OWN_FIELDS).fill_null([]).to_list()
 
 
 @lru_cache(maxsize=100_000)
@@ -71,35 +80,7 @@ def range_of(number: float) -> str:
     >>> range_of(3.5), range_of(5), range_of(0), range_of(-3.5), range_of(1e12)
     ('2 to 5', '5 to 10', '0 to 0.001', '-5 to -2', '5,000,000,000 or more')
     """
-    place = bisect_right(BOUNDS, number)
-    if place == 0:
-        return f"below {_written(BOUNDS[0])}"
-    if place == len(BOUNDS):
-        return f"{_written(BOUNDS[-1])} or more"
-    return f"{_written(BOUNDS[place - 1])} to {_written(BOUNDS[place])}"
-
-
-def _written(bound: float) -> str:
-    return f"{bound:,.0f}" if bound == round(bound) else f"{bound:g}"
-
-
-RUNTIME_BOUNDS_MIN: Final = (20, 40, 60, 70, 80, 90, 100, 110, 120, 140, 170)
-
-# The column of a field in the clean table, and the one in a listing.
-_COLUMNS: Final = {
-    "year": ("year", "year"),
-    "certificate": ("certificate", "certificate"),
-    "runtime": ("runtime_min", "runtime"),
-    "director": ("directors", "director"),
-    "star": ("stars", "star"),
-}
-_DTYPES: Final = {
-    "year": pl.Int32(),
-    "certificate": pl.String(),
-    "runtime": pl.Int32(),
-    "director": pl.List(pl.String()),
-    "star": pl.List(pl.String()),
-}
+    return _RANGES[bisect_right(BOUNDS, number)]
 
 
 def as_movies(X: Any) -> pl.DataFrame:
@@ -116,7 +97,7 @@ def as_movies(X: Any) -> pl.DataFrame:
         return pl.DataFrame(X)
     if isinstance(X, str):
         raise DataError("expected a list of texts, not a single text")
-    texts = [None if text is None or text != text else text for text in X]  # noqa: PLR0124 - NaN, which pandas has
+    texts = [None if text != text else text for text in X]  # noqa: PLR0124 - NaN, which pandas has
     if wrong := [text for text in texts if text is not None and not isinstance(text, str)]:
         raise DataError(f"expected texts or a frame with a column description, not {type(wrong[0]).__name__}")
     return pl.DataFrame({"description": texts}, schema={"description": pl.String})
@@ -172,13 +153,13 @@ def read_documents(movies: pl.DataFrame, spec: InputSpec) -> list[str]:
         raise DataError(f"the input has no column 'description'; it has: {', '.join(movies.columns)}")
     if (kind := movies.schema["description"]).is_numeric():
         raise DataError(f"the column 'description' holds numbers ({kind}), not texts")
-    are_lemmas = spec.text == "lemmas"
-    if are_lemmas and "lemmas" in movies.columns:
+    lemmas_by = spec.pipeline if spec.text == "lemmas" else None
+    if lemmas_by and "lemmas" in movies.columns:
         documents = movies.get_column("lemmas").list.join(" ").to_list()
     else:
-        documents = _texts(movies, "description", spec.pipeline if are_lemmas else None)
+        documents = _texts(movies, "description", lemmas_by)
     if spec.title:
-        titles = _texts(movies, "movie_name", spec.pipeline if are_lemmas else None)
+        titles = _texts(movies, "movie_name", lemmas_by)
         documents = [f"{title}\n{description}" for title, description in zip(titles, documents, strict=True)]
     return [document.lower() for document in documents] if spec.lowercase else documents
 
@@ -186,19 +167,35 @@ def read_documents(movies: pl.DataFrame, spec: InputSpec) -> list[str]:
 def read_template(movies: pl.DataFrame, spec: InputSpec, template: str) -> list[str]:
     """Return the template's text of each movie, lists joined by ", "; errors as `read_documents` and `read_fields`."""
     values: dict[str, list[str]] = {}
-    for name in placeholders(template):
+    for name in PLACEHOLDER.findall(template):
         if name == "title":
             values[name] = _texts(movies, "movie_name")
         elif name == "description":
             values[name] = read_documents(movies, spec.model_copy(update={"title": False, "lowercase": False}))
         else:
-            column = _values(movies, "year" if name == "decade" else name)
-            column = column // 10 * 10 if name == "decade" else column
-            column = column.list.join(", ") if isinstance(_DTYPES.get(name), pl.List) else column
+            column = _values(movies, name)
+            column = column.list.join(", ") if name in _LISTS else column
             text = movies.with_columns(_value=column.cast(pl.String).fill_null("")).get_column("_value")
             values[name] = text.to_list()
     texts = fill_template(template, values, movies.height)
     return [text.lower() for text in texts] if spec.lowercase else texts
+
+
+def fill_template(template: str, values: Mapping[str, Sequence[str]], n_movies: int) -> list[str]:
+    """Return the text of each movie; unknown values are empty strings.
+
+    >>> fill_template("{title}[ ({year})]. {description}", {"title": ["A"], "year": [""], "description": ["B."]}, 1)
+    ['A. B.']
+    """
+    texts = [""] * n_movies
+    for optional, always, _ in TEMPLATE_PART.findall(template):
+        first, *rest = PLACEHOLDER.split(optional or always)  # text, name, text, name, ..., text
+        columns = [values[name] for name in rest[::2]]
+        for row in range(n_movies):
+            found = [column[row] for column in columns]
+            if not optional or all(found):
+                texts[row] += first + "".join(chain.from_iterable(zip(found, rest[1::2], strict=True)))
+    return texts
 
 
 def read_fields(movies: pl.DataFrame, fields: Sequence[FieldName]) -> list[str]:
@@ -223,36 +220,35 @@ def lines_of(fields: str) -> list[str]:
 
 def _field_lines(movies: pl.DataFrame, field: FieldName) -> pl.Expr:
     """Return each movie's lines of one field as a list of strings."""
-    values = _values(movies, "year" if field == "decade" else field)
-    if field == "decade":
-        values = values // 10 * 10
-    elif field == "runtime":
+    values = _values(movies, field)
+    if field == "runtime":
         reached = pl.sum_horizontal((values >= bound).cast(pl.Int32) for bound in RUNTIME_BOUNDS_MIN)
         labels = [f"below {bound}" for bound in RUNTIME_BOUNDS_MIN] + [f"{RUNTIME_BOUNDS_MIN[-1]} or more"]
         values = pl.when(values.is_not_null()).then(
             reached.replace_strict(dict(enumerate(labels)), return_dtype=pl.String)
         )
-    lists = values if isinstance(_DTYPES.get(field), pl.List) else pl.concat_list(values)
+    lists = values if field in _LISTS else pl.concat_list(values)
     named = pl.concat_str(pl.lit(f"{field}="), pl.element().cast(pl.String).str.replace_all(r"\s+", " "))
     return lists.fill_null([]).list.drop_nulls().list.eval(named)
 
 
 def _values(movies: pl.DataFrame, field: str) -> pl.Expr:
     """Return a field as its type; parsed if it is text, null if there is no such column."""
-    column = next((name for name in _COLUMNS[field] if name in movies.columns), None)
+    if field == "decade":
+        return _values(movies, "year") // 10 * 10
+    dtype, *names = _COLUMNS[field]
+    column = next((name for name in names if name in movies.columns), None)
     if column is None:
-        return pl.lit(None, _DTYPES[field])
-    if field != "certificate" and movies.schema[column] == _DTYPES[field]:
+        return pl.lit(None, dtype)
+    if field != "certificate" and movies.schema[column] == dtype:
         return pl.col(column)
-    text = parsing.as_text(movies.schema[column], pl.col(column))
-    if field == "certificate":
-        return parsing.certificate(text)
-    if field == "year":
-        return parsing.year(text)
+    text = schema.as_text(movies.schema[column], pl.col(column))
+    if field in _LISTS:
+        in_lines = text.str.replace_all(",", ",\n", literal=True)
+        return schema.people(pl.when(text.str.contains("\n")).then(text).otherwise(in_lines))
     if field == "runtime":
-        return parsing.runtime_min(text.str.replace(r"^\s*([0-9]+)\s*$", "$1 min"))  # a CSV may hold bare minutes
-    in_lines = pl.when(text.str.contains("\n")).then(text).otherwise(text.str.replace_all(",", ",\n", literal=True))
-    return parsing.people(in_lines)
+        return schema.runtime_min(text.str.replace(r"^\s*([0-9]+)\s*$", "$1 min"))  # a CSV may hold bare minutes
+    return schema.year(text) if field == "year" else schema.certificate(text)
 
 
 def _texts(movies: pl.DataFrame, column: str, lemmas_by: Pipeline | None = None) -> list[str]:

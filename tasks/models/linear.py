@@ -43,8 +43,7 @@ LINK_SCALE: Final = 0.3
 MAX_LOGIT: Final = 10.0  # bounds first-level log-odds, which are extreme for a genre that one of the folds lacks
 
 Weights = tuple[NDArray[np.float64], float]  # one genre: (columns,), bias
-InversePenalty = Annotated[PositiveFloat, Field(description="Inverse strength of the L2 penalty.")]
-Smoothing = Annotated[PositiveFloat, Field(description="Additive smoothing of the word counts.")]
+Folds = Annotated[int, Field(ge=2)]
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,16 @@ class TwoClassProblem:
     class_weight: Literal["balanced"] | None = None
     smote_ratio: float | None = None
 
-    def at(self, rows: NDArray[np.int64]) -> "TwoClassProblem":
-        """Return the problem on some of the rows."""
-        return replace(self, X=self.X[rows], y=self.y[rows])
+    @property
+    def smaller_class(self) -> int:
+        """The number of rows of the smaller class."""
+        return int(min(self.y.sum(), (~self.y).sum()))
+
+    def folds(self, n_folds: int) -> Iterator[tuple["TwoClassProblem", Matrix, NDArray[np.int64]]]:
+        """Yield for each fold the resampled problem outside it, and the vectors and rows inside."""
+        splits = StratifiedKFold(n_folds, shuffle=True, random_state=self.random_state)
+        for inside, outside in splits.split(self.y, self.y):
+            yield replace(self, X=self.X[inside], y=self.y[inside]).resampled(), self.X[outside], outside
 
     def resampled(self) -> "TwoClassProblem":
         """Return the problem with synthetic movies of the genre (SMOTE), or unchanged if none are needed.
@@ -69,8 +75,7 @@ class TwoClassProblem:
 
         Source: Chawla et al. 2002, SMOTE: Synthetic Minority Over-sampling Technique, with at most five neighbours.
         """
-        ratio = self.smote_ratio
-        positives = int(self.y.sum())
+        ratio, positives = self.smote_ratio, int(self.y.sum())
         if ratio is None or ratio * (len(self.y) - positives) - positives < 1:  # SMOTE refuses to make none
             return self
         if positives < 2:
@@ -81,6 +86,9 @@ class TwoClassProblem:
         sampler = SMOTE(sampling_strategy=ratio, random_state=self.random_state, k_neighbors=min(5, positives - 1))
         X, y = sampler.fit_resample(self.X, self.y)
         return replace(self, X=sparse.csr_array(X), y=np.asarray(y, dtype=np.bool_))
+
+
+FitGenre = Callable[[TwoClassProblem], Weights]
 
 
 class LiblinearLock:
@@ -116,17 +124,6 @@ class LiblinearLock:
 LIBLINEAR: Final = LiblinearLock()
 
 
-@contextmanager
-def converging(label: str) -> Iterator[None]:
-    """Raise a ModelError that names the label if scikit-learn warns that a solver did not converge."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", ConvergenceWarning)
-        try:
-            yield
-        except ConvergenceWarning as warning:
-            raise ModelError(f"{label}: {warning}; choose a smaller C") from warning
-
-
 class OneVsRestLinear(MultilabelClassifier):
     """A linear classifier fitted one genre at a time; it scores `logistic(X coef_.T + intercept_)`.
 
@@ -144,7 +141,7 @@ class OneVsRestLinear(MultilabelClassifier):
         return logits[:, 0] if not self.is_multilabel_ and logits.shape[1] == 1 else logits
 
     def _fit(self, X: Matrix, Y: Labels) -> None:
-        self.coef_, self.intercept_ = self._one_vs_rest(X, Y, self._fit_genre)
+        self.coef_, self.intercept_ = self._one_vs_rest(X, Y)
 
     def _fit_genre(self, problem: TwoClassProblem) -> Weights:
         raise NotImplementedError
@@ -158,27 +155,37 @@ class OneVsRestLinear(MultilabelClassifier):
     def _problem(self, X: Matrix, Y: Labels, column: int) -> TwoClassProblem:
         return TwoClassProblem(X, Y[:, column], str(self.classes_[column]), DEFAULT_SEED)
 
-    def _one_vs_rest(
-        self, X: Matrix, Y: Labels, fit_genre: Callable[[TwoClassProblem], Weights]
-    ) -> tuple[Scores, Scores]:
-        """Fit each genre; return `coef_` and `intercept_`."""
+    def _one_vs_rest(self, X: Matrix, Y: Labels, fit_genre: FitGenre | None = None) -> tuple[Scores, Scores]:
+        """Fit each genre, by default with `_fit_genre`; return `coef_` and `intercept_`."""
         weights = np.zeros((X.shape[1], Y.shape[1]), dtype=np.float32)
         bias = _constant_logits(Y)
         for column in np.flatnonzero(Y.any(axis=0) & ~Y.all(axis=0)).tolist():
-            problem = self._problem(X, Y, column)
-            with converging(problem.label):
-                weights[:, column], bias[column] = fit_genre(problem)
+            weights[:, column], bias[column] = self._fit_column(X, Y, column, fit_genre or self._fit_genre)
         return weights.T, bias
+
+    def _fit_column(self, X: Matrix, Y: Labels, column: int, fit_genre: FitGenre) -> Weights:
+        """Fit one genre; a ModelError names it if scikit-learn warns that a solver did not converge."""
+        problem = self._problem(X, Y, column)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ConvergenceWarning)
+            try:
+                return fit_genre(problem)
+            except ConvergenceWarning as warning:
+                raise ModelError(f"{problem.label}: {warning}; choose a smaller C") from warning
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class ImbalanceAware(OneVsRestLinear):
-    """Adds the parameters that treat rare genres, and the random seed."""
+    """Adds the parameters that treat rare genres, and the random seed; fits logistic regressions."""
 
     class_weight: Literal["balanced"] | None = None
     smote_ratio: float | None = None
     treated: tuple[int, ...] | None = None  # columns of the genres; None: all
     random_state: int = DEFAULT_SEED
+    C: Any = 1.0  # inverse strength of the L2 penalty
+
+    def _fit_genre(self, problem: TwoClassProblem) -> Weights:
+        return logistic_weights(problem.resampled(), self.C)
 
     def _problem(self, X: Matrix, Y: Labels, column: int) -> TwoClassProblem:
         problem = replace(super()._problem(X, Y, column), random_state=self.random_state)
@@ -186,9 +193,7 @@ class ImbalanceAware(OneVsRestLinear):
             return problem
         return replace(problem, class_weight=self.class_weight, smote_ratio=self.smote_ratio)
 
-    def _held_out_logits(
-        self, X: Matrix, Y: Labels, folds: int, fit_genre: Callable[[TwoClassProblem], Weights]
-    ) -> Scores:
+    def _held_out_logits(self, X: Matrix, Y: Labels, folds: int) -> Scores:
         """Return the log-odds (rows × genres) of each row by one-vs-rest models of the other folds.
 
         The folds are the same for all genres. With fewer rows than folds each row is a fold.
@@ -198,21 +203,18 @@ class ImbalanceAware(OneVsRestLinear):
         logits = np.empty(Y.shape, dtype=np.float32)
         splits = KFold(min(folds, len(Y)), shuffle=True, random_state=self.random_state)
         for inside, outside in splits.split(Y):
-            logits[outside] = _linear(X[outside], *self._one_vs_rest(X[inside], Y[inside], fit_genre))
+            logits[outside] = _linear(X[outside], *self._one_vs_rest(X[inside], Y[inside]))
         return logits
 
 
 @dataclass(eq=False, repr=False)
 class LogisticRegression(ImbalanceAware):
-    """One L2-regularised logistic regression per genre.
+    """One L2-regularised logistic regression per genre; with `C="per-genre"` each C is chosen by cross-validation.
 
     Source: Fan et al. 2008, LIBLINEAR: A Library for Large Linear Classification.
     """
 
-    C: Annotated[
-        PositiveFloat | Literal["per-genre"],
-        Field(description="Inverse strength of the L2 penalty; per-genre: chosen for each genre by cross-validation."),
-    ] = 1.0
+    C: PositiveFloat | Literal["per-genre"] = 1.0
 
     def _fit_genre(self, problem: TwoClassProblem) -> Weights:
         C = best_strength(problem) if self.C == "per-genre" else self.C
@@ -231,24 +233,21 @@ class LinearSVM(ImbalanceAware):
     Source: Platt 1999, Probabilistic outputs for support vector machines, with his smoothed targets.
     """
 
-    C: InversePenalty = 0.2
-    calibration_folds: Annotated[
-        int, Field(ge=2, description="Number of folds for held-out margins, to fit their scaling.")
-    ] = 3
+    C: PositiveFloat = 0.2
+    calibration_folds: Folds = 3  # for held-out margins, to fit their scaling
 
     def _fit_genre(self, problem: TwoClassProblem) -> Weights:
         weights, bias = self._margin(problem.resampled())
         y = problem.y
         positives, negatives = int(y.sum()), int((~y).sum())
-        if min(positives, negatives) < self.calibration_folds:
+        if problem.smaller_class < self.calibration_folds:
             margins = problem.X @ weights + bias
             share = (positives + 1) / (len(y) + 2)
             return weights, float(bias + brentq(lambda offset: expit(margins + offset).mean() - share, -100, 100))
         held_out = np.empty(len(y))
-        folds = StratifiedKFold(self.calibration_folds, shuffle=True, random_state=problem.random_state)
-        for inside, outside in folds.split(y, y):
-            fold_weights, fold_bias = self._margin(problem.at(inside).resampled())
-            held_out[outside] = problem.X[outside] @ fold_weights + fold_bias
+        for others, X, rows in problem.folds(self.calibration_folds):
+            fold_weights, fold_bias = self._margin(others)
+            held_out[rows] = X @ fold_weights + fold_bias
         targets = np.where(y, (positives + 1) / (positives + 2), 1 / (negatives + 2))
         slope, offset = fit_line(held_out, targets, strength=NO_PRIOR)
         return weights * slope, float(bias * slope + offset)
@@ -269,16 +268,12 @@ class NaiveBayes(OneVsRestLinear):
     get larger weights. They are then multiplied by the mean of both sums, so that differences stay log-odds, and the
     genre's share in train counts as in the multinomial variant (in the source both classes are equally likely).
 
-    Source:
-        Manning, Raghavan and Schütze 2008, Introduction to Information Retrieval, section 13.2;
-        Rennie et al. 2003, Tackling the Poor Assumptions of Naive Bayes Text Classifiers, table 4.
+    Source: Manning, Raghavan and Schütze 2008, Introduction to Information Retrieval, section 13.2; Rennie et al. 2003,
+    Tackling the Poor Assumptions of Naive Bayes Text Classifiers, table 4.
     """
 
-    variant: Annotated[
-        Literal["multinomial", "complement"],
-        Field(description="complement (Rennie et al. 2003) normalises the weights of each class."),
-    ] = "multinomial"
-    alpha: Smoothing = 0.3
+    variant: Literal["multinomial", "complement"] = "multinomial"
+    alpha: PositiveFloat = 0.3  # additive smoothing of the word counts
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -308,8 +303,8 @@ class NaiveBayesSVM(ImbalanceAware):
     Source: Wang and Manning 2012, Baselines and Bigrams: Simple, Good Sentiment and Topic Classification, section 2.3.
     """
 
-    C: InversePenalty = 1.0
-    alpha: Smoothing = 1.0
+    C: PositiveFloat = 1.0
+    alpha: PositiveFloat = 1.0  # additive smoothing of the word counts
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -335,28 +330,22 @@ class ClassifierChains(ImbalanceAware):
     probabilities when it scores. On 2,282 validation movies the Jaccard is the same (0.477 with three chains), the log
     loss is better (0.2140 against 0.2164), and so is the Jaccard at a threshold of 0.5 (0.422 against 0.413).
 
-    Source:
-        Read et al. 2011, Classifier chains for multi-label classification;
-        Senge, del Coz and Hüllermeier 2013, Rectifying classifier chains for multi-label classification (held-out
-        inputs).
+    Source: Read et al. 2011, Classifier chains for multi-label classification; Senge, del Coz and Hüllermeier 2013,
+    Rectifying classifier chains for multi-label classification (held-out inputs).
 
     Attributes:
         coef_: (chains × genres × columns) float32.
         intercept_: (chains × genres) float32.
-        links_: (chains × genres × genres) float32; [c, a, b] is what the probability of a adds to the log-odds of
-            b.
+        links_: (chains × genres × genres) float32; [c, a, b] is what the probability of a adds to b's log-odds.
         orders_: (chains × varying genres) columns of genres.
     """
 
-    C: InversePenalty = 4.0
-    n_chains: Annotated[PositiveInt, Field(description="Number of random orders.")] = 3
-    folds: Annotated[int, Field(ge=2, description="Number of folds for held-out probabilities to learn from.")] = 3
-
-    def _fit_genre(self, problem: TwoClassProblem) -> Weights:
-        return logistic_weights(problem.resampled(), self.C)
+    C: PositiveFloat = 4.0
+    n_chains: PositiveInt = 3  # random orders
+    folds: Folds = 3  # for held-out probabilities to learn from
 
     def _fit(self, X: Matrix, Y: Labels) -> None:
-        held_out = expit(self._held_out_logits(X, Y, self.folds, self._fit_genre)) * np.float32(LINK_SCALE)
+        held_out = expit(self._held_out_logits(X, Y, self.folds)) * np.float32(LINK_SCALE)
         n_columns, n_genres = X.shape[1], Y.shape[1]
         weights = np.zeros((self.n_chains, n_columns, n_genres), dtype=np.float32)
         self.links_ = np.zeros((self.n_chains, n_genres, n_genres), dtype=np.float32)
@@ -366,9 +355,8 @@ class ClassifierChains(ImbalanceAware):
         for chain, order in enumerate(self.orders_):
             for position, column in enumerate(order):
                 before = order[:position]
-                problem = self._problem(hstack([X, sparse.csr_array(held_out[:, before])]), Y, column)
-                with converging(problem.label):
-                    found, self.intercept_[chain, column] = self._fit_genre(problem)
+                both = hstack([X, sparse.csr_array(held_out[:, before])])
+                found, self.intercept_[chain, column] = self._fit_column(both, Y, column, self._fit_genre)
                 weights[chain, :, column] = found[:n_columns]
                 self.links_[chain, before, column] = found[n_columns:] * LINK_SCALE
         self.coef_ = weights.transpose(0, 2, 1)
@@ -393,30 +381,24 @@ class StackedLogisticRegression(ImbalanceAware):
     The second level learns from movies that the first had not seen, because it will score such movies. Only the first
     treats imbalance, so that the scores remain probabilities at the real frequencies.
 
-    Source:
-        Godbole and Sarawagi 2004, Discriminative Methods for Multi-labeled Classification, section 3.1;
-        Montañés et al. 2014, Dependent binary relevance models for multi-label classification.
+    Source: Godbole and Sarawagi 2004, Discriminative Methods for Multi-labeled Classification, section 3.1; Montañés et
+    al. 2014, Dependent binary relevance models for multi-label classification.
 
     Attributes:
         coef_, intercept_: the first level.
         second_coef_, second_intercept_: (genres × genres) and (genres,), on log-odds within ±`MAX_LOGIT`.
     """
 
-    C: Annotated[PositiveFloat, Field(description="Inverse strength of the first level's L2 penalty.")] = 4.0
-    C2: Annotated[PositiveFloat, Field(description="Inverse strength of the second level's L2 penalty.")] = 0.3
-    folds: Annotated[int, Field(ge=2, description="Number of folds for held-out log-odds to learn from.")] = 5
-
-    def _fit_genre(self, problem: TwoClassProblem) -> Weights:
-        return logistic_weights(problem.resampled(), self.C)
+    C: PositiveFloat = 4.0
+    C2: PositiveFloat = 0.3  # of the second level
+    folds: Folds = 5  # for held-out log-odds to learn from
 
     def _fit(self, X: Matrix, Y: Labels) -> None:
-        logits = self._held_out_logits(X, Y, self.folds, self._fit_genre)
+        logits = self._held_out_logits(X, Y, self.folds)
         super()._fit(X, Y)
-
-        def fit_second(problem: TwoClassProblem) -> Weights:
-            return logistic_weights(replace(problem, class_weight=None), self.C2)
-
-        self.second_coef_, self.second_intercept_ = self._one_vs_rest(_bounded(logits), Y, fit_second)
+        self.second_coef_, self.second_intercept_ = self._one_vs_rest(
+            _bounded(logits), Y, lambda problem: logistic_weights(replace(problem, class_weight=None), self.C2)
+        )
 
     def _logits(self, X: Matrix) -> Scores:
         return _linear(_bounded(super()._logits(X)), self.second_coef_, self.second_intercept_)
@@ -449,17 +431,15 @@ def best_strength(problem: TwoClassProblem) -> float:
 
     A genre with fewer positives than folds gets `USUAL_STRENGTH`. Synthetic movies are made inside the folds.
     """
-    if min(problem.y.sum(), (~problem.y).sum()) < STRENGTH_FOLDS:
+    if problem.smaller_class < STRENGTH_FOLDS:
         logger.warning("%s: too few train movies have it to choose its C; using %g", problem.label, USUAL_STRENGTH)
         return USUAL_STRENGTH
-    folds = StratifiedKFold(STRENGTH_FOLDS, shuffle=True, random_state=problem.random_state)
     losses = np.zeros(len(STRENGTHS))
-    for inside, outside in folds.split(problem.y, problem.y):
-        resampled, y = problem.at(inside).resampled(), problem.y[outside]
+    for others, X, rows in problem.folds(STRENGTH_FOLDS):
         for number, C in enumerate(STRENGTHS):
-            weights, bias = logistic_weights(resampled, C)
-            margins = problem.X[outside] @ weights + bias
-            losses[number] += np.logaddexp(0, np.where(y, -margins, margins)).sum()
+            weights, bias = logistic_weights(others, C)
+            margins = X @ weights + bias
+            losses[number] += np.logaddexp(0, np.where(problem.y[rows], -margins, margins)).sum()
     best = STRENGTHS[int(losses.argmin())]
     logger.info("%s: C is %g", problem.label, best)
     return best

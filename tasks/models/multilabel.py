@@ -153,11 +153,7 @@ class AnyClassifier(MultilabelClassifier):
         self.lines_ = np.array([fit_line(held_out[:, column], Y[:, column]) for column in range(Y.shape[1])])
 
     def _fitted(self, X: Matrix, Y: Labels) -> list[Any]:
-        """Return fitted estimators, or True or False for a label that every row has, or none.
-
-        Raises:
-            ModelError: the estimator cannot be fitted on a label.
-        """
+        """Return fitted estimators, or True or False for a label that every row has, or none."""
         estimator = with_random_state(clone(self.estimator), self.random_state)
         tags = get_tags(estimator)
         if tags.classifier_tags.multi_label or tags.target_tags.multi_output:
@@ -174,9 +170,8 @@ class AnyClassifier(MultilabelClassifier):
                 if not self.is_multilabel_:
                     raise
                 label = f"{self.classes_[column]}, which {y.sum()} of {len(y)} train movies have"
-                raise ModelError(
-                    f"{label}: {error} Change the estimator's parameters, or leave the genre out"
-                ) from error
+                remedy = "Change the estimator's parameters, or leave the genre out"
+                raise ModelError(f"{label}: {error} {remedy}") from error
         return fitted
 
     def _scores(self, X: Matrix) -> Scores:
@@ -215,7 +210,7 @@ def with_random_state(estimator: Any, random_state: int) -> Any:
 class NearestNeighbours(MultilabelClassifier):
     """Vote of the k most similar train movies, weighted by cosine; the genres' shares in train if none is similar."""
 
-    k: Annotated[PositiveInt, Field(description="Number of neighbours that vote.")] = 200
+    k: PositiveInt = 200  # neighbours that vote
 
     def _fit(self, X: Matrix, Y: Labels) -> None:
         self.X_, self.Y_ = X, Y
@@ -252,14 +247,13 @@ class GradientBoosting(MultilabelClassifier):
 
     Source:
         Friedman 2001, Greedy Function Approximation: A Gradient Boosting Machine; Ke et al. 2017, LightGBM
-        (histograms);
-        Halko, Martinsson and Tropp 2011, Finding structure with randomness (the reduction).
+        (histograms); Halko, Martinsson and Tropp 2011, Finding structure with randomness (the reduction).
     """
 
-    components: Annotated[PositiveInt, Field(description="Dimensions after the SVD.")] = 100
-    n_trees: Annotated[PositiveInt, Field(description="Boosting rounds.")] = 80
-    learning_rate: Annotated[PositiveFloat, Field(description="Shrinkage of each round.")] = 0.1
-    max_leaves: Annotated[int, Field(ge=2, description="Leaves per tree.")] = 15
+    components: PositiveInt = 100  # dimensions after the SVD
+    n_trees: PositiveInt = 80  # boosting rounds
+    learning_rate: PositiveFloat = 0.1  # shrinkage of each round
+    max_leaves: Annotated[int, Field(ge=2)] = 15  # per tree
     random_state: int = DEFAULT_SEED
 
     def _fit(self, X: Matrix, Y: Labels) -> None:
@@ -267,21 +261,14 @@ class GradientBoosting(MultilabelClassifier):
         kept = svd.singular_values_ > 1e-6 * svd.singular_values_[0]
         lengths = svd.singular_values_[kept] / np.sqrt(X.shape[0])  # scaled up, or small dimensions vanish in float32
         self.reduction_ = np.ascontiguousarray((svd.components_[kept].T / lengths).astype(np.float32))
-        Z = self._reduced(X)
-        unfitted = HistGradientBoostingClassifier(
-            max_iter=self.n_trees,
-            learning_rate=self.learning_rate,
-            max_leaf_nodes=self.max_leaves,
-            early_stopping=False,
-            random_state=self.random_state,
-        )
+        Z = np.asarray(X @ self.reduction_, dtype=np.float32)
+        options: dict[str, Any] = {"max_iter": self.n_trees, "max_leaf_nodes": self.max_leaves, "early_stopping": False}
+        options |= {"learning_rate": self.learning_rate, "random_state": self.random_state}
+        unfitted = HistGradientBoostingClassifier(**options)
         self.estimators_ = [clone(unfitted).fit(Z, Y[:, column]) for column in self.varying_]
 
-    def _reduced(self, X: Matrix) -> NDArray[np.float32]:
-        return np.asarray(X @ self.reduction_, dtype=np.float32)
-
     def _scores(self, X: Matrix) -> Scores:
-        Z = self._reduced(X)
+        Z = np.asarray(X @ self.reduction_, dtype=np.float32)
         scores = [estimator.predict_proba(Z)[:, 1].astype(np.float32) for estimator in self.estimators_]
         return self._with_constants(np.array(scores, dtype=np.float32).reshape(len(scores), X.shape[0]).T)
 
@@ -298,12 +285,10 @@ class MultilayerPerceptron(MultilabelClassifier):
         layers_: hidden weights (columns × units), hidden bias, weights (units × varying genres) and bias, float32.
     """
 
-    hidden: Annotated[PositiveInt, Field(description="Units of the hidden layer.")] = 128
-    alpha: Annotated[PositiveFloat, Field(description="Strength of the L2 penalty.")] = 1e-3
-    learning_rate: Annotated[PositiveFloat, Field(description="Step size of Adam.")] = 1e-3
-    max_epochs: Annotated[
-        PositiveInt, Field(description="Maximum passes over train; stops early on the loss of a held-out tenth.")
-    ] = 40
+    hidden: PositiveInt = 128  # units of the hidden layer
+    alpha: PositiveFloat = 1e-3  # strength of the L2 penalty
+    learning_rate: PositiveFloat = 1e-3  # step size of Adam
+    max_epochs: PositiveInt = 40  # maximum passes over train; stops early on the loss of a held-out tenth
     random_state: int = DEFAULT_SEED
 
     def _fit(self, X: Matrix, Y: Labels) -> None:

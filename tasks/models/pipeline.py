@@ -10,12 +10,12 @@ import logging
 import re
 import sys
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from functools import cache
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
-from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any, Final, Self
 from zipfile import ZIP_DEFLATED, BadZipFile, ZipFile, ZipInfo
 
@@ -51,47 +51,6 @@ TRUSTED: Final = (
     "tasks.models.inputs.TextPipeline",
     "tasks.models.multilabel.AnyClassifier",
 )
-_CODE: Final = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType)
-
-
-def held_bytes(model: object) -> int:
-    """Return the bytes of an object and of everything that it refers to, each counted once.
-
-    Arrays, tensors, tables, texts and their containers count. Memory that Python cannot see does not: tables inside
-    tokenizers and inference sessions, the libraries themselves, and temporary arrays.
-    """
-    total, seen = 0, set()
-    waiting: list[Any] = [model]
-    while waiting:
-        found = waiting.pop()
-        while isinstance(found, np.ndarray) and isinstance(found.base, np.ndarray):
-            found = found.base  # the array behind a view
-        if id(found) in seen or isinstance(found, _CODE):
-            continue
-        seen.add(id(found))
-        if isinstance(found, pl.DataFrame | pl.Series):
-            total += int(found.estimated_size())
-        elif isinstance(getattr(found, "nbytes", None), int) and hasattr(found, "dtype"):  # of NumPy or a tensor
-            total += int(found.nbytes)
-        else:
-            total += sys.getsizeof(found)
-            waiting.extend(_parts(found))
-    return total
-
-
-def _parts(found: Any) -> Iterable[Any]:
-    if isinstance(found, str | bytes):
-        return ()
-    if isinstance(found, Mapping):
-        return [*found.keys(), *found.values()]
-    if isinstance(found, list | tuple | set | frozenset):
-        return found
-    if type(found).__module__.startswith("sklearn.") and not hasattr(found, "__dict__"):
-        state = found.__getstate__()  # trees do not keep their arrays in attributes; None if there is no state
-        return list(state.values()) if isinstance(state, Mapping) else ()
-    slots = [name for kind in type(found).__mro__ for name in getattr(kind, "__slots__", ()) if isinstance(name, str)]
-    own = [getattr(found, name) for name in slots if name != "__dict__" and hasattr(found, name)]
-    return [*own, getattr(found, "__dict__", None)]
 
 
 class StoredModel(ModelSpec):
@@ -147,11 +106,7 @@ class GenreModel:
         return np.asarray(self.classifier.predict_proba(X), dtype=np.float32)
 
     def save(self, folder: Path) -> None:
-        """Write the fitted model into an existing folder.
-
-        Raises:
-            ModelError: it holds a type that is not known to be safe.
-        """
+        """Write the fitted model into an existing folder; errors as `save_estimator`."""
         check_is_fitted(self.classifier)
         stored = StoredModel(**dict(self.spec), genres=self.genres, own_fields=self.own_fields)
         (folder / MODEL_FILE).write_text(stored.model_dump_json() + "\n", encoding="utf-8")
@@ -175,15 +130,12 @@ class GenreModel:
             parts = [stored.classifier, *stored.representations]
             pipeline = load_estimator(folder / PIPELINE_FILE, parts, stored.scikit_learn)
             pipeline["vectors"], pipeline["classifier"]
-        except ValidationError as error:
-            said = "; ".join(validation_messages(error))[:LONGEST]
-            if NO_ESTIMATOR not in said:
-                raise ModelError(f"the model in {folder} is incomplete or damaged ({said}); train it again") from error
-            raise ModelError(
-                f"the model in {folder} needs code that is not installed: {said}, on PYTHONPATH"
-            ) from error
         except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
-            raise ModelError(f"the model in {folder} is incomplete or damaged ({error}); train it again") from error
+            said = "; ".join(validation_messages(error))[:LONGEST] if isinstance(error, ValidationError) else str(error)
+            problem = f"is incomplete or damaged ({said}); train it again"
+            if isinstance(error, ValidationError) and NO_ESTIMATOR in said:
+                problem = f"needs code that is not installed: {said}, on PYTHONPATH"
+            raise ModelError(f"the model in {folder} {problem}") from error
         choices = {key: value for key, value in stored if key in ModelSpec.model_fields}
         return cls(ModelSpec(**choices), stored.genres, 0, pipeline)
 
@@ -230,37 +182,33 @@ def _dump(estimator: Any, path: Path) -> None:
 
     skops names objects and files by their memory addresses; here they are numbered in order of appearance.
     """
-    numbers: dict[str, int] = {}
-
-    def number(address: str) -> int:
-        return numbers.setdefault(address, len(numbers))
+    numbers: defaultdict[str, int] = defaultdict(lambda: len(numbers))
 
     def renumber(node: Any) -> None:
         if isinstance(node, dict):
             if "__id__" in node:
-                node["__id__"] = number(str(node["__id__"]))
+                node["__id__"] = numbers[str(node["__id__"])]
             if isinstance(node.get("file"), str):
                 address, _, suffix = node["file"].partition(".")
-                node["file"] = f"{number(address)}.{suffix}"
+                node["file"] = f"{numbers[address]}.{suffix}"
         for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
             renumber(child)
 
     with ZipFile(BytesIO(_skops().dumps(estimator))) as made, ZipFile(path, "w") as written:
         schema = json.loads(made.read(SCHEMA))
         renumber(schema)
-        files = {made_name: made_name.partition(".") for made_name in made.namelist() if made_name != SCHEMA}
-        renamed = sorted((number(address), f".{suffix}", name) for name, (address, _, suffix) in files.items())
+        split = [name.partition(".") for name in made.namelist() if name != SCHEMA]
         written.writestr(ZipInfo(SCHEMA), json.dumps(schema), ZIP_DEFLATED, 1)
-        for new, suffix, name in renamed:
-            written.writestr(ZipInfo(f"{new}{suffix}"), made.read(name), ZIP_DEFLATED, 1)
+        for number, suffix, address in sorted((numbers[address], suffix, address) for address, _, suffix in split):
+            content = made.read(f"{address}.{suffix}")
+            written.writestr(ZipInfo(f"{number}.{suffix}"), content, ZIP_DEFLATED, 1)
 
 
 def load_estimator(path: Path, parts: Sequence[EstimatorSpec], version: str = sklearn.__version__) -> Any:
     """Read what `save_estimator` wrote.
 
     Raises:
-        ModelError: it holds a type that is not known to be safe, or another version of scikit-learn stored it and
-            it cannot be read.
+        ModelError: it holds a type that is not known to be safe, or is of another version of scikit-learn.
         OSError, ValueError: it is missing or damaged.
     """
     is_of_another_version = version.split(".")[:2] != sklearn.__version__.split(".")[:2]
@@ -309,13 +257,13 @@ def _types_in(path: Path, parts: Sequence[EstimatorSpec]) -> tuple[list[str], li
     """
     named = [found for part in parts for found in part.classes]
     trusted = {*TRUSTED, *(f"{found.__module__}.{found.__qualname__}" for found in named)}
+
+    def is_safe(name: str) -> bool:
+        module, _, attribute = name.rpartition(".")
+        if name in trusted or not re.match(r"(sklearn\.(?!externals|datasets|tests)|scipy\.sparse\.)", name):
+            return name in trusted
+        return inspect.isclass(getattr(importlib.import_module(module), attribute, None))
+
     found = _skops().get_untrusted_types(file=path)
-    safe = [name for name in found if name in trusted or _is_of_scikit_learn(name)]
+    safe = [name for name in found if is_safe(name)]
     return safe, sorted(set(found).difference(safe))
-
-
-def _is_of_scikit_learn(name: str) -> bool:
-    module, _, attribute = name.rpartition(".")
-    if not re.match(r"(sklearn\.(?!externals|datasets|tests)|scipy\.sparse\.)", name):
-        return False
-    return inspect.isclass(getattr(importlib.import_module(module), attribute, None))

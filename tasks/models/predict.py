@@ -8,8 +8,8 @@ import io
 import itertools
 import json
 import logging
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path, PurePath
@@ -18,13 +18,12 @@ from typing import Any, Final
 import polars as pl
 from polars import selectors as cs
 
-from tasks.core import parsing
+from tasks.core import schema
 from tasks.core.errors import DataError
 from tasks.core.files import hash_files
 from tasks.core.logs import Progress
-from tasks.core.markup import DECIMALS
 from tasks.core.parallel import stream_in_order, stream_on_workers
-from tasks.core.storage import Directory, FileInfo
+from tasks.core.storage import Directory
 from tasks.models.genre_classifier import GenreClassifier
 from tasks.models.spec import Precision
 from tasks.stage import unfinished_file, write_atomically
@@ -52,8 +51,7 @@ def read_pieces(source: Path, own_fields: tuple[str, ...] = ()) -> Iterator[pl.D
 
     A CSV must be UTF-8, with or without a BOM, have a header and no field of more than 131,072 characters; line breaks
     in quotes are fine, blank lines are skipped, and all columns are texts. Columns of a parquet file are converted to
-    texts; null becomes empty in the required columns; directors, stars and own fields may be lists of texts. A file
-    without rows yields nothing.
+    texts; null becomes empty in the required columns; directors, stars and own fields may be lists of texts.
 
     Raises:
         DataError: the file is missing or damaged, or lacks a column; for a CSV the message names the line.
@@ -78,11 +76,7 @@ def count_rows(source: Path) -> int | None:
 
 
 def read_first_rows(source: Path, n_rows: int, own_fields: tuple[str, ...] = ()) -> pl.DataFrame:
-    """Return the first rows of a file as `read_pieces` reads them; without rows, an empty table of `REQUIRED` columns.
-
-    Raises:
-        DataError: as `read_pieces`, for the part of the file that was read.
-    """
+    """Return the first rows of a file as `read_pieces` reads them; a file without rows has the `REQUIRED` columns."""
     rows, n_read = [pl.DataFrame(schema=dict.fromkeys(REQUIRED, pl.String))], 0
     for piece in read_pieces(source, own_fields):
         rows.append(piece.head(n_rows - n_read))
@@ -93,22 +87,24 @@ def read_first_rows(source: Path, n_rows: int, own_fields: tuple[str, ...] = ())
 
 
 def _csv_pieces(source: Path, wanted: tuple[str, ...]) -> Iterator[pl.DataFrame]:
+    def as_frame(piece: list[list[str]]) -> pl.DataFrame:
+        columns = {name: [row[column] for row in piece] for name, column in column_of.items()}
+        return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+
+    piece: list[list[str]] = []
+    n_characters = 0
     with source.open(encoding="utf-8-sig", newline="") as file:
         rows = csv.reader(file, strict=True)
         try:
             header = next(rows, [])
             column_of = _find_columns(source, header, wanted)
-            piece: list[list[str]] = []
-            n_characters = 0
-            for row in rows:
-                if not row:
-                    continue  # a blank line
+            for row in filter(None, rows):  # without blank lines
                 if len(row) != len(header):
                     raise DataError(f"{source}, line {rows.line_num}: {len(row)} fields, expected {len(header)}")
                 piece.append(row)
                 n_characters += sum(map(len, row))
                 if len(piece) == PIECE_ROWS or n_characters >= PIECE_CHARACTERS:
-                    yield _frame(piece, column_of)
+                    yield as_frame(piece)
                     piece, n_characters = [], 0
         except (UnicodeDecodeError, csv.Error) as error:
             raise DataError(
@@ -116,12 +112,7 @@ def _csv_pieces(source: Path, wanted: tuple[str, ...]) -> Iterator[pl.DataFrame]
                 "parquet file"
             ) from error
     if piece:
-        yield _frame(piece, column_of)
-
-
-def _frame(rows: list[list[str]], column_of: dict[str, int]) -> pl.DataFrame:
-    columns = {name: [row[column] for row in rows] for name, column in column_of.items()}
-    return pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
+        yield as_frame(piece)
 
 
 def _parquet_pieces(source: Path, wanted: tuple[str, ...]) -> Iterator[pl.DataFrame]:
@@ -132,7 +123,7 @@ def _parquet_pieces(source: Path, wanted: tuple[str, ...]) -> Iterator[pl.DataFr
         with pq.ParquetFile(source, buffer_size=1 << 20) as file:  # without, whole columns of a row group are read
             names = list(_find_columns(source, file.schema_arrow.names, wanted))
             for batch in file.iter_batches(PIECE_ROWS, columns=names):
-                rows = pl.DataFrame(pl.from_arrow(batch)).with_columns(parsing.as_text(pl.Float64, cs.float()))
+                rows = pl.DataFrame(pl.from_arrow(batch)).with_columns(schema.as_text(pl.Float64, cs.float()))
                 rows = rows.with_columns((cs.all() - LISTS).cast(pl.String))
                 yield rows.with_columns(pl.col(*REQUIRED).fill_null(""))
     except (pa.ArrowException, pl.exceptions.PolarsError) as error:
@@ -149,45 +140,35 @@ def _find_columns(source: Path, header: list[str], wanted: tuple[str, ...]) -> d
     return {name: header.index(name) for name in wanted if name in header}
 
 
-def _open_table(path: Path, is_csv: bool, empty: pl.DataFrame) -> AbstractContextManager[Callable[[Any], object]]:
-    """Open a file to write; return a function that appends a piece as from `_predict`."""
-    return _csv_table(path, empty) if is_csv else _parquet_table(path, empty)
-
-
 @contextmanager
-def _csv_table(path: Path, empty: pl.DataFrame) -> Iterator[Callable[[bytes], object]]:
-    with path.open("wb") as file:
-        empty.write_csv(file)
-        yield file.write
-
-
-@contextmanager
-def _parquet_table(path: Path, empty: pl.DataFrame) -> Iterator[Callable[[pl.DataFrame], object]]:
+def _open_table(path: Path, is_csv: bool, empty: pl.DataFrame) -> Iterator[Callable[[Any], object]]:
+    """Open a file to write; yield a function that appends a piece as from `_predict`."""
+    if is_csv:
+        with path.open("wb") as file:
+            empty.write_csv(file)
+            yield file.write
+        return
     import pyarrow.parquet as pq  # noqa: PLC0415 - only parquet needs it
 
     schema = empty.to_arrow().schema
     waiting: list[pl.DataFrame] = []
     with pq.ParquetWriter(path, schema) as writer:
 
-        def write() -> None:
-            writer.write_table(pl.concat(waiting).to_arrow().cast(schema))
-            waiting.clear()
-
-        def append(piece: pl.DataFrame) -> None:
+        def append(piece: pl.DataFrame, fewest: int = ROW_GROUP_ROWS) -> None:
             waiting.append(piece)
-            if sum(each.height for each in waiting) >= ROW_GROUP_ROWS:
-                write()
+            if sum(each.height for each in waiting) >= fewest:
+                writer.write_table(pl.concat(waiting).to_arrow().cast(schema))
+                waiting.clear()
 
         yield append
-        if waiting:
-            write()
+        append(empty, fewest=1)  # what still waits
 
 
 @dataclass(frozen=True)
 class Choices:
     """Options of a prediction."""
 
-    rule: str | None = None  # see `tasks.decision.rule_formats.parse_rule`; None: the model's own
+    rule: str | None = None  # see `tasks.decision.rules.parse_rule`; None: the model's own
     precision: Precision = "float32"  # of fine-tuned encoders; int8 is several times faster but not exactly equal
     workers: int = 1  # processes that share long files
     dask_address: str | None = None  # of a Dask scheduler with workers to share long files instead
@@ -197,14 +178,9 @@ class Predictor:
     """Predicts files by one stored classifier, loaded once."""
 
     def __init__(self, model_folder: Path, choices: Choices) -> None:
-        """Load the classifier.
-
-        Raises:
-            ModelError: the model's folder is damaged.
-            ConfigError: the model has no such rule.
-        """
+        """Load the classifier; a ModelError if its folder is damaged, a ConfigError if it has no such rule."""
         self.model_folder, self.choices = model_folder, choices
-        self.classifier = _load_classifier(model_folder, choices)
+        self.classifier = GenreClassifier.load(model_folder, choices.precision)
         nothing = pl.DataFrame(schema=dict.fromkeys(REQUIRED, pl.String))
         self.empty = _predict(self.classifier, choices.rule, False, nothing)[1]  # raises for a wrong rule
 
@@ -215,8 +191,7 @@ class Predictor:
         ends in `.parquet`, else CSV with six decimals.
 
         Raises:
-            DataError: the input is missing, damaged or lacks a column, or the target is the source or cannot be
-                written.
+            DataError: as `read_pieces`, or the target is the source or cannot be written.
             WorkerError: a worker process died.
         """
         if target.exists() and source.exists() and target.samefile(source):
@@ -274,16 +249,10 @@ def predict_file(model_folder: Path, source: Path, target: Path, choices: Choice
     return Predictor(model_folder, choices).predict_file(source, target)
 
 
-def _load_classifier(model_folder: Path, choices: Choices) -> GenreClassifier:
-    classifier = GenreClassifier.load(model_folder)
-    classifier.model.precision = choices.precision
-    return classifier
-
-
 def _load_and_predict(
     model_folder: Path, choices: Choices, is_csv: bool
 ) -> Callable[[pl.DataFrame], tuple[int, bytes | pl.DataFrame]]:
-    return partial(_predict, _load_classifier(model_folder, choices), choices.rule, is_csv)
+    return partial(_predict, GenreClassifier.load(model_folder, choices.precision), choices.rule, is_csv)
 
 
 def _predict(classifier: GenreClassifier, rule: str | None, is_csv: bool, movies: pl.DataFrame) -> tuple[int, Any]:
@@ -292,7 +261,7 @@ def _predict(classifier: GenreClassifier, rule: str | None, is_csv: bool, movies
     if not is_csv:
         return movies.height, predicted
     lines = io.BytesIO()
-    predicted.write_csv(lines, include_header=False, float_precision=DECIMALS)
+    predicted.write_csv(lines, include_header=False, float_precision=schema.DECIMALS)
     return movies.height, lines.getvalue()
 
 
@@ -331,8 +300,12 @@ def predict_folder(model_folder: Path, source: Directory, target: Directory, cho
         present = target.files()
         record = _read_record(target) if RECORD in present else {}
         for name, found in wanted.items():
-            of_file = {"input": found.version, **made_by}
-            if _is_up_to_date(record.get(name), of_file, present.get(name)):
+            of_file, recorded = {"input": found.version, **made_by}, record.get(name)
+            if (
+                name in present
+                and isinstance(recorded, dict)
+                and ({**of_file, "output": present[name].version}.items() <= recorded.items())
+            ):
                 result.unchanged.append(name)
                 logger.info("predict: %s is up to date", name)
                 continue
@@ -347,13 +320,6 @@ def predict_folder(model_folder: Path, source: Directory, target: Directory, cho
             with target.writing(RECORD) as path:
                 write_atomically(path, json.dumps(record, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
     return result
-
-
-def _is_up_to_date(recorded: Any, of_file: Mapping[str, str], output: FileInfo | None) -> bool:
-    """Return whether an entry of the record matches the file, model and choices, and the output."""
-    if output is None or not isinstance(recorded, dict):
-        return False
-    return all(recorded.get(key) == value for key, value in {**of_file, "output": output.version}.items())
 
 
 def _read_record(target: Directory) -> dict[str, Any]:

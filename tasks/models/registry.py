@@ -1,92 +1,201 @@
-"""The named models, one line each: an input, transformers to vectors, and a classifier.
+"""The built-in models of `registry.yaml`, their choice by name, and changes of their parameters."""
 
-To add a model, add a line, or describe it under `own_models` in a preset. To change one for a run, use `model_params`
-in a preset or on the command line.
-"""
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
 
-from typing import Final
+import yaml
+from pydantic import TypeAdapter, ValidationError
 
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.tree import DecisionTreeClassifier
+from tasks.core.errors import ConfigError, is_installed, require, validation_messages
+from tasks.models.estimators import check_on_a_few_rows
+from tasks.models.spec import AnyModel, EnsembleSpec, FeaturesSpec, ModelSpec, TransformerSpec, features_of
 
-from tasks.models.encoder.frozen import FrozenEncoder
-from tasks.models.linear import (
-    ClassifierChains,
-    LinearSVM,
-    LogisticRegression,
-    NaiveBayes,
-    NaiveBayesSVM,
-    StackedLogisticRegression,
-)
-from tasks.models.multilabel import GradientBoosting, MultilayerPerceptron, NearestNeighbours
-from tasks.models.spec import AnyModel, EnsembleSpec, FineTuning, Imbalance, InputSpec, ModelSpec, TransformerSpec
-from tasks.models.vectorizers import BagOfWords, CharacterNgrams, SideFields
-from tasks.models.word_vectors import WordVectors
+FILE: Final = Path(__file__).with_suffix(".yaml")
+EXCEPT: Final = "!"
+# Fields of a model that are not parameters, or hold parameters.
+NOT_PARAMETERS: Final = frozenset({"kind", "name", "training", "loss", "input"})
+_EXTRA_OF: Final = {"frozen-encoder": "encoders", "word-vectors": "vectors"}
 
-IS_A_TABLE: Final = True  # see tasks.stage
+Part = tuple[str, AbstractSet[str], dict[str, Any]]  # its kind, its fields, and its values, to change in place
 
-DESCRIPTION: Final = InputSpec()
-LEMMAS: Final = InputSpec(text="lemmas")
-TITLE: Final = InputSpec(title=True)
 
-COUNTS: Final = (BagOfWords(weighting="counts"),)
-TFIDF: Final = (BagOfWords(),)
-FREQUENT: Final = (BagOfWords(min_movies=5),)  # for trees and networks
-PAIRS: Final = (BagOfWords(max_n=2, sublinear=True),)
-WORD2VEC: Final = (WordVectors(algorithm="word2vec"),)
-FASTTEXT: Final = (WordVectors(algorithm="fasttext"),)
-CHARACTERS: Final = (*PAIRS, CharacterNgrams())
-FIELDS: Final = (*PAIRS, SideFields())
-COUNTS_FIELDS: Final = (*COUNTS, SideFields(weight=1))
-MINILM: Final = (FrozenEncoder(),)
-ALL: Final = (*PAIRS, CharacterNgrams(), SideFields())
+@cache
+def built_in_models() -> tuple[AnyModel, ...]:
+    """Return the models of the registry; imports scikit-learn."""
+    lines = yaml.safe_load(FILE.read_text(encoding="utf-8"))["models"]
+    return TypeAdapter(tuple[AnyModel, ...]).validate_python(lines)
 
-ALL_FIELDS: Final = (
-    "{title}[ ({year})].[ {certificate}.][ {runtime} min.][ Directed by {director}.][ With {star}.] {description}"
-)
 
-RARE: Final = Imbalance(balanced=True)
-LOGREG: Final = LogisticRegression(C=4)
-LOGREG_1: Final = LogisticRegression(C=1)
-SVM: Final = LinearSVM()
-TREE: Final = DecisionTreeClassifier(max_depth=20, min_samples_leaf=30)
-FOREST: Final = RandomForestClassifier(100, max_depth=100, min_samples_leaf=2)
+def choose_models(
+    patterns: Sequence[str], params: Mapping[str, Mapping[str, Any]] | None = None, own_models: Sequence[AnyModel] = ()
+) -> tuple[AnyModel, ...]:
+    """Return the models with names that match any pattern, in the registry's order, then the user's own.
 
-ENCODED: Final = ("minilm-fields", "minilm-tuned", "minilm-tuned-fields")
+    Selecting an ensemble also selects its members. Patterns are names or shell globs (`logreg-*`). A pattern after `!`
+    excludes (`!*-tuned*`); if all patterns exclude, they exclude from all models. `params` replace a model's defaults,
+    by model and by field, or part and field: `{"svm-all": {"C": 2.0, "character-ngrams.max_n": 4}}`.
 
-MODELS: Final[tuple[AnyModel, ...]] = (
-    # The description alone.
-    ModelSpec(name="logreg-counts", input=DESCRIPTION, representations=COUNTS, classifier=LogisticRegression()),
-    ModelSpec(name="logreg-tfidf", input=DESCRIPTION, representations=TFIDF, classifier=LOGREG),
-    ModelSpec(name="logreg-lemmas", input=LEMMAS, representations=TFIDF, classifier=LOGREG),
-    ModelSpec(name="nb-counts", input=DESCRIPTION, representations=COUNTS, classifier=NaiveBayes()),
-    # Title and description.
-    ModelSpec(name="logreg-title", input=TITLE, representations=PAIRS, classifier=LOGREG),
-    ModelSpec(name="svm-title", input=TITLE, representations=PAIRS, classifier=SVM),
-    ModelSpec(name="svm-characters", input=TITLE, representations=CHARACTERS, classifier=SVM),
-    ModelSpec(name="nbsvm-title", input=TITLE, representations=PAIRS, classifier=NaiveBayesSVM()),
-    ModelSpec(name="cnb-title", input=TITLE, representations=COUNTS, classifier=NaiveBayes(variant="complement")),
-    ModelSpec(name="knn-title", input=TITLE, representations=PAIRS, classifier=NearestNeighbours()),
-    ModelSpec(name="tree-title", input=TITLE, representations=FREQUENT, classifier=TREE),
-    ModelSpec(name="forest-title", input=TITLE, representations=FREQUENT, classifier=FOREST),
-    ModelSpec(name="boosting-title", input=TITLE, representations=FREQUENT, classifier=GradientBoosting()),
-    ModelSpec(name="mlp-title", input=TITLE, representations=FREQUENT, classifier=MultilayerPerceptron()),
-    ModelSpec(name="logreg-word2vec", input=TITLE, representations=WORD2VEC, classifier=LogisticRegression()),
-    ModelSpec(name="logreg-fasttext", input=TITLE, representations=FASTTEXT, classifier=LogisticRegression()),
-    # Title, description and side fields.
-    ModelSpec(name="logreg-fields", input=TITLE, representations=FIELDS, classifier=LOGREG),
-    ModelSpec(name="logreg-fields-balanced", input=TITLE, representations=FIELDS, classifier=LOGREG_1, imbalance=RARE),
-    ModelSpec(name="nb-fields", input=TITLE, representations=COUNTS_FIELDS, classifier=NaiveBayes()),
-    ModelSpec(name="svm-fields", input=TITLE, representations=FIELDS, classifier=SVM),
-    ModelSpec(name="svm-all", input=TITLE, representations=ALL, classifier=SVM),
-    ModelSpec(name="chains-fields", input=TITLE, representations=FIELDS, classifier=ClassifierChains()),
-    ModelSpec(name="stacked-fields", input=TITLE, representations=FIELDS, classifier=StackedLogisticRegression()),
-    # Encoders. all-MiniLM-L6-v2 comes in a Python package; distilbert-base-uncased is downloaded from the hub.
-    ModelSpec(name="minilm-title", input=TITLE, representations=MINILM, classifier=LogisticRegression(C=3)),
-    ModelSpec(name="minilm-fields", input=TITLE, representations=(*FIELDS, *MINILM), classifier=LOGREG),
-    TransformerSpec(name="minilm-tuned", encoder="minilm", training=FineTuning(epochs=2)),
-    TransformerSpec(name="minilm-tuned-fields", encoder="minilm", template=ALL_FIELDS, training=FineTuning(epochs=2)),
-    TransformerSpec(name="distilbert-tuned", training=FineTuning(learning_rate=5e-5)),
-    EnsembleSpec(name="blend", members=("svm-all", "nb-fields", "logreg-word2vec")),
-    EnsembleSpec(name="blend-tuned", members=("svm-all", "nb-fields", *ENCODED)),
-)
+    Raises:
+        ConfigError: there is no pattern, one matches no model, a parameter names no chosen model or no field of it,
+            a name is taken, or an ensemble has a member that is not a single model.
+    """
+    _check_estimators(tuple(model for model in own_models if isinstance(model, ModelSpec)))
+    models = (*built_in_models(), *own_models)
+    _check_names(models)
+    names = [model.name for model in models]
+    if not patterns:
+        raise ConfigError(f"no model is chosen; give --models with names or globs of: {', '.join(names)}")
+    for pattern in (pattern.removeprefix(EXCEPT) for pattern in patterns):
+        if not any(fnmatchcase(name, pattern) for name in names):
+            close = get_close_matches(pattern, names, n=3)
+            hint = f"did you mean {', '.join(close)}?" if close else f"there are: {', '.join(names)}"
+            raise ConfigError(f"no model is named {pattern!r}; {hint}")
+    wanted = {name for name in names if _is_wanted(name, patterns)}
+    if not wanted:
+        raise ConfigError(f"{', '.join(patterns)}: no model is left of: {', '.join(names)}")
+    wanted.update(*(model.members for model in models if isinstance(model, EnsembleSpec) and model.name in wanted))
+    params = params or {}
+    if unknown := sorted(set(params) - wanted):
+        raise ConfigError(f"model_params names {', '.join(unknown)}, which is not among the chosen models")
+    changed = {m.name: with_params(m, params.get(m.name, {})) for m in models if m.name in wanted}
+    if twice := _repeated(changed.values()):
+        raise ConfigError(f"with model_params two chosen models are called {twice}; exclude one of them")
+    for name, model in changed.items():
+        if isinstance(model, EnsembleSpec):
+            members = tuple(changed[member].name for member in model.members)
+            changed[name] = model.model_copy(update={"members": members})
+    return tuple(changed.values())
+
+
+@cache
+def _check_estimators(own_models: tuple[ModelSpec, ...]) -> None:
+    """Check that third-party estimators accept their parameters and their input; a ConfigError if not."""
+    for model in own_models:
+        for part in (model.classifier, *model.representations):
+            try:
+                check_on_a_few_rows(part, part is model.classifier)
+            except ValueError as error:
+                raise ConfigError(f"own model {model.name}: {error}") from error
+
+
+def _check_names(models: Sequence[AnyModel]) -> None:
+    if twice := _repeated(models):
+        raise ConfigError(f"the name {twice} is taken; give the model another one")
+    single = {model.name for model in models if not isinstance(model, EnsembleSpec)}
+    for model in models:
+        if isinstance(model, EnsembleSpec) and (unknown := sorted(set(model.members) - single)):
+            raise ConfigError(f"the ensemble {model.name} has members that are not single models: {', '.join(unknown)}")
+
+
+def _repeated(models: Iterable[AnyModel]) -> str:
+    counts = Counter(model.name for model in models)
+    return ", ".join(sorted(name for name, count in counts.items() if count > 1))
+
+
+def check_installed(models: Sequence[AnyModel]) -> None:
+    """Check that the packages that models need are installed; a ConfigError that says how to install them if not."""
+    missing: dict[str, set[str]] = {}
+    for model in models:
+        kinds = [part.kind for part in model.representations] if isinstance(model, ModelSpec) else []
+        extras = {_EXTRA_OF[kind] for kind in kinds if kind in _EXTRA_OF}
+        extras |= {"encoders"} if isinstance(model, TransformerSpec) else set()
+        if absent := {extra for extra in extras if not is_installed(extra)}:
+            missing[model.name] = absent
+    if missing:
+        require(set().union(*missing.values()), ", ".join(missing))
+
+
+def describe_choice(chosen: Sequence[AnyModel], patterns: Sequence[str]) -> str:
+    """Return the number of chosen models, and which of them are only members of an ensemble."""
+    added = [model.name for model in chosen if not _is_wanted(model.name, patterns)]
+    more = f", including {', '.join(added)} as members of an ensemble" if added else ""
+    return f"{len(chosen)} model{'' if len(chosen) == 1 else 's'}{more}"
+
+
+def _is_wanted(name: str, patterns: Sequence[str]) -> bool:
+    included = [pattern for pattern in patterns if not pattern.startswith(EXCEPT)] or ["*"]
+    excluded = [pattern.removeprefix(EXCEPT) for pattern in patterns if pattern.startswith(EXCEPT)]
+    is_included, is_excluded = (any(fnmatchcase(name, each) for each in some) for some in (included, excluded))
+    return is_included and not is_excluded
+
+
+def with_params(model: AnyModel, params: Mapping[str, Any]) -> AnyModel:
+    """Return a model with some parameters replaced; one that several representations have is replaced in all of them.
+
+    Raises:
+        ConfigError: the model has no such parameter, or is an ensemble, or the parameter does not take the value.
+    """
+    if isinstance(model, EnsembleSpec):
+        if params:
+            raise ConfigError(f"{model.name} is an ensemble and has no parameters; replace those of its members")
+        return model
+    values = model.model_dump()
+    groups = _parameter_groups(model, values)
+    for key, value in params.items():
+        kind, _, field = key.rpartition(".")
+        found = ([part for part in group if field in part[1] and kind in ("", part[0])] for group in groups)
+        parts = next(filter(None, found), [])
+        if not parts:
+            names = sorted({name for group in groups for _, fields, _ in group for name in fields})
+            raise ConfigError(f"model {model.name} has no parameter {key!r}; it has: {', '.join(names)}")
+        for _, _, given in parts:
+            given[field] = value
+    try:
+        changed = type(model).model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"model_params of {model.name}: {'; '.join(validation_messages(error))}") from error
+    if isinstance(changed, TransformerSpec) or isinstance(model, TransformerSpec):
+        return changed
+    if changed.imbalance == model.imbalance:
+        return changed
+    base = model.name.removesuffix(model.imbalance.suffix)
+    return changed.model_copy(update={"name": base + changed.imbalance.suffix})
+
+
+def _parameter_groups(model: ModelSpec | TransformerSpec, values: dict[str, Any]) -> list[list[Part]]:
+    """Return the parts of a model's values that hold parameters; the first group with a field is the one to change."""
+
+    def plain(name: str) -> Part:
+        return values[name].get("kind", ""), values[name].keys() - NOT_PARAMETERS, values[name]
+
+    if isinstance(model, TransformerSpec):
+        return [[plain("training"), plain("loss"), plain("input"), ("", values.keys() - NOT_PARAMETERS, values)]]
+    specs = (model.classifier, *model.representations)
+    written: list[dict[str, Any]] = [{"kind": spec.kind, "params": dict(spec.params)} for spec in specs]
+    values["classifier"], *values["representations"] = written
+    classifier, *representations = [
+        (spec.kind, spec.parameters, each["params"]) for each, spec in zip(written, specs, strict=True)
+    ]
+    return [[classifier], [plain("imbalance")], [*representations, plain("input")]]
+
+
+def within_budget(models: Sequence[AnyModel], budget_minutes: float | None) -> tuple[AnyModel, ...]:
+    """Divide a time budget evenly among the fine-tuned models; None changes nothing."""
+    n_tuned = sum(isinstance(model, TransformerSpec) for model in models)
+    if budget_minutes is None or not n_tuned:
+        return tuple(models)
+    share = {"budget_minutes": budget_minutes / n_tuned}
+    return tuple(with_params(model, share) if isinstance(model, TransformerSpec) else model for model in models)
+
+
+def is_encoded(features: FeaturesSpec) -> bool:
+    """Return whether features are the output of an encoder, which takes longer than all others together."""
+    return features.representation.kind == "frozen-encoder"
+
+
+def encoder_dependent(models: Sequence[AnyModel]) -> frozenset[str]:
+    """Return the names of the models that are encoders, read the output of one, or have such members."""
+    names = {
+        model.name
+        for model in models
+        if isinstance(model, TransformerSpec)
+        or (isinstance(model, ModelSpec) and any(map(is_encoded, features_of(model))))
+    }
+    ensembles = [model for model in models if isinstance(model, EnsembleSpec)]
+    return frozenset(names | {model.name for model in ensembles if not names.isdisjoint(model.members)})

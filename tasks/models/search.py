@@ -11,78 +11,45 @@ import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from functools import partial
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import optuna
+import yaml
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from tasks.core.errors import ConfigError, DataError
 from tasks.models.estimators import EstimatorSpec
-from tasks.models.select import with_params
+from tasks.models.registry import with_params
 from tasks.models.spec import ModelSpec
 
 logger = logging.getLogger(__name__)
 
-# Real numbers are searched on a logarithmic scale, whole ones on a linear scale unless `log`.
-Range = FloatDistribution | IntDistribution | CategoricalDistribution
-real: Final = partial(FloatDistribution, log=True)
-whole: Final = IntDistribution
-EITHER: Final = CategoricalDistribution((False, True))
+RANGES_FILE: Final = Path(__file__).with_suffix(".yaml")
+ENDED: Final = (TrialState.COMPLETE, TrialState.PRUNED)  # pruned: its model could not be fitted
+TERMS: Final = "terms"
+PARAMS: Final = "params"
+FEATURES: Final = "features"
 
-# The ranges of parameters by kind of estimator, except those that a model's name states (its input, tf-idf or counts),
-# those that only cost time (the number of trees, chains or folds), and the weight of a single representation, which has
-# the same effect as C.
-SPACE: Final[Mapping[str, Mapping[str, Range]]] = {
-    # classifiers
-    "logistic-regression": {"C": real(0.1, 30)},
-    "linear-svm": {"C": real(0.01, 3)},
-    "naive-bayes": {"alpha": real(0.01, 3), "variant": CategoricalDistribution(("multinomial", "complement"))},
-    "naive-bayes-svm": {"C": real(0.03, 30), "alpha": real(0.1, 10)},
-    "nearest-neighbours": {"k": whole(5, 200, log=True)},
-    "sklearn.tree.DecisionTreeClassifier": {"max_depth": whole(5, 80), "min_samples_leaf": whole(2, 100, log=True)},
-    "sklearn.ensemble.RandomForestClassifier": {
-        "max_depth": whole(10, 100),
-        "min_samples_leaf": whole(1, 20, log=True),
-    },
-    "sklearn.linear_model.RidgeClassifier": {"alpha": real(0.1, 100)},
-    "sklearn.svm.LinearSVC": {"C": real(0.01, 3)},
-    "gradient-boosting": {
-        "components": whole(50, 300),
-        "n_trees": whole(40, 200),
-        "learning_rate": real(0.02, 0.3),
-        "max_leaves": whole(4, 64, log=True),
-    },
-    "multilayer-perceptron": {
-        "hidden": whole(32, 256, log=True),
-        "alpha": real(1e-5, 1),
-        "learning_rate": real(1e-4, 1e-2),
-    },
-    "classifier-chains": {"C": real(0.1, 30)},
-    "stacked-logistic-regression": {"C": real(0.1, 30), "C2": real(0.001, 10)},
-    # representations
-    "bag-of-words": {"max_n": whole(1, 3), "min_movies": whole(2, 10), "sublinear": EITHER},
-    "character-ngrams": {
-        "min_n": whole(2, 4),
-        "max_n": whole(4, 6),
-        "min_movies": whole(2, 20, log=True),
-        "weight": real(0.2, 2),
-    },
-    "side-fields": {"min_movies": whole(1, 10), "weight": real(0.05, 1)},
-    "frozen-encoder": {"weight": real(0.2, 3)},
-    "word-vectors": {
-        "dimensions": whole(50, 300),
-        "window": whole(3, 30, log=True),
-        "epochs": whole(5, 40, log=True),
-        "min_movies": whole(2, 10),
-        "weight": real(0.2, 3),
-    },
-    "pretrained-vectors": {"weight": real(0.2, 3)},
-}
+Range = FloatDistribution | IntDistribution | CategoricalDistribution
+
+
+@cache
+def known_ranges() -> Mapping[str, Mapping[str, Range]]:
+    """Return the ranges of parameters by kind of estimator."""
+    kinds = yaml.safe_load(RANGES_FILE.read_text(encoding="utf-8"))
+    return {kind: {name: _range(written) for name, written in ranges.items()} for kind, ranges in kinds.items()}
+
+
+def _range(written: Any) -> Range:
+    if "choices" in written:
+        return CategoricalDistribution(written["choices"])
+    low, high, *scale = written
+    return FloatDistribution(low, high, log=True) if isinstance(low, float) else IntDistribution(low, high, bool(scale))
 
 
 def space_of(model: ModelSpec, vary: Sequence[str] = ()) -> dict[str, Range]:
@@ -93,12 +60,13 @@ def space_of(model: ModelSpec, vary: Sequence[str] = ()) -> dict[str, Range]:
     Raises:
         ConfigError: the model has no such parameter, none at all, or one with a value outside its range.
     """
-    space = {
-        _name(model, part.kind, field): range_
-        for part in _parts(model)
-        for field, range_ in SPACE.get(part.kind, {}).items()
-        if field != "weight" or len(model.representations) > 1
-    }
+    parts = _parts(model)
+    space = {}
+    for part in parts:
+        for field, range_ in known_ranges().get(part.kind, {}).items():
+            is_shared = len({each.kind for each in parts if field in each.parameters}) > 1
+            if field != "weight" or len(model.representations) > 1:
+                space[f"{part.kind}.{field}" if is_shared else field] = range_
     if unknown := sorted(set(vary) - set(space)):
         raise ConfigError(f"a search of {model.name} cannot vary {', '.join(unknown)}; it can: {', '.join(space)}")
     space = {name: range_ for name, range_ in space.items() if not vary or name in vary}
@@ -135,19 +103,8 @@ def current_values(model: ModelSpec, names: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def _name(model: ModelSpec, kind: str, field: str) -> str:
-    kinds = {part.kind for part in _parts(model) if field in part.parameters}
-    return field if len(kinds) == 1 else f"{kind}.{field}"
-
-
 def _parts(model: ModelSpec) -> tuple[EstimatorSpec, ...]:
     return model.classifier, *model.representations
-
-
-ENDED: Final = (TrialState.COMPLETE, TrialState.PRUNED)  # pruned: its model could not be fitted
-TERMS: Final = "terms"
-PARAMS: Final = "params"
-FEATURES: Final = "features"
 
 
 @dataclass(frozen=True)
@@ -164,7 +121,7 @@ class Search:
 
     def __init__(self, study: optuna.Study, model: ModelSpec, space: Mapping[str, Range], seed: int) -> None:
         self.study, self.model, self.space, self.seed = study, model, space, seed
-        self._running: optuna.Trial | None = None
+        self._running: Any = None  # the trial that `ask` returned
 
     @property
     def n_ended(self) -> int:
@@ -184,8 +141,7 @@ class Search:
     @property
     def first_value(self) -> float | None:
         """The value of the model with its current parameters."""
-        first = self._trials(*ENDED)[:1]
-        return first[0].value if first else None
+        return next((trial.value for trial in self._trials(*ENDED)), None)
 
     def ask(self) -> Trial:
         """Return what to try next: first the current parameters, then what the sampler proposes, to four digits.
@@ -199,9 +155,10 @@ class Search:
         if not ended and not self._trials(TrialState.WAITING):
             self.study.enqueue_trial(current)
         self._running = self.study.ask(dict(self.space))
-        proposed = self._running.params.items()
-        rounded = {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in proposed}
-        params = rounded if ended else current
+        params = current
+        if ended:
+            proposed = self._running.params.items()
+            params = {name: float(f"{value:.4g}") if isinstance(value, float) else value for name, value in proposed}
         self._running.set_user_attr(PARAMS, params)
         model = with_params(self.model, params)
         assert isinstance(model, ModelSpec)
@@ -209,21 +166,10 @@ class Search:
 
     def tell(self, value: float | None) -> None:
         """Record the value of the running trial; None if its model could not be fitted."""
-        assert self._running is not None
-        state = TrialState.PRUNED if value is None else TrialState.COMPLETE
-        self.study.tell(self._running, value, state)
-        self._running = None
-
-    def drop_interrupted(self) -> int:
-        """Mark interrupted trials as failed, so that they are run again; return their number."""
-        interrupted = self._trials(TrialState.RUNNING)
-        for trial in interrupted:
-            self.study.tell(trial.number, state=TrialState.FAIL)
-        return len(interrupted)
+        self.study.tell(self._running, value, TrialState.PRUNED if value is None else TrialState.COMPLETE)
 
     def claim_features(self, folder: Path, names: Sequence[str]) -> None:
         """Record which feature folders the running trial needs, and which of them only this search made."""
-        assert self._running is not None
         self._running.set_user_attr(FEATURES, list(names))
         own = [name for name in names if not (folder / name).exists()]
         self.study.set_user_attr(FEATURES, sorted({*self.study.user_attrs.get(FEATURES, []), *own}))
@@ -259,7 +205,13 @@ def open_search(
         DataError: the file is damaged.
     """
     if file.exists():
-        _check_file(file)
+        try:
+            with closing(sqlite3.connect(file)) as database:
+                (said,) = database.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            said = str(error)
+        if said != "ok":
+            raise DataError(f"the search in {file} cannot be read ({said}); remove the file to start again")
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     file.parent.mkdir(parents=True, exist_ok=True)
     study = optuna.create_study(
@@ -280,20 +232,12 @@ def open_search(
             "start again"
         )
     search = Search(study, model, space, int(terms["seed"]))
-    interrupted = search.drop_interrupted()
+    interrupted = study.get_trials(deepcopy=False, states=[TrialState.RUNNING])
+    for trial in interrupted:
+        study.tell(trial.number, state=TrialState.FAIL)  # so that it is run again
     if search.n_ended or interrupted:
-        logger.info("%s: %s trials found, %s interrupted", file, search.n_ended, interrupted)
+        logger.info("%s: %s trials found, %s interrupted", file, search.n_ended, len(interrupted))
     return search
-
-
-def _check_file(file: Path) -> None:
-    try:
-        with closing(sqlite3.connect(file)) as database:
-            (said,) = database.execute("PRAGMA quick_check(1)").fetchone()
-    except sqlite3.DatabaseError as error:
-        said = str(error)
-    if said != "ok":
-        raise DataError(f"the search in {file} cannot be read ({said}); remove the file to start again")
 
 
 def _difference(name: str, was: Any, now: Any) -> str:

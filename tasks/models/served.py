@@ -10,7 +10,7 @@ import threading
 from collections.abc import Container
 from numbers import Integral, Real
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import numpy as np
 import pandas as pd
@@ -26,7 +26,7 @@ from tasks.core.files import check_hashes
 from tasks.models import linear, multilabel, vectorizers, word_vectors  # noqa: F401
 from tasks.models.encoder import frozen  # noqa: F401
 from tasks.models.genre_classifier import GenreClassifier
-from tasks.models.spec import read_precision
+from tasks.models.spec import Precision
 
 COLUMNS: Final = ("description", "movie_name", "year", "certificate", "runtime", "director", "star")
 _ORIGINAL_PANDAS_TYPES: Final = Schema.pandas_types
@@ -46,20 +46,22 @@ class ServedClassifier:
         `model_input` needs `description`, and may have the others of `COLUMNS` and the model's own fields; other
         columns are ignored. Values are texts, categories or null, which counts as empty. Columns other than the
         description may also hold whole numbers, own fields any finite numbers. `params` may have `rule`, a stored rule
-        or as in `tasks.decision.rule_formats.parse_rule` (default: the model's own), and `precision`, float32 (default)
+        or as in `tasks.decision.rules.parse_rule` (default: the model's own), and `precision`, float32 (default)
         or int8.
 
         Raises:
-            MlflowException: INVALID_PARAMETER_VALUE; a value, rule or precision is invalid, or there is no column
-                `description`.
+            MlflowException: INVALID_PARAMETER_VALUE; a value, rule, precision, or the lack of a description.
         """
         given = params or {}
+        precision: Any = given.get("precision") or "float32"
+        if precision not in get_args(Precision):
+            known = " and ".join(get_args(Precision))
+            raise MlflowException.invalid_parameter_value(f"there is no precision {precision!r}; there are {known}")
         try:
             own = self.classifier.model.own_fields
-            known = dict.fromkeys((*COLUMNS, *own))
-            columns = {name: _texts(name, model_input[name], own) for name in known if name in model_input}
+            names = [name for name in dict.fromkeys((*COLUMNS, *own)) if name in model_input]
+            columns = {name: _texts(name, model_input[name], own) for name in names}
             movies = pl.DataFrame(columns, schema=dict.fromkeys(columns, pl.String))
-            precision = read_precision(given.get("precision") or "float32")
             with self._one_at_a_time:
                 self.classifier.model.precision = precision
                 predicted = self.classifier.predict(movies, given.get("rule") or None)
@@ -76,11 +78,7 @@ def _texts(name: str, column: "pd.Series[Any]", own: Container[str]) -> list[str
 
 
 def _text(value: Any, where: str, may_be_number: bool) -> str | None:
-    """Return a value as text, or None if it is missing.
-
-    Raises:
-        DataError: it is neither; the message says where.
-    """
+    """Return a value as text, or None if it is missing; a DataError that says where if it is neither."""
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     if value is None or value is pd.NA or (is_number and pd.isna(value)):
         return None
@@ -100,11 +98,7 @@ class _UnknownParams(logging.Filter):
     """Refuses unknown parameters, which MLflow ignores with a warning: a misspelt rule would go unnoticed."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Return True.
-
-        Raises:
-            MlflowException: INVALID_PARAMETER_VALUE; the record warns that MLflow ignores a parameter of this model.
-        """
+        """Return True; raise an MlflowException if the record warns that MLflow ignores a parameter of this model."""
         if ignored := _IGNORED_PARAMS.match(record.getMessage()):
             raise MlflowException.invalid_parameter_value(
                 f"there is no parameter {ignored[1]}; there are: 'rule', 'precision'"

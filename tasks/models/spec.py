@@ -2,27 +2,28 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal, Self, cast, get_args
+from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import Discriminator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, Tag, model_validator
 
-from tasks.core.errors import ConfigError
 from tasks.models.estimators import SET_BY_THE_MODEL, SHORT_NAMES, Choice, EstimatorSpec, check_role
-from tasks.models.template import check_template
 
+IS_A_TABLE: Final = True  # see tasks.stage
+
+Share = Annotated[float, Field(gt=0, le=1)]
+Fraction = Annotated[float, Field(ge=0, lt=1)]
 Precision = Literal["float32", "int8"]
+# The movies that a fit may use. "all-but-fold-k", for cross-validation: all movies, of any part, not in fold k.
+TrainOn = Annotated[str, Field(pattern=r"^(train|development|all-but-fold-[0-4])$")]
+# "own" are the extra columns of a user's own table.
+FieldName = Literal["decade", "year", "certificate", "runtime", "director", "star", "own"]
 
-
-def read_precision(text: str) -> Precision:
-    """Return the precision of this name.
-
-    Raises:
-        ConfigError: there is none.
-    """
-    if text not in get_args(Precision):
-        raise ConfigError(f"there is no precision {text!r}; there are {' and '.join(get_args(Precision))}")
-    return cast("Precision", text)
+# In `{title}[ ({year})]. {description}`: a part in brackets, the text between, or a bracket without its other.
+PLACEHOLDERS: Final = ("title", "description", "decade", "year", "certificate", "runtime", "director", "star")
+TEMPLATE_PART: Final = re.compile(r"\[([^\[\]]*)\]|([^\[\]]+)|([\[\]])")
+PLACEHOLDER: Final = re.compile(r"\{([^{}]*)\}")
 
 
 class BinaryCrossEntropy(Choice):
@@ -64,9 +65,7 @@ class Asymmetric(Choice):
     kind: Literal["asymmetric"] = "asymmetric"
     gamma_positive: NonNegativeFloat = Field(1.0, description="g of a genre that a movie has.")
     gamma_negative: NonNegativeFloat = Field(4.0, description="g of a genre that a movie does not have.")
-    margin: Annotated[float, Field(ge=0, lt=1)] = Field(
-        0.05, description="Probability below which a false genre is ignored."
-    )
+    margin: Fraction = Field(0.05, description="Probability below which a false genre is ignored.")
 
 
 Loss = Annotated[BinaryCrossEntropy | LogWeighted | Focal | Asymmetric, Field(discriminator="kind")]
@@ -78,16 +77,14 @@ class FineTuning(Choice):
     epochs: PositiveInt = Field(3, description="Maximum number of passes over train.")
     batch_size: PositiveInt = Field(32, description="Movies per step.")
     accumulate: PositiveInt = Field(1, description="Number of parts to compute a batch in, to save memory.")
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = Field(1.2e-4, description="Peak rate of the top layer.")
-    layer_decay: Annotated[float, Field(gt=0, le=1)] = Field(
-        0.9, description="Rate of a layer relative to the one above."
-    )
+    learning_rate: Share = Field(1.2e-4, description="Peak rate of the top layer.")
+    layer_decay: Share = Field(0.9, description="Rate of a layer relative to the one above.")
     head_rate: PositiveFloat = Field(10.0, description="Rate of the head relative to the top layer.")
-    warm_up: Annotated[float, Field(ge=0, lt=1)] = Field(
+    warm_up: Fraction = Field(
         0.06, description="Share of steps in which the rate rises, before it falls linearly to 0."
     )
     weight_decay: NonNegativeFloat = Field(0.01, description="Weight decay, except of biases and norms.")
-    dropout: Annotated[float, Field(ge=0, lt=1)] = Field(
+    dropout: Fraction = Field(
         0.0, description="Share of values dropped at random in all layers. At 0, trainings can run in parallel."
     )
     max_grad_norm: PositiveFloat = Field(1.0, description="Maximum length of gradients, which are clipped to it.")
@@ -99,15 +96,6 @@ class FineTuning(Choice):
     budget_minutes: PositiveFloat | None = Field(
         None, description="Train what fits: fewer epochs, then fewer layers, then only the head. Default: no limit."
     )
-
-
-IS_A_TABLE: Final = True  # see tasks.stage
-
-# The movies that a fit may use. "all-but-fold-k", for cross-validation: all movies, of any part, not in fold k.
-TrainOn = Annotated[str, Field(pattern=r"^(train|development|all-but-fold-[0-4])$")]
-
-# "own" are the extra columns of a user's own table.
-FieldName = Literal["decade", "year", "certificate", "runtime", "director", "star", "own"]
 
 
 class InputSpec(Choice):
@@ -125,19 +113,14 @@ class Imbalance(Choice):
     """The treatment of rare genres by a classifier, in the two-class problem of each genre."""
 
     balanced: bool = Field(False, description="Weight both classes of a genre by the inverse of their frequency.")
-    smote_ratio: Annotated[float, Field(gt=0, le=1)] | None = Field(
+    smote_ratio: Share | None = Field(
         None, description="Add synthetic movies to a genre, up to this ratio to the movies without it (SMOTE)."
     )
     genres: tuple[str, ...] = Field((), description="Genres to treat. Default: all.")
 
     @property
-    def is_none(self) -> bool:
-        """Whether nothing is done."""
-        return not self.balanced and self.smote_ratio is None
-
-    @property
     def suffix(self) -> str:
-        """The suffix for a model's name, such as "-balanced" or "-smote50"."""
+        """The suffix for a model's name, such as "-balanced" or "-smote50"; empty if nothing is done."""
         smote = "" if self.smote_ratio is None else f"-smote{self.smote_ratio * 100:g}".replace(".", "p")
         return smote + ("-balanced" if self.balanced else "")
 
@@ -170,7 +153,7 @@ class ModelSpec(Choice):
         check_role(self.classifier, is_classifier=True)
         for representation in self.representations:
             check_role(representation, is_classifier=False)
-        if not self.imbalance.is_none and not self.classifier.treats_imbalance:
+        if self.imbalance.suffix and not self.classifier.treats_imbalance:
             raise ValueError(f"a {self.classifier.kind} classifier takes no balanced weights and no SMOTE")
         return self
 
@@ -178,16 +161,15 @@ class ModelSpec(Choice):
         """Return the unfitted classifier, for rows of labels in the order of the genres."""
         from tasks.models.multilabel import AnyClassifier, MultilabelClassifier  # noqa: PLC0415
 
-        if self.imbalance.is_none:
-            classifier = self.classifier.make(random_state=random_state)
-        else:
-            treated = self.imbalance.genres
-            classifier = self.classifier.make(
-                random_state=random_state,
-                class_weight="balanced" if self.imbalance.balanced else None,
-                smote_ratio=self.imbalance.smote_ratio,
-                treated=tuple(column for column, genre in enumerate(genres) if genre in treated) if treated else None,
-            )
+        treatment: dict[str, Any] = {}
+        if self.imbalance.suffix:
+            columns = tuple(column for column, genre in enumerate(genres) if genre in self.imbalance.genres)
+            treatment = {
+                "class_weight": "balanced" if self.imbalance.balanced else None,
+                "smote_ratio": self.imbalance.smote_ratio,
+                "treated": columns if self.imbalance.genres else None,
+            }
+        classifier = self.classifier.make(random_state=random_state, **treatment)
         is_ours = isinstance(classifier, MultilabelClassifier)
         return classifier if is_ours else AnyClassifier(classifier, random_state=random_state)
 
@@ -213,8 +195,17 @@ class TransformerSpec(Choice):
     training: FineTuning = Field(FineTuning(), description="Options of training.")
 
     @model_validator(mode="after")
-    def _template_is_one(self) -> Self:
-        check_template(self.template)
+    def _check_template(self) -> Self:
+        template = self.template
+        if any(part[3] for part in TEMPLATE_PART.finditer(template)):
+            raise ValueError(f"template {template!r}: square brackets must be in pairs and not within each other")
+        names = PLACEHOLDER.findall(template)
+        if unknown := sorted(set(names).difference(PLACEHOLDERS)):
+            raise ValueError(
+                f"template {template!r}: unknown placeholder {unknown[0]!r}; there are: {', '.join(PLACEHOLDERS)}"
+            )
+        if not names or re.search(r"[{}]", PLACEHOLDER.sub("", template)):
+            raise ValueError(f"template {template!r} must have placeholders such as {{description}}, braces in pairs")
         return self
 
 
@@ -234,9 +225,8 @@ def _class_of(given: Any) -> str:
         return type(given).__name__
     fields = set(given) if isinstance(given, dict) else set()
     if "members" in fields:
-        return EnsembleSpec.__name__
-    is_transformer = fields & {"encoder", "template", "loss", "training"}
-    return TransformerSpec.__name__ if is_transformer else ModelSpec.__name__
+        return "EnsembleSpec"
+    return "TransformerSpec" if fields & {"encoder", "template", "loss", "training"} else "ModelSpec"
 
 
 SingleModel = ModelSpec | TransformerSpec
@@ -271,10 +261,7 @@ class FeaturesSpec(Choice):
 
 
 def shown_params(model: AnyModel) -> dict[str, Any]:
-    """Return a model's parameters by short dotted names, such as `classifier.C` and `bag-of-words.max_n`.
-
-    For estimators these are the values of `get_params`, without the seed.
-    """
+    """Return a model's parameters, without the seed, by names such as `classifier.C` and `bag-of-words.max_n`."""
     if not isinstance(model, ModelSpec):
         return model.model_dump(mode="json", exclude={"name"})
     shown: dict[str, Any] = {"input": model.input.model_dump(), "classifier": model.classifier.kind}
@@ -284,14 +271,13 @@ def shown_params(model: AnyModel) -> dict[str, Any]:
         values = part.make().get_params()
         shown |= {f"{prefix}.{name}": value for name, value in values.items() if name not in hidden}
     shown["vectors"] = " + ".join(each.kind for each in model.representations)
-    shown |= {} if model.imbalance.is_none else {"imbalance": model.imbalance.model_dump(mode="json")}
-    return {name: value for name, value in shown.items() if _is_plain(value) and not name.endswith("random_state")}
+    shown |= {"imbalance": model.imbalance.model_dump(mode="json")} if model.imbalance.suffix else {}
+    return {name: value for name, value in shown.items() if _is_json(value) and not name.endswith("random_state")}
 
 
-def _is_plain(value: Any) -> bool:
-    """Return whether a value can be shown as JSON, unlike estimators."""
+def _is_json(value: Any) -> bool:
     try:
-        json.dumps(value)
+        json.dumps(value)  # unlike estimators
     except TypeError:
         return False
     return True
@@ -303,15 +289,9 @@ def reads_movies(representation: EstimatorSpec) -> bool:
 
 
 def features_of(model: ModelSpec, train_on: str = "train") -> tuple[FeaturesSpec, ...]:
-    """Return the features that a model reads, in the order of its representations.
-
-    Side fields do not depend on the input, so all models share them.
-    """
+    """Return the features that a model reads, in the order of its representations; side fields ignore its input."""
+    inputs = [InputSpec() if reads_movies(each) else model.input for each in model.representations]
     return tuple(
-        FeaturesSpec(
-            input=InputSpec() if reads_movies(representation) else model.input,
-            representation=representation,
-            train_on=train_on,
-        )
-        for representation in model.representations
+        FeaturesSpec(input=read, representation=each, train_on=train_on)
+        for read, each in zip(inputs, model.representations, strict=True)
     )

@@ -8,10 +8,10 @@ from tasks.core.figures import SVG_ONLY, Form
 from tasks.core.logs import log_of_thread
 from tasks.core.settings import data_paths
 from tasks.core.storage import open_directory, split_address
-from tasks.models import blend, cross_validate, predict, train
+from tasks.models import blend, predict, train
 from tasks.models import features as feature_stage
 from tasks.models.encoder import fine_tune
-from tasks.models.explain import importance, page, tree
+from tasks.models.explain import importance, page
 from tasks.models.predict import Choices, FolderResult
 from tasks.models.spec import EnsembleSpec, FeaturesSpec, ModelSpec, SingleModel, TransformerSpec
 from tasks.models.train import TrainChoices
@@ -53,33 +53,33 @@ def train_ensemble(
 def train_fold(model: ModelSpec, features: Sequence[StageResult], fold: int, choices: TrainChoices) -> StageResult:
     """Fit one model on all movies outside a fold and score those inside."""
     with log_of_thread(data_paths().cross_validation / model.name / f"fold-{fold}" / "train.log"):
-        return cross_validate.train_fold(data_paths(), model, features, fold, choices)
+        return train.train_fold(data_paths(), model, features, fold, choices)
 
 
 @stage_task("gather folds", "gather folds {model.name}")
 def gather_folds(model: ModelSpec, folds: Sequence[StageResult]) -> StageResult:
     """Combine the scores of all folds."""
-    return cross_validate.gather_folds(data_paths(), model, folds)
+    return train.gather_folds(data_paths(), model, folds)
 
 
 @stage_task("blend folds", "blend folds {ensemble.name}")
 def blend_folds(ensemble: EnsembleSpec, gathered: Sequence[StageResult]) -> StageResult:
     """Blend the out-of-fold scores of an ensemble's members."""
-    return cross_validate.blend_folds(data_paths(), ensemble, gathered)
+    return blend.blend_folds(data_paths(), ensemble, gathered)
 
 
 @stage_task("train in", "train {model.name} in {root.name}")
 def train_in(root: Path, model: ModelSpec, choices: TrainChoices) -> StageResult:
     """Fit one model on the train movies of another data folder and write its scores there."""
     with log_of_thread(root / "train.log"):
-        return cross_validate.train_in(root, model, choices)
+        return train.train_in(root, model, choices)
 
 
 @stage_task("score folds in", "score folds in {root.name}")
 def score_folds_in(root: Path, model: ModelSpec, choices: TrainChoices) -> StageResult:
     """Score every movie of another data folder by models that were not fitted on it."""
     with log_of_thread(root / "train.log"):
-        return cross_validate.score_folds_in(root, model, choices)
+        return train.score_folds_in(root, model, choices)
 
 
 @stage_task("score trial", "score {model.name}")
@@ -97,7 +97,7 @@ def profile_genres(seed: int) -> StageResult:
 @stage_task("draw trees")
 def draw_trees(model_folders: Sequence[Path], forms: Sequence[Form] = SVG_ONLY) -> list[StageResult]:
     """Draw the top of the models that are decision trees."""
-    drawn = [tree.write_tree_picture(folder, forms=forms) for folder in model_folders]
+    drawn = [importance.write_tree_picture(folder, forms) for folder in model_folders]
     return [result for result in drawn if result is not None]
 
 

@@ -1,13 +1,11 @@
-"""Counts and weights of terms as sparse float32 vectors, by scikit-learn transformers.
-
-`BagOfWords` and `CharacterNgrams` read texts; `SideFields` reads movies.
-"""
+"""Counts and weights of terms as sparse float32 vectors, by scikit-learn transformers."""
 
 import re
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
@@ -19,8 +17,7 @@ from sklearn.utils.validation import check_is_fitted
 from typing_extensions import override
 
 from tasks.core.errors import ModelError
-from tasks.models import inputs
-from tasks.models.inputs import as_movies, lines_of, read_fields
+from tasks.models.inputs import as_movies, gather, lines_of, own_field_names, read_fields
 from tasks.models.spec import FieldName
 
 TOKEN: Final = re.compile(r"(?u)\b\w\w+\b")  # scikit-learn's default
@@ -31,6 +28,7 @@ class Vectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scik
     """Base class: learns a sorted vocabulary, which is stored as one text."""
 
     vocabulary_: list[str]
+    idf_: NDArray[np.float32]
 
     @property
     def label(self) -> str:
@@ -63,8 +61,8 @@ class Vectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scik
 class TermVectorizer(Vectorizer):
     """Base class: counts or weights of the terms that occur in at least `min_movies` train rows."""
 
+    nothing_found: ClassVar = "no word occurs in {} of {} train documents; lower min_movies"
     min_movies: int
-    idf_: NDArray[np.float32]
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the terms of X (texts, or movies for `SideFields`) and the number of rows of each.
@@ -79,9 +77,8 @@ class TermVectorizer(Vectorizer):
         self._learn(sorted(term for term, count in frequencies.items() if count >= self.min_movies))
         self._select(documents, y)
         if not self.vocabulary_:
-            raise ModelError(self._nothing_found(len(documents)))
-        counted = np.array([frequencies[term] for term in self.vocabulary_])
-        self.idf_ = (np.log((1 + len(documents)) / (1 + counted)) + 1).astype(np.float32)
+            raise ModelError(self.nothing_found.format(self.min_movies, len(documents)))
+        self.idf_ = inverse_frequencies(self.vocabulary_, frequencies, len(documents))
         return self
 
     def transform(self, X: Any) -> sparse.csr_array:
@@ -104,11 +101,8 @@ class TermVectorizer(Vectorizer):
     def _count(self, documents: Sequence[str]) -> sparse.csr_array:
         return _count_terms(map(self._terms, documents), self._column_of)
 
-    def _document_frequencies(self, documents: Sequence[str]) -> Counter[str]:
-        frequencies: Counter[str] = Counter()
-        for document in documents:
-            frequencies.update(set(self._terms(document)))
-        return frequencies
+    def _document_frequencies(self, documents: Sequence[str]) -> Mapping[str, int]:
+        return Counter(chain.from_iterable(set(self._terms(document)) for document in documents))
 
     def _select(self, documents: Sequence[str], y: Any) -> None:
         """Drop terms by criteria other than `min_movies`."""
@@ -116,25 +110,20 @@ class TermVectorizer(Vectorizer):
     def _weigh(self, counts: sparse.csr_array) -> sparse.csr_array:
         raise NotImplementedError
 
-    def _tfidf(self, counts: sparse.csr_array, sublinear: bool) -> sparse.csr_array:
-        """Replace counts by tf-idf weights, in place.
+    def _tfidf(self, counts: sparse.csr_array) -> sparse.csr_array:
+        """Replace counts, or `1 + log(count)` if sublinear, by tf-idf weights, in place.
 
-        They are `count * (log((1 + n) / (1 + df)) + 1)`, the count replaced by `1 + log(count)` if sublinear, each row
-        scaled to unit Euclidean length; rows without a known term stay zero.
+        They are `count * (log((1 + n) / (1 + df)) + 1)`, each row scaled to unit Euclidean length; rows without a known
+        term stay zero.
 
         Source: Manning, Raghavan and Schütze 2008, Introduction to Information Retrieval, section 6.4, smoothed as in
         scikit-learn.
         """
-        if sublinear:
-            counts.data = 1 + np.log(counts.data)
         counts.data *= self.idf_[counts.indices]
         lengths = np.sqrt(np.asarray(counts.multiply(counts).sum(axis=1)).ravel())
         lengths[lengths == 0] = 1
         counts.data /= np.repeat(lengths, np.diff(counts.indptr)).astype(np.float32)
         return counts
-
-    def _nothing_found(self, n_documents: int) -> str:
-        return f"no word occurs in {self.min_movies} of {n_documents} train documents; lower min_movies"
 
 
 @dataclass(eq=False, repr=False)
@@ -144,16 +133,12 @@ class BagOfWords(TermVectorizer):
     Unlike `TfidfVectorizer` it keeps float32, and takes half the CPU time to fit and three quarters to transform.
     """
 
-    weighting: Annotated[Literal["counts", "tfidf"], Field(description="Raw counts, or tf-idf with unit length.")] = (
-        "tfidf"
-    )
-    max_n: Annotated[PositiveInt, Field(description="Longest word n-gram; the shortest is one word.")] = 1
-    min_movies: Annotated[PositiveInt, Field(description="Train movies that an n-gram must occur in to be kept.")] = 2
-    sublinear: Annotated[bool, Field(description="Use 1 + log(count) instead of the count.")] = False
-    common_share: Annotated[
-        Annotated[float, Field(gt=0, le=1)] | None,
-        Field(description="Drop n-grams that occur in at least this share of the train movies of every genre."),
-    ] = None
+    weighting: Literal["counts", "tfidf"] = "tfidf"  # raw counts, or tf-idf with unit length
+    max_n: PositiveInt = 1  # longest word n-gram; the shortest is one word
+    min_movies: PositiveInt = 2  # train movies that an n-gram must occur in to be kept
+    sublinear: bool = False  # use 1 + log(count) instead of the count
+    # Drop n-grams that occur in at least this share of the train movies of every genre.
+    common_share: Annotated[float, Field(gt=0, le=1)] | None = None
 
     @property
     @override
@@ -168,11 +153,9 @@ class BagOfWords(TermVectorizer):
             yield from (" ".join(tokens[start : start + n]) for start in range(len(tokens) - n + 1))
 
     def _weigh(self, counts: sparse.csr_array) -> sparse.csr_array:
-        if self.weighting == "tfidf":
-            return self._tfidf(counts, self.sublinear)
         if self.sublinear:
             counts.data = 1 + np.log(counts.data)
-        return counts
+        return self._tfidf(counts) if self.weighting == "tfidf" else counts
 
     def _select(self, documents: Sequence[str], y: Any) -> None:
         """Drop the terms that are common in every genre, which do not separate genres."""
@@ -197,13 +180,11 @@ class CharacterNgrams(TermVectorizer):
     fraction of the time of `TfidfVectorizer(analyzer="char_wb")`.
     """
 
-    min_n: Annotated[PositiveInt, Field(description="Shortest n-gram.")] = 3
-    max_n: Annotated[PositiveInt, Field(description="Longest n-gram.")] = 5
-    min_movies: Annotated[PositiveInt, Field(description="Train movies that an n-gram must occur in to be kept.")] = 5
-    sublinear: Annotated[bool, Field(description="Use 1 + log(count) instead of the count.")] = True
-    weight: Annotated[PositiveFloat, Field(description="Length of a movie's vector next to other representations.")] = (
-        1.0
-    )
+    min_n: PositiveInt = 3  # shortest n-gram
+    max_n: PositiveInt = 5
+    min_movies: PositiveInt = 5  # train movies that an n-gram must occur in to be kept
+    sublinear: bool = True  # use 1 + log(count) instead of the count
+    weight: PositiveFloat = 1.0  # length of a movie's vector next to other representations
 
     @property
     @override
@@ -222,7 +203,7 @@ class CharacterNgrams(TermVectorizer):
         X.sort_indices()
         return X
 
-    def _document_frequencies(self, documents: Sequence[str]) -> Counter[str]:
+    def _document_frequencies(self, documents: Sequence[str]) -> Mapping[str, int]:
         words, in_documents = _count_words(documents)
         column_of: dict[str, int] = {}
         in_words = _count_terms(map(self._terms, words), column_of, learn=True)
@@ -230,31 +211,34 @@ class CharacterNgrams(TermVectorizer):
         for start in range(0, len(documents), DOCUMENTS_AT_ONCE):
             piece = in_documents[start : start + DOCUMENTS_AT_ONCE] @ in_words
             counted += np.bincount(piece.indices, minlength=len(column_of))
-        return Counter(dict(zip(column_of, counted.tolist(), strict=True)))
+        return dict(zip(column_of, counted.tolist(), strict=True))
 
     def _weigh(self, counts: sparse.csr_array) -> sparse.csr_array:
-        X = self._tfidf(counts, self.sublinear)
+        if self.sublinear:
+            counts.data = 1 + np.log(counts.data)
+        X = self._tfidf(counts)
         X.data *= np.float32(self.weight)
         return X
 
 
 @dataclass(eq=False, repr=False)
 class SideFields(TermVectorizer):
-    """One column for each decade, year, certificate, range of runtime and person.
+    """One column for each decade, year, certificate, range of runtime and person; it reads movies, as `read_fields`.
 
-    For a user's own table, also for each value of its extra fields and each range of their numbers. It reads movies, as
-    `tasks.models.inputs.read_fields` does.
+    For a user's own table, also for each value of its extra fields and each range of their numbers.
     """
 
     reads_movies: ClassVar = True
+    nothing_found: ClassVar = (
+        "no side field has a value that {} of {} train movies share; the listings lack these columns: choose models "
+        "that read only text"
+    )
 
-    fields: Annotated[tuple[FieldName, ...], Field(min_length=1, description="Which fields.")] = (
+    fields: Annotated[tuple[FieldName, ...], Field(min_length=1)] = (
         *("decade", "year", "certificate", "runtime", "director", "star", "own"),
     )
-    min_movies: Annotated[PositiveInt, Field(description="Train movies that a value must occur in to be kept.")] = 2
-    weight: Annotated[
-        PositiveFloat, Field(description="Value of a column that applies; tf-idf vectors have length 1.")
-    ] = 0.5
+    min_movies: PositiveInt = 2  # train movies that a value must occur in to be kept
+    weight: PositiveFloat = 0.5  # value of a column that applies; tf-idf vectors have length 1
 
     @property
     @override
@@ -264,12 +248,12 @@ class SideFields(TermVectorizer):
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the values; `own_fields_` are the extra columns of the movies."""
         movies = as_movies(X)
-        self.own_fields_ = list(inputs.own_field_names(movies)) if "own" in self.fields else []
+        self.own_fields_ = list(own_field_names(movies)) if "own" in self.fields else []
         super().fit(movies, y)
         return self
 
     def _read(self, X: Any) -> list[str]:
-        return read_fields(inputs.gather(as_movies(X), tuple(self.own_fields_)), self.fields)
+        return read_fields(gather(as_movies(X), tuple(self.own_fields_)), self.fields)
 
     def _terms(self, document: str) -> list[str]:
         return lines_of(document)
@@ -278,22 +262,18 @@ class SideFields(TermVectorizer):
         counts.data[:] = self.weight
         return counts
 
-    def _nothing_found(self, n_documents: int) -> str:
-        return (
-            f"no side field has a value that {self.min_movies} of {n_documents} train movies share; the listings lack "
-            "these columns: choose models that read only text"
-        )
-
 
 def read_texts(X: Any) -> Sequence[str]:
-    """Return texts as a sequence.
-
-    Raises:
-        TypeError: it is one text.
-    """
+    """Return texts as a sequence; a TypeError if it is one text."""
     if isinstance(X, str):
         raise TypeError("expected a list of texts, not a single text")
     return X if isinstance(X, list | tuple) else list(X)
+
+
+def inverse_frequencies(terms: Sequence[str], frequencies: Mapping[str, int], n_documents: int) -> NDArray[np.float32]:
+    """Return `log((1 + n) / (1 + df)) + 1` of each term."""
+    counted = np.array([frequencies[term] for term in terms])
+    return (np.log((1 + n_documents) / (1 + counted)) + 1).astype(np.float32)
 
 
 def _count_words(documents: Sequence[str]) -> tuple[list[str], sparse.csr_array]:
@@ -304,10 +284,7 @@ def _count_words(documents: Sequence[str]) -> tuple[list[str], sparse.csr_array]
 
 
 def _count_terms(bags: Iterable[Iterable[str]], column_of: dict[str, int], learn: bool = False) -> sparse.csr_array:
-    """Count the terms of each bag, (bags × terms), columns sorted within a row.
-
-    Terms without a column are ignored; with `learn` they are added to `column_of`.
-    """
+    """Count terms, (bags × terms), columns sorted within a row; unknown ones are ignored, or added with `learn`."""
     columns, ends = array("i"), array("i", [0])  # 32 bits, as scikit-learn's solvers require
     for bag in bags:
         if learn:

@@ -1,8 +1,7 @@
 """Documents as weighted means of word vectors, trained with gensim or read from a file.
 
-Files are read by our own parser because gensim's `load_word2vec_format` holds a whole file. With 20,000 words wanted of
-200,000 in 300 dimensions, ours takes 55 MB and 1.1 CPU seconds for a binary file, gensim 287 MB and 3.2 s; for GloVe
-text ours takes 59 MB and 5.9 s, gensim 287 MB and 104 s.
+Files are read by our own parser because gensim's `load_word2vec_format` holds a whole file: for 20,000 words of 200,000
+in 300 dimensions ours takes 55 MB and 1.1 CPU seconds (binary) or 5.9 s (GloVe), gensim 287 MB and 3.2 or 104 s.
 """
 
 import gzip
@@ -13,13 +12,13 @@ from array import array
 from collections import Counter
 from collections.abc import Container, Iterator, Sequence, Set
 from dataclasses import dataclass
-from itertools import count
+from itertools import chain, count
 from pathlib import Path
-from typing import Annotated, Any, BinaryIO, Final, Literal, Self, cast
+from typing import Any, BinaryIO, Final, Literal, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic import PositiveFloat, PositiveInt
 from scipy import sparse
 from sklearn.utils.validation import check_is_fitted
 from typing_extensions import override
@@ -27,7 +26,7 @@ from typing_extensions import override
 from tasks.core.errors import DataError, ModelError
 from tasks.core.logs import Progress
 from tasks.core.schema import DEFAULT_SEED
-from tasks.models.vectorizers import TOKEN, Vectorizer, read_texts
+from tasks.models.vectorizers import TOKEN, Vectorizer, inverse_frequencies, read_texts
 
 logger = logging.getLogger(__name__)
 
@@ -39,16 +38,21 @@ MOST_DIMENSIONS: Final = 10_000
 
 _HEADER: Final = re.compile(rb"(\d{1,12}) (\d{1,6})\s*")
 _CONTROL: Final = re.compile(rb"[^\t\n\r\x20-\x7e\x80-\xff]")
-_Row = tuple[bytes, NDArray[np.float32] | None]  # None: not a wanted word
+_Rows = Iterator[tuple[bytes, NDArray[np.float32] | None]]  # None: not a wanted word
+
+LEAST_IDF: Final = 1.0  # that of a word in every document
+SMALLEST_DEVIATION: Final = 1e-6  # of a column of unit vectors; below it is only rounding
+SHORTEST_SUBWORD: Final = 3  # characters, including the marks of a word's beginning and end; fastText's range
+LONGEST_SUBWORD: Final = 6
+FNV_OFFSET: Final = 2166136261
+FNV_PRIME: Final = 16777619
 
 
 def read_vectors_of(words: Set[str], file: Path) -> tuple[list[str], NDArray[np.float32]]:
     """Return those of some words that a file has, as written or in lower case, sorted, and their vectors, one per row.
 
     Only these are kept in memory and stored with a model. If a word occurs twice in the file, the first one counts.
-
-    Raises:
-        DataError: the file is missing, damaged or of an unknown format, or has none of the words.
+    Errors as `read_vectors`, and a DataError if the file has none of the words.
     """
     wanted = {form.encode(): form for word in words for form in (word, word.lower())}
     found: dict[str, NDArray[np.float32]] = {}
@@ -90,11 +94,8 @@ def read_vectors(file: Path, wanted: Container[bytes]) -> Iterator[tuple[bytes, 
             stream = cast("BinaryIO", gzip.GzipFile(fileobj=raw)) if is_gzip else raw
             n_rows, dimensions, is_binary = _detect(stream, file)
             progress = Progress(f"reading {file.name}", n_rows)
-            if is_binary and n_rows is not None:
-                rows = _read_binary(stream, n_rows, dimensions, file, wanted)
-            else:
-                rows = _read_text(stream, 1 if n_rows is None else 2, dimensions, file, wanted)
-            for word, vector in rows:
+            read = _read_binary if is_binary else _read_text
+            for word, vector in read(stream, n_rows, dimensions, file, wanted):
                 progress.advance()
                 if vector is not None:
                     yield word, vector
@@ -128,10 +129,8 @@ def _detect(stream: BinaryIO, file: Path) -> tuple[int | None, int, bool]:
     return None, len(numbers_of_first), False
 
 
-def _read_text(
-    stream: BinaryIO, first_line: int, dimensions: int, file: Path, wanted: Container[bytes]
-) -> Iterator[_Row]:
-    for number in count(first_line):
+def _read_text(stream: BinaryIO, n_rows: int | None, dimensions: int, file: Path, wanted: Container[bytes]) -> _Rows:
+    for number in count(1 if n_rows is None else 2):  # after the header
         line = stream.readline(LONGEST_LINE)
         if not line:
             return
@@ -158,9 +157,8 @@ def _read_text(
         yield word, _checked(vector, f"{file}, line {number}")
 
 
-def _read_binary(
-    stream: BinaryIO, n_rows: int, dimensions: int, file: Path, wanted: Container[bytes]
-) -> Iterator[_Row]:
+def _read_binary(stream: BinaryIO, n_rows: int | None, dimensions: int, file: Path, wanted: Container[bytes]) -> _Rows:
+    assert n_rows is not None
     buffer, start, size = b"", 0, 4 * dimensions
     for row in range(1, n_rows + 1):
         while True:
@@ -205,14 +203,6 @@ def _is_utf8(text: bytes) -> bool:
     return True
 
 
-LEAST_IDF: Final = 1.0  # that of a word in every document
-SMALLEST_DEVIATION: Final = 1e-6  # of a column of unit vectors; below it is only rounding
-SHORTEST_SUBWORD: Final = 3  # characters, including the marks of a word's beginning and end; fastText's range
-LONGEST_SUBWORD: Final = 6
-FNV_OFFSET: Final = 2166136261
-FNV_PRIME: Final = 16777619
-
-
 class MeanVectorizer(Vectorizer):
     """Base class: means of word vectors, each word weighted by its idf; subclasses provide the vectors.
 
@@ -239,9 +229,7 @@ class MeanVectorizer(Vectorizer):
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the words' vectors and weights, which do not depend on the order of the documents.
 
-        Raises:
-            ModelError: no word occurs in `min_movies` documents.
-            DataError: the file of pretrained vectors is missing or damaged, or has none of the words.
+        Errors as `train_vectors` and `read_vectors_of`.
         """
         del y
         documents = sorted(read_texts(X))
@@ -249,10 +237,10 @@ class MeanVectorizer(Vectorizer):
         self._learn(words)
         frequencies = Counter[str]()
         for document in documents:
-            named = {token if token in self._column_of else token.lower() for token in TOKEN.findall(document)}
-            frequencies.update(named & self._column_of.keys())
-        counted = np.array([frequencies[word] for word in words])
-        self.idf_ = (np.log((1 + len(documents)) / (1 + counted)) + 1).astype(np.float32)
+            frequencies.update(
+                {token if token in self._column_of else token.lower() for token in TOKEN.findall(document)}
+            )
+        self.idf_ = inverse_frequencies(words, frequencies, len(documents))
         means = self._unit_means(documents)
         means = means[means.any(axis=1)].astype(np.float64)
         deviations = means.std(axis=0)
@@ -284,8 +272,7 @@ class MeanVectorizer(Vectorizer):
     def _unit_means(self, documents: Sequence[str]) -> NDArray[np.float32]:
         means: NDArray[np.float32] = self.weigh(documents) @ self.vectors_
         lengths = np.linalg.norm(means, axis=1, keepdims=True)
-        lengths[lengths == 0] = 1
-        means /= lengths
+        means /= np.where(lengths == 0, np.float32(1), lengths)
         return means
 
     def weigh(self, documents: Sequence[str]) -> sparse.csr_array:
@@ -294,6 +281,7 @@ class MeanVectorizer(Vectorizer):
         Columns stay in the order of the tokens, so that sums are bit-identical with any other documents.
         """
         idf, column_of = self.idf_.tolist(), self._column_of
+        n_words, n_buckets = len(self.vocabulary_), len(self.vectors_) - len(self.vocabulary_)
         columns, weights, ends = array("i"), array("f"), array("i", [0])
         for document in documents:
             for token in TOKEN.findall(document):
@@ -301,42 +289,30 @@ class MeanVectorizer(Vectorizer):
                 if column is not None:
                     columns.append(column)
                     weights.append(idf[column])
-                elif ngrams := self._ngram_columns(token):
-                    columns.extend(ngrams)
-                    weights.extend([LEAST_IDF / len(ngrams)] * len(ngrams))
+                elif n_buckets and (buckets := ngram_buckets(token, n_buckets)):
+                    columns.extend(n_words + bucket for bucket in buckets)
+                    weights.extend([LEAST_IDF / len(buckets)] * len(buckets))
             ends.append(len(columns))
         shape = (len(documents), len(self.vectors_))
         return sparse.csr_array((np.asarray(weights), np.asarray(columns), np.asarray(ends)), shape=shape)
-
-    def _ngram_columns(self, token: str) -> list[int]:
-        buckets = len(self.vectors_) - len(self.vocabulary_)
-        return [len(self.vocabulary_) + bucket for bucket in ngram_buckets(token, buckets)] if buckets else []
 
 
 @dataclass(eq=False, repr=False)
 class WordVectors(MeanVectorizer):
     """Mean of word vectors trained on the train documents with gensim, weighted by idf, standardised."""
 
-    algorithm: Annotated[Literal["word2vec", "fasttext"], Field(description="fastText also reads parts of words.")] = (
-        "word2vec"
-    )
-    objective: Annotated[
-        Literal["skip-gram", "cbow"],
-        Field(description="Predict the surrounding words from each word, or each word from those around it."),
-    ] = "skip-gram"
-    dimensions: Annotated[PositiveInt, Field(description="Length of the vectors.")] = 100
-    window: Annotated[PositiveInt, Field(description="Words on each side that count as context.")] = 20
-    negatives: Annotated[PositiveInt, Field(description="Random words that each real one is compared with.")] = 5
-    subsample: Annotated[
-        PositiveFloat, Field(description="Share of all words above which a word is read less often.")
-    ] = 1e-4
-    epochs: Annotated[PositiveInt, Field(description="Passes over the documents.")] = 10
-    learning_rate: Annotated[
-        PositiveFloat, Field(description="Initial learning rate; it falls linearly to almost 0.")
-    ] = 0.05
-    min_movies: Annotated[PositiveInt, Field(description="Train movies that a word must occur in to be kept.")] = 3
-    buckets: Annotated[PositiveInt, Field(description="Vectors that the parts of words share (fastText).")] = 20_000
-    weight: Annotated[PositiveFloat, Field(description="Average length of a movie's vector.")] = 1.0
+    algorithm: Literal["word2vec", "fasttext"] = "word2vec"  # fastText also reads parts of words
+    # Predict the surrounding words from each word, or each word from those around it.
+    objective: Literal["skip-gram", "cbow"] = "skip-gram"
+    dimensions: PositiveInt = 100
+    window: PositiveInt = 20  # words on each side that count as context
+    negatives: PositiveInt = 5  # random words that each real one is compared with
+    subsample: PositiveFloat = 1e-4  # share of all words above which a word is read less often
+    epochs: PositiveInt = 10
+    learning_rate: PositiveFloat = 0.05  # initial; it falls linearly to almost 0
+    min_movies: PositiveInt = 3  # train movies that a word must occur in to be kept
+    buckets: PositiveInt = 20_000  # vectors that the parts of words share (fastText)
+    weight: PositiveFloat = 1.0  # average length of a movie's vector
     random_state: int = DEFAULT_SEED
 
     @property
@@ -345,17 +321,20 @@ class WordVectors(MeanVectorizer):
         return f"{self.algorithm}_{self.dimensions}d"
 
     def _word_vectors(self, documents: Sequence[str]) -> tuple[list[str], NDArray[np.float32]]:
-        return train_vectors(documents, self)
+        trained = train_vectors(documents, self)
+        words = sorted(trained.index_to_key)
+        vectors = trained.vectors[[trained.key_to_index[word] for word in words]]
+        if self.algorithm == "fasttext":  # in which a word's vector is the mean of its own and those of its n-grams
+            vectors = np.concatenate([vectors, trained.vectors_ngrams])
+        return words, vectors
 
 
 @dataclass(eq=False, repr=False)
 class PretrainedVectors(MeanVectorizer):
     """Mean of word vectors from a file, weighted by idf, standardised."""
 
-    file: Annotated[
-        Path, Field(description="word2vec text or binary, or GloVe text, also gzipped; detected by content.")
-    ] = Path("vectors.txt")
-    weight: Annotated[PositiveFloat, Field(description="Average length of a movie's vector.")] = 1.0
+    file: Path = Path("vectors.txt")  # word2vec text or binary, or GloVe text, also gzipped; detected by content
+    weight: PositiveFloat = 1.0  # average length of a movie's vector
 
     @property
     @override
@@ -375,9 +354,8 @@ def ngram_buckets(word: str, buckets: int) -> list[int]:
 
     The hash is FNV-1a with 32 bits over UTF-8 in which bytes from 128 on count as negative, as in fastText.
 
-    Source:
-        Bojanowski et al. 2017, Enriching Word Vectors with Subword Information, section 3.2;
-        `Dictionary::hash` and `Dictionary::computeSubwords` of fastText.
+    Source: Bojanowski et al. 2017, Enriching Word Vectors with Subword Information, section 3.2; `Dictionary::hash` and
+    `Dictionary::computeSubwords` of fastText.
     """
     characters = [
         [byte if byte < 128 else byte | 0xFFFFFF00 for byte in character.encode()] for character in f"<{word}>"
@@ -393,30 +371,27 @@ def ngram_buckets(word: str, buckets: int) -> list[int]:
     return found
 
 
-def train_vectors(documents: Sequence[str], spec: WordVectors) -> tuple[list[str], NDArray[np.float32]]:
-    """Train Word2Vec or FastText in one thread, so that the same documents give the same bits.
+def train_vectors(documents: Sequence[str], spec: WordVectors) -> Any:
+    """Return gensim's vectors, trained in one thread, so that the same documents give the same bits.
 
-    Returns:
-        The words that occur in `min_movies` documents, sorted, and their vectors, one per row, followed by
-        fastText's n-gram buckets. The vector of a fastText word is the mean of its own and those of its n-grams.
+    The documents are shuffled, since their order may carry meaning.
 
     Raises:
         ModelError: no word occurs in `min_movies` documents.
 
-    Source:
-        Mikolov et al. 2013, Distributed Representations of Words and Phrases and their Compositionality;
-        Bojanowski et al. 2017, Enriching Word Vectors with Subword Information.
+    Source: Mikolov et al. 2013, Distributed Representations of Words and Phrases and their Compositionality;
+    Bojanowski et al. 2017, Enriching Word Vectors with Subword Information.
     """
-    trained = _train(_corpus(documents, spec.min_movies, spec.random_state), spec)
-    words = sorted(trained.index_to_key)
-    vectors = trained.vectors[[trained.key_to_index[word] for word in words]]
-    return words, np.concatenate([vectors, trained.vectors_ngrams]) if spec.algorithm == "fasttext" else vectors
-
-
-def _train(corpus: list[list[str]], spec: WordVectors) -> Any:
     from gensim.models import FastText, Word2Vec  # noqa: PLC0415 - takes seconds to import
 
-    choices = {
+    frequencies = Counter(chain.from_iterable(set(TOKEN.findall(document)) for document in documents))
+    # One string object per word, not per occurrence: a tenth of the memory.
+    frequent = {word: word for word, count in frequencies.items() if count >= spec.min_movies}
+    if not frequent:
+        raise ModelError(f"no word occurs in {spec.min_movies} of {len(documents)} train documents; lower min_movies")
+    shuffled = (documents[row] for row in np.random.default_rng(spec.random_state).permutation(len(documents)))
+    corpus = [[frequent[token] for token in TOKEN.findall(document) if token in frequent] for document in shuffled]
+    choices: dict[str, Any] = {
         "vector_size": spec.dimensions,
         "window": spec.window,
         "negative": spec.negatives,
@@ -430,39 +405,16 @@ def _train(corpus: list[list[str]], spec: WordVectors) -> Any:
         "hashfxn": lambda word: zlib.crc32(word.encode()),  # Python's own hash differs between processes
         "callbacks": [_EpochProgress(spec)],
     }
-    if spec.algorithm == "fasttext":
-        return FastText(corpus, min_n=SHORTEST_SUBWORD, max_n=LONGEST_SUBWORD, bucket=spec.buckets, **choices).wv
-    return Word2Vec(corpus, **choices).wv
-
-
-def _corpus(documents: Sequence[str], min_movies: int, seed: int) -> list[list[str]]:
-    """Return the frequent words of each document, with the documents shuffled, since their order may carry meaning."""
-    frequencies: Counter[str] = Counter()
-    for document in documents:
-        frequencies.update(set(TOKEN.findall(document)))
-    frequent = {word: word for word, count in frequencies.items() if count >= min_movies}
-    if not frequent:
-        raise ModelError(f"no word occurs in {min_movies} of {len(documents)} train documents; lower min_movies")
-    shuffled = (documents[row] for row in np.random.default_rng(seed).permutation(len(documents)))
-    # One string object per word, not per occurrence: a tenth of the memory.
-    return [[frequent[token] for token in TOKEN.findall(document) if token in frequent] for document in shuffled]
+    if spec.algorithm == "word2vec":
+        return Word2Vec(corpus, **choices).wv
+    return FastText(corpus, min_n=SHORTEST_SUBWORD, max_n=LONGEST_SUBWORD, bucket=spec.buckets, **choices).wv
 
 
 class _EpochProgress:
     """gensim's callbacks."""
 
     def __init__(self, spec: WordVectors) -> None:
-        self.progress = Progress(f"{spec.algorithm}, epochs", spec.epochs)
-
-    def on_epoch_end(self, _: object) -> None:
-        """Count an epoch."""
-        self.progress.advance()
-
-    def on_train_end(self, _: object) -> None:
-        """Log the last line."""
-        self.progress.finish()
-
-    def on_train_begin(self, _: object) -> None:
-        """Do nothing; gensim requires the method."""
-
-    on_epoch_begin = on_train_begin
+        progress = Progress(f"{spec.algorithm}, epochs", spec.epochs)
+        self.on_epoch_end = lambda _: progress.advance()
+        self.on_train_end = lambda _: progress.finish()
+        self.on_train_begin = self.on_epoch_begin = lambda _: None  # gensim requires them

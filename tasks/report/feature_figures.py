@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from wordcloud import STOPWORDS
@@ -29,9 +28,10 @@ from tasks.core.figures import (
     picture_files,
     write_pictures,
 )
-from tasks.core.markup import signed
+from tasks.core.page import signed
 from tasks.core.schema import DEFAULT_SEED, IMPORTANCE
 from tasks.core.settings import DataPaths
+from tasks.report.sources import SENTENCES, say
 from tasks.stage import Stage, StageResult, run_stage
 
 IMPORTANCE_FILE: Final = "importance.parquet"
@@ -62,17 +62,15 @@ def write_importance_pictures(model_folder: Path, forms: Sequence[Form] = SVG_ON
     importance = read_importance(path)
     words, fields = importance.filter(pl.col("kind") != FIELD), importance.filter(pl.col("kind") == FIELD)
     tables = {WORD_BARS: words, **({FIELD_BARS: fields} if fields.height else {})}
-    outputs, code = picture_files([*tables, WORD_CLOUDS], forms), (Path(__file__),)
-    packages = ("matplotlib", "polars", "wordcloud")
+    outputs, code = picture_files([*tables, WORD_CLOUDS], forms), (Path(__file__), SENTENCES)
+    packages = ("jinja2", "matplotlib", "polars", "wordcloud")
     stage = Stage("draw-importances", model_folder, outputs, (path,), {}, code, packages, removes_old=True)
 
     def build(folder: Path) -> Mapping[str, Any]:
         strongest = {name: choose_strongest(table, BARS_SHOWN) for name, table in tables.items()}
         cloud_words = choose_cloud_words(words)
-        draws: dict[str, Callable[[], Figure]] = {
-            **{name: partial(draw_importances, table) for name, table in strongest.items()},
-            WORD_CLOUDS: partial(draw_word_clouds, cloud_words),
-        }
+        draws: dict[str, Callable[[], Figure]] = {WORD_CLOUDS: partial(draw_word_clouds, cloud_words)}
+        draws |= {name: partial(draw_importances, table) for name, table in strongest.items()}
         write_pictures(folder, draws, forms)
         findings = {name: say_importances(table) for name, table in strongest.items()}
         return {"findings": findings | {WORD_CLOUDS: say_clouds(cloud_words)}}
@@ -81,11 +79,7 @@ def write_importance_pictures(model_folder: Path, forms: Sequence[Form] = SVG_ON
 
 
 def read_importance(path: Path) -> pl.DataFrame:
-    """Read the importances of a model.
-
-    Raises:
-        DataError: the file is missing or damaged, or has other columns.
-    """
+    """Read the importances of a model; it is a DataError if they are missing, damaged or empty."""
     try:
         table = pl.read_parquet(path, columns=list(IMPORTANCE)).cast(IMPORTANCE)
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -114,22 +108,9 @@ def choose_strongest(importance: pl.DataFrame, most: int) -> pl.DataFrame:
 
 def say_importances(strongest: pl.DataFrame) -> str:
     """Describe the bars in one sentence."""
-    if strongest.is_empty():
-        return "No readable feature raises or lowers the score of any genre."
-    ordered = _by_strength(strongest)
-    parts = []
-    for verb, rows in (
-        ("raises", ordered.filter(pl.col("weight") > 0)),
-        ("lowers", ordered.filter(pl.col("weight") < 0)),
-    ):
-        if rows.height:
-            top = rows.row(0, named=True)
-            figures = f"{signed(top['weight'])} in {top['movies']:,} movie{'' if top['movies'] == 1 else 's'}"
-            parts.append(f"“{top['feature']}” {verb} {top['genre']} most ({figures})")
-    return (
-        f"Weighted by the number of movies, {', and '.join(parts)}. Weights are mean contributions to the log-odds; a "
-        "feature of few movies can have a greater weight."
-    )
+    ordered = _by_strength(strongest).with_columns(signed=pl.col("weight").map_elements(signed, pl.String))
+    first = [ordered.filter(is_such).head(1).to_dicts() for is_such in (pl.col("weight") > 0, pl.col("weight") < 0)]
+    return say("importances", raising=first[0], lowering=first[1])
 
 
 def draw_importances(strongest: pl.DataFrame) -> Figure:
@@ -140,28 +121,24 @@ def draw_importances(strongest: pl.DataFrame) -> Figure:
     # One for all: separate axes for each genre take ten times as long.
     axes = figure.add_axes((0, 0, 1, 1), xlim=(0, 2 * COLUMNS), ylim=(n_rows * _ROWS, 0))
     axes.set_axis_off()
+    look: dict[str, Any] = {"fontsize": 8, "va": "center_baseline"}
     for place, genre in enumerate(genres):
-        corner = (place % COLUMNS * 2.0, place // COLUMNS * _ROWS)
-        _draw_genre(axes, corner, genre, strongest.filter(pl.col("genre") == genre))
+        features = strongest.filter(pl.col("genre") == genre)
+        left, top = place % COLUMNS * 2.0, place // COLUMNS * _ROWS
+        middle, rows = left + 1.0, top + 1.7 + np.arange(features.height)
+        weights = features["weight"].to_numpy()
+        lengths = 0.66 * weights / np.abs(weights).max()
+        axes.text(left + 0.1, top + 0.8, drawable(genre), fontsize=10, fontweight="bold", va="center")
+        axes.barh(rows, lengths, left=middle, height=0.74, color=[BLUE if weight > 0 else ORANGE for weight in weights])
+        axes.plot([middle, middle], [rows[0] - 0.5, rows[-1] + 0.5], color=INK, linewidth=0.7)
+        for row, weight, length, feature in zip(rows, weights, lengths, features["feature"], strict=True):
+            sign = 1 if weight > 0 else -1
+            sides: tuple[Any, Any] = ("right", "left") if weight > 0 else ("left", "right")
+            axes.text(middle - sign * 0.03, row, drawable(feature, LONGEST_FEATURE), ha=sides[0], **look)
+            axes.text(middle + length + sign * 0.03, row, signed(weight), ha=sides[1], **look, color=MUTED)
     if not genres:
         axes.text(COLUMNS, _ROWS / 2, "nothing to show", ha="center")
     return figure
-
-
-def _draw_genre(axes: Axes, corner: tuple[float, float], genre: str, features: pl.DataFrame) -> None:
-    left, top = corner
-    middle, rows = left + 1.0, top + 1.7 + np.arange(features.height)
-    weights = features["weight"].to_numpy()
-    lengths = 0.66 * weights / np.abs(weights).max()
-    axes.text(left + 0.1, top + 0.8, drawable(genre), fontsize=10, fontweight="bold", va="center")
-    axes.barh(rows, lengths, left=middle, height=0.74, color=[BLUE if weight > 0 else ORANGE for weight in weights])
-    axes.plot([middle, middle], [rows[0] - 0.5, rows[-1] + 0.5], color=INK, linewidth=0.7)
-    for row, weight, length, feature in zip(rows, weights, lengths, features["feature"], strict=True):
-        sign = 1 if weight > 0 else -1
-        sides: tuple[Any, Any] = ("right", "left") if weight > 0 else ("left", "right")
-        look: dict[str, Any] = {"fontsize": 8, "va": "center_baseline"}
-        axes.text(middle - sign * 0.03, row, drawable(feature, LONGEST_FEATURE), ha=sides[0], **look)
-        axes.text(middle + length + sign * 0.03, row, signed(weight), ha=sides[1], **look, color=MUTED)
 
 
 def choose_cloud_words(words: pl.DataFrame) -> pl.DataFrame:
@@ -180,10 +157,7 @@ def draw_word_clouds(cloud_words: pl.DataFrame) -> Figure:
 
 def say_clouds(cloud_words: pl.DataFrame) -> str:
     """Describe the clouds in one sentence."""
-    if cloud_words.is_empty():
-        return "No word raises the score of any genre."
-    first = _by_strength(cloud_words).head(3).select("feature", "genre").iter_rows()
-    return f"The strongest are {', '.join(f'“{feature}” for {genre}' for feature, genre in first)}."
+    return say("clouds", words=_by_strength(cloud_words).head(3).select("feature", "genre").rows())
 
 
 def _by_strength(features: pl.DataFrame) -> pl.DataFrame:
@@ -217,11 +191,20 @@ def write_genre_similarity(model_folder: Path, paths: DataPaths, forms: Sequence
     """
     inputs = (model_folder / IMPORTANCE_FILE, paths.genre_profiles)
     outputs = (SIMILARITY_CSV, *picture_files([picture_name(measure) for measure in MEASURES], forms))
-    config, code, packages = {"model": model_folder.name}, (Path(__file__),), ("matplotlib", "numpy", "polars")
+    config, code, packages = (
+        {"model": model_folder.name},
+        (Path(__file__), SENTENCES),
+        ("jinja2", "matplotlib", "numpy", "polars"),
+    )
     stage = Stage("genre_similarity", paths.results, outputs, inputs, config, code, packages, removes_old=True)
 
     def build(folder: Path) -> Mapping[str, Any]:
-        table = compare_genres(read_importance(inputs[0]), _read_profiles(paths.genre_profiles))
+        columns, floats = ["genre", "other", *PROFILE_MEASURES], dict.fromkeys(PROFILE_MEASURES, pl.Float64)
+        try:
+            profiles = pl.read_csv(inputs[1], columns=columns, schema_overrides=floats)
+        except pl.exceptions.PolarsError as error:
+            raise DataError(f"{inputs[1]} is damaged ({error}); delete it and compare again") from error
+        table = compare_genres(read_importance(inputs[0]), profiles)
         table.write_csv(folder / SIMILARITY_CSV, float_precision=6)
         draws = {picture_name(measure): partial(draw_similarity, table, measure) for measure in MEASURES}
         write_pictures(folder, draws, forms)
@@ -282,13 +265,7 @@ def cosines(weights: NDArray[np.float64]) -> NDArray[np.float64]:
 def say_nearest(table: pl.DataFrame, measure: str) -> str:
     """Say in one sentence which genres are most and least similar."""
     known = table.drop_nulls(measure).filter(pl.col("genre") < pl.col("other")).sort(measure, "genre", "other")
-    if known.is_empty():
-        return "No two genres can be compared."
-    least, most = (
-        f"{row['genre']} and {row['other']} ({row[measure]:.2f})".replace("(-", "(\N{MINUS SIGN}")
-        for row in (known.row(0, named=True), known.row(-1, named=True))
-    )
-    return f"Only {most} can be compared." if known.height == 1 else f"Most similar: {most}; least: {least}."
+    return say("nearest", pairs=known.select("genre", "other", measure).rows())
 
 
 def draw_similarity(table: pl.DataFrame, measure: str) -> Figure:
@@ -301,11 +278,3 @@ def draw_similarity(table: pl.DataFrame, measure: str) -> Figure:
     axes = figure.add_subplot(xlabel=MEASURES[measure])
     draw_heat_map(axes, np.maximum(values, 0), genres, genres)
     return figure
-
-
-def _read_profiles(path: Path) -> pl.DataFrame:
-    columns = ["genre", "other", *PROFILE_MEASURES]
-    try:
-        return pl.read_csv(path, columns=columns, schema_overrides=dict.fromkeys(PROFILE_MEASURES, pl.Float64))
-    except pl.exceptions.PolarsError as error:
-        raise DataError(f"{path} is damaged ({error}); delete it and compare again") from error

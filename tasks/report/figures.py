@@ -1,15 +1,19 @@
-"""The report's pictures of models: leaderboard, quality against cost, genres, calibration, training."""
+"""The pictures of models and of the report, and the stage that draws those of one model."""
 
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import polars as pl
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
+from tasks.core.errors import DataError
 from tasks.core.figures import (
+    ALL_FORMS,
     BLUE,
     GREEN,
     GREY,
@@ -18,21 +22,28 @@ from tasks.core.figures import (
     ORANGE,
     PAPER_TINT,
     VERMILION,
+    draw_bars,
     draw_heat_map,
     draw_shares,
     drawable,
     label_dots,
     name_rows,
     new_figure,
+    picture_files,
+    write_picture,
 )
-from tasks.report.leaderboard import Baseline
+from tasks.core.predictions import PREDICTIONS_FILE
+from tasks.stage import Stage, StageResult, remove_outdated, run_stage
 
 WIDTH_IN: Final = 7.2
 _RIGHT: Final[dict[str, Any]] = {"ha": "right", "va": "center", "fontsize": 9}
 
 
-def draw_leaderboard(leaderboard: pl.DataFrame, baseline: Baseline | None = None) -> Figure:
-    """Draw each model's test Jaccard with its 95% interval, and its validation Jaccard, in the leaderboard's order."""
+def draw_leaderboard(leaderboard: pl.DataFrame, constant: tuple[Sequence[str], float] | None = None) -> Figure:
+    """Draw each model's test Jaccard with its 95% interval, and its validation Jaccard, in the leaderboard's order.
+
+    `constant`: the genres of the best constant answer, and its Jaccard.
+    """
     figure = new_figure(WIDTH_IN, 1.7 + 0.3 * leaderboard.height)
     axes = figure.add_subplot()
     rows = np.arange(leaderboard.height)
@@ -43,9 +54,9 @@ def draw_leaderboard(leaderboard: pl.DataFrame, baseline: Baseline | None = None
         axes.scatter(np.hstack([low[shown], high[shown]]), np.tile(shown, 2), color=colour, marker="|", s=60)
         axes.scatter(test[shown], shown, color=colour, s=44, zorder=3, label=label)
     axes.scatter(validation, rows, marker="|", s=130, color=INK, label="validation, which sets the order", zorder=3)
-    if baseline is not None:
-        jaccard = baseline.metrics["test_jaccard"]
-        label = f"always predicting {drawable(', '.join(baseline.genres))}: {jaccard:.3f}"
+    if constant is not None:
+        genres, jaccard = constant
+        label = f"always predicting {drawable(', '.join(genres))}: {jaccard:.3f}"
         axes.axvline(jaccard, color=MUTED, linestyle="--", linewidth=1.2, label=label)
     for row, value in enumerate(test):
         note = "undefined" if np.isnan(value) else f"{value:.3f}"
@@ -83,11 +94,8 @@ def draw_pareto(leaderboard: pl.DataFrame) -> Figure:
     if known.is_empty():
         axes.text(0.5, 0.5, "nothing to show", ha="center", transform=axes.transAxes)
         return figure
-    rate, quality, low, high = (
-        known.select(pl.col(RATE, "test_jaccard", "test_jaccard_low", "test_jaccard_high").cast(pl.Float64))
-        .to_numpy()
-        .T
-    )
+    columns = (RATE, "test_jaccard", "test_jaccard_low", "test_jaccard_high")
+    rate, quality, low, high = known.select(pl.col(columns).cast(pl.Float64)).to_numpy().T
     best = frontier(known)
     is_best = known["model"].is_in(best["model"].to_list()).to_list()
     axes.vlines(rate, low, high, color=GREY, linewidth=0.8)
@@ -113,14 +121,8 @@ def draw_genres(per_genre: pl.DataFrame) -> Figure:
     axes = figure.add_subplot()
     rows = np.arange(ordered.height)
     axes.barh(rows, ordered["f1"].fill_null(0.0), color=BLUE, height=0.72, label="F1")
-    dots: dict[str, Any] = {
-        "s": 26,
-        "color": INK,
-        "edgecolor": "white",
-        "linewidth": 0.5,
-        "zorder": 3,
-        "clip_on": False,
-    }
+    dots: dict[str, Any] = {"s": 26, "color": INK, "edgecolor": "white", "linewidth": 0.5, "zorder": 3}
+    dots["clip_on"] = False
     axes.scatter(ordered["precision"].to_numpy(), rows, marker=">", label="precision", **dots)
     axes.scatter(ordered["recall"].to_numpy(), rows, marker="o", label="recall", **dots)
     always = ordered["always"].to_numpy()
@@ -184,10 +186,8 @@ def draw_instead(counts: NDArray[np.float64], genres: list[str]) -> Figure:
     return figure
 
 
-LOOKS: Final = {  # column of the error: kind of scores, colour, marker
-    "ece_raw": ("raw", MUTED, "s"),
-    "ece_calibrated": ("calibrated", BLUE, "o"),
-}
+# Column of the error: kind of scores, colour, marker.
+LOOKS: Final = {"ece_raw": ("raw", MUTED, "s"), "ece_calibrated": ("calibrated", BLUE, "o")}
 SHARES: Final = (0, 0.01, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1)
 
 
@@ -210,24 +210,21 @@ def draw_calibration(calibration: pl.DataFrame, reliability: pl.DataFrame) -> Fi
     curves.set_aspect("equal", anchor="N")
     curves.set_title("All genres together")
     curves.grid(color=PAPER_TINT)
-    _draw_errors(errors, calibration.sort("ece_raw", "genre", descending=[True, False]))
+    ordered = calibration.sort("ece_raw", "genre", descending=[True, False])
+    rows = np.arange(ordered.height)
+    before, after = (ordered[column].to_numpy() for column in LOOKS)
+    errors.hlines(rows, before, after, color=GREY, linewidth=2, zorder=1)
+    for column, (_, colour, marker) in LOOKS.items():
+        errors.scatter(ordered[column], rows, color=colour, marker=marker, s=30, zorder=2, clip_on=False)
+    name_rows(errors, [f"{genre} ({count:,})" for genre, count in ordered.select("genre", "positives").iter_rows()])
+    errors.set_xlim(0, max(before.max(), after.max(), 0.01) * 1.05)
+    errors.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    errors.set_title("By genre (n movies)")
+    errors.set_xlabel("expected calibration error")
+    errors.grid(axis="x", color=PAPER_TINT)
+    errors.set_axisbelow(True)
     figure.legend(*curves.get_legend_handles_labels(), loc="outside upper left", ncols=3, fontsize=9)
     return figure
-
-
-def _draw_errors(axes: Axes, calibration: pl.DataFrame) -> None:
-    rows = np.arange(calibration.height)
-    before, after = (calibration[column].to_numpy() for column in LOOKS)
-    axes.hlines(rows, before, after, color=GREY, linewidth=2, zorder=1)
-    for column, (_, colour, marker) in LOOKS.items():
-        axes.scatter(calibration[column], rows, color=colour, marker=marker, s=30, zorder=2, clip_on=False)
-    name_rows(axes, [f"{genre} ({count:,})" for genre, count in calibration.select("genre", "positives").iter_rows()])
-    axes.set_xlim(0, max(before.max(), after.max(), 0.01) * 1.05)
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    axes.set_title("By genre (n movies)")
-    axes.set_xlabel("expected calibration error")
-    axes.grid(axis="x", color=PAPER_TINT)
-    axes.set_axisbelow(True)
 
 
 HISTORY_FILE: Final = "history.csv"
@@ -255,3 +252,128 @@ def draw_training(history: pl.DataFrame) -> Figure:
         jaccard.annotate(f"{best:.3f}", (epoch, best), xytext=(0, 7), textcoords="offset points", ha="center")
         jaccard.margins(y=0.15)
     return figure
+
+
+REPORT_WIDTH_IN: Final = 7.6
+MARKERS: Final = ((BLUE, "o"), (ORANGE, "s"))
+
+
+def draw_dropped(reasons: Sequence[str], counts: Sequence[int]) -> Figure:
+    """Draw how many rows were dropped for each reason."""
+    figure = new_figure(REPORT_WIDTH_IN, 0.6 + 0.32 * len(reasons))
+    draw_bars(figure.add_subplot(), reasons, counts, [f"{count:,}" for count in counts])
+    return figure
+
+
+def draw_lengths(bins: Mapping[str, pl.DataFrame]) -> Figure:
+    """Draw the mean Jaccard of each model by length of the description, with 95% intervals, and the movies per bin.
+
+    `bins` of each model have `label`, `movies`, `mean`, `low`, `high`; all have the same bins.
+    """
+    figure = new_figure(REPORT_WIDTH_IN, 4.2)
+    axes, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
+    for place, ((name, table), (colour, marker)) in enumerate(zip(bins.items(), MARKERS, strict=False)):
+        x = np.arange(table.height) + 0.12 * (place - (len(bins) - 1) / 2)
+        mean, low, high = (table[column].to_numpy() for column in ("mean", "low", "high"))
+        error = np.maximum([mean - low, high - mean], 0)
+        axes.errorbar(x, mean, error, color=colour, marker=marker, capsize=2, label=drawable(name), linewidth=1.6)
+    axes.set_ylabel("mean Jaccard")
+    axes.set_ylim(bottom=0)
+    axes.grid(axis="y", color=PAPER_TINT)
+    axes.legend(loc="lower right", ncols=2)
+    table = next(iter(bins.values()))
+    below.bar(np.arange(table.height), table["movies"], color=GREY, width=0.8)
+    below.set_xticks(range(table.height), table["label"].to_list())
+    below.set(xlabel="words in the description", ylabel="movies")
+    return figure
+
+
+def draw_genre_model_map(f1: NDArray[np.float64], models: Sequence[str], genres: Sequence[str]) -> Figure:
+    """Draw the F1 of models (rows) on genres (columns) in per cent; a dash is undefined."""
+    figure = new_figure(2.2 + 0.42 * len(genres), 1.9 + 0.3 * len(models))
+    axes = figure.add_subplot()
+    draw_heat_map(axes, 100 * f1, list(models), list(genres))
+    for row, column in np.argwhere(np.isnan(f1) | (f1 == 0)):
+        mark = "\N{EN DASH}" if np.isnan(f1[row, column]) else "0"
+        axes.text(column + 0.5, row + 0.5, mark, ha="center", va="center", fontsize=7, in_layout=False)
+    axes.set_xlabel("F1, %; in brackets: test movies of the genre")
+    return figure
+
+
+def draw_set_sizes(true: NDArray[np.int64], predicted: NDArray[np.int64]) -> Figure:
+    """Draw how many movies have 0, 1, 2, ... genres, and how many got as many predicted."""
+    figure = new_figure(REPORT_WIDTH_IN, 3.2)
+    axes = figure.add_subplot()
+    places = np.arange(max(len(true), len(predicted)))
+    for shift, counts, colour, name in ((-0.2, true, GREY, "true"), (0.2, predicted, BLUE, "predicted")):
+        padded = np.pad(counts, (0, len(places) - len(counts)))
+        bars = axes.bar(places + shift, padded, width=0.38, color=colour, label=name)
+        axes.bar_label(bars, [f"{count:,}" if count else "" for count in padded], fontsize=8, padding=1)
+    axes.set_xticks(places)
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    axes.set(xlabel="genres per movie", ylabel="test movies")
+    axes.margins(y=0.12)
+    figure.legend(loc="outside upper left", ncols=2, fontsize=9)
+    return figure
+
+
+MODEL_PICTURES: Final = ("confusion", "calibration", "predicted_instead", "per_genre")
+_COLUMNS: Final = {
+    "per_genre.csv": ("genre", "support", "tp", "fp", "fn", "tn", "precision", "recall", "f1"),
+    PREDICTIONS_FILE: ("true_genres", "predicted_genres"),
+    "calibration.csv": ("genre", "positives", "ece_raw", "ece_calibrated"),
+    "reliability.csv": ("scores", "mean_score", "share_of_positives"),
+    HISTORY_FILE: HISTORY_COLUMNS,
+}
+
+
+def draw_model(model_folder: Path, *, wanted: bool = True) -> StageResult:
+    """Draw a model's F1 and confusion by genre, predictions in place of missed genres, calibration, and any training.
+
+    If not `wanted`, pictures of an earlier run that no longer show this model are removed.
+
+    Raises:
+        DataError: a table or the predictions of the model are missing, damaged or empty.
+    """
+    *needed, history_file = (model_folder / name for name in _COLUMNS)
+    for path in needed:
+        if not path.is_file():
+            raise DataError(f"{path}: not found; evaluate the model first")
+    is_stepwise = history_file.is_file()
+    inputs = (*needed, history_file) if is_stepwise else tuple(needed)
+    names = (*MODEL_PICTURES, "training") if is_stepwise else MODEL_PICTURES
+    outputs, packages = picture_files(names, ALL_FORMS), ("matplotlib", "polars")
+    stage = Stage("draw", model_folder, outputs, inputs, {}, (Path(__file__),), packages, removes_old=True)
+    if not wanted:
+        return remove_outdated(stage)
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        per_genre, predictions, calibration, reliability, *history = map(_read, inputs)
+        genres = per_genre["genre"].to_list()
+        instead = count_instead(predictions, genres)
+        draws = (
+            partial(draw_confusion, per_genre),
+            partial(draw_calibration, calibration, reliability),
+            partial(draw_instead, instead, genres),
+            partial(draw_genres, per_genre),
+            *(partial(draw_training, table) for table in history),
+        )
+        for name, draw in zip(names, draws, strict=True):
+            write_picture(folder, name, draw, ALL_FORMS)
+        return {"genres": len(genres), "movies": predictions.height, "missed": int(instead[:, -1].sum())}
+
+    return run_stage(stage, build)
+
+
+def _read(path: Path) -> pl.DataFrame:
+    columns, again = list(_COLUMNS[path.name]), "train" if path.name == HISTORY_FILE else "evaluate"
+    try:
+        table = pl.read_csv(path, columns=columns) if path.suffix == ".csv" else pl.read_parquet(path, columns=columns)
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(
+            f"{path} is damaged: expected the columns {', '.join(columns)} ({reason}); {again} the model again"
+        ) from error
+    if table.is_empty():
+        raise DataError(f"{path} has no rows; {again} the model again")
+    return table

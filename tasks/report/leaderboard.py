@@ -8,6 +8,9 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import compress
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +22,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tasks.core.errors import DataError
-from tasks.core.markup import escape_markdown, markdown_table
+from tasks.core.figures import SVG_ONLY, Form, picture_files, write_picture
+from tasks.core.files import hash_file
 from tasks.core.metrics import (
     LOWER_IS_BETTER,
     METRICS,
@@ -31,7 +35,10 @@ from tasks.core.metrics import (
     movie_metrics,
     resample,
 )
-from tasks.core.predictions import read_decisions
+from tasks.core.page import escape_markdown, markdown_table, write_safe_csv
+from tasks.core.predictions import PREDICTIONS_FILE, RULES_FILE, read_decisions
+from tasks.report.figures import RATE, draw_leaderboard, draw_pareto
+from tasks.stage import Stage, StageResult, run_stage
 
 ON_VALIDATION: Final = ("jaccard", "f1_macro")  # metrics that have a column for validation, too
 # Column: its decimals. Column val_jaccard is metric val/jaccard.
@@ -41,18 +48,10 @@ _METRICS: Final = {
 }
 INTERVALS: Final = ("test_jaccard", "test_f1_samples", "test_f1_micro", "test_f1_macro")
 _ENDS: Final = {f"{column}_{end}": _METRICS[column] for column in INTERVALS for end in ("low", "high")}
-_COSTS: Final = {"fit_s": 1, "predict_docs_per_s": 0, "model_memory_mb": 1, "model_mb": 1}
+_COSTS: Final = {"fit_s": 1, RATE: 0, "model_memory_mb": 1, "model_mb": 1}
 DECIMALS: Final = {**_METRICS, **_ENDS, "behind": 4, "behind_low": 4, "behind_high": 4, **_COSTS}
-LEADERBOARD: Final = pl.Schema(
-    {
-        "rank": pl.Int64,
-        "model": pl.String,
-        "chosen_by": pl.String,
-        "rule": pl.String,
-        **dict.fromkeys(DECIMALS, pl.Float64),
-        "distinct_answers": pl.Int64,
-    }
-)
+_TYPES: Final = {"rank": pl.Int64, **dict.fromkeys(("model", "chosen_by", "rule"), pl.String)}
+LEADERBOARD: Final = pl.Schema({**_TYPES, **dict.fromkeys(DECIMALS, pl.Float64), "distinct_answers": pl.Int64})
 METRICS_FILE, FIT_FILE = "metrics.json", "fit.json"
 NOTHING: Final = "\N{EN DASH}"
 
@@ -74,8 +73,8 @@ def rank_models(model_folders: Sequence[Path], data_hashes: Mapping[str, str] | 
         raise DataError("leaderboard: no evaluated model; expected at least one folder with metrics.json and fit.json")
     folders = {folder.name: folder for folder in model_folders}
     if len(folders) < len(model_folders):
-        names = ", ".join(sorted(folder.name for folder in model_folders))
-        raise DataError(f"leaderboard: two model folders have the same name among {names}")
+        names = sorted(folder.name for folder in model_folders)
+        raise DataError(f"leaderboard: two model folders have the same name among {', '.join(names)}")
     rows = [_read_model(folder) for folder in model_folders]
     if len(metrics := {row["chosen_by"] for row in rows}) > 1:
         raise DataError(f"leaderboard: rules were chosen by {' and by '.join(sorted(metrics))}; evaluate all by one")
@@ -84,14 +83,12 @@ def rank_models(model_folders: Sequence[Path], data_hashes: Mapping[str, str] | 
     resampled = resample(decisions.truth, decisions.decided).metrics
     for model, (row, decided) in enumerate(zip(rows, decisions.decided, strict=True)):
         row.update(rank=model + 1, distinct_answers=len(np.unique(decided, axis=0)))
-        for column in INTERVALS:
-            found = interval(resampled[column.removeprefix("test_")][model])
-            row.update({f"{column}_low": defined(found.low), f"{column}_high": defined(found.high)})
+        found = {column: interval(resampled[column.removeprefix("test_")][model]) for column in INTERVALS}
         if model:
-            gap = interval(resampled["jaccard"][0] - resampled["jaccard"][model])
-            row.update(
-                zip(("behind", "behind_low", "behind_high"), map(defined, (gap.value, gap.low, gap.high)), strict=True)
-            )
+            found["behind"] = interval(resampled["jaccard"][0] - resampled["jaccard"][model])
+            row["behind"] = defined(found["behind"].value)
+        for column, each in found.items():
+            row.update({f"{column}_low": defined(each.low), f"{column}_high": defined(each.high)})
     return pl.DataFrame(rows, schema={**LEADERBOARD, "key": pl.Float64}).select(*LEADERBOARD)
 
 
@@ -118,8 +115,7 @@ def best_constant(truth: Labels, genres: Sequence[str]) -> Baseline | None:
     if not answer.any():
         return None
     metrics = decision_metrics(truth, np.tile(answer, (len(truth), 1)))
-    named = tuple(genre for genre, is_in in zip(genres, answer, strict=True) if is_in)
-    return Baseline(named, {f"test_{name}": value for name, value in metrics.items()})
+    return Baseline(tuple(compress(genres, answer)), {f"test_{name}": value for name, value in metrics.items()})
 
 
 def defined(value: float) -> float | None:
@@ -135,13 +131,12 @@ def _read_model(folder: Path) -> dict[str, Any]:
             f"{folder / METRICS_FILE}: expected the metrics of the chosen rule {rule!r} under 'rules'; "
             f"delete {folder} and evaluate the model again"
         )
-    values = {column: _number(rules[rule], column.replace("_", "/", 1)) for column in _METRICS}
-    costs = {column: _number(fit, column) for column in _COSTS}
     chosen_by = str(metrics.get("chosen_by", "jaccard"))
+    row = {column: _number(rules[rule], column.replace("_", "/", 1)) for column in _METRICS}
+    row |= {column: _number(fit, column) for column in _COSTS}
     key = _number(rules[rule], f"val/{chosen_by}")
-    if key is not None and chosen_by in LOWER_IS_BETTER:
-        key = -key
-    return {"model": folder.name, "chosen_by": chosen_by, "rule": rule, **values, **costs, "key": key}
+    key = -key if key is not None and chosen_by in LOWER_IS_BETTER else key
+    return {"model": folder.name, "chosen_by": chosen_by, "rule": rule, **row, "key": key}
 
 
 def _read_json(path: Path) -> Mapping[str, Any]:
@@ -187,19 +182,17 @@ def compare_published(model_folders: Sequence[Path]) -> pl.DataFrame:
     test, under `published_<metric>` and `ours_<metric>`, null if not available.
     """
     folders = {folder.name: folder for folder in model_folders}
-    published = read_published()
-    tables = published.filter(pl.col("model").is_in(list(folders)))["table"].unique()
+    published, is_ours = read_published(), pl.col("model").is_in(list(folders))
     rows = []
-    for row in published.filter(pl.col("table").is_in(tables.to_list())).iter_rows(named=True):
-        figures = {name: row[name] for name in _TEXTS}
+    for row in published.filter(is_ours.any().over("table")).iter_rows(named=True):
+        figures = {name: row[name] for name in _TEXTS} | {"model": None, "rule": None}
         figures |= {f"published_{metric}": row[metric] for metric in PUBLISHED_METRICS}
         if folder := folders.get(row["model"]):
             evaluated = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
             rule = row["rule"] or evaluated["chosen_rule"]
             ours = evaluated["rules"].get(rule, {})
-            figures |= {"rule": rule, **{f"ours_{metric}": ours.get(f"test/{metric}") for metric in PUBLISHED_METRICS}}
-        else:
-            figures |= {"model": None, "rule": None}
+            figures |= {"model": row["model"], "rule": rule}
+            figures |= {f"ours_{metric}": ours.get(f"test/{metric}") for metric in PUBLISHED_METRICS}
         rows.append(figures)
     columns = [f"{side}_{metric}" for metric in PUBLISHED_METRICS for side in ("published", "ours")]
     return pl.DataFrame(rows, schema={**dict.fromkeys(_TEXTS, pl.String), **dict.fromkeys(columns, pl.Float64)})
@@ -232,7 +225,7 @@ _TERMINAL: Final = {
     "behind": "gap",
     **{f"test_{name}": METRICS[name].short for name in ("f1_samples", "f1_macro", "at_least_one")},
     "fit_s": "fit s",
-    "predict_docs_per_s": "movies/s",
+    RATE: "movies/s",
     "model_memory_mb": "RAM MB",
     "model_mb": "disk MB",
 }
@@ -250,7 +243,7 @@ _TITLES: Final = {
     **{name: metric.title for name, metric in METRICS.items()},
     "behind": "gap to best",
     "fit_s": "fit time (s)",
-    "predict_docs_per_s": "movies scored per second",
+    RATE: "movies scored per second",
     "model_memory_mb": "MB in memory",
     "model_mb": "MB on disk",
 }
@@ -270,24 +263,21 @@ def title_of(column: str) -> str:
 
 def render_markdown(leaderboard: pl.DataFrame, baseline: Baseline | None = None) -> str:
     """Return the whole leaderboard as Markdown, one table per subject, the best in bold, intervals in brackets."""
-    parts = ["# Leaderboard\n"]
     notes = [*notes_on(leaderboard, baseline), "In brackets: 95% intervals, by a bootstrap over test movies."]
-    parts.append("".join(f"- {escape_markdown(note)}\n" for note in notes))
+    parts = ["# Leaderboard\n", "".join(f"- {escape_markdown(note)}\n" for note in notes)]
     for title, columns in _MARKDOWN.items():
         texts = ["model", "rule"] if title == "Quality" else ["model"]
         rows = []
         for row in leaderboard.iter_rows(named=True):
             cells = [str(row["rank"]), *(escape_markdown(str(row[text])) for text in texts)]
-            cells += [_with_interval(row, column) for column in columns]
+            for column in columns:
+                ends = (column, f"{column}_low", f"{column}_high")
+                cell, low, high = (written(row.get(name), DECIMALS[column]) for name in ends)
+                cells.append(cell if NOTHING in (low, high) else f"{cell} \\[{low}, {high}\\]")
             rows.append([f"**{cell}**" for cell in cells] if row["rank"] == 1 else cells)
         table = markdown_table(["", *texts, *map(title_of, columns)], rows, 1 + len(texts))
         parts.append(f"## {title}\n\n{table}")
     return "\n".join(parts)
-
-
-def _with_interval(row: Mapping[str, Any], column: str) -> str:
-    text, low, high = (written(row.get(name), DECIMALS[column]) for name in (column, f"{column}_low", f"{column}_high"))
-    return text if NOTHING in (low, high) else f"{text} \\[{low}, {high}\\]"
 
 
 def render_terminal(leaderboard: pl.DataFrame, baseline: Baseline | None = None) -> str:
@@ -328,10 +318,8 @@ def notes_on(leaderboard: pl.DataFrame, baseline: Baseline | None = None) -> lis
     chosen_by = leaderboard["chosen_by"][0]
     notes = [f"best {title_of(chosen_by)} on validation. Other metrics are on the test movies."]
     if baseline:
-        notes.append(
-            f"baseline: always predicting {', '.join(baseline.genres)} has a test Jaccard of "
-            f"{baseline.metrics['test_jaccard']:.3f}."
-        )
+        genres, jaccard = ", ".join(baseline.genres), baseline.metrics["test_jaccard"]
+        notes.append(f"baseline: always predicting {genres} has a test Jaccard of {jaccard:.3f}.")
     if undefined := int(leaderboard["test_undefined_genres"].max() or 0):  # type: ignore[arg-type]
         notes.append(f"{undefined} genre(s) have no test movie: undefined, and left out of macro averages.")
     if same := leaderboard.filter(pl.col("distinct_answers") == 1)["model"].to_list():
@@ -355,25 +343,61 @@ def render_cross_validation(folders: Sequence[Path]) -> str:
     Raises:
         DataError: a file is missing or damaged.
     """
-    rows = sorted(map(_read_folds, folders), key=lambda row: (-row["metrics"]["jaccard"]["mean"], row["model"]))
-    cells = [
-        [row["model"], row["rule"]]
-        + [
-            f"{found['mean']:.4f} ± {found['std']:.4f}" if (found := row["metrics"].get(metric)) else NOTHING
-            for metric in _FOLD_METRICS
-        ]
-        + [f"{row['fit_s']:.1f}"]
-        for row in rows
-    ]
+    rows = []
+    for folder in folders:
+        try:
+            metrics = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
+            fit_s = json.loads((folder / FIT_FILE).read_text(encoding="utf-8"))["fit_s"]
+            rule = metrics["chosen_rule"]
+            found = metrics["rules"][rule]
+            rows.append((-found["jaccard"]["mean"], folder.name, rule, found, fit_s))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            message = f"{folder}: missing or damaged results ({error!r}); cross-validate the model again"
+            raise DataError(message) from error
+    cells = []
+    for _, model, rule, found, fit_s in sorted(rows, key=itemgetter(0, 1)):
+        known = [found.get(metric) for metric in _FOLD_METRICS]
+        texts = [f"{each['mean']:.4f} ± {each['std']:.4f}" if each else NOTHING for each in known]
+        cells.append([model, rule, *texts, f"{fit_s:.1f}"])
     table = _plain_table(["model", "rule", *map(title_of, _FOLD_METRICS), "fit s"], cells)
     return f"{table}\nmean ± standard deviation over folds; fit s: mean seconds per fold.\n"
 
 
-def _read_folds(folder: Path) -> dict[str, Any]:
-    try:
-        metrics = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
-        fit_s = json.loads((folder / FIT_FILE).read_text(encoding="utf-8"))["fit_s"]
-        rule = metrics["chosen_rule"]
-        return {"model": folder.name, "rule": rule, "metrics": metrics["rules"][rule], "fit_s": fit_s}
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{folder}: missing or damaged results ({error!r}); cross-validate the model again") from error
+def write_leaderboard(
+    model_folders: Sequence[Path],
+    results_folder: Path,
+    data_hashes: Mapping[str, str] | None = None,
+    forms: Sequence[Form] = SVG_ONLY,
+) -> StageResult:
+    """Write the leaderboard of the given models as CSV, Markdown, text and pictures; the counts have their order.
+
+    Models are compared in `published.md` with results that the earlier system published for their methods.
+    `data_hashes` by model name are for messages.
+
+    Raises:
+        DataError: no model is given, a model's files cannot be read, or they were not tested on the same movies.
+    """
+    leaderboard = rank_models(model_folders, data_hashes)
+    names = (METRICS_FILE, FIT_FILE, PREDICTIONS_FILE, RULES_FILE)
+    files = [folder / name for folder in model_folders for name in names]
+    # Inputs are known by file name, which is the same in every folder: so their contents go into the config.
+    contents = {f"{path.parent.name}/{path.name}": hash_file(path) for path in files}
+    decisions = read_decisions([model_folders[0]])
+    published, baseline = compare_published(model_folders), best_constant(decisions.truth, decisions.genres)
+    tables = ("leaderboard.csv", "leaderboard.md", "leaderboard.txt", *(["published.md"] if published.height else []))
+    outputs = (*tables, *picture_files(["leaderboard", "pareto"], forms))
+    constant = (baseline.genres, baseline.metrics["test_jaccard"]) if baseline else None
+    config, code, packages = {"models": contents}, (Path(__file__),), ("adjusttext", "matplotlib", "polars")
+    stage = Stage("leaderboard", results_folder, outputs, (PUBLISHED,), config, code, packages, removes_old=True)
+
+    def build(folder: Path) -> Mapping[str, Any]:
+        write_safe_csv(leaderboard, folder / "leaderboard.csv")
+        (folder / "leaderboard.md").write_text(render_markdown(leaderboard, baseline), encoding="utf-8")
+        (folder / "leaderboard.txt").write_text(render_terminal(leaderboard, baseline) + "\n", encoding="utf-8")
+        write_picture(folder, "leaderboard", partial(draw_leaderboard, leaderboard, constant), forms)
+        write_picture(folder, "pareto", partial(draw_pareto, leaderboard), forms)
+        if published.height:
+            (folder / "published.md").write_text(render_published(published), encoding="utf-8")
+        return {"models": leaderboard.height, "order": leaderboard["model"].to_list()}
+
+    return run_stage(stage, build)

@@ -5,19 +5,18 @@ from functools import partial
 from pathlib import Path
 
 from tasks.core.figures import SVG_ONLY, Form
+from tasks.core.metrics import Champion, PromotionConfig, Verdict
 from tasks.core.page import Picture
 from tasks.core.parallel import map_in_order
-from tasks.core.promotion import Champion, PromotionConfig, Verdict
 from tasks.core.settings import data_paths
 from tasks.prefect_task import stage_task
-from tasks.report import verdict
-from tasks.report.exhibits import write_exhibits
+from tasks.report import versus
 from tasks.report.feature_figures import write_genre_similarity, write_importance_pictures
-from tasks.report.leaderboard import render_cross_validation
-from tasks.report.page.sources import RunFacts
-from tasks.report.page.stages import write_report
-from tasks.report.stages import draw_model, write_leaderboard
-from tasks.report.versus import write_versus
+from tasks.report.figures import draw_model
+from tasks.report.leaderboard import render_cross_validation, write_leaderboard
+from tasks.report.movies import write_exhibits
+from tasks.report.page import write_report
+from tasks.report.sources import RunFacts
 from tasks.stage import StageResult
 
 
@@ -38,14 +37,14 @@ def leaderboard(
 @stage_task("compare pair")
 def compare_pair(model_folders: list[Path], pair: tuple[str, ...], *, draws: bool) -> list[StageResult]:
     """Compare two of the models, if there are two, and write the comparison to the results folder."""
-    result = write_versus(model_folders, pair, data_paths(), draws=draws)
+    result = versus.write_versus(model_folders, pair, data_paths(), draws=draws)
     return [] if result is None else [result]
 
 
 @stage_task("judge challenger", "judge {challenger.name}")
 def judge_challenger(challenger: Path, champion: Champion | None, config: PromotionConfig) -> Verdict:
     """Return whether the best model replaces the champion."""
-    return verdict.judge_challenger(challenger, champion, config)
+    return versus.judge_challenger(challenger, champion, config)
 
 
 @stage_task("tabulate folds")

@@ -1,9 +1,10 @@
-"""Comparison of two models: F1 by genre, and the movies for which only one predicts exactly the true genres."""
+"""Comparisons of two models: by genre and movie, and of a challenger with the champion that it may replace."""
 
 import json
 import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import compress
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +12,6 @@ import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from numpy.typing import NDArray
 
 from tasks.core.errors import ConfigError
 from tasks.core.figures import (
@@ -27,11 +27,23 @@ from tasks.core.figures import (
     write_picture,
 )
 from tasks.core.files import hash_file
-from tasks.core.markup import escape_markdown, markdown_table, write_safe_csv
-from tasks.core.metrics import CHOICES, Floats, Interval, Resampled, interval, movie_metrics, resample
-from tasks.core.predictions import PREDICTIONS_FILE, RULES_FILE, Decisions, read_decisions
+from tasks.core.metrics import (
+    CHOICES,
+    LOWER_IS_BETTER,
+    Champion,
+    Interval,
+    PromotionConfig,
+    Resampled,
+    Verdict,
+    interval,
+    movie_metrics,
+    resample,
+)
+from tasks.core.page import escape_markdown, markdown_table, write_safe_csv
+from tasks.core.predictions import PREDICTIONS_FILE, RULES_FILE, Decisions, IncomparableError, read_decisions
 from tasks.core.settings import DataPaths
 from tasks.report.leaderboard import NOTHING, defined, title_of
+from tasks.report.sources import SENTENCES, say
 from tasks.stage import Stage, StageResult, run_stage
 
 logger = logging.getLogger(__name__)
@@ -44,6 +56,7 @@ PICTURE: Final = "versus"
 TABLES: Final = (GENRES_FILE, MOVIES_FILE, TEXT_FILE)
 PICTURES: Final = picture_files([PICTURE], ALL_FORMS)
 TRAINING_SIDECAR: Final = "train.stage.json"
+_PAIR: Final = ("first", "second")
 _BY_DIFFERENCE: Final[dict[str, Any]] = {"by": ["f1_difference", "genre"], "descending": [True, False]}
 
 
@@ -72,7 +85,7 @@ def draw_versus(genres: pl.DataFrame) -> Figure:
 
 
 def render_versus(
-    models: Sequence[str],
+    models: tuple[str, str],
     overall: Mapping[str, tuple[float, float, Interval]],
     genres: pl.DataFrame,
     movies: pl.DataFrame,
@@ -81,40 +94,11 @@ def render_versus(
 
     `overall` has for each metric in `CHOICES` both values and the interval of the first minus the second.
     """
-    first, second = (escape_markdown(name) for name in models)
-    rows = [
+    first, second = names = [escape_markdown(name) for name in models]
+    metrics = [
         [title_of(metric), f"{one:.4f}", f"{other:.4f}", _with_ends(gap.value, gap.low, gap.high)]
         for metric, (one, other, gap) in overall.items()
     ]
-    parts = [
-        f"# {first} and {second}\n",
-        f"{_say_genres(first, second, genres)} In brackets: 95% intervals of the difference, by a paired bootstrap.\n",
-        markdown_table(["on test", first, second, "difference"], rows),
-        "## Genres\n",
-        _genre_table(first, second, genres),
-        *(_movie_part(right, wrong, movies) for right, wrong in (tuple(models), tuple(models)[::-1])),
-    ]
-    return "\n".join(parts)
-
-
-def _say_genres(first: str, second: str, genres: pl.DataFrame) -> str:
-    n_known, n_undecided, parts = genres["f1_difference"].count(), genres["f1_difference"].count(), []
-    for name, is_better in ((first, pl.col("f1_low") > 0), (second, pl.col("f1_high") < 0)):
-        better = genres.filter(is_better)["genre"].to_list()
-        n_undecided -= len(better)
-        listed = f" ({', '.join(map(escape_markdown, better))})" if better else ""
-        parts.append(f"{name} has a significantly higher F1 in {len(better)} of {n_known} genres{listed}")
-    undefined = genres.filter(pl.col("f1_difference").is_null())["genre"].to_list()
-    missing = f" Not compared, without a test movie: {', '.join(map(escape_markdown, undefined))}." if undefined else ""
-    return (
-        f"{'; '.join(parts)}; in {n_undecided} the interval includes zero. About one in twenty such intervals excludes "
-        f"zero by chance.{missing}"
-    )
-
-
-def _genre_table(first: str, second: str, genres: pl.DataFrame) -> str:
-    header = ["genre", "test movies", f"F1 {first}", f"F1 {second}", "F1 difference", "precision difference"]
-    header += ["recall difference", f"only {first} right", f"only {second} right"]
     rows = [
         [
             escape_markdown(row["genre"]),
@@ -122,27 +106,31 @@ def _genre_table(first: str, second: str, genres: pl.DataFrame) -> str:
             *(_written(row[name], ".3f") for name in ("first_f1", "second_f1")),
             _with_ends(row["f1_difference"], row["f1_low"], row["f1_high"]),
             *(_written(row[name], "+.3f") for name in ("precision_difference", "recall_difference")),
-            f"{row['only_first_right']:,}",
-            f"{row['only_second_right']:,}",
+            *(f"{row[name]:,}" for name in ("only_first_right", "only_second_right")),
         ]
         for row in genres.sort(**_BY_DIFFERENCE, nulls_last=True).iter_rows(named=True)
     ]
-    return markdown_table(header, rows)
-
-
-def _movie_part(right: str, wrong: str, movies: pl.DataFrame) -> str:
-    listed = movies.filter(pl.col("right") == right)
-    title = f"## Only {escape_markdown(right)} is right: {listed.height:,} movie{'' if listed.height == 1 else 's'}\n"
-    if listed.is_empty():
-        return title
-    shown = listed.head(SHOWN_MOVIES)
-    rows = [
-        [escape_markdown(str(row[name] or "")) for name in ("movie_name", "movie_id", "true_genres", "wrong_genres")]
-        for row in shown.iter_rows(named=True)
-    ]
-    more = "" if shown.height == listed.height else f"\nAll of them are in `{MOVIES_FILE}`.\n"
-    header = ["movie", "id", "genres", f"predicted by {escape_markdown(wrong)}"]
-    return f"{title}\n{markdown_table(header, rows, len(header))}{more}"
+    header = ["genre", "test movies", f"F1 {first}", f"F1 {second}", "F1 difference", "precision difference"]
+    header += ["recall difference", f"only {first} right", f"only {second} right"]
+    examples = []
+    for right, wrong in zip(models, reversed(names), strict=True):
+        listed = movies.filter(pl.col("right") == right)
+        shown = listed.select("movie_name", "movie_id", "true_genres", "wrong_genres").head(SHOWN_MOVIES)
+        cells = [[escape_markdown(text or "") for text in row] for row in shown.iter_rows()]
+        table = markdown_table(["movie", "id", "genres", f"predicted by {wrong}"], cells, 4)
+        examples.append((listed.height, table, listed.height > shown.height))
+    by_result = (pl.col("f1_low") > 0, pl.col("f1_high") < 0, pl.col("f1_difference").is_null())
+    better, worse, undefined = ([*map(escape_markdown, genres.filter(such)["genre"])] for such in by_result)
+    return say(
+        "versus",
+        names=names,
+        better=(better, worse),
+        known=genres["f1_difference"].count(),
+        undefined=undefined,
+        overall=markdown_table(["on test", first, second, "difference"], metrics),
+        genres=markdown_table(header, rows),
+        movies=examples,
+    )
 
 
 def _with_ends(value: float | None, low: float | None, high: float | None) -> str:
@@ -178,18 +166,24 @@ def write_versus(
     config = {f"{path.parent.name}/{path.name}": hash_file(path) for path in left if path.is_file()}
     inputs = (paths.movies,) if paths.movies.is_file() else ()
     outputs = (*TABLES, *PICTURES) if draws else TABLES
-    code, packages = (Path(__file__),), ("matplotlib", "numpy", "polars")
+    code, packages = (Path(__file__), SENTENCES), ("jinja2", "matplotlib", "numpy", "polars")
     stage = Stage("versus", paths.results, outputs, inputs, {"pair": config}, code, packages, removes_old=True)
 
     def build(folder: Path) -> Mapping[str, Any]:
         decisions = read_decisions([first, second])
         resampled = resample(decisions.truth, decisions.decided)
-        genres, movies = compare_genres(decisions, resampled), list_movies(decisions, inputs)
+        names = pl.DataFrame(schema={"movie_id": pl.String, "movie_name": pl.String})
+        if inputs:
+            names = pl.read_parquet(paths.movies, columns=names.columns)
+        genres, movies = compare_genres(decisions, resampled), list_movies(decisions, names)
         write_safe_csv(genres, folder / GENRES_FILE)
         write_safe_csv(movies, folder / MOVIES_FILE)
-        overall = {name: _difference(resampled.metrics[name]) for name in CHOICES}
-        text = render_versus(decisions.models, overall, genres, movies)
-        (folder / TEXT_FILE).write_text(text, encoding="utf-8")
+        overall = {}
+        for metric in CHOICES:
+            one, other = resampled.metrics[metric]
+            overall[metric] = (float(one[0]), float(other[0]), interval(one - other))
+        text = render_versus((decisions.models[0], decisions.models[1]), overall, genres, movies)
+        (folder / TEXT_FILE).write_text(text + "\n", encoding="utf-8")
         if draws:
             write_picture(folder, PICTURE, partial(draw_versus, genres), ALL_FORMS)
         by_model = movies["right"].value_counts().rows()
@@ -205,11 +199,7 @@ def check_pair(pair: Sequence[str], names: Sequence[str]) -> None:
 
 
 def choose_pair(ranked: Sequence[Path], pair: Sequence[str]) -> tuple[Path, Path]:
-    """Return the folders of the named models; if none, of the first and of the next of another kind.
-
-    Raises:
-        ConfigError: a named model is not among them.
-    """
+    """Return the folders of the named models; if none, of the first and of the next of another kind."""
     by_name = {folder.name: folder for folder in ranked}
     check_pair(pair, list(by_name))
     if pair:
@@ -227,29 +217,26 @@ def compare_genres(decisions: Decisions, resampled: Resampled) -> pl.DataFrame:
     the genre.
     """
     truth, (first, second) = decisions.truth, decisions.decided
-    columns: dict[str, Any] = {
-        "genre": decisions.genres,
-        "support": truth.sum(axis=0),
-        "first": [decisions.models[0]] * len(decisions.genres),
-        "second": [decisions.models[1]] * len(decisions.genres),
-    }
+    names = {name: [model] * len(decisions.genres) for name, model in zip(_PAIR, decisions.models, strict=True)}
+    columns: dict[str, Any] = {"genre": decisions.genres, "support": truth.sum(axis=0), **names}
     for metric in ("f1", "precision", "recall"):
         values = resampled.per_genre[metric]
-        found = [_difference(values[:, :, genre]) for genre in range(len(decisions.genres))]
-        columns[f"first_{metric}"] = [defined(first_value) for first_value, _, _ in found]
-        columns[f"second_{metric}"] = [defined(second_value) for _, second_value, _ in found]
+        for number, name in enumerate(_PAIR):
+            columns[f"{name}_{metric}"] = [defined(value) for value in values[number, 0]]
+        gaps = [interval(gap) for gap in np.moveaxis(values[0] - values[1], -1, 0)]
         for end, name in (("value", "difference"), ("low", "low"), ("high", "high")):
-            columns[f"{metric}_{name}"] = [defined(getattr(difference, end)) for _, _, difference in found]
+            columns[f"{metric}_{name}"] = [defined(getattr(gap, end)) for gap in gaps]
     columns["only_first_right"] = ((first == truth) & (second != truth)).sum(axis=0)
     columns["only_second_right"] = ((second == truth) & (first != truth)).sum(axis=0)
     return pl.DataFrame(columns)
 
 
-def list_movies(decisions: Decisions, movies_files: Sequence[Path]) -> pl.DataFrame:
+def list_movies(decisions: Decisions, names: pl.DataFrame) -> pl.DataFrame:
     """Return the movies that only one model gets exactly right, those of the first before those of the second.
 
-    Columns: `right`, `wrong` (the models), `movie_id`, `movie_name`, `true_genres`, `wrong_genres` (predicted by the
-    other), `wrong_jaccard`. For each model, the movies where the other is most wrong come first.
+    `names` has `movie_id` and `movie_name`, perhaps no rows. Columns: `right`, `wrong` (the models), `movie_id`,
+    `movie_name`, `true_genres`, `wrong_genres` (predicted by the other), `wrong_jaccard`. For each model, the movies
+    where the other is most wrong come first.
     """
     truth = decisions.truth
     right = [(labels == truth).all(axis=1) for labels in decisions.decided]
@@ -257,35 +244,24 @@ def list_movies(decisions: Decisions, movies_files: Sequence[Path]) -> pl.DataFr
     for model, other in ((0, 1), (1, 0)):
         rows = np.flatnonzero(right[model] & ~right[other])
         decided = decisions.decided[other][rows]
+        genres = [
+            pl.Series([", ".join(compress(decisions.genres, row)) for row in labels], dtype=pl.String)
+            for labels in (truth[rows], decided)
+        ]
         part = {
             "right": pl.repeat(decisions.models[model], len(rows), dtype=pl.String, eager=True),
             "wrong": pl.repeat(decisions.models[other], len(rows), dtype=pl.String, eager=True),
             "movie_id": pl.Series([decisions.movie_ids[row] for row in rows], dtype=pl.String),
-            "true_genres": _names(decisions.genres, truth[rows]),
-            "wrong_genres": _names(decisions.genres, decided),
+            "true_genres": genres[0],
+            "wrong_genres": genres[1],
             "wrong_jaccard": pl.Series(movie_metrics(truth[rows], decided)[:, 0], dtype=pl.Float64).fill_nan(None),
         }
         parts.append(pl.DataFrame(part).sort("wrong_jaccard", "movie_id"))
     return (
         pl.concat(parts)
-        .join(_movie_names(movies_files), on="movie_id", how="left", maintain_order="left")
+        .join(names, on="movie_id", how="left", maintain_order="left")
         .select("right", "wrong", "movie_id", "movie_name", "true_genres", "wrong_genres", "wrong_jaccard")
     )
-
-
-def _movie_names(movies_files: Sequence[Path]) -> pl.DataFrame:
-    tables = [pl.read_parquet(path, columns=["movie_id", "movie_name"]) for path in movies_files]
-    return pl.concat([pl.DataFrame(schema={"movie_id": pl.String, "movie_name": pl.String}), *tables])
-
-
-def _difference(values: Floats) -> tuple[float, float, Interval]:
-    """Return a metric of both models and the interval of their difference."""
-    return float(values[0, 0]), float(values[1, 0]), interval(values[0] - values[1])
-
-
-def _names(genres: Sequence[str], labels: NDArray[np.bool_]) -> pl.Series:
-    texts = [", ".join(genre for genre, has in zip(genres, row, strict=True) if has) for row in labels]
-    return pl.Series(texts, dtype=pl.String)
 
 
 def _kind(folder: Path) -> str:
@@ -298,3 +274,64 @@ def _kind(folder: Path) -> str:
         return "ensemble"
     model = config.get("model", {})
     return str(model.get("classifier", {}).get("kind") or model.get("encoder") or folder.name)
+
+
+def judge_challenger(challenger: Path, champion: Champion | None, config: PromotionConfig) -> Verdict:
+    """Return whether the model that is best on validation becomes champion, and the reason in words.
+
+    It replaces the champion if the interval of the difference, by a paired bootstrap over the champion's own test
+    movies, is above zero, or if this version cannot load the champion.
+
+    Raises:
+        DataError: a file of the challenger is missing or damaged.
+    """
+    if champion is not None and champion.is_challenger:
+        return Verdict(False, "it is still the best")
+    decisions = read_decisions([challenger])
+    f1_macro = float(resample(decisions.truth, decisions.decided, resamples=0).metrics["f1_macro"][0, 0])
+    if not f1_macro >= config.min_f1_macro:
+        reason = (
+            f"{challenger.name} has a macro F1 of {f1_macro:.4f} on test, below the floor of {config.min_f1_macro:g} "
+            "(--promotion.min-f1-macro)"
+        )
+        return Verdict(False, reason)
+    if champion is None:
+        return Verdict(True, "there was no champion")
+    if champion.challenger_was_rolled_back:
+        reason = (
+            f"{challenger.name} was champion and was rolled back on {champion.challenger_was_rolled_back}; to allow it "
+            "again, delete the tag genreflow.rolled_back_at of that version"
+        )
+        return Verdict(False, reason)
+    if champion.folder is None:
+        reason = f"the run or the predictions of {champion.model} are gone from MLflow, so they cannot be compared"
+        return Verdict(True, reason)
+    return _judge_both(challenger, champion, champion.folder, config)
+
+
+def _judge_both(challenger: Path, champion: Champion, folder: Path, config: PromotionConfig) -> Verdict:
+    try:
+        decisions = read_decisions([challenger, folder])
+    except IncomparableError as error:
+        difference = str(error).rpartition("\n  ")[2]
+        reason = f"{champion.model} was tested on other data ({difference})"
+        if config.replace_other_data == "always":
+            return Verdict(True, f"{reason} and is replaced (--promotion.replace-other-data always)")
+        # A champion of the sample is provisional, any other was chosen by someone.
+        if config.replace_other_data == "sample" and champion.source == "sample":
+            return Verdict(True, f"{reason}, the embedded sample, and is replaced")
+        how = "so they cannot be compared; to replace it: --promotion.replace-other-data always"
+        return Verdict(False, f"{reason}, {how}")
+    first, second = resample(decisions.truth, decisions.decided).metrics[config.metric]
+    found = interval(second - first if config.metric in LOWER_IS_BETTER else first - second, config.level)
+    bounds = f"[{found.low:+.4f}, {found.high:+.4f}] at {100 * config.level:g}%"
+    difference = f"{config.metric} {found.value:+.4f} {bounds}"
+    measured = f"{difference}, on {len(decisions.movie_ids):,} test movies"
+    if np.isfinite(found.low) and found.low > 0:
+        return Verdict(True, f"{challenger.name} is better than {champion.model}: {measured}", difference)
+    is_worse = np.isfinite(found.high) and found.high < 0
+    if not champion.is_readable and not is_worse:
+        reason = f"{champion.model} was logged by an earlier version, which only MLflow can load, and is replaced"
+        return Verdict(True, f"{reason}: {measured}", difference)
+    how = "significantly worse" if is_worse else "not significantly better"
+    return Verdict(False, f"{challenger.name} is {how} than {champion.model}: {measured}", difference)

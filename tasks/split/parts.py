@@ -67,7 +67,8 @@ def split_movies(paths: DataPaths, config: SplitConfig, seed: int) -> StageResul
         were, `movies_new`, and `movies_gone` since; `genres`, the movies of each genre in each part;
         `largest_share_difference` between a genre's share of validation or test and its share of all movies, and
         `largest_fold_share_difference` the same between a fold of train and train, in percentage points;
-        `text_groups`, see `count_groups`.
+        `text_groups`: the groups of several movies, the movies in them, and the groups across parts, folds and the
+        development subset.
 
     Raises:
         DataError: there are too few movies for one in every part, or the earlier splits are damaged.
@@ -84,26 +85,28 @@ def split_movies(paths: DataPaths, config: SplitConfig, seed: int) -> StageResul
 
     def build(folder: Path) -> dict[str, Any]:
         movies = pl.read_parquet(paths.movies, columns=["movie_id", "genres", "text_group"])
-        _require_enough(movies.height, config, paths.movies)
-        earlier = read_earlier_splits(paths.splits, config, seed)
+        smallest = min(config.test_share, config.validation_share, 1 - config.test_share - config.validation_share)
+        needed = math.ceil(round(1 / smallest, 6))
+        if movies.height < needed:
+            raise DataError(
+                f"{paths.movies}: {movies.height} movies are too few to split. At least {needed} are needed, so that a "
+                f"part with a share of {smallest:g} has one: add listings, or raise the smaller of the test and "
+                "validation shares"
+            )
+        earlier = _read_earlier_splits(paths.splits, config, seed)
         splits = assign_parts(movies, config, seed, earlier)
-        metadata = {_KEY: json.dumps(_origin(config, seed))}
+        metadata = {_KEY: _origin(config, seed)}
         splits.write_parquet(folder / paths.splits.name, compression="zstd", metadata=metadata)
         kept = int(movies["movie_id"].is_in(earlier["movie_id"].implode()).sum())
-        gone = earlier.height - kept
-        logger.info("split: %d movies kept, %d new, %d removed", kept, movies.height - kept, gone)
-        changes = {"movies_kept": kept, "movies_new": movies.height - kept, "movies_gone": gone}
-        return {**count_parts(movies, splits), **changes, "text_groups": count_groups(movies, splits)}
+        changes = {"movies_kept": kept, "movies_new": movies.height - kept, "movies_gone": earlier.height - kept}
+        logger.info("split: %d movies kept, %d new, %d removed", *changes.values())
+        return {**count_parts(movies, splits), **changes, "text_groups": _count_groups(movies, splits)}
 
     return run_stage(stage, build)
 
 
-def read_earlier_splits(path: Path, config: SplitConfig, seed: int) -> pl.DataFrame:
-    """Return `schema.SPLITS` of an earlier run with the same shares and seed; no rows if there is none to keep.
-
-    Raises:
-        DataError: the file is damaged, so it is unknown which movies a model has been tested on.
-    """
+def _read_earlier_splits(path: Path, config: SplitConfig, seed: int) -> pl.DataFrame:
+    """Return `schema.SPLITS` of an earlier run with the same shares and seed; no rows if there is none to keep."""
     nothing = pl.DataFrame(schema=SPLITS)
     if not config.keep_sides or not path.is_file():
         return nothing
@@ -115,15 +118,15 @@ def read_earlier_splits(path: Path, config: SplitConfig, seed: int) -> pl.DataFr
             f"{path} cannot be read ({error}), so movies cannot stay where they were: restore it, or delete it to "
             "split all movies again"
         ) from error
-    if recorded != json.dumps(_origin(config, seed)).encode() or earlier.schema != SPLITS:
+    if recorded != _origin(config, seed).encode() or earlier.schema != SPLITS:
         by = recorded.decode() if recorded else "another version"
         logger.warning("split: all movies are split again, since %s was made with %s", path, by)
         return nothing
     return earlier
 
 
-def _origin(config: SplitConfig, seed: int) -> dict[str, Any]:
-    return {**config.model_dump(mode="json", exclude={"keep_sides"}), "seed": seed}
+def _origin(config: SplitConfig, seed: int) -> str:
+    return json.dumps({**config.model_dump(mode="json", exclude={"keep_sides"}), "seed": seed})
 
 
 def assign_parts(
@@ -149,8 +152,9 @@ def assign_parts(
     in_train = part == PARTS.index("train")
     subset = [1 - config.development_share, config.development_share]
     development[in_train] = divide(in_train, subset, "is_development")
-    columns = {"part": np.asarray(PARTS)[part], "is_development": development == 1, "fold": fold}
-    return pl.DataFrame({"movie_id": movies["movie_id"], **columns}, schema=SPLITS)
+    names = np.asarray(PARTS)[part]
+    columns = {"movie_id": movies["movie_id"], "part": names, "is_development": development == 1, "fold": fold}
+    return pl.DataFrame(columns, schema=SPLITS)
 
 
 def count_parts(movies: pl.DataFrame, splits: pl.DataFrame) -> dict[str, Any]:
@@ -174,22 +178,17 @@ def count_parts(movies: pl.DataFrame, splits: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def count_groups(movies: pl.DataFrame, splits: pl.DataFrame) -> dict[str, int]:
-    """Return how many text groups have several movies, and how many of these are split, for tables in one order.
+def _count_groups(movies: pl.DataFrame, splits: pl.DataFrame) -> dict[str, int]:
+    """Return the text groups of several movies, these movies, and the groups that are split, for tables in one order.
 
-    A group is split only if an earlier run had assigned its movies before they were known to be equal.
-
-    Returns:
-        `groups` of more than one movie, `movies` in them, and the groups `across_parts`, `across_folds` and
-        `across_development`, the last two among those within one part.
+    A group is split only if an earlier run had assigned its movies before they were known to be equal. Those
+    `across_folds` and `across_development` are among those within one part.
     """
-    sides = splits.with_columns(movies["text_group"]).group_by("text_group").agg(
-        pl.len(), pl.col("part", "fold", "is_development").n_unique()
-    )  # fmt: skip
+    by_group = splits.with_columns(movies["text_group"]).group_by("text_group")
+    sides = by_group.agg(pl.len(), pl.col("part", "fold", "is_development").n_unique())
     several = sides.filter(pl.col("len") > 1)
     whole = several.filter(pl.col("part") == 1)
-    n_divided = several.height - whole.height
-    if n_divided:
+    if n_divided := several.height - whole.height:
         logger.warning(
             "split: %d groups of near-duplicates are split between parts, because an earlier run had assigned their "
             "movies; --split.keep-sides false splits all movies again",
@@ -214,16 +213,6 @@ def _genre_matrix(genres: pl.Series) -> tuple[NDArray[np.bool_], list[str]]:
     names = sorted(genres.explode().drop_nulls().unique().to_list())
     columns = [genres.list.contains(name).fill_null(value=False).to_numpy() for name in names]
     return np.column_stack([np.zeros((len(genres), 0), dtype=np.bool_), *columns]), names
-
-
-def _require_enough(n_movies: int, config: SplitConfig, path: Path) -> None:
-    smallest_share = min(config.test_share, config.validation_share, 1 - config.test_share - config.validation_share)
-    needed = math.ceil(round(1 / smallest_share, 6))
-    if n_movies < needed:
-        raise DataError(
-            f"{path}: {n_movies} movies are too few to split. At least {needed} are needed, so that a part with a "
-            f"share of {smallest_share:g} has one: add listings, or raise the smaller of the test and validation shares"
-        )
 
 
 def write_subset(paths: DataPaths, root: Path, part: str | None = None, without: Path | None = None) -> StageResult:
@@ -254,7 +243,15 @@ def write_subset(paths: DataPaths, root: Path, part: str | None = None, without:
         splits = pl.read_parquet(paths.splits)
         kept = splits.filter(pl.col("part").cast(pl.String) == part) if part else splits
         if without:
-            kept = kept.join(_train_movies_to_drop(splits, without, paths), on="movie_id", how="anti")
+            ids = pl.read_csv(without, columns=["movie_id"], infer_schema=False)
+            train = splits.filter(pl.col("part").cast(pl.String) == "train")
+            unknown = ids.join(train, on="movie_id", how="anti")["movie_id"].sort()
+            if len(unknown):
+                raise DataError(
+                    f"{without}: {len(unknown)} movies are not in the train part of {paths.splits}, the first is "
+                    f"{unknown[0]}; only train movies can be left out"
+                )
+            kept = kept.join(ids, on="movie_id", how="anti")
         if kept.is_empty():
             raise DataError(f"{root}: no movie of {paths.splits} is left for it")
         for path, source in files.items():
@@ -269,15 +266,3 @@ def write_subset(paths: DataPaths, root: Path, part: str | None = None, without:
         return {"movies": kept.height, "left_out": splits.height - kept.height}
 
     return run_stage(stage, build)
-
-
-def _train_movies_to_drop(splits: pl.DataFrame, without: Path, paths: DataPaths) -> pl.DataFrame:
-    ids = pl.read_csv(without, columns=["movie_id"], infer_schema=False)
-    train = splits.filter(pl.col("part").cast(pl.String) == "train")
-    unknown = ids.join(train, on="movie_id", how="anti")["movie_id"].sort()
-    if len(unknown):
-        raise DataError(
-            f"{without}: {len(unknown)} movies are not in the train part of {paths.splits}, the first is "
-            f"{unknown[0]}; only train movies can be left out"
-        )
-    return ids

@@ -16,18 +16,10 @@ RESERVED_ROWS: Final = 30
 
 
 @dataclass(frozen=True)
-class _Units:
-    """What is assigned as a whole: single rows, or groups of rows that stay together."""
-
-    of_row: Integers  # (n_rows,) the unit of each row
-    counts: Integers  # (n_units, n_labels + 1) rows of the unit with each label; last column: rows of the unit
-
-
-@dataclass(frozen=True)
 class _Parts:
     """The target rows of each part, and those still missing, below 0 if it has too many."""
 
-    target: NDArray[np.float64]  # (n_parts, n_labels + 1), columns as in `_Units.counts`
+    target: NDArray[np.float64]  # (n_parts, n_labels + 1), the last column for rows
     missing: NDArray[np.float64]  # the same shape; lowered by every assignment
 
     def neediest(self, counts: Integers, random: np.random.Generator) -> int:
@@ -85,26 +77,41 @@ def stratify(
         raise ValueError(f"shares must be above 0 and sum to 1, not {list(shares)}")
     groups = np.arange(len(Y)) if groups is None else groups
     kept = np.full(len(Y), -1, dtype=np.int8) if kept is None else kept
-    result = _join_kept(groups, kept, len(shares))
+    # The other rows of a group go to the part of most of its kept rows.
+    members, of_row = np.unique(groups, return_inverse=True)
+    votes = np.zeros((len(members), len(shares)), dtype=np.int64)
+    np.add.at(votes, (of_row[kept >= 0], kept[kept >= 0]), 1)
+    side = np.where(votes.any(axis=1), votes.argmax(axis=1), -1)
+    result = np.where(kept >= 0, kept, side[of_row]).astype(np.int8)
     free = result < 0
     parts = _targets(Y, shares)
+    rows = np.column_stack([Y, np.ones(len(Y), dtype=np.bool_)]).astype(np.int64)
     for part in range(len(shares)):
-        parts.missing[part] -= _count(Y[result == part]).sum(axis=0)
-    units = _gather_units(Y[free], groups[free])
-    result[free] = _assign(units, parts, np.random.default_rng(seed))[units.of_row]
+        parts.missing[part] -= rows[result == part].sum(axis=0)
+    members, of_row = np.unique(groups[free], return_inverse=True)
+    counts = np.zeros((len(members), rows.shape[1]), dtype=np.int64)
+    np.add.at(counts, of_row, rows[free])
+    result[free] = _assign(counts, parts, np.random.default_rng(seed))[of_row]
     return result
 
 
-def _assign(units: _Units, parts: _Parts, random: np.random.Generator) -> NDArray[np.int8]:
-    """Return the part of each unit."""
-    part_of_unit = _deal_frequent_kinds(units, parts, random)
+def _assign(counts: Integers, parts: _Parts, random: np.random.Generator) -> NDArray[np.int8]:
+    """Return the part of each unit: what is assigned as a whole, a row or a group of rows.
+
+    `counts`, (n_units, n_labels + 1), are its rows with each label, and in the last column all its rows.
+    """
+    part_of_unit = _deal_frequent_kinds(counts, parts, random)
     left = random.permutation(np.flatnonzero(part_of_unit < 0))
-    left = left[np.argsort(-units.counts[left, -1], kind="stable")]
+    left = left[np.argsort(-counts[left, -1], kind="stable")]
     while len(left):
-        chosen = _with_rarest_label(units.counts[left, :-1], random)
+        label_rows = counts[left, :-1].sum(axis=0)
+        chosen = np.ones(len(left), dtype=np.bool_)  # if none has a label
+        if label_rows.any():
+            rarest = np.flatnonzero(label_rows == label_rows[label_rows > 0].min())
+            chosen = counts[left, random.choice(rarest)] > 0
         for unit in left[chosen]:
-            part_of_unit[unit] = parts.neediest(units.counts[unit], random)
-            parts.missing[part_of_unit[unit]] -= units.counts[unit]
+            part_of_unit[unit] = parts.neediest(counts[unit], random)
+            parts.missing[part_of_unit[unit]] -= counts[unit]
         left = left[~chosen]
     return part_of_unit
 
@@ -119,27 +126,6 @@ def part_sizes(n_rows: int, shares: Sequence[float]) -> list[int]:
         sizes[sizes.argmax()] -= 1
         sizes[sizes.argmin()] += 1
     return [int(size) for size in sizes]
-
-
-def _join_kept(groups: Integers, kept: NDArray[np.int8], n_parts: int) -> NDArray[np.int8]:
-    """Return `kept`, with the other rows of each group in the part of most of its kept rows."""
-    members, of_row = np.unique(groups, return_inverse=True)
-    votes = np.zeros((len(members), n_parts), dtype=np.int64)
-    np.add.at(votes, (of_row[kept >= 0], kept[kept >= 0]), 1)
-    side = np.where(votes.any(axis=1), votes.argmax(axis=1), -1)
-    return np.where(kept >= 0, kept, side[of_row]).astype(np.int8)
-
-
-def _count(Y: NDArray[np.bool_]) -> Integers:
-    return np.column_stack([Y, np.ones(len(Y), dtype=np.bool_)]).astype(np.int64)
-
-
-def _gather_units(Y: NDArray[np.bool_], groups: Integers) -> _Units:
-    rows = _count(Y)
-    members, of_row = np.unique(groups, return_inverse=True)
-    counts = np.zeros((len(members), rows.shape[1]), dtype=np.int64)
-    np.add.at(counts, of_row, rows)
-    return _Units(of_row, counts)
 
 
 def _targets(Y: NDArray[np.bool_], shares: Sequence[float]) -> _Parts:
@@ -157,15 +143,15 @@ def _targets(Y: NDArray[np.bool_], shares: Sequence[float]) -> _Parts:
     return _Parts(np.where(target > 0, target, 1), target)
 
 
-def _deal_frequent_kinds(units: _Units, parts: _Parts, random: np.random.Generator) -> NDArray[np.int8]:
+def _deal_frequent_kinds(counts: Integers, parts: _Parts, random: np.random.Generator) -> NDArray[np.int8]:
     """Return the part of the units assigned at once: each part's share of each kind, except a reserve; -1: left over.
 
     Units with the same counts are of one kind.
     """
-    part_of_unit = np.full(len(units.counts), -1, dtype=np.int8)
+    part_of_unit = np.full(len(counts), -1, dtype=np.int8)
     kinds: dict[bytes, list[int]] = {}
-    for unit in random.permutation(len(units.counts)).tolist():
-        kinds.setdefault(units.counts[unit].tobytes(), []).append(unit)
+    for unit in random.permutation(len(counts)).tolist():
+        kinds.setdefault(counts[unit].tobytes(), []).append(unit)
     rows_missing = np.maximum(parts.missing[:, -1], 0)
     shares = rows_missing / max(rows_missing.sum(), 1)
     reserve = RESERVED_ROWS * parts.target[:, -1].sum() / parts.target[:, -1].min()
@@ -174,14 +160,5 @@ def _deal_frequent_kinds(units: _Units, parts: _Parts, random: np.random.Generat
         dealt = np.repeat(np.arange(len(shares)), quotas)
         part_of_unit[members[: len(dealt)]] = dealt
         for part, quota in enumerate(quotas):
-            parts.missing[part] -= quota * units.counts[members[0]]
+            parts.missing[part] -= quota * counts[members[0]]
     return part_of_unit
-
-
-def _with_rarest_label(label_counts: Integers, random: np.random.Generator) -> NDArray[np.bool_]:
-    """Return which units have the label with the fewest rows (on ties a random one); all where none has a label."""
-    remaining = label_counts.sum(axis=0)
-    if not remaining.any():
-        return np.ones(len(label_counts), dtype=np.bool_)
-    label = random.choice(np.flatnonzero(remaining == remaining[remaining > 0].min()))
-    return np.asarray(label_counts[:, label] > 0)

@@ -1,7 +1,4 @@
-"""The MLflow store: its address, its creation, and its errors.
-
-The address is kept and shown without its password, which stays in the environment.
-"""
+"""The MLflow store: its creation, its errors, and its address, which is kept and shown without the password."""
 
 import functools
 import json
@@ -39,47 +36,56 @@ SQLITE: Final = "sqlite:///"
 KIND_TAG: Final = "mlflow.experimentKind"
 KIND: Final = "custom_model_development"  # opens on the runs, not on an overview of traces
 NOTE_TAG: Final = "mlflow.note.content"  # what MLflow shows as the description of an experiment or a run
-VIEW_TAG: Final = "mlflow.sharedViewState.{}"  # a view of the runs table with its own address
-VIEW: Final = "compared-last"
+VIEW: Final = "compared-last"  # a view of the runs table with its own address
 VIEW_PAGE: Final = "#/experiments/{}/runs?viewStateShareKey=" + VIEW + "&workflowType=machine_learning"
 VIEW_METRICS: Final = ("val/jaccard", "test/jaccard", "test/f1_micro", "test/f1_macro", "time/fit_s")
 
 
 def tracking_error(error: BaseException) -> TrackingError | None:
     """Return a user error for a store that is away or busy, None for any other error."""
+    if not is_away(error) and not _says(BUSY, error):
+        return None
+    store = public_address(settings().tracking_uri)
     if is_away(error):
         return TrackingError(
-            f"MLflow at {public_address(settings().tracking_uri)} does not respond; results are kept in "
-            f"{settings().data_dir}: start it and run the same command again, which logs them"
+            f"MLflow at {store} does not respond; results are kept in {settings().data_dir}: start it and run the same "
+            "command again, which logs them"
         )
-    if is_busy(error):
-        return TrackingError(
-            f"the MLflow database {public_address(settings().tracking_uri)} was locked for too long; stop the process "
-            "that locks it and run the same command again, which continues"
-        )
-    return None
+    return TrackingError(
+        f"the MLflow database {store} was locked for too long; stop the process that locks it and run the same command "
+        "again, which continues"
+    )
 
 
 def is_away(error: BaseException) -> bool:
     """Return whether a tracking server did not respond, after MLflow's own retries."""
-    return _is_of_store(error) and bool(AWAY.search(str(error)))
+    return _says(AWAY, error)
 
 
-def is_busy(error: BaseException) -> bool:
-    """Return whether the store's database was locked."""
-    return _is_of_store(error) and bool(BUSY.search(str(error))) and not is_away(error)
+def _says(pattern: re.Pattern[str], error: BaseException) -> bool:
+    is_of_store = isinstance(error, MlflowException) or type(error).__module__.startswith(("requests.", "sqlalchemy."))
+    return is_of_store and bool(pattern.search(str(error)))
 
 
 def is_missing(error: MlflowException) -> bool:
-    """Return whether the store said that something does not exist; after other errors it may."""
+    """Return whether the store said that something does not exist."""
     return error.error_code in MISSING
+
+
+def get_if_exists(get: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
+    """Return what a method of the client gets, None if the store says that it does not exist; other errors raise."""
+    try:
+        return get(*args, **kwargs)
+    except MlflowException as error:
+        if is_missing(error):
+            return None
+        raise
 
 
 def retry_while_locked(function: Callable[P, R]) -> Callable[P, R]:
     """Decorate a function that is not a Prefect task, and so has no retries, to retry while the database is locked.
 
-    Raises:
-        TrackingError: by the decorated function, if the store stays busy or is away.
+    It raises TrackingError if the store stays busy or is away.
     """
 
     @functools.wraps(function)
@@ -91,17 +97,13 @@ def retry_while_locked(function: Callable[P, R]) -> Callable[P, R]:
                 user_error = tracking_error(error)
                 if user_error is None:
                     raise
-                if wait_s is None or not is_busy(error):
+                if wait_s is None or is_away(error):
                     raise user_error from error
                 logger.warning("the MLflow database is locked; trying again in %.0f s", wait_s)
             time.sleep(wait_s)
         raise AssertionError  # the last try returns or raises
 
     return retrying
-
-
-def _is_of_store(error: BaseException) -> bool:
-    return isinstance(error, MlflowException) or type(error).__module__.startswith(("requests.", "sqlalchemy."))
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,15 @@ class Experiment:
         Raises:
             ConfigError: the address needs a password, and MLFLOW_TRACKING_URI does not contain it.
         """
-        return _connect(_full_address(self.tracking_uri))
+        uri = settings().tracking_uri
+        if public_address(uri) == self.tracking_uri:
+            return _connect(uri)
+        if HIDDEN in self.tracking_uri:
+            raise ConfigError(
+                f"the runs are in the MLflow store {self.tracking_uri} and its password is not kept: set "
+                "MLFLOW_TRACKING_URI to the full address"
+            )
+        return _connect(self.tracking_uri)
 
 
 def save_view(experiment: Experiment, run_ids: Sequence[str]) -> None:
@@ -134,7 +144,7 @@ def save_view(experiment: Experiment, run_ids: Sequence[str]) -> None:
         "selectedColumns": [f"metrics.`{name}`" for name in VIEW_METRICS] + ["tags.`genreflow.rule`"],
     }
     client = experiment.client()
-    client.set_experiment_tag(experiment.experiment_id, VIEW_TAG.format(VIEW), json.dumps(view))
+    client.set_experiment_tag(experiment.experiment_id, f"mlflow.sharedViewState.{VIEW}", json.dumps(view))
 
 
 def open_client() -> mlflow.MlflowClient:
@@ -170,20 +180,21 @@ def open_experiment(name: str) -> Experiment:
     """
     client = open_client()
     uri = public_address(settings().tracking_uri)
-    location = None
-    if uri.startswith(SQLITE):
-        location = (Path(uri.removeprefix(SQLITE)).resolve().parent / "artifacts").as_uri()
     found = client.get_experiment_by_name(name)
     if found is None:
+        location = None
+        if uri.startswith(SQLITE):
+            location = (Path(uri.removeprefix(SQLITE)).resolve().parent / "artifacts").as_uri()
         try:
             new = client.create_experiment(name, artifact_location=location, tags={KIND_TAG: KIND})
-            note = f"[The models compared last]({VIEW_PAGE.format(new)}), best on test first."
-            client.set_experiment_tag(new, NOTE_TAG, note)
-            return Experiment(uri, new, name)
         except MlflowException:
             found = client.get_experiment_by_name(name)  # another process was faster
             if found is None:
                 raise
+        else:
+            note = f"[The models compared last]({VIEW_PAGE.format(new)}), best on test first."
+            client.set_experiment_tag(new, NOTE_TAG, note)
+            return Experiment(uri, new, name)
     if found.lifecycle_stage != "active":
         raise ConfigError(
             f"the MLflow experiment {name!r} is deleted: restore it with `mlflow experiments restore "
@@ -207,18 +218,6 @@ def public_address(uri: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl() if is_server else without_password(uri)
 
 
-def _full_address(public: str) -> str:
-    uri = settings().tracking_uri
-    if public_address(uri) == public:
-        return uri
-    if HIDDEN in public:
-        raise ConfigError(
-            f"the runs are in the MLflow store {public} and its password is not kept: set MLFLOW_TRACKING_URI to the "
-            "full address"
-        )
-    return public
-
-
 def _connect(uri: str) -> mlflow.MlflowClient:
     """Point MLflow to a store, with a server's password in the environment: MLflow's errors contain the address."""
     parts = urlsplit(uri)
@@ -231,6 +230,5 @@ def _connect(uri: str) -> mlflow.MlflowClient:
     return mlflow.MlflowClient(uri)
 
 
-def _is_not_raised_too(record: logging.LogRecord) -> bool:
-    """Return False for errors that MLflow logs with their traceback and then raises."""
+def _is_not_raised_too(record: logging.LogRecord) -> bool:  # by MLflow, after logging it with its traceback
     return not str(record.msg).startswith("SQLAlchemy database error")

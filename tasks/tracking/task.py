@@ -1,19 +1,19 @@
 """The tracking tasks of the flows."""
 
+import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
-from tasks.core.promotion import Champion, Verdict
+from tasks.core.metrics import Champion, Verdict, in_groups
 from tasks.core.settings import data_paths
 from tasks.prefect_task import stage_task
 from tasks.stage import StageResult
-from tasks.tracking import champion, models, runs, select_runs, store, stored_model
-from tasks.tracking.runs import MetricsOf, PipelineRun
-from tasks.tracking.select_runs import LoggedModel
+from tasks.tracking import past_runs, registry, runs, store
+from tasks.tracking.runs import MANY, LoggedModel, MetricsOf, PipelineRun, metric_name
 
 PICTURES: Final = (".svg", ".png")
 tracked_task: Final = partial(stage_task, unless=store.is_away)  # MLflow itself waits for a server
@@ -21,35 +21,86 @@ tracked_task: Final = partial(stage_task, unless=store.is_away)  # MLflow itself
 
 @tracked_task("log stages")
 def log_stages(run: PipelineRun, results: Sequence[StageResult], files: Sequence[Path] = ()) -> None:
-    """Log the stages' counts, their sidecars and further files to the pipeline's run."""
-    runs.log_stages(run, results)
+    """Log stages' counts to the pipeline run, `verbose/data/<stage>/<count>`, their sidecars and further files."""
+    metrics: dict[str, float] = {}
+    for result in results:
+        for key, value in runs.flatten(result.counts):
+            if isinstance(value, int | float):
+                metrics[f"{MANY}data/{result.name}/{metric_name(key)}"] = float(value)
+    runs.log_metrics(run.experiment, run.run_id, metrics)
+    sidecars = [result.folder / f"{result.name}.stage.json" for result in results]
+    runs.log_files(run.experiment, run.run_id, sidecars, "stages")
     runs.log_files(run.experiment, run.run_id, files, "explore")
 
 
 @tracked_task("log model", "log {name}")
 def log_model(run: PipelineRun, name: str, run_id: str, folder: Path) -> LoggedModel:
     """Log a trained and evaluated model: metrics, files, the model itself; end its run as FINISHED."""
-    uri = models.log_model(run.experiment, run_id, name, folder)  # before metrics, which MLflow would copy one by one
-    of = MetricsOf(uri.removeprefix("models:/"), runs.log_datasets(run, run_id, data_paths()))
-    _log_summary(run, run_id, folder, of)
-    for step, metrics in models.read_history(folder):
-        runs.log_metrics(run.experiment, run_id, metrics, step)
+    uri = runs.log_model(run.experiment, run_id, name, folder)  # before metrics, which MLflow would copy one by one
+    datasets = runs.log_datasets(run, run_id, data_paths())
+    _log_summary(run, run_id, folder, (uri.removeprefix("models:/"), datasets))
+    if (history := folder / "history.csv").is_file():  # of fine-tuning
+        for row in pl.read_csv(history).iter_rows(named=True):
+            step = int(row.pop("step"))
+            metrics = {f"training/{name}": float(value) for name, value in row.items() if value is not None}
+            runs.log_metrics(run.experiment, run_id, metrics, step)
     files = [file for file in sorted(folder.iterdir()) if file.suffix not in PICTURES]  # which may be an earlier run's
     runs.log_files(run.experiment, run_id, files)
     runs.end_run(run.experiment, run_id, runs.FINISHED)
-    return LoggedModel(name, folder, run_id, uri, run.tags["genreflow.data_hash"])
+    return LoggedModel(name, folder, run_id, uri, run.tags[runs.DATA_TAG])
 
 
-def _log_summary(run: PipelineRun, run_id: str, folder: Path, of: MetricsOf = runs.NOTHING) -> None:
-    summary = models.model_summary(folder)
-    runs.log_metrics(run.experiment, run_id, summary["metrics"], of=of)
-    run.experiment.client().set_tag(run_id, "genreflow.rule", summary["rule"])
+def _log_summary(run: PipelineRun, run_id: str, folder: Path, of: MetricsOf = (None, {})) -> None:
+    rule, metrics = _summarize(folder)
+    runs.log_metrics(run.experiment, run_id, metrics, of=of)
+    run.experiment.client().set_tag(run_id, "genreflow.rule", rule)
+
+
+def _summarize(folder: Path) -> tuple[str, dict[str, float]]:
+    """Return the chosen rule of a trained model, and its metrics by MLflow name.
+
+    The leading metrics of the chosen rule are `val/<metric>` and `test/<metric>`, next to the model's costs. All others
+    start with `verbose/`: the rule's other metrics, every rule's Jaccard (`rules/<rule>/<part>/jaccard`) and the F1 of
+    each genre with test movies (`genres/<genre>/test/f1`).
+    """
+    evaluated, cost = _read_json(folder / "metrics.json"), _read_json(folder / "fit.json")
+    chosen, rules = evaluated["chosen_rule"], evaluated["rules"]
+    leading = {f"{part}/{name}" for part in ("val", "test") for name in in_groups("leading")}
+    metrics = {name if name in leading else f"{MANY}{name}": value for name, value in rules[chosen].items()}
+    for rule, values in rules.items():
+        metrics |= {f"{MANY}rules/{rule}/{part}/jaccard": values[f"{part}/jaccard"] for part in ("val", "test")}
+    per_genre = pl.read_csv(folder / "per_genre.csv", columns=["genre", "f1"]).drop_nulls("f1")
+    metrics |= {f"{MANY}genres/{metric_name(genre)}/test/f1": f1 for genre, f1 in per_genre.iter_rows()}
+    metrics |= {f"time/{name}": cost[name] for name in ("fit_s", "predict_docs_per_s")}
+    # Earlier versions did not measure the memory.
+    metrics |= {f"size/{name}": cost[name] for name in ("model_mb", "model_memory_mb") if name in cost}
+    return chosen, metrics
+
+
+def _read_json(path: Path) -> Any:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 @tracked_task("log folds", "log folds {folder.name}")
 def log_folds(run: PipelineRun, run_id: str, folder: Path) -> None:
-    """Log a cross-validated model: metrics over folds and files; end its run as FINISHED."""
-    models.log_folds(run, run_id, folder)
+    """Log a cross-validated model: metrics over folds and files; end its run as FINISHED.
+
+    The chosen rule's metrics are `cv/<metric>` and `cv/<metric>_std`, mean and standard deviation over folds, and
+    `fold/<metric>`, with a step per fold; each rule has its `verbose/rules/<rule>/cv_jaccard`.
+    """
+    stored = _read_json(folder / "metrics.json")
+    rule, rules = stored["chosen_rule"], stored["rules"]
+    metrics = {f"cv/{name}": values["mean"] for name, values in rules[rule].items()}
+    metrics |= {f"cv/{name}_std": values["std"] for name, values in rules[rule].items()}
+    metrics |= {f"{MANY}rules/{each}/cv_jaccard": values["jaccard"]["mean"] for each, values in rules.items()}
+    metrics["time/fit_s"] = _read_json(folder / "fit.json")["fit_s"]
+    runs.log_metrics(run.experiment, run_id, metrics)
+    for fold in range(len(rules[rule]["jaccard"]["folds"])):
+        of_fold = {f"fold/{name}": values["folds"][fold] for name, values in rules[rule].items()}
+        runs.log_metrics(run.experiment, run_id, of_fold, step=fold)
+    run.experiment.client().set_tag(run_id, "genreflow.rule", rule)
+    runs.log_datasets(run, run_id, data_paths())
+    runs.log_files(run.experiment, run_id, sorted(folder.iterdir()))
     runs.end_run(run.experiment, run_id, runs.FINISHED)
 
 
@@ -79,34 +130,24 @@ def log_variant(run: PipelineRun, run_id: str, folder: Path) -> None:
 def log_effect(run: PipelineRun, files: Sequence[Path]) -> None:
     """Log the effect of dropping doubtful movies, `effect/<dropped>/<metric>` with its 95% interval, and files."""
     table = pl.read_csv(data_paths().results / "label_audit_effect.csv")
-    metrics = {}
-    for dropped, metric, *values in table.select("dropped", "metric", "difference", "low", "high").iter_rows():
-        for suffix, value in zip(("", "_low", "_high"), values, strict=True):
-            metrics[f"effect/{dropped}/{metric}{suffix}"] = float(value)
+    metrics: dict[str, float] = {}
+    for row in table.iter_rows(named=True):
+        name = f"effect/{row['dropped']}/{row['metric']}"
+        metrics |= {name: row["difference"], f"{name}_low": row["low"], f"{name}_high": row["high"]}
     runs.log_metrics(run.experiment, run.run_id, metrics)
     runs.log_files(run.experiment, run.run_id, files)
-
-
-@tracked_task("record failure")
-def record_failure(run: PipelineRun, run_id: str, error: str, traceback_text: str) -> None:
-    """End a model's run as FAILED, with its error and traceback."""
-    runs.fail_run(run.experiment, run_id, error, traceback_text)
 
 
 @tracked_task("choose models")
 def choose_models(runs: Sequence[str], experiment: str | None, query: str | None) -> list[LoggedModel]:
     """Return models of any MLflow runs, with their results fetched."""
-    return select_runs.choose_models(data_paths(), runs, experiment, query)
+    return past_runs.choose_models(data_paths(), runs, experiment, query)
 
 
 @tracked_task("last models")
 def last_models() -> tuple[PipelineRun, list[LoggedModel]]:
     """Return the last pipeline run and those of its models that are still in MLflow."""
-    return select_runs.last_models(data_paths())
-
-
-run_duration_s: Final = tracked_task("run duration")(runs.duration_s)
-previous_best: Final = tracked_task("previous best")(runs.previous_best)
+    return past_runs.last_models(data_paths())
 
 
 @tracked_task("log report")
@@ -125,8 +166,7 @@ def log_comparison(run: PipelineRun, ranked: Sequence[LoggedModel], files: Seque
     for rank, model in enumerate(ranked, start=1):
         client.set_tag(model.run_id, "genreflow.rank", str(rank))  # in its last comparison
         client.set_tag(model.run_id, "genreflow.is_best", str(rank == 1).lower())
-    metrics = models.model_summary(best.folder)["metrics"]
-    leading = {name: value for name, value in metrics.items() if not name.startswith(runs.MANY)}
+    leading = {name: value for name, value in _summarize(best.folder)[1].items() if not name.startswith(MANY)}
     runs.log_metrics(run.experiment, run.run_id, leading)
     runs.log_files(run.experiment, run.run_id, files)
     runs.log_table(run.experiment, run.run_id, data_paths().results / "leaderboard.csv")
@@ -143,7 +183,7 @@ def log_pictures(run: PipelineRun, trained: Sequence[LoggedModel]) -> None:
 @tracked_task("find champion")
 def find_champion(run: PipelineRun, challenger: LoggedModel, registered: str) -> Champion | None:
     """Return the current champion of a registered model with its results; None if there is none."""
-    return champion.find_champion(run.experiment.client(), challenger, data_paths(), registered)
+    return registry.find_champion(run.experiment.client(), challenger, data_paths(), registered)
 
 
 @tracked_task("promote")
@@ -153,9 +193,9 @@ def promote(run: PipelineRun, best: LoggedModel, current: Champion | None, verdi
     holder = f"{current.model} (version {current.version})" if current else "none"
     outcome = f"champion unchanged ({holder}): {verdict.reason}" if current else f"no champion: {verdict.reason}"
     if verdict.takes_over:
-        version = champion.promote(client, best, current, verdict, registered)
-        trained = client.get_run(best.run_id)
-        described = models.write_card(trained, best, data_paths().results / "leaderboard.csv", registered, version)
+        version = registry.promote(client, best, current, verdict, registered)
+        trained, leaderboard = client.get_run(best.run_id), data_paths().results / "leaderboard.csv"
+        described = registry.write_card(trained, best, leaderboard, registered, version)
         client.update_model_version(registered, str(version), described)
         holder = f"{best.name} (version {version})"
         outcome = f"promoted {best.name} to champion (version {version} of {registered}): {verdict.reason}"
@@ -164,5 +204,8 @@ def promote(run: PipelineRun, best: LoggedModel, current: Champion | None, verdi
     return outcome
 
 
-roll_back: Final = tracked_task("roll back")(champion.roll_back)
-fetch_classifier: Final = tracked_task("fetch classifier")(stored_model.fetch_classifier)
+record_failure: Final = tracked_task("record failure")(runs.fail_run)
+run_duration_s: Final = tracked_task("run duration")(past_runs.duration_s)
+previous_best: Final = tracked_task("previous best")(past_runs.previous_best)
+roll_back: Final = tracked_task("roll back")(registry.roll_back)
+fetch_classifier: Final = tracked_task("fetch classifier")(registry.fetch_classifier)

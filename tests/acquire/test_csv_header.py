@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.acquire.archive import check_header
+from tasks.acquire.listings import check_header
 from tasks.core.errors import SourceError
 
 

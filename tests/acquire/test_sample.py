@@ -17,8 +17,7 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from tasks.acquire.config import SampleConfig
-from tasks.acquire.sample import GENRE_FILES, ID_PRIME, ID_STEP, generate_movies, write_sample
-from tasks.acquire.sample_text import sample_words
+from tasks.acquire.sample import GENRE_FILES, ID_PRIME, ID_STEP, generate_movies, sample_words, write_sample
 from tasks.core.schema import EXCLUDED_GENRES, GENRES, RAW_COLUMNS
 
 Movies = dict[str, list[dict[str, str]]]  # the rows of each id
@@ -104,6 +103,17 @@ def test_all_dirt_is_there_at_its_rate_and_counted(sample: tuple[Path, dict[str,
     assert count_flaws(movies) == counted
     for kind, rate in WORDS.description_flaws.items():
         assert counted[kind] == pytest.approx(6000 * rate, abs=4 * (6000 * rate) ** 0.5), kind
+
+
+def test_a_description_is_cut_between_two_words_and_a_dash_stands_inside_a_sentence() -> None:
+    described: dict[str, set[str]] = {"see_full_summary": set(), "em_dash_inside": set()}
+    for movie in generate_movies(1500, 3):
+        for flaw in described.keys() & set(movie.flaws):
+            described[flaw].add(movie.rows[0][1][RAW_COLUMNS.index("description")])
+    for text in described["see_full_summary"]:
+        assert re.fullmatch(r"[A-ZÀ-Þ](?s:.){100,186}\S *\.\.\. {16}See full (summary|synopsis)\u00a0»", text), text
+    assert described["em_dash_inside"]
+    assert all(re.match(r"\S+ \S+ \S+—\S", text) for text in described["em_dash_inside"])
 
 
 def count_flaws(movies: Movies) -> dict[str, int]:

@@ -3,8 +3,7 @@ from collections import Counter
 
 import pytest
 
-from tasks.acquire.sample import GENRE_FILES, GenreSets
-from tasks.acquire.sample_text import sample_words
+from tasks.acquire.sample import GENRE_FILES, GenreSets, sample_words
 from tasks.core.schema import GENRES
 
 GENRE_SHARES = sample_words().genre_shares

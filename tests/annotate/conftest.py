@@ -10,8 +10,7 @@ import pytest
 from udtools import Validator
 from udtools.state import State
 
-from tasks.annotate.conllu import join_forms
-from tasks.annotate.import_conllu import find_documents, read_document
+from tasks.annotate.conllu import find_documents, join_forms, read_document
 from tasks.core.language import Token
 
 

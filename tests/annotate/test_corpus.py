@@ -8,8 +8,7 @@ import polars as pl
 import pytest
 
 from tasks.annotate import corpus
-from tasks.annotate.config import AnnotateConfig
-from tasks.annotate.corpus import annotate_movies
+from tasks.annotate.corpus import AnnotateConfig, annotate_movies
 from tasks.core import schema
 from tasks.core.errors import ConfigError, DataError, ModelError
 from tasks.core.language import lemmatise, normalise_text

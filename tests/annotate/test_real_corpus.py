@@ -8,10 +8,9 @@ import conllu
 import polars as pl
 import pytest
 
-from tasks.annotate.config import AnnotateConfig
-from tasks.annotate.corpus import annotate_movies
-from tasks.clean.config import CleanConfig
+from tasks.annotate.corpus import AnnotateConfig, annotate_movies
 from tasks.clean.movies import clean_movies
+from tasks.clean.profiles import CleanConfig
 from tasks.core.settings import DataPaths
 
 JUDGED = 1000  # movies from all over the corpus, whose validation takes seconds; all of them take minutes

@@ -4,8 +4,7 @@ import sys
 
 import pytest
 
-from tasks.annotate.__main__ import main
-from tasks.annotate.conllu import format_document
+from tasks.annotate.conllu import format_document, main
 from tasks.core.language import annotator
 from tasks.core.settings import DataPaths
 
@@ -72,7 +71,7 @@ def test_another_corpus_can_be_named(paths: DataPaths, capsys: pytest.CaptureFix
 
 def test_it_runs_as_a_module() -> None:
     shown = subprocess.run(
-        [sys.executable, "-m", "tasks.annotate", "show", "tt7"], capture_output=True, check=True, text=True
+        [sys.executable, "-m", "tasks.annotate.conllu", "show", "tt7"], capture_output=True, check=True, text=True
     )
     assert "wolf" in shown.stdout
 
@@ -80,7 +79,7 @@ def test_it_runs_as_a_module() -> None:
 def test_it_ends_quietly_when_nobody_reads_on() -> None:
     reader, writer = os.pipe()
     os.close(reader)
-    command = [sys.executable, "-m", "tasks.annotate", "show", "tt7"]
+    command = [sys.executable, "-m", "tasks.annotate.conllu", "show", "tt7"]
     shown = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False, text=True)
     os.close(writer)
     assert (shown.returncode, shown.stderr) == (0, "")

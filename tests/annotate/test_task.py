@@ -1,6 +1,6 @@
 import polars as pl
 
-from tasks.annotate.config import AnnotateConfig
+from tasks.annotate.corpus import AnnotateConfig
 from tasks.annotate.task import annotate
 from tasks.core.settings import DataPaths
 

@@ -7,9 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from tasks.clean.config import CleanConfig
 from tasks.clean.movies import build_movies
-from tasks.clean.profiles import build_profile
+from tasks.clean.profiles import CleanConfig, build_profile
 from tasks.clean.read import find_listings
 from tasks.clean.rules import Ledger
 from tasks.core import schema

@@ -9,9 +9,8 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from tasks.clean.config import CleanConfig
 from tasks.clean.movies import clean_movies
-from tasks.clean.profiles import build_profile
+from tasks.clean.profiles import CleanConfig, build_profile
 from tasks.clean.rules import Ledger
 from tasks.core import schema
 from tasks.core.errors import ConfigError, DataError, SourceError
@@ -25,7 +24,7 @@ AddsUp = Callable[[dict[str, int]], bool]
 CLEAN = """
 import sys
 from pathlib import Path
-from tasks.clean.config import CleanConfig
+from tasks.clean.profiles import CleanConfig
 from tasks.clean.movies import clean_movies
 from tasks.core.settings import DataPaths
 clean_movies(DataPaths(Path(sys.argv[1])), CleanConfig())

@@ -1,6 +1,7 @@
 from flows.cli import parse_command
 from flows.config import PrepareConfig
-from tasks.clean.config import CleanConfig, PruneConfig
+from tasks.clean.profiles import CleanConfig
+from tasks.clean.prune import PruneConfig
 
 
 def test_pruning_is_chosen_on_the_command_line() -> None:

@@ -2,8 +2,7 @@ import re
 
 import pytest
 
-from tasks.clean.config import CleanConfig
-from tasks.clean.profiles import build_profile
+from tasks.clean.profiles import CleanConfig, build_profile
 from tasks.core import schema
 from tasks.core.errors import ConfigError
 

@@ -6,9 +6,8 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from tasks.clean.config import CleanConfig, PruneConfig
-from tasks.clean.profiles import build_profile
-from tasks.clean.prune import is_foreign, is_gibberish
+from tasks.clean.profiles import CleanConfig, build_profile
+from tasks.clean.prune import PruneConfig, is_foreign, is_gibberish
 from tasks.clean.rules import Ledger
 
 MakeRow = Callable[..., dict[str, str]]

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tasks.clean.config import CleanConfig
+from tasks.clean.profiles import CleanConfig
 from tasks.clean.task import clean
 from tasks.core.settings import DataPaths
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.clean import rules
-from tasks.core import parsing
+from tasks.core import schema
 
 
 def cut(pattern: str, value: str, left: str = "") -> str:
@@ -79,22 +79,22 @@ def test_a_description_may_be_nothing_but_a_signature() -> None:
     ],
 )
 def test_the_sites_tail_is_cut_however_it_is_spaced(tail: str) -> None:
-    assert cut(parsing.ANY_TAIL, "A sailor looks for" + tail) == "A sailor looks for"
+    assert cut(schema.ANY_TAIL, "A sailor looks for" + tail) == "A sailor looks for"
 
 
 @pytest.mark.parametrize("whole", ["See full summary » is a film.", "A summary in full", "He can see full synopsises"])
 def test_the_sites_words_elsewhere_are_text(whole: str) -> None:
-    assert cut(parsing.ANY_TAIL, whole) == whole
+    assert cut(schema.ANY_TAIL, whole) == whole
 
 
 @pytest.mark.parametrize("end", ["...", "…", "....", '..."', "…\u201d ", "...)"])
 def test_an_ellipsis_at_the_end(end: str) -> None:
-    assert pl.Series(["Until one day" + end]).str.contains(parsing.ELLIPSIS)[0]
+    assert pl.Series(["Until one day" + end]).str.contains(schema.ELLIPSIS)[0]
 
 
 @pytest.mark.parametrize("end", [".", "..", "... no", "?"])
 def test_no_ellipsis_at_the_end(end: str) -> None:
-    assert not pl.Series(["Until one day" + end]).str.contains(parsing.ELLIPSIS)[0]
+    assert not pl.Series(["Until one day" + end]).str.contains(schema.ELLIPSIS)[0]
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,10 @@ def test_spaces_are_pythons(value: str) -> None:
 @given(st.text(max_size=20))
 def test_visible_is_what_tidying_leaves(value: str) -> None:
     frame = pl.DataFrame({"t": [value]})
-    left = frame.select(rules.tidy_spaces(pl.col("t").str.replace_all(parsing.INVISIBLE, ""))).item()
-    assert frame["t"].str.contains(parsing.VISIBLE)[0] == bool(left)
+    left = frame.select(rules.tidy_spaces(pl.col("t").str.replace_all(schema.INVISIBLE, ""))).item()
+    assert frame["t"].str.contains(schema.VISIBLE)[0] == bool(left)
 
 
 def test_joiners_that_spell_words_stay() -> None:
     word = "\u0645\u06cc\u200c\u062e\u0648"
-    assert pl.Series([word + "\u200b\ufeff\x81"]).str.replace_all(parsing.INVISIBLE, "")[0] == word
+    assert pl.Series([word + "\u200b\ufeff\x81"]).str.replace_all(schema.INVISIBLE, "")[0] == word

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import DataError
-from tasks.core.parsing import parse_genres, read_genre_names
-from tasks.core.schema import GENRES
+from tasks.core.schema import GENRES, parse_genres, read_genre_names
 
 NAMES = ("Crime", "Drama", "War")
 LISTS = st.lists(st.sampled_from(GENRES), unique=True, max_size=5)

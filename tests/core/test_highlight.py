@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.core.markup import highlight_html, share_of, signed
+from tasks.core.page import highlight_html, share_of, signed
 
 
 def test_colour_follows_sign_and_strength():

@@ -202,5 +202,5 @@ def test_tagger_adds_tags_and_lemmas_to_the_same_tokens(monkeypatch: pytest.Monk
 
 def test_importing_loads_no_language_data() -> None:
     loaded = "bool({'spacy', 'simplemma'} & set(sys.modules))"
-    code = f"import sys, tasks.core.language, tasks.annotate.config; sys.exit({loaded})"
+    code = f"import sys, tasks.core.language, tasks.annotate.corpus; sys.exit({loaded})"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

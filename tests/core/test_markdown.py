@@ -1,4 +1,4 @@
-from tasks.core.markup import escape_markdown, markdown_table
+from tasks.core.page import escape_markdown, markdown_table
 
 
 def test_no_name_is_markup():

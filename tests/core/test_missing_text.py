@@ -1,7 +1,7 @@
 import polars as pl
 import pytest
 
-from tasks.core.parsing import worth_of
+from tasks.core.schema import worth_of
 
 
 @pytest.mark.parametrize(

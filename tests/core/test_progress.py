@@ -5,7 +5,7 @@ from tasks.core.logs import Progress, log_of_thread
 
 def test_lines_say_how_far_how_fast_and_how_long_still(caplog):
     now_s = 0.0
-    progress = Progress("annotate", 1000, interval_s=5, clock=lambda: now_s)
+    progress = Progress("annotate", 1000, clock=lambda: now_s)
     with caplog.at_level(logging.INFO, logger="tasks.core.logs"):
         now_s = 2.0
         progress.advance(100)

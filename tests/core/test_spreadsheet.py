@@ -4,7 +4,7 @@ import io
 import polars as pl
 import pytest
 
-from tasks.core.markup import safe_cell, write_safe_csv
+from tasks.core.page import safe_cell, write_safe_csv
 
 
 @pytest.mark.parametrize(

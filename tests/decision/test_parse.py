@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tasks.core.errors import ConfigError
-from tasks.decision.rule_formats import parse_rule
-from tasks.decision.rules import ExpectedJaccardSet, GlobalThreshold, PerGenreThresholds, Rule, TopGenres
+from tasks.decision.rules import ExpectedJaccardSet, GlobalThreshold, PerGenreThresholds, Rule, TopGenres, parse_rule
 
 GENRES = ("Drama", "Horror", "Sci-Fi")
 STORED: dict[str, Rule] = {

@@ -12,8 +12,16 @@ from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
-from tasks.decision.rule_formats import rules_from_json, rules_to_json
-from tasks.decision.rules import ExpectedF1Set, ExpectedJaccardSet, GlobalThreshold, PerGenreThresholds, Rule, TopGenres
+from tasks.decision.rules import (
+    ExpectedF1Set,
+    ExpectedJaccardSet,
+    GlobalThreshold,
+    PerGenreThresholds,
+    Rule,
+    TopGenres,
+    rules_from_json,
+    rules_to_json,
+)
 from tasks.decision.thresholds import HALF_WEIGHT_POSITIVES, fit_rules, shrink_thresholds
 
 RULES: dict[str, Rule] = {

@@ -16,9 +16,9 @@ from gate import Gate
 from harness import SMALL, Home, Nursery, new_home, quiet_environment, size_mb
 from wild import IS_FULL
 
-from tasks.core.promotion import REGISTERED_NAME
+from tasks.core.metrics import REGISTERED_NAME
 from tasks.core.settings import PROJECT_ROOT
-from tasks.tracking.champion import CHAMPION
+from tasks.tracking.registry import CHAMPION
 
 pytestmark = [
     pytest.mark.skipif(not IS_FULL, reason="whole pipelines are for `make drill-full`, small stages stand for them"),

@@ -15,14 +15,12 @@ from wild import CASES, damage, twist
 
 from flows.cli import parse_command
 from flows.config import PRESETS, PipelineConfig
-from tasks.annotate.__main__ import show_movie
-from tasks.annotate.conllu import format_document
-from tasks.annotate.import_conllu import find_documents, read_document
+from tasks.annotate.conllu import find_documents, format_document, read_document, show_movie
 from tasks.core.errors import GenreflowError
 from tasks.core.language import Token
 from tasks.core.settings import DataPaths
 from tasks.stage import Stage, run_stage
-from tasks.tracking.select_runs import load_last_run
+from tasks.tracking.past_runs import load_last_run
 
 Result = TypeVar("Result")
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from tasks.core.metrics import BINS, calibration_bins, expected_calibration_error
-from tasks.evaluate.tables import calibration_table, reliability_table
+from tasks.evaluate.evaluation import calibration_table, reliability_table
 
 
 def draw(n: int, seed: int, levels: int = 0) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import polars as pl
@@ -13,10 +13,10 @@ from pydantic import ValidationError
 from tasks.core.errors import DataError
 from tasks.core.metrics import ChoiceMetric, all_metrics, expected_calibration_error
 from tasks.core.predictions import truth_matrix, write_scores
-from tasks.core.schema import PREDICTIONS, SPLITS
+from tasks.core.schema import PREDICTIONS
 from tasks.core.settings import DataPaths
 from tasks.decision.calibration import Calibration
-from tasks.decision.rule_formats import rules_from_json
+from tasks.decision.rules import rules_from_json
 from tasks.evaluate.evaluation import EvaluateConfig, RuleName, choose_rule, cross_fit, evaluate_model
 from tasks.evaluate.task import evaluate
 
@@ -26,31 +26,18 @@ CALIBRATION = {"test/ece_raw", "test/ece_calibrated"}
 PART_SIZES = {"train": 5, "validation": 60, "test": 40}
 
 
-def genre_lists(n_movies: int) -> list[list[str]]:
-    random = np.random.default_rng(1)
-    drawn = random.random((n_movies, 3)) < np.array([0.4, 0.5, 0.2])
-    drawn[~drawn.any(axis=1), 1] = True
-    return [[genre for genre, has in zip(GENRES, row, strict=True) if has] for row in drawn]
-
-
 @pytest.fixture
-def model_folder(paths: DataPaths) -> Path:
+def model_folder(paths: DataPaths, draw_truth: Callable[..., Any], write_movies: Callable[..., list[str]]) -> Path:
     """A data folder with movies and a split, and a model's scores on validation and test, in an order of their own."""
     parts = [part for part, size in PART_SIZES.items() for _ in range(size)]
-    ids = [f"tt{number:04}" for number in range(len(parts))]
-    genres = genre_lists(len(parts))
-    for path in (paths.movies, paths.splits):
-        path.parent.mkdir(parents=True)
-    pl.DataFrame({"movie_id": ids, "genres": genres}).write_parquet(paths.movies)
-    splits = {"movie_id": ids, "part": parts, "is_development": [False] * len(ids), "fold": [0] * len(ids)}
-    pl.DataFrame(splits, schema=SPLITS).write_parquet(paths.splits)
+    truth = draw_truth(len(parts))
+    ids = write_movies(truth, parts)
     folder = paths.models / "invented"
     folder.mkdir(parents=True)
     random = np.random.default_rng(2)
     for part in ("validation", "test"):
         rows = [row for row in reversed(range(len(ids))) if parts[row] == part]
-        truth = truth_matrix([genres[row] for row in rows], GENRES)
-        scores = np.clip(0.1 + 0.25 * truth + random.random(truth.shape) * 0.2, 0, 1).astype(np.float32)
+        scores = np.clip(0.1 + 0.25 * truth[rows] + random.random((len(rows), 3)) * 0.2, 0, 1).astype(np.float32)
         write_scores(folder / f"scores_{part}.parquet", [ids[row] for row in rows], scores, GENRES)
     return folder
 

@@ -6,39 +6,27 @@ import pytest
 
 from tasks.core.errors import DataError
 from tasks.core.predictions import write_scores
-from tasks.core.schema import SPLITS
 from tasks.evaluate import label_audit, task
 from tasks.evaluate.label_audit import AUDIT, audit_labels, read_audit
 
 GENRES = ("Comedy", "Drama", "War")
 N_MOVIES = 120
 PARTS = np.array(["train", "validation", "test"])[np.arange(N_MOVIES) % 3]
-IDS = [f"tt{number:03}" for number in range(N_MOVIES)]
-WRONG = ("tt001", "tt002", "tt100")  # of validation, test, validation
+IDS = [f"tt{number:04}" for number in range(N_MOVIES)]
+WRONG = ("tt0001", "tt0002", "tt0100")  # of validation, test, validation
 
 
 @pytest.fixture
-def truth():
-    drawn = np.random.default_rng(1).random((N_MOVIES, 3)) < 0.4
-    drawn[~drawn.any(axis=1), 1] = True
-    return drawn
+def truth(draw_truth):
+    return draw_truth(N_MOVIES, (0.4, 0.4, 0.4))
 
 
 @pytest.fixture
-def folders(paths, truth):
+def folders(paths, truth, write_movies):
     """Two models that know the true genres; the listing is wrong about the first genre of three movies."""
-    for path in (paths.movies, paths.splits):
-        path.parent.mkdir(parents=True)
     given = truth.copy()
-    for movie in WRONG:
-        given[IDS.index(movie), 0] ^= True
-    genres = [[genre for genre, has in zip(GENRES, row, strict=True) if has] for row in given]
-    names = ["=cmd()" if movie == WRONG[0] else "A name" for movie in IDS]
-    pl.DataFrame({"movie_id": IDS, "movie_name": names, "genres": genres}).write_parquet(paths.movies)
-    splits = {
-        "movie_id": IDS, "part": PARTS.tolist(), "is_development": [False] * N_MOVIES, "fold": [0] * N_MOVIES,
-    }  # fmt: skip
-    pl.DataFrame(splits, schema=SPLITS).write_parquet(paths.splits)
+    given[[IDS.index(movie) for movie in WRONG], 0] ^= True
+    write_movies(given, PARTS.tolist(), names=["=cmd()" if movie == WRONG[0] else "A name" for movie in IDS])
     models = [paths.models / name for name in ("first", "second")]
     for number, folder in enumerate(models):
         write_model(folder, truth, np.random.default_rng(number))

@@ -11,7 +11,7 @@ from tasks.core.metrics import decision_metrics
 from tasks.core.predictions import read_decisions
 from tasks.core.schema import PREDICTIONS
 from tasks.core.settings import DataPaths
-from tasks.evaluate.label_audit import AUDIT, AUDIT_FILE, EFFECT, choose_dropped, measure_changes, measure_effect
+from tasks.evaluate.label_audit import AUDIT, AUDIT_FILE, EFFECT, choose_dropped, measure_effect
 
 GENRES = np.array(["Comedy", "Drama", "War"])
 N_TEST = 400
@@ -58,14 +58,16 @@ def test_the_most_doubted_are_dropped_and_as_many_random_ones(train):
         choose_dropped(train, 0.001, 1)
 
 
-def test_the_figures_are_those_of_the_evaluation(tmp_path):
-    folders = [write_predictions(tmp_path / name, share) for name, share in (("before", 0.2), ("after", 0.1))]
-    decisions = read_decisions(folders)
-    (changes,) = measure_changes(folders[0], folders[1:])
-    for metric in ("jaccard", "f1_macro"):
-        before, after = (decision_metrics(decisions.truth, labels)[metric] for labels in decisions.decided)
-        assert (changes[metric].before, changes[metric].after) == pytest.approx((before, after))
-        assert 0 < changes[metric].low < after - before < changes[metric].high
+def test_the_figures_are_those_of_the_evaluation(tmp_path, train):
+    choose_dropped(train, 0.1, 1)
+    before, after = (write_predictions(tmp_path / name, share) for name, share in (("before", 0.2), ("after", 0.1)))
+    measure_effect(before, {"doubted": after}, train, train)
+    decisions = read_decisions([before, after])
+    for row in pl.read_csv(train.results / "label_audit_effect.csv").iter_rows(named=True):
+        values = [decision_metrics(decisions.truth, labels)[row["metric"]] for labels in decisions.decided]
+        assert [row["with_all"], row["without"]] == pytest.approx(values, abs=1e-6)
+        assert row["difference"] == pytest.approx(values[1] - values[0], abs=1e-6)
+        assert 0 < row["low"] < row["difference"] < row["high"]
 
 
 def test_the_effect_is_told_as_it_is(tmp_path, train):

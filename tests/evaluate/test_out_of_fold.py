@@ -9,7 +9,7 @@ import pytest
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.metrics import all_metrics
 from tasks.core.predictions import write_scores
-from tasks.core.schema import PREDICTIONS, SPLITS
+from tasks.core.schema import PREDICTIONS
 from tasks.decision.thresholds import fit_rules
 from tasks.evaluate.evaluation import EvaluateConfig, cross_fit, evaluate_out_of_fold
 from tasks.evaluate.task import evaluate_folds, measure
@@ -21,10 +21,8 @@ IN_VALIDATION = np.arange(N_MOVIES) % 4 == 0
 
 
 @pytest.fixture
-def truth():
-    drawn = np.random.default_rng(1).random((N_MOVIES, 3)) < np.array([0.4, 0.5, 0.2])
-    drawn[~drawn.any(axis=1), 1] = True
-    return drawn
+def truth(draw_truth):
+    return draw_truth(N_MOVIES)
 
 
 @pytest.fixture
@@ -34,29 +32,14 @@ def scores(truth):
 
 
 @pytest.fixture
-def folder(paths, truth, scores):
+def folder(paths, truth, scores, write_movies):
     """A data folder with scores of all movies, in an order of their own, and of validation; none of test."""
-    ids = [f"tt{number:04}" for number in range(N_MOVIES)]
-    for path in (paths.movies, paths.splits):
-        path.parent.mkdir(parents=True)
-    genres = [[genre for genre, has in zip(GENRES, row, strict=True) if has] for row in truth]
-    pl.DataFrame({"movie_id": ids, "genres": genres}).write_parquet(paths.movies)
-    splits = {
-        "movie_id": ids,
-        "part": np.where(IN_VALIDATION, "validation", "train").tolist(),
-        "is_development": [False] * N_MOVIES,
-        "fold": FOLD_OF.tolist(),
-    }
-    pl.DataFrame(splits, schema=SPLITS).write_parquet(paths.splits)
+    ids = write_movies(truth, np.where(IN_VALIDATION, "validation", "train").tolist(), FOLD_OF.tolist())
     folder = paths.cross_validation / "invented"
     folder.mkdir(parents=True)
     write_scores(folder / "scores_out_of_fold.parquet", ids[::-1], scores[::-1], GENRES)
-    write_scores(
-        folder / "scores_validation.parquet",
-        [movie for movie, inside in zip(ids, IN_VALIDATION, strict=True) if inside],
-        scores[IN_VALIDATION],
-        GENRES,
-    )
+    inside = np.array(ids)[IN_VALIDATION].tolist()
+    write_scores(folder / "scores_validation.parquet", inside, scores[IN_VALIDATION], GENRES)
     return folder
 
 

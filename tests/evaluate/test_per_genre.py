@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tasks.core.metrics import all_metrics
-from tasks.evaluate.tables import per_genre_table
+from tasks.evaluate.evaluation import per_genre_table
 
 TRUTH = np.array([[1, 0, 0, 1], [1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0]], dtype=np.bool_)
 DECIDED = np.array([[1, 1, 0, 0], [1, 1, 1, 0], [1, 0, 0, 0], [0, 0, 0, 0]], dtype=np.bool_)

@@ -13,7 +13,6 @@ from tasks.explore.tables import (
     count_kinds,
     kind_of_description,
     measure_lengths,
-    say_text_groups,
     summarise_lengths,
     without_tail,
 )
@@ -66,9 +65,3 @@ def test_lengths_leave_out_missing_descriptions() -> None:
     assert lengths.rows() == [(7, 2), (5, 1)]
     words = summarise_lengths(lengths).row(1, named=True)
     assert (words["descriptions"], words["shortest"], words["longest"], words["mean"]) == (2, 1, 2, 1.5)
-
-
-def test_movies_with_one_text_are_counted() -> None:
-    movies = pl.DataFrame({"text_group": ["a", "b", "a", "c", "a", "c", None, None]})
-    assert say_text_groups(movies).startswith("5 near-duplicates in 2 groups of up to 3 movies;")
-    assert say_text_groups(movies[1:2]) == "No two have nearly the same description."

@@ -2,7 +2,7 @@ import polars as pl
 import pytest
 
 from tasks.explore.config import ExploreConfig
-from tasks.explore.figures import EXHIBITS, exhibit_movies
+from tasks.explore.figures import EXHIBITS, exhibit_movies, say
 
 
 def exhibit(genres: list[list[str]], years: list[int | None]) -> dict[str, str]:
@@ -54,3 +54,8 @@ def test_words_are_counted_in_a_fixed_sample_of_many_movies() -> None:
     assert set(tables[0]["word"]) == {"army", "fights", "lovers", "part"}
     assert (tables[0]["movies"] < 100).all()
     assert tables[0].equals(tables[1])
+
+
+def test_movies_with_one_text_are_counted() -> None:
+    assert "them. 5 near-duplicates in 2 groups of up to 3 movies; a group" in say("clean", movies=8, groups=[3, 2])
+    assert say("clean", movies=8, groups=[]).endswith("No two have nearly the same description.")

@@ -9,12 +9,22 @@ import polars as pl
 import pytest
 
 from tasks.core import schema
+from tasks.core.figures import SVG_ONLY
 from tasks.core.settings import DataPaths
 from tasks.explore.config import ExploreConfig
-from tasks.explore.stages import Findings, explore_clean, explore_raw, write_page
+from tasks.explore.stages import Findings, explore_part, write_page
+from tasks.stage import StageResult
 
 CONFIG = ExploreConfig(max_genres=6, combinations=8, cloud_words=6)  # little to draw
 MARKUP = '<script>alert("x")</script>'
+
+
+def explore_raw(paths: DataPaths, config: ExploreConfig) -> StageResult:
+    return explore_part(paths, config, SVG_ONLY, "raw")
+
+
+def explore_clean(paths: DataPaths, config: ExploreConfig) -> StageResult:
+    return explore_part(paths, config, SVG_ONLY, "clean")
 
 
 def write_listings(paths: DataPaths, genres: tuple[str, ...], rows: int) -> None:
@@ -148,8 +158,11 @@ def test_a_single_movie_without_anything_is_explored(paths: DataPaths) -> None:
 def test_the_page_changes_with_a_part(paths: DataPaths) -> None:
     config = ExploreConfig(of="clean")
     write_movies(paths)
+    pl.read_parquet(paths.movies).with_columns(text_group=pl.lit("a")).write_parquet(paths.movies)
     explore_clean(paths, config)
     first = write_page(paths, config)
+    page = (paths.explore / "index.html").read_text(encoding="utf-8")
+    assert "2 near-duplicates in 1 groups of up to 2 movies; a group stays together" in page
     assert write_page(paths, config).skipped
     pl.read_parquet(paths.movies).head(1).write_parquet(paths.movies)
     explore_clean(paths, config)

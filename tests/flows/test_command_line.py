@@ -9,7 +9,6 @@ from flows import cli
 from flows.cli import parse_command, run_command
 from flows.config import CompareConfig, FlowConfig, PipelineConfig, PredictConfig, PrepareConfig, TrainConfig
 from flows.predict import predict_command
-from flows.predict_text import predict_text
 from tasks.acquire.listings import check_source
 from tasks.core.errors import ConfigError, DataError
 from tasks.models.genre_classifier import GenreClassifier
@@ -132,8 +131,8 @@ def test_one_text_is_answered_in_the_precision_that_was_asked_for(monkeypatch, p
 
     classifier = SimpleNamespace(model=SimpleNamespace(precision="float32"), genres=("Drama",), predict=predict)
     monkeypatch.setattr(GenreClassifier, "load", lambda _folder: classifier)
-    monkeypatch.setattr("flows.predict_text.fetch_classifier", lambda model: model)
-    assert predict_text(PredictConfig(text="x", precision=precision)) == 0
+    monkeypatch.setattr("tasks.tracking.registry.fetch_classifier", lambda model: model)
+    assert predict_command(PredictConfig(text="x", precision=precision)) == 0
     assert used == [precision]
 
 
@@ -237,7 +236,7 @@ def test_defects_keep_their_traceback():
 
 def test_every_preset_is_a_valid_configuration():
     from flows.config import PRESETS, load_preset  # noqa: PLC0415
-    from tasks.models.select import choose_models  # noqa: PLC0415
+    from tasks.models.registry import choose_models  # noqa: PLC0415
 
     presets = sorted(path.stem for path in PRESETS.glob("*.yaml"))
     assert "quick" in presets

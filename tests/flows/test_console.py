@@ -6,7 +6,7 @@ import logging
 import pytest
 from rich.console import Console
 
-from flows.cli import TerminalBars, TerminalHandler
+from flows.cli import Terminal
 from tasks.core import logs
 from tasks.core.logs import Progress
 
@@ -15,7 +15,7 @@ from tasks.core.logs import Progress
 def terminal(monkeypatch):
     """A terminal of 100 columns, with bars that watch progress."""
     console = Console(file=io.StringIO(), force_terminal=True, width=100, color_system=None)
-    monkeypatch.setattr(logs, "watchers", [TerminalBars(console)])
+    monkeypatch.setattr(logs, "watchers", [Terminal(console)])
     return console
 
 
@@ -24,7 +24,7 @@ def test_a_bar_says_what_how_far_and_how_fast_and_is_gone_at_the_end(terminal):
     work = Progress("annotate", 1000, clock=lambda: now_s)
     now_s = 2.0
     work.advance(500)
-    logs.watchers[0]._bars.refresh()
+    logs.watchers[0].bars.refresh()
     work.finish()
     shown = terminal.file.getvalue()
     assert "annotate" in shown
@@ -42,8 +42,8 @@ def test_bars_of_work_side_by_side_end_when_the_last_does(terminal):
     second.advance()
     second.finish()
     assert len(terminal.file.getvalue()) > length
-    (bars,) = logs.watchers
-    assert not bars._bars.live.is_started
+    (terminal_bars,) = logs.watchers
+    assert not terminal_bars.bars.live.is_started
 
 
 def test_finishing_without_a_bar_shows_nothing(terminal):
@@ -52,5 +52,5 @@ def test_finishing_without_a_bar_shows_nothing(terminal):
 
 
 def test_log_lines_are_printed_as_they_are(terminal):
-    TerminalHandler(terminal).emit(logging.makeLogRecord({"msg": "[bold]a [/] :smile:"}))
+    Terminal(terminal).emit(logging.makeLogRecord({"msg": "[bold]a [/] :smile:"}))
     assert terminal.file.getvalue() == "[bold]a [/] :smile:\n"

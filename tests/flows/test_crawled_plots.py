@@ -15,10 +15,10 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter
 
 from flows.acquire import acquire, acquire_or_plan, complete
-from flows.config import AcquireConfig, AcquireFlowConfig, PrepareConfig
+from flows.config import AcquireConfig, PrepareConfig
 from flows.prepare import prepare
 from tasks.acquire.config import CrawlConfig
-from tasks.acquire.crawl.plots import find_missing
+from tasks.acquire.crawl.journal import find_missing
 from tasks.acquire.task import crawl
 from tasks.core.errors import ConfigError, CrawlBlockedError
 from tasks.core.settings import DataPaths, data_paths, settings
@@ -129,7 +129,7 @@ def test_a_crawl_that_cannot_begin_is_refused_before_the_listings_come(
     monkeypatch.delenv("GENREFLOW_CONTACT")
     settings.cache_clear()
     with pytest.raises(ConfigError, match="GENREFLOW_CONTACT"):
-        acquire(AcquireConfig(crawl={"online": True}))
+        acquire(AcquireConfig(crawl={"online": True}), "sample")
     assert not paths.raw.exists()
 
 
@@ -138,10 +138,10 @@ def test_a_plan_is_made_of_the_listings_at_hand_also_while_a_crawl_runs(
 ) -> None:
     write_listing(paths)
     with FileLock(paths.lock):
-        acquire_or_plan(config=AcquireFlowConfig(plan=True))
+        acquire_or_plan(config=AcquireConfig(plan=True))
     assert capsys.readouterr().out.startswith("2 of 2 movies lack a whole plot")
     with pytest.raises(ConfigError, match="acquire those of kaggle first"):
-        acquire_or_plan(config=AcquireFlowConfig(plan=True, source="kaggle"))
+        acquire_or_plan(config=AcquireConfig(plan=True, source="kaggle"))
 
 
 def test_crawled_plots_reach_the_cleaned_table_and_are_not_asked_for_again(

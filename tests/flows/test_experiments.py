@@ -15,7 +15,7 @@ from flows.cross_validate import cross_validate
 from flows.model_runs import ModelsFailedError
 from flows.search import best_config, run_trial, search
 from tasks.core.errors import ConfigError, ModelError
-from tasks.models.search import Trial, whole
+from tasks.models.search import Trial
 
 # Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -103,7 +103,9 @@ def test_a_search_goes_on_and_its_best_can_be_trained(finished, capsys):
 
 def test_a_trial_that_cannot_be_fitted_does_not_end_the_search(finished, monkeypatch):
     config = SearchConfig(model="svm-title", vary=("min_movies",), trials=2, experiment="hard")
-    monkeypatch.setattr("flows.search.space_of", lambda *_: {"min_movies": whole(2, 90_000)})
+    monkeypatch.setattr(
+        "flows.search.space_of", lambda *_: {"min_movies": optuna.distributions.IntDistribution(2, 90_000)}
+    )
     search(config)
     statuses = [run.info.status for run in runs_of(finished, "hard", "trial")]
     assert statuses == ["FINISHED", "FAILED"]
@@ -116,7 +118,7 @@ def test_a_model_that_cannot_be_fitted_as_it_is_ends_the_search_and_is_recorded(
         raise ModelError("no word is left; lower min_movies")
 
     recorded = []
-    monkeypatch.setattr("flows.search.start_trial_run", lambda *_: "trial-run")
+    monkeypatch.setattr("flows.search.start_model_run", lambda *_: "trial-run")
     monkeypatch.setattr("flows.search.score", fail)
     monkeypatch.setattr("flows.search.record_failure", lambda _run, *told: recorded.append(told[:2]))
     config = SearchConfig(model="nb-counts")

@@ -5,7 +5,7 @@ import io
 import polars as pl
 from rich.console import Console
 
-from flows.predict_text import highlight
+from flows.predict import highlight
 from tasks.core.schema import EXPLANATIONS
 
 

@@ -7,7 +7,7 @@ from flows.run_context import as_user_error
 from tasks.core import errors
 from tasks.core.errors import ConfigError
 from tasks.core.settings import PROJECT_ROOT
-from tasks.models.select import check_installed, choose_models
+from tasks.models.registry import check_installed, choose_models
 
 ALL = tuple(errors.EXTRAS)
 

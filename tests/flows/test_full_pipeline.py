@@ -14,15 +14,14 @@ from flows.compare import compare
 from flows.config import CompareConfig, PredictConfig
 from flows.full_pipeline import full_pipeline
 from flows.model_runs import ModelsFailedError
-from flows.predict import FilesFailedError, predict
-from flows.predict_text import predict_text
+from flows.predict import FilesFailedError, predict, predict_command
 from tasks.core.errors import ConfigError, ModelError
 from tasks.core.settings import PROJECT_ROOT
 from tasks.models.genre_classifier import GenreClassifier
 from tasks.models.linear import LogisticRegression
 from tasks.models.spec import EnsembleSpec, ModelSpec
 from tasks.models.vectorizers import BagOfWords
-from tasks.tracking.stored_model import fetch_classifier
+from tasks.tracking.registry import fetch_classifier
 
 # Prefect, MLflow and SQLAlchemy warn about each other in depths that are not ours.
 pytestmark = pytest.mark.filterwarnings("default")
@@ -261,11 +260,11 @@ def test_what_is_new_in_a_folder_is_predicted_and_bad_files_fail_the_run(finishe
 
 
 def test_one_text_is_answered(finished, capsys):
-    assert predict_text(PredictConfig(text="A ghost haunts the old house.", title="The Haunting")) == 0
+    assert predict_command(PredictConfig(text="A ghost haunts the old house.", title="The Haunting")) == 0
     first, _, *scores = capsys.readouterr().out.splitlines()
     assert len(scores) == len(json.loads(finished.paths.genres_json.read_text(encoding="utf-8")))
     assert {line.split()[1] for line in scores if line.startswith("*")} == set(first.split(", "))
-    assert predict_text(PredictConfig(text="A ghost haunts the old house.", rule="threshold=1,fallback=none")) == 0
+    assert predict_command(PredictConfig(text="A ghost haunts the old house.", rule="threshold=1,fallback=none")) == 0
     first, _, *scores = capsys.readouterr().out.splitlines()
     assert first == "none of the genres"
     assert not any(line.startswith("*") for line in scores)
@@ -274,9 +273,9 @@ def test_one_text_is_answered(finished, capsys):
 @pytest.mark.usefixtures("finished")
 def test_unknown_rule_and_model_are_refused():
     with pytest.raises(ConfigError, match=r"no rule is named 'dice'; there are: fixed, .*, global, "):
-        predict_text(PredictConfig(text="x", rule="dice"))
+        predict_command(PredictConfig(text="x", rule="dice"))
     with pytest.raises(ModelError, match="check the address"):
-        predict_text(PredictConfig(text="x", model="models:/movie-genre-classifier/999"))
+        predict_command(PredictConfig(text="x", model="models:/movie-genre-classifier/999"))
 
 
 def test_scores_do_not_depend_on_the_runner(finished):

@@ -14,12 +14,12 @@ from prefect.client.schemas.objects import FlowRun, TaskRun
 from prefect.client.schemas.sorting import FlowRunSort
 
 from flows.acquire import acquire_or_plan
-from flows.config import AcquireFlowConfig, ExploreFlowConfig, PipelineConfig, PrepareConfig, with_arguments
+from flows.config import AcquireConfig, ExploreFlowConfig, PipelineConfig, PrepareConfig, with_arguments
 from flows.explore import explore
 from flows.full_pipeline import full_pipeline
 from flows.model_runs import ModelsFailedError
-from flows.prefect_ui import mlflow_page, watch_progress
 from flows.prepare import prepare
+from flows.run_context import log_steps, mlflow_page
 from tasks.core.errors import ConfigError, is_installed
 from tasks.core.logs import Progress
 from tasks.prefect_task import stage_task
@@ -101,9 +101,7 @@ def test_a_flow_with_nothing_to_do_ends_as_cached(finished: Any) -> None:
 
 
 def test_acquiring_and_exploring_are_flows_of_their_own(finished: Any) -> None:
-    acquired = acquire_or_plan(
-        source="sample", config=AcquireFlowConfig(sample=finished.config.sample), return_state=True
-    )
+    acquired = acquire_or_plan(source="sample", config=AcquireConfig(sample=finished.config.sample), return_state=True)
     assert (acquired.name, acquired.message) == ("Cached", "16 files from sample")
     explored = explore(ExploreFlowConfig(explore={"of": "clean"}), return_state=True)
     page = finished.paths.explore / "index.html"
@@ -167,7 +165,7 @@ def test_constants_that_results_share_are_no_edges(prefect_harness: None, tmp_pa
 
 
 def test_long_work_shows_its_progress(prefect_harness: None) -> None:
-    watch_progress()
+    log_steps()
     seconds = iter(range(0, 1000, 3))
 
     @flow(name="long work")

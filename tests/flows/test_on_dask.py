@@ -27,7 +27,7 @@ from flows.full_pipeline import full_pipeline
 from flows.predict import predict
 from flows.run_context import check_cluster
 from flows.train import train
-from tasks.annotate.config import AnnotateConfig
+from tasks.annotate.corpus import AnnotateConfig
 from tasks.core.errors import ConfigError, WorkerError
 from tasks.core.language import normalise_text
 from tasks.core.parallel import check_workers, map_on_workers

@@ -1,16 +1,61 @@
 """The command that removes what is old, on a store and a data folder of the test's own."""
 
 import logging
+import os
+from types import SimpleNamespace
 
 import mlflow
 import pytest
 
 from flows.config import TidyConfig
-from flows.tidy import tidy
-from tasks.core.settings import settings
+from flows.tidy import find_removable, tidy
+from tasks.core.settings import DataPaths, settings
 from tasks.tracking import runs
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow warns in depths that are not ours
+
+
+NAMES = (
+    "raw/drama.csv", "clean/movies.parquet", "models/svm/scores.parquet", "results/report.html", "logs/1.log",
+    "logs/2.log", "logs/3.log", "compared/abc/svm/metrics.json", "features/x/terms.json", "clean/.unfinished-clean-1/a",
+)  # fmt: skip
+
+
+@pytest.fixture
+def full(paths, monkeypatch) -> DataPaths:
+    """A data folder with something of everything, in the order in which it came; the store has no old runs."""
+    none = SimpleNamespace(n_pipelines=0, run_ids=(), model_ids=())
+    monkeypatch.setattr("tasks.tracking.past_runs.find_old_runs", lambda *_: none)
+    monkeypatch.setattr("tasks.tracking.past_runs.remove_runs", lambda _old: None)
+    for age, name in enumerate(NAMES):
+        path = paths.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x" * 100_000)
+        os.utime(path, (age, age))
+    return paths
+
+
+def left(paths: DataPaths) -> set[str]:
+    folders = {name.split("/")[0] for name in NAMES}
+    files = (path for folder in folders for path in (paths.root / folder).rglob("*") if path.is_file())
+    return {str(path.relative_to(paths.root)) for path in files}
+
+
+def test_old_logs_copies_and_half_written_files_go_and_nothing_else(full, capsys):
+    assert tidy(TidyConfig(keep_runs=1)) == 0
+    assert f"{full.root}: 4 files and folders, 0.4 MB" in capsys.readouterr().out
+    gone = {"logs/1.log", "logs/2.log", "compared/abc/svm/metrics.json", "clean/.unfinished-clean-1/a"}
+    assert left(full) == set(NAMES) - gone
+
+
+def test_caches_go_when_asked_for(full):
+    assert tidy(TidyConfig(keep_runs=3, caches=True)) == 0
+    gone = {"compared/abc/svm/metrics.json", "features/x/terms.json", "clean/.unfinished-clean-1/a"}
+    assert left(full) == set(NAMES) - gone
+
+
+def test_an_empty_folder_has_no_leftovers(tmp_path):
+    assert find_removable(DataPaths(tmp_path), 0, True) == []
 
 
 @pytest.fixture

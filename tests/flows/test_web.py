@@ -68,7 +68,11 @@ def test_foreign_pages_are_refused(host, origin):
 def test_a_name_that_the_user_allows_is_answered(monkeypatch):
     monkeypatch.setenv("GENREFLOW_ALLOWED_HOSTS", "prefect, movies.example")
     settings.cache_clear()
-    assert (status("prefect:4200"), status("movies.example", "https://movies.example"), status("b:1")) == (200, 200, 403)
+    assert (status("prefect:4200"), status("movies.example", "https://movies.example"), status("b:1")) == (
+        200,
+        200,
+        403,
+    )
     monkeypatch.undo()
     settings.cache_clear()
 

@@ -9,12 +9,11 @@ import pytest
 from tasks.core.errors import DataError
 from tasks.core.predictions import read_scores
 from tasks.models import linear, spec, train
-from tasks.models.blend import cross_fit_blend
-from tasks.models.cross_validate import all_but, blend_folds, gather_folds, train_fold
-from tasks.models.features import build_features
+from tasks.models.blend import blend_folds, cross_fit_blend
+from tasks.models.features import all_but, build_features
 from tasks.models.pipeline import GenreModel
 from tasks.models.spec import features_of
-from tasks.models.train import TrainChoices
+from tasks.models.train import TrainChoices, gather_folds, train_fold
 from tasks.models.vectorizers import BagOfWords
 
 MODEL = spec.ModelSpec(name="logreg", classifier=linear.LogisticRegression(C=10))

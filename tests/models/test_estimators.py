@@ -27,9 +27,10 @@ from sklearn.svm import SVC, LinearSVC
 from tasks.core.errors import ConfigError, ModelError
 from tasks.models.estimators import SHORT_NAMES, EstimatorSpec
 from tasks.models.linear import LinearSVM
-from tasks.models.pipeline import PIPELINE_FILE, TRUSTED, GenreModel, held_bytes, load_estimator, save_estimator
-from tasks.models.select import choose_models, with_params
+from tasks.models.pipeline import PIPELINE_FILE, TRUSTED, GenreModel, load_estimator, save_estimator
+from tasks.models.registry import choose_models, with_params
 from tasks.models.spec import ModelSpec, shown_params
+from tasks.models.train import held_bytes
 from tasks.models.vectorizers import BagOfWords
 
 GENRES = ("Drama", "Horror", "Western")

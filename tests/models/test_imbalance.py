@@ -112,7 +112,8 @@ def test_second_level_learns_from_movies_that_no_synthetic_one_is_made_of(marked
 
     classifier = linear.StackedLogisticRegression(smote_ratio=0.5)
     classifier.classes_ = np.array(["A"])
-    classifier._held_out_logits(marked[0].X, marked[0].y[:, None], 4, fit_genre)
+    classifier._fit_genre = fit_genre
+    classifier._held_out_logits(marked[0].X, marked[0].y[:, None], 4)
     assert sorted(scored) == list(range(200))
 
 

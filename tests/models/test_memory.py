@@ -6,7 +6,7 @@ import polars as pl
 import pytest
 from scipy import sparse
 
-from tasks.models.pipeline import held_bytes
+from tasks.models.train import held_bytes
 
 SMALL = 3_000  # what containers may add
 

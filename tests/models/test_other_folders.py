@@ -3,10 +3,9 @@
 import polars as pl
 
 from tasks.models import linear, spec
-from tasks.models.cross_validate import score_folds_in, train_in
 from tasks.models.features import build_features
 from tasks.models.spec import features_of
-from tasks.models.train import TrainChoices, train_model
+from tasks.models.train import TrainChoices, score_folds_in, train_in, train_model
 
 MODEL = spec.ModelSpec(name="logreg", classifier=linear.LogisticRegression(C=10))
 

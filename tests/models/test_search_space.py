@@ -5,12 +5,11 @@ from optuna.distributions import CategoricalDistribution
 
 from tasks.core.errors import ConfigError
 from tasks.models.estimators import SHORT_NAMES, class_named
-from tasks.models.registry import MODELS
-from tasks.models.search import SPACE, current_values, space_of
-from tasks.models.select import choose_models, with_params
+from tasks.models.registry import built_in_models, choose_models, with_params
+from tasks.models.search import current_values, known_ranges, space_of
 from tasks.models.spec import ModelSpec
 
-SINGLE = [model for model in MODELS if isinstance(model, ModelSpec)]
+SINGLE = [model for model in built_in_models() if isinstance(model, ModelSpec)]
 
 
 def edges(range_):
@@ -18,8 +17,8 @@ def edges(range_):
 
 
 def test_every_kind_is_in_the_table_with_fields_that_it_has():
-    assert set(SHORT_NAMES) <= set(SPACE)
-    for kind, space in SPACE.items():
+    assert set(SHORT_NAMES) <= set(known_ranges())
+    for kind, space in known_ranges().items():
         assert set(space) <= set(inspect.signature(class_named(kind)).parameters)
 
 

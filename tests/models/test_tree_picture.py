@@ -6,7 +6,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from tasks.core.errors import ModelError
 from tasks.models import task
-from tasks.models.explain.tree import FittedTree, describe_tree, draw_tree, write_tree_picture
+from tasks.models.explain.importance import FittedTree, describe_tree, draw_tree, write_tree_picture
 from tasks.models.linear import NaiveBayes
 from tasks.models.pipeline import GenreModel
 from tasks.models.spec import ModelSpec

@@ -24,7 +24,7 @@ FASTTEXT = WordVectors(algorithm="fasttext", dimensions=12, epochs=2, buckets=20
 
 
 def gensim_vectors(spec):
-    return word_vectors._train(word_vectors._corpus(sorted(DOCUMENTS), spec.min_movies, seed=1), spec)
+    return word_vectors.train_vectors(sorted(DOCUMENTS), spec)
 
 
 def unit(vector):
@@ -72,9 +72,8 @@ def test_every_process_trains_the_same_bytes():
     program = (
         "import hashlib, json, sys\n"
         "from tasks.models.word_vectors import WordVectors\n"
-        "from tasks.models.word_vectors import train_vectors\n"
         "for text in sys.argv[2:]:\n"
-        "    vectors = train_vectors(sys.argv[1].splitlines(), WordVectors(**json.loads(text)))[1]\n"
+        "    vectors = WordVectors(**json.loads(text)).fit(sys.argv[1].splitlines()).vectors_\n"
         "    print(hashlib.sha256(vectors.tobytes()).hexdigest())\n"
     )
     specs = (WORD2VEC, FASTTEXT)
@@ -91,7 +90,7 @@ def test_every_process_trains_the_same_bytes():
         ).stdout
         for hash_seed in ("1", "2")
     }
-    here = (word_vectors.train_vectors(DOCUMENTS, spec)[1].tobytes() for spec in specs)
+    here = (clone(spec).fit(DOCUMENTS).vectors_.tobytes() for spec in specs)
     assert printed == {"".join(f"{hashlib.sha256(vectors).hexdigest()}\n" for vectors in here)}
 
 

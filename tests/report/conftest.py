@@ -13,10 +13,15 @@ from tasks.core.metrics import all_metrics
 from tasks.core.predictions import Scores, truth_matrix, write_scores
 from tasks.core.schema import MOVIES
 from tasks.core.settings import DataPaths
-from tasks.evaluate.evaluation import ScoredSplit, predictions_table
-from tasks.evaluate.tables import calibration_table, per_genre_table, reliability_table
-from tasks.report.exhibits import write_exhibits
-from tasks.report.stages import write_leaderboard
+from tasks.evaluate.evaluation import (
+    ScoredSplit,
+    calibration_table,
+    per_genre_table,
+    predictions_table,
+    reliability_table,
+)
+from tasks.report.leaderboard import write_leaderboard
+from tasks.report.movies import write_exhibits
 
 GENRES = ("Comedy", "Drama", "War")  # no movie of `TRUE` is War
 TRUE = (("Drama",), ("Comedy", "Drama"), ("Comedy",), ("Drama",), ("Comedy",), ("Comedy", "Drama"))

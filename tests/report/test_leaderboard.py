@@ -162,7 +162,7 @@ def test_the_baseline_is_the_best_constant_answer(tmp_path: Path) -> None:
     assert sentence in render_terminal(leaderboard, baseline)
     assert sentence in render_markdown(leaderboard, baseline)
     assert "always" not in render_terminal(leaderboard)
-    legend = draw_leaderboard(leaderboard, baseline).legends[0]
+    legend = draw_leaderboard(leaderboard, (baseline.genres, 0.625)).legends[0]
     assert "always predicting Drama, Romance: 0.625" in [text.get_text() for text in legend.get_texts()]
 
 

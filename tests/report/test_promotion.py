@@ -5,9 +5,9 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from tasks.core.promotion import Champion, PromotionConfig
+from tasks.core.metrics import Champion, PromotionConfig
 from tasks.core.schema import PREDICTIONS
-from tasks.report.verdict import judge_challenger
+from tasks.report.versus import judge_challenger
 
 GENRES = ["Drama", "War"]
 

@@ -16,17 +16,17 @@ import polars as pl
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
+from tasks.core.metrics import Verdict
 from tasks.core.predictions import truth_matrix
-from tasks.core.promotion import Verdict
 from tasks.core.settings import PROJECT_ROOT, data_paths, settings
-from tasks.decision.rule_formats import rules_to_json
+from tasks.decision.rules import rules_to_json
 from tasks.decision.thresholds import fit_rules
 from tasks.models import linear, spec
 from tasks.models.pipeline import GenreModel
 from tasks.tracking import runs
-from tasks.tracking.champion import find_champion, promote
-from tasks.tracking.models import log_model
-from tasks.tracking.select_runs import LoggedModel, save_last_run
+from tasks.tracking.past_runs import save_last_run
+from tasks.tracking.registry import find_champion, promote
+from tasks.tracking.runs import LoggedModel, log_model
 
 GENRES = ("Drama", "Horror", "Sci-Fi")
 WORDS = {

@@ -8,13 +8,12 @@ from urllib.parse import urlencode
 import pytest
 
 from flows.config import DemoConfig
-from flows.demo import serve_page
-from flows.demo_page import Asked, answer_html, open_address
+from flows.demo import Asked, answer_html, open_address, serve_page
 from tasks.core.errors import ConfigError
 from tasks.core.settings import PROJECT_ROOT, DataPaths, data_paths
 from tasks.models.explain.page import render_answer
 from tasks.models.genre_classifier import GenreClassifier
-from tasks.tracking.champion import demo_models
+from tasks.tracking.registry import demo_models
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
@@ -105,7 +104,7 @@ def test_an_address_of_a_model_that_is_gone_says_so_and_offers_the_champion(regi
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_a_port_that_is_taken_is_told(registry, host, monkeypatch):
-    monkeypatch.setattr("flows.demo_page.page_app", lambda: None)  # Gradio leaves event loops open
+    monkeypatch.setattr("flows.demo.page_app", lambda: None)  # Gradio leaves event loops open
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
         taken = socket.create_server((host, 0), family=family)
@@ -118,7 +117,7 @@ def test_a_port_that_is_taken_is_told(registry, host, monkeypatch):
 
 
 def test_without_gradio_it_is_told_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "flows.demo_page", None)  # which stands for an import that fails
+    monkeypatch.setitem(sys.modules, "flows.demo", None)  # which stands for an import that fails
     with pytest.raises(ConfigError, match=r"the page needs Gradio .*install\.py demo"):
         serve_page(DemoConfig())
 

@@ -11,8 +11,6 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tasks.core.settings import settings
-
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -9,9 +9,9 @@ import pytest
 from tasks.models import linear, spec
 from tasks.models.pipeline import GenreModel
 from tasks.tracking import runs
-from tasks.tracking.models import log_model
+from tasks.tracking.registry import fetch_classifier
+from tasks.tracking.runs import log_model
 from tasks.tracking.store import open_experiment
-from tasks.tracking.stored_model import fetch_classifier
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn in depths that are not ours
 

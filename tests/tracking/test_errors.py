@@ -11,8 +11,8 @@ from sqlalchemy import Engine, event
 from tasks.core.errors import TrackingError
 from tasks.core.settings import settings
 from tasks.tracking import runs, store
+from tasks.tracking.registry import fetch_classifier
 from tasks.tracking.store import open_client
-from tasks.tracking.stored_model import fetch_classifier
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn in depths that are not ours
 

@@ -14,11 +14,11 @@ import pytest
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.settings import DataPaths, settings
 from tasks.stage import StageResult
-from tasks.tracking import runs
-from tasks.tracking.runs import flat_params, metric_name
-from tasks.tracking.select_runs import LoggedModel, load_last_run, save_last_run
-from tasks.tracking.store import VIEW_PAGE, Experiment, _full_address, open_experiment, public_address, save_view
-from tasks.tracking.task import log_folds, log_search, log_trial
+from tasks.tracking import past_runs, runs, store
+from tasks.tracking.past_runs import load_last_run, save_last_run
+from tasks.tracking.runs import LoggedModel, flat_params, metric_name
+from tasks.tracking.store import VIEW_PAGE, Experiment, open_experiment, public_address, save_view
+from tasks.tracking.task import log_folds, log_search, log_stages, log_trial
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn in depths that are not ours
 
@@ -52,7 +52,7 @@ def test_deleted_experiment_is_told_with_the_remedy(paths):
 
 
 def test_the_previous_best_is_of_the_last_compared_run_before(run, paths):
-    assert runs.previous_best(run) is None
+    assert past_runs.previous_best(run) is None
     client = run.experiment.client()
     client.log_metric(run.run_id, "test/jaccard", 0.5)
     for name, value in (("genreflow.best", "svm"), ("genreflow.data_hash", "abc")):
@@ -62,7 +62,7 @@ def test_the_previous_best_is_of_the_last_compared_run_before(run, paths):
     time.sleep(0.01)
     later = runs.start_pipeline_run("test", {}, paths, {"source": "sample"})
     client.log_metric(later.run_id, "test/jaccard", 0.6)
-    assert runs.previous_best(later) == {"name": run.name, "model": "svm", "jaccard": 0.5, "data_hash": "abc"}
+    assert past_runs.previous_best(later) == {"name": run.name, "model": "svm", "jaccard": 0.5, "data_hash": "abc"}
 
 
 def test_children_of_runs_share_params_and_tags(run):
@@ -122,7 +122,7 @@ def test_a_folder_that_is_not_prepared_is_told(run, paths):
 
 def test_trials_are_children_with_what_they_try_and_the_search_tells_how_it_goes(run, tmp_path):
     for number, value in ((1, 0.4), (2, 0.3)):
-        trial_id = runs.start_trial_run(run, number, {"C": 2.5, "bag-of-words.max_n": 3})
+        trial_id = runs.start_model_run(run, f"trial {number}", {"trial": {"C": 2.5, "bag-of-words.max_n": 3}}, "trial")
         log_trial.fn(run, trial_id, {"jaccard": value})
         log_search.fn(run, number, {"value": value, "best": 0.4}, tmp_path / "best.yaml")
     client = run.experiment.client()
@@ -165,7 +165,7 @@ def test_what_a_dead_process_left_running_is_marked_killed(run, paths):
 
 def test_failure_keeps_error_and_traceback(run):
     child_id = runs.start_model_run(run, "nb", {})
-    runs.fail_run(run.experiment, child_id, "ModelError: no", "Traceback: ...")
+    runs.fail_run(run, child_id, "ModelError: no", "Traceback: ...")
     child = run.experiment.client().get_run(child_id)
     assert (child.info.status, child.data.tags["genreflow.error"]) == ("FAILED", "ModelError: no")
     assert mlflow.artifacts.load_text(f"{child.info.artifact_uri}/error.txt") == "Traceback: ..."
@@ -174,7 +174,7 @@ def test_failure_keeps_error_and_traceback(run):
 def test_counts_of_stages_become_metrics_and_sidecars_files(run, tmp_path):
     (tmp_path / "clean.stage.json").write_text("{}", encoding="utf-8")
     counts = {"rows_read": 7, "by": {"unknown_genre/Été?": 1}, "names": ["a"], "done": True}
-    runs.log_stages(run, [StageResult("clean", tmp_path, "f", False, counts)])
+    log_stages.fn(run, [StageResult("clean", tmp_path, "f", False, counts)])
     stored = run.experiment.client().get_run(run.run_id)
     assert stored.data.metrics["verbose/data/clean/rows_read"] == 7
     assert stored.data.metrics["verbose/data/clean/by.unknown_genre/Été_"] == 1
@@ -239,7 +239,7 @@ def test_no_secret_of_a_source_reaches_the_store(run, paths):
 def test_no_secret_of_a_failure_or_a_param_reaches_the_store(run, monkeypatch):
     monkeypatch.setenv("KAGGLE_KEY", "planted-secret")
     child_id = runs.start_model_run(run, "nb", {"from": "http://me:other-secret@host/x"})
-    runs.fail_run(run.experiment, child_id, "it was planted-secret", "Traceback: planted-secret")
+    runs.fail_run(run, child_id, "it was planted-secret", "Traceback: planted-secret")
     child = run.experiment.client().get_run(child_id)
     assert child.data.tags["genreflow.error"] == "it was ***"
     assert child.data.params["from"] == "http://me:***@host/x"
@@ -261,7 +261,11 @@ def test_a_database_s_password_is_not_kept_and_comes_from_the_environment(run, p
     assert "planted" not in paths.last_run.read_text(encoding="utf-8")
     kept = load_last_run(paths)[0].experiment
     assert kept.tracking_uri == "postgresql://me:***@127.0.0.1:9/runs"
-    assert _full_address(kept.tracking_uri) == uri
+    connected = []
+    with monkeypatch.context() as patched:
+        patched.setattr(store, "_connect", connected.append)
+        kept.client()
+    assert connected == [uri]
     use_store(monkeypatch, "sqlite:////elsewhere/mlflow.db")
     with pytest.raises(ConfigError, match=r"postgresql://me:\*\*\*@127.*set MLFLOW_TRACKING_URI to the full address"):
         kept.client()

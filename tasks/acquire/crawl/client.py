@@ -5,21 +5,25 @@ temporary are retried; a block never is. Secrets are added below everything that
 """
 
 import asyncio
+import contextlib
 import json
 import time
 import zlib
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any, Final, NoReturn, TypeVar
+from typing import Any, ClassVar, Final, NoReturn
 
 import httpx
 from pydantic import SecretStr
 
 from tasks.acquire.config import CrawlConfig
+from tasks.acquire.crawl.journal import Answer
 from tasks.acquire.download import parse_retry_after
 from tasks.core.logs import HIDDEN, MIN_CHARS
+from tasks.core.schema import MovieId
 from tasks.core.settings import DataPaths, Settings
 
 MAX_BYTES: Final = 8 << 20  # unpacked; 250 titles with five long plots each reach 2 MiB
@@ -35,22 +39,16 @@ LONGEST_ABSENCE_S: Final = 86_400.0  # a longer Retry-After counts as one day
 THROTTLED: Final = (429, 503)
 TEMPORARY: Final = (408, 425)  # in addition to 500 and above
 ABOUT_THE_QUERY: Final = (400, 404, 413, 414, 422)
+Ids = Sequence[MovieId]
+Answers = dict[MovieId, Answer]
 
 
 class Clock:
-    """The real time."""
+    """The real time: seconds that never go back; seconds since 1970, UTC; and waiting."""
 
-    def monotonic(self) -> float:
-        """Return seconds since an arbitrary moment; never goes back."""
-        return time.monotonic()
-
-    def now(self) -> float:
-        """Return seconds since 1970, UTC."""
-        return time.time()
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait without blocking other coroutines."""
-        await asyncio.sleep(seconds)
+    monotonic = staticmethod(time.monotonic)
+    now = staticmethod(time.time)
+    sleep = staticmethod(asyncio.sleep)
 
 
 class TransientError(Exception):
@@ -100,48 +98,33 @@ class SourceContext:
     spend_request: Callable[[], None] = lambda: None
 
 
-@dataclass(frozen=True)
-class Secrets:
-    """What is sent with each request and appears nowhere else."""
+class SecretTransport(httpx.AsyncHTTPTransport):
+    """Adds secrets to each request, so that neither httpx's log nor its exceptions contain them."""
 
-    params: dict[str, SecretStr] = field(default_factory=dict)
-    headers: dict[str, SecretStr] = field(default_factory=dict)
+    def __init__(self, params: Mapping[str, SecretStr] | None = None, headers: Mapping[str, SecretStr] | None = None):
+        super().__init__()
+        self.params = {name: secret.get_secret_value() for name, secret in (params or {}).items()}
+        self.headers = {name: secret.get_secret_value() for name, secret in (headers or {}).items()}
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send a copy of the request with the secrets."""
+        url = request.url.copy_merge_params(self.params) if self.params else request.url
+        headers = httpx.Headers(request.headers)
+        headers.update(self.headers)
+        copy = httpx.Request(request.method, url, headers=headers, stream=request.stream, extensions=request.extensions)
+        return await super().handle_async_request(copy)
 
     def scrub(self, body: bytes) -> bytes:
         """Return a response without the secrets of at least `MIN_CHARS`, in case it repeats them."""
         for secret in (*self.params.values(), *self.headers.values()):
-            value = secret.get_secret_value().encode()
-            body = body.replace(value, HIDDEN.encode()) if len(value) >= MIN_CHARS else body
+            body = body.replace(secret.encode(), HIDDEN.encode()) if len(secret.encode()) >= MIN_CHARS else body
         return body
 
 
-class SecretTransport(httpx.AsyncHTTPTransport):
-    """Adds the secrets to each request, so that neither httpx's log nor its exceptions contain them."""
-
-    def __init__(self, secrets: Secrets) -> None:
-        super().__init__()
-        self.secrets = secrets
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send a copy of the request with the secrets."""
-        params = {name: secret.get_secret_value() for name, secret in self.secrets.params.items()}
-        headers = httpx.Headers(request.headers)
-        headers.update({name: secret.get_secret_value() for name, secret in self.secrets.headers.items()})
-        url = request.url.copy_merge_params(params) if params else request.url
-        return await super().handle_async_request(
-            httpx.Request(request.method, url, headers=headers, stream=request.stream, extensions=request.extensions)
-        )
-
-
 async def read_body(response: httpx.Response) -> bytes:
-    """Return the unpacked body of a streamed response.
+    """Return the unpacked body of a streamed response; raise TransientError if it was cut, GarbledError if it is odd.
 
     httpx would unpack a body of any size and accept one that was cut, so gzip is unpacked here.
-
-    Raises:
-        GarbledError: it is larger than `MAX_BYTES`, or has an encoding that was not offered.
-        TransientError: it was cut or damaged.
-        httpx.TransportError: the connection failed.
     """
     coding = response.headers.get("content-encoding", "identity").strip().lower()
     if coding not in ("identity", "", "gzip", "x-gzip"):
@@ -161,14 +144,13 @@ async def read_body(response: httpx.Response) -> bytes:
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
-    """Return the JSON object in a body.
+    """Return the JSON object in a body; raise TransientError if it is not JSON, GarbledError if it is unusable."""
 
-    Raises:
-        GarbledError: it is not UTF-8, not an object, nested too deeply, or has NaN, infinities or huge numbers.
-        TransientError: it is not JSON, perhaps because it was cut.
-    """
+    def refuse(constant: str) -> NoReturn:
+        raise ValueError(f"{constant} is not JSON")
+
     try:
-        content = json.loads(body.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        content = json.loads(body.decode("utf-8-sig"), parse_constant=refuse)
     except UnicodeDecodeError as error:
         raise GarbledError(f"the response is not UTF-8 (byte {error.start})") from error
     except json.JSONDecodeError as error:
@@ -180,28 +162,10 @@ def parse_object(body: bytes) -> dict[str, Any]:
     return content
 
 
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-class Slot:
-    """The right to send one request. No other slot is given until this one is used."""
-
-    def __init__(self, end: Callable[[], None]) -> None:
-        self._end: Callable[[], None] | None = end
-
-    def use(self) -> None:
-        """Note that the request is sent now; the spacing to the next one starts here. Idempotent."""
-        if self._end is not None:
-            self._end()
-            self._end = None
-
-
 class Pacer:
     """Gives evenly spaced slots, `ceiling_hz` at most: halved when the source complains, recovering step by step.
 
-    All workers of a source share one pacer, and its pauses. The spacing counts from when a request is sent, not from
-    when it was allowed.
+    All workers of a source share one pacer. The spacing counts from when a request is sent, not from when it may be.
     """
 
     def __init__(self, ceiling_hz: float, clock: Clock) -> None:
@@ -210,21 +174,18 @@ class Pacer:
         self.paused_until_s = self._next_s = clock.monotonic()
         self._busy = asyncio.Lock()
 
-    async def wait_for_slot(self) -> Slot:
-        """Return when the caller may send."""
+    async def wait_for_slot(self) -> contextlib.ExitStack:
+        """Return when the caller may send; it closes the slot when that is done, and until then nobody else may."""
         await self._busy.acquire()
-        try:
+        with contextlib.ExitStack() as slot:
+            slot.callback(self._busy.release)
             while (wait_s := max(self._next_s, self.paused_until_s) - self.clock.monotonic()) > 0:
                 await self.clock.sleep(wait_s)
-        except BaseException:
-            self._busy.release()
-            raise
-        return Slot(self._end_slot)
+            slot.callback(self._space_out)
+            return slot.pop_all()
 
-    def _end_slot(self) -> None:
-        grid_s = max(self._next_s, self.clock.monotonic() - CATCH_UP_S)
-        self._next_s = grid_s + MARGIN / self.rate_hz
-        self._busy.release()
+    def _space_out(self) -> None:
+        self._next_s = max(self._next_s, self.clock.monotonic() - CATCH_UP_S) + MARGIN / self.rate_hz
 
     def back_off(self, pause_s: float) -> None:
         """Pause, then halve the rate. Complaints during a pause are about earlier requests and do not halve it."""
@@ -238,146 +199,148 @@ class Pacer:
         self.rate_hz = min(self.ceiling_hz, self.rate_hz + self.ceiling_hz * RECOVERY)
 
 
-Answer = TypeVar("Answer")
+class PlotSource(ABC):
+    """Returns plots by id, up to `largest_batch` ids at a time."""
+
+    name: ClassVar[str]
+    largest_batch: ClassVar[int]
+    is_local: ClassVar[bool] = False  # sends nothing: needs no consent, pace or quota, and is read each time
+
+    def __init__(self, context: SourceContext) -> None:
+        self.context = context
+
+    @classmethod
+    def batch_size(cls, config: CrawlConfig) -> int:
+        """Return the number of ids per request."""
+        return min(config.batch_size or cls.largest_batch, cls.largest_batch)
+
+    @classmethod
+    def find_obstacle(cls, context: SourceContext) -> str | None:  # noqa: ARG003 - for sources that have one
+        """Return what this source lacks, or None; raise ConfigError if it may not be left out in silence."""
+        return None
+
+    @abstractmethod
+    async def fetch(self, ids: Ids) -> Answers:
+        """Return an answer for each of the ids, or raise as `ApiSource.ask`."""
+
+    async def aclose(self) -> None:  # noqa: B027 - local sources have none
+        """Close all connections."""
 
 
-class ApiClient:
-    """Sends requests to one API, at a pace that it can bear.
+class ApiSource(PlotSource):
+    """A source on the network, which is asked at a pace that it can bear."""
 
-    `secrets` are added to each request, below what logs. `explain_refusal` returns what a status from 400 with a JSON
-    object means, or None for the usual meaning.
-    """
+    base_url: ClassVar[str]
 
-    def __init__(
-        self,
-        address: str,
-        secrets: Secrets,
-        context: SourceContext,
-        explain_refusal: Callable[[dict[str, Any]], Exception | None],
-    ) -> None:
-        self.secrets, self.context, self.explain_refusal = secrets, context, explain_refusal
+    def __init__(self, context: SourceContext, transport: SecretTransport | None = None) -> None:
+        super().__init__(context)
         self.pacer = Pacer(context.config.rate_hz, context.clock)
+        self.transport = transport or SecretTransport()
         agent = f"genreflow/{version('genreflow')} (+{context.settings.contact})"
         self.http = httpx.AsyncClient(
-            base_url=address,
+            base_url=context.config.base_urls.get(self.name, self.base_url),
             headers={"User-Agent": agent, "Accept": "application/json", "Accept-Encoding": "gzip"},
             timeout=context.config.deadline_s,
             follow_redirects=False,
-            transport=SecretTransport(secrets),
+            transport=self.transport,
         )
 
-    def request(self, method: str, path: str, params: object = None, json: object = None) -> httpx.Request:
-        """Return a request that can be sent repeatedly."""
-        return self.http.build_request(method, path, params=params, json=json)  # type: ignore[arg-type]
+    def explain_refusal(self, content: dict[str, Any]) -> Exception | None:  # noqa: ARG002 - for sources that explain
+        """Return what a status from 400 with a JSON object means; None: the usual meaning of the status."""
+        return None
 
-    async def ask(self, request: httpx.Request, read: Callable[[dict[str, Any]], Answer]) -> Answer:
-        """Send a request until it is answered, and return the result of `read` for the JSON object.
+    async def aclose(self) -> None:
+        """Close all connections."""
+        await self.http.aclose()
+
+    async def ask(self, read: Callable[[dict[str, Any]], Answers], method: str, path: str, **content: Any) -> Answers:
+        """Send a request with `params` or `json` until it is answered; return what `read` makes of the JSON object.
 
         Errors of this module that `read` raises count as failures of the request.
 
         Raises:
             TransientError: all retries failed.
-            GarbledError: two responses made no sense, or one did and no retry was left.
-            RejectedError: the source refuses this query.
-            StopError: the source requires a longer pause than we wait.
-            BlockedError: the source refuses access.
+            GarbledError, RejectedError: one of the ids may be the reason; smaller batches show which.
+            StopError, BlockedError: the source requires a longer pause than we wait, or refuses access.
         """
-        garbled_before = False
+        request = self.http.build_request(method, path, **content)
+        was_garbled, last = False, Exception("no attempt")
         retries = self.context.config.retries
         for attempt in range(retries + 1):
+            backoff_s = min(FIRST_BACKOFF_S * 2.0**attempt, LONGEST_BACKOFF_S)
             self.context.spend_request()
-            slot = await self.pacer.wait_for_slot()
-            try:
-                answer = read(await self._send_once(request, slot))
-            except ThrottledError as error:
-                self._slow_down(error, attempt)
-                last: Exception = error
-            except TransientError as error:
-                last = error
-                if attempt < retries:
-                    await self.context.clock.sleep(_backoff_s(attempt))
-            except GarbledError as error:
-                if garbled_before:
-                    raise
-                garbled_before, last = True, error
-            else:
-                self.pacer.recover()
-                return answer
-            finally:
-                slot.use()  # if no connection was made
+            with await self.pacer.wait_for_slot() as slot:
+                try:
+                    answers = read(await self._send_once(request, slot.close))
+                except ThrottledError as error:
+                    self._slow_down(error, backoff_s)
+                    last = error
+                except TransientError as error:
+                    last = error
+                    if attempt < retries:
+                        await self.context.clock.sleep(backoff_s)
+                except GarbledError as error:
+                    if was_garbled:
+                        raise
+                    was_garbled, last = True, error
+                else:
+                    self.pacer.recover()
+                    return answers
         if isinstance(last, ThrottledError):
             raise StopError(f"{last}, {retries + 1} times in a row") from last
         raise last
 
-    async def _send_once(self, request: httpx.Request, slot: Slot) -> dict[str, Any]:
-        """Send the request once and return the JSON object of the response."""
+    async def _send_once(self, request: httpx.Request, note_sent: Callable[[], None]) -> dict[str, Any]:
         deadline_s = self.context.config.deadline_s
 
         async def note(event: str, _: object) -> None:
             if event.endswith("send_request_body.complete"):  # also without a body; now all of it has left
-                slot.use()
+                note_sent()
 
         request.extensions = {**request.extensions, "trace": note}
         try:
             async with asyncio.timeout(deadline_s):
                 response = await self.http.send(request, stream=True)
-                try:
+                async with contextlib.aclosing(response):
                     return await self._read_response(response)
-                finally:
-                    await response.aclose()
         except TimeoutError as error:
             raise TransientError(f"no complete response within {deadline_s:g} s") from error
         except httpx.TransportError as error:
-            message = self.secrets.scrub(f"{type(error).__name__}: {error}".encode())  # it may quote the server
+            message = self.transport.scrub(f"{type(error).__name__}: {error}".encode())  # it may quote the server
             raise TransientError(message.decode()) from None
 
     async def _read_response(self, response: httpx.Response) -> dict[str, Any]:
         status = response.status_code
+        is_page = response.headers.get("content-type", "").lower().startswith(("text/html", "application/xhtml"))
         if status == 200:
-            body = b"<" if _is_page(response) else await read_body(response)
+            body = b"<" if is_page else await read_body(response)
             if body.lstrip()[:1] == b"<":
                 raise BlockedError("it responded with a web page, not with data")
-            return parse_object(self.secrets.scrub(body))
-        raise self._judge_status(response, await self._read_refusal(response) if 400 <= status < 500 else None)
-
-    async def _read_refusal(self, response: httpx.Response) -> dict[str, Any] | None:
-        """Return the JSON object of a refusal, if any. The status counts even if the body is damaged."""
-        try:
-            async with asyncio.timeout(self.context.config.deadline_s / 2):
-                return parse_object(self.secrets.scrub(await read_body(response)))
-        except (TransientError, GarbledError, httpx.TransportError, TimeoutError):
-            return None
-
-    def _judge_status(self, response: httpx.Response, refusal: dict[str, Any] | None) -> Exception:
-        """Return what a status other than 200 means; `refusal` is its JSON object."""
-        status = response.status_code
+            return parse_object(self.transport.scrub(body))
         message = f"it responded with {status} {httpx.codes.get_reason_phrase(status)}".rstrip()
         if status in THROTTLED:
             now = datetime.fromtimestamp(self.context.clock.now(), UTC)
-            return ThrottledError(message, parse_retry_after(response.headers.get("retry-after"), now))
+            raise ThrottledError(message, parse_retry_after(response.headers.get("retry-after"), now))
         if status >= 500 or status in TEMPORARY:
-            return TransientError(message)
+            raise TransientError(message)
         if 300 <= status < 400:
-            return BlockedError(f"{message}, a redirect; if the API has moved, set its address in crawl.base_urls")
-        if refusal is not None and (explained := self.explain_refusal(refusal)):
-            return explained
-        if status in ABOUT_THE_QUERY and not _is_page(response):
-            return RejectedError(message)
-        return BlockedError(message)
+            raise BlockedError(f"{message}, a redirect; if the API has moved, set its address in crawl.base_urls")
+        if status >= 400 and (explained := await self._explain(response)):
+            raise explained
+        raise RejectedError(message) if status in ABOUT_THE_QUERY and not is_page else BlockedError(message)
 
-    def _slow_down(self, error: ThrottledError, attempt: int) -> None:
+    async def _explain(self, response: httpx.Response) -> Exception | None:
+        """Return what the JSON object of a refusal means. The status counts if the body is damaged."""
+        try:
+            async with asyncio.timeout(self.context.config.deadline_s / 2):
+                return self.explain_refusal(parse_object(self.transport.scrub(await read_body(response))))
+        except (TransientError, GarbledError, httpx.TransportError, TimeoutError):
+            return None
+
+    def _slow_down(self, error: ThrottledError, backoff_s: float) -> None:
         """Hold all workers for as long as the source asks, but no longer than the configured pause."""
         longest_s, asked_s = self.context.config.longest_pause_s, error.wait_s or 0.0
         if asked_s > longest_s:
             until = self.context.clock.now() + min(asked_s, LONGEST_ABSENCE_S)
             raise StopError(f"{error} and asks to wait for {asked_s:,.0f} s", until) from error
-        self.pacer.back_off(min(max(asked_s, _backoff_s(attempt)), longest_s))
-
-
-def _is_page(response: httpx.Response) -> bool:
-    kind: str = response.headers.get("content-type", "")
-    return kind.lower().startswith(("text/html", "application/xhtml"))
-
-
-def _backoff_s(attempt: int) -> float:
-    return min(FIRST_BACKOFF_S * 2.0**attempt, LONGEST_BACKOFF_S)
+        self.pacer.back_off(min(max(asked_s, backoff_s), longest_s))

@@ -1,4 +1,4 @@
-"""The crawl: find what is missing, ask one source after the other, export.
+"""The crawl: find what is missing, ask one source after the other, export; and an estimate of that.
 
 Each id tries the sources in order, and goes on to the next when one has settled that it has no whole plot. An id that
 failed or was not sent waits for the next run.
@@ -6,52 +6,46 @@ failed or was not sent waits for the next run.
 
 import asyncio
 import contextlib
-import contextvars
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple, TypeVar
+from math import ceil
+from typing import Any, Literal, TypeVar
 
 from tasks.acquire.config import CrawlConfig
-from tasks.acquire.crawl.client import (
-    BlockedError,
-    Clock,
-    GarbledError,
-    QuotaSpentError,
-    RejectedError,
-    SourceContext,
-    StopError,
-    TransientError,
+from tasks.acquire.crawl import client
+from tasks.acquire.crawl.client import Clock, Ids, PlotSource, SourceContext
+from tasks.acquire.crawl.journal import (
+    NEGATIVE,
+    STAGE,
+    Answer,
+    Journal,
+    State,
+    adopt_foreign_plots,
+    export_plots,
+    find_missing,
+    is_foreign,
+    open_journal,
+    read_journal,
 )
-from tasks.acquire.crawl.journal import NEGATIVE, SECONDS_A_DAY, Answer, Journal, State, open_journal
-from tasks.acquire.crawl.plots import STAGE, adopt_foreign_plots, export_plots, find_missing
-from tasks.acquire.crawl.sources import PlotSource, PublishedSource, configured_sources, find_obstacle
+from tasks.acquire.crawl.sources import PublishedSource, configured_sources, find_obstacle
+from tasks.core.errors import ConfigError
 from tasks.core.logs import Progress
-from tasks.core.schema import MovieId
 from tasks.core.settings import DataPaths, settings
 from tasks.stage import StageResult
 
 logger = logging.getLogger(__name__)
 
-Outcome = Literal["done", "stopped", "blocked"]
 Result = TypeVar("Result")
-Ids = Sequence[MovieId]
-
-
-class StopReason(NamedTuple):
-    """Why a source was left before all ids were answered."""
-
-    outcome: Literal["stopped", "blocked"]
-    reason: str
 
 
 class SourceSession:
     """The use of one source in one run, by several workers.
 
-    An answer is in the journal before its worker sends the next query. Leaving a source ends only that: ids without an
-    answer stay due. `states` counts the answers, `requests` what was sent.
+    An answer is in the journal before its worker sends the next query. `states` and `requests` count the answers and
+    what was sent. `stopped` says why the source was left before all ids were answered; those left stay due.
     """
 
     def __init__(self, source: type[PlotSource], context: SourceContext, journal: Journal, n_ids: int) -> None:
@@ -59,119 +53,105 @@ class SourceSession:
         self.source = source(replace(context, spend_request=self.spend_request))
         self.states: Counter[State] = Counter()
         self.requests = self.failures_in_a_row = 0
-        self.stop_reason: StopReason | None = None
+        self.stopped, self.is_blocked, self.is_down = "", False, False
         self.progress = Progress(f"crawl: {self.name}", n_ids)
 
     def spend_request(self) -> None:
-        """Count a request before it is sent.
-
-        Raises:
-            QuotaSpentError: the day's quota is used up.
-        """
+        """Count a request before it is sent; raise QuotaSpentError if the day's quota is used up."""
         quota = self.config.daily_requests.get(self.name)
         if quota is not None:
             now = self.clock.now()
             if self.journal.requests_today(self.name, now) >= quota:
-                midnight = (now // SECONDS_A_DAY + 1) * SECONDS_A_DAY
-                raise QuotaSpentError(f"all {quota:,} requests of this day (UTC) are used up", midnight)
+                raise client.QuotaSpentError(f"all {quota:,} requests of this day (UTC) are used up")
             self.journal.count_request(self.name, now)
         self.requests += 1
 
-    async def ask(self, ids: Sequence[MovieId]) -> None:
-        """Ask for all ids, as far as the source allows; `stop_reason` says why not all."""
-        pause = self.journal.pause_of(self.name, self.clock.now())
-        if pause is not None and not self.source.is_local:
-            wait_s = pause.until - self.clock.now()
-            self._stop("stopped", f"{pause.reason}; it is left alone for {wait_s:,.0f} s more")
+    async def ask(self, ids: Ids) -> None:
+        """Ask for all ids, as far as the source allows."""
+        wait_s, reason = self.journal.pause_of(self.name, self.clock.now())
+        if wait_s and not self.source.is_local:
+            self._stop(client.StopError(f"{reason}; it is left alone for {wait_s:,.0f} s more"))
             return
-        size = effective_batch_size(self.source, self.config)
+        size = self.source.batch_size(self.config)
         batches = iter([ids[start : start + size] for start in range(0, len(ids), size)])
-        errors: tuple[Exception, ...] = ()
         try:
             async with asyncio.TaskGroup() as workers:
                 for _ in range(1 if self.source.is_local else self.config.workers):
                     workers.create_task(self._work(batches))
         except ExceptionGroup as group:
-            errors = group.exceptions
-        for error in errors:
-            if not isinstance(error, BlockedError | StopError):
-                raise error
-            self._stop_by(error)
+            for error in group.exceptions:
+                if not isinstance(error, client.BlockedError | client.StopError):
+                    raise error from None
+                self._stop(error)
 
-    async def _work(self, batches: Iterator[Sequence[MovieId]]) -> None:
+    async def _work(self, batches: Iterator[Ids]) -> None:
         for batch in batches:
-            if self.stop_reason is not None:
+            if self.stopped:
                 return
             try:
                 await self._ask_batch(batch)
-            except QuotaSpentError as error:  # nothing was sent; the other workers may finish
-                self._stop_by(error)
+            except client.QuotaSpentError as error:  # nothing was sent; the other workers may finish
+                self._stop(error)
                 return
-            if self._is_down:
-                raise StopError(f"{self.failures_in_a_row} requests in a row failed; it seems to be down")
+            if self.is_down:
+                raise client.StopError(f"{self.failures_in_a_row} requests in a row failed; it seems to be down")
 
-    @property
-    def _is_down(self) -> bool:
-        return self.failures_in_a_row >= self.config.failures_in_a_row
-
-    def _note_outcome(self, *, success: bool) -> None:
-        if not self._is_down:  # a late success does not undo that
-            self.failures_in_a_row = 0 if success else self.failures_in_a_row + 1
-
-    async def _ask_batch(self, batch: Sequence[MovieId]) -> None:
+    async def _ask_batch(self, batch: Ids) -> None:
         """Ask for a batch and store the answers; split it if the source cannot answer it as a whole."""
-        if self._is_down:
+        if self.is_down:
             return
+        succeeded = False
         try:
             answers = await self.source.fetch(batch)
-        except (GarbledError, RejectedError) as error:
+            succeeded = True
+        except (client.GarbledError, client.RejectedError) as error:
             if len(batch) > 1:  # one of the ids is the reason
                 middle = len(batch) // 2
                 await self._ask_batch(batch[:middle])
                 await self._ask_batch(batch[middle:])
                 return
-            self._note_outcome(success=False)
-            state: State = "bad_payload" if isinstance(error, GarbledError) else "not_found"
+            state: State = "bad_payload" if isinstance(error, client.GarbledError) else "not_found"
             logger.info("crawl: %s: %s is %s: %s", self.name, batch[0], state, error)
             answers = {batch[0]: Answer(state, detail=str(error))}
-        except TransientError as error:
-            self._note_outcome(success=False)
+        except client.TransientError as error:
             logger.warning("crawl: %s: gave up on %d ids, from %s: %s", self.name, len(batch), batch[0], error)
             answers = dict.fromkeys(batch, Answer("failed", detail=str(error)))
-        else:
-            self._note_outcome(success=True)
+        if not self.is_down:  # a late success does not undo that
+            self.failures_in_a_row = 0 if succeeded else self.failures_in_a_row + 1
+            self.is_down = self.failures_in_a_row >= self.config.failures_in_a_row
         # In a thread: waiting for the disk would delay the requests of the other workers.
         await asyncio.to_thread(self.journal.record, self.name, answers, self.clock.now())
         self.states.update(answer.state for answer in answers.values())
         self.progress.advance(len(answers))
 
-    def _stop_by(self, error: BlockedError | StopError) -> None:
-        if isinstance(error, StopError) and error.until is not None and not isinstance(error, QuotaSpentError):
+    def _stop(self, error: client.BlockedError | client.StopError) -> None:
+        is_block = isinstance(error, client.BlockedError)
+        if isinstance(error, client.StopError) and error.until is not None:
             self.journal.pause(self.name, error.until, str(error))
-        self._stop("blocked" if isinstance(error, BlockedError) else "stopped", str(error))
-
-    def _stop(self, outcome: Literal["stopped", "blocked"], reason: str) -> None:
-        if self.stop_reason is None or outcome == "blocked":
-            self.stop_reason = StopReason(outcome, f"{self.name}: {reason}")
-            logger.warning("crawl: %s %s: %s", self.name, outcome, reason)
-
-
-def effective_batch_size(source: PlotSource | type[PlotSource], config: CrawlConfig) -> int:
-    """Return the number of ids per request."""
-    return min(config.batch_size or source.largest_batch, source.largest_batch)
+        if not self.stopped or is_block:
+            self.stopped, self.is_blocked = f"{self.name}: {error}", is_block
+            logger.warning("crawl: %s %s: %s", self.name, "blocked" if is_block else "stopped", error)
 
 
 def run_interruptible(work: Coroutine[Any, Any, Result], tick: Callable[[], None], tick_s: float = 1.0) -> Result:
     """Run a coroutine in its own thread, and call `tick` here every `tick_s` seconds until it ends.
 
-    Anything raised here, including Ctrl-C and a cancellation from outside, cancels the coroutine, waits for its end and
-    propagates. In one thread, asyncio could swallow what a signal handler raises; and the caller may have a running
-    loop, as Prefect does.
+    Anything raised here, such as Ctrl-C, cancels it, waits for its end and propagates. In one thread, asyncio could
+    swallow what a signal handler raises; and the caller may have a running loop, as Prefect does.
     """
     loop = asyncio.new_event_loop()
     task = loop.create_task(work)
+
+    def run() -> Result:
+        try:
+            return loop.run_until_complete(task)
+        finally:
+            loop.run_until_complete(loop.shutdown_asyncgens())
+            loop.run_until_complete(loop.shutdown_default_executor())  # waits for what its threads still do
+            loop.close()
+
     with ThreadPoolExecutor(1, "crawl") as pool:
-        done = pool.submit(contextvars.copy_context().run, _run_until_done, loop, task)
+        done = pool.submit(run)
         try:
             while not wait([done], timeout=tick_s).done:
                 tick()
@@ -182,25 +162,13 @@ def run_interruptible(work: Coroutine[Any, Any, Result], tick: Callable[[], None
         return done.result()
 
 
-def _run_until_done(loop: asyncio.AbstractEventLoop, task: asyncio.Task[Result]) -> Result:
-    try:
-        return loop.run_until_complete(task)
-    finally:
-        loop.run_until_complete(loop.shutdown_asyncgens())
-        loop.run_until_complete(loop.shutdown_default_executor())  # waits for what its threads still do
-        loop.close()
-
-
 @dataclass(frozen=True)
 class CrawlResult:
-    """How a crawl ended.
+    """How a crawl ended."""
 
-    `done`: nothing is left to ask. `stopped`: the same command continues later (a quota, a pause, failures). `blocked`:
-    a source refuses access, and something has to be changed first. `reasons` has a line per source that was left early.
-    """
-
-    outcome: Outcome
-    reasons: tuple[str, ...]
+    # Nothing is left to ask; the same command continues later; a source refuses access, and something must be changed.
+    outcome: Literal["done", "stopped", "blocked"]
+    reasons: tuple[str, ...]  # a line per source that was left early
     stage: StageResult
 
     @property
@@ -209,16 +177,12 @@ class CrawlResult:
         return self.stage.skipped
 
 
-def find_due(source: type[PlotSource], journal: Journal, ids: Ids, now: float, days: float) -> list[MovieId]:
-    """Return the ids to request from a source: those that it has not settled within `days` days."""
-    states = journal.states(source.name, now, 0 if source.is_local else days)
-    return [movie_id for movie_id in ids if states.get(movie_id, "failed") == "failed"]
-
-
-def find_open(source: type[PlotSource], journal: Journal, ids: Ids, now: float, days: float) -> list[MovieId]:
-    """Return the ids for the next source: those for which this one has settled that it has no whole plot."""
+def divide(source: type[PlotSource], journal: Journal, ids: Ids, now: float, days: float) -> tuple[Ids, Ids]:
+    """Return the ids to request from a source, unsettled for `days` days, and those to request from the next one."""
     states = journal.states(source.name, now, days)
-    return [movie_id for movie_id in ids if states.get(movie_id) in NEGATIVE]
+    settled = ("ok",) if source.is_local else ("ok", *NEGATIVE)  # a local one is read each time
+    due = [movie_id for movie_id in ids if states.get(movie_id) not in settled]
+    return due, [movie_id for movie_id in ids if states.get(movie_id) in NEGATIVE]
 
 
 def run_crawl(
@@ -230,11 +194,8 @@ def run_crawl(
     """Request the plots that the listings lack from the configured sources, and export all known to `paths.crawl_csv`.
 
     However it ends, the next call continues. If no source can be used, nothing is written. `watch` is called about
-    every second, and at the end, with the progress of the current source.
-
-    Returns:
-        Counts: those of `find_missing`, of `export_plots`, and by source `<name>/due`, `<name>/requests` and
-        `<name>/<state>` of this run.
+    every second, and at the end, with the progress of the current source. Counts: those of `find_missing`, of
+    `export_plots`, and by source `<name>/due`, `<name>/requests` and `<name>/<state>` of this run.
 
     Raises:
         SourceError: there are no listings, or one cannot be read.
@@ -246,48 +207,102 @@ def run_crawl(
     if PublishedSource in configured_sources(config):
         adopt_foreign_plots(paths)  # now: whether that source can be used depends on it
     context = SourceContext(config, settings(), paths, clock or Clock())
-    usable = _usable_sources(context)
+    obstacles = {source: find_obstacle(source, context) for source in configured_sources(config)}
+    for source, obstacle in obstacles.items():
+        if obstacle is not None:
+            logger.info("crawl: %s is left out: %s", source.name, obstacle)
+    usable = [source for source, obstacle in obstacles.items() if obstacle is None]
     if not usable:
         return CrawlResult("done", (), StageResult(STAGE, paths.crawl_csv.parent, "", True, dict(missing.counts)))
     adopt_foreign_plots(paths)
     counts: Counter[str] = Counter()
-    stop_reasons: list[StopReason] = []
+    reasons: list[str] = []
+    is_blocked = False
     progress = Progress("crawl", None)
 
-    async def ask_all(ids: Sequence[MovieId]) -> None:
-        nonlocal progress
+    async def ask_all(ids: Ids) -> None:
+        nonlocal is_blocked, progress
         now, days = context.clock.now, config.negative_days
         for source in usable:
-            due = find_due(source, journal, ids, now(), days)
+            due, _ = divide(source, journal, ids, now(), days)
             session = SourceSession(source, context, journal, len(due))
             progress = session.progress
-            try:
+            async with contextlib.aclosing(session.source):
                 if due:
                     await session.ask(due)
                     progress.finish()
-            finally:
-                await session.source.close()
             counts.update({f"{source.name}/due": len(due), f"{source.name}/requests": session.requests})
             counts.update({f"{source.name}/{state}": count for state, count in sorted(session.states.items())})
-            if session.stop_reason is not None:
-                stop_reasons.append(session.stop_reason)
+            is_blocked |= session.is_blocked
+            if session.stopped:
+                reasons.append(session.stopped)
             elif failed := session.states["failed"]:
-                stop_reasons.append(StopReason("stopped", f"{source.name}: {failed:,} ids failed"))
-            ids = find_open(source, journal, ids, now(), days)
+                reasons.append(f"{source.name}: {failed:,} ids failed")
+            _, ids = divide(source, journal, ids, now(), days)
 
     with open_journal(paths.crawl_journal) as journal:
         run_interruptible(ask_all(missing.ids), lambda: watch(progress))
         watch(progress)
         stage = export_plots(paths, config, journal, missing)
-    outcomes = {outcome for outcome, _ in stop_reasons}
-    outcome: Outcome = "blocked" if "blocked" in outcomes else "stopped" if outcomes else "done"
     stage = replace(stage, counts={**missing.counts, **counts, **stage.counts})
-    return CrawlResult(outcome, tuple(reason for _, reason in stop_reasons), stage)
+    return CrawlResult("blocked" if is_blocked else "stopped" if reasons else "done", tuple(reasons), stage)
 
 
-def _usable_sources(context: SourceContext) -> list[type[PlotSource]]:
-    obstacles = {source: find_obstacle(source, context) for source in configured_sources(context.config)}
-    for source, obstacle in obstacles.items():
-        if obstacle is not None:
-            logger.info("crawl: %s is left out: %s", source.name, obstacle)
-    return [source for source, obstacle in obstacles.items() if obstacle is None]
+def plan_crawl(paths: DataPaths, config: CrawlConfig, clock: Clock | None = None) -> str:
+    """Return in a few lines what `run_crawl` would do if all sources could be used; send and write nothing.
+
+    Later sources may get fewer ids: those that an earlier one will answer are unknown. It raises as `run_crawl`.
+    """
+    now, days = (clock or Clock()).now(), config.negative_days
+    missing = find_missing(paths.raw)
+    context = SourceContext(config.model_copy(update={"online": True}), settings(), paths)
+    ids: Ids = missing.ids
+    nothing, truncated = missing.counts["nothing"], missing.counts["truncated"]
+    lacking = f"{nothing + truncated:,} of {missing.counts['ids']:,} movies lack a whole plot"
+    lines = [f"{lacking}: {nothing:,} have none, {truncated:,} a truncated one"]
+    with read_journal(paths.crawl_journal) as journal:
+        for source in configured_sources(config):
+            due, left = divide(source, journal, ids, now, days)
+            remaining = {*due, *left}
+            costs = []
+            try:
+                obstacle = find_obstacle(source, context)
+            except ConfigError as error:  # it would end the crawl
+                obstacle = str(error)
+            if not source.is_local:
+                costs = _costs(source, config, journal, len(due), now)
+                wait_s, reason = journal.pause_of(source.name, now)
+                if wait_s and obstacle is None:
+                    obstacle = f"{reason}; it is left alone for {_duration(wait_s)} more"
+            elif obstacle is None:
+                batches = [due[at : at + source.largest_batch] for at in range(0, len(due), source.largest_batch)]
+                answers = [run_interruptible(source(context).fetch(batch), lambda: None) for batch in batches]
+                found = {movie_id for batch in answers for movie_id, answer in batch.items() if answer.state == "ok"}
+                remaining -= found
+                costs = [f"has {len(found):,} of {len(due):,}, on this disk"]
+            costs += [f"cannot be used now: {obstacle}"] if obstacle is not None else []
+            lines += [f"  {source.name}: {line}" for line in costs or ["nothing to ask"]]
+            ids = [movie_id for movie_id in ids if movie_id in remaining]
+    if not config.online:
+        lines.append("Sources on the network are used only with crawl.online.")
+    if is_foreign(paths):
+        lines.append(f"{paths.crawl_csv} is an earlier crawl; it will be used as the source `published`.")
+    return "\n".join(lines)
+
+
+def _costs(source: type[PlotSource], config: CrawlConfig, journal: Journal, n_ids: int, now: float) -> list[str]:
+    requests = ceil(n_ids / source.batch_size(config))
+    days, quota = 1, config.daily_requests.get(source.name)
+    if quota:
+        left_today = max(0, quota - journal.requests_today(source.name, now))
+        days += ceil(max(0, requests - left_today) / quota)
+    spread = f", over {days:,} days because of its quota" if days > 1 else ""
+    duration = _duration(requests * client.MARGIN / config.rate_hz)
+    return [f"at most {n_ids:,} ids in {requests:,} requests, {duration}{spread}"] if requests else []
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"

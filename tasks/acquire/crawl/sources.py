@@ -1,26 +1,16 @@
 """The sources of plots. To add one, write a class, add it to `SOURCES`, and its name to `crawl.sources`."""
 
+import contextlib
 import re
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, Final
 
 from tasks.acquire.config import CrawlConfig
-from tasks.acquire.crawl.client import (
-    ApiClient,
-    BlockedError,
-    GarbledError,
-    RejectedError,
-    Secrets,
-    SourceContext,
-    StopError,
-    ThrottledError,
-    TransientError,
-)
-from tasks.acquire.crawl.journal import Answer, judge_plots
-from tasks.acquire.crawl.plots import read_descriptions
+from tasks.acquire.crawl import client
+from tasks.acquire.crawl.client import Answers, ApiSource, Ids, PlotSource, SecretTransport, SourceContext
+from tasks.acquire.crawl.journal import Answer, judge_plots, read_descriptions
 from tasks.acquire.listings import STAGE as ACQUIRE_STAGE
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.schema import MovieId
@@ -32,62 +22,6 @@ _REFUSED: Final = ("unauthor", "not authorized", "forbidden", "access denied", "
 _NO_SUCH_TITLE: Final = ("not found", "incorrect imdb id", "conversion from string")
 _HEADER: Final = re.compile(r"[!-~](?:[ -~]*[!-~])?")
 _CONTACT: Final = re.compile(r"[!-~]+@[!-~]+|https?://[!-~]+")
-
-
-class PlotSource(ABC):
-    """Returns plots by id, up to `largest_batch` ids at a time."""
-
-    name: ClassVar[str]
-    largest_batch: ClassVar[int]
-    is_local: ClassVar[bool] = False  # sends nothing: needs no consent, pace or quota, and is read each time
-
-    def __init__(self, context: SourceContext) -> None:
-        self.context = context
-
-    @classmethod
-    def find_obstacle(cls, context: SourceContext) -> str | None:  # noqa: ARG003 - for sources that have one
-        """Return why a source is left out here, or None if it can be used.
-
-        Raises:
-            ConfigError: it is on the network and lacks a contact or another requirement, or would be asked for the
-                embedded sample's invented ids, which it would answer with the plots of other movies.
-        """
-        return None
-
-    @abstractmethod
-    async def fetch(self, ids: Sequence[MovieId]) -> dict[MovieId, Answer]:
-        """Return an answer for each of the ids.
-
-        Raises:
-            GarbledError, RejectedError: one of the ids may be the reason; smaller batches show which.
-            TransientError, StopError, BlockedError: as `ApiClient.ask`.
-        """
-
-    async def close(self) -> None:  # noqa: B027 - local sources have none
-        """Close all connections."""
-
-
-class ApiSource(PlotSource):
-    """A source on the network."""
-
-    base_url: ClassVar[str]
-
-    def __init__(self, context: SourceContext) -> None:
-        super().__init__(context)
-        address = context.config.base_urls.get(self.name, self.base_url)
-        self.api = ApiClient(address, self.secrets(), context, self.explain_refusal)
-
-    def secrets(self) -> Secrets:
-        """Return the credentials that go with each request."""
-        return Secrets()
-
-    def explain_refusal(self, content: dict[str, Any]) -> Exception | None:  # noqa: ARG002 - for sources that explain
-        """Return the meaning of a refusal's JSON object; None: that of its status."""
-        return None
-
-    async def close(self) -> None:
-        """Close all connections."""
-        await self.api.http.aclose()
 
 
 class PublishedSource(PlotSource):
@@ -103,7 +37,7 @@ class PublishedSource(PlotSource):
         file = context.paths.published_crawl_csv
         return None if file.is_file() else f"{file} does not exist; download it, or do without"
 
-    async def fetch(self, ids: Sequence[MovieId]) -> dict[MovieId, Answer]:
+    async def fetch(self, ids: Ids) -> Answers:
         """Return the file's answers for the ids."""
         plots: dict[MovieId, list[str]] = {}
         for movie_id, description in read_descriptions(self.context.paths.published_crawl_csv, ids).iter_rows():
@@ -124,29 +58,27 @@ class OmdbSource(ApiSource):
     @classmethod
     def find_obstacle(cls, context: SourceContext) -> str | None:
         """Return where to get a key if none is set."""
-        if context.settings.omdb_api_key is not None:
-            return None
-        return "it needs a key, free from https://www.omdbapi.com/apikey.aspx, in GENREFLOW_OMDB_API_KEY"
+        hint = "it needs a key, free from https://www.omdbapi.com/apikey.aspx, in GENREFLOW_OMDB_API_KEY"
+        return hint if context.settings.omdb_api_key is None else None
 
-    def secrets(self) -> Secrets:
-        """Return the key."""
-        assert self.context.settings.omdb_api_key is not None, "find_obstacle was not called"
-        return Secrets(params={"apikey": self.context.settings.omdb_api_key})
+    def __init__(self, context: SourceContext) -> None:
+        assert context.settings.omdb_api_key is not None, "find_obstacle was not called"
+        super().__init__(context, SecretTransport(params={"apikey": context.settings.omdb_api_key}))
 
-    async def fetch(self, ids: Sequence[MovieId]) -> dict[MovieId, Answer]:
+    async def fetch(self, ids: Ids) -> Answers:
         """Ask for the full plot of one title."""
         (movie_id,) = ids
-        request = self.api.request("GET", "", params={"i": movie_id, "plot": "full", "r": "json"})
-        return await self.api.ask(request, partial(self._read, movie_id))
+        params = {"i": movie_id, "plot": "full", "r": "json"}
+        return await self.ask(partial(self._read, movie_id), "GET", "", params=params)
 
-    def _read(self, movie_id: MovieId, content: dict[str, Any]) -> dict[MovieId, Answer]:
+    def _read(self, movie_id: MovieId, content: dict[str, Any]) -> Answers:
         if content.get("Response") == "False":
             error = str(content.get("Error", ""))
             if any(words in error.lower() for words in _NO_SUCH_TITLE):
                 return {movie_id: Answer("not_found", detail=error)}
-            raise self.explain_refusal(content) or TransientError(f"it responded {error[:80]!r}")
+            raise self.explain_refusal(content) or client.TransientError(f"it responded {error[:80]!r}")
         if content.get("imdbID") != movie_id:
-            raise GarbledError(f"asked for {movie_id}, it responded with {str(content.get('imdbID'))[:20]!r}")
+            raise client.GarbledError(f"asked for {movie_id}, it responded with {str(content.get('imdbID'))[:20]!r}")
         plot = content.get("Plot")
         return judge_plots({movie_id: [plot] if isinstance(plot, str) else []}, [movie_id])
 
@@ -156,9 +88,9 @@ class OmdbSource(ApiSource):
         if "limit reached" in error.lower():
             tomorrow = datetime.fromtimestamp(self.context.clock.now(), UTC) + timedelta(days=1)
             midnight = tomorrow.replace(hour=0, minute=0, second=0)
-            return StopError(f"it responded {error[:80]!r}", midnight.timestamp())
+            return client.StopError(f"it responded {error[:80]!r}", midnight.timestamp())
         if "api key" in error.lower():
-            return BlockedError(f"it responded {error[:80]!r}; check GENREFLOW_OMDB_API_KEY")
+            return client.BlockedError(f"it responded {error[:80]!r}; check GENREFLOW_OMDB_API_KEY")
         return None
 
 
@@ -181,11 +113,7 @@ class ImdbGraphqlSource(ApiSource):
 
     @classmethod
     def find_obstacle(cls, context: SourceContext) -> str | None:
-        """Return None, or refuse.
-
-        Raises:
-            ConfigError: the terms are not accepted, or there are no usable headers.
-        """
+        """Return None; raise ConfigError if the terms are not accepted, or there are no usable headers."""
         if not context.config.accept_imdb_terms:
             raise ConfigError(
                 "crawl.sources names imdb_graphql, but IMDb's conditions of use (https://www.imdb.com/conditions) "
@@ -194,7 +122,7 @@ class ImdbGraphqlSource(ApiSource):
             )
         headers = context.settings.imdb_graphql_headers
         values = (value.get_secret_value() for value in headers.values())
-        if not headers or not all(_HEADER.fullmatch(text) for text in (*headers, *values)):
+        if not headers or not all(map(_HEADER.fullmatch, (*headers, *values))):
             raise ConfigError(
                 "crawl.sources names imdb_graphql, which requires credentials: set GENREFLOW_IMDB_GRAPHQL_HEADERS "
                 'to JSON such as {"x-api-key": "..."}, in printable ASCII, and crawl.base_urls if your address is '
@@ -202,34 +130,33 @@ class ImdbGraphqlSource(ApiSource):
             )
         return None
 
-    def secrets(self) -> Secrets:
-        """Return the user's headers."""
-        return Secrets(headers=self.context.settings.imdb_graphql_headers)
+    def __init__(self, context: SourceContext) -> None:
+        super().__init__(context, SecretTransport(headers=context.settings.imdb_graphql_headers))
 
-    async def fetch(self, ids: Sequence[MovieId]) -> dict[MovieId, Answer]:
+    async def fetch(self, ids: Ids) -> Answers:
         """Ask for the titles in one request."""
         query = {"query": self.query, "operationName": "Plots", "variables": {"ids": list(ids)}}
-        return await self.api.ask(self.api.request("POST", "", json=query), partial(_read_graphql, ids))
+        return await self.ask(partial(_read_graphql, ids), "POST", "", json=query)
 
 
-def _read_graphql(ids: Sequence[MovieId], content: dict[str, Any]) -> dict[MovieId, Answer]:
+def _read_graphql(ids: Ids, content: dict[str, Any]) -> Answers:
     errors = content.get("errors") or []
     titles = dig(content, "data", "titles")
     if titles is None and errors:
         raise _explain_errors(errors, is_batch=len(ids) > 1)
     if not isinstance(titles, list):
-        raise GarbledError("the response has neither titles nor errors")
-    plots: dict[MovieId, list[str]] = {}
-    for title in titles:
-        edges = dig(title, "plots", "edges")
-        nodes = [dig(edge, "node") for edge in edges] if isinstance(edges, list) else []
-        texts = [dig(node, "plotText", "plainText") for node in (dig(title, "plot"), *nodes)]
-        _add_plots(plots, title, texts)
-    answers = judge_plots(plots, ids)
+        raise client.GarbledError("the response has neither titles nor errors")
+    answers = _judge_titles(titles, ids, _graphql_texts)
     if errors:  # about the missing titles
-        detail = str(_explain_errors(errors, is_batch=False))
-        answers |= {movie_id: Answer("failed", detail=detail) for movie_id in ids if movie_id not in plots}
+        failed = Answer("failed", detail=str(_explain_errors(errors, is_batch=False)))
+        answers |= {movie_id: failed for movie_id, answer in answers.items() if answer.state == "not_found"}
     return answers
+
+
+def _graphql_texts(title: object) -> list[object]:
+    edges = dig(title, "plots", "edges")
+    nodes = [dig(edge, "node") for edge in edges] if isinstance(edges, list) else []
+    return [dig(node, "plotText", "plainText") for node in (dig(title, "plot"), *nodes)]
 
 
 def _explain_errors(errors: object, *, is_batch: bool) -> Exception:
@@ -237,45 +164,41 @@ def _explain_errors(errors: object, *, is_batch: bool) -> Exception:
     messages = [str(dig(error, "message")) for error in errors] if isinstance(errors, list) else [str(errors)]
     message = f"it responded {'; '.join(messages)[:120]!r}"
     if any(words in message.lower() for words in _SLOW_DOWN):
-        return ThrottledError(message)
+        return client.ThrottledError(message)
     if any(words in message.lower() for words in _REFUSED):
-        return BlockedError(message)
-    return RejectedError(message) if is_batch or "invalid" in message.lower() else TransientError(message)
+        return client.BlockedError(message)
+    return client.RejectedError(message) if is_batch or "invalid" in message.lower() else client.TransientError(message)
 
 
 class ImdbapiDevSource(ApiSource):
     """imdbapi.dev: five titles per request, without a key, one plot per title; unknown titles are left out.
 
-    It is not IMDb's, and does not state the origin of its data: off unless named in `crawl.sources`.
-
-    Source: https://imdbapi.dev
+    It is not IMDb's, and does not state the origin of its data: off unless named. Source: https://imdbapi.dev
     """
 
     name: ClassVar[str] = "imdbapi_dev"
     largest_batch: ClassVar[int] = 5
     base_url: ClassVar[str] = "https://api.imdbapi.dev/"
 
-    async def fetch(self, ids: Sequence[MovieId]) -> dict[MovieId, Answer]:
+    async def fetch(self, ids: Ids) -> Answers:
         """Ask for the titles in one request."""
-        request = self.api.request("GET", "/titles:batchGet", params={"titleIds": list(ids)})
-        return await self.api.ask(request, partial(_read_imdbapi, ids))
+        return await self.ask(partial(_read_imdbapi, ids), "GET", "/titles:batchGet", params={"titleIds": list(ids)})
 
 
-def _read_imdbapi(ids: Sequence[MovieId], content: dict[str, Any]) -> dict[MovieId, Answer]:
+def _read_imdbapi(ids: Ids, content: dict[str, Any]) -> Answers:
     titles = content.get("titles") if content else []  # an empty list may be left out
     if not isinstance(titles, list):
-        raise GarbledError("the response has no list of titles")
+        raise client.GarbledError("the response has no list of titles")
+    return _judge_titles(titles, ids, lambda title: [dig(title, "plot")])
+
+
+def _judge_titles(titles: list[object], ids: Ids, texts_of: Callable[[object], list[object]]) -> Answers:
+    """Return the answers in some titles; a repeated id gets all its texts."""
     plots: dict[MovieId, list[str]] = {}
     for title in titles:
-        _add_plots(plots, title, [dig(title, "plot")])
+        if isinstance(movie_id := dig(title, "id"), str):
+            plots.setdefault(MovieId(movie_id), []).extend(text for text in texts_of(title) if isinstance(text, str))
     return judge_plots(plots, ids)
-
-
-def _add_plots(plots: dict[MovieId, list[str]], title: object, texts: Sequence[object]) -> None:
-    """Add the texts of a title; a repeated id gets all its texts."""
-    movie_id = dig(title, "id")
-    if isinstance(movie_id, str):
-        plots.setdefault(MovieId(movie_id), []).extend(text for text in texts if isinstance(text, str))
 
 
 def dig(value: object, *keys: str) -> Any:
@@ -291,11 +214,7 @@ SOURCES: Final[dict[str, type[PlotSource]]] = {
 
 
 def configured_sources(config: CrawlConfig) -> list[type[PlotSource]]:
-    """Return the sources that a config names, in its order, each once.
-
-    Raises:
-        ConfigError: a source that it names, also for a quota or an address, does not exist.
-    """
+    """Return the sources that a config names, in its order, each once; ConfigError if one does not exist."""
     for option in ("sources", "daily_requests", "base_urls"):
         if unknown := sorted(set(getattr(config, option)).difference(SOURCES)):
             raise ConfigError(f"crawl.{option}: there is no {', '.join(unknown)}; choose from {', '.join(SOURCES)}")
@@ -303,44 +222,35 @@ def configured_sources(config: CrawlConfig) -> list[type[PlotSource]]:
 
 
 def check_access(config: CrawlConfig, paths: DataPaths) -> None:
-    """Refuse a crawl that cannot work, as far as that is known before there are listings.
-
-    Raises:
-        ConfigError: a source does not exist, or lacks a contact or another requirement.
-    """
+    """Raise ConfigError if a crawl cannot work, as far as that is known before there are listings."""
     for source in configured_sources(config):
-        _find_obstacle_to_access(source, SourceContext(config, settings(), paths))
+        find_obstacle(source, SourceContext(config, settings(), paths), has_listings=False)
 
 
-def find_obstacle(source: type[PlotSource], context: SourceContext) -> str | None:
+def find_obstacle(source: type[PlotSource], context: SourceContext, *, has_listings: bool = True) -> str | None:
     """Return why a source is left out here, or None if it can be used.
 
     Raises:
         ConfigError: it is on the network and would be asked without a contact, without what it requires, or for the
             embedded sample's invented ids, which it would answer with the plots of other movies.
     """
-    obstacle = _find_obstacle_to_access(source, context)
-    if obstacle is not None or source.is_local or source.name in context.config.base_urls:
-        return obstacle
-    try:
-        origin = recorded_config(context.paths.raw, ACQUIRE_STAGE).get("source")
-    except DataError:  # the listings are the user's own
-        return None
-    if origin == "sample":
-        raise ConfigError(
-            f"{context.paths.raw} holds the embedded sample with invented ids, and {source.name} would respond "
-            "with other movies' plots: acquire real listings, or leave crawl.online out"
-        )
-    return None
-
-
-def _find_obstacle_to_access(source: type[PlotSource], context: SourceContext) -> str | None:
     if not source.is_local and not context.config.online:
         return "it is on the network and used only with crawl.online"
     obstacle = source.find_obstacle(context)
-    if obstacle is None and not source.is_local and not _CONTACT.fullmatch(context.settings.contact or ""):
+    if obstacle is not None or source.is_local:
+        return obstacle
+    if not _CONTACT.fullmatch(context.settings.contact or ""):
         raise ConfigError(
             "a crawl must name a contact: set GENREFLOW_CONTACT to your e-mail or web address; it is sent with every "
             "request, so that the operators of the source can reach you"
         )
-    return obstacle
+    if has_listings and source.name not in context.config.base_urls:
+        origin = None
+        with contextlib.suppress(DataError):  # then the listings are the user's own
+            origin = recorded_config(context.paths.raw, ACQUIRE_STAGE).get("source")
+        if origin == "sample":
+            raise ConfigError(
+                f"{context.paths.raw} holds the embedded sample with invented ids, and {source.name} would respond "
+                "with other movies' plots: acquire real listings, or leave crawl.online out"
+            )
+    return None

@@ -6,7 +6,7 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -19,37 +19,23 @@ from tasks.core.errors import ModelError
 from tasks.core.files import hash_files
 from tasks.core.predictions import truth_matrix, write_scores
 from tasks.core.settings import DataPaths
-from tasks.models.encoder import store
-from tasks.models.encoder.store import HEAD_FILE, QUANTISED_FILE, encoder_files, find_encoder
+from tasks.models import train as train_stage
+from tasks.models.encoder import frozen
+from tasks.models.encoder.frozen import encoder_files, find_encoder
 from tasks.models.features import read_genres, read_movies, train_rows
 from tasks.models.inputs import read_template
 from tasks.models.pipeline import MODEL_FILE
 from tasks.models.spec import TransformerSpec
-from tasks.models.train import (
-    FIT_FILE,
-    MODEL_FOLDER,
-    RATE_SAMPLE,
-    SCORED_PARTS,
-    TrainChoices,
-    chosen_genres,
-    save_model,
-)
+from tasks.models.train import FIT_FILE, MODEL_FOLDER, SCORED_PARTS, TrainChoices
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
 logger = logging.getLogger(__name__)
 
 HISTORY_FILE: Final = "history.csv"
-TRANSFORMER_FILES: Final = (MODEL_FILE, *store.FILES, HEAD_FILE, QUANTISED_FILE)
-# The columns' names in the trainer's log; its own "train_loss" is the mean of the whole training.
-_LOGGED_AS: Final = {
-    "step": "step",
-    "epoch": "epoch",
-    "train_loss": "loss",
-    "validation_loss": "eval_loss",
-    "validation_jaccard": "eval_jaccard",
-    "learning_rate": "learning_rate",
-}
-HISTORY_COLUMNS: Final = tuple(_LOGGED_AS)
+TRANSFORMER_FILES: Final = (MODEL_FILE, *frozen.FILES, frozen.HEAD_FILE, frozen.QUANTISED_FILE)
+HISTORY_COLUMNS: Final = ("step", "epoch", "train_loss", "validation_loss", "validation_jaccard", "learning_rate")
+# The same in the trainer's log; its own "train_loss" is the mean of the whole training.
+_LOGGED_AS: Final = ("step", "epoch", "loss", "eval_loss", "eval_jaccard", "learning_rate")
 
 
 def train_transformer(paths: DataPaths, model: TransformerSpec, choices: TrainChoices, n_threads: int) -> StageResult:
@@ -86,18 +72,16 @@ def train_transformer(paths: DataPaths, model: TransformerSpec, choices: TrainCh
 def _build(
     paths: DataPaths, model: TransformerSpec, choices: TrainChoices, n_threads: int, folder: Path
 ) -> Mapping[str, Any]:
-    with store.IMPORTING:
-        from tasks.models.encoder.budget import train_within_budget, training_slot  # noqa: PLC0415
-        from tasks.models.encoder.model import TransformerModel  # noqa: PLC0415
-        from tasks.models.encoder.network import check_length, new_network, tokenise  # noqa: PLC0415
-        from tasks.models.encoder.trainer import LabelledTokens, spent_s  # noqa: PLC0415
+    with frozen.IMPORTING:
+        from tasks.models.encoder import trainer  # noqa: PLC0415
+        from tasks.models.encoder.model import TransformerModel, new_network  # noqa: PLC0415
 
     movies = read_movies(paths)
-    genres = chosen_genres(read_genres(paths), choices)
+    genres = train_stage.chosen_genres(read_genres(paths), choices)
     Y = truth_matrix(movies.get_column("genres").to_list(), genres, ignored=read_genres(paths))
     encoder = find_encoder(model.encoder)
-    tokenizer, loaded = store.load_tokenizer(encoder), store.load_network(encoder, model.training.dropout)
-    check_length(loaded, model.max_tokens)
+    tokenizer, loaded = frozen.load_tokenizer(encoder), frozen.load_network(encoder, model.training.dropout)
+    frozen.check_length(loaded, model.max_tokens)
     part = movies.get_column("part").cast(pl.String)
     train, validation = train_rows(movies, choices.train_on), (part == "validation").to_numpy()
     if not validation.any():
@@ -106,47 +90,40 @@ def _build(
             "with a larger share for validation"
         )
     texts = np.array(read_template(movies, model.input, model.template), dtype=object)
-    parts = [
-        LabelledTokens(tokenise(texts[rows].tolist(), tokenizer, model.max_tokens), Y[rows])
-        for rows in (train, validation)
-    ]
-    if n_truncated := parts[0].tokens.n_truncated:
-        share = n_truncated / len(parts[0])
-        logger.info(
-            "%s: %d train texts (%.1f%%) cut at %d tokens", model.name, n_truncated, 100 * share, model.max_tokens
-        )
-    checkpoints = paths.checkpoints / _name_checkpoints(model, choices, encoder, parts)
-    start_s = time.perf_counter() - spent_s(checkpoints)  # the time of a killed training counts
-    with training_slot(model.training.dropout, n_threads):
+    tokens, n_truncated = frozen.tokenise(texts[train].tolist(), tokenizer, model.max_tokens)
+    validation_tokens, _ = frozen.tokenise(texts[validation].tolist(), tokenizer, model.max_tokens)
+    parts = [trainer.LabelledTokens(tokens, Y[train]), trainer.LabelledTokens(validation_tokens, Y[validation])]
+    if n_truncated:
+        share = 100 * n_truncated / len(tokens)
+        logger.info("%s: %d train texts (%.1f%%) cut at %d tokens", model.name, n_truncated, share, model.max_tokens)
+    what = [config_dict(model), asdict(choices), hash_files(encoder_files(encoder))]
+    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode())
+    for each in parts:
+        starts = np.cumsum([0, *map(len, each.tokens)], dtype=np.int64)
+        digest.update(np.concatenate(each.tokens).tobytes() + starts.tobytes() + each.Y.tobytes())
+    checkpoints = paths.checkpoints / f"{model.name}-{digest.hexdigest()[:12]}"
+    start_s = time.perf_counter() - trainer.spent_s(checkpoints)  # the time of a killed training counts
+    with trainer.training_slot(model.training.dropout, n_threads):
         network = new_network(loaded, Y[train], model.training.dropout, choices.seed)
-        done = train_within_budget(network, parts, model, checkpoints, choices.seed)
+        done = trainer.train_within_budget(network, parts, model, checkpoints, choices.seed)
     fit_s = time.perf_counter() - start_s
     logger.info("%s: trained on %s movies in %.0f s", model.name, f"{train.sum():,}", fit_s)
     fitted = TransformerModel(model, genres, done.network, tokenizer)
     for name in SCORED_PARTS:
         some = movies.filter(part == name)
         write_scores(folder / f"scores_{name}.parquet", some["movie_id"].to_list(), fitted.scores(some), genres)
-    save_model(fitted, movies.head(RATE_SAMPLE), fit_s, folder)
+    train_stage.save_model(fitted, movies.head(train_stage.RATE_SAMPLE), fit_s, folder)
     _write_history(done.history, folder / HISTORY_FILE)
     shutil.rmtree(checkpoints, ignore_errors=True)
     return {"train_movies": int(train.sum()), "truncated_texts": n_truncated, **done.counts}
-
-
-def _name_checkpoints(model: TransformerSpec, choices: TrainChoices, encoder: Path, parts: Sequence[Any]) -> str:
-    """Return a folder name with a hash of a training's whole configuration and data."""
-    what = [config_dict(model), asdict(choices), hash_files(encoder_files(encoder))]
-    digest = hashlib.sha256(json.dumps(what, sort_keys=True).encode())
-    for part in parts:
-        digest.update(part.tokens.ids.tobytes() + part.tokens.starts.tobytes() + part.Y.tobytes())
-    return f"{model.name}-{digest.hexdigest()[:12]}"
 
 
 def _write_history(history: list[dict[str, float]], path: Path) -> None:
     """Write one row per evaluation; the trainer's log has one entry for train and one for validation."""
     rows: dict[float, dict[str, float]] = {}
     for entry in history:
-        row = rows.setdefault(entry["step"], {"epoch": round(entry["epoch"], 4)})
-        row |= {name: entry[key] for name, key in _LOGGED_AS.items() if key in entry and name != "epoch"}
+        named = {name: entry[key] for name, key in zip(HISTORY_COLUMNS, _LOGGED_AS, strict=True) if key in entry}
+        rows.setdefault(entry["step"], {}).update(named, epoch=round(entry["epoch"], 4))
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, HISTORY_COLUMNS, restval="", lineterminator="\n")
         writer.writeheader()

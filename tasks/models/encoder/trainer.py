@@ -1,11 +1,14 @@
-"""transformers' Trainer for a `GenreNetwork`: our losses, batches, learning rates and checksummed checkpoints."""
+"""Fine-tuning by transformers' Trainer: our batches, learning rates, checksummed checkpoints and time budget."""
 
+import contextlib
+import json
 import logging
 import math
 import shutil
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -14,19 +17,9 @@ import numpy as np
 import torch
 from accelerate.state import AcceleratorState, GradientState, PartialState, ThreadLocalSharedDict
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.functional import binary_cross_entropy_with_logits as cross_entropy
-from torch.nn.functional import logsigmoid
+from torch import Tensor, nn
 from torch.utils.data import Dataset, Sampler
-from transformers import (
-    EvalPrediction,
-    PrinterCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    TrainingArguments,
-)
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from typing_extensions import override
 
 from tasks.core.errors import ModelError
@@ -34,99 +27,28 @@ from tasks.core.files import check_hashes, write_hashes
 from tasks.core.logs import Progress
 from tasks.decision.calibration import Calibration, logistic
 from tasks.decision.rules import ExpectedJaccardSet
-from tasks.models.encoder.network import (
-    GenreNetwork,
-    Tokens,
-    choose_device,
-    layers_of,
-    pad,
-    padding_id,
-    training_precision,
-)
-from tasks.models.spec import Asymmetric, BinaryCrossEntropy, FineTuning, Focal, LogWeighted, Loss
+from tasks.models.encoder.frozen import Tokens, choose_device, embed, pad, padding_id
+from tasks.models.encoder.model import GenreNetwork, LossFunction, loss_function
+from tasks.models.linear import LogisticRegression
+from tasks.models.spec import FineTuning, TransformerSpec
 from tasks.stage import write_atomically
 
 logger = logging.getLogger(__name__)
 
-PREFIX: Final = "checkpoint-"
-SPENT: Final = "spent_s.txt"
+PREFIX, SPENT, PLAN_FILE = "checkpoint-", "spent_s.txt", "plan.json"  # in a training's folder
 BATCHES_SORTED_TOGETHER: Final = 50
+TIMED_BATCHES: Final = 5
+OVERHEAD: Final = 1.1  # factor for the optimiser and the evaluations
 NEVER: Final = 10**9  # steps: `EvaluateAndSave` decides instead
 
-LossFunction = Callable[[Tensor, Tensor], Tensor]
+# Dropout draws from torch's global generator, which every training seeds: a training with dropout runs alone.
+_CHANGED = threading.Condition()
+_RUNNING: list[bool] = []  # for each running training: whether it has dropout
 
-
-def spent_s(folder: Path) -> float:
-    """Return the seconds of training up to the last checkpoint in a folder, including earlier attempts."""
-    try:
-        return float((folder / SPENT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return 0.0
-
-
-def is_complete(checkpoint: Path) -> bool:
-    """Return whether a checkpoint has its `hashes.json`, which is written last, and all files are intact."""
-    try:
-        check_hashes(checkpoint)
-    except ModelError:
-        return False
-    return True
-
-
-def last_complete(folder: Path) -> Path | None:
-    """Return the newest complete checkpoint with a complete best one before it; damaged ones are removed."""
-    steps = [path for path in folder.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdecimal()]
-    for checkpoint in sorted(steps, key=lambda path: int(path.name.removeprefix(PREFIX)), reverse=True):
-        damaged = checkpoint
-        if is_complete(checkpoint):
-            best_step = TrainerState.load_from_json(str(checkpoint / "trainer_state.json")).best_global_step
-            damaged = checkpoint.with_name(f"{PREFIX}{best_step}")
-            if best_step is None or is_complete(damaged):
-                return checkpoint
-        logger.warning("%s is damaged or incomplete: removing %s", damaged.name, checkpoint)
-        shutil.rmtree(checkpoint)
-    return None
-
-
-def loss_function(loss: Loss, genre_counts: Tensor, n_movies: int) -> LossFunction:
-    """Return a function of logits and labels (0 or 1), both (movies × genres), to one number; counts are of train."""
-    match loss:
-        case BinaryCrossEntropy():
-            return cross_entropy
-        case LogWeighted():
-            weights = log_weights(genre_counts, n_movies)
-            return lambda logits, labels: cross_entropy(logits, labels, weight=weights.to(logits.device))
-        case Focal():
-            return partial(focal, alpha=loss.alpha, gamma=loss.gamma)
-        case Asymmetric():
-            return partial(asymmetric, loss=loss)
-
-
-def log_weights(genre_counts: Tensor, n_movies: int) -> Tensor:
-    """Return `log(N / (count + 1))` of each genre, divided by their mean; all 1 if the mean is not above 0."""
-    weights = torch.log(n_movies / (genre_counts.double() + 1)).clamp(min=0)
-    mean = weights.mean()
-    return (weights / mean if mean > 0 else torch.ones_like(weights)).float()
-
-
-def focal(logits: Tensor, labels: Tensor, alpha: float, gamma: float) -> Tensor:
-    """Return the focal loss, computed from logits so that there is no logarithm of 0."""
-    signed = torch.where(labels > 0.5, logits, -logits)  # of the true class
-    factor = torch.where(labels > 0.5, alpha, 1 - alpha)
-    return (-factor * fading(signed, gamma) * logsigmoid(signed)).mean()
-
-
-def fading(logits: Tensor, gamma: float) -> Tensor:
-    """Return `(1 - p)^gamma`; unlike a power's, its gradient is finite where p is 1 and gamma below 1."""
-    return torch.exp(gamma * logsigmoid(-logits))
-
-
-def asymmetric(logits: Tensor, labels: Tensor, loss: Asymmetric) -> Tensor:
-    """Return the asymmetric loss."""
-    positive = -fading(logits, loss.gamma_positive) * logsigmoid(logits)
-    shifted = (torch.sigmoid(logits) - loss.margin).clamp(min=0)
-    negative = -(shifted**loss.gamma_negative) * torch.log1p(-shifted.clamp(max=1 - 1e-7))
-    return torch.where(labels > 0.5, positive, negative).mean()
+# accelerate keeps one state per process: parallel trainings would cut each other's last batch and skip each other's
+# steps. With one state per thread, as accelerate does on TPUs, they are independent.
+for _state in (AcceleratorState, GradientState, PartialState):
+    _state._shared_state = ThreadLocalSharedDict()  # noqa: SLF001 - no public way
 
 
 @dataclass(frozen=True)
@@ -140,7 +62,7 @@ class LabelledTokens(Dataset[dict[str, Any]]):
         return len(self.tokens)
 
     def __getitem__(self, row: int) -> dict[str, Any]:
-        return {"ids": self.tokens.of(row), "labels": self.Y[row]}
+        return {"ids": self.tokens[row], "labels": self.Y[row]}
 
 
 def collate(items: Sequence[dict[str, Any]], pad_id: int) -> dict[str, Tensor]:
@@ -169,22 +91,18 @@ class LengthBuckets(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         generator = np.random.default_rng([self.seed, self.epoch])
-        order = generator.permutation(len(self.lengths))
-        together = self.batch_size * BATCHES_SORTED_TOGETHER
+        order = generator.permutation(len(self))
+        together, n_full = self.batch_size * BATCHES_SORTED_TOGETHER, len(self) // self.batch_size
         batches: list[NDArray[np.int64]] = []
-        for rows in np.split(order, range(together, len(order), together)):
+        for rows in np.split(order, range(together, len(self), together)):
             by_length = rows[np.argsort(-self.lengths[rows], kind="stable")]
             batches += np.split(by_length, range(self.batch_size, len(rows), self.batch_size))
-        full = [batch for batch in batches if len(batch) == self.batch_size]
-        short = [batch for batch in batches if len(batch) < self.batch_size]  # last, so that no other batch is cut
-        yield from np.concatenate([*(full[number] for number in generator.permutation(len(full))), *short]).tolist()
+        shuffled = [batches[number] for number in generator.permutation(n_full)]
+        yield from np.concatenate([*shuffled, *batches[n_full:]]).tolist()  # a short one last: it would cut the others
 
 
 class EvaluateAndSave(TrainerCallback):
     """Evaluate and save several times per epoch; stop when out of patience, by the history; log progress."""
-
-    progress: Progress
-    start_step: int
 
     def __init__(self, folder: Path, n_movies: int, steps_per_epoch: int, choices: FineTuning) -> None:
         self.what, self.patience, self.steps_per_epoch = folder.name, choices.patience, steps_per_epoch
@@ -218,8 +136,7 @@ class EvaluateAndSave(TrainerCallback):
     @override
     def on_evaluate(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
         control.should_training_stop = control.should_training_stop or self._is_out_of_patience(state)
-        found = state.log_history[-1]
-        values = (found["epoch"], found["eval_loss"], found["eval_jaccard"])
+        values = (state.log_history[-1][name] for name in ("epoch", "eval_loss", "eval_jaccard"))
         logger.info("%s: epoch %.1f: validation loss %.4f, Jaccard %.4f", self.what, *values)
 
     @override
@@ -231,10 +148,22 @@ class EvaluateAndSave(TrainerCallback):
         return bool(jaccards) and len(jaccards) - 1 - int(np.argmax(jaccards)) >= self.patience
 
 
-# accelerate keeps one state per process: parallel trainings would cut each other's last batch and skip each other's
-# steps. With one state per thread, as accelerate does on TPUs, they are independent.
-for _state in (AcceleratorState, GradientState, PartialState):
-    _state._shared_state = ThreadLocalSharedDict()  # noqa: SLF001 - no public way
+def layers_of(encoder: Any) -> list[nn.Module]:
+    """Return the encoder's layers from the bottom up, under any name of their attribute."""
+    count = encoder.config.num_hidden_layers
+    lists = [module for module in encoder.modules() if isinstance(module, nn.ModuleList) and len(module) == count]
+    return list(lists[0]) if lists else []
+
+
+def training_precision(choices: FineTuning) -> str:
+    """Return "float32" or "bfloat16": the chosen precision, for auto bfloat16 if the hardware multiplies in it."""
+    if choices.precision != "auto":
+        return choices.precision
+    if torch.cuda.is_available():
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    processor = Path("/proc/cpuinfo")
+    flags = processor.read_text(encoding="utf-8") if processor.is_file() else ""
+    return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
 
 
 @dataclass(frozen=True)
@@ -253,9 +182,13 @@ class GenreTrainer(Trainer):
 
     def __init__(self, network: GenreNetwork, job: Job, choices: FineTuning) -> None:
         self.choices, self.loss = choices, job.loss
-        on_gpu = choose_device().type == "cuda"
+        on_gpu = torch.cuda.is_available()
         piece = max(1, choices.batch_size // choices.accumulate)
         steps_per_epoch = math.ceil(len(job.train) / (piece * choices.accumulate))
+        steps: Any = {"eval_strategy": "steps", "eval_steps": NEVER, "save_steps": NEVER, "logging_steps": NEVER}
+        best: Any = {"load_best_model_at_end": True, "metric_for_best_model": "jaccard", "greater_is_better": True}
+        silent: Any = {"report_to": "none", "disable_tqdm": True, "logging_nan_inf_filter": False}
+        batches: Any = {"remove_unused_columns": False, "label_names": ["labels"], "dataloader_pin_memory": on_gpu}
         arguments = TrainingArguments(
             output_dir=str(job.folder),
             num_train_epochs=choices.epochs,
@@ -263,27 +196,13 @@ class GenreTrainer(Trainer):
             per_device_eval_batch_size=64,
             gradient_accumulation_steps=choices.accumulate,
             learning_rate=choices.learning_rate,
-            lr_scheduler_type="linear",
             warmup_steps=round(choices.warm_up * steps_per_epoch * choices.epochs),
             max_grad_norm=choices.max_grad_norm,
             bf16=training_precision(choices) == "bfloat16",
-            eval_strategy="steps",
-            eval_steps=NEVER,
-            save_strategy="steps",
-            save_steps=NEVER,
             save_total_limit=2,
-            load_best_model_at_end=True,
-            metric_for_best_model="jaccard",
-            greater_is_better=True,
-            logging_steps=NEVER,
-            logging_nan_inf_filter=False,
-            report_to="none",
-            disable_tqdm=True,
             seed=job.seed,
             use_cpu=not on_gpu,
-            remove_unused_columns=False,
-            dataloader_pin_memory=on_gpu,
-            label_names=["labels"],
+            **(steps | best | silent | batches),
         )
         super().__init__(
             model=network,
@@ -301,11 +220,7 @@ class GenreTrainer(Trainer):
     def compute_loss(
         self, model: Any, inputs: dict[str, Tensor], return_outputs: bool = False, num_items_in_batch: Any = None
     ) -> Any:
-        """Return the loss of a batch.
-
-        Raises:
-            ModelError: it is not finite.
-        """
+        """Return the loss of a batch; ModelError if it is not finite."""
         labels = inputs.pop("labels")
         logits = model(**inputs)
         loss = self.loss(logits, labels)
@@ -324,8 +239,9 @@ class GenreTrainer(Trainer):
 
     def _get_train_sampler(self, train_dataset: Any = None) -> LengthBuckets:
         dataset: Any = train_dataset or self.train_dataset
+        lengths = np.array([len(ids) for ids in dataset.tokens])
         size = self.args.train_batch_size * self.args.gradient_accumulation_steps
-        return LengthBuckets(dataset.tokens.lengths, size, self.args.seed)
+        return LengthBuckets(lengths, size, self.args.seed)
 
 
 def rate_groups(network: Any, choices: FineTuning) -> list[dict[str, Any]]:
@@ -345,7 +261,7 @@ def rate_groups(network: Any, choices: FineTuning) -> list[dict[str, Any]]:
     return [{"params": params, "lr": rate, "weight_decay": decay} for (rate, decay), params in groups.items()]
 
 
-def _jaccard(prediction: EvalPrediction) -> dict[str, float]:
+def _jaccard(prediction: Any) -> dict[str, float]:
     """Return the mean Jaccard of the sets of highest expected Jaccard, by scores calibrated on the same movies."""
     scores = logistic(np.asarray(prediction.predictions, dtype=np.float64)).astype(np.float32)
     truth = np.asarray(prediction.label_ids) > 0.5
@@ -355,13 +271,38 @@ def _jaccard(prediction: EvalPrediction) -> dict[str, float]:
     return {"jaccard": float(np.where(either == 0, 1.0, both / np.maximum(either, 1)).mean())}
 
 
+def spent_s(folder: Path) -> float:
+    """Return the seconds of training up to the last checkpoint in a folder, over all attempts."""
+    file = folder / SPENT
+    return float(file.read_text(encoding="utf-8")) if file.is_file() else 0.0
+
+
+def last_complete(folder: Path) -> Path | None:
+    """Return the newest complete checkpoint with a complete best one before it; damaged ones are removed."""
+    steps = [path for path in folder.glob(f"{PREFIX}*") if path.name.removeprefix(PREFIX).isdecimal()]
+    for checkpoint in sorted(steps, key=lambda path: int(path.name.removeprefix(PREFIX)), reverse=True):
+        checked = checkpoint
+        try:
+            check_hashes(checked)  # `hashes.json` is written last
+            best_step = TrainerState.load_from_json(str(checkpoint / "trainer_state.json")).best_global_step
+            if best_step is not None:
+                checked = checkpoint.with_name(f"{PREFIX}{best_step}")
+                check_hashes(checked)
+        except ModelError:
+            logger.warning("%s is damaged or incomplete: removing %s", checked.name, checkpoint)
+            shutil.rmtree(checkpoint)
+        else:
+            return checkpoint
+    return None
+
+
 @dataclass(frozen=True)
 class FineTuned:
     """A trained network, the trainer's log (one entry per evaluation and part), and counts for the stage."""
 
     network: GenreNetwork
     history: list[dict[str, float]]
-    counts: dict[str, Any] = field(default_factory=dict)
+    counts: dict[str, Any]
 
 
 def fine_tune(network: GenreNetwork, job: Job, choices: FineTuning) -> FineTuned:
@@ -384,8 +325,8 @@ def fine_tune(network: GenreNetwork, job: Job, choices: FineTuning) -> FineTuned
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
             break
         except (RuntimeError, MemoryError) as error:
-            no_memory = isinstance(error, MemoryError | torch.OutOfMemoryError) or "can't allocate memory" in str(error)
-            if not no_memory:
+            is_for_memory = isinstance(error, MemoryError | torch.OutOfMemoryError)
+            if not is_for_memory and "can't allocate memory" not in str(error):
                 raise
             piece = max(1, choices.batch_size // accumulate)
             if accumulate > choices.accumulate or piece == 1:
@@ -397,7 +338,7 @@ def fine_tune(network: GenreNetwork, job: Job, choices: FineTuning) -> FineTuned
             torch.cuda.empty_cache()
         network.load_state_dict(start)
     trainer.accelerator.unwrap_model(network, keep_fp32_wrapper=False)  # accelerate's precision is for training only
-    history = [dict(entry) for entry in trainer.state.log_history]
+    history = trainer.state.log_history
     evaluations = [entry for entry in history if "eval_jaccard" in entry]
     counts = {
         "steps": evaluations[-1]["step"],
@@ -407,3 +348,111 @@ def fine_tune(network: GenreNetwork, job: Job, choices: FineTuning) -> FineTuned
         "accumulate": accumulate,
     }
     return FineTuned(network, history, counts)
+
+
+@contextlib.contextmanager
+def training_slot(dropout: float, n_threads: int) -> Iterator[None]:
+    """Wait until a training may run, alone if it has dropout, and set the number of threads."""
+    has_dropout = dropout > 0
+    with _CHANGED:
+        _CHANGED.wait_for(lambda: not _RUNNING or not (has_dropout or any(_RUNNING)))
+        _RUNNING.append(has_dropout)
+    try:
+        torch.set_num_threads(n_threads)
+        yield
+    finally:
+        with _CHANGED:
+            _RUNNING.remove(has_dropout)
+            _CHANGED.notify_all()
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The number of epochs and the layers to train, and why."""
+
+    epochs: int
+    first_layer: int | None  # the lowest to train; 0: all and the embeddings, None: only the head
+    why: str
+
+
+def train_within_budget(
+    network: GenreNetwork, parts: Sequence[LabelledTokens], model: TransformerSpec, folder: Path, seed: int
+) -> FineTuned:
+    """Train a network on (train, validation) as its specification says; errors as `fine_tune`."""
+    train, validation, choices = *parts, model.training
+    loss = loss_function(model.loss, torch.from_numpy(train.Y.sum(axis=0)), len(train))
+    try:  # a resumed training keeps its plan, since new measurements may differ
+        plan = Plan(**json.loads((folder / PLAN_FILE).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        plan = make_plan(network, train, choices, loss)
+        write_atomically(folder / PLAN_FILE, json.dumps(asdict(plan)) + "\n")
+    device_name = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
+    logger.info("%s: %s; on %s, in %s", model.name, plan.why, device_name, training_precision(choices))
+    if plan.first_layer is None:
+        fit_head(network, train, seed)
+        done = FineTuned(network, [], {"device": str(choose_device())})
+    else:
+        freeze_below(network, plan.first_layer)
+        job = Job(train, validation, loss, folder, seed)
+        done = fine_tune(network, job, choices.model_copy(update={"epochs": plan.epochs}))
+    return replace(done, counts={"plan": plan.why, "epochs": plan.epochs, **done.counts})
+
+
+def make_plan(network: GenreNetwork, train: LabelledTokens, choices: FineTuning, loss: LossFunction) -> Plan:
+    """Return the best training that fits the budget: fewer epochs, then the upper half of the layers, then the head.
+
+    The time of an epoch is measured on some batches, so with a budget the result depends on the machine.
+    """
+    if choices.budget_minutes is None:
+        return Plan(choices.epochs, 0, "no time budget")
+    budget_s = choices.budget_minutes * 60
+    for first_layer in (0, (len(layers_of(network.encoder)) + 1) // 2):
+        freeze_below(network, first_layer)
+        epoch_s = measure_epoch_s(network, train, choices, loss)
+        epochs = min(choices.epochs, math.floor(budget_s / epoch_s))
+        which = "all layers" if first_layer == 0 else f"layers {first_layer} and above"
+        logger.info("an epoch of %s takes about %.0f s, the budget is %.0f s", which, epoch_s, budget_s)
+        if epochs:
+            return Plan(epochs, first_layer, f"{epochs} of {choices.epochs} epochs of {which} fit {budget_s:.0f} s")
+    return Plan(0, None, f"no epoch fits {budget_s:.0f} s: only the head is trained")
+
+
+def freeze_below(network: GenreNetwork, first_layer: int) -> None:
+    """Freeze the encoder below a layer; 0 freezes nothing."""
+    network.encoder.requires_grad_(first_layer == 0)
+    for layer in layers_of(network.encoder)[first_layer:]:
+        layer.requires_grad_(True)
+
+
+def measure_epoch_s(network: GenreNetwork, train: LabelledTokens, choices: FineTuning, loss: LossFunction) -> float:
+    """Return the estimated seconds of an epoch, from batches of all lengths; the network is not changed."""
+    device = choose_device()
+    network.to(device).train()
+    order = np.argsort([len(ids) for ids in train.tokens], kind="stable")
+    size = min(choices.batch_size, len(order))
+    n_batches = max(1, len(order) // size)
+    chosen = np.linspace(0, n_batches - 1, min(TIMED_BATCHES, n_batches)).round().astype(int)
+    warm_up = chosen if device.type == "cuda" else chosen[:1]  # a GPU compiles for each length
+    use_bfloat16 = training_precision(choices) == "bfloat16"
+    taken_s: list[float] = []
+    for number in [*warm_up, *chosen]:
+        items = [train[row] for row in order[number * size : (number + 1) * size]]
+        batch = {name: value.to(device) for name, value in collate(items, 0).items()}
+        start_s = time.perf_counter()
+        with torch.autocast(device.type, torch.bfloat16, enabled=use_bfloat16):
+            logits = network(batch["input_ids"], batch["attention_mask"])
+        torch.autograd.backward(loss(logits, batch["labels"]))
+        network.zero_grad(set_to_none=True)
+        if device.type == "cuda":
+            torch.cuda.synchronize()  # a GPU computes asynchronously
+        taken_s.append(time.perf_counter() - start_s)
+    return float(np.mean(taken_s[len(warm_up) :])) * len(order) / size * OVERHEAD
+
+
+def fit_head(network: GenreNetwork, train: LabelledTokens, seed: int) -> None:
+    """Fit the head alone, as a logistic regression on the encoder's pooled output."""
+    pooled = embed("embed for the head", network.encoder, train.tokens)
+    fitted = LogisticRegression(random_state=seed).fit(pooled, train.Y)
+    with torch.no_grad():
+        network.head.weight.copy_(torch.from_numpy(np.ascontiguousarray(fitted.coef_)))
+        network.head.bias.copy_(torch.from_numpy(fitted.intercept_))

@@ -9,8 +9,7 @@ from typing import Final
 import polars as pl
 from markupsafe import Markup
 
-from tasks.core.markup import highlight_html, signed
-from tasks.core.page import Page, Section, Text, render_block, render_page
+from tasks.core.page import Page, Section, Text, highlight_html, render_block, render_page, signed
 from tasks.decision.calibration import logistic
 from tasks.models.explain.attribution import REST, explain_decided, reasons, strongest
 from tasks.models.explain.pieces import TEXTS, texts_of
@@ -38,18 +37,6 @@ class ExplainedGenre:
     numbers: Sequence[tuple[str, str]]
 
 
-@dataclass(frozen=True)
-class Answer:
-    """The genres of one description, with all scores and the explanations."""
-
-    genres: str
-    by: str  # model and rule
-    first_scores: Sequence[tuple[str, float, bool]]  # genre, score, whether it was decided for
-    other_scores: Sequence[tuple[str, float, bool]]
-    explained: Sequence[ExplainedGenre]
-    legend: Markup | None
-
-
 def explain_file(model_folder: Path, source: Path, target: Path, rule: str | None, n_rows: int) -> Path:
     """Write a page that explains the genres of the first rows of a file; arguments and errors as `predict_file`."""
     classifier = GenreClassifier.load(model_folder)
@@ -71,65 +58,59 @@ def write_page(classifier: GenreClassifier, movies: pl.DataFrame, rule: str | No
         "Effect of each word and field on a genre's score, according to the model {}: {}. The darkest colour is "
         "{:.2f} in log-odds: +0.7 doubles the odds of the genre."
     ).format(classifier.name, LEGEND, full)
-    sections = [
-        Section(f"movie-{number}", texts[0].strip() or movie_id, _explain_movie(movie_id, texts, table, full))
-        for number, (movie_id, texts) in enumerate(zip(movies["movie_id"].to_list(), texts_of(movies), strict=True), 1)
-    ]
+    sections = []
+    for number, (movie_id, texts) in enumerate(zip(movies["movie_id"], texts_of(movies), strict=True), 1):
+        genres = explain_genres(texts, table.filter(pl.col("movie_id") == movie_id), full)
+        nothing = [Text(texts[1]), Text("None of the genres.")]
+        sections.append(Section(f"movie-{number}", texts[0].strip() or movie_id, genres or nothing))
     page = Page("Why these genres", subtitle, sections, target.parent, has_contents=False)
     write_atomically(target, render_page(page))
     logger.info("%s: explained %d description%s", target, movies.height, "" if movies.height == 1 else "s")
     return table
 
 
-def _explain_movie(movie_id: str, texts: tuple[str, str], table: pl.DataFrame, full: float) -> list[object]:
-    rows = table.filter(pl.col("movie_id") == movie_id)
-    return list(explain_genres(texts, rows, full)) or [Text(texts[1]), Text("None of the genres.")]
-
-
 def explain_genres(texts: tuple[str, str], table: pl.DataFrame, full: float) -> list[ExplainedGenre]:
     """Return the reasons for each genre of a movie, from its texts and its explanations; `full`: the full colour."""
-    return [_explain_genre(texts, rows, full) for _, rows in table.group_by("genre", maintain_order=True)]
+    explained = []
+    for _, rows in table.group_by("genre", maintain_order=True):
+        title, description = (
+            _highlight(
+                text, rows.filter(pl.col("source") == source).select("start", "end", "contribution").rows(), full
+            )
+            for text, source in zip(texts, TEXTS, strict=True)
+        )
+        fields = rows.filter(pl.col("start").is_null(), pl.col("source") != REST)
+        base, value, shown = rows.item(0, "base"), rows.item(0, "value"), reasons(rows)[:SHOWN_REASONS]
+        others = value - base - sum(contribution for _, contribution in shown)
+        numbers = [("baseline, nothing known", base), *shown, ("everything else", others), ("sum", value)]
+        explained.append(
+            ExplainedGenre(
+                rows.item(0, "genre"),
+                say_reasons(rows),
+                title if title.strip() else Markup(""),
+                description,
+                [
+                    (source, _highlight(piece, [(0, len(piece), contribution)], full))
+                    for source, piece, contribution in fields.select("source", "piece", "contribution").iter_rows()
+                ],
+                [(name, signed(number)) for name, number in numbers],
+            )
+        )
+    return explained
 
 
-def _explain_genre(texts: tuple[str, str], rows: pl.DataFrame, full: float) -> ExplainedGenre:
-    def highlighted(text: str, source: str) -> Markup:
-        spans = rows.filter(pl.col("source") == source).select("start", "end", "contribution").iter_rows()
-        return Markup(highlight_html(text, list(spans), full))  # noqa: S704  it escapes the text
-
-    title, description = (highlighted(text, source) for text, source in zip(texts, TEXTS, strict=True))
-    fields = rows.filter(pl.col("start").is_null(), pl.col("source") != REST)
-    base, value = rows.item(0, "base"), rows.item(0, "value")
-    shown = reasons(rows)[:SHOWN_REASONS]
-    others = value - base - sum(reason.contribution for reason in shown)
-    numbers = [
-        ("baseline, nothing known", base),
-        *((reason.text, reason.contribution) for reason in shown),
-        ("everything else", others),
-        ("sum", value),
-    ]
-    return ExplainedGenre(
-        rows.item(0, "genre"),
-        say_reasons(rows),
-        title if title.strip() else Markup(""),
-        description,
-        [
-            (source, Markup(highlight_html(piece, [(0, len(piece), contribution)], full)))  # noqa: S704  it escapes
-            for source, piece, contribution in fields.select("source", "piece", "contribution").iter_rows()
-        ],
-        [(name, signed(number)) for name, number in numbers],
-    )
+def _highlight(text: str, spans: Sequence[tuple[int, int, float]], full: float) -> Markup:
+    return Markup(highlight_html(text, spans, full))  # noqa: S704  it escapes the text
 
 
 def say_reasons(rows: pl.DataFrame, most: int = 5) -> str:
     """Return a sentence about one movie and genre: its score, and which words raise and lower it most."""
     base, value = (float(logistic(rows.item(0, end))) for end in ("base", "value"))
-    found = reasons(rows)
-    sides = [
-        (name, [f"{reason.text} {signed(reason.contribution)}" for reason in found if reason.contribution * sign > 0])
-        for name, sign in (("Raised", 1), ("Lowered", -1))
-    ]
-    said = "".join(f" {name} most by: {', '.join(words[:most])}." for name, words in sides if words)
-    return f"Score {value:.2f} (baseline {base:.2f}).{said}"
+    said = f"Score {value:.2f} (baseline {base:.2f})."
+    for name, sign in (("Raised", 1), ("Lowered", -1)):
+        words = [f"{text} {signed(contribution)}" for text, contribution in reasons(rows) if contribution * sign > 0]
+        said += f" {name} most by: {', '.join(words[:most])}." if words else ""
+    return said
 
 
 def render_answer(classifier: GenreClassifier, title: str, text: str, rule: str | None = None) -> str:
@@ -146,13 +127,16 @@ def render_answer(classifier: GenreClassifier, title: str, text: str, rule: str 
     scores = [(genre, row[f"score_{genre}"], genre in decided) for genre in classifier.genres]
     scores.sort(key=lambda score: -score[1])
     first = [score for rank, score in enumerate(scores) if rank < SHOWN_SCORES or score[2]]
-    table = explain_decided(classifier, movies, rule) if decided else pl.DataFrame()
-    answer = Answer(
-        row["genres"],
-        f"{classifier.name}, rule {rule or classifier.rule}",
-        first,
-        [score for score in scores if score not in first],
-        explain_genres(texts_of(movies)[0], table, strongest(table)) if decided else [],
-        LEGEND if decided else None,
-    )
+    explained = []
+    if decided:
+        table = explain_decided(classifier, movies, rule)
+        explained = explain_genres(texts_of(movies)[0], table, strongest(table))
+    answer = {
+        "genres": row["genres"],
+        "by": f"{classifier.name}, rule {rule or classifier.rule}",
+        "first_scores": first,
+        "other_scores": [score for score in scores if score not in first],
+        "explained": explained,
+        "legend": LEGEND if explained else None,
+    }
     return render_block("answer", answer)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import compress
 from typing import Final, Literal
 
 import numpy as np
@@ -11,9 +12,8 @@ from numpy.typing import NDArray
 
 from tasks.core.language import annotator
 from tasks.core.schema import MOVIES
-from tasks.models.inputs import lines_of, read_documents, read_fields, read_own, read_template
-from tasks.models.spec import FieldName, InputSpec
-from tasks.models.template import fill_template, placeholders
+from tasks.models.inputs import fill_template, lines_of, read_documents, read_fields, read_own, read_template
+from tasks.models.spec import PLACEHOLDER, FieldName, InputSpec
 
 Vector = NDArray[np.float64]
 Matrix = NDArray[np.float64]
@@ -44,8 +44,7 @@ class Explanation:
     @property
     def rest(self) -> Vector:
         """The part of `value - base` that is not from a piece, (genres,)."""
-        rest: Vector = self.value - self.base - self.contributions.sum(axis=0)
-        return rest
+        return np.asarray(self.value - self.base - self.contributions.sum(axis=0))
 
 
 def clipped(explanation: Explanation, limit: float) -> Explanation:
@@ -106,16 +105,11 @@ def cut_movies(movies: pl.DataFrame) -> list[tuple[Piece, ...]]:
             for source, text in zip(TEXTS, texts, strict=True)
             for found in WORD.finditer(text)
         ]
-        known = [_piece_of_line(line) for line in lines_of(lines)]
-        known += [Piece("runtime", f"{runtime} min")] if runtime else []
-        known.sort(key=lambda piece: order.index(piece.source))
-        cut.append((*pieces, *known, *map(_piece_of_line, own)))
+        known = [*lines_of(lines), *([f"runtime={runtime} min"] if runtime else [])]
+        known.sort(key=lambda line: order.index(line.partition("=")[0]))
+        pairs = (line.partition("=") for line in [*known, *own])
+        cut.append((*pieces, *(Piece(source, text) for source, _, text in pairs)))
     return cut
-
-
-def _piece_of_line(line: str) -> Piece:
-    source, _, text = line.partition("=")
-    return Piece(source, text)
 
 
 def texts_of(movies: pl.DataFrame) -> list[tuple[str, str]]:
@@ -126,31 +120,27 @@ def texts_of(movies: pl.DataFrame) -> list[tuple[str, str]]:
 
 def rows_with(texts: tuple[str, str], pieces: Sequence[Piece], present: NDArray[np.bool_]) -> pl.DataFrame:
     """Return a movie (title, description, pieces) as rows with only the pieces `present`, (rows × pieces)."""
-    return pl.DataFrame([_row(texts, pieces, of_row) for of_row in present.tolist()], schema=ROW)
-
-
-def _row(texts: tuple[str, str], pieces: Sequence[Piece], present: Sequence[bool]) -> dict[str, object]:
-    row: dict[str, object] = {}
-    for source, text in zip(TEXTS, texts, strict=True):
-        kept, at = [], 0  # a space replaces each missing piece, so that its neighbours do not merge
-        for piece, is_present in zip(pieces, present, strict=True):
-            if piece.source == source and not is_present:
-                assert piece.start is not None
-                kept.append(text[at : piece.start])
-                at = piece.end or at
-        row[source] = " ".join([*kept, text[at:]])
-    known = [piece for piece, is_present in zip(pieces, present, strict=True) if is_present and piece.start is None]
-    values = {field: [piece.text for piece in known if piece.source == field] for field in FIELDS}
-    numbers = {field: next((int(text.split()[0]) for text in values[field]), None) for field in ("year", "runtime")}
-    return {
-        **row,
-        "year": numbers["year"],
-        "certificate": next(iter(values["certificate"]), None),
-        "runtime_min": numbers["runtime"],
-        "directors": values["director"],
-        "stars": values["star"],
-        "own_fields": [f"{piece.source}={piece.text}" for piece in known if piece.source not in FIELDS],
-    }
+    rows = []
+    for kept, gone in zip(present.tolist(), (~present).tolist(), strict=True):
+        row: dict[str, object] = {}
+        for source, text in zip(TEXTS, texts, strict=True):  # spaces in the gaps, so that the neighbours do not merge
+            cut = [piece for piece in compress(pieces, gone) if piece.source == source]
+            ends, starts = [0, *(piece.end for piece in cut)], [*(piece.start for piece in cut), None]
+            row[source] = " ".join(text[end:start] for end, start in zip(ends, starts, strict=True))
+        known = [piece for piece in compress(pieces, kept) if piece.start is None]
+        values = {field: [piece.text for piece in known if piece.source == field] for field in FIELDS}
+        rows.append(
+            row
+            | {
+                "year": next(map(int, values["year"]), None),
+                "certificate": next(iter(values["certificate"]), None),
+                "runtime_min": next((int(text.removesuffix(" min")) for text in values["runtime"]), None),
+                "directors": values["director"],
+                "stars": values["star"],
+                "own_fields": [f"{piece.source}={piece.text}" for piece in known if piece.source not in FIELDS],
+            }
+        )
+    return pl.DataFrame(rows, schema=ROW)
 
 
 @dataclass(frozen=True)
@@ -160,42 +150,43 @@ class Reading:
     text: str
     origins: Origins
 
+    def __post_init__(self) -> None:
+        assert len(self.origins) == len(self.text), "a text is read in one way and traced in another"
 
-def trace_documents(movies: pl.DataFrame, spec: InputSpec, pieces: Sequence[Sequence[Piece]]) -> list[Reading]:
+
+def trace_documents(movies: ExplainedMovies, spec: InputSpec) -> list[Reading]:
     """Return `read_documents` with the origins of characters; a lemma belongs to the piece in which its word begins."""
-    documents = read_documents(movies.drop("lemmas", strict=False), spec)
+    documents = read_documents(movies.table.drop("lemmas", strict=False), spec)
     traced = []
-    for text, texts, of_movie in zip(documents, texts_of(movies), pieces, strict=True):
+    for text, texts, of_movie in zip(documents, texts_of(movies.table), movies.pieces, strict=True):
         title = [_trace(texts[0], TEXTS[0], spec, of_movie), [NONE]] if spec.title else []
-        traced.append(_reading(text, np.concatenate([*title, _trace(texts[1], TEXTS[1], spec, of_movie)])))
+        traced.append(Reading(text, np.concatenate([*title, _trace(texts[1], TEXTS[1], spec, of_movie)])))
     return traced
 
 
-def trace_template(
-    movies: pl.DataFrame, spec: InputSpec, template: str, pieces: Sequence[Sequence[Piece]]
-) -> list[Reading]:
+def trace_template(movies: ExplainedMovies, spec: InputSpec, template: str) -> list[Reading]:
     """Return `read_template` with the origins of characters, found by filling it a second time with marks."""
-    names = list(dict.fromkeys(placeholders(template)))
-    values = {name: read_template(movies, AS_IS, f"{{{name}}}") for name in names}
+    names = list(dict.fromkeys(PLACEHOLDER.findall(template)))
+    values = {name: read_template(movies.table, AS_IS, f"{{{name}}}") for name in names}
     specs = {name: spec if name == "description" else spec.model_copy(update={"text": "surface"}) for name in names}
     traced = []
-    for row, (text, of_movie) in enumerate(zip(read_template(movies, spec, template), pieces, strict=True)):
+    texts = read_template(movies.table, spec, template)
+    for row, (text, of_movie) in enumerate(zip(texts, movies.pieces, strict=True)):
         origins = [_trace(values[name][row], _SOURCE_OF.get(name, name), specs[name], of_movie) for name in names]
-        marks = {
-            name: [chr(mark) * len(of_value)]
-            for mark, (name, of_value) in enumerate(zip(names, origins, strict=True), 1)
-        }
+        marks = {name: [chr(mark) * len(each)] for mark, (name, each) in enumerate(zip(names, origins, strict=True), 1)}
         (marked,) = fill_template(template, marks, 1)
-        traced.append(_reading(text, _trace_marks(marked, origins)))
+        codes = np.array([ord(character) for character in marked], dtype=np.int64)
+        found = np.full(len(marked), NONE, dtype=np.int64)
+        for mark, each in enumerate(origins, 1):
+            found[codes == mark] = np.resize(each, np.count_nonzero(codes == mark))  # a placeholder may occur twice
+        traced.append(Reading(text, found))
     return traced
 
 
-def trace_fields(
-    movies: pl.DataFrame, fields: Sequence[FieldName], pieces: Sequence[Sequence[Piece]]
-) -> list[list[tuple[str, int]]]:
+def trace_fields(movies: ExplainedMovies, fields: Sequence[FieldName]) -> list[list[tuple[str, int]]]:
     """Return the lines of `read_fields`, each with the number of its piece."""
     traced = []
-    for lines, of_movie in zip(read_fields(movies, fields), pieces, strict=True):
+    for lines, of_movie in zip(read_fields(movies.table, fields), movies.pieces, strict=True):
         number_of = {(piece.source, piece.text): number for number, piece in enumerate(of_movie)}
         only = {piece.source: number for number, piece in enumerate(of_movie)}  # for the year and the runtime
         found = []
@@ -237,19 +228,3 @@ def _trace_lemmas(text: str, origins: Origins, spec: InputSpec) -> Origins:
         origin = int(origins[found]) if found >= 0 else NONE
         traced += [*([NONE] if traced else []), *([origin] * len(lemma))]
     return np.array(traced, dtype=np.int64)
-
-
-def _trace_marks(marked: str, origins: Sequence[Origins]) -> Origins:
-    """Return the origins of a text in which each character of the first value is chr(1), of the second chr(2), ..."""
-    codes = np.array([ord(character) for character in marked], dtype=np.int64)
-    traced = np.full(len(marked), NONE, dtype=np.int64)
-    for code, of_value in enumerate(origins, start=1):
-        places = codes == code
-        if len(of_value):
-            traced[places] = np.tile(of_value, int(places.sum()) // len(of_value))  # a placeholder may occur twice
-    return traced
-
-
-def _reading(text: str, origins: Origins) -> Reading:
-    assert len(origins) == len(text), "a text is read in one way and traced in another"
-    return Reading(text, origins)

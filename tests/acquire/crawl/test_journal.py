@@ -52,9 +52,9 @@ def test_requests_are_counted_by_day_and_source(journal):
 
 def test_pauses_end(journal):
     journal.pause("omdb", NOW + 10, "it asks to")
-    assert journal.pause_of("omdb", NOW) == (NOW + 10, "it asks to")
-    assert journal.pause_of("omdb", NOW + 10) is None
-    assert journal.pause_of("other", NOW) is None
+    assert journal.pause_of("omdb", NOW) == (10, "it asks to")
+    assert journal.pause_of("omdb", NOW + 10) == (0, "")
+    assert journal.pause_of("other", NOW) == (0, "")
 
 
 def test_reading_makes_nothing_and_works_beside_a_writer(tmp_path):

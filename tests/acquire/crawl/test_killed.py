@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tasks.acquire.crawl.plots import is_foreign
+from tasks.acquire.crawl.journal import is_foreign
 from tasks.core.settings import DataPaths
 from tasks.stage import TEMPORARY_PREFIX
 
@@ -27,9 +27,9 @@ import os, sys
 from dataclasses import replace
 from tasks.acquire.config import CrawlConfig
 from tasks.acquire.crawl.crawl import run_crawl
-from tasks.acquire.crawl.plots import export_plots
+from tasks.acquire.crawl.journal import export_plots
 from tasks.acquire.crawl.journal import Journal, open_journal
-from tasks.acquire.crawl.plots import find_missing
+from tasks.acquire.crawl.journal import find_missing
 from tasks.core.settings import data_paths
 
 config = CrawlConfig.model_validate_json(sys.argv[1])

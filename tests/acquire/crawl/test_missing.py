@@ -1,6 +1,6 @@
 import pytest
 
-from tasks.acquire.crawl.plots import find_missing, read_descriptions
+from tasks.acquire.crawl.journal import find_missing, read_descriptions
 from tasks.core.errors import SourceError
 
 

@@ -36,8 +36,8 @@ async def take_turns(pacer: Pacer, clock: RoughClock, n_turns: int, workers: int
             slot = await pacer.wait_for_slot()
             clock.seconds += next(clock.late_s, 0.0)  # until the request leaves
             turns.append(clock.monotonic())
-            slot.use()
-            slot.use()  # which changes nothing
+            slot.close()
+            slot.close()  # which changes nothing
 
     await asyncio.gather(*(work() for _ in range(workers)))
     return turns[:n_turns]
@@ -78,11 +78,11 @@ def test_who_stops_waiting_leaves_the_turn_to_others():
     pacer = Pacer(1, clock)
 
     async def work() -> None:
-        (await pacer.wait_for_slot()).use()
+        (await pacer.wait_for_slot()).close()
         waiting = asyncio.create_task(pacer.wait_for_slot())
         await asyncio.sleep(0)
         waiting.cancel()
-        (await pacer.wait_for_slot()).use()
+        (await pacer.wait_for_slot()).close()
 
     asyncio.run(asyncio.wait_for(work(), 5))
     assert clock.seconds > 1

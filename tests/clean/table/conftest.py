@@ -7,9 +7,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from tasks.clean.config import CleanConfig, TableConfig
-from tasks.clean.own_table import build_own_movies
-from tasks.clean.profiles import table_profile
+from tasks.clean.own_table import TableConfig, build_own_movies
+from tasks.clean.profiles import CleanConfig, table_profile
 from tasks.clean.rules import Ledger
 
 Clean = Callable[..., tuple[pl.DataFrame, Ledger]]

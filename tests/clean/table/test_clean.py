@@ -4,8 +4,8 @@ import polars as pl
 import pytest
 from pydantic import ValidationError
 
-from tasks.clean.config import CleanConfig, TableConfig
-from tasks.clean.own_table import clean_own_table
+from tasks.clean.own_table import TableConfig, clean_own_table
+from tasks.clean.profiles import CleanConfig
 from tasks.core import schema
 from tasks.core.errors import ConfigError, DataError, SourceError
 from tasks.core.settings import DataPaths

@@ -9,9 +9,9 @@ import pytest
 import torch
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
-from tasks.models.encoder.network import tokenise
-from tasks.models.encoder.store import load_network
-from tasks.models.encoder.trainer import Job, LabelledTokens, loss_function
+from tasks.models.encoder.frozen import load_network, tokenise
+from tasks.models.encoder.model import loss_function
+from tasks.models.encoder.trainer import Job, LabelledTokens
 from tasks.models.spec import BinaryCrossEntropy, FineTuning, TransformerSpec
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
@@ -87,8 +87,8 @@ def parts(movies, tokenizer) -> tuple[LabelledTokens, LabelledTokens]:
     Y = np.array([[genre in genres for genre in GENRES] for genres in movies["genres"]])
     texts = movies["description"].to_list()
     return (
-        LabelledTokens(tokenise(texts[:120], tokenizer, 32), Y[:120]),
-        LabelledTokens(tokenise(texts[120:180], tokenizer, 32), Y[120:180]),
+        LabelledTokens(tokenise(texts[:120], tokenizer, 32)[0], Y[:120]),
+        LabelledTokens(tokenise(texts[120:180], tokenizer, 32)[0], Y[120:180]),
     )
 
 

@@ -4,16 +4,14 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from captum.attr import LayerIntegratedGradients
 
 from tasks.decision.calibration import log_odds
 from tasks.models import spec
-from tasks.models.encoder.frozen import FrozenEncoder
-from tasks.models.encoder.model import TransformerModel
-from tasks.models.encoder.network import choose_device, new_network
-from tasks.models.encoder.store import load_tokenizer
-from tasks.models.explain import encoders
-from tasks.models.explain.attribution import explain
-from tasks.models.explain.encoders import TOLERANCE, attribute_tuned
+from tasks.models.encoder.frozen import FrozenEncoder, choose_device, load_network, load_tokenizer
+from tasks.models.encoder.model import TransformerModel, new_network
+from tasks.models.explain import attribution
+from tasks.models.explain.attribution import TOLERANCE, TUNED_STEPS, attribute_tokens, explain
 from tasks.models.genre_classifier import EnsembleModel
 from tasks.models.linear import LogisticRegression
 from tasks.models.pipeline import GenreModel
@@ -25,8 +23,6 @@ TEXTS = ["haunted ghosts blenishing the house", "", "sheriff. outlaw"]
 
 @pytest.fixture(scope="module")
 def model(shared_encoder, movies):
-    from tasks.models.encoder.store import load_network  # noqa: PLC0415
-
     Y = np.array([[genre in genres for genre in GENRES] for genres in movies["genres"]])
     torch.manual_seed(3)
     network = new_network(load_network(shared_encoder), Y, 0.0, seed=3)
@@ -35,8 +31,14 @@ def model(shared_encoder, movies):
     return TransformerModel(tuned, GENRES, network, load_tokenizer(shared_encoder))
 
 
+def attribute(model, text, columns, steps=TUNED_STEPS):
+    network = model.network.to(choose_device()).eval().requires_grad_(False)
+    return attribute_tokens(network, network.encoder, steps, model.tokenizer.encode(text), columns)
+
+
 def test_tokens_sum_to_the_score_and_marks_add_nothing(model):
-    for text, (offsets, attributed) in zip(TEXTS, attribute_tuned(model, TEXTS, [(0, 1, 2)] * 3), strict=True):
+    for text in TEXTS:
+        attributed, offsets = attribute(model, text, (0, 1, 2)), model.tokenizer.encode(text).offsets
         scores = model.scores(pl.DataFrame({"movie_name": [""], "description": [text]}))
         np.testing.assert_allclose(attributed.value, log_odds(scores, 1e-6)[0], atol=1e-3)
         difference = attributed.value - attributed.base
@@ -45,9 +47,8 @@ def test_tokens_sum_to_the_score_and_marks_add_nothing(model):
         np.testing.assert_array_equal(attributed.contributions[is_mark], 0)
 
 
-def test_the_integral_is_what_many_small_steps_give(model, monkeypatch):
-    monkeypatch.setattr(encoders, "TUNED_STEPS", (64,))
-    ((_, attributed),) = attribute_tuned(model, TEXTS[:1], [(1, 2)])
+def test_the_integral_is_what_many_small_steps_give(model):
+    attributed = attribute(model, TEXTS[0], (1, 2), steps=(64,))
     ids = torch.tensor([model.tokenizer.encode(TEXTS[0]).ids], device=choose_device())
     embed = model.network.encoder.get_input_embeddings()
     word, pad = embed(ids).detach(), embed(torch.zeros_like(ids)).detach()
@@ -62,14 +63,18 @@ def test_the_integral_is_what_many_small_steps_give(model, monkeypatch):
 
 
 def test_more_steps_are_taken_only_where_few_do_not_suffice(model, monkeypatch):
-    taken = []
-    integrate = encoders._integrate
-    monkeypatch.setattr(encoders, "_integrate", lambda *a: taken.append((a[-1], tuple(a[-2]))) or integrate(*a))
-    monkeypatch.setattr(encoders, "TOLERANCE", 1e9)
-    attribute_tuned(model, TEXTS[:1], [(0, 2)])
-    monkeypatch.setattr(encoders, "TOLERANCE", -1.0)
-    attribute_tuned(model, TEXTS[:1], [(0, 2)])
-    assert taken == [(16, (0, 2)), *((n_steps, (0, 2)) for n_steps in encoders.TUNED_STEPS)]
+    taken, integrate = [], LayerIntegratedGradients.attribute
+
+    def look(self, *args, target, n_steps, **kwargs):
+        taken.append((n_steps, tuple(target.tolist())))
+        return integrate(self, *args, target=target, n_steps=n_steps, **kwargs)
+
+    monkeypatch.setattr(LayerIntegratedGradients, "attribute", look)
+    monkeypatch.setattr(attribution, "TOLERANCE", 1e9)
+    attribute(model, TEXTS[0], (0, 2))
+    monkeypatch.setattr(attribution, "TOLERANCE", -1.0)
+    attribute(model, TEXTS[0], (0, 2))
+    assert taken == [(16, (0, 2)), *((n_steps, (0, 2)) for n_steps in TUNED_STEPS)]
 
 
 def test_word_pieces_are_summed_to_words(model):

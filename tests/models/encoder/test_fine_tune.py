@@ -12,10 +12,9 @@ from safetensors.numpy import load_file
 
 from tasks.core.errors import ModelError
 from tasks.core.files import HASHES_FILE
-from tasks.models.encoder.budget import training_slot
-from tasks.models.encoder.model import QUANTISED_FILE, write_quantised
-from tasks.models.encoder.network import new_network
-from tasks.models.encoder.trainer import GenreTrainer, fine_tune, last_complete, spent_s
+from tasks.models.encoder.frozen import QUANTISED_FILE
+from tasks.models.encoder.model import new_network, write_quantised
+from tasks.models.encoder.trainer import GenreTrainer, fine_tune, last_complete, spent_s, training_slot
 
 
 class Killed(BaseException):

@@ -8,8 +8,7 @@ import pytest
 from tasks.core.errors import ModelError
 from tasks.core.predictions import read_scores
 from tasks.models import linear, spec
-from tasks.models.encoder.frozen import FrozenEncoder
-from tasks.models.encoder.store import EMBEDDED_PACKAGE
+from tasks.models.encoder.frozen import EMBEDDED_PACKAGE, FrozenEncoder
 from tasks.models.features import build_features
 from tasks.models.pipeline import PIPELINE_FILE, GenreModel, load_estimator, save_estimator
 from tasks.models.spec import InputSpec, features_of

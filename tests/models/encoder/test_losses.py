@@ -7,7 +7,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from tasks.models.encoder.trainer import log_weights, loss_function
+from tasks.models.encoder.model import log_weights, loss_function
 from tasks.models.spec import Asymmetric, BinaryCrossEntropy, Focal, LogWeighted
 
 N_MOVIES = 50

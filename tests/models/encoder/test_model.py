@@ -10,9 +10,8 @@ from tasks.core.errors import ModelError
 from tasks.core.files import write_hashes
 from tasks.models import linear, spec
 from tasks.models.encoder.fine_tune import TRANSFORMER_FILES
-from tasks.models.encoder.model import QUANTISED_FILE, TransformerModel, write_quantised
-from tasks.models.encoder.network import new_network
-from tasks.models.encoder.store import load_tokenizer
+from tasks.models.encoder.frozen import QUANTISED_FILE, load_tokenizer
+from tasks.models.encoder.model import TransformerModel, new_network, write_quantised
 from tasks.models.genre_classifier import EnsembleModel, load_model, load_single
 from tasks.models.pipeline import GenreModel
 from tasks.models.served import _load_pyfunc

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from tasks.models.encoder.budget import freeze_below
-from tasks.models.encoder.network import GenreNetwork, check_length, layers_of
-from tasks.models.encoder.trainer import rate_groups
+from tasks.models.encoder.frozen import check_length
+from tasks.models.encoder.model import GenreNetwork
+from tasks.models.encoder.trainer import freeze_below, layers_of, rate_groups
 
 
 @pytest.fixture

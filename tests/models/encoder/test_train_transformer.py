@@ -9,8 +9,8 @@ import pytest
 
 from tasks.core.errors import ConfigError, ModelError
 from tasks.core.predictions import read_scores
-from tasks.models.encoder import budget, fine_tune
-from tasks.models.encoder import network as encoder_tokens
+from tasks.models import train as train_stage
+from tasks.models.encoder import frozen, trainer
 from tasks.models.encoder.fine_tune import HISTORY_COLUMNS, train_transformer
 from tasks.models.genre_classifier import load_model
 from tasks.models.train import TrainChoices
@@ -81,22 +81,20 @@ def test_training_is_given_no_movie_of_test(prepared, tuned, tokenizer, monkeypa
     rows = pl.int_range(pl.len()).cast(pl.String)
     pl.read_parquet(prepared.movies).with_columns(description="row " + rows + " .").write_parquet(prepared.movies)
     tokenised, tokenised_before, given = [], [], []
-    tokenise, train_within = encoder_tokens.tokenise, budget.train_within_budget
+    tokenise, train_within = frozen.tokenise, trainer.train_within_budget
 
     def look(network, parts, *arguments):
         given.extend(parts)
         tokenised_before.extend(tokenised)
         return train_within(network, parts, *arguments)
 
-    monkeypatch.setattr(
-        encoder_tokens, "tokenise", lambda texts, *a: tokenised.append(list(texts)) or tokenise(texts, *a)
-    )
-    monkeypatch.setattr(budget, "train_within_budget", look)
+    monkeypatch.setattr(frozen, "tokenise", lambda texts, *a: tokenised.append(list(texts)) or tokenise(texts, *a))
+    monkeypatch.setattr(trainer, "train_within_budget", look)
     train(prepared, tuned, train_on="train")
     texts = [[f"row {row} ." for row in rows] for rows in (range(240), range(240, 270))]
     assert tokenised_before == texts
     for part, expected in zip(given, texts, strict=True):
-        ids = [part.tokens.of(row).tolist() for row in range(len(part))]
+        ids = [part.tokens[row].tolist() for row in range(len(part))]
         assert ids == [encoded.ids for encoded in tokenizer.encode_batch(expected)]
     truth = np.array([[g in genres for g in ("Drama", "Horror", "Western")] for genres in movies_of(prepared)])
     np.testing.assert_array_equal(given[0].Y, truth[:240])
@@ -112,7 +110,7 @@ def test_a_killed_stage_resumes_to_the_same_files(prepared, tuned, monkeypatch):
     kept = {name: (expected.folder / name).read_bytes() for name in ("scores_test.parquet", "history.csv")}
     (expected.folder / "train.stage.json").unlink()
     with monkeypatch.context() as patch:
-        patch.setattr(fine_tune, "save_model", lambda *_: (_ for _ in ()).throw(Killed))
+        patch.setattr(train_stage, "save_model", lambda *_: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             train(prepared, tuned)
     (left,) = prepared.checkpoints.iterdir()
@@ -126,7 +124,7 @@ def test_a_killed_stage_resumes_to_the_same_files(prepared, tuned, monkeypatch):
 def test_checkpoints_of_other_genres_are_not_resumed(prepared, tuned, monkeypatch):
     tuned = tuned.model_copy(update={"training": tuned.training.model_copy(update={"epochs": 1})})
     with monkeypatch.context() as patch:
-        patch.setattr(fine_tune, "save_model", lambda *_: (_ for _ in ()).throw(Killed))
+        patch.setattr(train_stage, "save_model", lambda *_: (_ for _ in ()).throw(Killed))
         with pytest.raises(Killed):
             train(prepared, tuned)
     swapped = pl.col("genres").list.eval(pl.element().replace({"Drama": "Horror", "Horror": "Drama"}))

@@ -5,11 +5,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.models.explain.pieces import NONE, cut_movies, trace_documents, trace_fields, trace_template
+from tasks.models.explain.pieces import (
+    NONE,
+    ExplainedMovies,
+    cut_movies,
+    trace_documents,
+    trace_fields,
+    trace_template,
+)
 from tasks.models.inputs import read_documents, read_fields, read_template
-from tasks.models.registry import ALL_FIELDS
+from tasks.models.registry import choose_models
 from tasks.models.spec import InputSpec
 from tasks.models.vectorizers import SideFields
+
+(TUNED,) = choose_models(["minilm-tuned-fields"])
+ALL_FIELDS = TUNED.template
+
+
+def cut(movies):
+    return ExplainedMovies(movies, cut_movies(movies), [()] * movies.height)
 
 
 def words_of(reading, pieces):
@@ -28,7 +42,7 @@ def test_characters_come_from_the_words_that_hold_them(title, description):
     movies = pl.DataFrame({"movie_name": [title], "description": [description]})
     pieces = cut_movies(movies)
     spec = InputSpec(title=True)
-    (reading,) = trace_documents(movies, spec, pieces)
+    (reading,) = trace_documents(cut(movies), spec)
     assert [reading.text] == read_documents(movies, spec)
     for word, text in words_of(reading, pieces[0]):
         assert text.isspace() if word is None else "".join(text.split()) in word.lower() * 2
@@ -37,7 +51,7 @@ def test_characters_come_from_the_words_that_hold_them(title, description):
 def test_letters_that_are_two_in_lower_case_stay_in_their_word():
     movies = pl.DataFrame({"description": ["İİ Gülüş KÖY"]})
     pieces = cut_movies(movies)
-    (reading,) = trace_documents(movies, InputSpec(), pieces)
+    (reading,) = trace_documents(cut(movies), InputSpec())
     assert words_of(reading, pieces[0]) == [
         ("İİ", "İİ".lower()), (None, " "), ("Gülüş", "gülüş"), (None, " "), ("KÖY", "köy"),
     ]  # fmt: skip
@@ -46,7 +60,7 @@ def test_letters_that_are_two_in_lower_case_stay_in_their_word():
 def test_lemmas_come_from_their_words():
     movies = pl.DataFrame({"movie_name": ["Mice"], "description": ["Two mice\u200b didn't run, he said."]})
     pieces = cut_movies(movies)
-    (reading,) = trace_documents(movies, InputSpec(title=True, text="lemmas"), pieces)
+    (reading,) = trace_documents(cut(movies), InputSpec(title=True, text="lemmas"))
     traced = dict(reversed([pair for pair in words_of(reading, pieces[0]) if pair[0]]))
     assert traced["Mice"] == "mouse"
     assert traced["said"] == "say"
@@ -68,7 +82,7 @@ def test_fields_of_a_template_are_distinguished_from_its_words():
     )
     pieces = cut_movies(movies)
     spec = InputSpec(lowercase=False)
-    (reading,) = trace_template(movies, spec, ALL_FIELDS, pieces)
+    (reading,) = trace_template(cut(movies), spec, ALL_FIELDS)
     assert [reading.text] == read_template(movies, spec, ALL_FIELDS)
     assert words_of(reading, pieces[0]) == [
         ("Directed", "Directed"), (None, " ("), ("1980", "1980"), (None, "). "), ("R", "R"), (None, ". "),
@@ -84,13 +98,13 @@ def test_fields_of_a_template_are_distinguished_from_its_words():
 def test_any_template_is_traced_whole(listed, template, text, lowercase):
     spec = InputSpec(text=text, lowercase=lowercase)
     some = listed.head(4)
-    readings = trace_template(some, spec, template, cut_movies(some))
+    readings = trace_template(cut(some), spec, template)
     assert [reading.text for reading in readings] == read_template(some, spec, template)
 
 
 def test_lines_of_fields_lead_to_what_they_were_read_from(listed):
     pieces = cut_movies(listed)
-    for row, lines in enumerate(trace_fields(listed, SideFields().fields, pieces)):
+    for row, lines in enumerate(trace_fields(cut(listed), SideFields().fields)):
         assert [line for line, _ in lines] == read_fields(listed[[row]], SideFields().fields)[0].splitlines()
         for line, number in lines:
             field, value = line.split("=")

@@ -10,7 +10,7 @@ from sklearn.tree import DecisionTreeClassifier
 from tasks.core import schema
 from tasks.core.errors import DataError, ModelError
 from tasks.core.predictions import truth_matrix
-from tasks.decision.rule_formats import rules_to_json
+from tasks.decision.rules import rules_to_json
 from tasks.decision.thresholds import fit_rules
 from tasks.models import linear, spec
 from tasks.models.explain import importance

@@ -37,7 +37,7 @@ def test_the_page_says_all_that_was_read_and_no_text_is_markup(classifier, tmp_p
 def test_the_sentence_names_each_word_once_with_its_sum(classifier, tmp_path):
     movies = pl.DataFrame({"movie_id": ["1"], "description": ["Haunted by ghosts, haunted by a mother"]})
     rows = write_page(classifier, movies, "threshold=0", tmp_path / "page.html").filter(genre="Horror")
-    words = [reason.text for reason in reasons(rows)]
+    words = [word for word, _ in reasons(rows)]
     assert (words.count("Haunted"), words.count("haunted")) == (1, 0)
     total = rows.filter(pl.col("piece").str.to_lowercase() == "haunted")["contribution"].sum()
     assert f"Haunted +{total:.2f}" in say_reasons(rows)

@@ -6,7 +6,7 @@ import pytest
 
 from tasks.core.files import write_hashes
 from tasks.core.predictions import truth_matrix
-from tasks.decision.rule_formats import rules_to_json
+from tasks.decision.rules import rules_to_json
 from tasks.decision.thresholds import fit_rules
 from tasks.models import linear, spec
 from tasks.models.pipeline import GenreModel
