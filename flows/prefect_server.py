@@ -1,4 +1,4 @@
-"""Prefect's server, behind `OwnPagesOnly`: `make ui`, the temporary server of a command, and the stack in containers."""
+"""Prefect's server behind `OwnPagesOnly`: for `make ui`, the temporary server of a command, and containers."""
 
 import os
 from argparse import ArgumentParser

@@ -15,9 +15,8 @@ def serve_model(config: ServeConfig) -> int:
     from flows.web import OwnPagesOnly, serve
     from tasks.tracking.registry import scoring_app
 
-    serve(
-        OwnPagesOnly(scoring_app(config.model)), config.host, config.port, f"{config.model} answers POST /invocations"
-    )
+    app = OwnPagesOnly(scoring_app(config.model))
+    serve(app, config.host, config.port, f"{config.model} answers POST /invocations")
     return 0
 
 

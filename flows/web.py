@@ -59,10 +59,7 @@ class OwnPagesOnly:
     def _refuse(self, headers: Headers) -> tuple[int, str]:
         host, origin = headers.get("host", ""), headers.get("origin")
         if not self._is_own_name(host):
-            return (
-                403,
-                "this server does not answer to that name; add it to GENREFLOW_ALLOWED_HOSTS where the server starts",
-            )
+            return 403, "this server does not answer to that name; GENREFLOW_ALLOWED_HOSTS can allow it"
         if origin is not None and _same(urlsplit(origin).netloc) != _same(host):
             return 403, "this server answers only its own pages"
         if int(headers.get("content-length") or 0) > self.max_body_bytes:

@@ -68,12 +68,9 @@ def ways(where: str) -> set[str]:
         return APPLIED[where]
     name = where.rpartition(".")[2]
     if ":" in where:
-        line = (
-            Path(importlib.import_module(where.split(":", maxsplit=1)[0]).__file__)
-            .read_text(encoding="utf-8")
-            .splitlines()
-        )
-        used = set(re.findall(r"\bre\.(\w+)\(", line[int(where.split(":")[1]) - 1]))
+        module, line = where.split(":")
+        lines = Path(importlib.import_module(module).__file__).read_text(encoding="utf-8").splitlines()
+        used = set(re.findall(r"\bre\.(\w+)\(", lines[int(line) - 1]))
     else:
         texts = [Path(importlib.import_module(each).__file__).read_text(encoding="utf-8") for each in modules()]
         used = {method for text in texts for method in re.findall(rf"\b{name}\.(\w+)\(", text)}

@@ -12,16 +12,14 @@ import shutil
 import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import mlflow
 import polars as pl
 import yaml
-from fastapi import FastAPI
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
-from mlflow.pyfunc import scoring_server
 
 from tasks.core.errors import ConfigError, DataError, ModelError, TrackingError
 from tasks.core.files import check_hashes
@@ -258,11 +256,13 @@ def fetch_classifier(model: str) -> Path:
     return folder / DATA_FOLDER
 
 
-def scoring_app(model: str) -> FastAPI:
+def scoring_app(model: str) -> Any:
     """Return MLflow's scoring server for a classifier, as a web application; `model` and errors: `fetch_classifier`.
 
     The code that answers is this project's, not what the artefact carries along.
     """
+    from mlflow.pyfunc import scoring_server  # noqa: PLC0415 - only where a model is served
+
     folder = fetch_classifier(model).parents[1]
     return scoring_server.init(mlflow.pyfunc.load_model(str(folder)))
 

@@ -68,11 +68,9 @@ def test_foreign_pages_are_refused(host, origin):
 def test_a_name_that_the_user_allows_is_answered(monkeypatch):
     monkeypatch.setenv("GENREFLOW_ALLOWED_HOSTS", "prefect, movies.example")
     settings.cache_clear()
-    assert (status("prefect:4200"), status("movies.example", "https://movies.example"), status("b:1")) == (
-        200,
-        200,
-        403,
-    )
+    assert status("prefect:4200") == 200
+    assert status("movies.example", "https://movies.example") == 200
+    assert status("another.example") == 403
     monkeypatch.undo()
     settings.cache_clear()
 
