@@ -10,6 +10,7 @@ import logging
 import re
 import shutil
 import tempfile
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -21,7 +22,7 @@ from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
 
-from tasks.core.errors import ConfigError, DataError, ModelError, TrackingError
+from tasks.core.errors import ConfigError, DataError, GenreflowError, ModelError, TrackingError
 from tasks.core.files import check_hashes
 from tasks.core.logs import hide_secrets
 from tasks.core.metrics import METRICS, REGISTERED_NAME, Champion, Verdict, in_groups
@@ -37,11 +38,17 @@ CHAMPION: Final = "champion"
 EARLIER_PARAMS: Final = frozenset({"model.classifier.kind", "model.members"})  # of models that were not pipelines
 REPLACED_TAG: Final = "genreflow.replaced_version"
 ROLLED_BACK_TAG: Final = "genreflow.rolled_back_at"
+PROMOTED_TAG: Final = "genreflow.promoted_at"
+ABANDONED_MS: Final = 60_000
 
 LONGEST: Final = 4900  # MLflow keeps 5,000 characters of a version's description
 FEW: Final = 10  # test rows; an F1 on fewer means little
 
 _ADDRESS: Final = re.compile(r"models:/(?P<name>\w[^/@:%?#\\]*)(?:/(?P<version>\d+)|@(?P<alias>\w[\w.-]*))?")
+
+
+class ChampionChangedError(GenreflowError):
+    """Another process promoted a model since the champion was looked up."""
 
 
 def find_champion(
@@ -89,17 +96,28 @@ def promote(
     verdict: Verdict,
     registered: str = REGISTERED_NAME,
 ) -> int:
-    """Register a logged model as a new version, give it the alias `champion`, and return the version."""
+    """Register a logged model as a new version, give it the alias `champion`, and return the version.
+
+    Several processes may promote at once, and MLflow sets an alias without asking whose it was. The numbers of versions
+    decide: only the first version after the champion that it was compared with may replace it.
+
+    Raises:
+        ChampionChangedError: another model became champion since the comparison. Nothing is changed.
+    """
     if get_if_exists(client.get_registered_model, registered) is None:
         what = "Genres of a movie from its description." if registered == REGISTERED_NAME else "Labels of a text."
-        client.create_registered_model(registered, description=what)
+        try:
+            client.create_registered_model(registered, description=what)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":  # another process was faster
+                raise
     model_id = challenger.model_uri.removeprefix("models:/")
     tags = {
         "genreflow.run_id": challenger.run_id,
         MODEL_TAG: challenger.name,
         DATA_TAG: challenger.data_hash,
         HASHES_TAG: client.get_logged_model(model_id).tags.get(HASHES_TAG, ""),
-        "genreflow.promoted_at": _now(),
+        PROMOTED_TAG: _now(),
         "genreflow.promotion_reason": verdict.reason,
         "genreflow.promotion_gain": verdict.difference,  # metric, difference and interval
     }
@@ -109,8 +127,34 @@ def promote(
     new = client.create_model_version(
         registered, challenger.model_uri, challenger.run_id, tags=given, model_id=model_id
     )
+    judged = champion.version if champion else 0
+    for rival in _promoted(client, registered):
+        if judged < int(rival.version) < int(new.version) and rival.source != challenger.model_uri:
+            client.delete_model_version(registered, new.version)
+            raise ChampionChangedError(f"version {rival.version} became champion after the comparison with {judged}")
     client.set_registered_model_alias(registered, CHAMPION, new.version)
+    after = {version.tags.get(REPLACED_TAG): version.version for version in _promoted(client, registered)}
+    last = str(new.version)
+    while last in after:  # promoted since, by comparison with this version: the alias was set too late
+        last = str(after[last])
+        client.set_registered_model_alias(registered, CHAMPION, last)
     return int(new.version)
+
+
+def _promoted(client: mlflow.MlflowClient, registered: str) -> list[ModelVersion]:
+    """Return the versions that became champion or are about to, without those that were rolled back, oldest first.
+
+    One that never got the alias within a minute was left by a process that died.
+    """
+    holder = champion_version(client, registered)
+    latest_ms = time.time() * 1000 - ABANDONED_MS
+    found = [
+        version
+        for version in client.search_model_versions(f"name = '{registered}'")
+        if PROMOTED_TAG in version.tags and ROLLED_BACK_TAG not in version.tags
+        if version.creation_timestamp > latest_ms or (holder and int(version.version) <= int(holder.version))
+    ]
+    return sorted(found, key=lambda version: int(version.version))
 
 
 def roll_back(registered: str = REGISTERED_NAME) -> str:

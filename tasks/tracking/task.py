@@ -1,6 +1,7 @@
 """The tracking tasks of the flows."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,8 @@ from tasks.prefect_task import stage_task
 from tasks.stage import StageResult
 from tasks.tracking import past_runs, registry, runs, store
 from tasks.tracking.runs import MANY, LoggedModel, MetricsOf, PipelineRun, metric_name
+
+logger = logging.getLogger(__name__)
 
 PICTURES: Final = (".svg", ".png")
 tracked_task: Final = partial(stage_task, unless=store.is_away)  # MLflow itself waits for a server
@@ -187,13 +190,22 @@ def find_champion(run: PipelineRun, challenger: LoggedModel, registered: str) ->
 
 
 @tracked_task("promote")
-def promote(run: PipelineRun, best: LoggedModel, current: Champion | None, verdict: Verdict, registered: str) -> str:
-    """Make the best model the champion if the verdict says so; return the outcome, which is also tagged on the run."""
+def promote(
+    run: PipelineRun, best: LoggedModel, current: Champion | None, verdict: Verdict, registered: str
+) -> str | None:
+    """Make the best model the champion if the verdict says so; return the outcome, which is also tagged on the run.
+
+    None if another run promoted a model meanwhile: the champion has to be looked up and compared with again.
+    """
     client = run.experiment.client()
     holder = f"{current.model} (version {current.version})" if current else "none"
     outcome = f"champion unchanged ({holder}): {verdict.reason}" if current else f"no champion: {verdict.reason}"
     if verdict.takes_over:
-        version = registry.promote(client, best, current, verdict, registered)
+        try:
+            version = registry.promote(client, best, current, verdict, registered)
+        except registry.ChampionChangedError as error:
+            logger.warning("%s; comparing again", error)
+            return None
         trained, leaderboard = client.get_run(best.run_id), data_paths().results / "leaderboard.csv"
         described = registry.write_card(trained, best, leaderboard, registered, version)
         client.update_model_version(registered, str(version), described)

@@ -13,7 +13,15 @@ from tasks.core.errors import DataError, ModelError
 from tasks.core.metrics import Verdict
 from tasks.core.schema import PREDICTIONS
 from tasks.tracking import runs
-from tasks.tracking.registry import LONGEST, champion_version, find_champion, promote, roll_back, write_card
+from tasks.tracking.registry import (
+    LONGEST,
+    ChampionChangedError,
+    champion_version,
+    find_champion,
+    promote,
+    roll_back,
+    write_card,
+)
 from tasks.tracking.runs import LoggedModel
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow and SQLAlchemy warn in depths that are not ours
@@ -200,3 +208,59 @@ def test_a_card_of_many_labels_fits_into_mlflow(tmp_path):
     card = write_card(TRAINED, model, board, "tickets", 1)
     assert len(card) <= LONGEST
     assert "more labels in the run's `per_genre.csv`" in card
+
+
+STEPS = (
+    "get_registered_model", "get_logged_model", "create_model_version", "search_model_versions",
+    "set_registered_model_alias",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("holds", [False, True], ids=["no champion", "a champion"])
+@pytest.mark.parametrize("step", STEPS)
+def test_two_promotions_at_once_have_one_order(run, paths, tmp_path, monkeypatch, *, step, holds):
+    """Another process promotes, from the first to the last call, just before a step of this one."""
+    client = run.experiment.client()
+    if holds:
+        crown(run, log(run, "before", tmp_path), paths)
+    ours, theirs = log(run, "ours", tmp_path), log(run, "theirs", tmp_path)
+    found = find_champion(client, ours, paths)
+    original, outcomes = getattr(client, step), []
+
+    def interrupted(*arguments, **options):
+        monkeypatch.setattr(client, step, original)
+        other = mlflow.MlflowClient(run.experiment.tracking_uri)
+        try:
+            outcomes.append(promote(other, theirs, find_champion(other, theirs, paths), Verdict(True, "because")))
+        except ChampionChangedError:
+            outcomes.append(None)
+        return original(*arguments, **options)
+
+    monkeypatch.setattr(client, step, interrupted)
+    try:
+        outcomes.append(promote(client, ours, found, Verdict(True, "because")))
+    except ChampionChangedError:
+        outcomes.append(None)
+    assert len(outcomes) == 2
+    (won,) = [version for version in outcomes if version is not None]
+    current = champion_version(client)
+    assert int(current.version) == won
+    assert current.tags.get("genreflow.replaced_version") == ("1" if holds else None)
+    promoted = [each for each in client.search_model_versions() if each.tags.get("genreflow.replaced_version") == "1"]
+    assert len(promoted) == int(holds)
+
+
+def test_an_alias_that_is_set_too_late_is_corrected(run, paths, tmp_path, monkeypatch):
+    client = run.experiment.client()
+    ours, theirs = log(run, "ours", tmp_path), log(run, "theirs", tmp_path)
+    original = client.set_registered_model_alias
+
+    def late(name, alias, version):
+        monkeypatch.setattr(client, "set_registered_model_alias", original)
+        original(name, alias, version)  # set, and seen by the other process, which replaces it
+        crown(run, theirs, paths)
+        original(name, alias, version)
+
+    monkeypatch.setattr(client, "set_registered_model_alias", late)
+    assert promote(client, ours, None, Verdict(True, "because")) == 1
+    assert champion_version(client).version == 2
