@@ -102,6 +102,6 @@ lock: install ## resolve pyproject.toml for Python 3.11 to 3.13 and write constr
 	  awk '/^[^ ]/ {skip = /^(cuda-|nvidia-|triton=)/; torch = /^torch==/} skip || (torch && /^ /) {next} \
 	    torch {print $$1; next} {print}' .venv/locked.txt; } > constraints.txt
 
-clean: ## remove all outputs (data/, mlruns/) and caches; keeps the environment
-	find data mlruns -mindepth 1 -not -name README.md -delete
+clean: .venv/core ## remove outputs that a run makes again, and caches; keeps your files, downloads, mlruns/ and the environment
+	$(BIN)/python flows/tidy.py --outputs
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -5,6 +5,7 @@ presets in `deployments/presets/` and what MLflow logs. Explicit options overrid
 defaults.
 """
 
+import itertools
 import os
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, TypeVar
@@ -26,6 +27,7 @@ from tasks.annotate.corpus import AnnotateConfig
 from tasks.clean.own_table import TableConfig
 from tasks.clean.profiles import CleanConfig
 from tasks.core.errors import ConfigError, require
+from tasks.core.files import is_same_file
 from tasks.core.metrics import ChoiceMetric, PromotionConfig
 from tasks.core.schema import DEFAULT_SEED
 from tasks.core.settings import PROJECT_ROOT
@@ -463,6 +465,7 @@ class PredictConfig(RunnerConfig):
     precision: Precision = MORE(
         "float32", "Precision of fine-tuned encoders; int8 is several times faster but not exactly equal."
     )
+    overwrite: bool = MORE(False, "In a folder, also replace files that are not predictions of earlier runs.")
     explain: bool = RESULTS(
         False, "Show which words raise or lower each genre's score, on a page; with --text also here."
     )
@@ -481,6 +484,11 @@ class PredictConfig(RunnerConfig):
             raise ValueError("--title goes with --text; a file has its titles in the column movie_name")
         if self.output is not None and self.output == self.input:
             raise ValueError("--input and --output are the same; give another file or folder to write to")
+        given = {name: str(path) for name in ("input", "output", "explained") if (path := getattr(self, name))}
+        local = {f"--{name}": Path(path) for name, path in given.items() if not in_storage(path)}
+        for (one, path), (other, another) in itertools.combinations(local.items(), 2):
+            if is_same_file(path, another):
+                raise ValueError(f"{one} and {other} are the same; give another file or folder to write to")
         if self.output is not None and not self.reads_folder and not self.output.lower().endswith(TABLE_FILES):
             raise ValueError(f"--output {self.output}: give a name that ends in {' or '.join(TABLE_FILES)}")
         if self.explained is not None and not self.explain:
@@ -503,6 +511,11 @@ class TidyConfig(ExperimentConfig):
     keep_runs: int = DATA(20, "Number of newest pipeline runs, and logs, to keep.", ge=0)
     caches: bool = DATA(False, "Also remove cached feature matrices, which the next training recreates.")
     purge: bool = DATA(False, "Also empty MLflow's trash: everything ever deleted in the store is lost for good.")
+    outputs: bool = DATA(
+        False,
+        "Remove all files that a run makes again; downloads, crawls, searches, checkpoints, the MLflow store and your own "
+        "files stay.",
+    )
     plan: bool = RUN(False, "Only report what would be removed.")
 
 

@@ -128,7 +128,9 @@ def predict(config: PredictConfig) -> int:
     check_cluster(config)
     fetched = fetch_classifier(config.model, return_state=True)
     model_folder = fetched.result()
-    choices = Choices(config.rule, config.precision, config.workers or core_count(), config.dask_address)
+    choices = Choices(
+        config.rule, config.precision, config.workers or core_count(), config.dask_address, config.overwrite
+    )
     if config.reads_folder:
         scored = predict_folder(model_folder, config.input, config.output, choices, wait_for=[fetched])
         n_rows = sum(scored.rows.values())

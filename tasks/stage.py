@@ -10,6 +10,7 @@ killed run leaves either the old outputs or ones that the next run writes again,
 
 import ast
 import contextlib
+import fcntl
 import hashlib
 import io
 import json
@@ -136,22 +137,45 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 @contextlib.contextmanager
 def unfinished_file(target: Path) -> Iterator[Path]:
-    """Yield a temporary name in a file's folder; sync and rename the file at the end, or remove it on an error."""
+    """Yield a temporary name in a file's folder; sync and rename the file at the end, or remove it on an error.
+
+    The file is locked meanwhile, so that `is_abandoned` knows whether its writer lives.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f"{TEMPORARY_PREFIX}{target.name}-{os.getpid()}")
+    with temporary.open("wb") as held:
+        try:
+            with contextlib.suppress(OSError):  # a filesystem without locks
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield temporary
+            _sync(temporary)
+            temporary.replace(target)
+            _sync(target.parent)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def is_abandoned(left: Path) -> bool:
+    """Return whether a temporary file or folder was left by a process that died.
+
+    The caller holds the data folder's lock, so that nobody else writes folders; files may be written without it.
+    """
+    if left.is_dir():
+        return True
     try:
-        yield temporary
-        _sync(temporary)
-        temporary.replace(target)
-        _sync(target.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
+        with left.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, FileNotFoundError):
+        return False
+    except OSError:  # a filesystem without locks
+        return True
+    return True
 
 
 def remove_unfinished(folder: Path) -> None:
     """Remove the unfinished files of killed runs in a folder. The caller holds the data folder's lock."""
-    for left in folder.glob(f"{TEMPORARY_PREFIX}*"):
-        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    for left in filter(is_abandoned, folder.glob(f"{TEMPORARY_PREFIX}*")):
+        shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def config_dict(config: BaseModel) -> dict[str, Any]:
@@ -248,6 +272,18 @@ def _remove_unchanged(stage: Stage, recorded: dict[str, Any], kept: Sequence[str
         path = stage.folder / name
         if name not in kept and path.is_file() and hash_file(path) == content:
             path.unlink()
+
+
+def written_by_stages(root: Path) -> list[Path]:
+    """Return the files under a folder that stages wrote and nobody changed since, with the stages' sidecars."""
+    found: list[Path] = []
+    for sidecar in sorted(root.rglob("*.stage.json")):
+        recorded = _read_sidecar(Stage(sidecar.name.removesuffix(".stage.json"), sidecar.parent, (), (), {}, (), ()))
+        if recorded is not None:
+            written = {sidecar.parent / name: content for name, content in recorded["outputs"].items()}
+            found += [path for path, content in written.items() if path.is_file() and hash_file(path) == content]
+            found.append(sidecar)
+    return found
 
 
 def _sync(path: Path) -> None:

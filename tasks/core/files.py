@@ -20,6 +20,12 @@ def write_json(path: Path, content: object) -> None:
     path.write_text(json.dumps(content, ensure_ascii=False, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 
 
+def is_same_file(one: Path, other: Path) -> bool:
+    """Return whether two paths name one file, by whatever spelling or link; neither has to exist."""
+    one, other = one.expanduser(), other.expanduser()
+    return one.samefile(other) if one.exists() and other.exists() else one.resolve() == other.resolve()
+
+
 def hash_file(path: Path) -> str:
     """Return the SHA-256 of a file's content, in hexadecimal."""
     with path.open("rb") as file:

@@ -8,7 +8,7 @@ import io
 import itertools
 import json
 import logging
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,7 +20,7 @@ from polars import selectors as cs
 
 from tasks.core import schema
 from tasks.core.errors import DataError
-from tasks.core.files import hash_files
+from tasks.core.files import hash_file, hash_files, is_same_file
 from tasks.core.logs import Progress
 from tasks.core.parallel import stream_in_order, stream_on_workers
 from tasks.core.storage import Directory
@@ -44,6 +44,7 @@ PIECE_CHARACTERS: Final = 4_000_000  # limits pieces of unusually long rows
 FEW_PIECES: Final = 4  # predicted in this process before others would have started
 ROW_GROUP_ROWS: Final = 50_000  # of a parquet file, held in memory until written
 RECORD: Final = "predictions.json"
+UNFINISHED: Final = "unfinished"  # recorded before an output is written
 
 
 def read_pieces(source: Path, own_fields: tuple[str, ...] = ()) -> Iterator[pl.DataFrame]:
@@ -172,6 +173,7 @@ class Choices:
     precision: Precision = "float32"  # of fine-tuned encoders; int8 is several times faster but not exactly equal
     workers: int = 1  # processes that share long files
     dask_address: str | None = None  # of a Dask scheduler with workers to share long files instead
+    overwrite: bool = False  # in a folder, also files that are not predictions of ours
 
 
 class Predictor:
@@ -194,7 +196,7 @@ class Predictor:
             DataError: as `read_pieces`, or the target is the source or cannot be written.
             WorkerError: a worker process died.
         """
-        if target.exists() and source.exists() and target.samefile(source):
+        if is_same_file(source, target):
             raise DataError(f"{source} is both input and output; choose another output file")
         is_csv = target.suffix.lower() != ".parquet"
         progress = Progress(f"predict {source.name}", count_rows(source))
@@ -278,11 +280,12 @@ def predict_folder(model_folder: Path, source: Directory, target: Directory, cho
     """Predict each new or changed CSV and parquet file of a folder, into a file of the same name.
 
     A file is up to date if it, the model, the choices and the output are as recorded in `predictions.json` in the
-    target folder, which is written after each file. Files that cannot be read are skipped with a warning. Predictions
-    of files that no longer exist are kept.
+    target folder, which is written before and after each file. Files that cannot be read are skipped with a warning,
+    and so are those whose output is not what was recorded, and may be the user's own. Predictions of files that no
+    longer exist are kept.
 
     Raises:
-        DataError: there is no file to predict, or source and target are the same.
+        DataError: there is no file to predict, source and target are the same, or the record is damaged.
         ModelError, ConfigError, WorkerError: as `predict_file`.
     """
     if source == target:
@@ -300,32 +303,53 @@ def predict_folder(model_folder: Path, source: Directory, target: Directory, cho
         present = target.files()
         record = _read_record(target) if RECORD in present else {}
         for name, found in wanted.items():
-            of_file, recorded = {"input": found.version, **made_by}, record.get(name)
-            if (
-                name in present
-                and isinstance(recorded, dict)
-                and ({**of_file, "output": present[name].version}.items() <= recorded.items())
-            ):
+            of_file, recorded = {"input": found.version, **made_by}, record.get(name, {})
+            if name in present and {**of_file, "output": present[name].version}.items() <= recorded.items():
                 result.unchanged.append(name)
                 logger.info("predict: %s is up to date", name)
                 continue
             try:
+                if name in present and not choices.overwrite:
+                    _check_is_ours(target, name, recorded)
+                _write_record(target, record | {name: {**of_file, "output": UNFINISHED}})
                 with source.reading(name) as read, target.writing(name) as written:
                     result.rows[name] = predictor.predict_file(read, written)
             except DataError as error:
                 result.errors[name] = str(error)
                 logger.warning("predict: skipped %s: %s", name, error)
                 continue
-            record[name] = {**of_file, "output": target.find(name).version, "rows": result.rows[name]}
-            with target.writing(RECORD) as path:
-                write_atomically(path, json.dumps(record, ensure_ascii=False, indent=1, sort_keys=True) + "\n")
+            with target.reading(name) as path:
+                content = hash_file(path)
+            outcome = {"output": target.find(name).version, "sha256": content, "rows": result.rows[name]}
+            record[name] = {**of_file, **outcome}
+            _write_record(target, record)
     return result
 
 
-def _read_record(target: Directory) -> dict[str, Any]:
+def _read_record(target: Directory) -> dict[str, dict[str, Any]]:
     try:
         with target.reading(RECORD) as path:
-            return dict(json.loads(path.read_text(encoding="utf-8")))
+            record = json.loads(path.read_text(encoding="utf-8"))
+        return {name: dict(entry) for name, entry in dict(record).items()}
     except (OSError, ValueError, TypeError) as error:
-        logger.warning("predict: %s/%s cannot be read (%s); predicting everything again", target.address, RECORD, error)
-        return {}
+        raise DataError(
+            f"{target.address}/{RECORD} is not the record of earlier predictions ({error}); move it, or give another "
+            "--output"
+        ) from error
+
+
+def _check_is_ours(target: Directory, name: str, recorded: Mapping[str, Any]) -> None:
+    """Refuse to replace a file that is not recorded, or was changed since; one that was only touched or copied is."""
+    if recorded.get("output") in (UNFINISHED, target.find(name).version):
+        return
+    with target.reading(name) as path:
+        if hash_file(path) != recorded.get("sha256"):
+            raise DataError(
+                f"{target.address} has a file {name} that genreflow did not write, or that was changed since; move it, "
+                "give another --output, or replace it with --overwrite"
+            )
+
+
+def _write_record(target: Directory, record: Mapping[str, Any]) -> None:
+    with target.writing(RECORD) as path:
+        write_atomically(path, json.dumps(record, ensure_ascii=False, indent=1, sort_keys=True) + "\n")

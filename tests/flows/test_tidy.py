@@ -10,6 +10,7 @@ import pytest
 from flows.config import TidyConfig
 from flows.tidy import find_removable, tidy
 from tasks.core.settings import DataPaths, settings
+from tasks.stage import TEMPORARY_PREFIX, Stage, run_stage, unfinished_file
 from tasks.tracking import runs
 
 pytestmark = pytest.mark.filterwarnings("default")  # MLflow warns in depths that are not ours
@@ -90,3 +91,35 @@ def test_the_trash_is_emptied_on_request(paths, three_runs):
     for run_id in gone:
         with pytest.raises(mlflow.exceptions.MlflowException, match="not found"):
             three_runs.get_run(run_id)
+
+
+def test_outputs_go_and_nothing_that_a_run_cannot_make_again(paths, capsys):
+    ours = Stage("clean", paths.clean, ("movies.parquet", "clean_data.csv"), (), {}, ())
+    run_stage(ours, lambda folder: {name: (folder / name).write_text("ours") for name in ours.outputs})
+    kept = {
+        "clean/clean_data.csv": "changed since", "clean/notes.txt": "mine", "raw/drama.csv": "mine",
+        "logs/mine.log": "mine", "crawl/journal.sqlite": "cost days", "search/svm.sqlite": "cost hours",
+        "to_predict/new.csv": "mine",
+    }  # fmt: skip
+    for name, content in {**kept, "logs/20260101-000000-1.log": "a run's"}.items():
+        (paths.root / name).parent.mkdir(parents=True, exist_ok=True)
+        (paths.root / name).write_text(content)
+    assert tidy(TidyConfig(outputs=True, plan=True)) == 0
+    assert (paths.clean / "movies.parquet").exists()
+    assert "3 outputs" in capsys.readouterr().out
+    assert tidy(TidyConfig(outputs=True)) == 0
+    files = {str(path.relative_to(paths.root)) for path in paths.root.rglob("*") if path.is_file()}
+    assert files == {*kept, ".lock"}
+    assert "clean, crawl, logs, raw, search, to_predict" in capsys.readouterr().out
+
+
+def test_an_unfinished_file_stays_while_its_writer_lives(full):
+    with unfinished_file(full.results / "predictions.csv") as unfinished:
+        unfinished.write_text("half")
+        tidy(TidyConfig(keep_runs=1))
+        assert unfinished.read_text() == "half"
+    assert (full.results / "predictions.csv").read_text() == "half"
+    dead = full.results / f"{TEMPORARY_PREFIX}predictions.csv-1"
+    dead.write_text("half")
+    tidy(TidyConfig(keep_runs=1))
+    assert not dead.exists()

@@ -6,6 +6,7 @@ import pytest
 
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.storage import Folder, open_directory
+from tasks.models import predict
 from tasks.models.predict import RECORD, Choices, predict_folder
 
 GHOSTS = "movie_id,description\na,haunted ghosts\n"
@@ -73,15 +74,6 @@ def test_a_bad_file_is_told_and_does_not_stop_the_others(stored_once, folders):
     assert set(predict_folder(stored_once, source, target, Choices()).errors) == {"bad.csv"}
 
 
-@pytest.mark.parametrize("content", ["{", "[1]", '{"one.csv": 3}'])
-def test_a_damaged_record_predicts_all_again(stored_once, folders, content):
-    source, target = folders
-    target.path.mkdir(parents=True)
-    (target.path / RECORD).write_text(content, encoding="utf-8")
-    assert len(predict_folder(stored_once, source, target, Choices()).rows) == 2
-    assert len(predict_folder(stored_once, source, target, Choices()).unchanged) == 2
-
-
 def test_what_cannot_be_done_is_told_before_anything_is_written(stored_once, folders, tmp_path):
     source, target = folders
     with pytest.raises(DataError, match=r"has no \*\.csv or \*\.parquet files"):
@@ -100,3 +92,45 @@ def test_one_run_at_a_time_writes_to_a_folder(stored_once, folders):
     (target.path / ".unfinished-one.csv-1").write_text("left by a killed run", encoding="utf-8")
     predict_folder(stored_once, source, target, Choices())
     assert not list(target.path.glob(".unfinished-*"))
+
+
+def test_a_file_of_the_user_is_not_replaced_unless_told_to(stored_once, folders):
+    source, target = folders
+    target.path.mkdir(parents=True)
+    (target.path / "one.csv").write_text("mine", encoding="utf-8")
+    result = predict_folder(stored_once, source, target, Choices())
+    assert result.rows == {"two.parquet": 2}
+    assert "genreflow did not write" in result.errors["one.csv"]
+    assert (target.path / "one.csv").read_text(encoding="utf-8") == "mine"
+    (target.path / "two.parquet").write_bytes(b"also mine, since yesterday")
+    assert set(predict_folder(stored_once, source, target, Choices("top=2")).errors) == {"one.csv", "two.parquet"}
+    assert predict_folder(stored_once, source, target, Choices(overwrite=True)).rows == {"one.csv": 1, "two.parquet": 2}
+
+
+def test_an_output_without_an_end_in_the_record_is_ours(stored_once, folders, monkeypatch):
+    source, target = folders
+    written: list[dict] = []
+    original = predict._write_record
+
+    def killed_before_the_end(target, record):
+        written.append(record)
+        if len(written) == 2:
+            raise KeyboardInterrupt
+        original(target, record)
+
+    monkeypatch.setattr(predict, "_write_record", killed_before_the_end)
+    with pytest.raises(KeyboardInterrupt):
+        predict_folder(stored_once, source, target, Choices())
+    assert (target.path / "one.csv").exists()
+    monkeypatch.undo()
+    assert predict_folder(stored_once, source, target, Choices()).rows == {"one.csv": 1, "two.parquet": 2}
+
+
+@pytest.mark.parametrize("record", ["{", '["mine"]', '{"one.csv": 3}'])
+def test_a_file_with_the_name_of_the_record_is_not_replaced(stored_once, folders, record):
+    source, target = folders
+    target.path.mkdir(parents=True)
+    (target.path / RECORD).write_text(record, encoding="utf-8")
+    with pytest.raises(DataError, match="is not the record of earlier predictions"):
+        predict_folder(stored_once, source, target, Choices())
+    assert (target.path / RECORD).read_text(encoding="utf-8") == record
