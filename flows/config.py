@@ -513,8 +513,8 @@ class TidyConfig(ExperimentConfig):
     purge: bool = DATA(False, "Also empty MLflow's trash: everything ever deleted in the store is lost for good.")
     outputs: bool = DATA(
         False,
-        "Remove all files that a run makes again; downloads, crawls, searches, checkpoints, the MLflow store and your own "
-        "files stay.",
+        "Remove all files that a run makes again; downloads, crawls, searches, checkpoints, the MLflow store and your "
+        "own files stay.",
     )
     plan: bool = RUN(False, "Only report what would be removed.")
 
