@@ -124,13 +124,9 @@ def test_options_of_a_prediction_that_would_not_be_heeded_are_told(arguments, me
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_one_text_is_answered_in_the_precision_that_was_asked_for(monkeypatch, precision):
     used = []
-
-    def predict(*_):
-        used.append(classifier.model.precision)
-        return pl.DataFrame({"genres": ["Drama"], "score_Drama": [0.9]})
-
-    classifier = SimpleNamespace(model=SimpleNamespace(precision="float32"), genres=("Drama",), predict=predict)
-    monkeypatch.setattr(GenreClassifier, "load", lambda _folder: classifier)
+    answer = pl.DataFrame({"genres": ["Drama"], "score_Drama": [0.9]})
+    classifier = SimpleNamespace(genres=("Drama",), predict=lambda *_: answer)
+    monkeypatch.setattr(GenreClassifier, "load", lambda _folder, precision: used.append(precision) or classifier)
     monkeypatch.setattr("tasks.tracking.registry.fetch_classifier", lambda model: model)
     assert predict_command(PredictConfig(text="x", precision=precision)) == 0
     assert used == [precision]
