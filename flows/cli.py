@@ -37,7 +37,7 @@ from rich.text import Text
 from flows.config import PRESETS, FlowConfig, HelpGroup, check_source, merged, read_options
 from tasks.core import logs
 from tasks.core.errors import ConfigError, GenreflowError, validation_messages
-from tasks.core.logs import Progress, SafeFormatter, hide_secrets
+from tasks.core.logs import Progress, SafeFormatter, hide_in_records, hide_secrets, printable
 from tasks.core.settings import data_paths
 
 logger = logging.getLogger(__name__)
@@ -171,7 +171,7 @@ def show_exception(kind: type[BaseException], error: BaseException, trace: Trace
 
 def _print_error(message: str) -> None:
     """Print an error to standard error; characters that cannot be encoded, such as lone surrogates, are escaped."""
-    line = f"error: {hide_secrets(message)}\n"
+    line = f"error: {hide_secrets(printable(message))}\n"
     sys.stderr.write(line.encode("utf-8", "backslashreplace").decode("utf-8"))
 
 
@@ -367,6 +367,7 @@ def log_to_console(verbose: bool) -> None:
         handler = Terminal(Console(stderr=True))
         atexit.register(handler.bars.stop)  # erases unfinished bars, as after an error, and restores the cursor
         logs.watchers.append(handler)
+    hide_in_records()
     handler.setFormatter(SafeFormatter("%(asctime)s  %(message)s", "%H:%M:%S"))
     handler.addFilter(lambda record: verbose or is_user_facing(record))
     logging.getLogger().addHandler(handler)

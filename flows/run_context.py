@@ -270,6 +270,7 @@ def _show_progress(work: Progress) -> None:
 
 def log_steps() -> None:
     """Log what flows and stages do and show progress, even if no command line has set that up."""
+    logs.hide_in_records()
     if _show_progress not in logs.watchers:
         logs.watchers.append(_show_progress)
     for name in LOGGED:

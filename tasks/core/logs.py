@@ -10,15 +10,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 from urllib.parse import unquote
 
 logger = logging.getLogger(__name__)
 
 HIDDEN: Final = "***"
 INTERVAL_S: Final = 5.0
+OURS: Final = ("flows", "tasks")  # the first parts of our loggers' names
 MIN_CHARS: Final = 6  # shorter secrets would hide parts of ordinary text
 
+_UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _SECRET_NAME: Final = re.compile(r"(?i)(?:PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|KEY|AUTH_STRING|NOTIFY_URL)$")
 # On the web a password ends before the first "/"; SQLAlchemy takes "/" and "@" in one, so it ends at the last "@".
 _WEB: Final = re.compile(r"(?P<before>https?://[^\s:/@]*):(?P<password>[^\s/?#]*)@", re.IGNORECASE)
@@ -52,12 +54,39 @@ def hide_secrets(text: str, environment: Mapping[str, str] = os.environ) -> str:
     return _ONLY_TOKEN.sub(rf"\g<scheme>{HIDDEN}@", text)
 
 
+def printable(text: str) -> str:
+    r"""Return a text whose control characters, and those that change its direction, are escaped; lines and tabs stay.
+
+    >>> printable("a\x1b[31m\u202eb")
+    'a\\x1b[31m\\u202eb'
+    """
+    return _UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape", "surrogatepass").decode(), text)
+
+
+def hide_in_records() -> None:
+    """Have our log records made without secrets, so that no handler sees one: Prefect's sends them to its database."""
+    make = logging.getLogRecordFactory()
+    if getattr(make, "hides_secrets", False):
+        return
+
+    def make_safe(*arguments: Any, **options: Any) -> logging.LogRecord:
+        record = make(*arguments, **options)
+        if record.name.split(".")[0] in OURS:
+            record.msg, record.args = hide_secrets(printable(record.getMessage())), ()
+            if record.exc_info:
+                record.exc_text = hide_secrets(logging.Formatter().formatException(record.exc_info))
+        return record
+
+    vars(make_safe)["hides_secrets"] = True
+    logging.setLogRecordFactory(make_safe)
+
+
 class SafeFormatter(logging.Formatter):
-    """Formats log records and their tracebacks without secrets."""
+    """Formats log records and their tracebacks without secrets and control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the record's line or lines."""
-        return hide_secrets(super().format(record))
+        return hide_secrets(printable(super().format(record)))
 
 
 def _secrets(environment: Mapping[str, str]) -> Iterator[str]:

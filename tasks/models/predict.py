@@ -20,7 +20,7 @@ from polars import selectors as cs
 
 from tasks.core import schema
 from tasks.core.errors import DataError
-from tasks.core.files import hash_file, hash_files, is_same_file
+from tasks.core.files import HASHES_FILE, check_hashes, hash_file, hash_files, is_same_file
 from tasks.core.logs import Progress
 from tasks.core.parallel import stream_in_order, stream_on_workers
 from tasks.core.storage import Directory
@@ -182,6 +182,8 @@ class Predictor:
     def __init__(self, model_folder: Path, choices: Choices) -> None:
         """Load the classifier; a ModelError if its folder is damaged, a ConfigError if it has no such rule."""
         self.model_folder, self.choices = model_folder, choices
+        manifest = model_folder / HASHES_FILE
+        self.digest = hash_file(manifest) if manifest.is_file() else None  # of a logged model, which was checked
         self.classifier = GenreClassifier.load(model_folder, choices.precision)
         nothing = pl.DataFrame(schema=dict.fromkeys(REQUIRED, pl.String))
         self.empty = _predict(self.classifier, choices.rule, False, nothing)[1]  # raises for a wrong rule
@@ -224,7 +226,7 @@ class Predictor:
         if (choices.workers == 1 and choices.dask_address is None) or len(first) < FEW_PIECES:
             yield from map(partial(_predict, self.classifier, choices.rule, is_csv), all_pieces)
             return
-        prepare = partial(_load_and_predict, self.model_folder, choices, is_csv)
+        prepare = partial(_load_and_predict, self.model_folder, self.digest, choices, is_csv)
         if choices.dask_address is None:
             logger.info("predict: %d processes share the work", choices.workers)
             stream = stream_in_order(prepare, all_pieces, choices.workers)
@@ -252,8 +254,10 @@ def predict_file(model_folder: Path, source: Path, target: Path, choices: Choice
 
 
 def _load_and_predict(
-    model_folder: Path, choices: Choices, is_csv: bool
+    model_folder: Path, digest: str | None, choices: Choices, is_csv: bool
 ) -> Callable[[pl.DataFrame], tuple[int, bytes | pl.DataFrame]]:
+    if digest is not None:  # the files could have been changed since this process's parent checked them
+        check_hashes(model_folder, digest)
     return partial(_predict, GenreClassifier.load(model_folder, choices.precision), choices.rule, is_csv)
 
 
@@ -316,6 +320,7 @@ def predict_folder(model_folder: Path, source: Directory, target: Directory, cho
                     result.rows[name] = predictor.predict_file(read, written)
             except DataError as error:
                 result.errors[name] = str(error)
+                _write_record(target, record)
                 logger.warning("predict: skipped %s: %s", name, error)
                 continue
             with target.reading(name) as path:

@@ -14,6 +14,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import mlflow
 import polars as pl
@@ -24,7 +26,7 @@ from mlflow.exceptions import MlflowException
 
 from tasks.core.errors import ConfigError, DataError, GenreflowError, ModelError, TrackingError
 from tasks.core.files import check_hashes
-from tasks.core.logs import hide_secrets
+from tasks.core.logs import hide_secrets, printable
 from tasks.core.metrics import METRICS, REGISTERED_NAME, Champion, Verdict, in_groups
 from tasks.core.page import escape_markdown, markdown_table
 from tasks.core.settings import DataPaths, settings
@@ -41,6 +43,7 @@ ROLLED_BACK_TAG: Final = "genreflow.rolled_back_at"
 PROMOTED_TAG: Final = "genreflow.promoted_at"
 ABANDONED_MS: Final = 60_000
 
+LONGEST_MLMODEL: Final = 1_000_000  # characters
 LONGEST: Final = 4900  # MLflow keeps 5,000 characters of a version's description
 FEW: Final = 10  # test rows; an F1 on fewer means little
 
@@ -279,11 +282,13 @@ def fetch_classifier(model: str) -> Path:
     client = open_client()
     try:
         model_id, digest, version = _find(client, uri)
-        copy = None  # of a model that is not on this machine; removed when the process ends
-        if not is_local(client.get_logged_model(model_id).artifact_location):
+        logged = client.get_logged_model(model_id)
+        if is_local(logged.artifact_location):  # read in place: MLflow would write into the store
+            folder = Path(url2pathname(urlsplit(logged.artifact_location).path))
+        else:
             copy = tempfile.mkdtemp(prefix="genreflow-model-")
             atexit.register(shutil.rmtree, copy, ignore_errors=True)
-        folder = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=copy))
+            folder = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=copy))
     except (MlflowException, OSError) as error:
         store = public_address(settings().tracking_uri)
         if is_away(error):
@@ -291,11 +296,12 @@ def fetch_classifier(model: str) -> Path:
             raise TrackingError(f"MLflow at {store} does not answer; {remedy}") from error
         hint = "train one with `python flows/full_pipeline.py`" if model == CHAMPION else "check the address"
         raise ModelError(f"no model at {uri} in {store} ({hide_secrets(str(error))}); {hint}") from error
-    name = _check_origin(uri, folder)
-    logger.info("model: %s, %s%s", name, uri, f" (version {version})" if version else "")
     if digest:
         check_hashes(folder / DATA_FOLDER, digest)
-    else:
+    _check_origin(uri, folder)
+    name = printable(str(logged.name))
+    logger.info("model: %s, %s%s", name, uri, f" (version {version})" if version else "")
+    if not digest:
         logger.warning("%s was logged by an earlier release, without hashes: its files cannot be checked", uri)
     return folder / DATA_FOLDER
 
@@ -330,17 +336,26 @@ def _find(client: mlflow.MlflowClient, uri: str) -> tuple[str, str, str]:
     return source["name"], registered.tags.get(HASHES_TAG) or recorded, str(registered.version)
 
 
-def _check_origin(uri: str, folder: Path) -> str:
-    """Return the name of a model of this project; refuse any other."""
+class _PlainLoader(yaml.SafeLoader):
+    """Loads YAML without aliases, of which some hundred bytes can fill the memory."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("it has an alias")
+        return super().compose_node(parent, index)
+
+
+def _check_origin(uri: str, folder: Path) -> None:
+    """Refuse a model of another project."""
     try:
-        described = yaml.safe_load((folder / "MLmodel").read_text(encoding="utf-8"))
+        with (folder / "MLmodel").open(encoding="utf-8") as file:
+            described = yaml.load(file.read(LONGEST_MLMODEL), _PlainLoader)  # noqa: S506 - it is a safe loader
         flavour = described["flavors"]["python_function"]
         loader, data = flavour["loader_module"], flavour["data"]
     except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
-        raise ModelError(f"{uri} is not a model of this project ({error!r})") from error
+        raise ModelError(f"{uri} is not a model of this project ({printable(repr(error))})") from error
     if (loader, data) != (LOADER_MODULE, DATA_FOLDER):
-        raise ModelError(f"{uri} was not logged by this project (its loader is {loader})")
-    return str((described.get("metadata") or {}).get("model", "unnamed"))
+        raise ModelError(f"{uri} was not logged by this project (its loader is {printable(str(loader))})")
 
 
 class DemoModel(NamedTuple):

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Final, ParamSpec, TypeVar
 from urllib.parse import unquote, urlsplit
 
+import httpx
 import mlflow
+import sqlalchemy
 from filelock import FileLock
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE, RESOURCE_DOES_NOT_EXIST, ErrorCode
@@ -26,8 +28,13 @@ R = TypeVar("R")
 
 logger = logging.getLogger(__name__)
 
+FIRST_ANSWER_S: Final = 5.0
 WAITS_S: Final = (1.0, 5.0, 20.0)  # in addition to MLflow's own 20 s for a locked SQLite database
-AWAY: Final = re.compile(r"API request to .* failed with (exception|(error )?code 50[234])|Max retries exceeded")
+AWAY: Final = re.compile(
+    r"API request to .* failed with (exception|(error )?code 50[234])|Max retries exceeded"
+    r"|OperationalError.*(?:[Cc]onnection to server|[Cc]an't connect|Connection refused|timeout expired)",
+    re.DOTALL,
+)
 BUSY: Final = re.compile(r"database is locked|database table is locked|server closed the connection")
 # MLflow's error codes for a missing run or model, and for a missing alias or an impossible id.
 MISSING: Final = tuple(map(ErrorCode.Name, (RESOURCE_DOES_NOT_EXIST, INVALID_PARAMETER_VALUE)))
@@ -225,9 +232,30 @@ def _connect(uri: str) -> mlflow.MlflowClient:
         uri = public_address(uri)
         os.environ["MLFLOW_TRACKING_USERNAME"] = unquote(parts.username)
         os.environ["MLFLOW_TRACKING_PASSWORD"] = unquote(parts.password or "")
+    _check_answers(uri)
     mlflow.set_tracking_uri(uri)
     mlflow.set_registry_uri(uri)
     return mlflow.MlflowClient(uri)
+
+
+@functools.cache
+def _check_answers(uri: str) -> None:
+    """Ask a server once for an answer: MLflow itself tries for minutes.
+
+    Raises:
+        TrackingError: it does not answer within seconds.
+    """
+    try:
+        if uri.startswith(("http:", "https:")):
+            httpx.get(uri, timeout=FIRST_ANSWER_S)  # any answer will do
+        elif uri.startswith(("postgresql", "mysql")):
+            engine = sqlalchemy.create_engine(uri, connect_args={"connect_timeout": int(FIRST_ANSWER_S)})
+            engine.connect().close()
+            engine.dispose()
+    except (httpx.TransportError, sqlalchemy.exc.OperationalError) as error:
+        raise TrackingError(
+            f"MLflow at {public_address(uri)} does not answer; start it, or correct MLFLOW_TRACKING_URI"
+        ) from error
 
 
 def _is_not_raised_too(record: logging.LogRecord) -> bool:  # by MLflow, after logging it with its traceback

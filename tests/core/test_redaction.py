@@ -3,7 +3,7 @@ import sys
 
 import pytest
 
-from tasks.core.logs import SafeFormatter, hide_secrets, without_password
+from tasks.core.logs import SafeFormatter, hide_in_records, hide_secrets, without_password
 
 
 @pytest.mark.parametrize(
@@ -71,3 +71,30 @@ def test_logged_tracebacks_have_none(monkeypatch):
     shown = SafeFormatter("%(message)s").format(record)
     assert shown.startswith("with ***\nTraceback")
     assert shown.endswith("invalid literal for int() with base 10: '***'")
+
+
+def test_no_handler_sees_a_secret_or_a_control_character(monkeypatch):
+    monkeypatch.setenv("PLANTED_PASSWORD", "planted-secret")
+    before = logging.getLogRecordFactory()
+    hide_in_records()
+    seen: list[logging.LogRecord] = []
+    handler = logging.Handler()
+    handler.emit = seen.append
+    ours, theirs = logging.getLogger("tasks.planted"), logging.getLogger("another.planted")
+    try:
+        for logger in (ours, theirs):
+            logger.addHandler(handler)
+        try:
+            raise ValueError("planted-secret")
+        except ValueError:
+            ours.exception("%s and \x1b[31m", "planted-secret")
+        theirs.warning("%s", "left as it is")
+    finally:
+        logging.setLogRecordFactory(before)
+        for logger in (ours, theirs):
+            logger.removeHandler(handler)
+    record, other = seen
+    assert record.getMessage() == r"*** and \x1b[31m"
+    assert "planted-secret" not in logging.Formatter().format(record)
+    assert "ValueError: ***" in record.exc_text
+    assert other.args == ("left as it is",)

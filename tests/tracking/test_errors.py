@@ -29,7 +29,7 @@ def test_a_server_that_is_away_is_told_with_the_remedy(paths, nobody, monkeypatc
     monkeypatch.setenv("MLFLOW_TRACKING_URI", nobody)
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     settings.cache_clear()
-    with pytest.raises(TrackingError, match=rf"MLflow at {nobody} does not respond; results are kept in .*data"):
+    with pytest.raises(TrackingError, match=rf"MLflow at {nobody} does not answer; start it"):
         runs.start_pipeline_run("test", {}, paths, {})
 
 
@@ -76,3 +76,27 @@ def test_other_errors_are_left_alone():
     assert store.tracking_error(ValueError("database is locked")) is None
     with pytest.raises(ZeroDivisionError):
         store.retry_while_locked(fail)()
+
+
+@pytest.fixture
+def silent() -> Iterator[int]:
+    """The port of a server that accepts connections and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:{}", "postgresql://u:planted@127.0.0.1:{}/mlflow"])
+def test_a_store_that_never_answers_is_given_up_at_once(paths, silent, address, monkeypatch):
+    monkeypatch.setattr("tasks.tracking.store.FIRST_ANSWER_S", 2)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address.format(silent))
+    settings.cache_clear()
+    with pytest.raises(TrackingError, match="does not answer; start it") as caught:
+        fetch_classifier("champion")
+    assert "planted" not in str(caught.value)
+
+
+def test_a_database_that_is_away_is_given_up_at_once(paths, nobody, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", nobody.replace("http", "postgresql") + "/mlflow")
+    settings.cache_clear()
+    with pytest.raises(TrackingError, match="does not answer; start it"):
+        runs.start_pipeline_run("test", {}, paths, {})
