@@ -273,7 +273,7 @@ def test_a_database_s_password_is_not_kept_and_comes_from_the_environment(run, p
 
 def test_a_server_s_password_reaches_mlflow_beside_its_address(monkeypatch, paths):
     use_store(monkeypatch, "http://me:pl%40nted@127.0.0.1:9")
-    monkeypatch.setattr("tasks.tracking.store._check_answers", lambda uri: None)
+    monkeypatch.setattr("tasks.tracking.store._check_answers", lambda _uri: None)
     Experiment("http://127.0.0.1:9", "1", "test").client()
     assert mlflow.get_tracking_uri() == mlflow.get_registry_uri() == "http://127.0.0.1:9"
     assert (os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]) == ("me", "pl@nted")
