@@ -5,6 +5,7 @@ These are params, tags, metrics, files, and models, which load without this proj
 
 import contextlib
 import getpass
+import hashlib
 import json
 import logging
 import re
@@ -55,6 +56,7 @@ FINGERPRINT_TAG: Final = "genreflow.model_fingerprint"
 URI_TAG: Final = "genreflow.model_uri"
 HASHES_TAG: Final = "genreflow.hashes_sha256"  # of a logged model's `hashes.json`, stored apart from its files
 SHARED_PARAMS: Final = ("source", "preset", "seed", "train_on", "evaluate.choose_by")  # of a parent, copied to children
+MAX_LABEL_CHARS: Final = 100  # in the name of a metric
 MANY: Final = "verbose/"  # prefix of the many further metrics, which puts them last
 PART_OF: Final = {"train": "train", "val": "validation", "test": "test"}  # by its name in metrics
 LONGEST_VALUE: Final = 5000  # MLflow refuses params and tags above 6,000 and 8,000 characters
@@ -260,9 +262,14 @@ def log_metrics(
     experiment.client().log_batch(run_id, metrics=batch)
 
 
-def metric_name(text: str) -> str:
-    """Return a text with every character that MLflow refuses in metric names replaced by "_"."""
-    return re.sub(r"[^\w./ -]", "_", text)
+def metric_name(label: str) -> str:
+    """Return a label as a part of a metric's name: itself, or what MLflow accepts of it with a hash of the whole.
+
+    >>> metric_name("Sci-Fi"), metric_name("C#"), metric_name("..")
+    ('Sci-Fi', 'C_-040228', '_-5ec1f7')
+    """
+    safe = re.sub(r"[^\w .-]|^[ .]+|[ .]+$", "_", label)[:MAX_LABEL_CHARS]
+    return label if safe == label else f"{safe}-{hashlib.sha256(label.encode()).hexdigest()[:6]}"
 
 
 def log_files(experiment: Experiment, run_id: str, files: Sequence[Path], folder: str | None = None) -> None:

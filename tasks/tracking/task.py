@@ -18,6 +18,7 @@ from tasks.tracking.runs import MANY, LoggedModel, MetricsOf, PipelineRun, metri
 
 logger = logging.getLogger(__name__)
 
+BY_LABEL: Final = ("unknown_genre", "rare_label")  # counts of stages, one for each label
 PICTURES: Final = (".svg", ".png")
 tracked_task: Final = partial(stage_task, unless=store.is_away)  # MLflow itself waits for a server
 
@@ -28,8 +29,13 @@ def log_stages(run: PipelineRun, results: Sequence[StageResult], files: Sequence
     metrics: dict[str, float] = {}
     for result in results:
         for key, value in runs.flatten(result.counts):
-            if isinstance(value, int | float):
-                metrics[f"{MANY}data/{result.name}/{metric_name(key)}"] = float(value)
+            if not isinstance(value, int | float):
+                continue
+            what, slash, detail = key.partition("/")
+            if what.endswith(BY_LABEL):  # there may be thousands: one number, and the sidecar has them all
+                slash = detail = ""
+            name = f"{MANY}data/{result.name}/{what}{slash}{metric_name(detail)}"
+            metrics[name] = metrics.get(name, 0.0) + float(value)
     runs.log_metrics(run.experiment, run.run_id, metrics)
     sidecars = [result.folder / f"{result.name}.stage.json" for result in results]
     runs.log_files(run.experiment, run.run_id, sidecars, "stages")
