@@ -91,11 +91,8 @@ class TwoClassProblem:
 FitGenre = Callable[[TwoClassProblem], Weights]
 
 
-class LiblinearLock:
-    """Guards LIBLINEAR's random generator: one per process, seeded by every fit at its start.
-
-    Dual solvers draw from it, so each runs alone. Primal solvers draw nothing and run in parallel.
-    """
+class FitLock:
+    """Lets fits that draw from a process-wide random generator run alone, and others in parallel."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -121,7 +118,7 @@ class LiblinearLock:
             yield
 
 
-LIBLINEAR: Final = LiblinearLock()
+LIBLINEAR: Final = FitLock()  # every fit seeds its generator, which dual solvers draw from, and primal ones do not
 
 
 class OneVsRestLinear(MultilabelClassifier):
