@@ -60,11 +60,7 @@ class MultilabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return tags
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Fit on X (rows × columns) and y, (rows × genres) of 0 and 1 or one column of classes.
-
-        Raises:
-            ModelError: it does not converge.
-        """
+        """Fit on X and y, (rows × genres) or one column of classes; a ModelError if it does not converge."""
         names = getattr(y, "columns", None)
         X, y = validate_data(self, X, y, multi_output=True, **AS_ROWS)
         Y = self._labels(np.asarray(y.toarray() if sparse.issparse(y) else y))

@@ -128,8 +128,7 @@ def _is_wanted(name: str, patterns: Sequence[str]) -> bool:
 def with_params(model: AnyModel, params: Mapping[str, Any]) -> AnyModel:
     """Return a model with some parameters replaced; one that several representations have is replaced in all of them.
 
-    Raises:
-        ConfigError: the model has no such parameter, or is an ensemble, or the parameter does not take the value.
+    A ConfigError if the model has no such parameter, or is an ensemble, or the parameter does not take the value.
     """
     if isinstance(model, EnsembleSpec):
         if params:
@@ -150,12 +149,10 @@ def with_params(model: AnyModel, params: Mapping[str, Any]) -> AnyModel:
         changed = type(model).model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"model_params of {model.name}: {'; '.join(validation_messages(error))}") from error
-    if isinstance(changed, TransformerSpec) or isinstance(model, TransformerSpec):
-        return changed
-    if changed.imbalance == model.imbalance:
-        return changed
-    base = model.name.removesuffix(model.imbalance.suffix)
-    return changed.model_copy(update={"name": base + changed.imbalance.suffix})
+    if isinstance(changed, ModelSpec) and isinstance(model, ModelSpec) and changed.imbalance != model.imbalance:
+        base = model.name.removesuffix(model.imbalance.suffix)
+        return changed.model_copy(update={"name": base + changed.imbalance.suffix})
+    return changed
 
 
 def _parameter_groups(model: ModelSpec | TransformerSpec, values: dict[str, Any]) -> list[list[Part]]:
@@ -191,11 +188,7 @@ def is_encoded(features: FeaturesSpec) -> bool:
 
 def encoder_dependent(models: Sequence[AnyModel]) -> frozenset[str]:
     """Return the names of the models that are encoders, read the output of one, or have such members."""
-    names = {
-        model.name
-        for model in models
-        if isinstance(model, TransformerSpec)
-        or (isinstance(model, ModelSpec) and any(map(is_encoded, features_of(model))))
-    }
     ensembles = [model for model in models if isinstance(model, EnsembleSpec)]
+    single = [model for model in models if not isinstance(model, EnsembleSpec)]
+    names = {m.name for m in single if isinstance(m, TransformerSpec) or any(map(is_encoded, features_of(m)))}
     return frozenset(names | {model.name for model in ensembles if not names.isdisjoint(model.members)})

@@ -83,8 +83,7 @@ def read_vectors(file: Path, wanted: Container[bytes]) -> Iterator[tuple[bytes, 
       decimal, separated by spaces, with a line feed at the end, or 32-bit little-endian floats, with or without one.
     - GloVe: like word2vec's text without the first line.
 
-    Raises:
-        DataError: the file is missing, damaged or of an unknown format; names the place, and what was expected.
+    A DataError if the file is missing, damaged or of an unknown format; it names the place, and what was expected.
 
     Source: `SaveModel` in word2vec.c of Mikolov et al. 2013; Pennington et al. 2014, GloVe, `save_params` in glove.c.
     """
@@ -374,10 +373,7 @@ def ngram_buckets(word: str, buckets: int) -> list[int]:
 def train_vectors(documents: Sequence[str], spec: WordVectors) -> Any:
     """Return gensim's vectors, trained in one thread, so that the same documents give the same bits.
 
-    The documents are shuffled, since their order may carry meaning.
-
-    Raises:
-        ModelError: no word occurs in `min_movies` documents.
+    The documents are shuffled, since their order may carry meaning. A ModelError if no word is frequent enough.
 
     Source: Mikolov et al. 2013, Distributed Representations of Words and Phrases and their Compositionality;
     Bojanowski et al. 2017, Enriching Word Vectors with Subword Information.
