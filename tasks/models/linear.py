@@ -330,11 +330,8 @@ class ClassifierChains(ImbalanceAware):
     Source: Read et al. 2011, Classifier chains for multi-label classification; Senge, del Coz and Hüllermeier 2013,
     Rectifying classifier chains for multi-label classification (held-out inputs).
 
-    Attributes:
-        coef_: (chains × genres × columns) float32.
-        intercept_: (chains × genres) float32.
-        links_: (chains × genres × genres) float32; [c, a, b] is what the probability of a adds to b's log-odds.
-        orders_: (chains × varying genres) columns of genres.
+    `coef_` is (chains × genres × columns), `intercept_` (chains × genres), `orders_` (chains × varying genres) and
+    `links_` (chains × genres × genres): [c, a, b] is what the probability of a adds to b's log-odds.
     """
 
     C: PositiveFloat = 4.0
@@ -381,9 +378,8 @@ class StackedLogisticRegression(ImbalanceAware):
     Source: Godbole and Sarawagi 2004, Discriminative Methods for Multi-labeled Classification, section 3.1; Montañés et
     al. 2014, Dependent binary relevance models for multi-label classification.
 
-    Attributes:
-        coef_, intercept_: the first level.
-        second_coef_, second_intercept_: (genres × genres) and (genres,), on log-odds within ±`MAX_LOGIT`.
+    `coef_` and `intercept_` are the first level; `second_coef_` (genres × genres) and `second_intercept_` act on its
+    log-odds within ±`MAX_LOGIT`.
     """
 
     C: PositiveFloat = 4.0

@@ -44,14 +44,12 @@ class MultilabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     Rows and genres are sorted by content before fitting, so that random draws by position (folds, bootstrap samples,
     batches) do not depend on their order.
 
-    Attributes:
-        classes_: the classes of a single column, or the names of the columns of Y (0, 1, ... if they have none).
-        constant_: (genres,) for constant genres whether all train rows have them; meaningless for others.
-        varying_: columns of the genres that are not constant.
     """
 
     random_state: int
-    classes_: NDArray[Any]
+    classes_: NDArray[Any]  # the classes of a single column, or the names of the columns of Y (else 0, 1, ...)
+    constant_: NDArray[np.bool_]  # (genres,) for constant genres whether all train rows have them; else meaningless
+    varying_: NDArray[np.int64]  # columns of the genres that are not constant
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -70,7 +68,7 @@ class MultilabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         order = np.lexsort((*Y.T, X @ np.random.default_rng(0).standard_normal(X.shape[1])))
         varying = np.flatnonzero(Y.any(axis=0) & ~Y.all(axis=0))
         self.varying_ = varying[np.argsort(self.classes_[varying])] if self.is_multilabel_ else varying
-        self.constant_ = Y.all(axis=0)
+        self.constant_ = np.asarray(Y.all(axis=0))
         self._fit(X[order], Y[order])
         return self
 

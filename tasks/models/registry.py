@@ -41,9 +41,8 @@ def choose_models(
     excludes (`!*-tuned*`); if all patterns exclude, they exclude from all models. `params` replace a model's defaults,
     by model and by field, or part and field: `{"svm-all": {"C": 2.0, "character-ngrams.max_n": 4}}`.
 
-    Raises:
-        ConfigError: there is no pattern, one matches no model, a parameter names no chosen model or no field of it,
-            a name is taken, or an ensemble has a member that is not a single model.
+    A ConfigError if a pattern matches no model, a parameter names no chosen model or no field of it, a name is taken,
+    or an ensemble has a member that is not a single model.
     """
     _check_estimators(tuple(model for model in own_models if isinstance(model, ModelSpec)))
     models = (*built_in_models(), *own_models)
@@ -174,11 +173,9 @@ def _parameter_groups(model: ModelSpec | TransformerSpec, values: dict[str, Any]
 
 def within_budget(models: Sequence[AnyModel], budget_minutes: float | None) -> tuple[AnyModel, ...]:
     """Divide a time budget evenly among the fine-tuned models; None changes nothing."""
-    n_tuned = sum(isinstance(model, TransformerSpec) for model in models)
-    if budget_minutes is None or not n_tuned:
-        return tuple(models)
-    share = {"budget_minutes": budget_minutes / n_tuned}
-    return tuple(with_params(model, share) if isinstance(model, TransformerSpec) else model for model in models)
+    tuned = [model for model in models if isinstance(model, TransformerSpec)]
+    share = {} if budget_minutes is None else {"budget_minutes": budget_minutes / max(len(tuned), 1)}
+    return tuple(with_params(model, share) if model in tuned else model for model in models)
 
 
 def is_encoded(features: FeaturesSpec) -> bool:

@@ -61,8 +61,7 @@ def train_model(
 ) -> StageResult:
     """Fit one model on train; write it, its scores on validation and test, and its cost to `data/models/<name>/`.
 
-    `features` are the results of the feature stages of `features_of(model)`, in that order. Movies with none of the
-    chosen genres count as movies without a genre.
+    `features` are the results of the feature stages of `features_of(model)`, in that order.
 
     Raises:
         ModelError: the classifier cannot be fitted, or its scores are not finite.

@@ -29,7 +29,7 @@ class Vectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scik
     """Base class: reads texts; a sorted vocabulary, if any, is stored as one text."""
 
     vocabulary_: list[str]
-    idf_: NDArray[np.float32]
+    idf_: NDArray[np.float32]  # `log((1 + n) / (1 + df)) + 1` of each term over the n train documents
 
     @property
     def label(self) -> str:

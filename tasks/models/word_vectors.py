@@ -212,24 +212,14 @@ class MeanVectorizer(Vectorizer):
     n-gram vectors, with the lowest possible idf, since it is a guess; word2vec and pretrained vectors ignore the token.
     A document without a known word is a row of zeros, like the average train document.
 
-    Attributes:
-        vocabulary_: the known words, sorted.
-        vectors_: (words + buckets × dimensions) float32; only fastText has buckets of n-grams.
-        idf_: (words,) float32, `log((1 + n) / (1 + df)) + 1` over the n train documents.
-        columns_: (2 × dimensions) float32, each column's mean in train, and the factor applied after subtracting
-            it.
     """
 
     weight: float
-    vectors_: NDArray[np.float32]
-    idf_: NDArray[np.float32]
-    columns_: NDArray[np.float32]
+    vectors_: NDArray[np.float32]  # (words + buckets × dimensions); only fastText has buckets of n-grams
+    columns_: NDArray[np.float32]  # (2 × dimensions): each column's mean in train, and the factor after subtracting it
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn the words' vectors and weights, which do not depend on the order of the documents.
-
-        Errors as `train_vectors` and `read_vectors_of`.
-        """
+        """Learn vectors and weights, in any order of documents; errors as `train_vectors` and `read_vectors_of`."""
         del y
         documents = sorted(read_texts(X))
         words, self.vectors_ = self._word_vectors(documents)
