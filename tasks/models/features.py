@@ -56,11 +56,10 @@ def build_features(paths: DataPaths, features: FeaturesSpec, seed: int) -> Stage
 
     def build(folder: Path) -> Mapping[str, Any]:
         made_by = recorded_config(paths.tokens.parent, "annotate")["pipeline"] if reads_lemmas else None
-        if made_by not in (None, features.input.pipeline):
-            logger.warning(
-                "%s was annotated by %s; lemmatising again by %s", paths.tokens, made_by, features.input.pipeline
-            )
-        movies = read_movies(paths, lemmas=made_by == features.input.pipeline)
+        wanted = features.input.pipeline
+        if made_by not in (None, wanted):
+            logger.warning("%s was annotated by %s; lemmatising again by %s", paths.tokens, made_by, wanted)
+        movies = read_movies(paths, lemmas=made_by == wanted)
         train = np.flatnonzero(train_rows(movies, features.train_on))
         genres = read_genres(paths)
         Y = as_frame(truth_matrix(movies.get_column("genres").to_list(), genres)[train], genres)

@@ -122,15 +122,10 @@ LIBLINEAR: Final = FitLock()  # every fit seeds its generator, which dual solver
 
 
 class OneVsRestLinear(MultilabelClassifier):
-    """A linear classifier fitted one genre at a time; it scores `logistic(X coef_.T + intercept_)`.
+    """A linear classifier fitted one genre at a time; it scores `logistic(X coef_.T + intercept_)`."""
 
-    Attributes:
-        coef_: (genres × columns) float32.
-        intercept_: (genres,) float32; ±`CERTAIN_LOGIT` for constant genres, which have zero weights.
-    """
-
-    coef_: Scores
-    intercept_: Scores
+    coef_: Scores  # (genres × columns)
+    intercept_: Scores  # (genres,); ±`CERTAIN_LOGIT` for constant genres, which have zero weights
 
     def decision_function(self, X: Any) -> Scores:
         """Return the (rows × genres) log-odds; for two classes (rows,), those of the second."""

@@ -126,9 +126,8 @@ class AnyClassifier(MultilabelClassifier):
     A multi-label classifier is fitted once, any other once per label. If it has no `predict_proba`, its margins on
     held-out folds are scaled to probabilities (Platt scaling).
 
-    Attributes:
-        estimators_: fitted on the varying labels: one for all of them, or one each.
-        lines_: (varying genres × 2), slope and intercept from margin to log-odds; None with `predict_proba`.
+    `estimators_` are fitted on the varying labels: one for all of them, or one each. `lines_` (varying genres × 2) are
+    slope and intercept from margin to log-odds; None with `predict_proba`.
     """
 
     estimator: Any = None
@@ -239,9 +238,8 @@ class GradientBoosting(MultilabelClassifier):
 
     The reduced vectors have at most as many dimensions as there are train rows or columns.
 
-    Source:
-        Friedman 2001, Greedy Function Approximation: A Gradient Boosting Machine; Ke et al. 2017, LightGBM
-        (histograms); Halko, Martinsson and Tropp 2011, Finding structure with randomness (the reduction).
+    Source: Friedman 2001, Greedy Function Approximation: A Gradient Boosting Machine; Ke et al. 2017, LightGBM
+    (histograms); Halko, Martinsson and Tropp 2011, Finding structure with randomness (the reduction).
     """
 
     components: PositiveInt = 100  # dimensions after the SVD
@@ -273,10 +271,9 @@ class MultilayerPerceptron(MultilabelClassifier):
 
     scikit-learn's own early stopping would use exact match at 0.5, which few movies reach.
 
-    Source: Kingma and Ba 2015, Adam: A Method for Stochastic Optimization; Prechelt 1998, Early Stopping - But When?
+    `layers_` are hidden weights (columns × units), hidden bias, weights (units × varying genres) and bias, float32.
 
-    Attributes:
-        layers_: hidden weights (columns × units), hidden bias, weights (units × varying genres) and bias, float32.
+    Source: Kingma and Ba 2015, Adam: A Method for Stochastic Optimization; Prechelt 1998, Early Stopping - But When?
     """
 
     hidden: PositiveInt = 128  # units of the hidden layer

@@ -76,13 +76,12 @@ def count_rows(source: Path) -> int | None:
 
 def read_first_rows(source: Path, n_rows: int, own_fields: tuple[str, ...] = ()) -> pl.DataFrame:
     """Return the first rows of a file as `read_pieces` reads them; a file without rows has the `REQUIRED` columns."""
-    rows, n_read = [pl.DataFrame(schema=dict.fromkeys(REQUIRED, pl.String))], 0
+    rows = pl.DataFrame(schema=dict.fromkeys(REQUIRED, pl.String))
     for piece in read_pieces(source, own_fields):
-        rows.append(piece.head(n_rows - n_read))
-        n_read += rows[-1].height
-        if n_read == n_rows:
+        rows = pl.concat([rows, piece.head(n_rows - rows.height)], how="diagonal")
+        if rows.height == n_rows:
             break
-    return pl.concat(rows, how="diagonal")
+    return rows
 
 
 def _csv_pieces(source: Path, wanted: tuple[str, ...]) -> Iterator[pl.DataFrame]:
@@ -204,10 +203,8 @@ class Predictor:
                     append(piece)
                     progress.advance(height)
         except OSError as error:
-            raise DataError(
-                f"{error.filename or target} cannot be written: {error.strerror or error}; free space or fix the "
-                "permissions"
-            ) from error
+            said = f"{error.filename or target} cannot be written: {error.strerror or error}"
+            raise DataError(f"{said}; free space or fix the permissions") from error
         progress.finish()
         return progress.done
 

@@ -63,10 +63,8 @@ def train_model(
 
     `features` are the results of the feature stages of `features_of(model)`, in that order.
 
-    Raises:
-        ModelError: the classifier cannot be fitted, or its scores are not finite.
-        ConfigError: a chosen genre, or one in `imbalance.genres`, does not exist.
-        DataError: no movie is in `train_on`, or the splits do not belong to the clean table.
+    A ModelError if the classifier cannot be fitted or its scores are not finite, a ConfigError if a chosen genre or one
+    in `imbalance.genres` does not exist, a DataError if no movie is in `train_on` or the files do not match.
     """
     stage = Stage(
         name="train",

@@ -346,9 +346,8 @@ def ngram_buckets(word: str, buckets: int) -> list[int]:
     Source: Bojanowski et al. 2017, Enriching Word Vectors with Subword Information, section 3.2; `Dictionary::hash` and
     `Dictionary::computeSubwords` of fastText.
     """
-    characters = [
-        [byte if byte < 128 else byte | 0xFFFFFF00 for byte in character.encode()] for character in f"<{word}>"
-    ]
+    encoded = [character.encode() for character in f"<{word}>"]
+    characters = [[byte if byte < 128 else byte | 0xFFFFFF00 for byte in each] for each in encoded]
     found = []
     for start in range(len(characters)):
         state = FNV_OFFSET

@@ -248,10 +248,7 @@ def _explain_means(
 
 
 def _explain_tuned(model: Any, movies: ExplainedMovies) -> list[Explanation]:
-    """Explain a `TransformerModel`; words beyond `max_tokens` add nothing.
-
-    The rest is what the template's words and special tokens add, and the error of the integral (`TOLERANCE`).
-    """
+    """Explain a `TransformerModel`; the rest is from the template's words, special tokens, and the integral's error."""
     readings = movie_pieces.trace_template(movies, model.spec.input, model.spec.template)
     network = model.network.to(choose_device()).eval().requires_grad_(False)  # only the word embeddings have gradients
     model.tokenizer.enable_truncation(model.spec.max_tokens)
