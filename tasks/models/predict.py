@@ -53,8 +53,7 @@ def read_pieces(source: Path, own_fields: tuple[str, ...] = ()) -> Iterator[pl.D
     in quotes are fine, blank lines are skipped, and all columns are texts. Columns of a parquet file are converted to
     texts; null becomes empty in the required columns; directors, stars and own fields may be lists of texts.
 
-    Raises:
-        DataError: the file is missing or damaged, or lacks a column; for a CSV the message names the line.
+    A DataError if the file is missing or damaged, or lacks a column; for a CSV it names the line.
     """
     if not source.is_file():
         raise DataError(f"{source} does not exist; give a CSV or parquet file with the columns {', '.join(REQUIRED)}")
@@ -77,13 +76,12 @@ def count_rows(source: Path) -> int | None:
 
 def read_first_rows(source: Path, n_rows: int, own_fields: tuple[str, ...] = ()) -> pl.DataFrame:
     """Return the first rows of a file as `read_pieces` reads them; a file without rows has the `REQUIRED` columns."""
-    rows, n_read = [pl.DataFrame(schema=dict.fromkeys(REQUIRED, pl.String))], 0
+    rows = pl.DataFrame(schema=dict.fromkeys(REQUIRED, pl.String))
     for piece in read_pieces(source, own_fields):
-        rows.append(piece.head(n_rows - n_read))
-        n_read += rows[-1].height
-        if n_read == n_rows:
+        rows = pl.concat([rows, piece.head(n_rows - rows.height)], how="diagonal")
+        if rows.height == n_rows:
             break
-    return pl.concat(rows, how="diagonal")
+    return rows
 
 
 def _csv_pieces(source: Path, wanted: tuple[str, ...]) -> Iterator[pl.DataFrame]:
@@ -188,11 +186,8 @@ class Predictor:
         """Write `movie_id`, `genres` (joined by ", ") and scores, `score_<Genre>`, for every row; return their number.
 
         The source is read by `read_pieces`. The target is written atomically, in the same order; parquet if its name
-        ends in `.parquet`, else CSV with six decimals.
-
-        Raises:
-            DataError: as `read_pieces`, or the target is the source or cannot be written.
-            WorkerError: a worker process died.
+        ends in `.parquet`, else CSV with six decimals. Errors as `read_pieces`, a DataError if the target is the source
+        or cannot be written, a WorkerError if a worker process died.
         """
         if target.exists() and source.exists() and target.samefile(source):
             raise DataError(f"{source} is both input and output; choose another output file")
@@ -208,10 +203,8 @@ class Predictor:
                     append(piece)
                     progress.advance(height)
         except OSError as error:
-            raise DataError(
-                f"{error.filename or target} cannot be written: {error.strerror or error}; free space or fix the "
-                "permissions"
-            ) from error
+            said = f"{error.filename or target} cannot be written: {error.strerror or error}"
+            raise DataError(f"{said}; free space or fix the permissions") from error
         progress.finish()
         return progress.done
 
@@ -280,10 +273,7 @@ def predict_folder(model_folder: Path, source: Directory, target: Directory, cho
     A file is up to date if it, the model, the choices and the output are as recorded in `predictions.json` in the
     target folder, which is written after each file. Files that cannot be read are skipped with a warning. Predictions
     of files that no longer exist are kept.
-
-    Raises:
-        DataError: there is no file to predict, or source and target are the same.
-        ModelError, ConfigError, WorkerError: as `predict_file`.
+    A DataError if there is no file to predict, or source and target are the same; other errors as `predict_file`.
     """
     if source == target:
         raise DataError(f"{source.address} is both input and output; choose another output folder")
@@ -301,11 +291,8 @@ def predict_folder(model_folder: Path, source: Directory, target: Directory, cho
         record = _read_record(target) if RECORD in present else {}
         for name, found in wanted.items():
             of_file, recorded = {"input": found.version, **made_by}, record.get(name)
-            if (
-                name in present
-                and isinstance(recorded, dict)
-                and ({**of_file, "output": present[name].version}.items() <= recorded.items())
-            ):
+            as_now = {**of_file, "output": present[name].version} if name in present else None
+            if as_now and isinstance(recorded, dict) and as_now.items() <= recorded.items():
                 result.unchanged.append(name)
                 logger.info("predict: %s is up to date", name)
                 continue
