@@ -84,15 +84,9 @@ def acquire_listings(
     else:
         origin = _local_source(source, paths.raw)
     _protect_files_of_user(paths.raw, in_place=not origin.names)
-    stage = Stage(
-        name=STAGE,
-        folder=paths.raw,
-        outputs=origin.names,
-        inputs=origin.inputs,
-        config={"source": origin.kind, "label": origin.label, **origin.config},
-        code=(Path(__file__), WORDS_FILE),
-        packages=("numpy",) if source == "sample" else (),
-    )
+    named, code = {"source": origin.kind, "label": origin.label}, (Path(__file__), WORDS_FILE)
+    packages = ("numpy",) if source == "sample" else ()
+    stage = Stage(STAGE, paths.raw, origin.names, origin.inputs, {**named, **origin.config}, code, packages)
 
     def build(unfinished: Path) -> dict[str, Any]:
         counts = origin.write(unfinished) or {}
@@ -100,7 +94,7 @@ def acquire_listings(
             _replace_own_files(stage, unfinished)
         files = [unfinished / name for name in origin.names] or list(origin.inputs)
         size = sum(path.stat().st_size for path in files)
-        return {"source": origin.kind, "label": origin.label, "files": len(files), "bytes": size, **counts}
+        return {**named, "files": len(files), "bytes": size, **counts}
 
     result = run_stage(stage, build)
     return replace(result, counts={**result.counts, "download": summarise(fetched)}) if fetched else result

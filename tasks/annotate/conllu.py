@@ -152,10 +152,7 @@ def _read_lines(path: Path, position: FilePosition) -> list[str]:
 
 
 def _read_tokens(rows: list[list[str]]) -> list[Token]:
-    """Return the words of a sentence. Within a range (`3-4 don't`) there is no space; after it, as the range says.
-
-    A word that is empty when normalised leaves the space after it.
-    """
+    """Return the words of a sentence. Within a range (`3-4 don't`) there is no space; after it, as the range says."""
     tokens: list[Token] = []
     last_of_range, misc_of_range = "", ""
     for index, (number, form, lemma, upos, xpos, feats, _, _, _, misc) in enumerate(rows):
@@ -172,7 +169,7 @@ def _read_tokens(rows: list[list[str]]) -> list[Token]:
         if word := _normalise(form):
             known_lemma = word if lemma == "_" else _normalise(lemma) or word
             tokens.append(Token(word, known_lemma, has_space, upos or "_", xpos or "_", feats or "_"))
-        elif tokens and has_space:
+        elif tokens and has_space:  # a word that is empty when normalised leaves its space
             tokens[-1] = tokens[-1]._replace(space_after=True)
     return tokens
 

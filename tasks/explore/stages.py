@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -81,15 +80,6 @@ class Findings(BaseModel, frozen=True, extra="forbid"):
     conflicts: tuple[ConflictFinding, ...] = ()
 
 
-@dataclass(frozen=True)
-class Listings:
-    """The rows of all readable files, and why files or rows are missing."""
-
-    rows: pl.DataFrame  # file, movie_id, movie_name, year (Int32), genres (sorted list), description, kind
-    unreadable_files: tuple[str, ...]
-    rows_without_id: int
-
-
 def raw_files(folder: Path) -> tuple[Path, ...]:
     """Return the listings in a folder, sorted by name; it is a DataError if there is none."""
     files = tuple(sorted(path for path in folder.glob("*.csv") if path.is_file()))
@@ -98,8 +88,13 @@ def raw_files(folder: Path) -> tuple[Path, ...]:
     return files
 
 
-def read_listings(files: Sequence[Path]) -> Listings:
-    """Read per-genre CSVs without cleaning: damaged bytes are replaced, extra fields ignored, absent columns empty."""
+def read_listings(files: Sequence[Path]) -> tuple[pl.DataFrame, list[str], int]:
+    """Read per-genre CSVs without cleaning: damaged bytes are replaced, extra fields ignored, absent columns empty.
+
+    Returns:
+        Rows with `file`, `movie_id`, `movie_name`, `year` (Int32), `genres` (sorted list), `description` and `kind`;
+        the unreadable files; and the number of rows without an id, which are left out.
+    """
     frames, unreadable = [], []
     for path in files:
         try:
@@ -124,7 +119,7 @@ def read_listings(files: Sequence[Path]) -> Listings:
     )
     if rows.is_empty():
         raise DataError(f"{files[0].parent}: no row has a movie_id; are these listings in the Kaggle form?")
-    return Listings(rows, tuple(unreadable), everything.height - rows.height)
+    return rows, unreadable, everything.height - rows.height
 
 
 def _strip(text: pl.Expr) -> pl.Expr:
@@ -179,15 +174,13 @@ def explore_part(paths: DataPaths, config: ExploreConfig, forms: Sequence[Form],
             summary = say("clean", movies=movies.height, groups=sizes.filter(sizes > 1).to_list())
             found, exhibits = Findings(part=part, summary=summary), exhibit_movies(movies, config)
             return {"movies": movies.height, **_write_part(folder, found, exhibits, movies, forms)}
-        listings = read_listings(inputs)
-        rows, unreadable = listings.rows, listings.unreadable_files
+        rows, unreadable, n_without_id = read_listings(inputs)
         movies = movies_of_listings(rows)
-        n_files = len(inputs) - len(unreadable)
-        summary = say("raw", rows=rows.height, files=n_files, movies=movies.height, unreadable=unreadable)
-        counts = {"rows": rows.height, "movies": movies.height, "rows_without_id": listings.rows_without_id}
-        found, exhibits = Findings(part=part, summary=summary), exhibit_movies(movies, config)
-        conflicts = _write_part(folder, found, [exhibit_placeholders(rows), *exhibits], rows, forms)
-        return {**counts, "unreadable_files": list(unreadable), **conflicts}
+        counts = {"rows": rows.height, "movies": movies.height}
+        summary = say("raw", **counts, files=len(inputs) - len(unreadable), unreadable=unreadable)
+        exhibits = [exhibit_placeholders(rows), *exhibit_movies(movies, config)]
+        conflicts = _write_part(folder, Findings(part=part, summary=summary), exhibits, rows, forms)
+        return {**counts, "rows_without_id": n_without_id, "unreadable_files": unreadable, **conflicts}
 
     return run_stage(_stage(part, paths, config, inputs, forms), build)
 
@@ -195,10 +188,9 @@ def explore_part(paths: DataPaths, config: ExploreConfig, forms: Sequence[Form],
 def write_page(paths: DataPaths, config: ExploreConfig) -> StageResult:
     """Write `explore/index.html` about the parts that `config.of` names, which must have been explored before."""
     # A part's sidecar holds the hashes of all its files.
-    sidecars = [_stage(part, paths, config, ()).sidecar for part in config.parts]
-    banner = html.INVENTED if html.is_invented(paths.raw) else ""
-    choices = {"of": config.of, "banner": banner}
-    stage = Stage("explore", paths.explore, (PAGE_FILE,), tuple(sidecars), choices, (Path(__file__), *html.PAGE_FILES))
+    sidecars = tuple(_stage(part, paths, config, ()).sidecar for part in config.parts)
+    banner, code = html.INVENTED if html.is_invented(paths.raw) else "", (Path(__file__), *html.PAGE_FILES)
+    stage = Stage("explore", paths.explore, (PAGE_FILE,), sidecars, {"of": config.of, "banner": banner}, code)
 
     def build(folder: Path) -> Mapping[str, Any]:
         texts = [(paths.explore / part / FINDINGS_FILE).read_text(encoding="utf-8") for part in config.parts]
@@ -217,19 +209,15 @@ def write_page(paths: DataPaths, config: ExploreConfig) -> StageResult:
 
 def _exhibit_sections(parts: Sequence[Findings], folder: Path) -> list[html.Section]:
     """Return one section per exhibit, with its pictures of the raw and of the clean data next to each other."""
-    titles: dict[str, str] = {}
-    sides: dict[str, list[html.Picture]] = {}
+    sides: dict[tuple[str, str], list[html.Picture]] = {}
     for part in parts:
         for found in part.pictures:
             files = [f"{part.part}/{found.name}.{form}" for form in ("svg", "png", "csv")]
             links = [(file.rpartition(".")[2].upper(), file) for file in files if (folder / file).is_file()]
-            name, file = f"{part.part}-{found.name}", folder / files[0]
-            picture = html.Picture(
-                name, TITLES[part.part], found.sentence, file=file, is_wide=found.is_wide, links=links
-            )
-            titles.setdefault(found.name, found.title)
-            sides.setdefault(found.name, []).append(picture)
-    return [html.Section(name, title, [html.Pair(sides[name])]) for name, title in titles.items()]
+            look: dict[str, Any] = {"file": folder / files[0], "is_wide": found.is_wide, "links": links}
+            picture = html.Picture(f"{part.part}-{found.name}", TITLES[part.part], found.sentence, **look)
+            sides.setdefault((found.name, found.title), []).append(picture)
+    return [html.Section(name, title, [html.Pair(pictures)]) for (name, title), pictures in sides.items()]
 
 
 def _conflict_section(parts: Sequence[Findings]) -> html.Section:
@@ -272,9 +260,9 @@ def _write_part(
     """Write pictures, tables, conflicts and `findings.json` of one part; return how many conflicts of each kind."""
     pictures, conflicts = [], []
     for exhibit in exhibits:
-        write_picture(folder, exhibit.name, exhibit.draw, forms)
-        write_safe_csv(exhibit.table, folder / f"{exhibit.name}.csv")
         name, said = exhibit.name, exhibit.sentence
+        write_picture(folder, name, exhibit.draw, forms)
+        write_safe_csv(exhibit.table, folder / f"{name}.csv")
         pictures.append(PictureFinding(name=name, title=HEADINGS[name], sentence=said, is_wide=name in WIDE))
     for key, value in CONFLICTS:
         cases, file = find_conflicts(rows, key, value), conflict_file(key, value)

@@ -150,20 +150,13 @@ _OTHER_PATTERN: Final = (
 )
 
 
-def kind_of_description(column: str = "description") -> pl.Expr:
+def kind_of_description() -> pl.Expr:
     """Return a description's kind, one of `KINDS`."""
-    text = pl.col(column).fill_null("").str.strip_chars()
-    return (
-        pl.when(text == "")
-        .then(pl.lit(EMPTY))
-        .when(text.str.contains(r"(?i)\badd a plot\b"))
-        .then(pl.lit(ADD_A_PLOT))
-        .when(text.str.contains(_OTHER_PATTERN))
-        .then(pl.lit(OTHER_PLACEHOLDER))
-        .when(text.str.contains(_CUT_OFF_PATTERN))
-        .then(pl.lit(CUT_OFF))
-        .otherwise(pl.lit(WHOLE))
-    )
+    text = pl.col("description").fill_null("").str.strip_chars()
+    patterns = {"^$": EMPTY, r"(?i)\badd a plot\b": ADD_A_PLOT}
+    patterns |= {_OTHER_PATTERN: OTHER_PLACEHOLDER, _CUT_OFF_PATTERN: CUT_OFF}
+    kinds = (pl.when(text.str.contains(pattern)).then(pl.lit(kind)) for pattern, kind in patterns.items())
+    return pl.coalesce(*kinds, pl.lit(WHOLE))
 
 
 def is_text() -> pl.Expr:

@@ -191,11 +191,8 @@ def write_genre_similarity(model_folder: Path, paths: DataPaths, forms: Sequence
     """
     inputs = (model_folder / IMPORTANCE_FILE, paths.genre_profiles)
     outputs = (SIMILARITY_CSV, *picture_files([picture_name(measure) for measure in MEASURES], forms))
-    config, code, packages = (
-        {"model": model_folder.name},
-        (Path(__file__), SENTENCES),
-        ("jinja2", "matplotlib", "numpy", "polars"),
-    )
+    config, code = {"model": model_folder.name}, (Path(__file__), SENTENCES)
+    packages = ("jinja2", "matplotlib", "numpy", "polars")
     stage = Stage("genre_similarity", paths.results, outputs, inputs, config, code, packages, removes_old=True)
 
     def build(folder: Path) -> Mapping[str, Any]:
@@ -225,11 +222,8 @@ def compare_genres(importance: pl.DataFrame, profiles: pl.DataFrame) -> pl.DataF
     rows = np.searchsorted(genres, importance["genre"].to_numpy())
     weights = np.zeros((len(genres), len(columns)))
     weights[rows, place] = importance["weight"].to_numpy()
-    overlap, cosine = overlaps(weights, TOP), cosines(weights)
-    pairs = [
-        (genres[one], genres[other], overlap[one, other], cosine[one, other])
-        for one, other in permutations(range(len(genres)), 2)
-    ]
+    overlap, cosine, both = overlaps(weights, TOP), cosines(weights), permutations(range(len(genres)), 2)
+    pairs = [(genres[one], genres[other], overlap[one, other], cosine[one, other]) for one, other in both]
     found = {name: kind for name, kind in SIMILARITY.items() if name not in PROFILE_MEASURES}
     return (
         pl.DataFrame(pairs, schema=found, orient="row")

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
@@ -83,10 +83,7 @@ def frontier(leaderboard: pl.DataFrame) -> pl.DataFrame:
 
 
 def draw_pareto(leaderboard: pl.DataFrame) -> Figure:
-    """Draw test Jaccard, with its 95% interval, against the speed of prediction.
-
-    Models on the frontier are bold and joined by a line; a model without both values is left out.
-    """
+    """Draw test Jaccard, with its 95% interval, against the speed of prediction; the frontier is bold and a line."""
     known = leaderboard.drop_nulls(["test_jaccard", RATE])
     figure = new_figure(8.6, 4.8)
     axes = figure.add_subplot(xlabel="movies scored per second, from text to scores (right is better)")
@@ -122,9 +119,8 @@ def draw_genres(per_genre: pl.DataFrame) -> Figure:
     rows = np.arange(ordered.height)
     axes.barh(rows, ordered["f1"].fill_null(0.0), color=BLUE, height=0.72, label="F1")
     dots: dict[str, Any] = {"s": 26, "color": INK, "edgecolor": "white", "linewidth": 0.5, "zorder": 3}
-    dots["clip_on"] = False
-    axes.scatter(ordered["precision"].to_numpy(), rows, marker=">", label="precision", **dots)
-    axes.scatter(ordered["recall"].to_numpy(), rows, marker="o", label="recall", **dots)
+    for column, marker in (("precision", ">"), ("recall", "o")):
+        axes.scatter(ordered[column].to_numpy(), rows, marker=marker, label=column, clip_on=False, **dots)
     always = ordered["always"].to_numpy()
     axes.scatter(always, rows, marker="|", s=110, color=GREY, linewidth=2, label="F1 if always predicted", zorder=2)
     for row, f1 in enumerate(ordered["f1"]):
@@ -203,9 +199,8 @@ def draw_calibration(calibration: pl.DataFrame, reliability: pl.DataFrame) -> Fi
     root = (np.sqrt, np.square)  # most scores are low: a square-root scale spreads them
     curves.set_xscale("function", functions=root)
     curves.set_yscale("function", functions=root)
-    for axis in (curves.xaxis, curves.yaxis):
-        axis.set_major_locator(FixedLocator(SHARES))
-        axis.set_major_formatter(FixedFormatter([f"{share:g}" for share in SHARES]))
+    curves.set_xticks(SHARES, [f"{share:g}" for share in SHARES])
+    curves.set_yticks(SHARES, [f"{share:g}" for share in SHARES])
     curves.set(xlim=(0, 1), ylim=(0, 1), xlabel="mean score of the bin", ylabel="share of positives in the bin")
     curves.set_aspect("equal", anchor="N")
     curves.set_title("All genres together")
@@ -242,11 +237,9 @@ def draw_training(history: pl.DataFrame) -> Figure:
     ):
         known = history.drop_nulls(column)
         axes.plot(known["epoch"], known[column], color=colour, marker=mark, label=label)
-        axes.set_xlabel("epoch")
-    losses.set_title("Loss")
+    losses.set(title="Loss", xlabel="epoch")
     losses.legend(loc="upper right")
-    jaccard.set_title("Validation Jaccard")
-    known = history.drop_nulls("validation_jaccard")
+    jaccard.set(title="Validation Jaccard", xlabel="epoch")
     if known.height:
         epoch, best = known.sort("validation_jaccard", descending=True).select("epoch", "validation_jaccard").row(0)
         jaccard.annotate(f"{best:.3f}", (epoch, best), xytext=(0, 7), textcoords="offset points", ha="center")

@@ -71,9 +71,8 @@ def rank_models(model_folders: Sequence[Path], data_hashes: Mapping[str, str] | 
     """
     if not model_folders:
         raise DataError("leaderboard: no evaluated model; expected at least one folder with metrics.json and fit.json")
-    folders = {folder.name: folder for folder in model_folders}
-    if len(folders) < len(model_folders):
-        names = sorted(folder.name for folder in model_folders)
+    folders, names = {folder.name: folder for folder in model_folders}, sorted(each.name for each in model_folders)
+    if len(folders) < len(names):
         raise DataError(f"leaderboard: two model folders have the same name among {', '.join(names)}")
     rows = [_read_model(folder) for folder in model_folders]
     if len(metrics := {row["chosen_by"] for row in rows}) > 1:
@@ -329,9 +328,7 @@ def notes_on(leaderboard: pl.DataFrame, baseline: Baseline | None = None) -> lis
 
 def written(value: Any, decimals: int) -> str:
     """Return a cell's readable text; a dash for what is undefined or unknown."""
-    if value is None:
-        return NOTHING
-    return f"{value:,.{decimals}f}" if isinstance(value, float) else str(value)
+    return NOTHING if value is None else f"{value:,.{decimals}f}" if isinstance(value, float) else str(value)
 
 
 _FOLD_METRICS: Final = in_groups("leading", "main")

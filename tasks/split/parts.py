@@ -73,15 +73,8 @@ def split_movies(paths: DataPaths, config: SplitConfig, seed: int) -> StageResul
     Raises:
         DataError: there are too few movies for one in every part, or the earlier splits are damaged.
     """
-    stage = Stage(
-        name="split",
-        folder=paths.splits.parent,
-        outputs=(paths.splits.name,),
-        inputs=(paths.movies,),
-        config={**config_dict(config), "seed": seed},
-        code=(Path(__file__),),
-        packages=("numpy", "polars"),
-    )
+    settings, code, packages = {**config_dict(config), "seed": seed}, (Path(__file__),), ("numpy", "polars")
+    stage = Stage("split", paths.splits.parent, (paths.splits.name,), (paths.movies,), settings, code, packages)
 
     def build(folder: Path) -> dict[str, Any]:
         movies = pl.read_parquet(paths.movies, columns=["movie_id", "genres", "text_group"])
@@ -161,11 +154,10 @@ def count_parts(movies: pl.DataFrame, splits: pl.DataFrame) -> dict[str, Any]:
     """Return the counts that `split_movies` reports, from tables with the same movies in the same order."""
     Y, genres = _genre_matrix(movies["genres"])
     members = {name: (splits["part"] == name).to_numpy() for name in PARTS}
-    fold = splits["fold"].to_numpy()
-    parts = [_share_difference(Y, Y[members[name]]) for name in ("validation", "test")]
-    train = members["train"]
-    folds = [_share_difference(Y[train], Y[train & (fold == number)]) for number in range(N_FOLDS)]
     members["development"] = splits["is_development"].to_numpy()
+    train, fold = members["train"], splits["fold"].to_numpy()
+    parts = [_share_difference(Y, Y[members[name]]) for name in ("validation", "test")]
+    folds = [_share_difference(Y[train], Y[train & (fold == number)]) for number in range(N_FOLDS)]
     return {
         "movies": movies.height,
         **{name: int(rows.sum()) for name, rows in members.items()},
@@ -226,18 +218,11 @@ def write_subset(paths: DataPaths, root: Path, part: str | None = None, without:
     """
     target = DataPaths(root)
     files = {target.movies: paths.movies, target.splits: paths.splits}
-    if paths.tokens.is_file():
-        files[target.tokens] = paths.tokens
+    files |= {target.tokens: paths.tokens} if paths.tokens.is_file() else {}
     sidecars = [target.tokens.parent / "annotate.stage.json"] if target.tokens in files else []
-    stage = Stage(
-        name="subset",
-        folder=root,
-        outputs=tuple(str(path.relative_to(root)) for path in (*files, target.genres_json, *sidecars)),
-        inputs=(*files.values(), paths.genres_json, *([without] if without else [])),
-        config={"part": part},
-        code=(Path(__file__),),
-        packages=("polars",),
-    )
+    outputs = tuple(str(path.relative_to(root)) for path in (*files, target.genres_json, *sidecars))
+    inputs = (*files.values(), paths.genres_json, *([without] if without else []))
+    stage = Stage("subset", root, outputs, inputs, {"part": part}, (Path(__file__),), ("polars",))
 
     def build(folder: Path) -> Mapping[str, Any]:
         splits = pl.read_parquet(paths.splits)

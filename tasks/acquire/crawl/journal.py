@@ -262,14 +262,9 @@ def export_plots(paths: DataPaths, config: CrawlConfig, journal: Journal, missin
     digest = hashlib.sha256()
     for plot in _best_plots(config, journal, missing):
         digest.update(repr(plot).encode())
-    stage = Stage(
-        name=STAGE,
-        folder=paths.crawl_csv.parent,
-        outputs=(paths.crawl_csv.name, paths.crawl_sources_csv.name),
-        inputs=(),
-        config={"sources": list(config.sources), "plots": digest.hexdigest()},
-        code=(Path(__file__),),
-    )
+    outputs = (paths.crawl_csv.name, paths.crawl_sources_csv.name)
+    settings = {"sources": list(config.sources), "plots": digest.hexdigest()}
+    stage = Stage(STAGE, paths.crawl_csv.parent, outputs, (), settings, (Path(__file__),))
 
     def build(folder: Path) -> Mapping[str, int]:
         counts: Counter[str] = Counter({"plots": 0})
