@@ -60,12 +60,8 @@ def acquire_listings(
     The user's files are never overwritten or removed. Ours are those on record by name and hash; the record is written
     before the files, so that a killed run does not leave files that look like the user's.
 
-    Counts: `source`, `label`, `files`, `bytes`, and for the sample also `movies`, `rows`, `rows_by_file`, `flaws`; for
-    `kaggle` and object storage also `download`, those of `summarise`, which are not part of the stage's record.
-
-    Raises:
-        SourceError: the source does not exist or is not in the expected form, or `data/raw` holds CSVs of the user.
-        DownloadError, StorageError, DataError, ConfigError: as `fetch_kaggle_archive` and `fetch_objects`.
+    Counts: `source`, `label`, `files`, `bytes`, for the sample those of `write_sample`; for `kaggle` and object storage
+    also `download`, those of `summarise`, which are not part of the stage's record.
     """
     config, fetched = download or DownloadConfig(), []
     if source == "kaggle" or in_storage(source):
@@ -218,9 +214,8 @@ def list_archive(path: Path) -> dict[str, str]:
         raise SourceError(f"{path} is not a zip file, or is damaged ({error}). Download it again.") from error
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
-    if len(entries) > MAX_ENTRIES:
-        too_many = f"{len(entries):,} entries, more than {MAX_ENTRIES:,}"
-        raise SourceError(f"{path} has {too_many}: this is not a set of listings.")
+    if (count := len(entries)) > MAX_ENTRIES:
+        raise SourceError(f"{path} has {count:,} entries, more than {MAX_ENTRIES:,}: this is not a set of listings.")
     names: dict[str, str] = {}
     for entry in entries:
         inside = PurePosixPath(entry.filename)
@@ -280,9 +275,6 @@ def check_header(path: Path, shown_as: str) -> None:
     """Check that a CSV's first row has the required columns, in any order, with any others, with or without a BOM.
 
     Spaces around a name are ignored. A column of the Kaggle set may occur only once.
-
-    Raises:
-        SourceError: it is empty, unreadable, not text, or a column is missing or repeated; names it as `shown_as`.
     """
     try:
         with path.open("rb") as file:

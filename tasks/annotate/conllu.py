@@ -89,11 +89,7 @@ class ForeignDocument:
 
 
 def find_documents(path: Path) -> tuple[dict[str, FilePosition], int]:
-    """Return the position of each movie's first document, in file order, and the number of repeated documents.
-
-    Raises:
-        DataError: the file cannot be read, or has no document.
-    """
+    """Return the position of each movie's first document, in file order, and the number of repeated documents."""
     starts: list[tuple[str, int, int]] = []  # movie, byte, line
     offset = 0
     try:
@@ -117,11 +113,7 @@ def find_documents(path: Path) -> tuple[dict[str, FilePosition], int]:
 
 
 def read_document(path: Path, position: FilePosition) -> ForeignDocument:
-    """Return the document at a position.
-
-    Raises:
-        DataError: a line is neither a comment nor ten tab-separated fields; the message names it.
-    """
+    """Return the document at a position; DataError for a line that is neither a comment nor ten fields."""
     document = ForeignDocument()
     rows: list[list[str]] = []
     for number, line in enumerate([*_read_lines(path, position), ""], position.line):
@@ -203,11 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def show_movie(corpus: Path, movie_id: str) -> Iterator[str]:
-    """Yield the lines to print: id and genres, then each sentence with a table of its tokens.
-
-    Raises:
-        DataError: the corpus cannot be read, does not have the movie, or its sentences are damaged.
-    """
+    """Yield the lines to print: id and genres, then each sentence with a table of its tokens."""
     import conllu  # noqa: PLC0415 - needed only here
 
     if not corpus.is_file():

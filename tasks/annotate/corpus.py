@@ -142,15 +142,13 @@ def annotate_shard(shard: Shard) -> Counter[str]:
 def annotate_movies(
     paths: DataPaths, config: AnnotateConfig, workers: int, dask_address: str | None = None
 ) -> StageResult:
-    """Bring the CoNLL-U corpus and its companion up to date with the cleaned movies.
+    """Bring the CoNLL-U corpus and its companion up to date with the cleaned movies, in their order.
 
-    Both keep the order of the movies and are the same, byte for byte, for any number of workers and any shard size.
-    With `dask_address`, the workers of that scheduler annotate the shards instead.
+    The bytes do not depend on the number of workers, which with `dask_address` are those of that scheduler.
 
     Returns:
-        Counts of `documents`, `sentences`, `tokens`, `empty_documents` (null or empty when normalised: no sentence
-        in the corpus, empty lists in the companion) and `normalised_documents` (changed by
-        `language.normalise_text`).
+        Counts of `documents`, `sentences`, `tokens`, `empty_documents` (no sentence in the corpus, empty lists in the
+        companion) and `normalised_documents` (changed by `language.normalise_text`).
 
     Raises:
         ConfigError: fewer than one worker.
@@ -221,11 +219,7 @@ def check_movies(path: Path) -> int:
 
 
 def extract_movies(paths: DataPaths, corpus: Path) -> StageResult:
-    """Write the movies of a foreign corpus, without names, to `paths.corpus_csv`, for the clean stage to import.
-
-    Raises:
-        DataError: the corpus is missing or damaged, or its genres cannot be read.
-    """
+    """Write the movies of a foreign corpus, without names, to `paths.corpus_csv`, for the clean stage to import."""
 
     def build(folder: Path) -> Mapping[str, int]:
         names = read_genre_names(paths.downloaded_genres)
@@ -255,13 +249,12 @@ def extract_movies(paths: DataPaths, corpus: Path) -> StageResult:
 def import_conllu(paths: DataPaths, corpus: Path) -> StageResult:
     """Make a foreign corpus the annotation of the cleaned movies, in `paths.conllu` and its companion.
 
-    It has the name of the annotate stage, so that either's result replaces the other's; its config is `{"pipeline":
-    "imported"}`. Both files have the movies, the order and the genres of the cleaned table.
+    It has the name of the annotate stage, so that either's result replaces the other's. Both files have the movies,
+    the order and the genres of the cleaned table.
 
     Returns:
         Counts: `documents`, `sentences`, `tokens` and `empty_documents` as in the annotate stage (movies that are
-        not in the corpus are empty), `unknown_documents` (of movies that are not in the table),
-        `repeated_documents`.
+        not in the corpus are empty), `unknown_documents` (not in the table), `repeated_documents`.
 
     Raises:
         DataError: the corpus is missing or damaged, the table is, or they have no movie in common.

@@ -150,21 +150,15 @@ def read_movies(path: Path) -> pl.DataFrame:
     try:
         movies = pl.read_parquet(path, columns=list(MOVIE_COLUMNS))
     except pl.exceptions.PolarsError as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(
-            f"{path}: expected parquet with {', '.join(MOVIE_COLUMNS)} ({reason}); run the clean stage again"
-        ) from error
+        expected = f"{', '.join(MOVIE_COLUMNS)} ({str(error).partition(chr(10))[0]})"
+        raise DataError(f"{path}: expected parquet with {expected}; run the clean stage again") from error
     if movies.is_empty():
         raise DataError(f"{path} has no movies; look at what the clean stage dropped, then run it again")
     return movies
 
 
 def explore_part(paths: DataPaths, config: ExploreConfig, forms: Sequence[Form], part: Part) -> StageResult:
-    """Write pictures and tables about the raw listings or the clean movies to `explore/<part>`.
-
-    Raises:
-        DataError: there is no such data, or nothing in it can be read.
-    """
+    """Write pictures and tables about the raw or the clean data to `explore/<part>`; DataError if it cannot be read."""
     inputs = raw_files(paths.raw) if part == "raw" else (paths.movies,)
 
     def build(folder: Path) -> Mapping[str, Any]:

@@ -52,9 +52,6 @@ def write_importance_pictures(model_folder: Path, forms: Sequence[Form] = SVG_ON
 
     The counts name the pictures, each with a sentence about the strongest. A model without fields has no picture of
     them. None for a model without `importance.parquet`.
-
-    Raises:
-        DataError: the file is damaged.
     """
     path = model_folder / IMPORTANCE_FILE
     if not path.is_file():

@@ -40,10 +40,7 @@ _RIGHT: Final[dict[str, Any]] = {"ha": "right", "va": "center", "fontsize": 9}
 
 
 def draw_leaderboard(leaderboard: pl.DataFrame, constant: tuple[Sequence[str], float] | None = None) -> Figure:
-    """Draw each model's test Jaccard with its 95% interval, and its validation Jaccard, in the leaderboard's order.
-
-    `constant`: the genres of the best constant answer, and its Jaccard.
-    """
+    """Draw each model's Jaccard on test, with its 95% interval, and on validation, and that of a constant answer."""
     figure = new_figure(WIDTH_IN, 1.7 + 0.3 * leaderboard.height)
     axes = figure.add_subplot()
     rows = np.arange(leaderboard.height)
@@ -73,10 +70,7 @@ RATE: Final = "predict_docs_per_s"
 
 
 def frontier(leaderboard: pl.DataFrame) -> pl.DataFrame:
-    """Return the models that no other equals or beats in both test Jaccard and speed of prediction, the fastest first.
-
-    Models without either value are left out.
-    """
+    """Return the models that no other equals or beats in both test Jaccard and speed of prediction, fastest first."""
     known = leaderboard.drop_nulls(["test_jaccard", RATE]).sort(RATE, "test_jaccard", descending=True)
     faster = pl.col("test_jaccard").cum_max().shift()
     return known.filter(faster.is_null() | (pl.col("test_jaccard") > faster))
@@ -259,10 +253,7 @@ def draw_dropped(reasons: Sequence[str], counts: Sequence[int]) -> Figure:
 
 
 def draw_lengths(bins: Mapping[str, pl.DataFrame]) -> Figure:
-    """Draw the mean Jaccard of each model by length of the description, with 95% intervals, and the movies per bin.
-
-    `bins` of each model have `label`, `movies`, `mean`, `low`, `high`; all have the same bins.
-    """
+    """Draw the mean Jaccard of each model by length of the description, with 95% intervals, and the movies per bin."""
     figure = new_figure(REPORT_WIDTH_IN, 4.2)
     axes, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     for place, ((name, table), (colour, marker)) in enumerate(zip(bins.items(), MARKERS, strict=False)):
@@ -324,9 +315,6 @@ def draw_model(model_folder: Path, *, wanted: bool = True) -> StageResult:
     """Draw a model's F1 and confusion by genre, predictions in place of missed genres, calibration, and any training.
 
     If not `wanted`, pictures of an earlier run that no longer show this model are removed.
-
-    Raises:
-        DataError: a table or the predictions of the model are missing, damaged or empty.
     """
     *needed, history_file = (model_folder / name for name in _COLUMNS)
     for path in needed:
@@ -363,10 +351,8 @@ def _read(path: Path) -> pl.DataFrame:
     try:
         table = pl.read_csv(path, columns=columns) if path.suffix == ".csv" else pl.read_parquet(path, columns=columns)
     except pl.exceptions.PolarsError as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(
-            f"{path} is damaged: expected the columns {', '.join(columns)} ({reason}); {again} the model again"
-        ) from error
+        expected = f"expected the columns {', '.join(columns)} ({str(error).partition(chr(10))[0]})"
+        raise DataError(f"{path} is damaged: {expected}; {again} the model again") from error
     if table.is_empty():
         raise DataError(f"{path} has no rows; {again} the model again")
     return table

@@ -161,11 +161,10 @@ def say_rare_features(table: pl.DataFrame) -> str:
 
 
 def _strongest(importance: pl.DataFrame) -> pl.DataFrame:
-    table = importance.filter(pl.col("weight") > 0)
-    frequent = table.filter(pl.col("movies") >= FEWEST_MOVIES)
-    table = table if frequent.is_empty() else frequent
-    ordered = table.sort("genre", "weight", "feature", descending=[False, True, False])
-    return ordered.group_by("genre", maintain_order=True).head(STRONGEST)
+    raising = importance.filter(pl.col("weight") > 0)
+    raising = raising.sort("genre", "weight", "feature", descending=[False, True, False])
+    frequent = raising.filter(pl.col("movies") >= FEWEST_MOVIES)
+    return (raising if frequent.is_empty() else frequent).group_by("genre", maintain_order=True).head(STRONGEST)
 
 
 def _features_table(table: pl.DataFrame) -> Table:

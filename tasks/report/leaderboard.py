@@ -61,9 +61,8 @@ def rank_models(model_folders: Sequence[Path], data_hashes: Mapping[str, str] | 
 
     The order is by the metric in `chosen_by`, models without it last, ties by name. A metric that is absent or
     undefined is null. `<metric>_low` and `<metric>_high` are 95% intervals by a bootstrap over test movies. `behind` is
-    the first model's test Jaccard minus a model's, with its interval by the same bootstrap. `distinct_answers` is the
-    number of different sets of genres that a model gives the test movies. `model_memory_mb` is the size of a model's
-    arrays and vocabularies in memory. `data_hashes` by model name are for messages.
+    the first model's test Jaccard minus a model's, with its interval. `distinct_answers` is the number of different
+    sets of genres that a model gives the test movies. `data_hashes` by model name are for messages.
 
     Raises:
         DataError: no folder is given, two have one name, a file in one is missing or damaged, the models were not
@@ -335,19 +334,13 @@ _FOLD_METRICS: Final = in_groups("leading", "main")
 
 
 def render_cross_validation(folders: Sequence[Path]) -> str:
-    """Return the models' means and standard deviations over folds as plain text, the greatest mean Jaccard first.
-
-    Raises:
-        DataError: a file is missing or damaged.
-    """
+    """Return the models' means and standard deviations over folds as plain text, the greatest mean Jaccard first."""
     rows = []
     for folder in folders:
         try:
-            metrics = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
-            fit_s = json.loads((folder / FIT_FILE).read_text(encoding="utf-8"))["fit_s"]
-            rule = metrics["chosen_rule"]
-            found = metrics["rules"][rule]
-            rows.append((-found["jaccard"]["mean"], folder.name, rule, found, fit_s))
+            metrics, fit = (json.loads((folder / file).read_bytes()) for file in (METRICS_FILE, FIT_FILE))
+            found = metrics["rules"][metrics["chosen_rule"]]
+            rows.append((-found["jaccard"]["mean"], folder.name, metrics["chosen_rule"], found, fit["fit_s"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             message = f"{folder}: missing or damaged results ({error!r}); cross-validate the model again"
             raise DataError(message) from error
@@ -369,10 +362,9 @@ def write_leaderboard(
     """Write the leaderboard of the given models as CSV, Markdown, text and pictures; the counts have their order.
 
     Models are compared in `published.md` with results that the earlier system published for their methods.
-    `data_hashes` by model name are for messages.
 
     Raises:
-        DataError: no model is given, a model's files cannot be read, or they were not tested on the same movies.
+        DataError: as `rank_models`.
     """
     leaderboard = rank_models(model_folders, data_hashes)
     names = (METRICS_FILE, FIT_FILE, PREDICTIONS_FILE, RULES_FILE)

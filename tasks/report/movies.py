@@ -25,11 +25,7 @@ SUGGESTED: Final = 3  # number of a movie's highest scores that count as a model
 
 
 def write_exhibits(model_folders: Sequence[Path], paths: DataPaths) -> StageResult:
-    """Choose the test movies that the report shows and write `exhibits.parquet` (`schema.EXHIBITS`) to the results.
-
-    Raises:
-        DataError: the leaderboard is missing or of other models, or a model's files cannot be read.
-    """
+    """Choose the test movies that the report shows and write `exhibits.parquet` (`schema.EXHIBITS`) to the results."""
     sources = read_sources(model_folders, paths)
     files = [model.folder / f"{name}_test.parquet" for model in sources.models for name in ("predictions", "scores")]
     optional = [paths.results / LABEL_AUDIT_FILE, *(model.folder / "train.stage.json" for model in sources.models)]

@@ -90,10 +90,7 @@ def render_versus(
     genres: pl.DataFrame,
     movies: pl.DataFrame,
 ) -> str:
-    """Return how two models differ, as Markdown.
-
-    `overall` has for each metric in `CHOICES` both values and the interval of the first minus the second.
-    """
+    """Return as Markdown how two models differ; `overall`: by metric both values, and the interval of their gap."""
     first, second = names = [escape_markdown(name) for name in models]
     metrics = [
         [title_of(metric), f"{one:.4f}", f"{other:.4f}", _with_ends(gap.value, gap.low, gap.high)]
@@ -231,8 +228,7 @@ def list_movies(decisions: Decisions, names: pl.DataFrame) -> pl.DataFrame:
     """Return the movies that only one model gets exactly right, those of the first before those of the second.
 
     `names` has `movie_id` and `movie_name`, perhaps no rows. Columns: `right`, `wrong` (the models), `movie_id`,
-    `movie_name`, `true_genres`, `wrong_genres` (predicted by the other), `wrong_jaccard`. For each model, the movies
-    where the other is most wrong come first.
+    `movie_name`, `true_genres`, `wrong_genres` and `wrong_jaccard` (of the other), which sorts a model's movies.
     """
     truth = decisions.truth
     right = [(labels == truth).all(axis=1) for labels in decisions.decided]
@@ -270,9 +266,6 @@ def judge_challenger(challenger: Path, champion: Champion | None, config: Promot
 
     It replaces the champion if the interval of the difference, by a paired bootstrap over the champion's own test
     movies, is above zero, or if this version cannot load the champion.
-
-    Raises:
-        DataError: a file of the challenger is missing or damaged.
     """
     if champion is not None and champion.is_challenger:
         return Verdict(False, "it is still the best")

@@ -56,19 +56,11 @@ def split_movies(paths: DataPaths, config: SplitConfig, seed: int) -> StageResul
     """Write `splits.parquet`: for each movie its part, its fold and whether it is in train's development subset.
 
     Every genre has, as nearly as counts allow, the same share in all parts, in the development subset and in the folds
-    of each part. Movies of one text group stay together in all of them.
-
-    A movie that an earlier run in this folder assigned, with the same shares and seed, stays where it is; new ones are
-    assigned so that each part comes as near as possible to its share. So the file depends on the movies, the config,
-    the seed and the earlier file, if any.
+    of each part. Movies of one text group stay together in all of them. A movie that an earlier run in this folder
+    assigned, with the same shares and seed, stays where it is.
 
     Returns:
-        Counts: `movies`; the movies in `train`, `validation`, `test` and `development`; `movies_kept` where they
-        were, `movies_new`, and `movies_gone` since; `genres`, the movies of each genre in each part;
-        `largest_share_difference` between a genre's share of validation or test and its share of all movies, and
-        `largest_fold_share_difference` the same between a fold of train and train, in percentage points;
-        `text_groups`: the groups of several movies, the movies in them, and the groups across parts, folds and the
-        development subset.
+        Counts of `count_parts`; `movies_kept` where they were, `movies_new`, and `movies_gone` since; `text_groups`.
 
     Raises:
         DataError: there are too few movies for one in every part, or the earlier splits are damaged.
@@ -151,7 +143,11 @@ def assign_parts(
 
 
 def count_parts(movies: pl.DataFrame, splits: pl.DataFrame) -> dict[str, Any]:
-    """Return the counts that `split_movies` reports, from tables with the same movies in the same order."""
+    """Return the movies of each part and genre, and the largest differences between shares, in percentage points.
+
+    `largest_share_difference` is between a genre's share of validation or test and of all movies,
+    `largest_fold_share_difference` between that of a fold of train and of train. Both tables have the same order.
+    """
     Y, genres = _genre_matrix(movies["genres"])
     members = {name: (splits["part"] == name).to_numpy() for name in PARTS}
     members["development"] = splits["is_development"].to_numpy()

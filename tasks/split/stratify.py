@@ -60,16 +60,12 @@ def stratify(
         Y: labels, (n_rows, n_labels). Rows without a label are assigned last.
         shares: one share above 0 for each part; they sum to 1.
         seed: of the order of rows and of random choices. Same arguments, same parts.
-        groups: (n_rows,) rows with the same number stay together; the largest group of a label goes first. Default:
-            none.
+        groups: (n_rows,) rows with the same number stay together; the largest group of a label goes first.
         kept: (n_rows,) the part in which a row stays, -1 to assign it to the part of most kept rows of its group,
-            on ties the lowest, or by the algorithm if its group has none. Default: assign all.
+            on ties the lowest, or by the algorithm if its group has none.
 
     Returns:
         (n_rows,) the index of each row's part.
-
-    Raises:
-        ValueError: a share is not above 0, or they do not sum to 1.
 
     Source: Sechidis, Tsoumakas and Vlahavas 2011, On the Stratification of Multi-Label Data, ECML PKDD, algorithm 1.
     """

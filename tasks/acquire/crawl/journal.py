@@ -207,11 +207,7 @@ class Journal:
 
 @contextlib.contextmanager
 def open_journal(path: Path) -> Iterator[Journal]:
-    """Open the journal for writing, create it if needed, and lock out other crawls until it is closed.
-
-    Raises:
-        CrawlBusyError, DataError: another crawl has it open; it is damaged or of another version, as in `read_journal`.
-    """
+    """Open the journal for writing, create it if needed, and lock out other crawls until it is closed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(path.with_name(f"{path.name}.lock"), timeout=0), _connection(path, path.resolve().as_uri()) as db:
