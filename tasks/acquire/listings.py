@@ -202,10 +202,7 @@ def list_archive(path: Path) -> dict[str, str]:
     """Return the CSVs of an archive: the name of each file to write, and its name inside. Other entries are ignored.
 
     `zipfile` checks sums and never leaves the target folder, but it silently drops `../`, lets the later of two equal
-    names win, and does not stop a zip bomb: all of that is refused here before anything is written.
-
-    Raises:
-        SourceError: it is no sound zip, has no CSV or two of one name, an unsafe entry, or too many entries or bytes.
+    names win, and does not stop a zip bomb: all of that is refused here, by a SourceError, before anything is written.
     """
     try:
         with ZipFile(path) as archive:

@@ -1,7 +1,4 @@
-"""The annotate stage: from the cleaned movies to the corpus and its companion, in shards and several processes.
-
-Or from a corpus that another program annotated.
-"""
+"""The annotate stage: the corpus and its companion, from the cleaned movies or a corpus of another program."""
 
 import csv
 import gc
@@ -10,7 +7,6 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -108,25 +104,18 @@ class Shard(NamedTuple):
         return self.folder / f"{self.start}.{kind}"
 
 
-@contextmanager
-def _paused_collector() -> Iterator[None]:
-    """Turn off Python's search for reference cycles: a fifth of the time, and annotating makes none."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-@_paused_collector()
 def annotate_shard(shard: Shard) -> Counter[str]:
     """Write the shard's parts of the corpus and of the companion, and return its counts as in `annotate_movies`."""
     movies = pl.scan_parquet(shard.movies).slice(shard.start, shard.length).select(READ_COLUMNS).collect()
     ids, originals, genres = (movies[column].to_list() for column in READ_COLUMNS)
     texts = [normalise_text(original or "") for original in originals]
-    piece = make_piece(ids, genres, list(annotator(shard.pipeline).sentences(texts)))
+    was_enabled = gc.isenabled()
+    gc.disable()  # the search for reference cycles takes a fifth of the time, and annotating makes none
+    try:
+        piece = make_piece(ids, genres, list(annotator(shard.pipeline).sentences(texts)))
+    finally:
+        if was_enabled:
+            gc.enable()
     # Under names of this process, then renamed: a worker believed dead may still write the same shard.
     own = shard.folder / f"{shard.start}-{platform.node()}-{os.getpid()}"
     own.write_bytes(piece.conllu)
@@ -255,9 +244,6 @@ def import_conllu(paths: DataPaths, corpus: Path) -> StageResult:
     Returns:
         Counts: `documents`, `sentences`, `tokens` and `empty_documents` as in the annotate stage (movies that are
         not in the corpus are empty), `unknown_documents` (not in the table), `repeated_documents`.
-
-    Raises:
-        DataError: the corpus is missing or damaged, the table is, or they have no movie in common.
     """
 
     def build(folder: Path) -> Mapping[str, int]:

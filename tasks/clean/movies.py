@@ -182,7 +182,17 @@ def run_clean(
 
     def write(folder: Path) -> Mapping[str, int]:
         ledger = Ledger()
-        write_cleaned(build(ledger), paths, folder)
+        movies = build(ledger)
+        # One chunk per group, so that the bytes do not depend on the number of threads that made the frame; with its
+        # own lists, since for each group the writer goes through all lists of the chunk.
+        own_lists = cs.list().gather(pl.int_range(pl.len()))
+        groups = [rows.rechunk().with_columns(own_lists) for rows in movies.iter_slices(ROW_GROUP_SIZE)]
+        pl.concat(groups).write_parquet(folder / paths.movies.name, row_group_size=ROW_GROUP_SIZE)
+        joined = [pl.col(name).list.join(", ") for name, dtype in schema.MOVIES.items() if dtype == pl.List(pl.String)]
+        with (folder / paths.clean_csv.name).open("wb") as file:  # by slices: joined, the people of millions are large
+            for number, rows in enumerate(movies.iter_slices(ROW_GROUP_SIZE)):
+                rows.with_columns(joined).write_csv(file, include_header=number == 0)
+        write_json(folder / paths.genres_json.name, sorted(movies["genres"].explode().unique()))
         write_json(folder / paths.dropped.name, ledger.report(rules))
         return ledger.counts
 
@@ -225,20 +235,6 @@ def _in_slices(frame: pl.DataFrame, change: Callable[[pl.DataFrame], pl.DataFram
     """Change a frame some rows at a time, so that intermediate copies stay small."""
     slices = frame.iter_slices(SLICE_ROWS) if frame.height else iter([frame])
     return pl.concat([change(some) for some in slices])
-
-
-def write_cleaned(movies: pl.DataFrame, paths: DataPaths, folder: Path) -> None:
-    """Write the table as parquet and CSV, and its genres."""
-    # One chunk per group, so that the bytes do not depend on the number of threads that made the frame; with its own
-    # lists, since for each group the writer goes through all lists of the chunk.
-    own_lists = cs.list().gather(pl.int_range(pl.len()))
-    groups = [rows.rechunk().with_columns(own_lists) for rows in movies.iter_slices(ROW_GROUP_SIZE)]
-    pl.concat(groups).write_parquet(folder / paths.movies.name, row_group_size=ROW_GROUP_SIZE)
-    joined = [pl.col(name).list.join(", ") for name, dtype in schema.MOVIES.items() if dtype == pl.List(pl.String)]
-    with (folder / paths.clean_csv.name).open("wb") as file:  # by slices: joined, the people of millions are large
-        for number, rows in enumerate(movies.iter_slices(ROW_GROUP_SIZE)):
-            rows.with_columns(joined).write_csv(file, include_header=number == 0)
-    write_json(folder / paths.genres_json.name, sorted(movies["genres"].explode().unique()))
 
 
 def note_text_groups(movies: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:

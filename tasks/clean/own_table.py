@@ -286,12 +286,6 @@ def import_clean_data(paths: DataPaths, csv_path: Path) -> StageResult:
     is that of `paths.downloaded_genres`, or alphabetical. Texts are not changed; rows that later stages could not use
     are dropped.
 
-    Returns:
-        Counts as of `clean_movies`.
-
-    Raises:
-        SourceError: the file is missing, unreadable or without a required column.
-        DataError: a genre field cannot be read, or no movie is left.
     """
     if not csv_path.is_file():
         raise SourceError(f"{csv_path} does not exist. Download it first, or correct the path.")

@@ -13,28 +13,8 @@ from tasks.core.errors import DataError
 from tasks.core.figures import SVG_ONLY, Form, picture_files, write_picture
 from tasks.core.page import write_safe_csv
 from tasks.core.settings import DataPaths
+from tasks.explore import figures, tables
 from tasks.explore.config import ExploreConfig, Part
-from tasks.explore.figures import (
-    EXHIBITS,
-    HEADINGS,
-    PLACEHOLDERS,
-    SENTENCES,
-    WIDE,
-    Exhibit,
-    exhibit_movies,
-    exhibit_placeholders,
-    say,
-)
-from tasks.explore.tables import (
-    BETWEEN,
-    CONFLICTS,
-    KEYS,
-    conflict_file,
-    find_conflicts,
-    is_text,
-    kind_of_description,
-    without_tail,
-)
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
 logger = logging.getLogger(__name__)
@@ -46,7 +26,7 @@ PAGE_FILE: Final = "index.html"
 EXAMPLES: Final = 3
 LONGEST_EXAMPLE: Final = 90  # characters
 TITLES: Final = {"raw": "Raw listings", "clean": "Clean movies"}
-LEADING: Final = (PLACEHOLDERS, "genres", "lengths", "words")  # exhibits with their sentences on top of the page
+LEADING: Final = (figures.PLACEHOLDERS, "genres", "lengths", "words")  # their sentences are on top of the page
 
 _PACKAGES: Final = ("jinja2", "matplotlib", "polars", "wordcloud")
 
@@ -115,7 +95,7 @@ def read_listings(files: Sequence[Path]) -> tuple[pl.DataFrame, list[str], int]:
     rows = everything.filter(pl.col("movie_id").is_not_null()).with_columns(
         pl.col("year").str.extract(r"\b([0-9]{4})\b").cast(pl.Int32),
         genres=genres.list.drop_nulls().list.unique().list.sort(),
-        kind=kind_of_description(),
+        kind=tables.kind_of_description(),
     )
     if rows.is_empty():
         raise DataError(f"{files[0].parent}: no row has a movie_id; are these listings in the Kaggle form?")
@@ -130,7 +110,7 @@ def _strip(text: pl.Expr) -> pl.Expr:
 
 def movies_of_listings(rows: pl.DataFrame) -> pl.DataFrame:
     """Gather listings by id: all genres, the longest description (no placeholder or tail), the first name and year."""
-    text = pl.when(is_text()).then(without_tail(pl.col("description")))
+    text = pl.when(tables.is_text()).then(tables.without_tail(pl.col("description")))
     return (
         rows.group_by("movie_id")
         .agg(
@@ -165,14 +145,14 @@ def explore_part(paths: DataPaths, config: ExploreConfig, forms: Sequence[Form],
         if part == "clean":
             movies = read_movies(paths.movies)
             sizes = movies["text_group"].drop_nulls().value_counts()["count"]
-            summary = say("clean", movies=movies.height, groups=sizes.filter(sizes > 1).to_list())
-            found, exhibits = Findings(part=part, summary=summary), exhibit_movies(movies, config)
+            summary = figures.say("clean", movies=movies.height, groups=sizes.filter(sizes > 1).to_list())
+            found, exhibits = Findings(part=part, summary=summary), figures.exhibit_movies(movies, config)
             return {"movies": movies.height, **_write_part(folder, found, exhibits, movies, forms)}
         rows, unreadable, n_without_id = read_listings(inputs)
         movies = movies_of_listings(rows)
         counts = {"rows": rows.height, "movies": movies.height}
-        summary = say("raw", **counts, files=len(inputs) - len(unreadable), unreadable=unreadable)
-        exhibits = [exhibit_placeholders(rows), *exhibit_movies(movies, config)]
+        summary = figures.say("raw", **counts, files=len(inputs) - len(unreadable), unreadable=unreadable)
+        exhibits = [figures.exhibit_placeholders(rows), *figures.exhibit_movies(movies, config)]
         conflicts = _write_part(folder, Findings(part=part, summary=summary), exhibits, rows, forms)
         return {**counts, "rows_without_id": n_without_id, "unreadable_files": unreadable, **conflicts}
 
@@ -233,39 +213,40 @@ def _conflict_section(parts: Sequence[Findings]) -> html.Section:
 
 def _say_conflicts(part: Findings) -> list[str]:
     """Say how many movies contradict themselves, and how many names several movies share."""
-    most = {key: max((each for each in part.conflicts if each.key == key), key=lambda each: each.count) for key in KEYS}
-    return say("conflicts", where=TITLES[part.part], own=most["id"], names=most["name"]).split("\n")
+    ordered = sorted(part.conflicts, key=lambda each: -each.count)
+    most = {key: next(each for each in ordered if each.key == key) for key in tables.KEYS}
+    return figures.say("conflicts", where=TITLES[part.part], own=most["id"], names=most["name"]).split("\n")
 
 
 def _stage(
     part: Part, paths: DataPaths, config: ExploreConfig, inputs: tuple[Path, ...], forms: Sequence[Form] = SVG_ONLY
 ) -> Stage:
-    names = (PLACEHOLDERS, *EXHIBITS) if part == "raw" else EXHIBITS
-    tables = (*(f"{name}.csv" for name in names), *(conflict_file(*conflict) for conflict in CONFLICTS))
-    outputs = (*picture_files(names, forms), *tables, FINDINGS_FILE)
+    names = (figures.PLACEHOLDERS, *figures.EXHIBITS) if part == "raw" else figures.EXHIBITS
+    conflicts = (tables.conflict_file(*conflict) for conflict in tables.CONFLICTS)
+    outputs = (*picture_files(names, forms), *(f"{name}.csv" for name in names), *conflicts, FINDINGS_FILE)
     choices = {name: value for name, value in config_dict(config).items() if name != "of"}
-    folder, code = paths.explore / part, (Path(__file__), SENTENCES)
+    folder, code = paths.explore / part, (Path(__file__), figures.SENTENCES)
     return Stage(f"explore_{part}", folder, outputs, inputs, choices, code, _PACKAGES, removes_old=True)
 
 
 def _write_part(
-    folder: Path, found: Findings, exhibits: Sequence[Exhibit], rows: pl.DataFrame, forms: Sequence[Form]
+    folder: Path, found: Findings, exhibits: Sequence[figures.Exhibit], rows: pl.DataFrame, forms: Sequence[Form]
 ) -> dict[str, int]:
     """Write pictures, tables, conflicts and `findings.json` of one part; return how many conflicts of each kind."""
     pictures, conflicts = [], []
     for exhibit in exhibits:
-        name, said = exhibit.name, exhibit.sentence
+        name, title, is_wide = exhibit.name, figures.HEADINGS[exhibit.name], exhibit.name in figures.WIDE
         write_picture(folder, name, exhibit.draw, forms)
         write_safe_csv(exhibit.table, folder / f"{name}.csv")
-        pictures.append(PictureFinding(name=name, title=HEADINGS[name], sentence=said, is_wide=name in WIDE))
-    for key, value in CONFLICTS:
-        cases, file = find_conflicts(rows, key, value), conflict_file(key, value)
+        pictures.append(PictureFinding(name=name, title=title, sentence=exhibit.sentence, is_wide=is_wide))
+    for key, value in tables.CONFLICTS:
+        cases, file = tables.find_conflicts(rows, key, value), tables.conflict_file(key, value)
         write_safe_csv(cases, folder / file)
         examples = tuple(
-            (_cut(same), tuple(_cut(text) for text in values.split(BETWEEN)[:2]))
+            (_cut(same), tuple(_cut(text) for text in values.split(tables.BETWEEN)[:2]))
             for same, values in cases.head(EXAMPLES).select("key", "values").iter_rows()
         )
-        several = int(cases["movie_ids"].str.contains(BETWEEN, literal=True).sum())
+        several = int(cases["movie_ids"].str.contains(tables.BETWEEN, literal=True).sum())
         facts = {"count": cases.height, "n_of_several": several, "examples": examples}
         conflicts.append(ConflictFinding(key=key, value=value, file=file, **facts))
     found = found.model_copy(update={"pictures": tuple(pictures), "conflicts": tuple(conflicts)})

@@ -111,9 +111,17 @@ def weigh_words(movies: pl.DataFrame, genres: list[str], most: int) -> pl.DataFr
         .group_by(pl.col("genres").alias("genre"), "word")
         .agg(pl.len().cast(pl.Int64).alias("movies"))
     )
+    in_genre, everywhere = pl.col("movies").cast(pl.Float64), pl.col("all_movies").cast(pl.Float64)
+    genre_words, all_words = in_genre.sum().over("genre"), int(overall["all_movies"].sum())
+    prior = everywhere / all_words * _PRIOR_MOVIES
+    in_others, other_words = everywhere - in_genre, all_words - genre_words
+    log_odds = ((in_genre + prior) / (genre_words + _PRIOR_MOVIES - in_genre - prior)).log() - (
+        (in_others + prior) / (other_words + _PRIOR_MOVIES - in_others - prior)
+    ).log()
+    deviation = (1 / (in_genre + prior) + 1 / (in_others + prior)).sqrt()
     return (
         per_genre.join(overall, on="word")
-        .with_columns(_odds_and_z(int(overall["all_movies"].sum())))
+        .with_columns(log_odds=log_odds, z=log_odds / deviation)
         .filter(pl.col("movies") >= FEWEST_MOVIES, pl.col("z").is_finite(), pl.col("z") >= _LEAST_Z)
         .with_columns(weight=pl.col("log_odds") * pl.col("z"))
         .with_columns(pl.col("genre").cast(pl.Enum(genres)))
@@ -122,19 +130,6 @@ def weigh_words(movies: pl.DataFrame, genres: list[str], most: int) -> pl.DataFr
         .head(most)
         .select(pl.col("genre").cast(pl.String), "word", "movies", "weight")
     )
-
-
-def _odds_and_z(all_words: int) -> list[pl.Expr]:
-    """Return `log_odds`, the difference of log odds, and `z`, its z-score, from `movies` and `all_movies`."""
-    in_genre, everywhere = pl.col("movies").cast(pl.Float64), pl.col("all_movies").cast(pl.Float64)
-    genre_words = in_genre.sum().over("genre")
-    prior = everywhere / all_words * _PRIOR_MOVIES
-    in_others, other_words = everywhere - in_genre, all_words - genre_words
-    log_odds = ((in_genre + prior) / (genre_words + _PRIOR_MOVIES - in_genre - prior)).log() - (
-        (in_others + prior) / (other_words + _PRIOR_MOVIES - in_others - prior)
-    ).log()
-    deviation = (1 / (in_genre + prior) + 1 / (in_others + prior)).sqrt()
-    return [log_odds.alias("log_odds"), (log_odds / deviation).alias("z")]
 
 
 # Kinds of description, for this page only: the clean stage decides what to drop.

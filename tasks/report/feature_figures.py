@@ -182,9 +182,6 @@ def write_genre_similarity(model_folder: Path, paths: DataPaths, forms: Sequence
 
     A measure is null if one of the genres has nothing to compare. Every pair is listed in both orders, sorted by genre
     and falling `importance_cosine`. The counts hold a sentence for each measure.
-
-    Raises:
-        DataError: the importances or the profiles are missing or damaged.
     """
     inputs = (model_folder / IMPORTANCE_FILE, paths.genre_profiles)
     outputs = (SIMILARITY_CSV, *picture_files([picture_name(measure) for measure in MEASURES], forms))

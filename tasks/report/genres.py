@@ -13,7 +13,8 @@ from tasks.core.files import hash_file
 from tasks.core.page import UNDEFINED, Cell, Column, Picture, Section, Table, Text, counted, number
 from tasks.core.settings import DataPaths
 from tasks.report.figures import count_instead, draw_genre_model_map, draw_genres, draw_instead
-from tasks.report.sources import LABEL_AUDIT_EFFECT_FILE, Sources, optional_table, read_json, say
+from tasks.report.leaderboard import read_json
+from tasks.report.sources import LABEL_AUDIT_EFFECT_FILE, Sources, optional_table, say
 
 MOST_MODELS: Final = 16  # in the map
 FEWEST_FOR_TREND: Final = 4  # genres; any three are in one of six orders
@@ -150,7 +151,13 @@ def features_section(sources: Sources, pictures: Sequence[Picture]) -> Section |
     if table is not None and (strongest := _strongest(table)).height:
         top = strongest.sort("weight", "genre", descending=[True, False]).row(0, named=True)
         sentences = (say("strongest_feature", model=name, top=top), say_rare_features(strongest))
-        blocks[:0] = [*(Text(sentence) for sentence in sentences if sentence), _features_table(strongest)]
+        weight = pl.col("weight").map_elements("{:.2f}".format, pl.String)
+        said = pl.format("{} +{} ({})", "feature", weight, "movies").str.join(", ")
+        rows = strongest.group_by("genre", maintain_order=True).agg(said.alias("said")).iter_rows()
+        words = "Words and fields, their mean contribution to the log-odds, and the number of movies with them"
+        heads, cells = [Column("Genre"), Column(words)], [tuple(map(Cell, row)) for row in rows]
+        table_of_words = Table("strongest", "Strongest words and fields of each genre", heads, cells)
+        blocks[:0] = [*(Text(sentence) for sentence in sentences if sentence), table_of_words]
     return Section("features", "Top features", blocks) if blocks else None
 
 
@@ -165,15 +172,6 @@ def _strongest(importance: pl.DataFrame) -> pl.DataFrame:
     raising = raising.sort("genre", "weight", "feature", descending=[False, True, False])
     frequent = raising.filter(pl.col("movies") >= FEWEST_MOVIES)
     return (raising if frequent.is_empty() else frequent).group_by("genre", maintain_order=True).head(STRONGEST)
-
-
-def _features_table(table: pl.DataFrame) -> Table:
-    weight = pl.col("weight").map_elements("{:.2f}".format, pl.String)
-    said = pl.format("{} +{} ({})", "feature", weight, "movies")
-    rows = table.group_by("genre", maintain_order=True).agg(said.alias("said")).iter_rows()
-    words = "Words and fields, their mean contribution to the log-odds, and the number of movies with them"
-    cells = [(Cell(genre), Cell(", ".join(features))) for genre, features in rows]
-    return Table("strongest", "Strongest words and fields of each genre", [Column("Genre"), Column(words)], cells)
 
 
 SHOWN: Final = 20

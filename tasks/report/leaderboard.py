@@ -122,7 +122,10 @@ def defined(value: float) -> float | None:
 
 
 def _read_model(folder: Path) -> dict[str, Any]:
-    metrics, fit = _read_json(folder / METRICS_FILE), _read_json(folder / FIT_FILE)
+    files = (folder / METRICS_FILE, folder / FIT_FILE)
+    for missing in (path for path in files if not path.is_file()):
+        raise DataError(f"{missing}: not found; train and evaluate the model, or leave it out")
+    metrics, fit = map(read_json, files)
     rule, rules = metrics.get("chosen_rule"), metrics.get("rules")
     if not isinstance(rules, dict) or not isinstance(rules.get(rule), dict):
         raise DataError(
@@ -137,16 +140,14 @@ def _read_model(folder: Path) -> dict[str, Any]:
     return {"model": folder.name, "chosen_by": chosen_by, "rule": rule, **row, "key": key}
 
 
-def _read_json(path: Path) -> Mapping[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a file; an empty one if there is no file, a DataError if it holds something else."""
+    if not path.is_file():
+        return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: not found; train and evaluate the model, or leave it out") from error
-    except ValueError as error:
-        raise DataError(f"{path}: damaged ({error}); delete it and evaluate the model again") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: expected an object, found {type(content).__name__}; evaluate the model again")
-    return content
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path} is damaged ({error}); delete it and run the stage that makes it again") from error
 
 
 def _number(values: Mapping[str, Any], key: str) -> float | None:

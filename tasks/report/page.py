@@ -21,9 +21,10 @@ from tasks.core.settings import DataPaths
 from tasks.report.feature_figures import FIELD_BARS, WORD_BARS, picture_name
 from tasks.report.figures import draw_dropped
 from tasks.report.genres import features_section, genres_section, labels_section, say_genres, say_undefined
+from tasks.report.leaderboard import read_json
 from tasks.report.models import cost_section, ranking_section, say_leader, training_section
 from tasks.report.movies import EXHIBITS_FILE, impossible_movies, movies_section, predictions_section
-from tasks.report.sources import SENTENCES, PreviousRun, RunFacts, Sources, read_json, read_sources, read_table, say
+from tasks.report.sources import SENTENCES, PreviousRun, RunFacts, Sources, read_sources, read_table, say
 from tasks.stage import Stage, StageResult, run_stage
 
 REPORT_FILE: Final = "report.html"
@@ -69,9 +70,6 @@ def write_report(
 
     The pictures are a separate stage: they are not drawn again if only the run's name and time are new. `features` are
     pictures of feature importance by other stages, with their `file`.
-
-    Raises:
-        DataError: leaderboard or exhibits are missing, or a stage's files cannot be read.
     """
     sources, exhibits = read_sources(model_folders, paths), paths.results / EXHIBITS_FILE
     found = (
@@ -271,13 +269,10 @@ def say_split(counts: Mapping[str, Any]) -> str:
     return say("split", most=most, across=groups["across_parts"])
 
 
-_HIDDEN: Final = "genreflow.data_dir"  # a folder on this machine, useless to other readers
-
-
 def run_section(sources: Sources, facts: RunFacts) -> Section:
     """Show the run's identity, data, code and versions, times and configuration."""
     split, models = sources.split_counts, sources.models
-    tag = {name.removeprefix("genreflow."): value for name, value in facts.tags.items() if name != _HIDDEN}
+    tag = {name.removeprefix("genreflow."): value for name, value in facts.tags.items() if name != "genreflow.data_dir"}
     rows = {
         "Run": shorten_paths(facts.name),
         "MLflow run": facts.run_id,

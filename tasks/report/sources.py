@@ -1,6 +1,5 @@
 """The data of the report, and how it becomes sentences: numbers, lists, and the texts of `sentences.jinja`."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from tasks.core.page import fill
 from tasks.core.predictions import Scores, read_scores, truth_matrix
 from tasks.core.schema import PREDICTIONS
 from tasks.core.settings import DataPaths
-from tasks.report.leaderboard import Baseline, best_constant
+from tasks.report.leaderboard import Baseline, best_constant, read_json
 
 LEADERBOARD_FILE: Final = "leaderboard.csv"
 LABEL_AUDIT_FILE: Final = "label_audit.parquet"  # not the CSV, whose cells are changed for spreadsheets
@@ -175,16 +174,6 @@ def read_sources(model_folders: Sequence[Path], paths: DataPaths) -> Sources:
     if set(names) != set(folders) or not names:
         raise DataError(f"{path} ranks other models than {', '.join(sorted(folders))}; rank these models first")
     return Sources(paths, leaderboard, tuple(Model(name, folders[name]) for name in names))
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a file; an empty one if there is no file, a DataError if it holds something else."""
-    if not path.is_file():
-        return {}
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{path} is damaged ({error}); delete it and run the stage that makes it again") from error
 
 
 def optional_table(path: Path) -> pl.DataFrame | None:

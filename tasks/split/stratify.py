@@ -92,10 +92,7 @@ def stratify(
 
 
 def _assign(counts: Integers, parts: _Parts, random: np.random.Generator) -> NDArray[np.int8]:
-    """Return the part of each unit: what is assigned as a whole, a row or a group of rows.
-
-    `counts`, (n_units, n_labels + 1), are its rows with each label, and in the last column all its rows.
-    """
+    """Return the part of each unit, a row or a group of rows; `counts`: its rows with each label, and of all."""
     part_of_unit = _deal_frequent_kinds(counts, parts, random)
     left = random.permutation(np.flatnonzero(part_of_unit < 0))
     left = left[np.argsort(-counts[left, -1], kind="stable")]
@@ -140,12 +137,9 @@ def _targets(Y: NDArray[np.bool_], shares: Sequence[float]) -> _Parts:
 
 
 def _deal_frequent_kinds(counts: Integers, parts: _Parts, random: np.random.Generator) -> NDArray[np.int8]:
-    """Return the part of the units assigned at once: each part's share of each kind, except a reserve; -1: left over.
-
-    Units with the same counts are of one kind.
-    """
+    """Return the part of units assigned at once: each part's share of each kind, except a reserve; -1: left over."""
     part_of_unit = np.full(len(counts), -1, dtype=np.int8)
-    kinds: dict[bytes, list[int]] = {}
+    kinds: dict[bytes, list[int]] = {}  # units with the same counts
     for unit in random.permutation(len(counts)).tolist():
         kinds.setdefault(counts[unit].tobytes(), []).append(unit)
     rows_missing = np.maximum(parts.missing[:, -1], 0)

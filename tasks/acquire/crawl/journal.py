@@ -55,14 +55,11 @@ class MissingPlots:
 
     ids: tuple[MovieId, ...]
     truncated: frozenset[MovieId]  # those with a part of a description
-    counts: dict[str, int]
+    counts: dict[str, int]  # rows, malformed_ids (rows left out), ids, and of these whole, truncated and nothing
 
 
 def find_missing(folder: Path) -> MissingPlots:
-    """Return the ids in a folder of listings that have no whole description in any row of any file.
-
-    Counts: `rows`, `malformed_ids` (rows left out), `ids`, and of these `whole`, `truncated` and `nothing`.
-    """
+    """Return the ids in a folder of listings that have no whole description in any row of any file."""
     files = sorted(path for path in folder.glob("*.csv") if path.is_file())
     if not files:
         raise SourceError(f"{folder} holds no listing (*.csv): run the acquire stage first")
@@ -77,11 +74,8 @@ def find_missing(folder: Path) -> MissingPlots:
 
 
 def read_descriptions(path: Path, wanted: Sequence[str] | None = None) -> pl.DataFrame:
-    """Return `movie_id` and `description` of a CSV, for all ids or only the wanted ones, in the order of the file.
-
-    Bytes that are not UTF-8 are replaced, and extra fields ignored.
-    """
-    try:
+    """Return `movie_id` and `description` of a CSV, for all ids or only the wanted ones, in the order of the file."""
+    try:  # bytes that are not UTF-8 are replaced, and extra fields ignored
         rows = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True, encoding="utf8-lossy")
     except (OSError, pl.exceptions.PolarsError) as error:
         raise SourceError(f"{path} is not a readable CSV ({str(error).partition(chr(10))[0]}): get it again") from error
