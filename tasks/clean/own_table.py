@@ -285,7 +285,6 @@ def import_clean_data(paths: DataPaths, csv_path: Path) -> StageResult:
     `parse_genres` reads; `movie_name` and the listings' side fields are used, others ignored. The order of an encoding
     is that of `paths.downloaded_genres`, or alphabetical. Texts are not changed; rows that later stages could not use
     are dropped.
-
     """
     if not csv_path.is_file():
         raise SourceError(f"{csv_path} does not exist. Download it first, or correct the path.")

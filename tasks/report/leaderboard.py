@@ -123,8 +123,8 @@ def defined(value: float) -> float | None:
 
 def _read_model(folder: Path) -> dict[str, Any]:
     files = (folder / METRICS_FILE, folder / FIT_FILE)
-    for missing in (path for path in files if not path.is_file()):
-        raise DataError(f"{missing}: not found; train and evaluate the model, or leave it out")
+    if missing := [path for path in files if not path.is_file()]:
+        raise DataError(f"{missing[0]}: not found; train and evaluate the model, or leave it out")
     metrics, fit = map(read_json, files)
     rule, rules = metrics.get("chosen_rule"), metrics.get("rules")
     if not isinstance(rules, dict) or not isinstance(rules.get(rule), dict):

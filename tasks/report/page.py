@@ -272,6 +272,7 @@ def say_split(counts: Mapping[str, Any]) -> str:
 def run_section(sources: Sources, facts: RunFacts) -> Section:
     """Show the run's identity, data, code and versions, times and configuration."""
     split, models = sources.split_counts, sources.models
+    # The data folder of this machine is useless to other readers.
     tag = {name.removeprefix("genreflow."): value for name, value in facts.tags.items() if name != "genreflow.data_dir"}
     rows = {
         "Run": shorten_paths(facts.name),
