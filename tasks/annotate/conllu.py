@@ -89,11 +89,7 @@ class ForeignDocument:
 
 
 def find_documents(path: Path) -> tuple[dict[str, FilePosition], int]:
-    """Return the position of each movie's first document, in file order, and the number of repeated documents.
-
-    Raises:
-        DataError: the file cannot be read, or has no document.
-    """
+    """Return the position of each movie's first document, in file order, and the number of repeated documents."""
     starts: list[tuple[str, int, int]] = []  # movie, byte, line
     offset = 0
     try:
@@ -117,11 +113,7 @@ def find_documents(path: Path) -> tuple[dict[str, FilePosition], int]:
 
 
 def read_document(path: Path, position: FilePosition) -> ForeignDocument:
-    """Return the document at a position.
-
-    Raises:
-        DataError: a line is neither a comment nor ten tab-separated fields; the message names it.
-    """
+    """Return the document at a position; DataError for a line that is neither a comment nor ten fields."""
     document = ForeignDocument()
     rows: list[list[str]] = []
     for number, line in enumerate([*_read_lines(path, position), ""], position.line):
@@ -152,10 +144,7 @@ def _read_lines(path: Path, position: FilePosition) -> list[str]:
 
 
 def _read_tokens(rows: list[list[str]]) -> list[Token]:
-    """Return the words of a sentence. Within a range (`3-4 don't`) there is no space; after it, as the range says.
-
-    A word that is empty when normalised leaves the space after it.
-    """
+    """Return the words of a sentence. Within a range (`3-4 don't`) there is no space; after it, as the range says."""
     tokens: list[Token] = []
     last_of_range, misc_of_range = "", ""
     for index, (number, form, lemma, upos, xpos, feats, _, _, _, misc) in enumerate(rows):
@@ -172,7 +161,7 @@ def _read_tokens(rows: list[list[str]]) -> list[Token]:
         if word := _normalise(form):
             known_lemma = word if lemma == "_" else _normalise(lemma) or word
             tokens.append(Token(word, known_lemma, has_space, upos or "_", xpos or "_", feats or "_"))
-        elif tokens and has_space:
+        elif tokens and has_space:  # a word that is empty when normalised leaves its space
             tokens[-1] = tokens[-1]._replace(space_after=True)
     return tokens
 
@@ -206,11 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def show_movie(corpus: Path, movie_id: str) -> Iterator[str]:
-    """Yield the lines to print: id and genres, then each sentence with a table of its tokens.
-
-    Raises:
-        DataError: the corpus cannot be read, does not have the movie, or its sentences are damaged.
-    """
+    """Yield the lines to print: id and genres, then each sentence with a table of its tokens."""
     import conllu  # noqa: PLC0415 - needed only here
 
     if not corpus.is_file():

@@ -39,11 +39,7 @@ class CleanConfig(BaseModel):
 
 
 def build_profile(config: CleanConfig) -> Profile:
-    """Return the configured profile with the enabled rules of pruning, without the disabled rules.
-
-    Raises:
-        ConfigError: a disabled rule is not in the profile.
-    """
+    """Return the configured profile with the enabled rules of pruning, without the disabled rules."""
     build = original_profile if config.profile == "original" else default_profile
     profile = replace(build(config.excluded_genres), prune_rules=prune_rules(config.prune))
     return profile.without(config.disable)
@@ -258,11 +254,7 @@ def _has_genre(names: Sequence[str]) -> pl.Expr:
 
 
 def table_profile(config: CleanConfig) -> Profile:
-    """Return the rules for a user's own table, with the enabled rules of pruning, without the disabled rules.
-
-    Raises:
-        ConfigError: a disabled rule does not exist, or an option for listings is changed.
-    """
+    """Return the rules for a user's own table; a ConfigError if an option for listings is changed."""
     for name in ("profile", "excluded_genres"):
         if getattr(config, name) != CleanConfig.model_fields[name].default:
             raise ConfigError(

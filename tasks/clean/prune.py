@@ -72,21 +72,19 @@ _COMMON_WORD: Final = r"\b[\p{Ll}\p{Lo}][\p{L}\p{M}]+"  # of at least two letter
 
 def is_foreign(texts: pl.Series) -> pl.Series:
     """Return whether each text is not English."""
-    slices = texts.to_frame().iter_slices(SLICE_TEXTS_FOREIGN)
-    return pl.concat([pl.Series(texts.name, [], pl.Boolean), *(_is_foreign(some.to_series()) for some in slices)])
-
-
-def _is_foreign(texts: pl.Series) -> pl.Series:
     import simplemma  # noqa: PLC0415 - reads its dictionary, on the first word
 
-    words = texts.str.extract_all(_COMMON_WORD)
-    distinct = words.explode().drop_nulls().unique()
-    is_known = [word not in LOANS and simplemma.is_known(word, lang="en") for word in distinct]
-    known = distinct.filter(pl.Series(is_known, dtype=pl.Boolean)).implode()
-    n_words, n_known = words.list.len(), words.list.eval(pl.element().is_in(known)).list.sum()
-    has_few_known = (n_words >= FEWEST_WORDS) & (n_known < LEAST_KNOWN * n_words)
-    n_letters, n_latin = texts.str.count_matches(r"\p{L}"), texts.str.count_matches(r"\p{Latin}")
-    return has_few_known | (2 * n_latin < n_letters)
+    found = [pl.Series(texts.name, [], pl.Boolean)]
+    for some in texts.to_frame().iter_slices(SLICE_TEXTS_FOREIGN):
+        words = some.to_series().str.extract_all(_COMMON_WORD)
+        distinct = words.explode().drop_nulls().unique()
+        is_known = [word not in LOANS and simplemma.is_known(word, lang="en") for word in distinct]
+        known = distinct.filter(pl.Series(is_known, dtype=pl.Boolean)).implode()
+        n_words, n_known = words.list.len(), words.list.eval(pl.element().is_in(known)).list.sum()
+        n_letters, n_latin = (some.to_series().str.count_matches(kind) for kind in (r"\p{L}", r"\p{Latin}"))
+        has_few_known = (n_words >= FEWEST_WORDS) & (n_known < LEAST_KNOWN * n_words)
+        found.append(has_few_known | (2 * n_latin < n_letters))
+    return pl.concat(found)
 
 
 LEAST_SCORE: Final = -3.9
@@ -148,18 +146,17 @@ _n_words = _description.str.count_matches(rf"[^{SPACE[1:-1]}]+")
 
 def prune_rules(config: PruneConfig) -> tuple[Rule, ...]:
     """Return the enabled rules."""
-    phrases = ", ".join(PRODUCTION_PHRASES)
     rules: list[Rule] = []
     if fewest := config.min_words:
         rules.append(Drop("too_few_words", f"The description has fewer than {fewest} words.", _n_words < fewest))
     if most := config.max_words:
         rules.append(Drop("too_many_words", f"The description has more than {most} words.", _n_words > most))
     if config.production_phrases:
-        pattern = rf"(?i)\b(?:{'|'.join(PRODUCTION_PHRASES)})"
-        rules.append(DropText("production_phrase", f"The description is about the production: {phrases}.", pattern))
+        reason = f"The description is about the production: {', '.join(PRODUCTION_PHRASES)}."
+        rules.append(DropText("production_phrase", reason, rf"(?i)\b(?:{'|'.join(PRODUCTION_PHRASES)})"))
     if config.gibberish:
-        found = _description.map_batches(is_gibberish, pl.Boolean)
-        rules.append(Drop("gibberish", "The description is gibberish.", found))
+        is_caught = _description.map_batches(is_gibberish, pl.Boolean)
+        rules.append(Drop("gibberish", "The description is gibberish.", is_caught))
     if config.not_english:
         reason = "Most words of the description are not English, or most letters are not Latin."
         rules.append(Drop("not_english", reason, _description.map_batches(is_foreign, pl.Boolean)))

@@ -249,10 +249,7 @@ def run_crawl(
 
 
 def plan_crawl(paths: DataPaths, config: CrawlConfig, clock: Clock | None = None) -> str:
-    """Return in a few lines what `run_crawl` would do if all sources could be used; send and write nothing.
-
-    Later sources may get fewer ids: those that an earlier one will answer are unknown. It raises as `run_crawl`.
-    """
+    """Return in a few lines what `run_crawl` would do at most if all sources could be used; send and write nothing."""
     now, days = (clock or Clock()).now(), config.negative_days
     missing = find_missing(paths.raw)
     context = SourceContext(config.model_copy(update={"online": True}), settings(), paths)
