@@ -166,9 +166,9 @@ def _evaluate_splits(
     on_validation = _score_rules(validation.truth, validation.scores.scores, cross_fitted, "val/")
     on_test = _score_rules(test.truth, scores, decided, "test/")
     calibration = {
-        f"test/{name}": metric.compute(test.truth, calibrated if metric.calibrated else scores)
+        f"test/{name}": metric.compute(test.truth, scores, calibrated)
         for name, metric in METRICS.items()
-        if isinstance(metric, core.CalibrationMetric)
+        if metric.of == "calibration"
     }
     metrics = {name: on_validation[name] | on_test[name] | calibration for name in rules}
     chosen = choose_rule(metrics, config)
