@@ -108,7 +108,7 @@ def score(config: SearchConfig, study: Search, trial: Trial) -> dict[str, float]
     study.claim_features(data_paths().features, [spec.name for spec in specs])
     features = [build_features(spec, config.seed) for spec in specs]
     scored = score_trial(trial.model, features, train_choices(config), return_state=True)
-    return measure(scored.result(), config.rule_for_metric, config.metric, wait_for=[scored])
+    return measure(scored.result(), config.rule_for_metric, config.metric, data_paths(), wait_for=[scored])
 
 
 def best_config(config: SearchConfig, study: Search) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from tasks.core.page import escape_markdown, markdown_table
 from tasks.core.settings import DataPaths, settings
 from tasks.tracking.past_runs import MissingResultsError, fetch_results, load_last_run
 from tasks.tracking.runs import DATA_FOLDER, DATA_TAG, HASHES_TAG, LOADER_MODULE, MODEL_TAG, LoggedModel, is_local
-from tasks.tracking.store import get_if_exists, is_away, open_client, public_address
+from tasks.tracking.store import Experiment, get_if_exists, is_away, open_client, public_address
 
 logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ _ADDRESS: Final = re.compile(r"models:/(?P<name>\w[^/@:%?#\\]*)(?:/(?P<version>\
 
 
 def find_champion(
-    client: mlflow.MlflowClient, challenger: LoggedModel, paths: DataPaths, registered: str = REGISTERED_NAME
+    experiment: Experiment, challenger: LoggedModel, paths: DataPaths, registered: str = REGISTERED_NAME
 ) -> Champion | None:
     """Return the champion of a registered model, with its results fetched to the data folder; None if there is none.
 
@@ -53,6 +53,7 @@ def find_champion(
         DataError: the champion's results exist but cannot be fetched.
         MlflowException: the store is away or busy, which does not mean that there is no champion.
     """
+    client = experiment.client()
     current = champion_version(client, registered)
     if current is None:
         return None

@@ -84,7 +84,7 @@ def test_others_are_asked_about_the_movies_that_the_first_model_has_scores_of(pa
 def test_a_model_without_doubts_leaves_an_empty_table(paths, folders, truth):
     genres = [[genre for genre, has in zip(GENRES, row, strict=True) if has] for row in truth]
     pl.read_parquet(paths.movies).with_columns(genres=pl.Series(genres)).write_parquet(paths.movies)
-    assert task.audit.fn(folders).counts["doubted_movies"] == 0
+    assert task.audit.fn(folders, paths).counts["doubted_movies"] == 0
     assert read_audit(paths).is_empty()
 
 

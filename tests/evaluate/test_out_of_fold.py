@@ -96,11 +96,11 @@ def test_scores_that_are_not_of_all_movies_are_refused(folder, paths):
         evaluate_out_of_fold(folder, paths)
 
 
-def test_a_trial_is_measured_on_validation_alone(folder, truth, scores):
+def test_a_trial_is_measured_on_validation_alone(folder, paths, truth, scores):
     decided = cross_fit(scores[IN_VALIDATION], truth[IN_VALIDATION])["global"]
     expected = all_metrics(truth[IN_VALIDATION], decided, scores[IN_VALIDATION])
-    assert measure.fn(folder, "global", "jaccard") == expected
+    assert measure.fn(folder, "global", "jaccard", paths) == expected
     with pytest.raises(ConfigError, match="no rule is named 'dice'; there are: fixed"):
-        measure.fn(folder, "dice", "jaccard")
+        measure.fn(folder, "dice", "jaccard", paths)
     with pytest.raises(DataError, match="luck is undefined on the 50 validation movies"):
-        measure.fn(folder, "global", "luck")
+        measure.fn(folder, "global", "luck", paths)
