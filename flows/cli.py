@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Annotated, Any, Final, Literal, TypeVar, cast, get_args, get_origin
 
 import yaml
@@ -84,6 +84,7 @@ EXAMPLES: Final = Path(__file__).with_name("examples.yaml")  # by configuration
 CONFIG_HELP: Final = "YAML file with options; the command line overrides it."
 
 SWITCH_FORMS: Final = {"true": "--{}", "false": "--no-{}"}
+DEFAULT: Final = re.compile(r" Default: (.*)\.$")  # in descriptions
 _NO_DEFAULT: Final = tuple(f" (default: {value})" for value in ("none", "None", "()", "{}"))
 
 # Actions to run when a signal ends the process, last added first. Code that adds one removes it when done.
@@ -96,7 +97,7 @@ def run_command(config_type: type[Config], run: str | Callable[[Config], int]) -
     `run` is the flow as "module:name", or a function of the configuration that returns an exit code. Errors that the
     user can fix are printed as one line; anything else keeps its traceback. Neither shows a secret.
     """
-    sys.excepthook = show_exception
+    sys.excepthook = lambda *error: sys.stderr.write(hide_secrets("".join(traceback.format_exception(*error))))
     try:
         config = parse_command(config_type, sys.argv[1:])
         set_environment()
@@ -162,11 +163,6 @@ def as_one_line() -> Iterator[None]:
         if (user_error := as_user_error(error)) is None:
             raise
         raise user_error from error
-
-
-def show_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print a traceback to standard error as Python does, without secrets."""
-    sys.stderr.write(hide_secrets("".join(traceback.format_exception(kind, error, trace))))
 
 
 def _print_error(message: str) -> None:
@@ -253,12 +249,8 @@ class _HelpFormatter(RawDescriptionHelpFormatter):
         """Add an option."""
         if action.help and action.help.endswith(_NO_DEFAULT):
             about = action.help.removesuffix(next(filter(action.help.endswith, _NO_DEFAULT)))
-            action.help = _with_default(about)
+            action.help = DEFAULT.sub(r" (default: \1)", about)
         super().add_argument(action)
-
-
-def _with_default(about: str) -> str:
-    return re.sub(r" Default: (.*)\.$", r" (default: \1)", about)
 
 
 def _option_names(config_type: type[BaseModel], prefix: str = "--") -> Iterator[tuple[str, bool]]:
@@ -311,7 +303,7 @@ def short_help(config_type: type[FlowConfig]) -> str:
 
 
 def _description(field: FieldInfo) -> str:
-    text = _with_default(field.description or "")
+    text = DEFAULT.sub(r" (default: \1)", field.description or "")
     if field.is_required():
         return f"{text} (required)"
     if field.annotation is bool:
@@ -368,16 +360,17 @@ def log_to_console(verbose: bool) -> None:
         atexit.register(handler.bars.stop)  # erases unfinished bars, as after an error, and restores the cursor
         logs.watchers.append(handler)
     handler.setFormatter(SafeFormatter("%(asctime)s  %(message)s", "%H:%M:%S"))
-    handler.addFilter(lambda record: verbose or is_user_facing(record))
+    ours = ("flows", "tasks")
+    handler.addFilter(
+        lambda record: (
+            verbose
+            or record.name.startswith(ours)
+            or (record.levelno >= logging.WARNING and not record.name.startswith(HIDDEN_LOGGERS))
+        )
+    )
     logging.getLogger().addHandler(handler)
-    for name in ("flows", "tasks"):
+    for name in ours:
         logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)
-
-
-def is_user_facing(record: logging.LogRecord) -> bool:
-    """Return whether a log record is for users: all of ours, and warnings of other packages."""
-    is_warning = record.levelno >= logging.WARNING and not record.name.startswith(HIDDEN_LOGGERS)
-    return is_warning or record.name.startswith(("flows", "tasks"))
 
 
 class Terminal(logging.Handler):

@@ -275,7 +275,7 @@ def hash_code(entries: Iterable[Path]) -> str:
     """Return one SHA-256 over the code of entries, without comments, docstrings and blank lines."""
     digest = hashlib.sha256()
     for path in code_of(entries):
-        content = essence(_read(path)).encode() if path.suffix == ".py" else path.read_bytes()
+        content = essence(path.read_text(encoding="utf-8")).encode() if path.suffix == ".py" else path.read_bytes()
         name = path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path.name
         digest.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode())
     return digest.hexdigest()
@@ -283,12 +283,14 @@ def hash_code(entries: Iterable[Path]) -> str:
 
 def imports_of(path: Path) -> list[Path]:
     """Return the files of this project that a module imports, also in its functions, but not for types alone."""
-    return sorted({file for name in _imported(_tree(_read(path))) if (file := _file_of(name)) is not None})
+    return sorted(
+        {file for name in _imported(_tree(path.read_text(encoding="utf-8"))) if (file := _file_of(name)) is not None}
+    )
 
 
 def is_table(path: Path) -> bool:
     """Return whether a module only lists or declares what can be chosen, which it says by assigning `IS_A_TABLE`."""
-    body = _tree(_read(path)).body
+    body = _tree(path.read_text(encoding="utf-8")).body
     return any(isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "IS_A_TABLE" for node in body)
 
 
@@ -333,7 +335,3 @@ def _tree(source: str) -> ast.Module:
             return ast.parse(source)
         except SystemError:  # another package parsed at the same time
             return ast.parse(source)
-
-
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -40,30 +40,26 @@ _SIZE: Final = re.compile(rb'<svg [^>]*?\b(width|height)="([\d.]+)pt"[^>]*?\b(?:
 _PX_PER_PT: Final = 96 / 72
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(NamedTuple):
     """A paragraph, optionally followed by text with highlighted words."""
 
     text: str
     highlighted: Markup | None = None
 
 
-@dataclass(frozen=True)
-class Bullets:
+class Bullets(NamedTuple):
     """A plain list; an item with an address is a link."""
 
     items: Sequence[tuple[str, str]]  # text, address or ""
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """A command to copy."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """An SVG with a sentence that says what it shows: a file, or `<name>.svg` in the page's folder of pictures."""
 
     name: str
@@ -76,8 +72,7 @@ class Picture:
     links: Sequence[tuple[str, str]] = ()  # text and address of files with the same content
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """A cell of a table: its text, the value that its column is sorted by, and an address if it is a link."""
 
     text: str
@@ -85,8 +80,7 @@ class Cell:
     link: str = ""
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """The head of a column."""
 
     title: str
@@ -109,22 +103,19 @@ class Table:
     is_compact: bool = False  # cells hold numbers and short names, which do not wrap
 
 
-@dataclass(frozen=True)
-class Tiles:
+class Tiles(NamedTuple):
     """The most important numbers, each as title, value and note."""
 
     tiles: Sequence[tuple[str, str, str]]
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """Two pictures or tables next to each other; one below the other on a narrow screen."""
 
     blocks: "Sequence[Picture | Table]"
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """A part of the page, listed in the contents."""
 
     name: str
@@ -132,8 +123,7 @@ class Section:
     blocks: Sequence[Any]
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     """The content of a page."""
 
     title: str

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -60,23 +60,12 @@ EFFECT: Final = pl.Schema(
 KINDS: Final = {"doubted": "most doubtful", "random": "randomly chosen"}
 
 
-@dataclass(frozen=True)
-class LabelIssue:
+class LabelIssue(NamedTuple):
     """A doubtful genre of a movie: whether the listing has it, and its probability by model."""
 
     genre: str
     is_given: bool
     probabilities: Mapping[str, float]
-
-    @property
-    def claim(self) -> str:
-        """What may be wrong, such as "lacks Horror"."""
-        return f"{'is not' if self.is_given else 'lacks'} {self.genre}"
-
-    @property
-    def agreeing(self) -> list[float]:
-        """The probabilities by the models that disagree with the listing."""
-        return [value for value in self.probabilities.values() if (value <= 0.5) == self.is_given]
 
 
 def explain_issues(issues: Sequence[LabelIssue]) -> str:
@@ -90,12 +79,13 @@ def explain_issues(issues: Sequence[LabelIssue]) -> str:
     """
     groups: dict[tuple[str, bool], list[str]] = {}
     for issue in issues:
-        n_agreeing, n_asked = len(issue.agreeing), len(issue.probabilities)
+        agreeing = [value for value in issue.probabilities.values() if (value <= 0.5) == issue.is_given]
+        n_agreeing, n_asked = len(agreeing), len(issue.probabilities)
         count = f"all {n_asked}" if n_agreeing == n_asked else f"{n_agreeing} of {n_asked}"
         who = f"{count} models {'gives' if n_agreeing == 1 else 'give'}"
         if n_asked == 1:
             who = f"{next(iter(issue.probabilities))} gives"
-        limit, bound = ("at most ", max(issue.agreeing)) if issue.is_given else ("at least ", min(issue.agreeing))
+        limit, bound = ("at most ", max(agreeing)) if issue.is_given else ("at least ", min(agreeing))
         claim = f"{issue.genre} {limit if n_agreeing > 1 else ''}{bound:.2f}"
         groups.setdefault((who, issue.is_given), []).append(claim)
     reasons = []
@@ -247,7 +237,7 @@ def _audit_table(asked: Sequence[HeldOut], doubted: Labels, quality: Floats, pat
             probabilities = {model.model: float(model.probabilities[row, column]) for model in asked}
             issues.append(LabelIssue(first.genres[column], bool(first.truth[row, column]), probabilities))
         given = ", ".join(np.array(first.genres)[first.truth[row]])
-        claims = "; ".join(issue.claim for issue in issues)
+        claims = "; ".join(f"{'is not' if issue.is_given else 'lacks'} {issue.genre}" for issue in issues)
         movie = first.movie_ids[row]
         source = f"{first.model}, {first.parts[row]}"
         rows.append((movie, names[movie], given, claims, float(quality[row]), explain_issues(issues), source))

@@ -43,14 +43,14 @@ VIEW_METRICS: Final = ("val/jaccard", "test/jaccard", "test/f1_micro", "test/f1_
 
 def tracking_error(error: BaseException) -> TrackingError | None:
     """Return a user error for a store that is away or busy, None for any other error."""
-    if not is_away(error) and not _says(BUSY, error):
-        return None
     store = public_address(settings().tracking_uri)
     if is_away(error):
         return TrackingError(
             f"MLflow at {store} does not respond; results are kept in {settings().data_dir}: start it and run the same "
             "command again, which logs them"
         )
+    if not _says(BUSY, error):
+        return None
     return TrackingError(
         f"the MLflow database {store} was locked for too long; stop the process that locks it and run the same command "
         "again, which continues"
