@@ -269,11 +269,7 @@ def log_steps() -> None:
 def exclusive(paths: DataPaths) -> Iterator[None]:
     """Hold the data folder's lock, for flows that write there; flows within a flow share it.
 
-    A deployment's run waits for the lock for some minutes, since nobody watches it start.
-
-    Raises:
-        DataFolderBusyError: another process holds it.
-        DataError: the folder cannot be written.
+    A deployment's run waits for it for some minutes, since nobody watches it start; others get a `DataFolderBusyError`.
     """
     log_steps()
     lock = FileLock(paths.lock, is_singleton=True, thread_local=False)

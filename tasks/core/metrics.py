@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -305,8 +305,7 @@ def _weighted_mean(values: Floats, weights: Floats) -> Floats:
     return _divide((np.where(weights > 0, values, 0) * weights).sum(axis=-1), weights.sum(axis=-1))
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(NamedTuple):
     """A metric on all movies, and the interval of the middle of its resampled values."""
 
     value: float
@@ -314,8 +313,7 @@ class Interval:
     high: float
 
 
-@dataclass(frozen=True)
-class Resampled:
+class Resampled(NamedTuple):
     """Metrics of several models; second axis: on all movies, then on resamples; NaN where undefined."""
 
     metrics: dict[str, Floats]  # by name: (n_models, 1 + n_resamples)

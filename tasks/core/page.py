@@ -303,11 +303,8 @@ def write_safe_csv(table: pl.DataFrame, path: Path) -> None:
 def highlight_html(text: str, spans: Sequence[tuple[int, int, float]], strongest: float) -> str:
     """Return the text, escaped, with a `<span>` for each visible span, its contribution as title.
 
-    The page needs `highlight.css`. Spans have start, end and signed contribution, in any order. Contributions of
-    `strongest` and more have the full colour.
-
-    Raises:
-        ValueError: a span is not inside the text, or overlaps another.
+    The page needs `highlight.css`. Spans, in any order and without overlap, have start, end and signed contribution;
+    from `strongest` on it has the full colour.
 
     >>> highlight_html("a <ghost>", [(3, 8, 0.5)], 1.0)
     'a &lt;<span class="raises" style="--share:0.50" title="+0.50">ghost</span>&gt;'

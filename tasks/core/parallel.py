@@ -64,10 +64,8 @@ def map_in_order(
     """Yield `function(argument)` for each argument, in order, from processes here or, with an address, Dask's workers.
 
     With one worker or one argument everything happens in this process. Otherwise `function` has to be importable:
-    loky's processes, unlike Python's own, import its module and not the running program, which may take seconds.
-
-    Raises:
-        WorkerError: a process died, usually out of memory, or one argument killed several of Dask's workers.
+    loky's processes, unlike Python's own, import its module and not the running program, which may take seconds. A
+    process that dies, usually out of memory, is a `WorkerError`, as is an argument that kills several Dask workers.
     """
     if address is not None:
         yield from map_on_workers(address, function, arguments)

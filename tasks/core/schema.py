@@ -192,10 +192,7 @@ def parse_genres(text: str, names: Sequence[str]) -> tuple[str, ...]:
     """Return the distinct genres that a text lists, sorted; none for an empty text.
 
     Accepts names separated by commas, with or without quotes and brackets (JSON, and printed Python lists, tuples, sets
-    and arrays), or one 0 or 1 per genre in the order of `names`, as label encoders give.
-
-    Raises:
-        ValueError: it encodes another number of genres.
+    and arrays), or one 0 or 1 per genre in the order of `names`, as label encoders give; else a `ValueError`.
 
     >>> parse_genres("['Sci-Fi', 'Action']", ())
     ('Action', 'Sci-Fi')

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from filelock import FileLock, Timeout
 
@@ -23,8 +23,7 @@ CHUNK_BYTES: Final = 1 << 20
 ATTEMPTS: Final = 4
 
 
-@dataclass(frozen=True)
-class FileInfo:
+class FileInfo(NamedTuple):
     """A file's size in bytes, and a version that changes with its content."""
 
     size: int

@@ -238,10 +238,7 @@ def parse_rule(text: str, stored: Mapping[str, Rule], genres: Sequence[str]) -> 
       `highest-score`, `none` or the name of a genre.
 
     Spaces around names and numbers are ignored, and so is the case of genres, unless two genres differ only in case.
-    `genres` are in the order of the scores' columns.
-
-    Raises:
-        ConfigError: it is none of these; lists what is available.
+    `genres` are in the order of the scores' columns. For any other text a `ConfigError` lists what is available.
     """
     items = [item.strip() for item in text.split(",")]
     if len(items) == 1 and items[0] in stored:

@@ -8,7 +8,6 @@ model can look worse.
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -126,8 +125,7 @@ def find_label_issues(truth: Labels, probabilities: Floats) -> tuple[Labels, Flo
     return doubted, np.asarray(get_label_quality_scores(labels, shown), dtype=np.float64)
 
 
-@dataclass(frozen=True)
-class HeldOut:
+class HeldOut(NamedTuple):
     """Calibrated probabilities by one model for movies that it was not trained on, sorted by id, with the truth."""
 
     model: str
@@ -174,12 +172,8 @@ def audit_labels(model_folders: Sequence[Path], paths: DataPaths) -> StageResult
 
     Both files hold `AUDIT`: `label_audit.csv` for people, with formulas neutralised, `label_audit.parquet` for
     programs. The scores are calibrated on the same movies by two numbers per genre. The other models give a second
-    opinion, unless their scores are of other movies or genres.
-
-    Without cleanlab there is no audit, and an outdated one is removed.
-
-    Raises:
-        DataError: no model is given, or the scores of the first are missing, damaged or of other movies.
+    opinion, unless their scores are of other movies or genres. Without cleanlab there is no audit, and an outdated one
+    is removed.
     """
     if not model_folders:
         raise DataError("label audit: no model is given; train one first")
@@ -252,10 +246,7 @@ def read_audit(paths: DataPaths) -> pl.DataFrame:
 def choose_dropped(train: DataPaths, share: float | None, seed: int) -> StageResult:
     """Write which movies of an audited folder of train movies to drop: the most doubtful, and as many random ones.
 
-    They are all doubtful movies, but at most `share` of all.
-
-    Raises:
-        DataError: no movie is doubtful, or all are.
+    They are all doubtful movies, but at most `share` of all; a `DataError` if those are none or all movies.
     """
     stage = Stage(
         name="choose_dropped",
@@ -287,9 +278,6 @@ def measure_effect(with_all: Path, without: Mapping[str, Path], train: DataPaths
 
     `without` has the folders of the models by what was dropped (keys of `DROP_FILES`), `train` is the folder of
     `choose_dropped`. The counts also hold the hash of the splits of `home`, the audited folder, to identify it.
-
-    Raises:
-        DataError: the models were not tested on the same movies.
     """
     splits = hash_file(home.splits)
     predictions = {name: hash_file(folder / PREDICTIONS_FILE) for name, folder in {"all": with_all, **without}.items()}

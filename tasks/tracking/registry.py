@@ -50,9 +50,7 @@ def find_champion(
 ) -> Champion | None:
     """Return the champion of a registered model, with its results fetched to the data folder; None if there is none.
 
-    Raises:
-        DataError: the champion's results exist but cannot be fetched.
-        MlflowException: the store is away or busy, which does not mean that there is no champion.
+    A `DataError` if its results cannot be fetched, MLflow's error if the store is away: there may be a champion.
     """
     client = experiment.client()
     current = champion_version(client, registered)
@@ -118,10 +116,8 @@ def promote(
 def roll_back(registered: str = REGISTERED_NAME) -> str:
     """Return the alias `champion` to the version that the current one replaced; report what was done.
 
-    Both versions are tagged, and the one that was rolled back is not promoted again while it has its tag.
-
-    Raises:
-        ModelError: there is no champion, it replaced none, or what it replaced was deleted. Nothing is changed.
+    Both versions are tagged, and the one that was rolled back is not promoted again while it has its tag. A
+    `ModelError`, and nothing is changed, if there is no champion, it replaced none, or what it replaced was deleted.
     """
     client = open_client()
     current = champion_version(client, registered)

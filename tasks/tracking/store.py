@@ -83,10 +83,7 @@ def get_if_exists(get: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R |
 
 
 def retry_while_locked(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a function that is not a Prefect task, and so has no retries, to retry while the database is locked.
-
-    It raises TrackingError if the store stays busy or is away.
-    """
+    """Decorate a function that is not a Prefect task, and so has no retries, to retry while the database is locked."""
 
     @functools.wraps(function)
     def retrying(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -115,11 +112,7 @@ class Experiment:
     name: str
 
     def client(self) -> mlflow.MlflowClient:
-        """Return a client of the store, and point MLflow's fluent API, which logs models, to the same store.
-
-        Raises:
-            ConfigError: the address needs a password, and MLFLOW_TRACKING_URI does not contain it.
-        """
+        """Return a client of the store, to which MLflow's fluent API then points; it logs models."""
         uri = settings().tracking_uri
         if public_address(uri) == self.tracking_uri:
             return _connect(uri)
@@ -148,11 +141,7 @@ def save_view(experiment: Experiment, run_ids: Sequence[str]) -> None:
 
 
 def open_client() -> mlflow.MlflowClient:
-    """Return a client of the configured store, and point the fluent API to it; create its database if needed.
-
-    Raises:
-        ConfigError: the address is a plain folder, which MLflow 3 no longer supports.
-    """
+    """Return a client of the configured store, to which the fluent API then points; create its database if needed."""
     uri = settings().tracking_uri
     if uri.startswith("file:") or "://" not in uri:
         raise ConfigError(
@@ -174,9 +163,6 @@ def open_experiment(name: str) -> Experiment:
     """Return the experiment of this name in the configured store, creating both if needed.
 
     Artifacts of a SQLite store go to `artifacts/` next to the database; a server chooses the place itself.
-
-    Raises:
-        ConfigError: the experiment was deleted in the store's UI.
     """
     client = open_client()
     uri = public_address(settings().tracking_uri)
