@@ -6,20 +6,12 @@ defaults.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, TypeVar
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    PositiveFloat,
-    PositiveInt,
-    PrivateAttr,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, PrivateAttr, model_validator
 
 from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
 from tasks.annotate.corpus import AnnotateConfig
@@ -145,7 +137,7 @@ class PresetConfig(SeededConfig):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _fill_in_preset(cls, given: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+    def _fill_in_preset(cls, given: Any, validate: Callable[[Any], Self]) -> Self:
         if not isinstance(given, dict):
             return validate(given)
         preset = load_preset(str(given.get("preset", cls.model_fields["preset"].default)))

@@ -78,18 +78,30 @@ def map_in_order(
 
 
 def stream_in_order(
-    prepare: Callable[[], Callable[[Argument], Result]], arguments: Iterable[Argument], workers: int
+    prepare: Callable[[], Callable[[Argument], Result]],
+    arguments: Iterable[Argument],
+    workers: int,
+    address: str | None = None,
 ) -> Generator[Result, None, None]:
     """Yield the result of each argument, in order, for any number of arguments in bounded memory.
 
-    Each of `workers` processes, with one thread each, calls `prepare` once, which loads what is needed and returns the
-    function; both as in `map_in_order`. At most `AHEAD` arguments per worker are read before their results are taken.
+    Each of `workers` processes, with one thread each, or with an address of Dask's workers calls `prepare` once, which
+    loads what is needed and returns the function; both as in `map_in_order`. At most `AHEAD` arguments per worker are
+    read before their results are taken.
     """
+    key = uuid.uuid4().hex
+    if address is not None:
+        try:
+            yield from map_on_workers(address, partial(_call_prepared, key, prepare), arguments)
+        finally:
+            with dask_client(address) as client:
+                client.run(_forget, key, on_error="ignore")
+        return
     # Ctrl-C reaches the whole process group, and this process ends the others.
     executor = ProcessPoolExecutor(
         workers, timeout=IDLE_S, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN), env=ONE_THREAD
     )
-    submit = partial(executor.submit, _call_prepared, uuid.uuid4().hex, prepare)
+    submit = partial(executor.submit, _call_prepared, key, prepare)
     try:
         yield from _in_processes(executor, submit, arguments, workers)
     finally:
@@ -177,18 +189,6 @@ def map_on_workers(
             if (lost := dask_error(error)) is error:
                 raise
             raise lost from error
-
-
-def stream_on_workers(
-    address: str, prepare: Callable[[], Callable[[Argument], Result]], arguments: Iterable[Argument]
-) -> Generator[Result, None, None]:
-    """Yield the result of each argument as `map_on_workers` does; each worker calls `prepare` once for the function."""
-    key = uuid.uuid4().hex
-    try:
-        yield from map_on_workers(address, partial(_call_prepared, key, prepare), arguments)
-    finally:
-        with dask_client(address) as client:
-            client.run(_forget, key, on_error="ignore")
 
 
 def _call_prepared(key: str, prepare: Callable[[], Callable[[Argument], Result]], argument: Argument) -> Result:

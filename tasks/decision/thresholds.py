@@ -9,17 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
+from tasks.decision import rules
 from tasks.decision.calibration import Calibration, log_odds, logistic
-from tasks.decision.rules import (
-    ExpectedF1Set,
-    ExpectedJaccardSet,
-    GlobalThreshold,
-    PerGenreThresholds,
-    Rule,
-    Scores,
-    TopGenres,
-    check_scores,
-)
+from tasks.decision.rules import Rule, Scores
 
 Truth = NDArray[np.bool_]
 
@@ -121,7 +113,7 @@ def fit_rules(scores: Scores, truth: Truth) -> dict[str, Rule]:
     All but `fixed-or-none` decide at least one genre. Those from `top` to `per-genre`, and `expected-jaccard`, are
     fitted for samples-averaged Jaccard, `per-genre-f1` for macro F1, `expected-f1` for the movies' F1.
     """
-    check_scores(scores, truth.shape[1])
+    rules.check_scores(scores, truth.shape[1])
     if len(scores) != len(truth) or not len(truth):
         raise DataError(f"decision rules need scores and true genres of the same movies: {len(scores)}, {len(truth)}")
     positives = truth.sum(axis=0)
@@ -131,16 +123,16 @@ def fit_rules(scores: Scores, truth: Truth) -> dict[str, Rule]:
     # The robust ones are the best if calibrated scores are right.
     own_f1, robust_f1 = (tune_f1_thresholds(scores, each) for each in (truth, calibration.apply(scores)))
     return {
-        "fixed": GlobalThreshold(0.5),
-        "fixed-or-majority": GlobalThreshold(0.5, fallback=int(positives.argmax())),
-        "fixed-or-none": GlobalThreshold(0.5, fallback="none"),
-        "fixed-0.425": GlobalThreshold(0.425),
-        "top": TopGenres(tune_count(scores, truth)),
-        "global": GlobalThreshold(threshold),
-        "per-genre": PerGenreThresholds(shrink_thresholds(own, np.full(len(own), threshold), positives)),
-        "per-genre-f1": PerGenreThresholds(shrink_thresholds(own_f1, robust_f1, positives)),
-        "expected-jaccard": ExpectedJaccardSet(calibration.slopes, calibration.intercepts),
-        "expected-f1": ExpectedF1Set(calibration.slopes, calibration.intercepts),
+        "fixed": rules.GlobalThreshold(0.5),
+        "fixed-or-majority": rules.GlobalThreshold(0.5, fallback=int(positives.argmax())),
+        "fixed-or-none": rules.GlobalThreshold(0.5, fallback="none"),
+        "fixed-0.425": rules.GlobalThreshold(0.425),
+        "top": rules.TopGenres(tune_count(scores, truth)),
+        "global": rules.GlobalThreshold(threshold),
+        "per-genre": rules.PerGenreThresholds(shrink_thresholds(own, np.full(len(own), threshold), positives)),
+        "per-genre-f1": rules.PerGenreThresholds(shrink_thresholds(own_f1, robust_f1, positives)),
+        "expected-jaccard": rules.ExpectedJaccardSet(calibration.slopes, calibration.intercepts),
+        "expected-f1": rules.ExpectedF1Set(calibration.slopes, calibration.intercepts),
     }
 
 
