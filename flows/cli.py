@@ -48,7 +48,6 @@ EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 SIGNAL_EXIT_CODES: Final = {signal.SIGINT: 130, signal.SIGTERM: 143}  # the shell's convention
 INTERRUPTED: Final = "interrupted; run the same command again to continue"
 UNWIND_S: Final = 5.0  # for the flow to unwind after a signal
-CLEANUP_S: Final = 10.0  # for the actions in `at_stop`
 
 # Loggers whose warnings are hidden. Prefect repeats, with a traceback, the error that the command prints in one line;
 # its services warn about events that they still send after a run has ended.
@@ -68,17 +67,7 @@ ENVIRONMENT: Final = {
     "OMP_NUM_THREADS": "1",  # models are trained in parallel, each on one core
 }
 
-GROUPS: Final = ("Data", "Models", "Run", "Results")
 WIDTH: Final = 100  # columns of help, at most
-VALUE_NAMES: Final = {
-    int: "N",
-    float: "NUMBER",
-    str: "TEXT",
-    Path: "FILE",
-    tuple: "NAME,...",
-    dict: "JSON",
-    Literal: "NAME",
-}
 LISTS: Final = {"models": "--list-models", "preset": "--list-presets"}  # by the field that takes the names
 EXAMPLES: Final = Path(__file__).with_name("examples.yaml")  # by configuration
 CONFIG_HELP: Final = "YAML file with options; the command line overrides it."
@@ -288,7 +277,7 @@ def short_help(config_type: type[FlowConfig]) -> str:
         formatter_class=partial(RawDescriptionHelpFormatter, max_help_position=28, width=width),
         add_help=False,
     )
-    groups = {title: parser.add_argument_group(title) for title in GROUPS}
+    groups = {title: parser.add_argument_group(title) for title in ("Data", "Models", "Run", "Results")}
     marked = [(mark, *item) for item in config_type.model_fields.items() for mark in item[1].metadata]
     shown = [each for each in marked if isinstance(each[0], HelpGroup) and each[0].title]
     for group, name, field in sorted(shown, key=lambda each: each[0]):
@@ -317,7 +306,8 @@ def _description(field: FieldInfo) -> str:
 def _value_name(annotation: Any) -> str:
     kind = get_args(annotation)[0] if type(None) in get_args(annotation) else annotation
     kind = get_args(kind)[0] if get_origin(kind) is Annotated else kind
-    return VALUE_NAMES[get_origin(kind) or kind]
+    names = {int: "N", float: "NUMBER", str: "TEXT", Path: "FILE", tuple: "NAME,...", dict: "JSON", Literal: "NAME"}
+    return names[get_origin(kind) or kind]
 
 
 def list_models(_config_type: type[FlowConfig]) -> str:
@@ -428,10 +418,10 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 
 
 def _end(code: int) -> None:
-    """Run the actions in `at_stop`, then end the process whether or not other threads are done."""
+    """End the process whether or not other threads are done, after the actions in `at_stop`, or 10 s."""
     cleaning = threading.Thread(target=_clean_up, daemon=True)
     cleaning.start()
-    cleaning.join(CLEANUP_S)
+    cleaning.join(10)
     for process in multiprocessing.active_children():
         process.kill()
     with contextlib.suppress(OSError):  # the reader may be gone

@@ -34,8 +34,6 @@ NAMED_SOURCES: Final = ("sample", "kaggle")
 TABLE_FILES: Final = (".csv", ".parquet")
 # Decision rules fitted for these metrics; expected-jaccard for all others.
 RULES: Final = {"f1_macro": "per-genre-f1", "f1_samples": "expected-f1"}
-# What PyYAML raises for bytes that are not text, impossible dates, unknown tags and deep nesting.
-_YAML_ERRORS: Final = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
 
 Names = tuple[str, ...]
 Config = TypeVar("Config", bound="FlowConfig")
@@ -85,7 +83,8 @@ def read_options(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{path}, line {line}: not valid YAML ({error.problem}); fix the line") from error
-    except (OSError, yaml.YAMLError, *_YAML_ERRORS) as error:
+    # PyYAML's own errors are not all: bytes that are not text, impossible dates, unknown tags, deep nesting.
+    except (OSError, yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read as YAML: {error}") from error
     if not isinstance(options, dict):
         raise ConfigError(f"{path} must hold a mapping from option to value")
@@ -393,10 +392,8 @@ class PipelineConfig(TrainConfig, PrepareConfig, ExploreFlowConfig, ChampionConf
 
     @model_validator(mode="after")
     def _models_have_fields_to_read(self) -> Self:
-        if self.table is None or self.table.fields:
-            return self
-        single = [model for model in self.chosen_models if isinstance(model, ModelSpec)]
-        if reading := [model.name for model in single if model.reads_fields]:
+        models = self.chosen_models if self.table is not None and not self.table.fields else ()
+        if reading := [model.name for model in models if isinstance(model, ModelSpec) and model.reads_fields]:
             raise ConfigError(
                 f"{', '.join(reading)}: these models read fields, but the table has none. Name columns in "
                 "table.fields, or leave these models out of --models"

@@ -283,9 +283,8 @@ def hash_code(entries: Iterable[Path]) -> str:
 
 def imports_of(path: Path) -> list[Path]:
     """Return the files of this project that a module imports, also in its functions, but not for types alone."""
-    return sorted(
-        {file for name in _imported(_tree(path.read_text(encoding="utf-8"))) if (file := _file_of(name)) is not None}
-    )
+    files = map(_file_of, _imported(_tree(path.read_text(encoding="utf-8"))))
+    return sorted({*filter(None, files)})
 
 
 def is_table(path: Path) -> bool:

@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
+Prepare = Callable[[], Callable[[Argument], Result]]
 
 IDLE_S: Final = 10  # after which an idle process ends and frees its memory
 AHEAD: Final = 2  # arguments per worker: one in work, one waiting; loky queues as many
@@ -52,7 +53,6 @@ REMEDIES: Final = {
     "file in the data folder": "mount the same folder there",
     "code of the project": "bring it to the same revision",
 }
-DATA_FACTS: Final = ("data folder", "file in the data folder")  # which the scheduler does not need
 
 _prepared: dict[str, Callable[[Any], Any]] = {}  # of a worker, by stream
 _preparing = threading.Lock()
@@ -78,10 +78,7 @@ def map_in_order(
 
 
 def stream_in_order(
-    prepare: Callable[[], Callable[[Argument], Result]],
-    arguments: Iterable[Argument],
-    workers: int,
-    address: str | None = None,
+    prepare: Prepare[Argument, Result], arguments: Iterable[Argument], workers: int, address: str | None = None
 ) -> Generator[Result, None, None]:
     """Yield the result of each argument, in order, for any number of arguments in bounded memory.
 
@@ -109,11 +106,7 @@ def stream_in_order(
 
 
 def _in_processes(
-    executor: ProcessPoolExecutor,
-    submit: Callable[[Any], Any],
-    arguments: Iterable[Any],
-    workers: int,
-    remedy: str = "",
+    executor: ProcessPoolExecutor, submit: Callable[..., Any], arguments: Iterable[Any], workers: int, remedy: str = ""
 ) -> Generator[Any, None, None]:
     """Yield the results of a few arguments at a time; if closed early, end the processes at once."""
     waiting: deque[Future[Any]] = deque()
@@ -191,7 +184,7 @@ def map_on_workers(
             raise lost from error
 
 
-def _call_prepared(key: str, prepare: Callable[[], Callable[[Argument], Result]], argument: Argument) -> Result:
+def _call_prepared(key: str, prepare: Prepare[Argument, Result], argument: Argument) -> Result:
     with _preparing:
         if key not in _prepared:
             _prepared[key] = prepare()
@@ -250,7 +243,7 @@ def check_workers(address: str, environment: Mapping[str, str]) -> int:
         try:
             ours, probe = worker_facts(token), _probe(str(token), dict(environment))
             found = client.run(probe, on_error="return")
-            needed = {name: fact for name, fact in ours.items() if name not in DATA_FACTS}
+            needed = {name: fact for name, fact in ours.items() if "data folder" not in name}  # by the scheduler
             try:
                 of_scheduler: Any = client.run_on_scheduler(probe)  # it reads the arguments of tasks
             except ImportError as error:

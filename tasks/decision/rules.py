@@ -329,9 +329,6 @@ def _forms(genres: Sequence[str]) -> str:
     return f"threshold=0.3, top=2, or thresholds by genre, such as {genres[0]}=0.6"
 
 
-_CLASSES: Final = (GlobalThreshold, PerGenreThresholds, TopGenres, ExpectedJaccardSet, ExpectedF1Set)
-
-
 def rules_to_json(rules: Mapping[str, Rule]) -> dict[str, Any]:
     """Return named rules as plain JSON values, in their order."""
     return {name: {"kind": rule.kind, **json.loads(json.dumps(asdict(rule)))} for name, rule in rules.items()}
@@ -347,7 +344,8 @@ def rules_from_json(stored: object) -> dict[str, Rule]:
 def _read_rule(where: str, values: object) -> Rule:
     if not isinstance(values, dict):
         raise DataError(f"{where}: expected an object, not {values!r}; {REMEDY}")
-    rule_class = next((each for each in _CLASSES if each.kind == values.get("kind")), None)
+    known = (GlobalThreshold, PerGenreThresholds, TopGenres, ExpectedJaccardSet, ExpectedF1Set)
+    rule_class = next((each for each in known if each.kind == values.get("kind")), None)
     if rule_class is None:
         raise DataError(f"{where}: unknown kind {values.get('kind')!r}; {REMEDY}")
     try:
