@@ -204,7 +204,6 @@ def command_name() -> str:
 
 
 def _given_options(config_type: type[BaseModel], arguments: Sequence[str]) -> dict[str, Any]:
-    """Return the options on a command line, nested as the configuration is; exit after `--help-all`."""
     switches = {name for name, is_switch in _option_names(config_type) if is_switch}
     words: list[str] = []
     waiting = list(arguments)

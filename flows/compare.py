@@ -106,7 +106,7 @@ def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedM
     if config.report and not config.chooses_runs:  # of chosen runs only tables are fetched
         written = write_run_report(run, by_rank, outcome, config.forms, [ranked, *pair, *drawn])
         files = [written.folder / "report.html", *sorted((written.folder / "pictures").iterdir())]
-        tracking.log_report(run, files, wait_for=[written])
+        tracking.log_report(run.experiment, run.run_id, files, "report", wait_for=[written])
         logger.info("report: %s", page)
         text, about = f"`{page}`\n\n{where}", "The report"  # no link: browsers refuse those to a file
         store_artifact(create_markdown_artifact, markdown=text, key="report", description=about)

@@ -6,7 +6,6 @@ from flows.config import PipelineConfig
 if __name__ == "__main__":
     raise SystemExit(run_command(PipelineConfig, "flows.full_pipeline:full_pipeline"))
 
-
 from prefect import flow
 
 from flows.compare import compare_last

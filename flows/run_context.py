@@ -67,6 +67,7 @@ NAMED: Final = ("source", "preset", "model", "input")  # options that distinguis
 LONGEST_NAME: Final = 200
 SHORT_S: Final = 5.0  # shorter work shows no progress
 EVERY_PERCENT: Final = 5
+core_count: Final[Callable[[], int]] = joblib.cpu_count  # by the process's affinity and a container's limit
 _own: "list[TemporaryServer]" = []  # this process's, at most one
 
 
@@ -232,7 +233,6 @@ _lock = threading.Lock()
 
 
 def _show_progress(work: Progress) -> None:
-    """Show the progress of long work in its task run."""
     if not work.total or TaskRunContext.get() is None or work.clock() - work.start_s < SHORT_S:
         return
     with contextlib.suppress(RuntimeError):
@@ -295,11 +295,6 @@ def exclusive(paths: DataPaths) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-def core_count() -> int:
-    """Return the number of cores this process may use, by its affinity and by a container's limit."""
-    return int(joblib.cpu_count())
 
 
 @contextlib.contextmanager

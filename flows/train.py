@@ -51,10 +51,7 @@ def fit_models(config: TrainConfig, run: PipelineRun, prepared: Sequence[StageRe
     """Train, evaluate and log every model on the configured runner; save the finished ones as the last run.
 
     The slowest features are submitted first, and the models that wait longest for them last, so that no worker is idle
-    while there is work.
-
-    Raises:
-        ModelsFailedError: no model is left.
+    while there is work. If no model is left, that is a `ModelsFailedError`.
     """
     chosen = within_budget(config.chosen_models, config.budget_minutes)
     logger.info("train: %s", describe_choice(chosen, config.models))

@@ -77,11 +77,7 @@ def run_stage(stage: Stage, build: Callable[[Path], Mapping[str, Any]]) -> Stage
 
     `build` writes every output, under its relative name, into the folder it is given, and returns counts as JSON values
     (what was read, kept, dropped and why).
-
-    Raises:
-        DataError: an input is missing, or was changed since its stage wrote it.
-        DiskError: the folder is full or cannot be written.
-        FileNotFoundError: `build` did not write an output.
+    A `DataError` if an input is missing, or was changed since its stage wrote it; a `DiskError` if the folder is full.
     """
     fingerprint, description = _fingerprint(stage)
     recorded = _read_sidecar(stage)
@@ -243,7 +239,6 @@ def _publish(stage: Stage, unfinished: Path, record: dict[str, Any]) -> None:
 
 
 def _remove_unchanged(stage: Stage, recorded: dict[str, Any], kept: Sequence[str] = ()) -> None:
-    """Remove files that the stage wrote, unless they were changed since."""
     for name, content in recorded["outputs"].items():
         path = stage.folder / name
         if name not in kept and path.is_file() and hash_file(path) == content:

@@ -269,11 +269,6 @@ def ranking_metrics(truth: Labels, scores: Scores) -> dict[str, float]:
     return {name: each.compute(truth, scores) for name, each in METRICS.items() if each.of == "ranking"}
 
 
-def all_metrics(truth: Labels, decided: Labels, scores: Scores) -> dict[str, float]:
-    """Return `decision_metrics` and `ranking_metrics`."""
-    return {**decision_metrics(truth, decided), **ranking_metrics(truth, scores)}
-
-
 def movie_metrics(truth: Labels, decided: Labels) -> Floats:
     """Return (n_movies, n_metrics), the columns in the order of `MOVIE_METRICS`."""
     counts = MovieCounts(truth, decided)

@@ -72,7 +72,6 @@ def truth_matrix(
 
 
 def _checked(path: Path, scores: Scores) -> Scores:
-    """Return scores that are in [0, 1]."""
     wrong = np.argwhere(~((scores.scores >= 0) & (scores.scores <= 1)))
     if len(wrong):
         row, column = wrong[0]

@@ -109,9 +109,7 @@ class Bucket:
             pages = _client().get_paginator("list_objects_v2")
             listed = pages.paginate(Bucket=self.bucket, Prefix=self.prefix, Delimiter="/")
             objects = [entry for page in listed for entry in page.get("Contents", ())]
-        found = {
-            each["Key"].removeprefix(self.prefix): FileInfo(each["Size"], each["ETag"].strip('"')) for each in objects
-        }
+        found = {of["Key"].removeprefix(self.prefix): FileInfo(of["Size"], of["ETag"].strip('"')) for of in objects}
         return {name: found[name] for name in sorted(found) if name and not name.startswith(".")}
 
     def find(self, name: str) -> FileInfo:

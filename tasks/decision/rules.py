@@ -260,7 +260,6 @@ def parse_rule(text: str, stored: Mapping[str, Rule], genres: Sequence[str]) -> 
 
 
 def _read_settings(items: Sequence[str], genres: Sequence[str]) -> dict[str, str]:
-    """Return the values by `threshold`, `top`, `fallback` or genre, each given once."""
     settings: dict[str, str] = {}
     for item in items:
         key, equals, value = (part.strip() for part in item.partition("="))
@@ -294,7 +293,6 @@ def _stored_thresholds(name: str, stored: Mapping[str, Rule], genres: Sequence[s
 
 
 def _changed(rule: Thresholds, given: dict[str, str], genres: Sequence[str]) -> Thresholds:
-    """Return the rule with some genres' thresholds and perhaps the fallback replaced."""
     text = given.pop("fallback", None)
     if text is not None:
         fallbacks: dict[str, Fallback] = {genre: column for column, genre in enumerate(genres)}

@@ -85,10 +85,8 @@ def read_scored_split(model_folder: Path, part: str, paths: DataPaths) -> Scored
             f"{different[0]}; train the model again on this split"
         )
     genres = _look_up(scores, paths.movies, "genres")
-    if genres.null_count():
-        raise DataError(
-            f"{paths.movies} lacks {genres.null_count()} movies of {paths.splits}; run the split stage again"
-        )
+    if lacking := genres.null_count():
+        raise DataError(f"{paths.movies} lacks {lacking} movies of {paths.splits}; run the split stage again")
     known = json.loads(paths.genres_json.read_text(encoding="utf-8")) if paths.genres_json.is_file() else ()
     truth = truth_matrix(genres.to_list(), scores.genres, ignored=known)  # a model may cover only some of the genres
     if not truth.any():
@@ -144,9 +142,8 @@ def _evaluate_splits(
     genres, scores = validation.scores.genres, test.scores.scores
     unseen = [genre for genre, y in zip(genres, validation.truth.T, strict=True) if not y.any()]
     if unseen:
-        logger.warning(
-            "no validation movie is %s: the rules use the thresholds of all genres for it", ", ".join(unseen)
-        )
+        which = ", ".join(unseen)
+        logger.warning("no validation movie is %s: the rules use the thresholds of all genres for it", which)
     rules = fit_rules(validation.scores.scores, validation.truth)
     decided = {name: rule.decide(scores) for name, rule in rules.items()}
     calibrated = Calibration.fit(validation.scores.scores, validation.truth).apply(scores)
@@ -198,7 +195,6 @@ def cross_fit(scores: NDArray[np.float32], truth: Labels, fold_of: Folds | None 
 def _score_rules(
     truth: Labels, scores: NDArray[np.float32], decided: Mapping[str, Labels], prefix: str = ""
 ) -> dict[str, dict[str, float]]:
-    """Return all defined metrics of each rule's decisions."""
     ranking = core.ranking_metrics(truth, scores)  # the same for all rules
     found = {rule: core.decision_metrics(truth, labels) | ranking for rule, labels in decided.items()}
     return {

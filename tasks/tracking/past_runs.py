@@ -22,7 +22,7 @@ from tasks.core.settings import DataPaths, settings
 from tasks.stage import TEMPORARY_PREFIX, write_atomically
 from tasks.tracking import runs as tracked
 from tasks.tracking.runs import LoggedModel, PipelineRun
-from tasks.tracking.store import SQLITE, Experiment, get_if_exists, is_missing, open_client, public_address
+from tasks.tracking.store import MISSING, SQLITE, Experiment, get_if_exists, open_client, public_address
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +137,7 @@ def _runs_by_query(client: mlflow.MlflowClient, experiment: str, query: str | No
     try:
         return _search(found.experiment_id, f"{IS_MODEL} and {query}" if query else IS_MODEL)
     except MlflowException as error:
-        if query is None or not is_missing(error):
+        if query is None or error.error_code not in MISSING:
             raise
         raise ConfigError(f"--filter: MLflow cannot read {query!r} ({error})") from error
 

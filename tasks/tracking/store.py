@@ -67,17 +67,12 @@ def _says(pattern: re.Pattern[str], error: BaseException) -> bool:
     return is_of_store and bool(pattern.search(str(error)))
 
 
-def is_missing(error: MlflowException) -> bool:
-    """Return whether the store said that something does not exist."""
-    return error.error_code in MISSING
-
-
 def get_if_exists(get: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
     """Return what a method of the client gets, None if the store says that it does not exist; other errors raise."""
     try:
         return get(*args, **kwargs)
     except MlflowException as error:
-        if is_missing(error):
+        if error.error_code in MISSING:
             return None
         raise
 

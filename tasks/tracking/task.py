@@ -138,12 +138,6 @@ def log_effect(run: PipelineRun, files: Sequence[Path]) -> None:
     runs.log_files(run.experiment, run.run_id, files)
 
 
-@tracked_task("log report")
-def log_report(run: PipelineRun, files: Sequence[Path]) -> None:
-    """Log the report and its pictures to the run, in their own folder."""
-    runs.log_files(run.experiment, run.run_id, files, "report")
-
-
 @tracked_task("log comparison")
 def log_comparison(run: PipelineRun, ranked: Sequence[LoggedModel], files: Sequence[Path]) -> None:
     """Log the leaderboard as a table, the best model's leading metrics and files to the run; tag models with ranks."""
@@ -189,6 +183,7 @@ def promote(run: PipelineRun, best: LoggedModel, current: Champion | None, verdi
 choose_models: Final = tracked_task("choose models")(past_runs.choose_models)
 last_models: Final = tracked_task("last models")(past_runs.last_models)
 find_champion: Final = tracked_task("find champion")(registry.find_champion)
+log_report: Final = tracked_task("log report")(runs.log_files)
 record_failure: Final = tracked_task("record failure")(runs.fail_run)
 run_duration_s: Final = tracked_task("run duration")(past_runs.duration_s)
 previous_best: Final = tracked_task("previous best")(past_runs.previous_best)

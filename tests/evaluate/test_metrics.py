@@ -10,13 +10,18 @@ from tasks.core.metrics import (
     METRICS,
     MOVIE_METRICS,
     GenreCounts,
-    all_metrics,
     count_genres,
+    decision_metrics,
     genre_metrics,
     movie_metrics,
+    ranking_metrics,
 )
 
 Case = tuple[NDArray[np.bool_], NDArray[np.bool_], NDArray[np.float32]]
+
+
+def all_metrics(truth, decided, scores) -> dict[str, float]:
+    return decision_metrics(truth, decided) | ranking_metrics(truth, scores)
 
 
 def draw(n_movies: int = 200, n_genres: int = 6, seed: int = 0) -> Case:
