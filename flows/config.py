@@ -6,20 +6,12 @@ defaults.
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, TypeVar
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    PositiveFloat,
-    PositiveInt,
-    PrivateAttr,
-    model_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, PrivateAttr, model_validator
 
 from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
 from tasks.annotate.corpus import AnnotateConfig
@@ -42,8 +34,6 @@ NAMED_SOURCES: Final = ("sample", "kaggle")
 TABLE_FILES: Final = (".csv", ".parquet")
 # Decision rules fitted for these metrics; expected-jaccard for all others.
 RULES: Final = {"f1_macro": "per-genre-f1", "f1_samples": "expected-f1"}
-# What PyYAML raises for bytes that are not text, impossible dates, unknown tags and deep nesting.
-_YAML_ERRORS: Final = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
 
 Names = tuple[str, ...]
 Config = TypeVar("Config", bound="FlowConfig")
@@ -93,7 +83,8 @@ def read_options(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{path}, line {line}: not valid YAML ({error.problem}); fix the line") from error
-    except (OSError, yaml.YAMLError, *_YAML_ERRORS) as error:
+    # PyYAML's own errors are not all: bytes that are not text, impossible dates, unknown tags, deep nesting.
+    except (OSError, yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read as YAML: {error}") from error
     if not isinstance(options, dict):
         raise ConfigError(f"{path} must hold a mapping from option to value")
@@ -145,7 +136,7 @@ class PresetConfig(SeededConfig):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _fill_in_preset(cls, given: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+    def _fill_in_preset(cls, given: Any, validate: Callable[[Any], Self]) -> Self:
         if not isinstance(given, dict):
             return validate(given)
         preset = load_preset(str(given.get("preset", cls.model_fields["preset"].default)))
@@ -401,10 +392,8 @@ class PipelineConfig(TrainConfig, PrepareConfig, ExploreFlowConfig, ChampionConf
 
     @model_validator(mode="after")
     def _models_have_fields_to_read(self) -> Self:
-        if self.table is None or self.table.fields:
-            return self
-        single = [model for model in self.chosen_models if isinstance(model, ModelSpec)]
-        if reading := [model.name for model in single if model.reads_fields]:
+        models = self.chosen_models if self.table is not None and not self.table.fields else ()
+        if reading := [model.name for model in models if isinstance(model, ModelSpec) and model.reads_fields]:
             raise ConfigError(
                 f"{', '.join(reading)}: these models read fields, but the table has none. Name columns in "
                 "table.fields, or leave these models out of --models"

@@ -23,7 +23,6 @@ logger = logging.getLogger("flows.predict")  # not __main__, which is not shown
 RAISES: Final = ((214, 234, 245), (64, 150, 200))
 LOWERS: Final = ((252, 238, 207), (233, 170, 40))
 INK: Final = "#111111"
-BAR_LENGTH: Final = 30
 
 
 def predict_command(config: PredictConfig) -> int:
@@ -53,7 +52,7 @@ def predict_text(config: PredictConfig) -> None:
     lines = [row["genres"] or "none of the genres", ""]
     for genre in sorted(classifier.genres, key=lambda genre: -row[f"score_{genre}"]):
         score, mark = row[f"score_{genre}"], "*" if genre in decided else " "
-        lines.append(f"{mark} {genre:<{width}}  {score:.3f}  {'█' * round(score * BAR_LENGTH)}")
+        lines.append(f"{mark} {genre:<{width}}  {score:.3f}  {'█' * round(score * 30)}")
     sys.stdout.write("\n".join(lines) + "\n")
     if config.explain:
         from tasks.models.explain.page import write_page

@@ -73,7 +73,6 @@ class DiskError(DataError):
 
 # Parts of pydantic's paths that are not from the user: members of a union, validators, classes.
 _INTERNAL: Final = re.compile(r"\[|^constrained-|Spec$|^(float|int|str|bool|none|path)$")
-_LONGEST_VALUE: Final = 60
 _MESSAGES: Final = {"extra_forbidden": "there is no such option", "missing": "is required"}
 
 
@@ -87,7 +86,7 @@ def validation_messages(error: ValidationError) -> list[str]:
         message = _MESSAGES.get(found["type"], message)
         expected.setdefault(path, []).append(message[:1].lower() + message[1:] if path else message)
         value = repr(found["input"])
-        is_redundant = found["type"] in {"missing", "value_error", "extra_forbidden"} or len(value) > _LONGEST_VALUE
+        is_redundant = found["type"] in {"missing", "value_error", "extra_forbidden"} or len(value) > 60
         given[path] = "" if is_redundant else f", not {value}"
     return [
         f"{path}{': ' if path else ''}{' or '.join(dict.fromkeys(messages))}{given[path]}"
@@ -96,7 +95,6 @@ def validation_messages(error: ValidationError) -> list[str]:
 
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-NO_ROOM_BYTES: Final = 1 << 16
 REFUSED: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -132,7 +130,7 @@ def _is_full(folder: Path) -> bool:
     # Not every library names the cause.
     for path in (folder, *folder.absolute().parents):
         with contextlib.suppress(OSError):  # it does not exist, or cannot be entered
-            return shutil.disk_usage(path).free < NO_ROOM_BYTES
+            return shutil.disk_usage(path).free < 1 << 16
     return False
 
 

@@ -22,7 +22,7 @@ from tasks.core import schema
 from tasks.core.errors import DataError
 from tasks.core.files import hash_files
 from tasks.core.logs import Progress
-from tasks.core.parallel import stream_in_order, stream_on_workers
+from tasks.core.parallel import stream_in_order
 from tasks.core.storage import Directory
 from tasks.models.genre_classifier import GenreClassifier
 from tasks.models.spec import Precision
@@ -216,13 +216,10 @@ class Predictor:
             yield from map(partial(_predict, self.classifier, choices.rule, is_csv), all_pieces)
             return
         prepare = partial(_load_and_predict, self.model_folder, choices, is_csv)
-        if choices.dask_address is None:
-            logger.info("predict: %d processes share the work", choices.workers)
-            stream = stream_in_order(prepare, all_pieces, choices.workers)
-        else:
-            logger.info("predict: the workers of %s share the work", choices.dask_address)
-            stream = stream_on_workers(choices.dask_address, prepare, all_pieces)
-        with closing(stream) as predicted:
+        address = choices.dask_address
+        who = f"{choices.workers} processes" if address is None else f"the workers of {address}"
+        logger.info("predict: %s share the work", who)
+        with closing(stream_in_order(prepare, all_pieces, choices.workers, address)) as predicted:
             yield from predicted
 
 
