@@ -10,7 +10,7 @@ from rich.text import Text
 
 from flows.cli import run_command, run_flow
 from flows.config import PredictConfig
-from tasks.core.errors import ConfigError, DataError, GenreflowError
+from tasks.core.errors import ConfigError, DataError
 from tasks.core.settings import data_paths
 from tasks.core.storage import in_storage
 
@@ -107,10 +107,6 @@ from tasks.models.task import explain_file, predict_file, predict_folder
 from tasks.tracking.task import fetch_classifier
 
 
-class FilesFailedError(GenreflowError):
-    """Some files could not be scored; the others were."""
-
-
 @flow(name="predict", flow_run_name=run_name("predict"), persist_result=False)
 def predict(config: PredictConfig) -> int:
     """Score a file, or new files of a folder, with the champion or another model; return the number of rows.
@@ -119,7 +115,7 @@ def predict(config: PredictConfig) -> int:
 
     Raises:
         ConfigError: no input is given, or Dask's workers cannot take part.
-        FilesFailedError: some files of a folder could not be scored.
+        DataError: some files of a folder could not be scored.
     """
     log_steps()
     if config.input is None or config.output is None:
@@ -136,7 +132,7 @@ def predict(config: PredictConfig) -> int:
             *(len(scored.rows), f"{n_rows:,}", len(scored.unchanged), len(scored.errors)),
         )
         if scored.errors:
-            raise FilesFailedError("these files could not be scored:\n  " + "\n  ".join(scored.errors.values()))
+            raise DataError("these files could not be scored:\n  " + "\n  ".join(scored.errors.values()))
     else:
         n_rows = predict_file(model_folder, config.input, config.output, choices, wait_for=[fetched])
     if config.explain:

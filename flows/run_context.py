@@ -44,7 +44,7 @@ from prefect.utilities.urls import url_for
 from flows.cli import ENVIRONMENT, at_stop
 from flows.config import FlowConfig, RunnerConfig
 from tasks.core import logs
-from tasks.core.errors import DataError, GenreflowError, disk_error, missing_extra
+from tasks.core.errors import BusyError, DataError, GenreflowError, disk_error, missing_extra
 from tasks.core.logs import Progress, hide_secrets, log_to, without_password
 from tasks.core.parallel import check_workers, forwarded_log
 from tasks.core.settings import DataPaths, data_paths
@@ -77,14 +77,6 @@ class PrefectServerError(GenreflowError):
 
 class OutOfMemoryError(GenreflowError):
     """The machine, or a limit, has no more memory to give."""
-
-
-class ServerNotStartedError(GenreflowError):
-    """Prefect's temporary server did not answer in time."""
-
-
-class DataFolderBusyError(GenreflowError):
-    """Another pipeline works in the same data folder."""
 
 
 def as_user_error(error: BaseException) -> GenreflowError | None:
@@ -147,7 +139,7 @@ class TemporaryServer:
         self._start()
 
     def wait(self) -> str:
-        """Wait until the server answers; return the address of its API, or raise a `ServerNotStartedError`."""
+        """Wait until the server answers; return the address of its API, or raise a `PrefectServerError`."""
         attempts, why = 1, "it did not answer in time"
         deadline_s = time.monotonic() + PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value()
         with httpx.Client(trust_env=False) as client:
@@ -163,7 +155,7 @@ class TemporaryServer:
                         return self._api_url
                 time.sleep(0.05)
         self.stop()
-        raise ServerNotStartedError(
+        raise PrefectServerError(
             f"Prefect's temporary server did not start ({why}); allow it more time with "
             "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS=300, or start one (make ui) and set PREFECT_API_URL"
         )
@@ -269,7 +261,7 @@ def log_steps() -> None:
 def exclusive(paths: DataPaths) -> Iterator[None]:
     """Hold the data folder's lock, for flows that write there; flows within a flow share it.
 
-    A deployment's run waits for it for some minutes, since nobody watches it start; others get a `DataFolderBusyError`.
+    A deployment's run waits for it for some minutes, since nobody watches it start; others get a `BusyError`.
     """
     log_steps()
     lock = FileLock(paths.lock, is_singleton=True, thread_local=False)
@@ -283,7 +275,7 @@ def exclusive(paths: DataPaths) -> Iterator[None]:
             logger.info("another pipeline works in %s; waiting for it", paths.root)
             lock.acquire(timeout=LOCK_TIMEOUT_S)
     except Timeout as error:
-        raise DataFolderBusyError(
+        raise BusyError(
             f"another pipeline works in {paths.root}; wait for it, or set GENREFLOW_DATA_DIR to another folder"
         ) from error
     except OSError as error:

@@ -155,7 +155,10 @@ def _read_tokens(rows: list[list[str]]) -> list[Token]:
             continue
         is_inside = bool(last_of_range) and number != last_of_range
         following = rows[index + 1][-1] if index + 1 < len(rows) else ""
-        has_space = not is_inside and _has_space(misc_of_range or misc, following)
+        misc_of_word = misc_of_range or misc
+        end, start = _END.search(misc_of_word), _START.search(following)
+        is_apart = not (end and start) or int(start[1]) > int(end[1])  # by the character offsets of both words
+        has_space = not is_inside and "SpaceAfter=No" not in misc_of_word and is_apart
         if not is_inside:
             last_of_range = misc_of_range = ""
         if word := _normalise(form):
@@ -164,14 +167,6 @@ def _read_tokens(rows: list[list[str]]) -> list[Token]:
         elif tokens and has_space:  # a word that is empty when normalised leaves its space
             tokens[-1] = tokens[-1]._replace(space_after=True)
     return tokens
-
-
-def _has_space(misc: str, following: str) -> bool:
-    """Return whether a space follows a word, by `SpaceAfter=No` or by the character offsets of both words."""
-    if "SpaceAfter=No" in misc:
-        return False
-    end, start = _END.search(misc), _START.search(following)
-    return not (end and start) or int(start[1]) > int(end[1])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

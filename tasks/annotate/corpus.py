@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from tasks.annotate.conllu import find_documents, format_document, read_document
 from tasks.core import schema
@@ -34,10 +34,8 @@ COMPANION: Final = pl.DataFrame(schema=schema.TOKENS).to_arrow().schema
 READ_COLUMNS: Final = ("movie_id", "description", "genres")
 
 
-class AnnotateConfig(BaseModel):
+class AnnotateConfig(BaseModel, frozen=True, extra="forbid"):
     """How to annotate."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     pipeline: Pipeline = Field(
         "simplemma", description="Source of the lemmas; en_core_web_sm also adds tags, if it is installed."

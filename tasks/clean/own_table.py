@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, Self
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from tasks.clean.movies import (
     PEOPLE,
@@ -35,10 +35,8 @@ RESERVED: Final = frozenset(
 )
 
 
-class TableConfig(BaseModel):
+class TableConfig(BaseModel, frozen=True, extra="forbid"):
     """The meaning of the columns of a user's own table, the CSV or parquet file given as `source`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str = Field(min_length=1, description="Column of ids: letters, digits and _.:- only.")
     text: str = Field(min_length=1, description="Column of the text to classify.")
@@ -48,9 +46,7 @@ class TableConfig(BaseModel):
     )
     title: str | None = Field(None, description="Column of titles.")
     separator: str = Field("|", min_length=1, description="Separator between labels in a text column.")
-    fields: tuple[str, ...] = Field(
-        (), description="Other columns, of categories or numbers, for models that read fields."
-    )
+    fields: tuple[str, ...] = Field((), description="Other columns, of categories or numbers, for models of fields.")
     min_rows: int = Field(10, ge=1, description="Drop labels with fewer rows, and rows without other labels.")
 
     @model_validator(mode="before")

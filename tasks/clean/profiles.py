@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from tasks.clean import rules
 from tasks.clean.prune import PruneConfig, prune_rules
@@ -22,19 +22,14 @@ from tasks.core import schema
 from tasks.core.errors import ConfigError
 
 
-class CleanConfig(BaseModel):
+class CleanConfig(BaseModel, frozen=True, extra="forbid"):
     """Options of the clean stage."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     profile: Literal["default", "original"] = Field(
-        "default",
-        description="Rules to apply: 'original' is exactly as in the earlier system, 'default' fixes its faults.",
+        "default", description="Rules: 'original' is exactly the earlier system's, 'default' fixes its faults."
     )
     disable: tuple[str, ...] = Field((), description="Rules to disable, such as 'author_signature'.")
-    excluded_genres: tuple[str, ...] = Field(
-        schema.EXCLUDED_GENRES, description="Drop all rows with one of these genres."
-    )
+    excluded_genres: tuple[str, ...] = Field(schema.EXCLUDED_GENRES, description="Drop rows with one of these genres.")
     prune: PruneConfig = Field(PruneConfig(), description="Movies to drop because of their descriptions.")
 
 

@@ -3,23 +3,12 @@
 English: at least half of a text's words are in simplemma's English dictionary. Capitalised words are ignored, since
 names are of every language; the commonest words of other languages are not English, although the dictionary has them as
 loans. Texts with fewer than `FEWEST_WORDS` such words are not judged by them, but a text with mostly non-Latin letters
-is foreign. Measured on 22,821 real descriptions, of which all with a share of known words below 0.75 were read: the 28
-in other languages and one of keyboard runs are at 0.37 or below; the lowest English one is at 0.56.
+is foreign.
 
 Gibberish: a model of the probability of each letter after two others is learnt from the words of the same dictionary
 (learnt from the listings, keyboard runs in two texts of a hundred would teach it to let half of them pass). Everything
 between words is one sign, every byte beyond ASCII another. A text's score is the mean natural logarithm of these
-probabilities. Measured on 22,821 real descriptions and 3,000 invented texts of each kind, of 5 to 30 words (the median
-real text scores -2.30, one in a thousand below -2.91):
-
-    bound    real texts below    random letters    runs of neighbouring keys    shuffled letters of real texts
-    -3.0            12                100%                  100%                            100%
-    -3.3             3                100%                  100%                            99.7%
-    -3.6             1                100%                  100%                            96.9%
-    -3.9             1                99.97%                100%                            68.4%
-
-The one below -3.6 is keyboard runs; then come Hungarian, Finnish and lists of foreign names. A short text with one
-foreign name can be at -3.7, so the bound is -3.9: people do not type what it lets pass.
+probabilities; docs/models.md has the measurements behind the bounds.
 """
 
 from functools import cache
@@ -28,26 +17,18 @@ from typing import Final, Self
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from tasks.clean.rules import Drop, DropText, Rule
 from tasks.core.schema import SPACE
 
 
-class PruneConfig(BaseModel):
+class PruneConfig(BaseModel, frozen=True, extra="forbid"):
     """Which movies to drop because of their descriptions. Default: none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    min_words: int | None = Field(
-        None, ge=1, description="Drop shorter descriptions, in words; the earlier system used 10."
-    )
-    max_words: int | None = Field(
-        None, ge=1, description="Drop longer descriptions, in words; the earlier system used 200."
-    )
-    production_phrases: bool = Field(
-        False, description="Drop descriptions of the production, with 'directed by', 'starring', 'filmed in' and so on."
-    )
+    min_words: int | None = Field(None, ge=1, description="Drop descriptions with fewer words; earlier: 10.")
+    max_words: int | None = Field(None, ge=1, description="Drop descriptions with more words; earlier: 200.")
+    production_phrases: bool = Field(False, description="Drop descriptions with 'directed by', 'filmed in' and so on.")
     gibberish: bool = Field(False, description="Drop gibberish descriptions.")
     not_english: bool = Field(False, description="Drop descriptions with mostly non-English words.")
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from tasks.core.schema import DEFAULT_SEED
 
@@ -365,21 +365,15 @@ def _weighted_sums(weights: NDArray[np.uint16], columns: Floats) -> Floats:
     return np.vstack([block.astype(np.float64) @ columns for block in blocks])
 
 
-class PromotionConfig(BaseModel):
+class PromotionConfig(BaseModel, frozen=True, extra="forbid"):
     """When the best model replaces the champion."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    enabled: bool | None = Field(
-        None, description="Whether to promote. Default: after a pipeline run, not after a comparison of chosen runs."
-    )
+    enabled: bool | None = Field(None, description="Whether to promote. Default: unless chosen runs are compared.")
     metric: ChoiceMetric = Field("jaccard", description="Metric on test that decides promotion.")
     level: float = Field(0.95, gt=0, lt=1, description="Confidence level of the promotion test.")
     min_f1_macro: float = Field(0.1, ge=0, le=1, description="Lowest macro F1 on test of a champion.")
-    registered_model: str = Field(
-        REGISTERED_NAME,
-        pattern="^[^/:@'\"]+$",  # MLflow's filters cannot hold every name
-        description="MLflow registered model whose champion is challenged. Use a separate one for each dataset.",
+    registered_model: str = Field(  # MLflow's filters cannot hold every name
+        REGISTERED_NAME, pattern="^[^/:@'\"]+$", description="Registered model to challenge; one for each dataset."
     )
     replace_other_data: Literal["sample", "always", "never"] = Field(
         "sample",

@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, NamedTuple
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from tasks.core import metrics as core
 from tasks.core.errors import ConfigError, DataError
@@ -38,10 +38,8 @@ RuleName = Literal[
 ]  # fmt: skip
 
 
-class EvaluateConfig(BaseModel):
+class EvaluateConfig(BaseModel, frozen=True, extra="forbid"):
     """How to choose the decision rule of a model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     choose_by: ChoiceMetric = Field(
         "jaccard", description="Metric on validation that chooses each model's decision rule."

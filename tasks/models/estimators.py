@@ -22,10 +22,8 @@ from tasks.core.errors import validation_messages
 IS_A_TABLE: Final = True  # see tasks.stage
 
 
-class Choice(BaseModel):
+class Choice(BaseModel, frozen=True, extra="forbid"):
     """A frozen piece of configuration that refuses unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 SHORT_NAMES: Final[Mapping[str, str]] = {

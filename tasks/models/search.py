@@ -41,15 +41,16 @@ Range = FloatDistribution | IntDistribution | CategoricalDistribution
 @cache
 def known_ranges() -> Mapping[str, Mapping[str, Range]]:
     """Return the ranges of parameters by kind of estimator."""
+
+    def range_of(written: Any) -> Range:
+        if "choices" in written:
+            return CategoricalDistribution(written["choices"])
+        low, high, *scale = written
+        is_real = isinstance(low, float)
+        return FloatDistribution(low, high, log=True) if is_real else IntDistribution(low, high, bool(scale))
+
     kinds = yaml.safe_load(RANGES_FILE.read_text(encoding="utf-8"))
-    return {kind: {name: _range(written) for name, written in ranges.items()} for kind, ranges in kinds.items()}
-
-
-def _range(written: Any) -> Range:
-    if "choices" in written:
-        return CategoricalDistribution(written["choices"])
-    low, high, *scale = written
-    return FloatDistribution(low, high, log=True) if isinstance(low, float) else IntDistribution(low, high, bool(scale))
+    return {kind: {name: range_of(written) for name, written in ranges.items()} for kind, ranges in kinds.items()}
 
 
 def space_of(model: ModelSpec, vary: Sequence[str] = ()) -> dict[str, Range]:

@@ -53,9 +53,13 @@ def choose_exhibits(sources: Sources) -> pl.DataFrame:
     best, ids = sources.best, sources.best.predictions["movie_id"].to_list()
     row_of = {movie: row for row, movie in enumerate(ids)}
     doubted = [] if sources.audit is None else sources.audit["movie_id"].unique(maintain_order=True).to_list()
+    scores, n_true = best.scores.scores, best.truth.sum(axis=1)
+    good, bad = np.flatnonzero(best.jaccard == 1), np.flatnonzero((best.jaccard == 0) & best.decided.any(axis=1))
+    lowest_true = np.where(best.truth, scores, np.inf).min(axis=1)
+    wrong = np.where(best.decided, scores, -np.inf).max(axis=1) - np.where(best.truth, scores, 0).max(axis=1)
     rows = {
-        "good": _good(best),
-        "bad": _bad(best),
+        "good": _each_once(good[np.lexsort((-lowest_true[good], n_true[good] <= 1))], best.truth),
+        "bad": _each_once(bad[np.argsort(-wrong[bad], kind="stable")], best.decided),
         "disagreement": _disagreements(best, sources.rival) if sources.rival else [],
         "impossible": impossible_movies(sources.models)[:EACH],
         "doubtful": [row_of[movie] for movie in doubted if movie in row_of][:EACH],
@@ -77,20 +81,6 @@ def impossible_movies(models: Sequence[Model]) -> list[int]:
         ranks.append(1 + (model.scores.scores > own).sum(axis=1))  # of the highest true genre; equal scores share one
     rows = np.flatnonzero(wrong & np.all(np.array(ranks) > SUGGESTED, axis=0))
     return list(rows[np.argsort(-np.array(ranks)[:, rows].mean(axis=0), kind="stable")].tolist())
-
-
-def _good(model: Model) -> list[int]:
-    rows = np.flatnonzero(model.jaccard == 1)
-    scores = np.where(model.truth, model.scores.scores, np.inf).min(axis=1)
-    has_several = model.truth.sum(axis=1) > 1
-    return _each_once(rows[np.lexsort((-scores[rows], ~has_several[rows]))], model.truth)
-
-
-def _bad(model: Model) -> list[int]:
-    rows = np.flatnonzero((model.jaccard == 0) & model.decided.any(axis=1))
-    wrong = np.where(model.decided, model.scores.scores, -np.inf).max(axis=1)
-    own = np.where(model.truth, model.scores.scores, 0).max(axis=1)
-    return _each_once(rows[np.argsort(-(wrong - own)[rows], kind="stable")], model.decided)
 
 
 def _each_once(rows: Iterable[int], sets: NDArray[np.bool_]) -> list[int]:

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from tasks.core.errors import DataError
 from tasks.core.schema import N_FOLDS, PARTS, SPLITS
@@ -26,10 +26,8 @@ logger = logging.getLogger(__name__)
 _KEY: Final = "genreflow.split"
 
 
-class SplitConfig(BaseModel):
+class SplitConfig(BaseModel, frozen=True, extra="forbid"):
     """How large each part is. What is neither test nor validation is train."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     test_share: float = Field(0.1, gt=0, lt=1, description="Share of all movies for the final figures.")
     validation_share: float = Field(

@@ -200,7 +200,7 @@ def run_crawl(
     Raises:
         SourceError: there are no listings, or one cannot be read.
         ConfigError: a source does not exist, or may not be used like this.
-        CrawlBusyError: another crawl writes to this data folder.
+        BusyError: another crawl writes to this data folder.
         DataError: the journal is damaged, or a file of the user would be overwritten.
     """
     missing = find_missing(paths.raw)

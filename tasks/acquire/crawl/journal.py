@@ -26,7 +26,7 @@ import polars as pl
 from filelock import FileLock, Timeout
 
 from tasks.acquire.config import CrawlConfig
-from tasks.core.errors import CrawlBusyError, DataError, SourceError
+from tasks.core.errors import BusyError, DataError, SourceError
 from tasks.core.files import hash_file
 from tasks.core.schema import NOTHING, TRUNCATED, WHOLE, MovieId, worth_of
 from tasks.core.settings import DataPaths
@@ -210,7 +210,7 @@ def open_journal(path: Path) -> Iterator[Journal]:
             db.executescript(f"{_TABLES.read_text(encoding='utf-8')} PRAGMA user_version = {VERSION};")
             yield Journal(db)
     except Timeout as error:
-        raise CrawlBusyError(f"another crawl is writing to {path}; wait for it or stop it, then try again") from error
+        raise BusyError(f"another crawl is writing to {path}; wait for it or stop it, then try again") from error
 
 
 @contextlib.contextmanager

@@ -180,14 +180,14 @@ class ImdbapiDevSource(ApiSource):
 
     async def fetch(self, ids: Ids) -> Answers:
         """Ask for the titles in one request."""
-        return await self.ask(partial(_read_imdbapi, ids), "GET", "/titles:batchGet", params={"titleIds": list(ids)})
 
+        def read(content: dict[str, Any]) -> Answers:
+            titles = content.get("titles") if content else []  # an empty list may be left out
+            if not isinstance(titles, list):
+                raise client.GarbledError("the response has no list of titles")
+            return _judge_titles(titles, ids, lambda title: [dig(title, "plot")])
 
-def _read_imdbapi(ids: Ids, content: dict[str, Any]) -> Answers:
-    titles = content.get("titles") if content else []  # an empty list may be left out
-    if not isinstance(titles, list):
-        raise client.GarbledError("the response has no list of titles")
-    return _judge_titles(titles, ids, lambda title: [dig(title, "plot")])
+        return await self.ask(read, "GET", "/titles:batchGet", params={"titleIds": list(ids)})
 
 
 def _judge_titles(titles: list[object], ids: Ids, texts_of: Callable[[object], list[object]]) -> Answers:
