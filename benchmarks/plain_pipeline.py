@@ -87,7 +87,7 @@ def compare(folders: list[Path]) -> None:
     order = tell.leaderboard.fn(folders).counts["order"]
     ranked = sorted(folders, key=lambda folder: order.index(folder.name))
     tell.compare_pair.fn(ranked, (), draws=False)
-    audit.fn(ranked)
+    audit.fn(ranked, data_paths())
     chosen = tell.choose_exhibits.fn(ranked)
     exhibits = chosen.folder / "exhibits.parquet"
     explain.explain_movies.fn(ranked[0], exhibits)

@@ -38,27 +38,22 @@ def audit(config: AuditConfig) -> None:
     folder = paths.label_audit / config.chosen_model.name
     with exclusive(paths), pipeline_run(config, paths, {"flow": "audit", "model": config.model}) as parent:
         run = replace(parent, tags=parent.tags | log_data(parent, paths))
-        audited = find_doubtful(config, DataPaths(folder / "train"))
+        audited = DataPaths(folder / "train")  # a data folder of the train movies alone
+        written = subset(audited.root, part="train")
+        scored = score_folds_in(audited.root, config.chosen_model, TrainChoices(seed=config.seed), wait_for=[written])
+        doubtful = audit_labels([scored.folder], audited, wait_for=[scored])
+        counts = choose_what_to_drop(audited, config.share, config.seed, wait_for=[doubtful]).counts
+        logger.info("dropping %s of %s train movies", counts["dropped_movies"], counts["train_movies"])
         with_all = train_variant(config, run, folder / "with-all", None)
         without = {
             name: train_variant(config, run, folder / f"without-{name}", audited.results / file)
             for name, file in DROP_FILES.items()
         }
-        effect = effect_of_dropping(with_all, without, audited.root)
+        effect = effect_of_dropping(with_all, without, audited, paths)
         log_effect(run, [paths.results / EFFECT_FILE, audited.results / AUDIT_CSV])
         sys.stdout.write("\n".join(effect.counts["findings"]) + "\n")
         logger.info("doubtful movies: %s; effect: %s", audited.results / AUDIT_CSV, paths.results / EFFECT_FILE)
         return completed(" ".join(effect.counts["findings"]), None)
-
-
-def find_doubtful(config: AuditConfig, train: DataPaths) -> DataPaths:
-    """Audit the labels of the train movies in a data folder of their own, and list there those to drop."""
-    written = subset(train.root, part="train")
-    scored = score_folds_in(train.root, config.chosen_model, TrainChoices(seed=config.seed), wait_for=[written])
-    audited = audit_labels([scored.folder], train.root, wait_for=[scored])
-    chosen = choose_what_to_drop(train.root, config.share, config.seed, wait_for=[audited])
-    logger.info("dropping %s of %s train movies", chosen.counts["dropped_movies"], chosen.counts["train_movies"])
-    return train
 
 
 def train_variant(config: AuditConfig, run: PipelineRun, root: Path, without: Path | None) -> Path:
@@ -67,6 +62,6 @@ def train_variant(config: AuditConfig, run: PipelineRun, root: Path, without: Pa
     run_id = start_model_run(run, root.name, shown_params(model), "variant")
     written = subset(root, without=without)
     trained = train_in(root, model, TrainChoices(seed=config.seed), wait_for=[written])
-    evaluated = evaluate_in(root, trained.folder, config.evaluate, wait_for=[trained])
+    evaluated = evaluate_in(trained.folder, DataPaths(root), config.evaluate, wait_for=[trained])
     log_variant(run, run_id, trained.folder, wait_for=[evaluated])
     return trained.folder

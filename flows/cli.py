@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Annotated, Any, Final, Literal, TypeVar, cast, get_args, get_origin
 
 import yaml
@@ -48,7 +48,6 @@ EXIT_OK, EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 0, 1, 2, 130
 SIGNAL_EXIT_CODES: Final = {signal.SIGINT: 130, signal.SIGTERM: 143}  # the shell's convention
 INTERRUPTED: Final = "interrupted; run the same command again to continue"
 UNWIND_S: Final = 5.0  # for the flow to unwind after a signal
-CLEANUP_S: Final = 10.0  # for the actions in `at_stop`
 
 # Loggers whose warnings are hidden. Prefect repeats, with a traceback, the error that the command prints in one line;
 # its services warn about events that they still send after a run has ended.
@@ -68,22 +67,13 @@ ENVIRONMENT: Final = {
     "OMP_NUM_THREADS": "1",  # models are trained in parallel, each on one core
 }
 
-GROUPS: Final = ("Data", "Models", "Run", "Results")
 WIDTH: Final = 100  # columns of help, at most
-VALUE_NAMES: Final = {
-    int: "N",
-    float: "NUMBER",
-    str: "TEXT",
-    Path: "FILE",
-    tuple: "NAME,...",
-    dict: "JSON",
-    Literal: "NAME",
-}
 LISTS: Final = {"models": "--list-models", "preset": "--list-presets"}  # by the field that takes the names
 EXAMPLES: Final = Path(__file__).with_name("examples.yaml")  # by configuration
 CONFIG_HELP: Final = "YAML file with options; the command line overrides it."
 
 SWITCH_FORMS: Final = {"true": "--{}", "false": "--no-{}"}
+DEFAULT: Final = re.compile(r" Default: (.*)\.$")  # in descriptions
 _NO_DEFAULT: Final = tuple(f" (default: {value})" for value in ("none", "None", "()", "{}"))
 
 # Actions to run when a signal ends the process, last added first. Code that adds one removes it when done.
@@ -96,7 +86,7 @@ def run_command(config_type: type[Config], run: str | Callable[[Config], int]) -
     `run` is the flow as "module:name", or a function of the configuration that returns an exit code. Errors that the
     user can fix are printed as one line; anything else keeps its traceback. Neither shows a secret.
     """
-    sys.excepthook = show_exception
+    sys.excepthook = lambda *error: sys.stderr.write(hide_secrets("".join(traceback.format_exception(*error))))
     try:
         config = parse_command(config_type, sys.argv[1:])
         set_environment()
@@ -164,11 +154,6 @@ def as_one_line() -> Iterator[None]:
         raise user_error from error
 
 
-def show_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-    """Print a traceback to standard error as Python does, without secrets."""
-    sys.stderr.write(hide_secrets("".join(traceback.format_exception(kind, error, trace))))
-
-
 def _print_error(message: str) -> None:
     """Print an error to standard error; characters that cannot be encoded, such as lone surrogates, are escaped."""
     line = f"error: {hide_secrets(printable(message))}\n"
@@ -219,7 +204,6 @@ def command_name() -> str:
 
 
 def _given_options(config_type: type[BaseModel], arguments: Sequence[str]) -> dict[str, Any]:
-    """Return the options on a command line, nested as the configuration is; exit after `--help-all`."""
     switches = {name for name, is_switch in _option_names(config_type) if is_switch}
     words: list[str] = []
     waiting = list(arguments)
@@ -253,12 +237,8 @@ class _HelpFormatter(RawDescriptionHelpFormatter):
         """Add an option."""
         if action.help and action.help.endswith(_NO_DEFAULT):
             about = action.help.removesuffix(next(filter(action.help.endswith, _NO_DEFAULT)))
-            action.help = _with_default(about)
+            action.help = DEFAULT.sub(r" (default: \1)", about)
         super().add_argument(action)
-
-
-def _with_default(about: str) -> str:
-    return re.sub(r" Default: (.*)\.$", r" (default: \1)", about)
 
 
 def _option_names(config_type: type[BaseModel], prefix: str = "--") -> Iterator[tuple[str, bool]]:
@@ -296,7 +276,7 @@ def short_help(config_type: type[FlowConfig]) -> str:
         formatter_class=partial(RawDescriptionHelpFormatter, max_help_position=28, width=width),
         add_help=False,
     )
-    groups = {title: parser.add_argument_group(title) for title in GROUPS}
+    groups = {title: parser.add_argument_group(title) for title in ("Data", "Models", "Run", "Results")}
     marked = [(mark, *item) for item in config_type.model_fields.items() for mark in item[1].metadata]
     shown = [each for each in marked if isinstance(each[0], HelpGroup) and each[0].title]
     for group, name, field in sorted(shown, key=lambda each: each[0]):
@@ -311,7 +291,7 @@ def short_help(config_type: type[FlowConfig]) -> str:
 
 
 def _description(field: FieldInfo) -> str:
-    text = _with_default(field.description or "")
+    text = DEFAULT.sub(r" (default: \1)", field.description or "")
     if field.is_required():
         return f"{text} (required)"
     if field.annotation is bool:
@@ -325,7 +305,8 @@ def _description(field: FieldInfo) -> str:
 def _value_name(annotation: Any) -> str:
     kind = get_args(annotation)[0] if type(None) in get_args(annotation) else annotation
     kind = get_args(kind)[0] if get_origin(kind) is Annotated else kind
-    return VALUE_NAMES[get_origin(kind) or kind]
+    names = {int: "N", float: "NUMBER", str: "TEXT", Path: "FILE", tuple: "NAME,...", dict: "JSON", Literal: "NAME"}
+    return names[get_origin(kind) or kind]
 
 
 def list_models(_config_type: type[FlowConfig]) -> str:
@@ -369,16 +350,17 @@ def log_to_console(verbose: bool) -> None:
         logs.watchers.append(handler)
     hide_in_records()
     handler.setFormatter(SafeFormatter("%(asctime)s  %(message)s", "%H:%M:%S"))
-    handler.addFilter(lambda record: verbose or is_user_facing(record))
+    ours = ("flows", "tasks")
+    handler.addFilter(
+        lambda record: (
+            verbose
+            or record.name.startswith(ours)
+            or (record.levelno >= logging.WARNING and not record.name.startswith(HIDDEN_LOGGERS))
+        )
+    )
     logging.getLogger().addHandler(handler)
-    for name in ("flows", "tasks"):
+    for name in ours:
         logging.getLogger(name).setLevel(logging.DEBUG if verbose else logging.INFO)
-
-
-def is_user_facing(record: logging.LogRecord) -> bool:
-    """Return whether a log record is for users: all of ours, and warnings of other packages."""
-    is_warning = record.levelno >= logging.WARNING and not record.name.startswith(HIDDEN_LOGGERS)
-    return is_warning or record.name.startswith(("flows", "tasks"))
 
 
 class Terminal(logging.Handler):
@@ -436,10 +418,10 @@ def _stop(number: int, _frame: FrameType | None) -> None:
 
 
 def _end(code: int) -> None:
-    """Run the actions in `at_stop`, then end the process whether or not other threads are done."""
+    """End the process whether or not other threads are done, after the actions in `at_stop`, or 10 s."""
     cleaning = threading.Thread(target=_clean_up, daemon=True)
     cleaning.start()
-    cleaning.join(CLEANUP_S)
+    cleaning.join(10)
     for process in multiprocessing.active_children():
         process.kill()
     with contextlib.suppress(OSError):  # the reader may be gone

@@ -66,7 +66,7 @@ def compare(config: CompareConfig) -> str:
             outcome = tracking.roll_back(config.promotion.registered_model)
             logger.info("%s", outcome)
         elif config.chooses_runs:
-            models = tracking.choose_models(config.runs, config.experiment, config.filter)
+            models = tracking.choose_models(paths, config.runs, config.experiment, config.filter)
             with pipeline_run(config, paths, {"flow": "compare", "kind": "comparison"}) as run:
                 outcome = compare_models(config, run, models)
         else:
@@ -76,7 +76,7 @@ def compare(config: CompareConfig) -> str:
 
 def compare_last(config: CompareConfig, trained: Sequence[Any] = ()) -> str:
     """Compare the models of the last run, which may have just been trained; return the outcome as one line."""
-    return compare_models(config, *tracking.last_models(wait_for=list(trained)))
+    return compare_models(config, *tracking.last_models(data_paths(), wait_for=list(trained)))
 
 
 def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedModel]) -> str:
@@ -109,7 +109,7 @@ def compare_models(config: CompareConfig, run: PipelineRun, models: list[LoggedM
     if config.report and not config.chooses_runs:  # of chosen runs only tables are fetched
         written = write_run_report(run, by_rank, outcome, config.forms, [ranked, *pair, *drawn])
         files = [written.folder / "report.html", *sorted((written.folder / "pictures").iterdir())]
-        tracking.log_report(run, files, wait_for=[written])
+        tracking.log_report(run.experiment, run.run_id, files, "report", wait_for=[written])
         logger.info("report: %s", page)
         text, about = f"`{page}`\n\n{where}", "The report"  # no link: browsers refuse those to a file
         store_artifact(create_markdown_artifact, markdown=text, key="report", description=about)
@@ -126,7 +126,7 @@ def challenge(config: CompareConfig, run: PipelineRun, best: LoggedModel, ranked
         return f"the champion is not challenged; --promotion.enabled true lets {best.name} challenge it"
     registered = config.promotion.registered_model
     for _ in range(COMPARISONS):
-        champion = tracking.find_champion(run, best, registered)
+        champion = tracking.find_champion(run.experiment, best, data_paths(), registered)
         verdict = reporting.judge_challenger(best.folder, champion, config.promotion, wait_for=[ranked])
         outcome: str | None = tracking.promote(run, best, champion, verdict, registered)
         if outcome is not None:
@@ -143,7 +143,7 @@ def write_run_report(
     `folders` are the models', best first; `compared` is the leaderboard, then other results on all models.
     """
     ranked = compared[0]
-    audited = audit(folders, wait_for=[ranked])
+    audited = audit(folders, data_paths(), wait_for=[ranked])
     chosen = reporting.choose_exhibits(list(folders), wait_for=[ranked])
     exhibits = chosen.folder / "exhibits.parquet"
     explained = [explain_movies(folders[0], exhibits, wait_for=[chosen])]

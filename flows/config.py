@@ -7,20 +7,12 @@ defaults.
 
 import itertools
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, NamedTuple, Self, TypeVar
 
 import yaml
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    ModelWrapValidatorHandler,
-    PositiveFloat,
-    PositiveInt,
-    PrivateAttr,
-    model_validator,
-)
+from pydantic import BaseModel, Field, PositiveFloat, PositiveInt, PrivateAttr, model_validator
 
 from tasks.acquire.config import CrawlConfig, DownloadConfig, DriveFile, SampleConfig
 from tasks.annotate.corpus import AnnotateConfig
@@ -44,8 +36,6 @@ NAMED_SOURCES: Final = ("sample", "kaggle")
 TABLE_FILES: Final = (".csv", ".parquet")
 # Decision rules fitted for these metrics; expected-jaccard for all others.
 RULES: Final = {"f1_macro": "per-genre-f1", "f1_samples": "expected-f1"}
-# What PyYAML raises for bytes that are not text, impossible dates, unknown tags and deep nesting.
-_YAML_ERRORS: Final = (ValueError, LookupError, AttributeError, TypeError, RecursionError)
 
 Names = tuple[str, ...]
 Config = TypeVar("Config", bound="FlowConfig")
@@ -95,7 +85,8 @@ def read_options(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise ConfigError(f"{path}, line {line}: not valid YAML ({error.problem}); fix the line") from error
-    except (OSError, yaml.YAMLError, *_YAML_ERRORS) as error:
+    # PyYAML's own errors are not all: bytes that are not text, impossible dates, unknown tags, deep nesting.
+    except (OSError, yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as error:
         raise ConfigError(f"{path} cannot be read as YAML: {error}") from error
     if not isinstance(options, dict):
         raise ConfigError(f"{path} must hold a mapping from option to value")
@@ -114,10 +105,8 @@ def merged(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-class FlowConfig(BaseModel):
+class FlowConfig(BaseModel, frozen=True, extra="forbid"):
     """Options of every command."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     verbose: bool = RUN(False, "Log everything, not only progress and warnings.")
 
@@ -147,7 +136,7 @@ class PresetConfig(SeededConfig):
 
     @model_validator(mode="wrap")
     @classmethod
-    def _fill_in_preset(cls, given: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+    def _fill_in_preset(cls, given: Any, validate: Callable[[Any], Self]) -> Self:
         if not isinstance(given, dict):
             return validate(given)
         preset = load_preset(str(given.get("preset", cls.model_fields["preset"].default)))
@@ -160,12 +149,8 @@ class PresetConfig(SeededConfig):
 class RunnerConfig(FlowConfig):
     """A flow that works in parallel."""
 
-    runner: Literal["thread", "process", "dask"] = RUN(
-        "thread", "What trains models in parallel; dask also processes shards and long files."
-    )
-    dask_address: str | None = MORE(
-        None, "Dask scheduler for --runner dask, such as tcp://127.0.0.1:8786; see deployments/SCALING.md."
-    )
+    runner: Literal["thread", "process", "dask"] = RUN("thread", "What trains models in parallel; dask also predicts.")
+    dask_address: str | None = MORE(None, "Dask scheduler, such as tcp://127.0.0.1:8786; see deployments/SCALING.md.")
     workers: PositiveInt | None = RUN(None, "Models, shards or files to process in parallel. Default: one per core.")
 
     @model_validator(mode="after")
@@ -190,9 +175,7 @@ class RawDataConfig(FlowConfig):
 
     sample: SampleConfig = MORE(SampleConfig(), "The embedded sample, if it is the source.")
     download: DownloadConfig = MORE(DownloadConfig(), "Downloads from Kaggle and Google Drive.")
-    drive: tuple[DriveFile, ...] = MORE(
-        (), "Also download these files of the earlier system: crawl_data, clean_data, conllu_data, genres."
-    )
+    drive: tuple[DriveFile, ...] = MORE((), "Also download these files of the earlier system, such as genres.")
     crawl: CrawlConfig = MORE(CrawlConfig(), "Fetching of missing plots; see docs/crawling.md.")
 
 
@@ -200,23 +183,17 @@ class AcquireConfig(SeededConfig, RawDataConfig):
     """Get the raw listings into data/raw, and missing plots into data/crawl."""
 
     source: str = DATA("sample", "sample, kaggle, or a folder or zip of per-genre CSVs (path or s3://...).")
-    plan: bool = RUN(
-        False, "Only report what a crawl would request, from which sources and for how long; fetch nothing."
-    )
+    plan: bool = RUN(False, "Only report what a crawl would request, and for how long; fetch nothing.")
 
 
 class PrepareConfig(PresetConfig, RunnerConfig, RawDataConfig):
     """Clean, annotate and split what is in data/raw."""
 
-    source: str | None = DATA(
-        None, "Acquire this source first, as flows/acquire.py does. Default: use what is in data/raw."
-    )
+    source: str | None = DATA(None, "Acquire this source first. Default: use what is in data/raw.")
     start_from: Literal["listings", "clean_data", "conllu_data"] = MORE(
         "listings", "Start with the listings, or with the earlier system's cleaned or tokenised data."
     )
-    table: TableConfig | None = MORE(
-        None, "Columns of your own CSV or parquet table, given as source; see docs/own-data.md."
-    )
+    table: TableConfig | None = MORE(None, "Columns of your own table, given as source; see docs/own-data.md.")
     clean: CleanConfig = MORE(CleanConfig(), "Cleaning.")
     annotate: AnnotateConfig = MORE(AnnotateConfig(), "Tokens, lemmas and CoNLL-U.")
     split: SplitConfig = MORE(SplitConfig(), "Train, validation and test.")
@@ -246,9 +223,7 @@ class PrepareConfig(PresetConfig, RunnerConfig, RawDataConfig):
 class PicturesConfig(FlowConfig):
     """A flow that draws."""
 
-    pictures: Literal["shown", "all"] = RESULTS(
-        "shown", "shown: only what the report shows, as SVG; all: every picture, as SVG and PNG."
-    )
+    pictures: Literal["shown", "all"] = RESULTS("shown", "shown: what the report shows, as SVG; all: also as PNG.")
 
     @property
     def forms(self) -> tuple[Literal["svg", "png"], ...]:
@@ -265,9 +240,7 @@ class ExploreFlowConfig(PicturesConfig):
 class ModelChoiceConfig(FlowConfig):
     """A flow that trains models from the registry, or your own."""
 
-    model_params: dict[str, dict[str, Any]] = MODELS(
-        {}, 'Parameters to change, by model: \'{"logreg-tfidf": {"C": 2}}\'.'
-    )
+    model_params: dict[str, dict[str, Any]] = MODELS({}, 'Parameters to change: \'{"logreg-tfidf": {"C": 2}}\'.')
     own_models: tuple[AnyModel, ...] = MORE((), "Your own models to choose from; see docs/models.md.")
 
 
@@ -299,9 +272,7 @@ class TrainConfig(ModelsConfig):
     """Train, evaluate and log the chosen models on the prepared data."""
 
     train_on: TrainOn = "train"
-    budget_minutes: PositiveFloat | None = MODELS(
-        None, "Total minutes for fine-tuning, shared by the encoders. Default: each model's own limit."
-    )
+    budget_minutes: PositiveFloat | None = MODELS(None, "Minutes for all fine-tuning. Default: each model's own limit.")
 
 
 class CrossValidateConfig(ModelsConfig):
@@ -344,9 +315,7 @@ class SearchConfig(SingleModelConfig, GenresConfig):
 
     doing: ClassVar[str] = "search tunes"
     vary: Names = MODELS((), "Parameters to vary, such as C. Default: all searchable parameters.")
-    trials: PositiveInt | None = RUN(
-        None, "Total number of trials, including those of earlier runs. Default: no limit."
-    )
+    trials: PositiveInt | None = RUN(None, "Number of trials, with those of earlier runs. Default: no limit.")
     budget_minutes: PositiveFloat = RUN(10, "Start no new trial after this many minutes.")
     metric: ChoiceMetric = MODELS("jaccard", "Metric to optimise, on validation.")
     rule: RuleName | None = MORE(None, "Decision rule of all trials. Default: the one for the metric.")
@@ -367,9 +336,7 @@ class AuditConfig(SingleModelConfig):
     """Find the train movies whose genres are most likely wrong, and measure the effect of dropping them."""
 
     doing: ClassVar[str] = "audit trains"
-    share: float | None = DATA(
-        0.05, "Share of train movies to drop, the most doubtful first; 'none' drops all doubtful.", gt=0, lt=1
-    )
+    share: float | None = DATA(0.05, "Share of train movies to drop; 'none': all doubtful ones.", gt=0, lt=1)
     evaluate: EvaluateConfig = MORE(EvaluateConfig(), "How each model's decision rule is chosen.")
 
     @model_validator(mode="after")
@@ -403,10 +370,8 @@ class PipelineConfig(TrainConfig, PrepareConfig, ExploreFlowConfig, ChampionConf
 
     @model_validator(mode="after")
     def _models_have_fields_to_read(self) -> Self:
-        if self.table is None or self.table.fields:
-            return self
-        single = [model for model in self.chosen_models if isinstance(model, ModelSpec)]
-        if reading := [model.name for model in single if model.reads_fields]:
+        models = self.chosen_models if self.table is not None and not self.table.fields else ()
+        if reading := [model.name for model in models if isinstance(model, ModelSpec) and model.reads_fields]:
             raise ConfigError(
                 f"{', '.join(reading)}: these models read fields, but the table has none. Name columns in "
                 "table.fields, or leave these models out of --models"
@@ -419,9 +384,7 @@ class CompareConfig(ChampionConfig):
 
     runs: Names = MODELS((), "MLflow run ids of models, or of pipelines (all their models). Default: the last run.")
     experiment: str | None = MODELS(None, "Compare the models of this MLflow experiment.")
-    filter: str | None = MODELS(
-        None, 'MLflow filter of the experiment\'s runs, such as \'tags."genreflow.preset" = "full"\'.'
-    )
+    filter: str | None = MODELS(None, 'MLflow filter of its runs, such as \'tags."genreflow.preset" = "full"\'.')
     rollback: bool = RESULTS(False, "Only restore the previous champion.")
 
     @model_validator(mode="after")
@@ -453,26 +416,18 @@ class PredictConfig(RunnerConfig):
         "CSV or parquet file with movie_id, description and optionally movie_name and fields, or a folder "
         "in which to score new and changed files (path or s3://...).",
     )
-    output: str | None = RESULTS(
-        None, "CSV or parquet file, or folder, for the result: movie_id, genres and one score per genre."
-    )
+    output: str | None = RESULTS(None, "CSV or parquet file, or folder, for movie_id, genres and one score per genre.")
     model: str = MODELS_FIRST("champion", "champion, or an MLflow model address such as models:/name/1.")
     rule: str | None = MODELS(
         None,
         "A stored decision rule (per-genre, expected-jaccard, ...), threshold=0.3, top=2, or thresholds by "
         "genre, Drama=0.6,Horror=0.3. Default: the model's best.",
     )
-    precision: Precision = MORE(
-        "float32", "Precision of fine-tuned encoders; int8 is several times faster but not exactly equal."
-    )
+    precision: Precision = MORE("float32", "Precision of fine-tuned encoders; int8 is faster but not exactly equal.")
     overwrite: bool = MORE(False, "In a folder, also replace files that are not predictions of earlier runs.")
-    explain: bool = RESULTS(
-        False, "Show which words raise or lower each genre's score, on a page; with --text also here."
-    )
+    explain: bool = RESULTS(False, "Show on a page, or with --text here, which words raise or lower each score.")
     explain_rows: PositiveInt = MORE(20, "Number of rows at the start of --input to explain.")
-    explained: Path | None = RESULTS(
-        None, "HTML page to write. Default: data/results/explained.html, or next to --output."
-    )
+    explained: Path | None = RESULTS(None, "HTML page. Default: data/results/explained.html, or next to --output.")
 
     @model_validator(mode="after")
     def _one_kind_of_input(self) -> Self:

@@ -1,7 +1,7 @@
 """Cross-validate models on five folds of all movies: `python flows/cross_validate.py [--models 'logreg-*']`."""
 
 from flows.cli import run_command
-from flows.config import CrossValidateConfig, with_arguments
+from flows.config import CrossValidateConfig, Names, with_arguments
 
 if __name__ == "__main__":
     raise SystemExit(run_command(CrossValidateConfig, "flows.cross_validate:cross_validate"))
@@ -31,9 +31,7 @@ logger = logging.getLogger("flows.cross_validate")  # Prefect loads it by its fi
 
 
 @flow(name="cross-validate", flow_run_name=run_name("cross-validate"), persist_result=False)
-def cross_validate(
-    preset: str | None = None, models: tuple[str, ...] = (), config: CrossValidateConfig | None = None
-) -> None:
+def cross_validate(preset: str | None = None, models: Names = (), config: CrossValidateConfig | None = None) -> None:
     """Cross-validate the chosen models on the prepared data, and print the results.
 
     Args:

@@ -6,7 +6,6 @@ from flows.config import ExploreFlowConfig
 if __name__ == "__main__":
     raise SystemExit(run_command(ExploreFlowConfig, "flows.explore:explore"))
 
-
 from prefect import flow
 
 from flows.run_context import completed, core_count, exclusive, run_name

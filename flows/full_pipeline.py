@@ -6,11 +6,10 @@ from flows.config import PipelineConfig
 if __name__ == "__main__":
     raise SystemExit(run_command(PipelineConfig, "flows.full_pipeline:full_pipeline"))
 
-
 from prefect import flow
 
 from flows.compare import compare_last
-from flows.config import ChampionConfig, CompareConfig, check_source, with_arguments
+from flows.config import ChampionConfig, CompareConfig, Names, check_source, with_arguments
 from flows.prepare import prepare_data
 from flows.run_context import check_cluster, completed, core_count, exclusive, pipeline_run, run_name
 from flows.train import fit_models
@@ -21,10 +20,7 @@ from tasks.tracking.task import log_stages
 
 @flow(name="full-pipeline", flow_run_name=run_name("full pipeline"), persist_result=False)
 def full_pipeline(
-    source: str | None = None,
-    preset: str | None = None,
-    models: tuple[str, ...] = (),
-    config: PipelineConfig | None = None,
+    source: str | None = None, preset: str | None = None, models: Names = (), config: PipelineConfig | None = None
 ) -> str:
     """Acquire, clean, annotate, split, explore, train, evaluate, compare and promote; return the outcome as one line.
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from flows.cli import run_command, run_flow
 from flows.config import PredictConfig
-from tasks.core.errors import ConfigError, DataError, GenreflowError
+from tasks.core.errors import ConfigError, DataError
 from tasks.core.settings import data_paths
 from tasks.core.storage import in_storage
 
@@ -23,7 +23,6 @@ logger = logging.getLogger("flows.predict")  # not __main__, which is not shown
 RAISES: Final = ((214, 234, 245), (64, 150, 200))
 LOWERS: Final = ((252, 238, 207), (233, 170, 40))
 INK: Final = "#111111"
-BAR_LENGTH: Final = 30
 
 
 def predict_command(config: PredictConfig) -> int:
@@ -53,7 +52,7 @@ def predict_text(config: PredictConfig) -> None:
     lines = [row["genres"] or "none of the genres", ""]
     for genre in sorted(classifier.genres, key=lambda genre: -row[f"score_{genre}"]):
         score, mark = row[f"score_{genre}"], "*" if genre in decided else " "
-        lines.append(f"{mark} {genre:<{width}}  {score:.3f}  {'█' * round(score * BAR_LENGTH)}")
+        lines.append(f"{mark} {genre:<{width}}  {score:.3f}  {'█' * round(score * 30)}")
     sys.stdout.write("\n".join(lines) + "\n")
     if config.explain:
         from tasks.models.explain.page import write_page
@@ -108,10 +107,6 @@ from tasks.models.task import explain_file, predict_file, predict_folder
 from tasks.tracking.task import fetch_classifier
 
 
-class FilesFailedError(GenreflowError):
-    """Some files could not be scored; the others were."""
-
-
 @flow(name="predict", flow_run_name=run_name("predict"), persist_result=False)
 def predict(config: PredictConfig) -> int:
     """Score a file, or new files of a folder, with the champion or another model; return the number of rows.
@@ -120,7 +115,7 @@ def predict(config: PredictConfig) -> int:
 
     Raises:
         ConfigError: no input is given, or Dask's workers cannot take part.
-        FilesFailedError: some files of a folder could not be scored.
+        DataError: some files of a folder could not be scored.
     """
     log_steps()
     if config.input is None or config.output is None:
@@ -139,7 +134,7 @@ def predict(config: PredictConfig) -> int:
             *(len(scored.rows), f"{n_rows:,}", len(scored.unchanged), len(scored.errors)),
         )
         if scored.errors:
-            raise FilesFailedError("these files could not be scored:\n  " + "\n  ".join(scored.errors.values()))
+            raise DataError("these files could not be scored:\n  " + "\n  ".join(scored.errors.values()))
     else:
         n_rows = predict_file(model_folder, config.input, config.output, choices, wait_for=[fetched])
     if config.explain:

@@ -22,7 +22,6 @@ from tasks.core.settings import data_paths
 from tasks.split.task import split
 from tasks.stage import StageResult
 
-FIRST_COUNTS: Final = ("rows_read", "movies_kept")  # of cleaning
 PARTS: Final = {"train": "train on", "validation": "choose by", "test": "test on"}
 
 
@@ -52,7 +51,7 @@ def prepare_data(config: PrepareConfig) -> list[StageResult]:
     results = from_listings(config) if start == "listings" else from_earlier_system(config, start)
     for cleaned in (result for result in results if result.name == "clean"):
         counts = {key: value for key, value in cleaned.counts.items() if isinstance(value, int) and value}
-        order = sorted(counts, key=lambda key: (key not in FIRST_COUNTS, key))
+        order = sorted(counts, key=lambda key: (key not in ("rows_read", "movies_kept"), key))
         rows = [{"what": key.replace("/", ": ").replace("_", " "), "rows": counts[key]} for key in order]
         store_artifact(create_table_artifact, table=rows, key="cleaning", description="Rows by cleaning step")
     return [*results, split(config.split, config.seed, wait_for=results[-1:])]

@@ -288,16 +288,13 @@ def compare(run: Run, mine: Mapping[str, Any]) -> pl.DataFrame:
     """Fit your own estimators on a run's train movies, evaluate them like its models, and rank all together.
 
     Decision rules are fitted on the validation scores, and the best is evaluated on the same test movies, with the
-    same intervals. Nothing is written to the data folder.
+    same intervals. Nothing is written to the data folder. Return a leaderboard like `Run.leaderboard`.
 
     Args:
         run: the run whose models to compare with.
         mine: unfitted estimators by name. Those of `make_model` read the movies; others read texts, the title before
             the description, and learn from a matrix of 0 and 1 with a column for each genre. Scores are from
             `predict_proba`, else `decision_function`, else `predict`.
-
-    Returns:
-        A leaderboard like `Run.leaderboard`, including the run's models.
 
     Raises:
         ConfigError: the run has a model of that name.

@@ -18,7 +18,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 from weakref import WeakKeyDictionary
@@ -47,8 +46,8 @@ from prefect.utilities.urls import url_for
 from flows.cli import ENVIRONMENT, at_stop
 from flows.config import FlowConfig, RunnerConfig
 from tasks.core import logs
-from tasks.core.errors import DataError, GenreflowError, disk_error, missing_extra
-from tasks.core.logs import LogFile, Progress, hide_secrets, without_password
+from tasks.core.errors import BusyError, DataError, GenreflowError, disk_error, missing_extra
+from tasks.core.logs import Progress, hide_secrets, log_to, without_password
 from tasks.core.parallel import check_workers, forwarded_log
 from tasks.core.settings import DataPaths, data_paths
 from tasks.prefect_task import end_state
@@ -71,6 +70,7 @@ NAMED: Final = ("source", "preset", "model", "input")  # options that distinguis
 LONGEST_NAME: Final = 200
 SHORT_S: Final = 5.0  # shorter work shows no progress
 EVERY_PERCENT: Final = 5
+core_count: Final[Callable[[], int]] = joblib.cpu_count  # by the process's affinity and a container's limit
 _own: "list[TemporaryServer]" = []  # this process's, at most one
 
 
@@ -80,14 +80,6 @@ class PrefectServerError(GenreflowError):
 
 class OutOfMemoryError(GenreflowError):
     """The machine, or a limit, has no more memory to give."""
-
-
-class ServerNotStartedError(GenreflowError):
-    """Prefect's temporary server did not answer in time."""
-
-
-class DataFolderBusyError(GenreflowError):
-    """Another pipeline works in the same data folder."""
 
 
 def as_user_error(error: BaseException) -> GenreflowError | None:
@@ -155,7 +147,7 @@ class TemporaryServer:
         self._start()
 
     def wait(self) -> str:
-        """Wait until the server answers; return the address of its API, or raise a `ServerNotStartedError`."""
+        """Wait until the server answers; return the address of its API, or raise a `PrefectServerError`."""
         attempts, why = 1, "it did not answer in time"
         deadline_s = time.monotonic() + PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS.value()
         with httpx.Client(trust_env=False) as client:
@@ -171,7 +163,7 @@ class TemporaryServer:
                         return self._api_url
                 time.sleep(0.05)
         self.stop()
-        raise ServerNotStartedError(
+        raise PrefectServerError(
             f"Prefect's temporary server did not start ({why}); allow it more time with "
             "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS=300, or start one (make ui) and set PREFECT_API_URL"
         )
@@ -244,7 +236,6 @@ _lock = threading.Lock()
 
 
 def _show_progress(work: Progress) -> None:
-    """Show the progress of long work in its task run."""
     if not work.total or TaskRunContext.get() is None or work.clock() - work.start_s < SHORT_S:
         return
     with contextlib.suppress(RuntimeError):
@@ -282,11 +273,7 @@ def log_steps() -> None:
 def exclusive(paths: DataPaths) -> Iterator[None]:
     """Hold the data folder's lock, for flows that write there; flows within a flow share it.
 
-    A deployment's run waits for the lock for some minutes, since nobody watches it start.
-
-    Raises:
-        DataFolderBusyError: another process holds it.
-        DataError: the folder cannot be written.
+    A deployment's run waits for it for some minutes, since nobody watches it start; others get a `BusyError`.
     """
     log_steps()
     lock = FileLock(paths.lock, is_singleton=True, thread_local=False)
@@ -300,7 +287,7 @@ def exclusive(paths: DataPaths) -> Iterator[None]:
             logger.info("another pipeline works in %s; waiting for it", paths.root)
             lock.acquire(timeout=LOCK_TIMEOUT_S)
     except Timeout as error:
-        raise DataFolderBusyError(
+        raise BusyError(
             f"another pipeline works in {paths.root}; wait for it, or set GENREFLOW_DATA_DIR to another folder"
         ) from error
     except OSError as error:
@@ -312,29 +299,6 @@ def exclusive(paths: DataPaths) -> Iterator[None]:
         yield
     finally:
         lock.release()
-
-
-@contextlib.contextmanager
-def log_file(paths: DataPaths) -> Iterator[Path]:
-    """Write what the stages log to a new file for this run under `data/logs/`."""
-    paths.logs.mkdir(parents=True, exist_ok=True)
-    path = paths.logs / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
-    handler = LogFile(path)
-    log_steps()
-    loggers = [logging.getLogger(name) for name in LOGGED]
-    for ours in loggers:
-        ours.addHandler(handler)
-    try:
-        yield path
-    finally:
-        for ours in loggers:
-            ours.removeHandler(handler)
-        handler.close()
-
-
-def core_count() -> int:
-    """Return the number of cores this process may use, by its affinity and by a container's limit."""
-    return int(joblib.cpu_count())
 
 
 @contextlib.contextmanager
@@ -368,14 +332,13 @@ def check_cluster(config: RunnerConfig) -> int:
 
 @contextlib.contextmanager
 def pipeline_run(config: FlowConfig, paths: DataPaths, tags: Mapping[str, str]) -> Iterator[PipelineRun]:
-    """Open a pipeline run: its MLflow run, tagged with its flow run, and its log file.
-
-    Both are closed and kept however the run ends.
-    """
+    """Open a pipeline run: its MLflow run, tagged with its flow run, and its log file, kept however the run ends."""
     if flow_run.id:
         url = url_for("flow-run", flow_run.id) if PREFECT_SERVER_UI_ENABLED.value() else None
         tags = {**tags, "prefect_flow_run": str(flow_run.id), **({"prefect_url": url} if url else {})}
-    with log_file(paths) as log:
+    log = paths.logs / f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.log"
+    log_steps()
+    with log_to(log, LOGGED, all_threads=True):
         experiment = getattr(config, "experiment", None) or "genreflow"
         run = start_pipeline_run(experiment, config_dict(config), paths, tags)
         status = runs.KILLED  # after an interrupt

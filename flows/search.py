@@ -23,7 +23,7 @@ from tasks.core.errors import ModelError
 from tasks.core.metrics import LOWER_IS_BETTER
 from tasks.core.settings import data_paths
 from tasks.evaluate.task import measure
-from tasks.models.search import Search, Trial, open_search, space_of
+from tasks.models.search import Search, open_search, space_of
 from tasks.models.spec import features_of
 from tasks.models.task import build_features, score_trial
 from tasks.stage import config_dict, write_atomically
@@ -78,7 +78,11 @@ def run_trial(config: SearchConfig, study: Search, run: PipelineRun) -> None:
     trial = study.ask()
     run_id = start_model_run(run, f"trial {trial.number}", {"trial": trial.params}, "trial")
     try:
-        metrics = score(config, study, trial)
+        specs = features_of(trial.model, config.train_on)
+        study.claim_features(data_paths().features, [spec.name for spec in specs])
+        features = [build_features(spec, config.seed) for spec in specs]
+        scored = score_trial(trial.model, features, train_choices(config), return_state=True)
+        metrics = measure(scored.result(), config.rule_for_metric, config.metric, data_paths(), wait_for=[scored])
     except ModelError as error:
         record_failure(run, run_id, f"{type(error).__name__}: {error}", traceback.format_exc())
         if trial.number == 1:
@@ -100,15 +104,6 @@ def run_trial(config: SearchConfig, study: Search, run: PipelineRun) -> None:
         ", ".join(f"{name} {tried}" for name, tried in trial.params.items()),
     )
     log_search(run, trial.number, {"value": value, "best": best}, best_file)
-
-
-def score(config: SearchConfig, study: Search, trial: Trial) -> dict[str, float]:
-    """Return the metrics of a trial on validation."""
-    specs = features_of(trial.model, config.train_on)
-    study.claim_features(data_paths().features, [spec.name for spec in specs])
-    features = [build_features(spec, config.seed) for spec in specs]
-    scored = score_trial(trial.model, features, train_choices(config), return_state=True)
-    return measure(scored.result(), config.rule_for_metric, config.metric, wait_for=[scored])
 
 
 def best_config(config: SearchConfig, study: Search) -> dict[str, Any]:

@@ -76,11 +76,8 @@ def is_log(path: Path) -> bool:
 def find_removable(paths: DataPaths, keep_logs: int, caches: bool) -> list[Path]:
     """Return what no command needs: old logs, fetched results, files of killed runs, and with `caches` features."""
     logs = sorted(paths.logs.glob("*.log"), key=lambda log: log.stat().st_mtime, reverse=True)
-    found = [
-        *logs[keep_logs:],
-        *sorted(paths.compared.glob("*")),
-        *(sorted(paths.features.glob("*")) if caches else []),
-    ]
+    features = sorted(paths.features.glob("*")) if caches else []
+    found = [*logs[keep_logs:], *sorted(paths.compared.glob("*")), *features]
     inside = set(found)
     unfinished = [path for path in paths.root.rglob(f"{TEMPORARY_PREFIX}*") if inside.isdisjoint(path.parents)]
     return [*found, *filter(is_abandoned, unfinished)]

@@ -20,7 +20,7 @@ from flows.run_context import check_cluster, completed, core_count, exclusive, p
 from tasks.core.settings import data_paths
 from tasks.models.features import read_genres
 from tasks.models.registry import describe_choice, encoder_dependent, is_encoded, within_budget
-from tasks.models.spec import AnyModel, EnsembleSpec, ModelSpec, TransformerSpec, features_of
+from tasks.models.spec import EnsembleSpec, ModelSpec, TransformerSpec, features_of
 from tasks.models.task import build_features
 from tasks.models.train import chosen_genres
 from tasks.stage import StageResult
@@ -51,10 +51,7 @@ def fit_models(config: TrainConfig, run: PipelineRun, prepared: Sequence[StageRe
     """Train, evaluate and log every model on the configured runner; save the finished ones as the last run.
 
     The slowest features are submitted first, and the models that wait longest for them last, so that no worker is idle
-    while there is work.
-
-    Raises:
-        ModelsFailedError: no model is left.
+    while there is work. If no model is left, that is a `ModelsFailedError`.
     """
     chosen = within_budget(config.chosen_models, config.budget_minutes)
     logger.info("train: %s", describe_choice(chosen, config.models))
@@ -63,8 +60,10 @@ def fit_models(config: TrainConfig, run: PipelineRun, prepared: Sequence[StageRe
     run = replace(run, tags=run.tags | log_data(run, data_paths()))
     wanted = {model.name: features_of(model, config.train_on) for model in chosen if isinstance(model, ModelSpec)}
     needed = sorted(dict.fromkeys(itertools.chain(*wanted.values())), key=lambda spec: not is_encoded(spec))
-    options = {"evaluate": config.evaluate, "choices": choices, "n_threads": threads_of_encoders(config, chosen)}
-    works = start_runs(chosen, run, "model", **options)
+    n_encoders = sum(isinstance(model, TransformerSpec) for model in chosen)  # those running together share the cores
+    n_threads = max(1, core_count() // min(config.workers or core_count(), max(n_encoders, 1)))
+    n_threads = 1 if config.runner == "dask" else n_threads  # the number of workers per machine is up to the user
+    works = start_runs(chosen, run, "model", evaluate=config.evaluate, choices=choices, n_threads=n_threads)
     late = encoder_dependent(chosen)
     futures: dict[str, list[PrefectFuture[Any]]] = {}  # what a model needs, and its own task last
     with task_runner(config) as runner:
@@ -80,11 +79,3 @@ def fit_models(config: TrainConfig, run: PipelineRun, prepared: Sequence[StageRe
     if not fitted.results:
         fitted.raise_failures()
     return fitted
-
-
-def threads_of_encoders(config: TrainConfig, chosen: Sequence[AnyModel]) -> int:
-    """Return the number of threads for each fine-tuned encoder, so that those running together share the cores."""
-    if config.runner == "dask":
-        return 1  # the number of Dask workers per machine is up to the user
-    n_encoders = sum(isinstance(model, TransformerSpec) for model in chosen)
-    return max(1, core_count() // min(config.workers or core_count(), max(n_encoders, 1)))

@@ -24,7 +24,6 @@ R = TypeVar("R")
 
 RETRIES: Final = 3
 FIRST_DELAY_S: Final = 2  # doubled with each retry
-JITTER: Final = 0.5  # share by which a delay may be longer
 
 # What a task's own states mean. Skipped: there was nothing to make, now or before.
 MESSAGES: Final = {"Cached": "everything is up to date", "Skipped": "there was nothing to make"}
@@ -74,11 +73,7 @@ def _find_results_by_reference() -> None:
 
 
 def stage_task(
-    name: str,
-    run_name: str | None = None,
-    *,
-    retries: int = RETRIES,
-    unless: Callable[[BaseException], bool] | None = None,
+    name: str, run_name: str | None = None, *, retries: int = RETRIES, unless: Callable[..., bool] | None = None
 ) -> Callable[[Callable[P, R]], StageTask[P, R]]:
     """Declare a function as a task of the pipeline; `run_name` may have its arguments in braces.
 
@@ -110,7 +105,7 @@ def stage_task(
             persist_result=False,
             retries=retries,
             retry_delay_seconds=exponential_backoff(FIRST_DELAY_S),
-            retry_jitter_factor=JITTER,
+            retry_jitter_factor=0.5,
             retry_condition_fn=is_worth_a_retry,
         )
 

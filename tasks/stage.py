@@ -78,11 +78,7 @@ def run_stage(stage: Stage, build: Callable[[Path], Mapping[str, Any]]) -> Stage
 
     `build` writes every output, under its relative name, into the folder it is given, and returns counts as JSON values
     (what was read, kept, dropped and why).
-
-    Raises:
-        DataError: an input is missing, or was changed since its stage wrote it.
-        DiskError: the folder is full or cannot be written.
-        FileNotFoundError: `build` did not write an output.
+    A `DataError` if an input is missing, or was changed since its stage wrote it; a `DiskError` if the folder is full.
     """
     fingerprint, description = _fingerprint(stage)
     recorded = _read_sidecar(stage)
@@ -267,7 +263,6 @@ def _publish(stage: Stage, unfinished: Path, record: dict[str, Any]) -> None:
 
 
 def _remove_unchanged(stage: Stage, recorded: dict[str, Any], kept: Sequence[str] = ()) -> None:
-    """Remove files that the stage wrote, unless they were changed since."""
     for name, content in recorded["outputs"].items():
         path = stage.folder / name
         if name not in kept and path.is_file() and hash_file(path) == content:
@@ -311,7 +306,7 @@ def hash_code(entries: Iterable[Path]) -> str:
     """Return one SHA-256 over the code of entries, without comments, docstrings and blank lines."""
     digest = hashlib.sha256()
     for path in code_of(entries):
-        content = essence(_read(path)).encode() if path.suffix == ".py" else path.read_bytes()
+        content = essence(path.read_text(encoding="utf-8")).encode() if path.suffix == ".py" else path.read_bytes()
         name = path.relative_to(PROJECT) if path.is_relative_to(PROJECT) else path.name
         digest.update(f"{name}\0{hashlib.sha256(content).hexdigest()}\n".encode())
     return digest.hexdigest()
@@ -319,12 +314,13 @@ def hash_code(entries: Iterable[Path]) -> str:
 
 def imports_of(path: Path) -> list[Path]:
     """Return the files of this project that a module imports, also in its functions, but not for types alone."""
-    return sorted({file for name in _imported(_tree(_read(path))) if (file := _file_of(name)) is not None})
+    files = map(_file_of, _imported(_tree(path.read_text(encoding="utf-8"))))
+    return sorted({*filter(None, files)})
 
 
 def is_table(path: Path) -> bool:
     """Return whether a module only lists or declares what can be chosen, which it says by assigning `IS_A_TABLE`."""
-    body = _tree(_read(path)).body
+    body = _tree(path.read_text(encoding="utf-8")).body
     return any(isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "IS_A_TABLE" for node in body)
 
 
@@ -369,7 +365,3 @@ def _tree(source: str) -> ast.Module:
             return ast.parse(source)
         except SystemError:  # another package parsed at the same time
             return ast.parse(source)
-
-
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8")

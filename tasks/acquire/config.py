@@ -33,24 +33,16 @@ class CrawlConfig(BaseModel, frozen=True, extra="forbid"):
         description="Sources, in the order to try them: published, omdb, imdb_graphql, imdbapi_dev.",
     )
     online: bool = Field(False, description="Query sources on the network. Without it only local files are used.")
-    accept_imdb_terms: bool = Field(
-        False, description="You have IMDb's written consent or a licence; required for imdb_graphql."
-    )
+    accept_imdb_terms: bool = Field(False, description="You have IMDb's written consent; required for imdb_graphql.")
     rate_hz: float = Field(2.0, gt=0, le=1e6, description="Maximum requests per second to a source.")
     workers: int = Field(4, ge=1, le=64, description="Maximum concurrent requests.")
     batch_size: int | None = Field(None, ge=1, description="Ids per request. Default: as many as the source takes.")
     deadline_s: float = Field(30.0, gt=0, description="Seconds for a whole request.")
     retries: int = Field(4, ge=0, le=20, description="Retries of a failed request.")
-    longest_pause_s: float = Field(
-        300.0, gt=0, description="Longest pause, in seconds, that a source may request; a longer one ends the run."
-    )
+    longest_pause_s: float = Field(300.0, gt=0, description="Longest pause that a source may request, in seconds.")
     failures_in_a_row: int = Field(5, ge=1, description="Failed requests in a row before the source is skipped.")
-    daily_requests: dict[str, PositiveInt] = Field(
-        {"omdb": 1000}, description="Maximum requests per day (UTC), by source; sources not listed have no quota."
-    )
-    negative_days: float = Field(
-        30.0, ge=1, description="Days before a source is asked again for a plot that it did not have in full."
-    )
+    daily_requests: dict[str, PositiveInt] = Field({"omdb": 1000}, description="Requests per day (UTC), by source.")
+    negative_days: float = Field(30.0, ge=1, description="Days before a plot that was not there is asked for again.")
     base_urls: dict[str, Annotated[str, Field(pattern=r"^https?://[!-?A-~]+$")]] = Field(
         {}, description="Addresses that replace the public ones, by source; without user name and password."
     )

@@ -93,11 +93,7 @@ def drive_targets(paths: DataPaths) -> dict[DriveFile, Path]:
 
 
 def fetch_drive_files(paths: DataPaths, names: Sequence[DriveFile], config: DownloadConfig) -> list[Fetched]:
-    """Fetch the named files to `drive_targets`, unless they are there; crawled plots also to `paths.crawl_csv`.
-
-    Raises:
-        DownloadError: Drive refuses access, the transfer failed, or the file was never published.
-    """
+    """Fetch the named files to `drive_targets`, unless they are there; crawled plots also to `paths.crawl_csv`."""
     targets = drive_targets(paths)
     files = [_fetch(targets[name], partial(_download_from_drive, name, targets[name], config)) for name in names]
     if "crawl_data" in names:
@@ -112,9 +108,6 @@ def fetch_objects(paths: DataPaths, address: str, config: DownloadConfig) -> tup
     """Return the local copy of a zip `s3://bucket/name.zip`, or of the CSVs under a prefix `s3://bucket/prefix/`.
 
     An object with the size and ETag of its copy is not fetched again. Copies of deleted objects are removed.
-
-    Raises:
-        SourceError: there is no CSV under the prefix, or an object is too large. Others as `Bucket`.
     """
     folder = paths.download / f"s3-{hashlib.sha256(address.encode()).hexdigest()[:12]}"
     if PurePosixPath(address).suffix.lower() == ".zip":

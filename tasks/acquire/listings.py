@@ -60,12 +60,8 @@ def acquire_listings(
     The user's files are never overwritten or removed. Ours are those on record by name and hash; the record is written
     before the files, so that a killed run does not leave files that look like the user's.
 
-    Counts: `source`, `label`, `files`, `bytes`, and for the sample also `movies`, `rows`, `rows_by_file`, `flaws`; for
-    `kaggle` and object storage also `download`, those of `summarise`, which are not part of the stage's record.
-
-    Raises:
-        SourceError: the source does not exist or is not in the expected form, or `data/raw` holds CSVs of the user.
-        DownloadError, StorageError, DataError, ConfigError: as `fetch_kaggle_archive` and `fetch_objects`.
+    Counts: `source`, `label`, `files`, `bytes`, for the sample those of `write_sample`; for `kaggle` and object storage
+    also `download`, those of `summarise`, which are not part of the stage's record.
     """
     config, fetched = download or DownloadConfig(), []
     if source == "kaggle" or in_storage(source):
@@ -84,15 +80,9 @@ def acquire_listings(
     else:
         origin = _local_source(source, paths.raw)
     _protect_files_of_user(paths.raw, in_place=not origin.names)
-    stage = Stage(
-        name=STAGE,
-        folder=paths.raw,
-        outputs=origin.names,
-        inputs=origin.inputs,
-        config={"source": origin.kind, "label": origin.label, **origin.config},
-        code=(Path(__file__), WORDS_FILE),
-        packages=("numpy",) if source == "sample" else (),
-    )
+    named, code = {"source": origin.kind, "label": origin.label}, (Path(__file__), WORDS_FILE)
+    packages = ("numpy",) if source == "sample" else ()
+    stage = Stage(STAGE, paths.raw, origin.names, origin.inputs, {**named, **origin.config}, code, packages)
 
     def build(unfinished: Path) -> dict[str, Any]:
         counts = origin.write(unfinished) or {}
@@ -100,7 +90,7 @@ def acquire_listings(
             _replace_own_files(stage, unfinished)
         files = [unfinished / name for name in origin.names] or list(origin.inputs)
         size = sum(path.stat().st_size for path in files)
-        return {"source": origin.kind, "label": origin.label, "files": len(files), "bytes": size, **counts}
+        return {**named, "files": len(files), "bytes": size, **counts}
 
     result = run_stage(stage, build)
     return replace(result, counts={**result.counts, "download": summarise(fetched)}) if fetched else result
@@ -212,10 +202,7 @@ def list_archive(path: Path) -> dict[str, str]:
     """Return the CSVs of an archive: the name of each file to write, and its name inside. Other entries are ignored.
 
     `zipfile` checks sums and never leaves the target folder, but it silently drops `../`, lets the later of two equal
-    names win, and does not stop a zip bomb: all of that is refused here before anything is written.
-
-    Raises:
-        SourceError: it is no sound zip, has no CSV or two of one name, an unsafe entry, or too many entries or bytes.
+    names win, and does not stop a zip bomb: all of that is refused here, by a SourceError, before anything is written.
     """
     try:
         with ZipFile(path) as archive:
@@ -224,9 +211,8 @@ def list_archive(path: Path) -> dict[str, str]:
         raise SourceError(f"{path} is not a zip file, or is damaged ({error}). Download it again.") from error
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}. Check its permissions.") from error
-    if len(entries) > MAX_ENTRIES:
-        too_many = f"{len(entries):,} entries, more than {MAX_ENTRIES:,}"
-        raise SourceError(f"{path} has {too_many}: this is not a set of listings.")
+    if (count := len(entries)) > MAX_ENTRIES:
+        raise SourceError(f"{path} has {count:,} entries, more than {MAX_ENTRIES:,}: this is not a set of listings.")
     names: dict[str, str] = {}
     for entry in entries:
         inside = PurePosixPath(entry.filename)
@@ -286,9 +272,6 @@ def check_header(path: Path, shown_as: str) -> None:
     """Check that a CSV's first row has the required columns, in any order, with any others, with or without a BOM.
 
     Spaces around a name are ignored. A column of the Kaggle set may occur only once.
-
-    Raises:
-        SourceError: it is empty, unreadable, not text, or a column is missing or repeated; names it as `shown_as`.
     """
     try:
         with path.open("rb") as file:

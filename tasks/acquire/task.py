@@ -7,7 +7,6 @@ from uuid import UUID
 
 import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.client.schemas.objects import State
 from prefect.context import TaskRunContext
 from prefect.exceptions import PrefectException
 from prefect.states import Completed, Failed
@@ -53,13 +52,12 @@ def crawl(config: CrawlConfig) -> CrawlResult:
     logger.info("crawl: %s, with %d plots", result.outcome, result.stage.counts.get("plots", 0))
     for reason in result.reasons:
         logger.warning("crawl: %s", reason)
-    reasons = "; ".join(result.reasons)
-    if result.outcome == "done":
-        return result
-    ended: State[Any] = Completed(name="Stopped", message=reasons, data=result)
-    if result.outcome == "blocked":
+    reasons, ended = "; ".join(result.reasons), cast("Any", result)  # or what Prefect makes a state of
+    if result.outcome == "stopped":
+        ended = Completed(name="Stopped", message=reasons, data=result)
+    elif result.outcome == "blocked":
         ended = Failed(name="Blocked", message=reasons, data=CrawlBlockedError(reasons))
-    return cast("CrawlResult", ended)  # what Prefect makes of a state
+    return cast("CrawlResult", ended)
 
 
 @stage_task("plan crawl")

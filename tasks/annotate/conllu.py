@@ -89,11 +89,7 @@ class ForeignDocument:
 
 
 def find_documents(path: Path) -> tuple[dict[str, FilePosition], int]:
-    """Return the position of each movie's first document, in file order, and the number of repeated documents.
-
-    Raises:
-        DataError: the file cannot be read, or has no document.
-    """
+    """Return the position of each movie's first document, in file order, and the number of repeated documents."""
     starts: list[tuple[str, int, int]] = []  # movie, byte, line
     offset = 0
     try:
@@ -117,11 +113,7 @@ def find_documents(path: Path) -> tuple[dict[str, FilePosition], int]:
 
 
 def read_document(path: Path, position: FilePosition) -> ForeignDocument:
-    """Return the document at a position.
-
-    Raises:
-        DataError: a line is neither a comment nor ten tab-separated fields; the message names it.
-    """
+    """Return the document at a position; DataError for a line that is neither a comment nor ten fields."""
     document = ForeignDocument()
     rows: list[list[str]] = []
     for number, line in enumerate([*_read_lines(path, position), ""], position.line):
@@ -152,10 +144,7 @@ def _read_lines(path: Path, position: FilePosition) -> list[str]:
 
 
 def _read_tokens(rows: list[list[str]]) -> list[Token]:
-    """Return the words of a sentence. Within a range (`3-4 don't`) there is no space; after it, as the range says.
-
-    A word that is empty when normalised leaves the space after it.
-    """
+    """Return the words of a sentence. Within a range (`3-4 don't`) there is no space; after it, as the range says."""
     tokens: list[Token] = []
     last_of_range, misc_of_range = "", ""
     for index, (number, form, lemma, upos, xpos, feats, _, _, _, misc) in enumerate(rows):
@@ -166,23 +155,18 @@ def _read_tokens(rows: list[list[str]]) -> list[Token]:
             continue
         is_inside = bool(last_of_range) and number != last_of_range
         following = rows[index + 1][-1] if index + 1 < len(rows) else ""
-        has_space = not is_inside and _has_space(misc_of_range or misc, following)
+        misc_of_word = misc_of_range or misc
+        end, start = _END.search(misc_of_word), _START.search(following)
+        is_apart = not (end and start) or int(start[1]) > int(end[1])  # by the character offsets of both words
+        has_space = not is_inside and "SpaceAfter=No" not in misc_of_word and is_apart
         if not is_inside:
             last_of_range = misc_of_range = ""
         if word := _normalise(form):
             known_lemma = word if lemma == "_" else _normalise(lemma) or word
             tokens.append(Token(word, known_lemma, has_space, upos or "_", xpos or "_", feats or "_"))
-        elif tokens and has_space:
+        elif tokens and has_space:  # a word that is empty when normalised leaves its space
             tokens[-1] = tokens[-1]._replace(space_after=True)
     return tokens
-
-
-def _has_space(misc: str, following: str) -> bool:
-    """Return whether a space follows a word, by `SpaceAfter=No` or by the character offsets of both words."""
-    if "SpaceAfter=No" in misc:
-        return False
-    end, start = _END.search(misc), _START.search(following)
-    return not (end and start) or int(start[1]) > int(end[1])
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -206,11 +190,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def show_movie(corpus: Path, movie_id: str) -> Iterator[str]:
-    """Yield the lines to print: id and genres, then each sentence with a table of its tokens.
-
-    Raises:
-        DataError: the corpus cannot be read, does not have the movie, or its sentences are damaged.
-    """
+    """Yield the lines to print: id and genres, then each sentence with a table of its tokens."""
     import conllu  # noqa: PLC0415 - needed only here
 
     if not corpus.is_file():

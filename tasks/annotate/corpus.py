@@ -1,7 +1,4 @@
-"""The annotate stage: from the cleaned movies to the corpus and its companion, in shards and several processes.
-
-Or from a corpus that another program annotated.
-"""
+"""The annotate stage: the corpus and its companion, from the cleaned movies or a corpus of another program."""
 
 import csv
 import gc
@@ -10,7 +7,6 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -18,7 +14,7 @@ from typing import Final, NamedTuple
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from tasks.annotate.conllu import find_documents, format_document, read_document
 from tasks.core import schema
@@ -34,13 +30,12 @@ logger = logging.getLogger(__name__)
 ROW_GROUP: Final = 20_000  # rows; what a reader has in memory at once
 BATCH: Final = 500  # movies in memory at once during an import
 IMPORTED: Final = "imported"  # in place of a pipeline's name: such lemmas cannot be made for a new text
+COMPANION: Final = pl.DataFrame(schema=schema.TOKENS).to_arrow().schema
 READ_COLUMNS: Final = ("movie_id", "description", "genres")
 
 
-class AnnotateConfig(BaseModel):
+class AnnotateConfig(BaseModel, frozen=True, extra="forbid"):
     """How to annotate."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     pipeline: Pipeline = Field(
         "simplemma", description="Source of the lemmas; en_core_web_sm also adds tags, if it is installed."
@@ -63,19 +58,15 @@ def make_piece(
     forms = [[token.form for sentence in sentences for token in sentence] for sentences in annotated]
     lemmas = [[token.lemma for sentence in sentences for token in sentence] for sentences in annotated]
     n_sentences = list(map(len, annotated))
-    rows = pa.table([ids, genres, forms, lemmas, n_sentences], schema=_companion_schema())
+    rows = pa.table([ids, genres, forms, lemmas, n_sentences], schema=COMPANION)
     counts = Counter(sentences=sum(n_sentences), tokens=sum(map(len, forms)), empty_documents=n_sentences.count(0))
     return Piece("".join(map(format_document, ids, genres, annotated)).encode(), rows, counts)
-
-
-def _companion_schema() -> pa.Schema:
-    return pl.DataFrame(schema=schema.TOKENS).to_arrow().schema
 
 
 def write_pieces(pieces: Iterable[Piece], paths: DataPaths, folder: Path, progress: Progress) -> Counter[str]:
     """Write the corpus and its companion, with the same bytes for any division into pieces; return the counts."""
     counts: Counter[str] = Counter()
-    waiting = _companion_schema().empty_table()
+    waiting = COMPANION.empty_table()
     with (
         (folder / paths.conllu.name).open("wb") as corpus,
         pq.ParquetWriter(folder / paths.tokens.name, waiting.schema, compression="zstd") as companion,
@@ -111,26 +102,18 @@ class Shard(NamedTuple):
         return self.folder / f"{self.start}.{kind}"
 
 
-@contextmanager
-def _paused_collector() -> Iterator[None]:
-    """Turn off Python's search for reference cycles: a fifth of the time, and annotating makes none."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-@_paused_collector()
 def annotate_shard(shard: Shard) -> Counter[str]:
     """Write the shard's parts of the corpus and of the companion, and return its counts as in `annotate_movies`."""
     movies = pl.scan_parquet(shard.movies).slice(shard.start, shard.length).select(READ_COLUMNS).collect()
-    ids, descriptions, genres = (movies[column].to_list() for column in READ_COLUMNS)
-    originals = [description or "" for description in descriptions]
-    texts = list(map(normalise_text, originals))
-    piece = make_piece(ids, genres, list(annotator(shard.pipeline).sentences(texts)))
+    ids, originals, genres = (movies[column].to_list() for column in READ_COLUMNS)
+    texts = [normalise_text(original or "") for original in originals]
+    was_enabled = gc.isenabled()
+    gc.disable()  # the search for reference cycles takes a fifth of the time, and annotating makes none
+    try:
+        piece = make_piece(ids, genres, list(annotator(shard.pipeline).sentences(texts)))
+    finally:
+        if was_enabled:
+            gc.enable()
     # Under names of this process, then renamed: a worker believed dead may still write the same shard.
     own = shard.folder / f"{shard.start}-{platform.node()}-{os.getpid()}"
     own.write_bytes(piece.conllu)
@@ -138,22 +121,21 @@ def annotate_shard(shard: Shard) -> Counter[str]:
     with pa.ipc.new_file(own, piece.rows.schema) as file:
         file.write_table(piece.rows)
     own.replace(shard.file("arrow"))
-    piece.counts.update(documents=len(ids), normalised_documents=sum(map(str.__ne__, texts, originals)))
+    n_normalised = sum(text != (original or "") for text, original in zip(texts, originals, strict=True))
+    piece.counts.update(documents=len(ids), normalised_documents=n_normalised)
     return piece.counts
 
 
 def annotate_movies(
     paths: DataPaths, config: AnnotateConfig, workers: int, dask_address: str | None = None
 ) -> StageResult:
-    """Bring the CoNLL-U corpus and its companion up to date with the cleaned movies.
+    """Bring the CoNLL-U corpus and its companion up to date with the cleaned movies, in their order.
 
-    Both keep the order of the movies and are the same, byte for byte, for any number of workers and any shard size.
-    With `dask_address`, the workers of that scheduler annotate the shards instead.
+    The bytes do not depend on the number of workers, which with `dask_address` are those of that scheduler.
 
     Returns:
-        Counts of `documents`, `sentences`, `tokens`, `empty_documents` (null or empty when normalised: no sentence
-        in the corpus, empty lists in the companion) and `normalised_documents` (changed by
-        `language.normalise_text`).
+        Counts of `documents`, `sentences`, `tokens`, `empty_documents` (no sentence in the corpus, empty lists in the
+        companion) and `normalised_documents` (changed by `language.normalise_text`).
 
     Raises:
         ConfigError: fewer than one worker.
@@ -165,15 +147,7 @@ def annotate_movies(
         raise ConfigError(f"annotation needs at least one worker, got {workers}")
     if not paths.movies.is_file():
         raise DataError(f"{paths.movies} is missing: run the cleaning stage first")
-    stage = Stage(
-        name="annotate",
-        folder=paths.conllu.parent,
-        outputs=(paths.conllu.name, paths.tokens.name),
-        inputs=(paths.movies,),
-        config={"pipeline": config.pipeline},
-        code=(Path(__file__),),
-        packages=("spacy", config.pipeline, "pyarrow"),  # a pipeline has the name of its package
-    )
+    stage = _stage(paths, "annotate", (paths.conllu, paths.tokens), (paths.movies,), config.pipeline)
 
     def build(folder: Path) -> Counter[str]:
         from tasks.core.parallel import map_in_order  # noqa: PLC0415 - loads joblib, which `--help` does not need
@@ -232,16 +206,7 @@ def check_movies(path: Path) -> int:
 
 
 def extract_movies(paths: DataPaths, corpus: Path) -> StageResult:
-    """Write the movies of a foreign corpus, without names, to `paths.corpus_csv`, for the clean stage to import.
-
-    For users who have only the annotated corpus.
-
-    Returns:
-        Counts: `documents`, `repeated_documents`.
-
-    Raises:
-        DataError: the corpus is missing or damaged, or its genres cannot be read.
-    """
+    """Write the movies of a foreign corpus, without names, to `paths.corpus_csv`, for the clean stage to import."""
 
     def build(folder: Path) -> Mapping[str, int]:
         names = read_genre_names(paths.downloaded_genres)
@@ -265,22 +230,18 @@ def extract_movies(paths: DataPaths, corpus: Path) -> StageResult:
         return {"documents": len(positions), "repeated_documents": n_repeated}
 
     genres_file = [paths.downloaded_genres] if paths.downloaded_genres.is_file() else []
-    return run_stage(_stage(paths, "extract_movies", (paths.corpus_csv,), corpus, *genres_file), build)
+    return run_stage(_stage(paths, "extract_movies", (paths.corpus_csv,), (corpus, *genres_file)), build)
 
 
 def import_conllu(paths: DataPaths, corpus: Path) -> StageResult:
     """Make a foreign corpus the annotation of the cleaned movies, in `paths.conllu` and its companion.
 
-    It has the name of the annotate stage, so that either's result replaces the other's; its config is `{"pipeline":
-    "imported"}`. Both files have the movies, the order and the genres of the cleaned table.
+    It has the name of the annotate stage, so that either's result replaces the other's. Both files have the movies,
+    the order and the genres of the cleaned table.
 
     Returns:
         Counts: `documents`, `sentences`, `tokens` and `empty_documents` as in the annotate stage (movies that are
-        not in the corpus are empty), `unknown_documents` (of movies that are not in the table),
-        `repeated_documents`.
-
-    Raises:
-        DataError: the corpus is missing or damaged, the table is, or they have no movie in common.
+        not in the corpus are empty), `unknown_documents` (not in the table), `repeated_documents`.
     """
 
     def build(folder: Path) -> Mapping[str, int]:
@@ -304,18 +265,14 @@ def import_conllu(paths: DataPaths, corpus: Path) -> StageResult:
             logger.warning("annotate: the corpus has no words for %d movies", counts["empty_documents"])
         return counts
 
-    return run_stage(_stage(paths, "annotate", (paths.conllu, paths.tokens), corpus, paths.movies), build)
+    return run_stage(_stage(paths, "annotate", (paths.conllu, paths.tokens), (corpus, paths.movies)), build)
 
 
-def _stage(paths: DataPaths, name: str, outputs: tuple[Path, ...], *inputs: Path) -> Stage:
-    if not inputs[0].is_file():
+def _stage(
+    paths: DataPaths, name: str, outputs: tuple[Path, ...], inputs: tuple[Path, ...], pipeline: str = IMPORTED
+) -> Stage:
+    if pipeline == IMPORTED and not inputs[0].is_file():
         raise DataError(f"{inputs[0]} does not exist. Download it first, or correct the path.")
-    return Stage(
-        name=name,
-        folder=paths.conllu.parent,
-        outputs=tuple(path.name for path in outputs),
-        inputs=inputs,
-        config={"pipeline": IMPORTED},
-        code=(Path(__file__),),
-        packages=("pyarrow",),
-    )
+    packages = ("pyarrow",) if pipeline == IMPORTED else ("spacy", pipeline, "pyarrow")  # a pipeline is a package
+    files = tuple(path.name for path in outputs)
+    return Stage(name, paths.conllu.parent, files, inputs, {"pipeline": pipeline}, (Path(__file__),), packages)

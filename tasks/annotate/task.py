@@ -32,6 +32,5 @@ def extract(corpus: Path) -> StageResult:
 def import_corpus(corpus: Path) -> StageResult:
     """Make a foreign corpus the annotation of the cleaned movies; see `import_conllu`."""
     result = import_conllu(data_paths(), corpus)
-    counts = result.counts
-    logger.info("import corpus: %d movies, %d of them empty", counts["documents"], counts["empty_documents"])
+    logger.info("import corpus: %(documents)d movies, %(empty_documents)d of them empty", result.counts)
     return result

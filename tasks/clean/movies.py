@@ -87,10 +87,9 @@ def read_rows(path: Path, profile: Profile, ledger: Ledger) -> pl.DataFrame:
 
 
 def merge_rows(tables: list[pl.DataFrame], profile: Profile) -> pl.DataFrame:
-    """Merge the rows of each movie, some movies at a time, so that memory use does not grow with the rows.
+    """Merge the rows of each movie, some movies at a time, to save memory; in no particular order.
 
-    `tables`, from `read_rows` in the order of the listings, is emptied on the way. The movies are in no particular
-    order, `genres` is a sorted list.
+    `tables`, from `read_rows` in the order of the listings, is emptied on the way.
     """
     genres = split_genres(pl.concat([table["genre"] for table in tables]))
     n_parts = -(-sum(table.height for table in tables) // PART_ROWS) or 1
@@ -129,18 +128,15 @@ def join_crawled(movies: pl.DataFrame, path: Path | None, ledger: Ledger) -> pl.
     ledger.note_damage(path.name, table.damage, prefix="crawl/")
     filled = table.rows.filter(~pl.col("description").is_in(schema.MISSING_TEXTS))
     first = filled.unique("movie_id", keep="first", maintain_order=True).select("movie_id", crawled="description")
-    ledger.counts["crawl/rows_read"] = table.n_records
-    ledger.counts["crawl/empty"] = table.rows.height - filled.height
-    ledger.counts["crawl/repeated_id"] = filled.height - first.height
-    ledger.counts["crawl/unknown_id"] = first.join(movies, on="movie_id", how="anti").height
+    unknown = first.join(movies, on="movie_id", how="anti")
+    counts = {"rows_read": table.n_records, "empty": table.rows.height - filled.height}
+    counts |= {"repeated_id": filled.height - first.height, "unknown_id": unknown.height}
+    ledger.counts.update({f"crawl/{name}": count for name, count in counts.items()})
     return movies.join(first, on="movie_id", how="left", maintain_order="left")
 
 
 def clean_movies(paths: DataPaths, config: CleanConfig) -> StageResult:
-    """Clean the listings in `paths.raw` into `paths.clean`, unless that is up to date.
-
-    Writes the movies as parquet and as CSV, the list of genres, and what each rule did. Crawled texts are used if
-    `paths.crawl_csv` exists.
+    """Clean the listings in `paths.raw`, with the crawled texts if there are any, into `paths.clean`.
 
     Returns:
         Counts: `rows_read` is the sum of `movies_kept`, `merged/same_movie` and all `dropped/<rule>`; also
@@ -153,8 +149,7 @@ def clean_movies(paths: DataPaths, config: CleanConfig) -> StageResult:
         DataError: no movie is left.
         ConfigError: a rule to disable does not exist.
     """
-    profile = build_profile(config)
-    listings = find_listings(paths.raw)
+    profile, listings = build_profile(config), find_listings(paths.raw)
     crawl = paths.crawl_csv if paths.crawl_csv.is_file() else None
     inputs = (*listings, crawl) if crawl else tuple(listings)
 
@@ -177,20 +172,27 @@ def run_clean(
     rules: Iterable[Rule],
     build: Callable[[Ledger], pl.DataFrame],
 ) -> StageResult:
-    """Run a stage that builds the cleaned table, `schema.MOVIES`, sorted; it replaces the result of the others."""
-    stage = Stage(
-        name="clean",
-        folder=paths.clean,
-        outputs=(paths.movies.name, paths.clean_csv.name, paths.genres_json.name, paths.dropped.name),
-        inputs=inputs,
-        config=config,
-        code=(Path(inspect.getfile(build)),),
-        packages=("numpy", "polars", "simplemma"),
-    )
+    """Run a stage that builds the cleaned table, `schema.MOVIES`, sorted; it replaces the result of the others.
+
+    It writes the movies as parquet and as CSV, the list of genres, and what each rule did.
+    """
+    outputs = (paths.movies.name, paths.clean_csv.name, paths.genres_json.name, paths.dropped.name)
+    code, packages = (Path(inspect.getfile(build)),), ("numpy", "polars", "simplemma")
+    stage = Stage("clean", paths.clean, outputs, inputs, config, code, packages)
 
     def write(folder: Path) -> Mapping[str, int]:
         ledger = Ledger()
-        write_cleaned(build(ledger), paths, folder)
+        movies = build(ledger)
+        # One chunk per group, so that the bytes do not depend on the number of threads that made the frame; with its
+        # own lists, since for each group the writer goes through all lists of the chunk.
+        own_lists = cs.list().gather(pl.int_range(pl.len()))
+        groups = [rows.rechunk().with_columns(own_lists) for rows in movies.iter_slices(ROW_GROUP_SIZE)]
+        pl.concat(groups).write_parquet(folder / paths.movies.name, row_group_size=ROW_GROUP_SIZE)
+        joined = [pl.col(name).list.join(", ") for name, dtype in schema.MOVIES.items() if dtype == pl.List(pl.String)]
+        with (folder / paths.clean_csv.name).open("wb") as file:  # by slices: joined, the people of millions are large
+            for number, rows in enumerate(movies.iter_slices(ROW_GROUP_SIZE)):
+                rows.with_columns(joined).write_csv(file, include_header=number == 0)
+        write_json(folder / paths.genres_json.name, sorted(movies["genres"].explode().unique()))
         write_json(folder / paths.dropped.name, ledger.report(rules))
         return ledger.counts
 
@@ -233,20 +235,6 @@ def _in_slices(frame: pl.DataFrame, change: Callable[[pl.DataFrame], pl.DataFram
     """Change a frame some rows at a time, so that intermediate copies stay small."""
     slices = frame.iter_slices(SLICE_ROWS) if frame.height else iter([frame])
     return pl.concat([change(some) for some in slices])
-
-
-def write_cleaned(movies: pl.DataFrame, paths: DataPaths, folder: Path) -> None:
-    """Write the table as parquet and CSV, and its genres."""
-    # One chunk per group, so that the bytes do not depend on the number of threads that made the frame; with its own
-    # lists, since for each group the writer goes through all lists of the chunk.
-    own_lists = cs.list().gather(pl.int_range(pl.len()))
-    groups = [rows.rechunk().with_columns(own_lists) for rows in movies.iter_slices(ROW_GROUP_SIZE)]
-    pl.concat(groups).write_parquet(folder / paths.movies.name, row_group_size=ROW_GROUP_SIZE)
-    joined = [pl.col(name).list.join(", ") for name, dtype in schema.MOVIES.items() if dtype == pl.List(pl.String)]
-    with (folder / paths.clean_csv.name).open("wb") as file:  # by slices: joined, the people of millions are large
-        for number, rows in enumerate(movies.iter_slices(ROW_GROUP_SIZE)):
-            rows.with_columns(joined).write_csv(file, include_header=number == 0)
-    write_json(folder / paths.genres_json.name, sorted(movies["genres"].explode().unique()))
 
 
 def note_text_groups(movies: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:

@@ -141,19 +141,14 @@ def _fingerprint(texts: pl.Series) -> tuple[Hashes, Hashes]:
     for start in range(0, texts.len(), SLICE_MOVIES):
         words = _hash_words(texts.slice(start, SLICE_MOVIES))
         runs = _hash_runs(words, RUN)
-        chosen = _choose_smallest(runs)
+        # Chosen are runs that are the smallest in one of their windows.
+        smallest = _slide(np.minimum, np.append(runs, np.full(WINDOW - 1, NO_HASH)))
+        greatest_smallest = _slide(np.maximum, np.append(np.zeros(WINDOW - 1, np.uint64), smallest))
+        chosen = np.flatnonzero((runs == greatest_smallest) & (runs != NO_HASH))
         numbers = (words.text[chosen] + start).astype(np.uint64)
         fingerprints.append(runs[chosen] >> n_bits << n_bits | numbers)
         wholes.append(_hash_wholes(words))
     return np.concatenate(fingerprints), np.concatenate(wholes)
-
-
-def _choose_smallest(runs: Hashes) -> Indices:
-    """Return the positions of runs that are the smallest in one of their windows."""
-    padded = np.append(runs, np.full(WINDOW - 1, NO_HASH))
-    smallest = _slide(np.minimum, padded)
-    greatest_smallest = _slide(np.maximum, np.append(np.zeros(WINDOW - 1, np.uint64), smallest))
-    return np.flatnonzero((runs == greatest_smallest) & (runs != NO_HASH))
 
 
 def _slide(fold: np.ufunc, values: Hashes) -> Hashes:

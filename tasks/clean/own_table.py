@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final, Self
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from tasks.clean.movies import (
     PEOPLE,
@@ -35,10 +35,8 @@ RESERVED: Final = frozenset(
 )
 
 
-class TableConfig(BaseModel):
+class TableConfig(BaseModel, frozen=True, extra="forbid"):
     """The meaning of the columns of a user's own table, the CSV or parquet file given as `source`."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     id: str = Field(min_length=1, description="Column of ids: letters, digits and _.:- only.")
     text: str = Field(min_length=1, description="Column of the text to classify.")
@@ -48,9 +46,7 @@ class TableConfig(BaseModel):
     )
     title: str | None = Field(None, description="Column of titles.")
     separator: str = Field("|", min_length=1, description="Separator between labels in a text column.")
-    fields: tuple[str, ...] = Field(
-        (), description="Other columns, of categories or numbers, for models that read fields."
-    )
+    fields: tuple[str, ...] = Field((), description="Other columns, of categories or numbers, for models of fields.")
     min_rows: int = Field(10, ge=1, description="Drop labels with fewer rows, and rows without other labels.")
 
     @model_validator(mode="before")
@@ -78,22 +74,17 @@ class TableConfig(BaseModel):
 
 
 def clean_own_table(paths: DataPaths, source: Path, table: TableConfig, config: CleanConfig) -> StageResult:
-    """Clean a user's CSV or parquet file into `paths.clean`, unless that is up to date; the file is not changed.
-
-    Rows with the same id and text become one, with the labels of all.
+    """Clean a user's CSV or parquet file into `paths.clean`; rows with the same id and text become one.
 
     Returns:
-        Counts: `rows_read` is the sum of `movies_kept`, `merged/same_movie` and all `dropped/<rule>`; also
-        `changed/<rule>`, `repaired/<damage>`, `unparsed/<field>`, `rare_label/<label>` (rows) and
-        `text_groups/<what>`.
+        Counts as of `clean_movies`, and `rare_label/<label>` (rows).
 
     Raises:
         SourceError: the file is missing, unreadable or without a mapped column.
         DataError: an id or a label cannot be used, the labels are too few or too many, or no row is left.
         ConfigError: a rule to disable does not exist, or an option for listings is given.
     """
-    profile = table_profile(config)
-    inputs = (source,) if source.is_file() else ()
+    profile, inputs = table_profile(config), (source,) if source.is_file() else ()
 
     def build(ledger: Ledger) -> pl.DataFrame:
         return build_own_movies(source, table, profile, ledger)
@@ -175,12 +166,8 @@ def _add_labels(rows: pl.DataFrame, table: TableConfig, path: Path) -> pl.DataFr
     One column holds separated labels or lists of labels; each of several columns is a label, and holds 0 or 1 (also
     true, false or nothing).
     """
-    if len(table.labels) > 1:
-        labels = _of_indicators(rows, table, path)
-    elif rows.schema[table.labels[0]] == pl.String:
-        labels = rows[table.labels[0]].str.split(table.separator)
-    else:
-        labels = rows[table.labels[0]]
+    labels = rows[table.labels[0]] if len(table.labels) == 1 else _of_indicators(rows, table, path)
+    labels = labels.str.split(table.separator) if labels.dtype == pl.String else labels
     tidy = pl.element().str.replace_all(r"\s+", " ").str.strip_chars(" ")
     labels = labels.list.eval(tidy.filter(tidy != "").unique().sort()).alias("genres")
     distinct = labels.explode().unique().drop_nulls().sort()
@@ -294,14 +281,6 @@ def import_clean_data(paths: DataPaths, csv_path: Path) -> StageResult:
     `parse_genres` reads; `movie_name` and the listings' side fields are used, others ignored. The order of an encoding
     is that of `paths.downloaded_genres`, or alphabetical. Texts are not changed; rows that later stages could not use
     are dropped.
-
-    Returns:
-        Counts: `rows_read` is the sum of `movies_kept` and all `dropped/<reason>`; also `repaired/<damage>`,
-        `unparsed/<field>`, `unknown_genre/<name>` and `text_groups/<what>`, as in the clean stage.
-
-    Raises:
-        SourceError: the file is missing, unreadable or without a required column.
-        DataError: a genre field cannot be read, or no movie is left.
     """
     if not csv_path.is_file():
         raise SourceError(f"{csv_path} does not exist. Download it first, or correct the path.")

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final, Literal
 
 import polars as pl
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from tasks.clean import rules
 from tasks.clean.prune import PruneConfig, prune_rules
@@ -22,28 +22,19 @@ from tasks.core import schema
 from tasks.core.errors import ConfigError
 
 
-class CleanConfig(BaseModel):
+class CleanConfig(BaseModel, frozen=True, extra="forbid"):
     """Options of the clean stage."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     profile: Literal["default", "original"] = Field(
-        "default",
-        description="Rules to apply: 'original' is exactly as in the earlier system, 'default' fixes its faults.",
+        "default", description="Rules: 'original' is exactly the earlier system's, 'default' fixes its faults."
     )
     disable: tuple[str, ...] = Field((), description="Rules to disable, such as 'author_signature'.")
-    excluded_genres: tuple[str, ...] = Field(
-        schema.EXCLUDED_GENRES, description="Drop all rows with one of these genres."
-    )
+    excluded_genres: tuple[str, ...] = Field(schema.EXCLUDED_GENRES, description="Drop rows with one of these genres.")
     prune: PruneConfig = Field(PruneConfig(), description="Movies to drop because of their descriptions.")
 
 
 def build_profile(config: CleanConfig) -> Profile:
-    """Return the configured profile with the enabled rules of pruning, without the disabled rules.
-
-    Raises:
-        ConfigError: a disabled rule is not in the profile.
-    """
+    """Return the configured profile with the enabled rules of pruning, without the disabled rules."""
     build = original_profile if config.profile == "original" else default_profile
     profile = replace(build(config.excluded_genres), prune_rules=prune_rules(config.prune))
     return profile.without(config.disable)
@@ -258,11 +249,7 @@ def _has_genre(names: Sequence[str]) -> pl.Expr:
 
 
 def table_profile(config: CleanConfig) -> Profile:
-    """Return the rules for a user's own table, with the enabled rules of pruning, without the disabled rules.
-
-    Raises:
-        ConfigError: a disabled rule does not exist, or an option for listings is changed.
-    """
+    """Return the rules for a user's own table; a ConfigError if an option for listings is changed."""
     for name in ("profile", "excluded_genres"):
         if getattr(config, name) != CleanConfig.model_fields[name].default:
             raise ConfigError(

@@ -3,23 +3,12 @@
 English: at least half of a text's words are in simplemma's English dictionary. Capitalised words are ignored, since
 names are of every language; the commonest words of other languages are not English, although the dictionary has them as
 loans. Texts with fewer than `FEWEST_WORDS` such words are not judged by them, but a text with mostly non-Latin letters
-is foreign. Measured on 22,821 real descriptions, of which all with a share of known words below 0.75 were read: the 28
-in other languages and one of keyboard runs are at 0.37 or below; the lowest English one is at 0.56.
+is foreign.
 
 Gibberish: a model of the probability of each letter after two others is learnt from the words of the same dictionary
 (learnt from the listings, keyboard runs in two texts of a hundred would teach it to let half of them pass). Everything
 between words is one sign, every byte beyond ASCII another. A text's score is the mean natural logarithm of these
-probabilities. Measured on 22,821 real descriptions and 3,000 invented texts of each kind, of 5 to 30 words (the median
-real text scores -2.30, one in a thousand below -2.91):
-
-    bound    real texts below    random letters    runs of neighbouring keys    shuffled letters of real texts
-    -3.0            12                100%                  100%                            100%
-    -3.3             3                100%                  100%                            99.7%
-    -3.6             1                100%                  100%                            96.9%
-    -3.9             1                99.97%                100%                            68.4%
-
-The one below -3.6 is keyboard runs; then come Hungarian, Finnish and lists of foreign names. A short text with one
-foreign name can be at -3.7, so the bound is -3.9: people do not type what it lets pass.
+probabilities; docs/models.md has the measurements behind the bounds.
 """
 
 from functools import cache
@@ -28,26 +17,18 @@ from typing import Final, Self
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from tasks.clean.rules import Drop, DropText, Rule
 from tasks.core.schema import SPACE
 
 
-class PruneConfig(BaseModel):
+class PruneConfig(BaseModel, frozen=True, extra="forbid"):
     """Which movies to drop because of their descriptions. Default: none."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    min_words: int | None = Field(
-        None, ge=1, description="Drop shorter descriptions, in words; the earlier system used 10."
-    )
-    max_words: int | None = Field(
-        None, ge=1, description="Drop longer descriptions, in words; the earlier system used 200."
-    )
-    production_phrases: bool = Field(
-        False, description="Drop descriptions of the production, with 'directed by', 'starring', 'filmed in' and so on."
-    )
+    min_words: int | None = Field(None, ge=1, description="Drop descriptions with fewer words; earlier: 10.")
+    max_words: int | None = Field(None, ge=1, description="Drop descriptions with more words; earlier: 200.")
+    production_phrases: bool = Field(False, description="Drop descriptions with 'directed by', 'filmed in' and so on.")
     gibberish: bool = Field(False, description="Drop gibberish descriptions.")
     not_english: bool = Field(False, description="Drop descriptions with mostly non-English words.")
 
@@ -72,21 +53,19 @@ _COMMON_WORD: Final = r"\b[\p{Ll}\p{Lo}][\p{L}\p{M}]+"  # of at least two letter
 
 def is_foreign(texts: pl.Series) -> pl.Series:
     """Return whether each text is not English."""
-    slices = texts.to_frame().iter_slices(SLICE_TEXTS_FOREIGN)
-    return pl.concat([pl.Series(texts.name, [], pl.Boolean), *(_is_foreign(some.to_series()) for some in slices)])
-
-
-def _is_foreign(texts: pl.Series) -> pl.Series:
     import simplemma  # noqa: PLC0415 - reads its dictionary, on the first word
 
-    words = texts.str.extract_all(_COMMON_WORD)
-    distinct = words.explode().drop_nulls().unique()
-    is_known = [word not in LOANS and simplemma.is_known(word, lang="en") for word in distinct]
-    known = distinct.filter(pl.Series(is_known, dtype=pl.Boolean)).implode()
-    n_words, n_known = words.list.len(), words.list.eval(pl.element().is_in(known)).list.sum()
-    has_few_known = (n_words >= FEWEST_WORDS) & (n_known < LEAST_KNOWN * n_words)
-    n_letters, n_latin = texts.str.count_matches(r"\p{L}"), texts.str.count_matches(r"\p{Latin}")
-    return has_few_known | (2 * n_latin < n_letters)
+    found = [pl.Series(texts.name, [], pl.Boolean)]
+    for some in texts.to_frame().iter_slices(SLICE_TEXTS_FOREIGN):
+        words = some.to_series().str.extract_all(_COMMON_WORD)
+        distinct = words.explode().drop_nulls().unique()
+        is_known = [word not in LOANS and simplemma.is_known(word, lang="en") for word in distinct]
+        known = distinct.filter(pl.Series(is_known, dtype=pl.Boolean)).implode()
+        n_words, n_known = words.list.len(), words.list.eval(pl.element().is_in(known)).list.sum()
+        n_letters, n_latin = (some.to_series().str.count_matches(kind) for kind in (r"\p{L}", r"\p{Latin}"))
+        has_few_known = (n_words >= FEWEST_WORDS) & (n_known < LEAST_KNOWN * n_words)
+        found.append(has_few_known | (2 * n_latin < n_letters))
+    return pl.concat(found)
 
 
 LEAST_SCORE: Final = -3.9
@@ -148,18 +127,17 @@ _n_words = _description.str.count_matches(rf"[^{SPACE[1:-1]}]+")
 
 def prune_rules(config: PruneConfig) -> tuple[Rule, ...]:
     """Return the enabled rules."""
-    phrases = ", ".join(PRODUCTION_PHRASES)
     rules: list[Rule] = []
     if fewest := config.min_words:
         rules.append(Drop("too_few_words", f"The description has fewer than {fewest} words.", _n_words < fewest))
     if most := config.max_words:
         rules.append(Drop("too_many_words", f"The description has more than {most} words.", _n_words > most))
     if config.production_phrases:
-        pattern = rf"(?i)\b(?:{'|'.join(PRODUCTION_PHRASES)})"
-        rules.append(DropText("production_phrase", f"The description is about the production: {phrases}.", pattern))
+        reason = f"The description is about the production: {', '.join(PRODUCTION_PHRASES)}."
+        rules.append(DropText("production_phrase", reason, rf"(?i)\b(?:{'|'.join(PRODUCTION_PHRASES)})"))
     if config.gibberish:
-        found = _description.map_batches(is_gibberish, pl.Boolean)
-        rules.append(Drop("gibberish", "The description is gibberish.", found))
+        is_caught = _description.map_batches(is_gibberish, pl.Boolean)
+        rules.append(Drop("gibberish", "The description is gibberish.", is_caught))
     if config.not_english:
         reason = "Most words of the description are not English, or most letters are not Latin."
         rules.append(Drop("not_english", reason, _description.map_batches(is_foreign, pl.Boolean)))

@@ -8,6 +8,7 @@ the next line, so that a stray quote costs one row and not the rest of the file.
 
 import codecs
 import csv
+import itertools
 import logging
 import re
 from collections import Counter, deque
@@ -92,21 +93,16 @@ def read_leniently(path: Path, columns: dict[str, int], n_fields: int) -> Table:
     fields is filled with empty ones and marked; one with too many, with broken quotes or with a field that is too long
     is dropped; one with only a quote inside a field is kept. Everything is counted.
     """
-    damage = Damage()
-    n_records = 0
-    batches: list[pl.DataFrame] = []
-    rows: list[tuple[str | bool, ...]] = []
+    damage, n_records = Damage(), 0
     schema = {**dict.fromkeys(columns, pl.String), "is_short": pl.Boolean}
+    batches = [pl.DataFrame(schema=schema)]
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        for row in _records(_Lines(file, damage), n_fields, damage):
-            n_records += 1
-            if row is not None:
-                full = [*row, *[""] * (n_fields - len(row))]
-                rows.append((*(full[index] for index in columns.values()), len(row) < n_fields))
-            if len(rows) == BATCH_ROWS:
-                batches.append(pl.DataFrame(rows, schema=schema, orient="row"))
-                rows = []
-    batches.append(pl.DataFrame(rows, schema=schema, orient="row"))
+        records = _records(_Lines(file, damage), n_fields, damage)
+        while batch := list(itertools.islice(records, BATCH_ROWS)):
+            n_records += len(batch)
+            full = [([*row, *[""] * (n_fields - len(row))], len(row) < n_fields) for row in batch if row is not None]
+            rows = [(*(row[index] for index in columns.values()), is_short) for row, is_short in full]
+            batches.append(pl.DataFrame(rows, schema=schema, orient="row"))
     return Table(pl.concat(batches), n_records, damage)
 
 

@@ -168,9 +168,8 @@ class Ledger:
     def report(self, rules: Iterable[Rule]) -> dict[str, Any]:
         """Return everything as JSON values, the rules in their order with their reasons."""
         described = [
-            {"name": rule.name, "reason": rule.reason, "count": self.counts[rule.key]}
-            | {"example": self.examples.get(rule.name)}
-            for rule in rules
+            {"name": rule.name, "reason": rule.reason, "count": self.counts[rule.key], "example": example}
+            for rule, example in ((rule, self.examples.get(rule.name)) for rule in rules)
         ]
         return {"counts": dict(self.counts), "rules": described, "damage": self.damage}
 
@@ -209,11 +208,10 @@ def _excerpt(rule: Rule, row: pl.DataFrame) -> str | None:
 
 def _drop_texts(frame: pl.DataFrame, rules: list[DropText], ledger: Ledger) -> pl.DataFrame:
     """Search all descriptions once for all patterns together, then the hits for each; the first rule gets them."""
-    together = "|".join(f"(?:{rule.pattern})" for rule in rules)
-    caught = frame.select(pl.col("description").str.contains(together)).to_series()
+    caught = frame["description"].str.contains("|".join(f"(?:{rule.pattern})" for rule in rules))
     hits = frame.filter(caught)
     for rule in rules:
-        is_hit = hits.select(pl.col("description").str.contains(rule.pattern)).to_series()
+        is_hit = hits["description"].str.contains(rule.pattern)
         ledger.note(rule, hits.filter(is_hit))
         hits = hits.filter(~is_hit)
     return frame.filter(~caught) if caught.any() else frame

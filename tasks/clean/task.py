@@ -17,8 +17,7 @@ logger = logging.getLogger(__name__)
 def clean(config: CleanConfig) -> StageResult:
     """Bring the cleaned table up to date with the raw listings; see `clean_movies`."""
     result = clean_movies(data_paths(), config)
-    counts = result.counts
-    logger.info("clean: %d movies of %d rows", counts["movies_kept"], counts["rows_read"])
+    logger.info("clean: %(movies_kept)d movies of %(rows_read)d rows", result.counts)
     return result
 
 
@@ -26,8 +25,8 @@ def clean(config: CleanConfig) -> StageResult:
 def clean_table(source: Path, table: TableConfig, config: CleanConfig) -> StageResult:
     """Bring the cleaned table up to date with the user's own table; see `clean_own_table`."""
     result = clean_own_table(data_paths(), source, table, config)
-    counts = result.counts
-    logger.info("clean: %d movies of %d rows of %s", counts["movies_kept"], counts["rows_read"], source.name)
+    facts = {**result.counts, "file": source.name}
+    logger.info("clean: %(movies_kept)d movies of %(rows_read)d rows of %(file)s", facts)
     return result
 
 
@@ -35,6 +34,5 @@ def clean_table(source: Path, table: TableConfig, config: CleanConfig) -> StageR
 def import_clean(csv_path: Path) -> StageResult:
     """Import an already cleaned CSV as the cleaned table; see `import_clean_data`."""
     result = import_clean_data(data_paths(), csv_path)
-    counts = result.counts
-    logger.info("import clean data: %d movies of %d rows", counts["movies_kept"], counts["rows_read"])
+    logger.info("import clean data: %(movies_kept)d movies of %(rows_read)d rows", result.counts)
     return result

@@ -1,6 +1,5 @@
 """Errors for the user, whose message a command prints alone, and the optional packages by extra."""
 
-import contextlib
 import errno
 import os
 import re
@@ -55,8 +54,8 @@ class TrackingError(GenreflowError):
     """The MLflow store cannot be reached or is busy."""
 
 
-class CrawlBusyError(GenreflowError):
-    """Another crawl writes to the same journal."""
+class BusyError(GenreflowError):
+    """Another process works in the same data folder, or on the same journal."""
 
 
 class CrawlBlockedError(GenreflowError):
@@ -73,7 +72,6 @@ class DiskError(DataError):
 
 # Parts of pydantic's paths that are not from the user: members of a union, validators, classes.
 _INTERNAL: Final = re.compile(r"\[|^constrained-|Spec$|^(float|int|str|bool|none|path)$")
-_LONGEST_VALUE: Final = 60
 _MESSAGES: Final = {"extra_forbidden": "there is no such option", "missing": "is required"}
 
 
@@ -87,7 +85,7 @@ def validation_messages(error: ValidationError) -> list[str]:
         message = _MESSAGES.get(found["type"], message)
         expected.setdefault(path, []).append(message[:1].lower() + message[1:] if path else message)
         value = repr(found["input"])
-        is_redundant = found["type"] in {"missing", "value_error", "extra_forbidden"} or len(value) > _LONGEST_VALUE
+        is_redundant = found["type"] in {"missing", "value_error", "extra_forbidden"} or len(value) > 60
         given[path] = "" if is_redundant else f", not {value}"
     return [
         f"{path}{': ' if path else ''}{' or '.join(dict.fromkeys(messages))}{given[path]}"
@@ -96,7 +94,6 @@ def validation_messages(error: ValidationError) -> list[str]:
 
 
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
-NO_ROOM_BYTES: Final = 1 << 16
 REFUSED: Final = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
@@ -113,7 +110,8 @@ def disk_error(error: BaseException, folder: Path, what: str) -> DiskError | Non
 
     if isinstance(error, GenreflowError):
         return None
-    if is_one_of(FULL) or _is_full(folder):
+    existing = next(path for path in (folder, *folder.absolute().parents) if os.access(path, os.X_OK))
+    if is_one_of(FULL) or shutil.disk_usage(existing).free < 1 << 16:  # not every library names the cause
         said = " ".join(str(error).split()) or repr(error)
         return DiskError(
             f"{what}: the disk of {folder} is full ({said}); free some space (`make tidy` removes old results) and run "
@@ -126,14 +124,6 @@ def disk_error(error: BaseException, folder: Path, what: str) -> DiskError | Non
             "its permissions, or set GENREFLOW_DATA_DIR to another folder"
         )
     return None
-
-
-def _is_full(folder: Path) -> bool:
-    # Not every library names the cause.
-    for path in (folder, *folder.absolute().parents):
-        with contextlib.suppress(OSError):  # it does not exist, or cannot be entered
-            return shutil.disk_usage(path).free < NO_ROOM_BYTES
-    return False
 
 
 # Modules of each extra of `pyproject.toml`, which counts as installed if all of them are.

@@ -49,10 +49,7 @@ SVG_ONLY: Final[tuple[Form, ...]] = ("svg",)  # what the pages show
 ALL_FORMS: Final[tuple[Form, ...]] = ("svg", "png")
 
 COLOUR_SCALE: Final = "Blues"  # one hue from white to dark, so that lightness alone shows the value
-DOTS_PER_INCH: Final = 150
 LONGEST_LABEL: Final = 44
-LONGEST_CELL_LABEL: Final = 22
-LABEL_PT: Final = 7.5
 LONGEST_NAME: Final = 30
 CLOUD_WIDTH, CLOUD_HEIGHT = 400, 260
 COLUMNS: Final = 3  # of clouds
@@ -98,7 +95,7 @@ def write_picture(folder: Path, name: str, draw: Callable[[], Figure], forms: Se
             FigureCanvasSVG(figure).print_svg(folder / f"{name}.svg", metadata=facts)  # type: ignore[no-untyped-call]
             figure.set_layout_engine("none")  # the layout is found; finding it again takes as long as drawing
         if "png" in forms:
-            figure.dpi = DOTS_PER_INCH
+            figure.dpi = 150
             facts = {"Software": None}
             FigureCanvasAgg(figure).print_png(folder / f"{name}.png", metadata=facts)  # type: ignore[no-untyped-call]
 
@@ -189,7 +186,7 @@ def draw_heat_map(
         if value > 0:
             colour = text_colour(mpl.colormaps[COLOUR_SCALE](float(norm(value))))
             axes.text(column + 0.5, row + 0.5, short_number(float(value)), color=colour, **_CELL)
-    row_names, column_names = ([drawable(name, LONGEST_CELL_LABEL) for name in names] for names in (rows, columns))
+    row_names, column_names = ([drawable(name, 22) for name in names] for names in (rows, columns))
     axes.set_xticks(np.arange(len(columns)) + 0.5, column_names, rotation=90)
     axes.set_yticks(np.arange(len(rows)) + 0.5, row_names)
     axes.xaxis.tick_top()
@@ -233,7 +230,7 @@ def label_dots(axes: Axes, dots: PathCollection, labels: Sequence[str], bold: Se
     texts = []
     for (x, y), label in zip(np.asarray(dots.get_offsets()), labels, strict=True):
         look: dict[str, Any] = {"color": INK, "weight": "bold"} if label in bold else {"color": MUTED}
-        texts.append(axes.text(x, y, drawable(label, LONGEST_NAME), fontsize=LABEL_PT, in_layout=False, **look))
+        texts.append(axes.text(x, y, drawable(label, LONGEST_NAME), fontsize=7.5, in_layout=False, **look))
     # Stopped by a number of steps, since a time limit would make places depend on the machine. Stronger forces and
     # wider margins than the defaults, which leave labels on dots where 25 models crowd.
     forces = {"force_text": (0.2, 0.4), "force_static": (0.2, 0.4), "expand": (1.1, 1.4), "iter_lim": 300}

@@ -49,10 +49,8 @@ def write_hashes(folder: Path) -> str:
 def check_hashes(folder: Path, digest: str | None = None) -> None:
     """Check that a folder has exactly the files that were stored, unchanged.
 
-    Without `digest`, which `write_hashes` returned, damage is found, but not a deliberate change of `hashes.json`.
-
-    Raises:
-        ModelError: a file was changed, is missing or was added; names the first one.
+    A `ModelError` names the first file that was changed, is missing or was added. Without `digest`, which
+    `write_hashes` returned, damage is found, but not a deliberate change of `hashes.json`.
     """
     manifest = folder / HASHES_FILE
     try:

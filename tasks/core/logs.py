@@ -8,7 +8,7 @@ import re
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
@@ -131,18 +131,20 @@ class LogFile(logging.FileHandler):
 
 
 @contextlib.contextmanager
-def log_of_thread(path: Path) -> Iterator[None]:
-    """Also write what this thread logs to its own file, where models are trained in parallel."""
+def log_to(path: Path, names: Sequence[str] = ("tasks",), *, all_threads: bool = False) -> Iterator[None]:
+    """Also write what this thread, or all of them, logs to a file; models are trained in parallel threads."""
     path.parent.mkdir(parents=True, exist_ok=True)
     thread = threading.get_ident()
-    handler = LogFile(path, mode="w")
-    handler.addFilter(lambda record: record.thread == thread)
-    ours = logging.getLogger("tasks")
-    ours.addHandler(handler)
+    handler = LogFile(path, mode="a" if all_threads else "w")
+    handler.addFilter(lambda record: all_threads or record.thread == thread)
+    loggers = [logging.getLogger(name) for name in names]
+    for ours in loggers:
+        ours.addHandler(handler)
     try:
         yield
     finally:
-        ours.removeHandler(handler)
+        for ours in loggers:
+            ours.removeHandler(handler)
         handler.close()
 
 

@@ -21,13 +21,13 @@ Source:
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from tasks.core.schema import DEFAULT_SEED
 
@@ -159,115 +159,88 @@ Group = Literal["leading", "main", "averages", "further", "counts"]
 
 @dataclass(frozen=True)
 class Metric:
-    """How a metric is shown and used; subclasses define its input.
+    """How a metric is computed, shown and used.
+
+    `compute` takes by `of`: for "movies" their counts, and returns the values, NaN where undefined, of which the metric
+    is the mean; for "genres" their counts, whose last axis it drops; for "labels" true and decided ones, and selects
+    what is counted; for "ranking" truth and scores; for "calibration", on test only, truth, raw and calibrated scores.
 
     `group`: MLflow shows "leading" metrics first, and with the "main" ones they are a model's summary; the other groups
     are sections of the leaderboard. Only metrics of decisions can choose (a rule, the best of a search, a champion).
     """
 
+    of: Literal["movies", "genres", "labels", "ranking", "calibration"]
+    group: Group
     title: str
     short: str  # in narrow tables
+    compute: Callable[..., Any]
     _: KW_ONLY
-    group: Group = "further"
     decimals: int = 4
     lower_is_better: bool = False
     can_choose: bool = False
 
 
-@dataclass(frozen=True)
-class MovieMetric(Metric):
-    """A mean over movies; NaN where a movie's value is undefined."""
-
-    compute: Callable[[MovieCounts], NDArray[Any]]
-
-
-@dataclass(frozen=True)
-class GenreMetric(Metric):
-    """Computed from the counts of genres, whose last axis it drops."""
-
-    compute: Callable[[GenreCounts], Floats]
-
-
-@dataclass(frozen=True)
-class Count(Metric):
-    """How many genres or movies `compute` selects, by true and decided labels."""
-
-    compute: Callable[[Labels, Labels], Labels | np.bool_]
-    _: KW_ONLY
-    group: Group = "counts"
-    decimals: int = 0
-
-
-@dataclass(frozen=True)
-class RankingMetric(Metric):
-    """Computed from truth and scores, independent of decisions."""
-
-    compute: Callable[[Labels, Scores], float]
-
-
-@dataclass(frozen=True)
-class CalibrationMetric(Metric):
-    """Computed from truth and scores, raw or calibrated on validation; on test only."""
-
-    compute: Callable[[Labels, Scores], float]
-    calibrated: bool = False
-
+_count = partial(Metric, "labels", "counts", decimals=0)
+_error = partial(Metric, lower_is_better=True)
 
 # Every metric, in the order of all tables. To add one, add an entry.
 METRICS: Final[Mapping[str, Metric]] = {
-    "jaccard": MovieMetric("Jaccard", "J", lambda m: m.share(m.hits, m.union), group="leading", can_choose=True),
-    "f1_samples": MovieMetric(
-        "F1 (samples)", "F1 smp", lambda m: m.share(2 * m.hits, m.true + m.decided), group="main", can_choose=True
+    "jaccard": Metric("movies", "leading", "Jaccard", "J", lambda m: m.share(m.hits, m.union), can_choose=True),
+    "f1_samples": Metric(
+        "movies", "main", "F1 (samples)", "F1 smp", lambda m: m.share(2 * m.hits, m.true + m.decided), can_choose=True
     ),
-    "precision_samples": MovieMetric(
-        "precision (samples)", "P smp", lambda m: m.share(m.hits, m.decided), group="averages"
+    "precision_samples": Metric(
+        "movies", "averages", "precision (samples)", "P smp", lambda m: m.share(m.hits, m.decided)
     ),
-    "recall_samples": MovieMetric("recall (samples)", "R smp", lambda m: _divide(m.hits, m.true), group="averages"),
+    "recall_samples": Metric("movies", "averages", "recall (samples)", "R smp", lambda m: _divide(m.hits, m.true)),
     # The share of all genres on which truth and decision differ.
-    "hamming_loss": MovieMetric(
-        "Hamming loss", "Hamming", lambda m: (m.union - m.hits) / m.n_genres, lower_is_better=True, can_choose=True
+    "hamming_loss": _error(
+        "movies", "further", "Hamming loss", "Hamming", lambda m: (m.union - m.hits) / m.n_genres, can_choose=True
     ),
-    "exact_match": MovieMetric("exact match", "exact", lambda m: m.union == m.hits, group="leading", can_choose=True),
-    "at_least_one": MovieMetric("≥ 1 correct", "≥ 1", lambda m: (m.hits >= 1) * m.defined, group="leading"),
+    "exact_match": Metric("movies", "leading", "exact match", "exact", lambda m: m.union == m.hits, can_choose=True),
+    "at_least_one": Metric("movies", "leading", "≥ 1 correct", "≥ 1", lambda m: (m.hits >= 1) * m.defined),
     # Over all movies, also those with a single true genre.
-    "at_least_two": MovieMetric("≥ 2 correct", "≥ 2", lambda m: (m.hits >= 2) * m.defined),
+    "at_least_two": Metric("movies", "further", "≥ 2 correct", "≥ 2", lambda m: (m.hits >= 2) * m.defined),
     # Hits less false alarms for each true genre, at most 1, without lower bound. The earlier system names this metric
     # and publishes no formula; this definition is ours.
-    "signed_overlap": MovieMetric("signed overlap", "signed", lambda m: _divide(m.hits - (m.decided - m.hits), m.true)),
-    "precision_micro": GenreMetric("precision (micro)", "P mic", lambda g: g.total.precision, group="averages"),
-    "precision_macro": GenreMetric("precision (macro)", "P mac", lambda g: g.macro(g.precision), group="averages"),
-    "precision_weighted": GenreMetric(
-        "precision (weighted)", "P wgt", lambda g: g.weighted(g.precision), group="averages"
+    "signed_overlap": Metric(
+        "movies", "further", "signed overlap", "signed", lambda m: _divide(m.hits - (m.decided - m.hits), m.true)
     ),
-    "recall_micro": GenreMetric("recall (micro)", "R mic", lambda g: g.total.recall, group="averages"),
-    "recall_macro": GenreMetric("recall (macro)", "R mac", lambda g: g.macro(g.recall), group="averages"),
-    "recall_weighted": GenreMetric("recall (weighted)", "R wgt", lambda g: g.weighted(g.recall), group="averages"),
-    "f1_micro": GenreMetric("F1 (micro)", "F1 mic", lambda g: g.total.f1, group="leading", can_choose=True),
-    "f1_macro": GenreMetric("F1 (macro)", "F1 mac", lambda g: g.macro(g.f1), group="leading", can_choose=True),
-    "f1_weighted": GenreMetric(
-        "F1 (weighted)", "F1 wgt", lambda g: g.weighted(g.f1), group="averages", can_choose=True
+    "precision_micro": Metric("genres", "averages", "precision (micro)", "P mic", lambda g: g.total.precision),
+    "precision_macro": Metric("genres", "averages", "precision (macro)", "P mac", lambda g: g.macro(g.precision)),
+    "precision_weighted": Metric(
+        "genres", "averages", "precision (weighted)", "P wgt", lambda g: g.weighted(g.precision)
     ),
-    "balanced_accuracy": GenreMetric(
-        "balanced accuracy", "bal acc", lambda g: g.macro(g.balanced_accuracy), can_choose=True
+    "recall_micro": Metric("genres", "averages", "recall (micro)", "R mic", lambda g: g.total.recall),
+    "recall_macro": Metric("genres", "averages", "recall (macro)", "R mac", lambda g: g.macro(g.recall)),
+    "recall_weighted": Metric("genres", "averages", "recall (weighted)", "R wgt", lambda g: g.weighted(g.recall)),
+    "f1_micro": Metric("genres", "leading", "F1 (micro)", "F1 mic", lambda g: g.total.f1, can_choose=True),
+    "f1_macro": Metric("genres", "leading", "F1 (macro)", "F1 mac", lambda g: g.macro(g.f1), can_choose=True),
+    "f1_weighted": Metric("genres", "averages", "F1 (weighted)", "F1 wgt", lambda g: g.weighted(g.f1), can_choose=True),
+    "balanced_accuracy": Metric(
+        "genres", "further", "balanced accuracy", "bal acc", lambda g: g.macro(g.balanced_accuracy), can_choose=True
     ),
-    "undefined_genres": Count("genres without a positive", "no pos", lambda truth, _: ~truth.any(axis=0)),
-    "undecided_genres": Count(
+    "undefined_genres": _count("genres without a positive", "no pos", lambda truth, _: ~truth.any(axis=0)),
+    "undecided_genres": _count(
         "genres never decided", "undecided", lambda truth, decided: truth.any(axis=0) & ~decided.any(axis=0)
     ),
-    "movies_without_genre": Count("movies without a true genre", "no genre", lambda truth, _: ~truth.any(axis=1)),
-    "undecided_movies": Count("movies with no genre decided", "no answer", lambda _, decided: ~decided.any(axis=1)),
-    "mean_average_precision": RankingMetric(
-        "mean average precision", "MAP", lambda truth, scores: mean_of_defined(average_precision(truth, scores))
+    "movies_without_genre": _count("movies without a true genre", "no genre", lambda truth, _: ~truth.any(axis=1)),
+    "undecided_movies": _count("movies with no genre decided", "no answer", lambda _, decided: ~decided.any(axis=1)),
+    "mean_average_precision": Metric(
+        "ranking", "further", "mean average precision", "MAP", lambda y, s: mean_of_defined(average_precision(y, s))
     ),
-    "coverage_error": RankingMetric("coverage error", "coverage", _coverage, decimals=2, lower_is_better=True),
-    "label_ranking_loss": RankingMetric("label ranking loss", "rank loss", _ranking_loss, lower_is_better=True),
-    "ece_raw": CalibrationMetric("calibration error", "ECE", expected_calibration_error, lower_is_better=True),
-    "ece_calibrated": CalibrationMetric(
-        "calibration error, calibrated", "ECE cal", expected_calibration_error, lower_is_better=True, calibrated=True
+    "coverage_error": _error("ranking", "further", "coverage error", "coverage", _coverage, decimals=2),
+    "label_ranking_loss": _error("ranking", "further", "label ranking loss", "rank loss", _ranking_loss),
+    "ece_raw": _error(
+        "calibration", "further", "calibration error", "ECE", lambda y, raw, _: expected_calibration_error(y, raw)
+    ),
+    "ece_calibrated": _error(
+        *("calibration", "further", "calibration error, calibrated", "ECE cal"),
+        lambda y, _, calibrated: expected_calibration_error(y, calibrated),
     ),
 }
-MOVIE_METRICS: Final = {name: metric for name, metric in METRICS.items() if isinstance(metric, MovieMetric)}
-GENRE_METRICS: Final = {name: metric for name, metric in METRICS.items() if isinstance(metric, GenreMetric)}
+MOVIE_METRICS: Final = {name: metric for name, metric in METRICS.items() if metric.of == "movies"}
+GENRE_METRICS: Final = {name: metric for name, metric in METRICS.items() if metric.of == "genres"}
 LOWER_IS_BETTER: Final = frozenset(name for name, metric in METRICS.items() if metric.lower_is_better)
 CHOICES: Final = tuple(name for name, metric in METRICS.items() if metric.can_choose)
 
@@ -284,7 +257,7 @@ def in_groups(*groups: Group) -> tuple[str, ...]:
 
 def decision_metrics(truth: Labels, decided: Labels) -> dict[str, float]:
     """Return the metrics of decisions by name; labels are (n_movies, n_genres) of at least one movie."""
-    counts = {name: each.compute(truth, decided).sum() for name, each in METRICS.items() if isinstance(each, Count)}
+    counts = {name: each.compute(truth, decided).sum() for name, each in METRICS.items() if each.of == "labels"}
     return {
         **dict(zip(MOVIE_METRICS, map(mean_of_defined, movie_metrics(truth, decided).T), strict=True)),
         **{name: float(value) for name, value in (genre_metrics(count_genres(truth, decided)) | counts).items()},
@@ -293,12 +266,7 @@ def decision_metrics(truth: Labels, decided: Labels) -> dict[str, float]:
 
 def ranking_metrics(truth: Labels, scores: Scores) -> dict[str, float]:
     """Return the metrics of how well finite scores, (n_movies, n_genres), rank genres and movies, by name."""
-    return {name: each.compute(truth, scores) for name, each in METRICS.items() if isinstance(each, RankingMetric)}
-
-
-def all_metrics(truth: Labels, decided: Labels, scores: Scores) -> dict[str, float]:
-    """Return `decision_metrics` and `ranking_metrics`."""
-    return {**decision_metrics(truth, decided), **ranking_metrics(truth, scores)}
+    return {name: each.compute(truth, scores) for name, each in METRICS.items() if each.of == "ranking"}
 
 
 def movie_metrics(truth: Labels, decided: Labels) -> Floats:
@@ -332,8 +300,7 @@ def _weighted_mean(values: Floats, weights: Floats) -> Floats:
     return _divide((np.where(weights > 0, values, 0) * weights).sum(axis=-1), weights.sum(axis=-1))
 
 
-@dataclass(frozen=True)
-class Interval:
+class Interval(NamedTuple):
     """A metric on all movies, and the interval of the middle of its resampled values."""
 
     value: float
@@ -341,8 +308,7 @@ class Interval:
     high: float
 
 
-@dataclass(frozen=True)
-class Resampled:
+class Resampled(NamedTuple):
     """Metrics of several models; second axis: on all movies, then on resamples; NaN where undefined."""
 
     metrics: dict[str, Floats]  # by name: (n_models, 1 + n_resamples)
@@ -399,21 +365,15 @@ def _weighted_sums(weights: NDArray[np.uint16], columns: Floats) -> Floats:
     return np.vstack([block.astype(np.float64) @ columns for block in blocks])
 
 
-class PromotionConfig(BaseModel):
+class PromotionConfig(BaseModel, frozen=True, extra="forbid"):
     """When the best model replaces the champion."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    enabled: bool | None = Field(
-        None, description="Whether to promote. Default: after a pipeline run, not after a comparison of chosen runs."
-    )
+    enabled: bool | None = Field(None, description="Whether to promote. Default: unless chosen runs are compared.")
     metric: ChoiceMetric = Field("jaccard", description="Metric on test that decides promotion.")
     level: float = Field(0.95, gt=0, lt=1, description="Confidence level of the promotion test.")
     min_f1_macro: float = Field(0.1, ge=0, le=1, description="Lowest macro F1 on test of a champion.")
-    registered_model: str = Field(
-        REGISTERED_NAME,
-        pattern="^[^/:@'\"]+$",  # MLflow's filters cannot hold every name
-        description="MLflow registered model whose champion is challenged. Use a separate one for each dataset.",
+    registered_model: str = Field(  # MLflow's filters cannot hold every name
+        REGISTERED_NAME, pattern="^[^/:@'\"]+$", description="Registered model to challenge; one for each dataset."
     )
     replace_other_data: Literal["sample", "always", "never"] = Field(
         "sample",

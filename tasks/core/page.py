@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from html import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import polars as pl
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
@@ -40,30 +40,26 @@ _SIZE: Final = re.compile(rb'<svg [^>]*?\b(width|height)="([\d.]+)pt"[^>]*?\b(?:
 _PX_PER_PT: Final = 96 / 72
 
 
-@dataclass(frozen=True)
-class Text:
+class Text(NamedTuple):
     """A paragraph, optionally followed by text with highlighted words."""
 
     text: str
     highlighted: Markup | None = None
 
 
-@dataclass(frozen=True)
-class Bullets:
+class Bullets(NamedTuple):
     """A plain list; an item with an address is a link."""
 
     items: Sequence[tuple[str, str]]  # text, address or ""
 
 
-@dataclass(frozen=True)
-class Command:
+class Command(NamedTuple):
     """A command to copy."""
 
     text: str
 
 
-@dataclass(frozen=True)
-class Picture:
+class Picture(NamedTuple):
     """An SVG with a sentence that says what it shows: a file, or `<name>.svg` in the page's folder of pictures."""
 
     name: str
@@ -76,8 +72,7 @@ class Picture:
     links: Sequence[tuple[str, str]] = ()  # text and address of files with the same content
 
 
-@dataclass(frozen=True)
-class Cell:
+class Cell(NamedTuple):
     """A cell of a table: its text, the value that its column is sorted by, and an address if it is a link."""
 
     text: str
@@ -85,8 +80,7 @@ class Cell:
     link: str = ""
 
 
-@dataclass(frozen=True)
-class Column:
+class Column(NamedTuple):
     """The head of a column."""
 
     title: str
@@ -109,22 +103,19 @@ class Table:
     is_compact: bool = False  # cells hold numbers and short names, which do not wrap
 
 
-@dataclass(frozen=True)
-class Tiles:
+class Tiles(NamedTuple):
     """The most important numbers, each as title, value and note."""
 
     tiles: Sequence[tuple[str, str, str]]
 
 
-@dataclass(frozen=True)
-class Pair:
+class Pair(NamedTuple):
     """Two pictures or tables next to each other; one below the other on a narrow screen."""
 
     blocks: "Sequence[Picture | Table]"
 
 
-@dataclass(frozen=True)
-class Section:
+class Section(NamedTuple):
     """A part of the page, listed in the contents."""
 
     name: str
@@ -132,8 +123,7 @@ class Section:
     blocks: Sequence[Any]
 
 
-@dataclass(frozen=True)
-class Page:
+class Page(NamedTuple):
     """The content of a page."""
 
     title: str
@@ -313,11 +303,8 @@ def write_safe_csv(table: pl.DataFrame, path: Path) -> None:
 def highlight_html(text: str, spans: Sequence[tuple[int, int, float]], strongest: float) -> str:
     """Return the text, escaped, with a `<span>` for each visible span, its contribution as title.
 
-    The page needs `highlight.css`. Spans have start, end and signed contribution, in any order. Contributions of
-    `strongest` and more have the full colour.
-
-    Raises:
-        ValueError: a span is not inside the text, or overlaps another.
+    The page needs `highlight.css`. Spans, in any order and without overlap, have start, end and signed contribution;
+    from `strongest` on it has the full colour.
 
     >>> highlight_html("a <ghost>", [(3, 8, 0.5)], 1.0)
     'a &lt;<span class="raises" style="--share:0.50" title="+0.50">ghost</span>&gt;'

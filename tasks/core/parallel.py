@@ -36,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 Argument = TypeVar("Argument")
 Result = TypeVar("Result")
+Prepare = Callable[[], Callable[[Argument], Result]]
 
 IDLE_S: Final = 10  # after which an idle process ends and frees its memory
 AHEAD: Final = 2  # arguments per worker: one in work, one waiting; loky queues as many
@@ -52,7 +53,6 @@ REMEDIES: Final = {
     "file in the data folder": "mount the same folder there",
     "code of the project": "bring it to the same revision",
 }
-DATA_FACTS: Final = ("data folder", "file in the data folder")  # which the scheduler does not need
 
 _prepared: dict[str, Callable[[Any], Any]] = {}  # of a worker, by stream
 _preparing = threading.Lock()
@@ -64,10 +64,8 @@ def map_in_order(
     """Yield `function(argument)` for each argument, in order, from processes here or, with an address, Dask's workers.
 
     With one worker or one argument everything happens in this process. Otherwise `function` has to be importable:
-    loky's processes, unlike Python's own, import its module and not the running program, which may take seconds.
-
-    Raises:
-        WorkerError: a process died, usually out of memory, or one argument killed several of Dask's workers.
+    loky's processes, unlike Python's own, import its module and not the running program, which may take seconds. A
+    process that dies, usually out of memory, is a `WorkerError`, as is an argument that kills several Dask workers.
     """
     if address is not None:
         yield from map_on_workers(address, function, arguments)
@@ -80,18 +78,27 @@ def map_in_order(
 
 
 def stream_in_order(
-    prepare: Callable[[], Callable[[Argument], Result]], arguments: Iterable[Argument], workers: int
+    prepare: Prepare[Argument, Result], arguments: Iterable[Argument], workers: int, address: str | None = None
 ) -> Generator[Result, None, None]:
     """Yield the result of each argument, in order, for any number of arguments in bounded memory.
 
-    Each of `workers` processes, with one thread each, calls `prepare` once, which loads what is needed and returns the
-    function; both as in `map_in_order`. At most `AHEAD` arguments per worker are read before their results are taken.
+    Each of `workers` processes, with one thread each, or with an address of Dask's workers calls `prepare` once, which
+    loads what is needed and returns the function; both as in `map_in_order`. At most `AHEAD` arguments per worker are
+    read before their results are taken.
     """
+    key = uuid.uuid4().hex
+    if address is not None:
+        try:
+            yield from map_on_workers(address, partial(_call_prepared, key, prepare), arguments)
+        finally:
+            with dask_client(address) as client:
+                client.run(_forget, key, on_error="ignore")
+        return
     # Ctrl-C reaches the whole process group, and this process ends the others.
     executor = ProcessPoolExecutor(
         workers, timeout=IDLE_S, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN), env=ONE_THREAD
     )
-    submit = partial(executor.submit, _call_prepared, uuid.uuid4().hex, prepare)
+    submit = partial(executor.submit, _call_prepared, key, prepare)
     try:
         yield from _in_processes(executor, submit, arguments, workers)
     finally:
@@ -99,11 +106,7 @@ def stream_in_order(
 
 
 def _in_processes(
-    executor: ProcessPoolExecutor,
-    submit: Callable[[Any], Any],
-    arguments: Iterable[Any],
-    workers: int,
-    remedy: str = "",
+    executor: ProcessPoolExecutor, submit: Callable[..., Any], arguments: Iterable[Any], workers: int, remedy: str = ""
 ) -> Generator[Any, None, None]:
     """Yield the results of a few arguments at a time; if closed early, end the processes at once."""
     waiting: deque[Future[Any]] = deque()
@@ -181,19 +184,7 @@ def map_on_workers(
             raise lost from error
 
 
-def stream_on_workers(
-    address: str, prepare: Callable[[], Callable[[Argument], Result]], arguments: Iterable[Argument]
-) -> Generator[Result, None, None]:
-    """Yield the result of each argument as `map_on_workers` does; each worker calls `prepare` once for the function."""
-    key = uuid.uuid4().hex
-    try:
-        yield from map_on_workers(address, partial(_call_prepared, key, prepare), arguments)
-    finally:
-        with dask_client(address) as client:
-            client.run(_forget, key, on_error="ignore")
-
-
-def _call_prepared(key: str, prepare: Callable[[], Callable[[Argument], Result]], argument: Argument) -> Result:
+def _call_prepared(key: str, prepare: Prepare[Argument, Result], argument: Argument) -> Result:
     with _preparing:
         if key not in _prepared:
             _prepared[key] = prepare()
@@ -252,7 +243,7 @@ def check_workers(address: str, environment: Mapping[str, str]) -> int:
         try:
             ours, probe = worker_facts(token), _probe(str(token), dict(environment))
             found = client.run(probe, on_error="return")
-            needed = {name: fact for name, fact in ours.items() if name not in DATA_FACTS}
+            needed = {name: fact for name, fact in ours.items() if "data folder" not in name}  # by the scheduler
             try:
                 of_scheduler: Any = client.run_on_scheduler(probe)  # it reads the arguments of tasks
             except ImportError as error:

@@ -2,9 +2,8 @@
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -17,8 +16,7 @@ PREDICTIONS_FILE: Final = "predictions_test.parquet"
 RULES_FILE: Final = "rules.json"
 
 
-@dataclass(frozen=True)
-class Scores:
+class Scores(NamedTuple):
     """The scores of one model on some movies."""
 
     movie_ids: tuple[str, ...]
@@ -74,7 +72,6 @@ def truth_matrix(
 
 
 def _checked(path: Path, scores: Scores) -> Scores:
-    """Return scores that are in [0, 1]."""
     wrong = np.argwhere(~((scores.scores >= 0) & (scores.scores <= 1)))
     if len(wrong):
         row, column = wrong[0]
@@ -85,8 +82,7 @@ def _checked(path: Path, scores: Scores) -> Scores:
     return scores
 
 
-@dataclass(frozen=True)
-class Decisions:
+class Decisions(NamedTuple):
     """The decisions of models on the same test movies, in the order of the movies' ids, with the truth."""
 
     models: tuple[str, ...]
@@ -101,10 +97,9 @@ class IncomparableError(DataError):
 
 
 def read_decisions(folders: Sequence[Path], data_hashes: Mapping[str, str] | None = None) -> Decisions:
-    """Return the test decisions of evaluated models, which their folders name; `data_hashes` is for the message.
+    """Return the test decisions of evaluated models, which their folders name.
 
-    Raises:
-        IncomparableError: the models were not tested on the same movies, genres and labels; says how they differ.
+    An `IncomparableError`, with `data_hashes`, says how the test movies, genres or labels of models differ.
     """
     genres, tables = zip(*(_read_evaluation(folder) for folder in folders), strict=True)
     names, hashes = tuple(folder.name for folder in folders), data_hashes or {}

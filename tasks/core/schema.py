@@ -15,8 +15,6 @@ import polars as pl
 from tasks.core.errors import DataError
 
 MovieId = NewType("MovieId", str)
-Genre = NewType("Genre", str)
-ModelName = NewType("ModelName", str)
 
 DEFAULT_SEED: Final = 42069
 DECIMALS: Final = 6  # of numbers in tables for people
@@ -30,10 +28,10 @@ RAW_COLUMNS: Final = (
 REQUIRED_RAW_COLUMNS: Final = ("movie_id", "movie_name", "genre", "description")
 
 # The genres that are left after cleaning; the excluded ones are those of the earlier system.
-GENRES: Final = tuple(map(Genre, (
+GENRES: Final = (
     "Action", "Adventure", "Animation", "Biography", "Comedy", "Crime", "Drama", "Family", "Fantasy", "Film-Noir",
     "History", "Horror", "Music", "Musical", "Mystery", "Romance", "Sci-Fi", "Sport", "Thriller", "War", "Western",
-)))  # fmt: skip
+)  # fmt: skip
 EXCLUDED_GENRES: Final = ("Reality-TV", "News", "Adult", "Talk-Show", "Game-Show", "Short")
 
 # data/clean/movies.parquet, sorted by movie_id, one row per movie.
@@ -192,10 +190,7 @@ def parse_genres(text: str, names: Sequence[str]) -> tuple[str, ...]:
     """Return the distinct genres that a text lists, sorted; none for an empty text.
 
     Accepts names separated by commas, with or without quotes and brackets (JSON, and printed Python lists, tuples, sets
-    and arrays), or one 0 or 1 per genre in the order of `names`, as label encoders give.
-
-    Raises:
-        ValueError: it encodes another number of genres.
+    and arrays), or one 0 or 1 per genre in the order of `names`, as label encoders give; else a `ValueError`.
 
     >>> parse_genres("['Sci-Fi', 'Action']", ())
     ('Action', 'Sci-Fi')

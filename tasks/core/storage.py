@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from filelock import FileLock, Timeout
 
@@ -23,8 +23,7 @@ CHUNK_BYTES: Final = 1 << 20
 ATTEMPTS: Final = 4
 
 
-@dataclass(frozen=True)
-class FileInfo:
+class FileInfo(NamedTuple):
     """A file's size in bytes, and a version that changes with its content."""
 
     size: int
@@ -110,9 +109,7 @@ class Bucket:
             pages = _client().get_paginator("list_objects_v2")
             listed = pages.paginate(Bucket=self.bucket, Prefix=self.prefix, Delimiter="/")
             objects = [entry for page in listed for entry in page.get("Contents", ())]
-        found = {
-            each["Key"].removeprefix(self.prefix): FileInfo(each["Size"], each["ETag"].strip('"')) for each in objects
-        }
+        found = {of["Key"].removeprefix(self.prefix): FileInfo(of["Size"], of["ETag"].strip('"')) for of in objects}
         return {name: found[name] for name in sorted(found) if name and not name.startswith(".")}
 
     def find(self, name: str) -> FileInfo:

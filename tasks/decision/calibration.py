@@ -1,7 +1,6 @@
 """Probabilities from scores and margins: a line through each genre's log-odds (Platt scaling)."""
 
-from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +13,10 @@ Vector = NDArray[np.float64]
 CLIP: Final = 1e-3
 PRIOR_STRENGTH: Final = 1.0
 IDENTITY: Final = np.array([1.0, 0.0])  # the line that keeps log-odds unchanged
-MAX_STEPS: Final = 100
 TOLERANCE: Final = 1e-8
 
 
-@dataclass(frozen=True)
-class Calibration:
+class Calibration(NamedTuple):
     """One monotone map per genre from score to probability: log-odds(p) = slope * log-odds(score) + intercept."""
 
     slopes: tuple[float, ...]  # each above 0, so that the order of scores within a genre stays
@@ -56,9 +53,7 @@ def logistic(x: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(0.5 * (1 + np.tanh(x / 2)))
 
 
-def fit_line(
-    x: Vector, y: NDArray[np.bool_] | Vector, prior: Vector = IDENTITY, strength: float = PRIOR_STRENGTH
-) -> Vector:
+def fit_line(x: Vector, y: NDArray[Any], prior: Vector = IDENTITY, strength: float = PRIOR_STRENGTH) -> Vector:
     """Return slope and intercept of the penalised logistic regression of y on x (Newton's method, steps halved).
 
     x, such as log-odds or margins, and y, truth or probabilities, are (rows,). The penalty is `strength` / 2 times the
@@ -70,7 +65,7 @@ def fit_line(
         return float((np.logaddexp(0, z) - y * z).sum() + strength / 2 * ((line - prior) ** 2).sum())
 
     line = prior
-    for _ in range(MAX_STEPS):
+    for _ in range(100):
         p = logistic(line[0] * x + line[1])
         rest, weight = p - y, p * (1 - p)
         gradient = np.array([(rest * x).sum(), rest.sum()]) + strength * (line - prior)

@@ -238,10 +238,7 @@ def parse_rule(text: str, stored: Mapping[str, Rule], genres: Sequence[str]) -> 
       `highest-score`, `none` or the name of a genre.
 
     Spaces around names and numbers are ignored, and so is the case of genres, unless two genres differ only in case.
-    `genres` are in the order of the scores' columns.
-
-    Raises:
-        ConfigError: it is none of these; lists what is available.
+    `genres` are in the order of the scores' columns. For any other text a `ConfigError` lists what is available.
     """
     items = [item.strip() for item in text.split(",")]
     if len(items) == 1 and items[0] in stored:
@@ -263,7 +260,6 @@ def parse_rule(text: str, stored: Mapping[str, Rule], genres: Sequence[str]) -> 
 
 
 def _read_settings(items: Sequence[str], genres: Sequence[str]) -> dict[str, str]:
-    """Return the values by `threshold`, `top`, `fallback` or genre, each given once."""
     settings: dict[str, str] = {}
     for item in items:
         key, equals, value = (part.strip() for part in item.partition("="))
@@ -297,7 +293,6 @@ def _stored_thresholds(name: str, stored: Mapping[str, Rule], genres: Sequence[s
 
 
 def _changed(rule: Thresholds, given: dict[str, str], genres: Sequence[str]) -> Thresholds:
-    """Return the rule with some genres' thresholds and perhaps the fallback replaced."""
     text = given.pop("fallback", None)
     if text is not None:
         fallbacks: dict[str, Fallback] = {genre: column for column, genre in enumerate(genres)}
@@ -332,9 +327,6 @@ def _forms(genres: Sequence[str]) -> str:
     return f"threshold=0.3, top=2, or thresholds by genre, such as {genres[0]}=0.6"
 
 
-_CLASSES: Final = (GlobalThreshold, PerGenreThresholds, TopGenres, ExpectedJaccardSet, ExpectedF1Set)
-
-
 def rules_to_json(rules: Mapping[str, Rule]) -> dict[str, Any]:
     """Return named rules as plain JSON values, in their order."""
     return {name: {"kind": rule.kind, **json.loads(json.dumps(asdict(rule)))} for name, rule in rules.items()}
@@ -350,7 +342,8 @@ def rules_from_json(stored: object) -> dict[str, Rule]:
 def _read_rule(where: str, values: object) -> Rule:
     if not isinstance(values, dict):
         raise DataError(f"{where}: expected an object, not {values!r}; {REMEDY}")
-    rule_class = next((each for each in _CLASSES if each.kind == values.get("kind")), None)
+    known = (GlobalThreshold, PerGenreThresholds, TopGenres, ExpectedJaccardSet, ExpectedF1Set)
+    rule_class = next((each for each in known if each.kind == values.get("kind")), None)
     if rule_class is None:
         raise DataError(f"{where}: unknown kind {values.get('kind')!r}; {REMEDY}")
     try:

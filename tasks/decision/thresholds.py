@@ -9,22 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
-from tasks.decision.calibration import Calibration, log_odds, logistic
-from tasks.decision.rules import (
-    ExpectedF1Set,
-    ExpectedJaccardSet,
-    GlobalThreshold,
-    PerGenreThresholds,
-    Rule,
-    Scores,
-    TopGenres,
-    check_scores,
-)
+from tasks.decision import rules
+from tasks.decision.calibration import Calibration, Vector, log_odds, logistic
+from tasks.decision.rules import Rule, Scores
 
 Truth = NDArray[np.bool_]
 
 ABOVE_ALL: Final = 1 + 1e-6  # a threshold that no score reaches
-PASSES: Final = 20
 # The number of positives at which a genre's own threshold weighs as much as the common one. On 2,282 movies,
 # cross-fitted, the mean Jaccard of five models is 0.4519 with 50, 0.4520 with 25, 0.4492 with 200, 0.4513 unshrunk; the
 # mean macro F1 of seven by `per-genre-f1` is 0.4384, 0.4372, 0.4371 and 0.4365, and 0.4328 without own thresholds.
@@ -60,7 +51,7 @@ def tune_genre_thresholds(scores: Scores, truth: Truth, start: float) -> NDArray
     thresholds = np.full(scores.shape[1], start)
     decided = scores >= thresholds
     sizes, hits = decided.sum(axis=1), (decided & truth).sum(axis=1)
-    for _ in range(PASSES):
+    for _ in range(20):
         improved = False
         for genre in np.argsort(-truth.sum(axis=0), kind="stable"):
             y = truth[:, genre]
@@ -121,7 +112,7 @@ def fit_rules(scores: Scores, truth: Truth) -> dict[str, Rule]:
     All but `fixed-or-none` decide at least one genre. Those from `top` to `per-genre`, and `expected-jaccard`, are
     fitted for samples-averaged Jaccard, `per-genre-f1` for macro F1, `expected-f1` for the movies' F1.
     """
-    check_scores(scores, truth.shape[1])
+    rules.check_scores(scores, truth.shape[1])
     if len(scores) != len(truth) or not len(truth):
         raise DataError(f"decision rules need scores and true genres of the same movies: {len(scores)}, {len(truth)}")
     positives = truth.sum(axis=0)
@@ -131,22 +122,20 @@ def fit_rules(scores: Scores, truth: Truth) -> dict[str, Rule]:
     # The robust ones are the best if calibrated scores are right.
     own_f1, robust_f1 = (tune_f1_thresholds(scores, each) for each in (truth, calibration.apply(scores)))
     return {
-        "fixed": GlobalThreshold(0.5),
-        "fixed-or-majority": GlobalThreshold(0.5, fallback=int(positives.argmax())),
-        "fixed-or-none": GlobalThreshold(0.5, fallback="none"),
-        "fixed-0.425": GlobalThreshold(0.425),
-        "top": TopGenres(tune_count(scores, truth)),
-        "global": GlobalThreshold(threshold),
-        "per-genre": PerGenreThresholds(shrink_thresholds(own, np.full(len(own), threshold), positives)),
-        "per-genre-f1": PerGenreThresholds(shrink_thresholds(own_f1, robust_f1, positives)),
-        "expected-jaccard": ExpectedJaccardSet(calibration.slopes, calibration.intercepts),
-        "expected-f1": ExpectedF1Set(calibration.slopes, calibration.intercepts),
+        "fixed": rules.GlobalThreshold(0.5),
+        "fixed-or-majority": rules.GlobalThreshold(0.5, fallback=int(positives.argmax())),
+        "fixed-or-none": rules.GlobalThreshold(0.5, fallback="none"),
+        "fixed-0.425": rules.GlobalThreshold(0.425),
+        "top": rules.TopGenres(tune_count(scores, truth)),
+        "global": rules.GlobalThreshold(threshold),
+        "per-genre": rules.PerGenreThresholds(shrink_thresholds(own, np.full(len(own), threshold), positives)),
+        "per-genre-f1": rules.PerGenreThresholds(shrink_thresholds(own_f1, robust_f1, positives)),
+        "expected-jaccard": rules.ExpectedJaccardSet(calibration.slopes, calibration.intercepts),
+        "expected-f1": rules.ExpectedF1Set(calibration.slopes, calibration.intercepts),
     }
 
 
-def shrink_thresholds(
-    own: NDArray[np.float64], common: NDArray[np.float64], positives: NDArray[np.int64]
-) -> tuple[float, ...]:
+def shrink_thresholds(own: Vector, common: Vector, positives: NDArray[np.int64]) -> tuple[float, ...]:
     """Return each genre's own threshold shrunk towards a common one, so that a few positives do not decide alone.
 
     It is the weighted mean in log-odds; the own threshold has the weight n / (n + 50) for n positives.

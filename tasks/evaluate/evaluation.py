@@ -9,14 +9,13 @@ movies, validation and test included: a model chosen by them has no unseen test 
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from tasks.core import metrics as core
 from tasks.core.errors import ConfigError, DataError
@@ -39,10 +38,8 @@ RuleName = Literal[
 ]  # fmt: skip
 
 
-class EvaluateConfig(BaseModel):
+class EvaluateConfig(BaseModel, frozen=True, extra="forbid"):
     """How to choose the decision rule of a model."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     choose_by: ChoiceMetric = Field(
         "jaccard", description="Metric on validation that chooses each model's decision rule."
@@ -60,8 +57,7 @@ RELIABILITY_FILE: Final = "reliability.csv"
 OUT_OF_FOLD_FILE: Final = "predictions_out_of_fold.parquet"
 
 
-@dataclass(frozen=True)
-class ScoredSplit:
+class ScoredSplit(NamedTuple):
     """The scores of a model on one part of the split, and the truth, of the same shape."""
 
     scores: Scores
@@ -74,11 +70,7 @@ def scores_path(model_folder: Path, part: str) -> Path:
 
 
 def read_scored_split(model_folder: Path, part: str, paths: DataPaths) -> ScoredSplit:
-    """Return a model's scores on a part of the split, or on all movies ("out_of_fold"), with the truth.
-
-    Raises:
-        DataError: the scores are not of exactly the movies of the part, or the part is empty.
-    """
+    """Return a model's scores, of exactly the movies of a part of the split or "out_of_fold" of all, with the truth."""
     path = scores_path(model_folder, part)
     scores = read_scores(path)
     splits = pl.read_parquet(paths.splits, columns=["movie_id", "part"])
@@ -91,10 +83,8 @@ def read_scored_split(model_folder: Path, part: str, paths: DataPaths) -> Scored
             f"{different[0]}; train the model again on this split"
         )
     genres = _look_up(scores, paths.movies, "genres")
-    if genres.null_count():
-        raise DataError(
-            f"{paths.movies} lacks {genres.null_count()} movies of {paths.splits}; run the split stage again"
-        )
+    if lacking := genres.null_count():
+        raise DataError(f"{paths.movies} lacks {lacking} movies of {paths.splits}; run the split stage again")
     known = json.loads(paths.genres_json.read_text(encoding="utf-8")) if paths.genres_json.is_file() else ()
     truth = truth_matrix(genres.to_list(), scores.genres, ignored=known)  # a model may cover only some of the genres
     if not truth.any():
@@ -118,11 +108,8 @@ def evaluate_model(model_folder: Path, paths: DataPaths, config: EvaluateConfig 
     - `per_genre.csv`, `predictions_test.parquet`: `per_genre_table` and `schema.PREDICTIONS`, chosen rule, on test.
     - `calibration.csv`, `reliability.csv`: scores on test, raw and calibrated on validation.
 
-    `choose_rule` chooses. Genres without a validation positive are counted; they get the global threshold.
-
-    Raises:
-        DataError: a file is damaged, a part is empty, or the scores are not of the movies of their part or not of
-            the same genres in both.
+    `choose_rule` chooses. Genres without a validation positive are counted; they get the global threshold. A
+    `DataError` if a part is empty, or the scores are damaged, of other movies, or not of the same genres in both.
     """
     stage = Stage(
         name="evaluate",
@@ -153,9 +140,8 @@ def _evaluate_splits(
     genres, scores = validation.scores.genres, test.scores.scores
     unseen = [genre for genre, y in zip(genres, validation.truth.T, strict=True) if not y.any()]
     if unseen:
-        logger.warning(
-            "no validation movie is %s: the rules use the thresholds of all genres for it", ", ".join(unseen)
-        )
+        which = ", ".join(unseen)
+        logger.warning("no validation movie is %s: the rules use the thresholds of all genres for it", which)
     rules = fit_rules(validation.scores.scores, validation.truth)
     decided = {name: rule.decide(scores) for name, rule in rules.items()}
     calibrated = Calibration.fit(validation.scores.scores, validation.truth).apply(scores)
@@ -166,9 +152,9 @@ def _evaluate_splits(
     on_validation = _score_rules(validation.truth, validation.scores.scores, cross_fitted, "val/")
     on_test = _score_rules(test.truth, scores, decided, "test/")
     calibration = {
-        f"test/{name}": metric.compute(test.truth, calibrated if metric.calibrated else scores)
+        f"test/{name}": metric.compute(test.truth, scores, calibrated)
         for name, metric in METRICS.items()
-        if isinstance(metric, core.CalibrationMetric)
+        if metric.of == "calibration"
     }
     metrics = {name: on_validation[name] | on_test[name] | calibration for name in rules}
     chosen = choose_rule(metrics, config)
@@ -207,7 +193,6 @@ def cross_fit(scores: NDArray[np.float32], truth: Labels, fold_of: Folds | None 
 def _score_rules(
     truth: Labels, scores: NDArray[np.float32], decided: Mapping[str, Labels], prefix: str = ""
 ) -> dict[str, dict[str, float]]:
-    """Return all defined metrics of each rule's decisions."""
     ranking = core.ranking_metrics(truth, scores)  # the same for all rules
     found = {rule: core.decision_metrics(truth, labels) | ranking for rule, labels in decided.items()}
     return {
@@ -217,11 +202,7 @@ def _score_rules(
 
 
 def choose_rule(metrics: Mapping[str, Mapping[str, float]], config: EvaluateConfig, prefix: str = "val/") -> str:
-    """Return the rule that the configuration names; else the best by `<prefix><choose_by>`, the simplest on ties.
-
-    Raises:
-        DataError: the metric is undefined for every rule.
-    """
+    """Return the rule that the configuration names; else the best by `<prefix><choose_by>`, the simplest on ties."""
     if config.rule is not None:
         return config.rule
     metric, sign = f"{prefix}{config.choose_by}", -1 if config.choose_by in core.LOWER_IS_BETTER else 1
@@ -232,12 +213,7 @@ def choose_rule(metrics: Mapping[str, Mapping[str, float]], config: EvaluateConf
 
 
 def measure_validation(folder: Path, rule: str, metric: str, paths: DataPaths) -> dict[str, float]:
-    """Return all defined metrics of cross-fitted decisions on validation by a rule; `metric` has to be among them.
-
-    Raises:
-        ConfigError: there is no such rule.
-        DataError: the scores are not those of the validation movies, or the metric is undefined on them.
-    """
+    """Return all defined metrics of cross-fitted decisions on validation by a rule; `metric` has to be among them."""
     split = read_scored_split(folder, "validation", paths)
     decided = cross_fit(split.scores.scores, split.truth)
     if rule not in decided:
@@ -256,9 +232,6 @@ def evaluate_out_of_fold(folder: Path, paths: DataPaths, config: EvaluateConfig 
     - `per_genre.csv`: `per_genre_table` over all movies, by the chosen rule, without thresholds, which differ from fold
       to fold; and `f1_std`, the standard deviation of F1 over folds, null if undefined in some fold.
     - `predictions_out_of_fold.parquet`: `schema.PREDICTIONS` of all movies, by the chosen rule.
-
-    Raises:
-        DataError: the scores are damaged or not of all movies, or the metric is undefined in some fold.
     """
     stage = Stage(
         name="evaluate_out_of_fold",

@@ -8,9 +8,8 @@ model can look worse.
 import logging
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import polars as pl
@@ -60,23 +59,12 @@ EFFECT: Final = pl.Schema(
 KINDS: Final = {"doubted": "most doubtful", "random": "randomly chosen"}
 
 
-@dataclass(frozen=True)
-class LabelIssue:
+class LabelIssue(NamedTuple):
     """A doubtful genre of a movie: whether the listing has it, and its probability by model."""
 
     genre: str
     is_given: bool
     probabilities: Mapping[str, float]
-
-    @property
-    def claim(self) -> str:
-        """What may be wrong, such as "lacks Horror"."""
-        return f"{'is not' if self.is_given else 'lacks'} {self.genre}"
-
-    @property
-    def agreeing(self) -> list[float]:
-        """The probabilities by the models that disagree with the listing."""
-        return [value for value in self.probabilities.values() if (value <= 0.5) == self.is_given]
 
 
 def explain_issues(issues: Sequence[LabelIssue]) -> str:
@@ -90,12 +78,13 @@ def explain_issues(issues: Sequence[LabelIssue]) -> str:
     """
     groups: dict[tuple[str, bool], list[str]] = {}
     for issue in issues:
-        n_agreeing, n_asked = len(issue.agreeing), len(issue.probabilities)
+        agreeing = [value for value in issue.probabilities.values() if (value <= 0.5) == issue.is_given]
+        n_agreeing, n_asked = len(agreeing), len(issue.probabilities)
         count = f"all {n_asked}" if n_agreeing == n_asked else f"{n_agreeing} of {n_asked}"
         who = f"{count} models {'gives' if n_agreeing == 1 else 'give'}"
         if n_asked == 1:
             who = f"{next(iter(issue.probabilities))} gives"
-        limit, bound = ("at most ", max(issue.agreeing)) if issue.is_given else ("at least ", min(issue.agreeing))
+        limit, bound = ("at most ", max(agreeing)) if issue.is_given else ("at least ", min(agreeing))
         claim = f"{issue.genre} {limit if n_agreeing > 1 else ''}{bound:.2f}"
         groups.setdefault((who, issue.is_given), []).append(claim)
     reasons = []
@@ -136,8 +125,7 @@ def find_label_issues(truth: Labels, probabilities: Floats) -> tuple[Labels, Flo
     return doubted, np.asarray(get_label_quality_scores(labels, shown), dtype=np.float64)
 
 
-@dataclass(frozen=True)
-class HeldOut:
+class HeldOut(NamedTuple):
     """Calibrated probabilities by one model for movies that it was not trained on, sorted by id, with the truth."""
 
     model: str
@@ -184,12 +172,8 @@ def audit_labels(model_folders: Sequence[Path], paths: DataPaths) -> StageResult
 
     Both files hold `AUDIT`: `label_audit.csv` for people, with formulas neutralised, `label_audit.parquet` for
     programs. The scores are calibrated on the same movies by two numbers per genre. The other models give a second
-    opinion, unless their scores are of other movies or genres.
-
-    Without cleanlab there is no audit, and an outdated one is removed.
-
-    Raises:
-        DataError: no model is given, or the scores of the first are missing, damaged or of other movies.
+    opinion, unless their scores are of other movies or genres. Without cleanlab there is no audit, and an outdated one
+    is removed.
     """
     if not model_folders:
         raise DataError("label audit: no model is given; train one first")
@@ -247,7 +231,7 @@ def _audit_table(asked: Sequence[HeldOut], doubted: Labels, quality: Floats, pat
             probabilities = {model.model: float(model.probabilities[row, column]) for model in asked}
             issues.append(LabelIssue(first.genres[column], bool(first.truth[row, column]), probabilities))
         given = ", ".join(np.array(first.genres)[first.truth[row]])
-        claims = "; ".join(issue.claim for issue in issues)
+        claims = "; ".join(f"{'is not' if issue.is_given else 'lacks'} {issue.genre}" for issue in issues)
         movie = first.movie_ids[row]
         source = f"{first.model}, {first.parts[row]}"
         rows.append((movie, names[movie], given, claims, float(quality[row]), explain_issues(issues), source))
@@ -262,10 +246,7 @@ def read_audit(paths: DataPaths) -> pl.DataFrame:
 def choose_dropped(train: DataPaths, share: float | None, seed: int) -> StageResult:
     """Write which movies of an audited folder of train movies to drop: the most doubtful, and as many random ones.
 
-    They are all doubtful movies, but at most `share` of all.
-
-    Raises:
-        DataError: no movie is doubtful, or all are.
+    They are all doubtful movies, but at most `share` of all; a `DataError` if those are none or all movies.
     """
     stage = Stage(
         name="choose_dropped",
@@ -297,9 +278,6 @@ def measure_effect(with_all: Path, without: Mapping[str, Path], train: DataPaths
 
     `without` has the folders of the models by what was dropped (keys of `DROP_FILES`), `train` is the folder of
     `choose_dropped`. The counts also hold the hash of the splits of `home`, the audited folder, to identify it.
-
-    Raises:
-        DataError: the models were not tested on the same movies.
     """
     splits = hash_file(home.splits)
     predictions = {name: hash_file(folder / PREDICTIONS_FILE) for name, folder in {"all": with_all, **without}.items()}

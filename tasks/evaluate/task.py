@@ -1,8 +1,9 @@
 """The evaluate stages as Prefect tasks."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from tasks.core.settings import DataPaths, data_paths
 from tasks.evaluate.evaluation import DEFAULT, EvaluateConfig, evaluate_model, evaluate_out_of_fold, measure_validation
@@ -30,16 +31,10 @@ def evaluate_folds(folder: Path, config: EvaluateConfig = DEFAULT) -> StageResul
     return result
 
 
-@stage_task("measure", "measure {folder.name}")
-def measure(folder: Path, rule: str, metric: str) -> dict[str, float]:
-    """Return the metrics of a model on validation under one rule; `metric` must be defined."""
-    return measure_validation(folder, rule, metric, data_paths())
-
-
 @stage_task("audit labels")
-def audit(model_folders: Sequence[Path], root: Path | None = None) -> StageResult:
-    """Write which movies have doubtful genres, in the default or another data folder; see `audit_labels`."""
-    result = audit_labels(model_folders, DataPaths(root) if root else data_paths())
+def audit(model_folders: Sequence[Path], paths: DataPaths) -> StageResult:
+    """Write which movies of a data folder have doubtful genres; see `audit_labels`."""
+    result = audit_labels(model_folders, paths)
     if counts := result.counts:
         logger.info(
             "label audit: according to %s, a genre of %s of %s movies may be wrong",
@@ -48,19 +43,7 @@ def audit(model_folders: Sequence[Path], root: Path | None = None) -> StageResul
     return result
 
 
-@stage_task("choose dropped")
-def choose_what_to_drop(root: Path, share: float | None, seed: int) -> StageResult:
-    """Write which movies of an audited data folder to drop, and as many random ones."""
-    return choose_dropped(DataPaths(root), share, seed)
-
-
-@stage_task("evaluate in", "evaluate in {root.name}")
-def evaluate_in(root: Path, model_folder: Path, config: EvaluateConfig = DEFAULT) -> StageResult:
-    """Evaluate a model that was trained in another data folder."""
-    return evaluate_model(model_folder, DataPaths(root), config)
-
-
-@stage_task("measure effect")
-def effect_of_dropping(with_all: Path, without: Mapping[str, Path], root: Path) -> StageResult:
-    """Write how a model changes without the movies dropped from train."""
-    return measure_effect(with_all, without, DataPaths(root), data_paths())
+measure: Final = stage_task("measure", "measure {folder.name}")(measure_validation)
+choose_what_to_drop: Final = stage_task("choose dropped")(choose_dropped)
+evaluate_in: Final = stage_task("evaluate in", "evaluate in {paths.root.name}")(evaluate_model)
+effect_of_dropping: Final = stage_task("measure effect")(measure_effect)

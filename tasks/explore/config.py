@@ -2,17 +2,15 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from tasks.core.schema import DEFAULT_SEED
 
 Part = Literal["raw", "clean"]
 
 
-class ExploreConfig(BaseModel):
+class ExploreConfig(BaseModel, frozen=True, extra="forbid"):
     """Options of the exploration."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     of: Literal["raw", "clean", "both"] = Field("both", description="Which data to explore.")
     max_genres: int = Field(28, ge=2, le=40, description="Number of genres in a picture, the most frequent.")

@@ -98,8 +98,7 @@ def draw_kinds(counts: pl.DataFrame) -> Figure:
     figure = new_figure(WIDTH_IN, 1.5 + 0.32 * counts.height)
     labels = [f"{file.removesuffix('.csv')} ({count:,})" for file, count in counts.select("file", "rows").iter_rows()]
     parts = {kind: (colour, counts[kind].to_list()) for kind, colour in _KIND_COLOURS.items()}
-    axes = draw_shares(figure, labels, parts)
-    axes.set_xlabel("% of the file's rows; numbers are rows")
+    draw_shares(figure, labels, parts).set_xlabel("% of the file's rows; numbers are rows")
     return figure
 
 
@@ -154,10 +153,9 @@ def exhibit_movies(movies: pl.DataFrame, config: ExploreConfig) -> list[Exhibit]
     )
     lengths, decades = tables.measure_lengths(movies), tables.count_decades(movies)
     summary = tables.summarise_lengths(lengths)
-    draw_combinations = partial(draw_counts, most_combinations, "combination")
     return [
         Exhibit("genres", genres, counts, partial(draw_counts, most, "genre")),
-        Exhibit("combinations", combined, combinations, draw_combinations),
+        Exhibit("combinations", combined, combinations, partial(draw_counts, most_combinations, "combination")),
         *_pairs(tables.count_pairs(movies, shown), shown),
         Exhibit("decades", _say_decades(movies, decades, shown), decades, partial(draw_decades, decades, shown)),
         Exhibit("lengths", say("lengths", words=summary.row(1, named=True)), summary, partial(draw_lengths, lengths)),
@@ -220,10 +218,8 @@ def _words(movies: pl.DataFrame, shown: list[str], config: ExploreConfig) -> Exh
     counted = min(config.cloud_movies, movies.height)
     sample = movies.sample(counted, seed=config.seed) if counted < movies.height else movies
     table = tables.weigh_words(sample, shown, config.cloud_words)
-    weights: dict[str, dict[str, float]] = {}
-    for genre, word, weight in table.select("genre", "word", "weight").iter_rows():
-        weights.setdefault(genre, {})[word] = weight
-    strongest = table.group_by("genre", maintain_order=True).first()
-    strongest = strongest.sort("weight", "genre", descending=[True, False]).head(3)
+    words = table.partition_by("genre", as_dict=True, maintain_order=True).items()
+    weights = {genre: dict(rows.select("word", "weight").iter_rows()) for (genre,), rows in words}
+    strongest = table.unique("genre", keep="first").sort("weight", "genre", descending=[True, False]).head(3)
     said = say("words", examples=strongest.select("genre", "word").rows())
     return Exhibit("words", said, table, partial(draw_clouds, weights, config.seed))

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,28 +13,8 @@ from tasks.core.errors import DataError
 from tasks.core.figures import SVG_ONLY, Form, picture_files, write_picture
 from tasks.core.page import write_safe_csv
 from tasks.core.settings import DataPaths
+from tasks.explore import figures, tables
 from tasks.explore.config import ExploreConfig, Part
-from tasks.explore.figures import (
-    EXHIBITS,
-    HEADINGS,
-    PLACEHOLDERS,
-    SENTENCES,
-    WIDE,
-    Exhibit,
-    exhibit_movies,
-    exhibit_placeholders,
-    say,
-)
-from tasks.explore.tables import (
-    BETWEEN,
-    CONFLICTS,
-    KEYS,
-    conflict_file,
-    find_conflicts,
-    is_text,
-    kind_of_description,
-    without_tail,
-)
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
 logger = logging.getLogger(__name__)
@@ -47,7 +26,7 @@ PAGE_FILE: Final = "index.html"
 EXAMPLES: Final = 3
 LONGEST_EXAMPLE: Final = 90  # characters
 TITLES: Final = {"raw": "Raw listings", "clean": "Clean movies"}
-LEADING: Final = (PLACEHOLDERS, "genres", "lengths", "words")  # exhibits with their sentences on top of the page
+LEADING: Final = (figures.PLACEHOLDERS, "genres", "lengths", "words")  # their sentences are on top of the page
 
 _PACKAGES: Final = ("jinja2", "matplotlib", "polars", "wordcloud")
 
@@ -81,15 +60,6 @@ class Findings(BaseModel, frozen=True, extra="forbid"):
     conflicts: tuple[ConflictFinding, ...] = ()
 
 
-@dataclass(frozen=True)
-class Listings:
-    """The rows of all readable files, and why files or rows are missing."""
-
-    rows: pl.DataFrame  # file, movie_id, movie_name, year (Int32), genres (sorted list), description, kind
-    unreadable_files: tuple[str, ...]
-    rows_without_id: int
-
-
 def raw_files(folder: Path) -> tuple[Path, ...]:
     """Return the listings in a folder, sorted by name; it is a DataError if there is none."""
     files = tuple(sorted(path for path in folder.glob("*.csv") if path.is_file()))
@@ -98,8 +68,13 @@ def raw_files(folder: Path) -> tuple[Path, ...]:
     return files
 
 
-def read_listings(files: Sequence[Path]) -> Listings:
-    """Read per-genre CSVs without cleaning: damaged bytes are replaced, extra fields ignored, absent columns empty."""
+def read_listings(files: Sequence[Path]) -> tuple[pl.DataFrame, list[str], int]:
+    """Read per-genre CSVs without cleaning: damaged bytes are replaced, extra fields ignored, absent columns empty.
+
+    Returns:
+        Rows with `file`, `movie_id`, `movie_name`, `year` (Int32), `genres` (sorted list), `description` and `kind`;
+        the unreadable files; and the number of rows without an id, which are left out.
+    """
     frames, unreadable = [], []
     for path in files:
         try:
@@ -120,11 +95,11 @@ def read_listings(files: Sequence[Path]) -> Listings:
     rows = everything.filter(pl.col("movie_id").is_not_null()).with_columns(
         pl.col("year").str.extract(r"\b([0-9]{4})\b").cast(pl.Int32),
         genres=genres.list.drop_nulls().list.unique().list.sort(),
-        kind=kind_of_description(),
+        kind=tables.kind_of_description(),
     )
     if rows.is_empty():
         raise DataError(f"{files[0].parent}: no row has a movie_id; are these listings in the Kaggle form?")
-    return Listings(rows, tuple(unreadable), everything.height - rows.height)
+    return rows, unreadable, everything.height - rows.height
 
 
 def _strip(text: pl.Expr) -> pl.Expr:
@@ -135,7 +110,7 @@ def _strip(text: pl.Expr) -> pl.Expr:
 
 def movies_of_listings(rows: pl.DataFrame) -> pl.DataFrame:
     """Gather listings by id: all genres, the longest description (no placeholder or tail), the first name and year."""
-    text = pl.when(is_text()).then(without_tail(pl.col("description")))
+    text = pl.when(tables.is_text()).then(tables.without_tail(pl.col("description")))
     return (
         rows.group_by("movie_id")
         .agg(
@@ -155,39 +130,31 @@ def read_movies(path: Path) -> pl.DataFrame:
     try:
         movies = pl.read_parquet(path, columns=list(MOVIE_COLUMNS))
     except pl.exceptions.PolarsError as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(
-            f"{path}: expected parquet with {', '.join(MOVIE_COLUMNS)} ({reason}); run the clean stage again"
-        ) from error
+        expected = f"{', '.join(MOVIE_COLUMNS)} ({str(error).partition(chr(10))[0]})"
+        raise DataError(f"{path}: expected parquet with {expected}; run the clean stage again") from error
     if movies.is_empty():
         raise DataError(f"{path} has no movies; look at what the clean stage dropped, then run it again")
     return movies
 
 
 def explore_part(paths: DataPaths, config: ExploreConfig, forms: Sequence[Form], part: Part) -> StageResult:
-    """Write pictures and tables about the raw listings or the clean movies to `explore/<part>`.
-
-    Raises:
-        DataError: there is no such data, or nothing in it can be read.
-    """
+    """Write pictures and tables about the raw or the clean data to `explore/<part>`; DataError if it cannot be read."""
     inputs = raw_files(paths.raw) if part == "raw" else (paths.movies,)
 
     def build(folder: Path) -> Mapping[str, Any]:
         if part == "clean":
             movies = read_movies(paths.movies)
             sizes = movies["text_group"].drop_nulls().value_counts()["count"]
-            summary = say("clean", movies=movies.height, groups=sizes.filter(sizes > 1).to_list())
-            found, exhibits = Findings(part=part, summary=summary), exhibit_movies(movies, config)
+            summary = figures.say("clean", movies=movies.height, groups=sizes.filter(sizes > 1).to_list())
+            found, exhibits = Findings(part=part, summary=summary), figures.exhibit_movies(movies, config)
             return {"movies": movies.height, **_write_part(folder, found, exhibits, movies, forms)}
-        listings = read_listings(inputs)
-        rows, unreadable = listings.rows, listings.unreadable_files
+        rows, unreadable, n_without_id = read_listings(inputs)
         movies = movies_of_listings(rows)
-        n_files = len(inputs) - len(unreadable)
-        summary = say("raw", rows=rows.height, files=n_files, movies=movies.height, unreadable=unreadable)
-        counts = {"rows": rows.height, "movies": movies.height, "rows_without_id": listings.rows_without_id}
-        found, exhibits = Findings(part=part, summary=summary), exhibit_movies(movies, config)
-        conflicts = _write_part(folder, found, [exhibit_placeholders(rows), *exhibits], rows, forms)
-        return {**counts, "unreadable_files": list(unreadable), **conflicts}
+        counts = {"rows": rows.height, "movies": movies.height}
+        summary = figures.say("raw", **counts, files=len(inputs) - len(unreadable), unreadable=unreadable)
+        exhibits = [figures.exhibit_placeholders(rows), *figures.exhibit_movies(movies, config)]
+        conflicts = _write_part(folder, Findings(part=part, summary=summary), exhibits, rows, forms)
+        return {**counts, "rows_without_id": n_without_id, "unreadable_files": unreadable, **conflicts}
 
     return run_stage(_stage(part, paths, config, inputs, forms), build)
 
@@ -195,10 +162,9 @@ def explore_part(paths: DataPaths, config: ExploreConfig, forms: Sequence[Form],
 def write_page(paths: DataPaths, config: ExploreConfig) -> StageResult:
     """Write `explore/index.html` about the parts that `config.of` names, which must have been explored before."""
     # A part's sidecar holds the hashes of all its files.
-    sidecars = [_stage(part, paths, config, ()).sidecar for part in config.parts]
-    banner = html.INVENTED if html.is_invented(paths.raw) else ""
-    choices = {"of": config.of, "banner": banner}
-    stage = Stage("explore", paths.explore, (PAGE_FILE,), tuple(sidecars), choices, (Path(__file__), *html.PAGE_FILES))
+    sidecars = tuple(_stage(part, paths, config, ()).sidecar for part in config.parts)
+    banner, code = html.INVENTED if html.is_invented(paths.raw) else "", (Path(__file__), *html.PAGE_FILES)
+    stage = Stage("explore", paths.explore, (PAGE_FILE,), sidecars, {"of": config.of, "banner": banner}, code)
 
     def build(folder: Path) -> Mapping[str, Any]:
         texts = [(paths.explore / part / FINDINGS_FILE).read_text(encoding="utf-8") for part in config.parts]
@@ -217,19 +183,15 @@ def write_page(paths: DataPaths, config: ExploreConfig) -> StageResult:
 
 def _exhibit_sections(parts: Sequence[Findings], folder: Path) -> list[html.Section]:
     """Return one section per exhibit, with its pictures of the raw and of the clean data next to each other."""
-    titles: dict[str, str] = {}
-    sides: dict[str, list[html.Picture]] = {}
+    sides: dict[tuple[str, str], list[html.Picture]] = {}
     for part in parts:
         for found in part.pictures:
             files = [f"{part.part}/{found.name}.{form}" for form in ("svg", "png", "csv")]
             links = [(file.rpartition(".")[2].upper(), file) for file in files if (folder / file).is_file()]
-            name, file = f"{part.part}-{found.name}", folder / files[0]
-            picture = html.Picture(
-                name, TITLES[part.part], found.sentence, file=file, is_wide=found.is_wide, links=links
-            )
-            titles.setdefault(found.name, found.title)
-            sides.setdefault(found.name, []).append(picture)
-    return [html.Section(name, title, [html.Pair(sides[name])]) for name, title in titles.items()]
+            look: dict[str, Any] = {"file": folder / files[0], "is_wide": found.is_wide, "links": links}
+            picture = html.Picture(f"{part.part}-{found.name}", TITLES[part.part], found.sentence, **look)
+            sides.setdefault((found.name, found.title), []).append(picture)
+    return [html.Section(name, title, [html.Pair(pictures)]) for (name, title), pictures in sides.items()]
 
 
 def _conflict_section(parts: Sequence[Findings]) -> html.Section:
@@ -251,39 +213,40 @@ def _conflict_section(parts: Sequence[Findings]) -> html.Section:
 
 def _say_conflicts(part: Findings) -> list[str]:
     """Say how many movies contradict themselves, and how many names several movies share."""
-    most = {key: max((each for each in part.conflicts if each.key == key), key=lambda each: each.count) for key in KEYS}
-    return say("conflicts", where=TITLES[part.part], own=most["id"], names=most["name"]).split("\n")
+    ordered = sorted(part.conflicts, key=lambda each: -each.count)
+    most = {key: next(each for each in ordered if each.key == key) for key in tables.KEYS}
+    return figures.say("conflicts", where=TITLES[part.part], own=most["id"], names=most["name"]).split("\n")
 
 
 def _stage(
     part: Part, paths: DataPaths, config: ExploreConfig, inputs: tuple[Path, ...], forms: Sequence[Form] = SVG_ONLY
 ) -> Stage:
-    names = (PLACEHOLDERS, *EXHIBITS) if part == "raw" else EXHIBITS
-    tables = (*(f"{name}.csv" for name in names), *(conflict_file(*conflict) for conflict in CONFLICTS))
-    outputs = (*picture_files(names, forms), *tables, FINDINGS_FILE)
+    names = (figures.PLACEHOLDERS, *figures.EXHIBITS) if part == "raw" else figures.EXHIBITS
+    conflicts = (tables.conflict_file(*conflict) for conflict in tables.CONFLICTS)
+    outputs = (*picture_files(names, forms), *(f"{name}.csv" for name in names), *conflicts, FINDINGS_FILE)
     choices = {name: value for name, value in config_dict(config).items() if name != "of"}
-    folder, code = paths.explore / part, (Path(__file__), SENTENCES)
+    folder, code = paths.explore / part, (Path(__file__), figures.SENTENCES)
     return Stage(f"explore_{part}", folder, outputs, inputs, choices, code, _PACKAGES, removes_old=True)
 
 
 def _write_part(
-    folder: Path, found: Findings, exhibits: Sequence[Exhibit], rows: pl.DataFrame, forms: Sequence[Form]
+    folder: Path, found: Findings, exhibits: Sequence[figures.Exhibit], rows: pl.DataFrame, forms: Sequence[Form]
 ) -> dict[str, int]:
     """Write pictures, tables, conflicts and `findings.json` of one part; return how many conflicts of each kind."""
     pictures, conflicts = [], []
     for exhibit in exhibits:
-        write_picture(folder, exhibit.name, exhibit.draw, forms)
-        write_safe_csv(exhibit.table, folder / f"{exhibit.name}.csv")
-        name, said = exhibit.name, exhibit.sentence
-        pictures.append(PictureFinding(name=name, title=HEADINGS[name], sentence=said, is_wide=name in WIDE))
-    for key, value in CONFLICTS:
-        cases, file = find_conflicts(rows, key, value), conflict_file(key, value)
+        name, title, is_wide = exhibit.name, figures.HEADINGS[exhibit.name], exhibit.name in figures.WIDE
+        write_picture(folder, name, exhibit.draw, forms)
+        write_safe_csv(exhibit.table, folder / f"{name}.csv")
+        pictures.append(PictureFinding(name=name, title=title, sentence=exhibit.sentence, is_wide=is_wide))
+    for key, value in tables.CONFLICTS:
+        cases, file = tables.find_conflicts(rows, key, value), tables.conflict_file(key, value)
         write_safe_csv(cases, folder / file)
         examples = tuple(
-            (_cut(same), tuple(_cut(text) for text in values.split(BETWEEN)[:2]))
+            (_cut(same), tuple(_cut(text) for text in values.split(tables.BETWEEN)[:2]))
             for same, values in cases.head(EXAMPLES).select("key", "values").iter_rows()
         )
-        several = int(cases["movie_ids"].str.contains(BETWEEN, literal=True).sum())
+        several = int(cases["movie_ids"].str.contains(tables.BETWEEN, literal=True).sum())
         facts = {"count": cases.height, "n_of_several": several, "examples": examples}
         conflicts.append(ConflictFinding(key=key, value=value, file=file, **facts))
     found = found.model_copy(update={"pictures": tuple(pictures), "conflicts": tuple(conflicts)})

@@ -111,9 +111,17 @@ def weigh_words(movies: pl.DataFrame, genres: list[str], most: int) -> pl.DataFr
         .group_by(pl.col("genres").alias("genre"), "word")
         .agg(pl.len().cast(pl.Int64).alias("movies"))
     )
+    in_genre, everywhere = pl.col("movies").cast(pl.Float64), pl.col("all_movies").cast(pl.Float64)
+    genre_words, all_words = in_genre.sum().over("genre"), int(overall["all_movies"].sum())
+    prior = everywhere / all_words * _PRIOR_MOVIES
+    in_others, other_words = everywhere - in_genre, all_words - genre_words
+    log_odds = ((in_genre + prior) / (genre_words + _PRIOR_MOVIES - in_genre - prior)).log() - (
+        (in_others + prior) / (other_words + _PRIOR_MOVIES - in_others - prior)
+    ).log()
+    deviation = (1 / (in_genre + prior) + 1 / (in_others + prior)).sqrt()
     return (
         per_genre.join(overall, on="word")
-        .with_columns(_odds_and_z(int(overall["all_movies"].sum())))
+        .with_columns(log_odds=log_odds, z=log_odds / deviation)
         .filter(pl.col("movies") >= FEWEST_MOVIES, pl.col("z").is_finite(), pl.col("z") >= _LEAST_Z)
         .with_columns(weight=pl.col("log_odds") * pl.col("z"))
         .with_columns(pl.col("genre").cast(pl.Enum(genres)))
@@ -122,19 +130,6 @@ def weigh_words(movies: pl.DataFrame, genres: list[str], most: int) -> pl.DataFr
         .head(most)
         .select(pl.col("genre").cast(pl.String), "word", "movies", "weight")
     )
-
-
-def _odds_and_z(all_words: int) -> list[pl.Expr]:
-    """Return `log_odds`, the difference of log odds, and `z`, its z-score, from `movies` and `all_movies`."""
-    in_genre, everywhere = pl.col("movies").cast(pl.Float64), pl.col("all_movies").cast(pl.Float64)
-    genre_words = in_genre.sum().over("genre")
-    prior = everywhere / all_words * _PRIOR_MOVIES
-    in_others, other_words = everywhere - in_genre, all_words - genre_words
-    log_odds = ((in_genre + prior) / (genre_words + _PRIOR_MOVIES - in_genre - prior)).log() - (
-        (in_others + prior) / (other_words + _PRIOR_MOVIES - in_others - prior)
-    ).log()
-    deviation = (1 / (in_genre + prior) + 1 / (in_others + prior)).sqrt()
-    return [log_odds.alias("log_odds"), (log_odds / deviation).alias("z")]
 
 
 # Kinds of description, for this page only: the clean stage decides what to drop.
@@ -150,20 +145,13 @@ _OTHER_PATTERN: Final = (
 )
 
 
-def kind_of_description(column: str = "description") -> pl.Expr:
+def kind_of_description() -> pl.Expr:
     """Return a description's kind, one of `KINDS`."""
-    text = pl.col(column).fill_null("").str.strip_chars()
-    return (
-        pl.when(text == "")
-        .then(pl.lit(EMPTY))
-        .when(text.str.contains(r"(?i)\badd a plot\b"))
-        .then(pl.lit(ADD_A_PLOT))
-        .when(text.str.contains(_OTHER_PATTERN))
-        .then(pl.lit(OTHER_PLACEHOLDER))
-        .when(text.str.contains(_CUT_OFF_PATTERN))
-        .then(pl.lit(CUT_OFF))
-        .otherwise(pl.lit(WHOLE))
-    )
+    text = pl.col("description").fill_null("").str.strip_chars()
+    patterns = {"^$": EMPTY, r"(?i)\badd a plot\b": ADD_A_PLOT}
+    patterns |= {_OTHER_PATTERN: OTHER_PLACEHOLDER, _CUT_OFF_PATTERN: CUT_OFF}
+    kinds = (pl.when(text.str.contains(pattern)).then(pl.lit(kind)) for pattern, kind in patterns.items())
+    return pl.coalesce(*kinds, pl.lit(WHOLE))
 
 
 def is_text() -> pl.Expr:

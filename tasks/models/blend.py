@@ -26,6 +26,11 @@ logger = logging.getLogger(__name__)
 FOLDS: Final = 5
 PRIOR_MOVIES: Final = 10
 
+Floats = NDArray[np.float64]
+Truth = NDArray[np.bool_]  # (movies × genres)
+MemberScores = Sequence[NDArray[np.float32]]  # each (movies × genres)
+Bound = tuple[float | None, float | None]
+
 
 def train_ensemble(
     paths: DataPaths, ensemble: EnsembleSpec, members: Sequence[SingleModel], trained: Sequence[StageResult]
@@ -103,14 +108,14 @@ def _mean_weights(members: Iterable[str], weights: Weights) -> dict[str, float]:
     return {name: round(float(np.mean(weight)), 3) for name, weight in zip(members, weights, strict=False)}
 
 
-def fit_weights(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_]) -> tuple[float, ...]:
+def fit_weights(scores: MemberScores, truth: Truth) -> tuple[float, ...]:
     """Return non-negative weights of the lowest log loss for members' scores, (movies × genres), of held-out movies."""
     logits = np.stack([log_odds(member, CLIP).ravel() for member in scores])
     start = np.full(len(logits), 1 / len(logits))
     return tuple(_fit_logistic(logits, truth.ravel(), start, 0.0, [(0.0, None)] * len(logits)).tolist())
 
 
-def fit_stack(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_]) -> Weights:
+def fit_stack(scores: MemberScores, truth: Truth) -> Weights:
     """Return weights by member and genre, shrunk to those of all genres, and biases by genre; lowest log loss."""
     logits = np.stack([*(log_odds(member, CLIP) for member in scores), np.ones(truth.shape)])
     common = np.array([*fit_weights(scores, truth), 0.0])
@@ -124,17 +129,11 @@ def fit_stack(scores: Sequence[NDArray[np.float32]], truth: NDArray[np.bool_]) -
     return tuple(map(tuple, np.array(fitted).T.tolist()))
 
 
-def _fit_logistic(
-    inputs: NDArray[np.float64],
-    y: NDArray[np.bool_],
-    prior: NDArray[np.float64],
-    strength: float,
-    bounds: Sequence[tuple[float | None, float | None]],
-) -> NDArray[np.float64]:
+def _fit_logistic(inputs: Floats, y: Truth, prior: Floats, strength: float, bounds: Sequence[Bound]) -> Floats:
     """Return weights of (inputs × rows) that minimise log loss plus a quadratic penalty on the distance to a prior."""
     from scipy.optimize import minimize  # noqa: PLC0415 - takes half a second, which other runs need not pay
 
-    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+    def loss(weights: Floats) -> tuple[float, Floats]:
         total, away = weights @ inputs, weights - prior
         slopes = ((logistic(total) - y) * inputs).mean(axis=1) + strength * away
         return float((np.logaddexp(0, total) - y * total).mean() + strength / 2 * away @ away), slopes
@@ -142,15 +141,12 @@ def _fit_logistic(
     return np.asarray(minimize(loss, prior, jac=True, bounds=bounds, method="L-BFGS-B").x)
 
 
-Fit = Callable[[Sequence[NDArray[np.float32]], NDArray[np.bool_]], Weights]
+Fit = Callable[[MemberScores, Truth], Weights]
 FITS: Final[dict[str, Fit]] = {"blend": fit_weights, "stack": fit_stack}
 
 
 def cross_fit_blend(
-    scores: Sequence[NDArray[np.float32]],
-    truth: NDArray[np.bool_],
-    fold_of: NDArray[np.integer[Any]] | None = None,
-    fit: Fit = fit_weights,
+    scores: MemberScores, truth: Truth, fold_of: NDArray[np.integer[Any]] | None = None, fit: Fit = fit_weights
 ) -> NDArray[np.float32]:
     """Return blended scores, those of each fold with weights fitted on the other folds; arguments as `fit_weights`.
 
@@ -167,7 +163,7 @@ def cross_fit_blend(
     return blended
 
 
-def _read_truth(paths: DataPaths, scores: Scores) -> NDArray[np.bool_]:
+def _read_truth(paths: DataPaths, scores: Scores) -> Truth:
     """Return the true genres of scored movies, in the shape of the scores."""
     movies = pl.read_parquet(paths.movies, columns=["movie_id", "genres"])
     wanted = pl.DataFrame({"movie_id": scores.movie_ids}, schema={"movie_id": pl.String})

@@ -22,10 +22,8 @@ from tasks.core.errors import validation_messages
 IS_A_TABLE: Final = True  # see tasks.stage
 
 
-class Choice(BaseModel):
+class Choice(BaseModel, frozen=True, extra="forbid"):
     """A frozen piece of configuration that refuses unknown fields."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 SHORT_NAMES: Final[Mapping[str, str]] = {
@@ -145,10 +143,8 @@ def check_role(spec: EstimatorSpec, is_classifier: bool) -> None:
 def check_on_a_few_rows(spec: EstimatorSpec, is_classifier: bool) -> None:
     """Fit a third-party estimator on a few rows, to report its errors before a long run.
 
-    Errors that may be due to the small number of rows are ignored.
-
-    Raises:
-        ValueError: it refuses its parameters, sparse vectors (a classifier) or texts (a transformer).
+    A ValueError if it refuses its parameters, sparse vectors (a classifier) or texts (a transformer); errors that may
+    be due to the small number of rows are ignored.
     """
     if spec.kind in SHORT_NAMES or getattr(spec.estimator_class, "reads_movies", False):
         return

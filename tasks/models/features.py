@@ -30,9 +30,7 @@ ALL_BUT_FOLD: Final = "all-but-fold-"
 def build_features(paths: DataPaths, features: FeaturesSpec, seed: int) -> StageResult:
     """Fit a representation on train and write the vectors of all movies, in the order of the clean table.
 
-    Raises:
-        DataError: the splits do not belong to the clean table, or nothing is in train.
-        ModelError: no word is frequent enough.
+    A DataError if the splits do not belong to the clean table, or train is empty; errors as those of `fit`.
     """
     representation, inputs = features.representation, [paths.movies, paths.splits, paths.genres_json]
     reads_lemmas = features.input.text == "lemmas" and not reads_movies(representation)
@@ -58,11 +56,10 @@ def build_features(paths: DataPaths, features: FeaturesSpec, seed: int) -> Stage
 
     def build(folder: Path) -> Mapping[str, Any]:
         made_by = recorded_config(paths.tokens.parent, "annotate")["pipeline"] if reads_lemmas else None
-        if made_by not in (None, features.input.pipeline):
-            logger.warning(
-                "%s was annotated by %s; lemmatising again by %s", paths.tokens, made_by, features.input.pipeline
-            )
-        movies = read_movies(paths, lemmas=made_by == features.input.pipeline)
+        wanted = features.input.pipeline
+        if made_by not in (None, wanted):
+            logger.warning("%s was annotated by %s; lemmatising again by %s", paths.tokens, made_by, wanted)
+        movies = read_movies(paths, lemmas=made_by == wanted)
         train = np.flatnonzero(train_rows(movies, features.train_on))
         genres = read_genres(paths)
         Y = as_frame(truth_matrix(movies.get_column("genres").to_list(), genres)[train], genres)
@@ -103,11 +100,7 @@ def read_genres(paths: DataPaths) -> tuple[str, ...]:
 
 
 def read_movies(paths: DataPaths, lemmas: bool = False) -> pl.DataFrame:
-    """Return the clean table with the columns `part`, `is_development` and `fold`, and optionally `lemmas`.
-
-    Raises:
-        DataError: the files do not hold the same movies in the same order.
-    """
+    """Return the clean table with `part`, `is_development`, `fold`, maybe `lemmas`; a DataError if the files differ."""
     movies = pl.read_parquet(paths.movies)
     others = [(paths.splits, pl.read_parquet(paths.splits))]
     if lemmas:
@@ -120,11 +113,7 @@ def read_movies(paths: DataPaths, lemmas: bool = False) -> pl.DataFrame:
 
 
 def train_rows(movies: pl.DataFrame, train_on: str) -> NDArray[np.bool_]:
-    """Return which rows a fit may use: those of `train` or its development subset, or all that are not in a fold.
-
-    Raises:
-        DataError: there are none.
-    """
+    """Return the rows for a fit: `train` or its development subset, or all outside a fold; a DataError for none."""
     if train_on.startswith(ALL_BUT_FOLD):
         rows = movies.get_column("fold") != int(train_on.removeprefix(ALL_BUT_FOLD))
     else:

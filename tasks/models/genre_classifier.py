@@ -105,11 +105,7 @@ def load_single(folder: Path) -> SingleModel:
 
 
 def load_model(folder: Path) -> SingleModel | EnsembleModel:
-    """Read a stored model.
-
-    Raises:
-        ModelError: a file is missing or damaged.
-    """
+    """Read a stored model; a ModelError if a file is missing or damaged."""
     return EnsembleModel.load(folder) if MEMBERS in _read_stored(folder) else load_single(folder)
 
 
@@ -139,14 +135,9 @@ class GenreClassifier:
     def predict(self, movies: pl.DataFrame, rule: str | None = None) -> pl.DataFrame:
         """Return `genres` (names joined by ", ", empty if none) and one `score_<Genre>` per genre, for each movie.
 
-        `movies` need `description`, and may have `movie_name` and the columns of `tasks.models.inputs.read_fields`;
-        null counts as empty. `rule` is a stored rule, or as in `tasks.decision.rules.parse_rule`. Default: the
-        model's own.
-
-        Raises:
-            ConfigError: there is no such rule.
-            DataError: there is no column `description`.
-            ModelError: the int8 network is required but missing or damaged.
+        `movies` need `description` (else a DataError), and may have `movie_name` and the columns of
+        `tasks.models.inputs.read_fields`; null counts as empty. `rule` is a stored rule, or as in
+        `tasks.decision.rules.parse_rule` (a ConfigError if there is none); default: the model's own.
         """
         chosen = parse_rule(rule or self.rule, self.rules, self.genres)
         pieces = []

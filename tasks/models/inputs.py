@@ -65,30 +65,21 @@ def read_own(movies: pl.DataFrame) -> list[list[str]]:
 
 @lru_cache(maxsize=100_000)
 def _with_range(line: str) -> tuple[str, ...]:
-    """Return an own field, and if it is a number also its range: a number may be a code or a quantity."""
+    """Return an own field, and if it is a number also its range: a number may be a code or a quantity.
+
+    >>> [_with_range(f"x={number}")[1] for number in (3.5, 5, 0, -3.5, 1e12)]
+    ['x=2 to 5', 'x=5 to 10', 'x=0 to 0.001', 'x=-5 to -2', 'x=5,000,000,000 or more']
+    """
     name, _, value = line.partition("=")
     try:
         number = float(value)
     except ValueError:
         return (line,)
-    return (line, f"{name}={range_of(number)}") if abs(number) < float("inf") else (line,)
-
-
-def range_of(number: float) -> str:
-    """Return the range of a number, including the lower but not the upper bound.
-
-    >>> range_of(3.5), range_of(5), range_of(0), range_of(-3.5), range_of(1e12)
-    ('2 to 5', '5 to 10', '0 to 0.001', '-5 to -2', '5,000,000,000 or more')
-    """
-    return _RANGES[bisect_right(BOUNDS, number)]
+    return (line, f"{name}={_RANGES[bisect_right(BOUNDS, number)]}") if abs(number) < float("inf") else (line,)
 
 
 def as_movies(X: Any) -> pl.DataFrame:
-    """Return a polars or pandas frame, a mapping of columns, or texts as a polars frame with `description`.
-
-    Raises:
-        DataError: X is none of these.
-    """
+    """Return a polars or pandas frame, a mapping, or texts (`description`) as a polars frame; else a DataError."""
     if isinstance(X, pl.DataFrame):
         return X
     if hasattr(X, "iloc") and hasattr(X, "columns"):  # pandas, not imported here
@@ -144,10 +135,7 @@ def read_documents(movies: pl.DataFrame, spec: InputSpec) -> list[str]:
 
     If `spec.text` is "lemmas" and there is a column `lemmas` (lists of strings, from the annotated corpus), it replaces
     the column `description`; otherwise that is lemmatised here, in the same way. A missing or null `movie_name` is
-    empty.
-
-    Raises:
-        DataError: there is no column `description`, or it holds numbers.
+    empty. A DataError if there is no column `description`, or it holds numbers.
     """
     if "description" not in movies.columns:
         raise DataError(f"the input has no column 'description'; it has: {', '.join(movies.columns)}")
@@ -173,10 +161,9 @@ def read_template(movies: pl.DataFrame, spec: InputSpec, template: str) -> list[
         elif name == "description":
             values[name] = read_documents(movies, spec.model_copy(update={"title": False, "lowercase": False}))
         else:
-            column = _values(movies, name)
-            column = column.list.join(", ") if name in _LISTS else column
-            text = movies.with_columns(_value=column.cast(pl.String).fill_null("")).get_column("_value")
-            values[name] = text.to_list()
+            column = _values(movies, name).list.join(", ") if name in _LISTS else _values(movies, name)
+            text = movies.with_columns(_value=column.cast(pl.String).fill_null(""))
+            values[name] = text.get_column("_value").to_list()
     texts = fill_template(template, values, movies.height)
     return [text.lower() for text in texts] if spec.lowercase else texts
 

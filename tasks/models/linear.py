@@ -91,11 +91,8 @@ class TwoClassProblem:
 FitGenre = Callable[[TwoClassProblem], Weights]
 
 
-class LiblinearLock:
-    """Guards LIBLINEAR's random generator: one per process, seeded by every fit at its start.
-
-    Dual solvers draw from it, so each runs alone. Primal solvers draw nothing and run in parallel.
-    """
+class FitLock:
+    """Lets fits that draw from a process-wide random generator run alone, and others in parallel."""
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
@@ -121,19 +118,14 @@ class LiblinearLock:
             yield
 
 
-LIBLINEAR: Final = LiblinearLock()
+LIBLINEAR: Final = FitLock()  # every fit seeds its generator, which dual solvers draw from, and primal ones do not
 
 
 class OneVsRestLinear(MultilabelClassifier):
-    """A linear classifier fitted one genre at a time; it scores `logistic(X coef_.T + intercept_)`.
+    """A linear classifier fitted one genre at a time; it scores `logistic(X coef_.T + intercept_)`."""
 
-    Attributes:
-        coef_: (genres × columns) float32.
-        intercept_: (genres,) float32; ±`CERTAIN_LOGIT` for constant genres, which have zero weights.
-    """
-
-    coef_: Scores
-    intercept_: Scores
+    coef_: Scores  # (genres × columns)
+    intercept_: Scores  # (genres,); ±`CERTAIN_LOGIT` for constant genres, which have zero weights
 
     def decision_function(self, X: Any) -> Scores:
         """Return the (rows × genres) log-odds; for two classes (rows,), those of the second."""
@@ -333,11 +325,8 @@ class ClassifierChains(ImbalanceAware):
     Source: Read et al. 2011, Classifier chains for multi-label classification; Senge, del Coz and Hüllermeier 2013,
     Rectifying classifier chains for multi-label classification (held-out inputs).
 
-    Attributes:
-        coef_: (chains × genres × columns) float32.
-        intercept_: (chains × genres) float32.
-        links_: (chains × genres × genres) float32; [c, a, b] is what the probability of a adds to b's log-odds.
-        orders_: (chains × varying genres) columns of genres.
+    `coef_` is (chains × genres × columns), `intercept_` (chains × genres), `orders_` (chains × varying genres) and
+    `links_` (chains × genres × genres): [c, a, b] is what the probability of a adds to b's log-odds.
     """
 
     C: PositiveFloat = 4.0
@@ -384,9 +373,8 @@ class StackedLogisticRegression(ImbalanceAware):
     Source: Godbole and Sarawagi 2004, Discriminative Methods for Multi-labeled Classification, section 3.1; Montañés et
     al. 2014, Dependent binary relevance models for multi-label classification.
 
-    Attributes:
-        coef_, intercept_: the first level.
-        second_coef_, second_intercept_: (genres × genres) and (genres,), on log-odds within ±`MAX_LOGIT`.
+    `coef_` and `intercept_` are the first level; `second_coef_` (genres × genres) and `second_intercept_` act on its
+    log-odds within ±`MAX_LOGIT`.
     """
 
     C: PositiveFloat = 4.0

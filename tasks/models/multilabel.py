@@ -44,14 +44,12 @@ class MultilabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
     Rows and genres are sorted by content before fitting, so that random draws by position (folds, bootstrap samples,
     batches) do not depend on their order.
 
-    Attributes:
-        classes_: the classes of a single column, or the names of the columns of Y (0, 1, ... if they have none).
-        constant_: (genres,) for constant genres whether all train rows have them; meaningless for others.
-        varying_: columns of the genres that are not constant.
     """
 
     random_state: int
-    classes_: NDArray[Any]
+    classes_: NDArray[Any]  # the classes of a single column, or the names of the columns of Y (else 0, 1, ...)
+    constant_: NDArray[np.bool_]  # (genres,) for constant genres whether all train rows have them; else meaningless
+    varying_: NDArray[np.int64]  # columns of the genres that are not constant
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -60,11 +58,7 @@ class MultilabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         return tags
 
     def fit(self, X: Any, y: Any) -> Self:
-        """Fit on X (rows × columns) and y, (rows × genres) of 0 and 1 or one column of classes.
-
-        Raises:
-            ModelError: it does not converge.
-        """
+        """Fit on X and y, (rows × genres) or one column of classes; a ModelError if it does not converge."""
         names = getattr(y, "columns", None)
         X, y = validate_data(self, X, y, multi_output=True, **AS_ROWS)
         Y = self._labels(np.asarray(y.toarray() if sparse.issparse(y) else y))
@@ -74,7 +68,7 @@ class MultilabelClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc
         order = np.lexsort((*Y.T, X @ np.random.default_rng(0).standard_normal(X.shape[1])))
         varying = np.flatnonzero(Y.any(axis=0) & ~Y.all(axis=0))
         self.varying_ = varying[np.argsort(self.classes_[varying])] if self.is_multilabel_ else varying
-        self.constant_ = Y.all(axis=0)
+        self.constant_ = np.asarray(Y.all(axis=0))
         self._fit(X[order], Y[order])
         return self
 
@@ -132,9 +126,8 @@ class AnyClassifier(MultilabelClassifier):
     A multi-label classifier is fitted once, any other once per label. If it has no `predict_proba`, its margins on
     held-out folds are scaled to probabilities (Platt scaling).
 
-    Attributes:
-        estimators_: fitted on the varying labels: one for all of them, or one each.
-        lines_: (varying genres × 2), slope and intercept from margin to log-odds; None with `predict_proba`.
+    `estimators_` are fitted on the varying labels: one for all of them, or one each. `lines_` (varying genres × 2) are
+    slope and intercept from margin to log-odds; None with `predict_proba`.
     """
 
     estimator: Any = None
@@ -245,9 +238,8 @@ class GradientBoosting(MultilabelClassifier):
 
     The reduced vectors have at most as many dimensions as there are train rows or columns.
 
-    Source:
-        Friedman 2001, Greedy Function Approximation: A Gradient Boosting Machine; Ke et al. 2017, LightGBM
-        (histograms); Halko, Martinsson and Tropp 2011, Finding structure with randomness (the reduction).
+    Source: Friedman 2001, Greedy Function Approximation: A Gradient Boosting Machine; Ke et al. 2017, LightGBM
+    (histograms); Halko, Martinsson and Tropp 2011, Finding structure with randomness (the reduction).
     """
 
     components: PositiveInt = 100  # dimensions after the SVD
@@ -279,10 +271,9 @@ class MultilayerPerceptron(MultilabelClassifier):
 
     scikit-learn's own early stopping would use exact match at 0.5, which few movies reach.
 
-    Source: Kingma and Ba 2015, Adam: A Method for Stochastic Optimization; Prechelt 1998, Early Stopping - But When?
+    `layers_` are hidden weights (columns × units), hidden bias, weights (units × varying genres) and bias, float32.
 
-    Attributes:
-        layers_: hidden weights (columns × units), hidden bias, weights (units × varying genres) and bias, float32.
+    Source: Kingma and Ba 2015, Adam: A Method for Stochastic Optimization; Prechelt 1998, Early Stopping - But When?
     """
 
     hidden: PositiveInt = 128  # units of the hidden layer

@@ -89,8 +89,7 @@ class GenreModel:
     def fit(self, movies: pl.DataFrame) -> Self:
         """Fit on all rows, with the input's columns and `genres` (lists of names; other genres are ignored).
 
-        Raises:
-            ModelError: no word is frequent enough, or the classifier does not converge.
+        A ModelError if no word is frequent enough, or the classifier does not converge.
         """
         movie_genres = movies.get_column("genres").to_list()
         Y = truth_matrix(movie_genres, self.genres, ignored=chain.from_iterable(movie_genres))
@@ -114,12 +113,7 @@ class GenreModel:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Read what `save` wrote.
-
-        Raises:
-            ModelError: a file is missing or damaged, holds a type that is not known to be safe, or was stored by a
-                version of scikit-learn that this one cannot read.
-        """
+        """Read what `save` wrote; a ModelError if it is missing, damaged, unsafe, or of an unreadable version."""
         if (folder / MODEL_FILE).is_file() and not (folder / PIPELINE_FILE).is_file():
             raise ModelError(
                 f"the model in {folder} has no {PIPELINE_FILE}: it is incomplete, or from an earlier version that only "
@@ -162,11 +156,7 @@ def as_frame(Y: NDArray[np.bool_], genres: Sequence[str]) -> Any:
 
 
 def save_estimator(estimator: Any, path: Path, parts: Sequence[EstimatorSpec]) -> None:
-    """Write a fitted estimator by skops; the classes of its `parts` are trusted, too.
-
-    Raises:
-        ModelError: it holds a type that is not known to be safe.
-    """
+    """Write a fitted estimator by skops; a ModelError if it holds a type not known to be safe, or of its `parts`."""
     _dump(estimator, path)
     _, unknown = _types_in(path, parts)
     if unknown:
@@ -207,9 +197,7 @@ def _dump(estimator: Any, path: Path) -> None:
 def load_estimator(path: Path, parts: Sequence[EstimatorSpec], version: str = sklearn.__version__) -> Any:
     """Read what `save_estimator` wrote.
 
-    Raises:
-        ModelError: it holds a type that is not known to be safe, or is of another version of scikit-learn.
-        OSError, ValueError: it is missing or damaged.
+    A ModelError if it is unsafe, or of an unreadable scikit-learn version; an OSError or ValueError if it is damaged.
     """
     is_of_another_version = version.split(".")[:2] != sklearn.__version__.split(".")[:2]
     try:

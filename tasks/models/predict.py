@@ -22,7 +22,7 @@ from tasks.core import schema
 from tasks.core.errors import DataError
 from tasks.core.files import HASHES_FILE, check_hashes, hash_file, hash_files, is_same_file
 from tasks.core.logs import Progress
-from tasks.core.parallel import stream_in_order, stream_on_workers
+from tasks.core.parallel import stream_in_order
 from tasks.core.storage import Directory
 from tasks.models.genre_classifier import GenreClassifier
 from tasks.models.spec import Precision
@@ -54,8 +54,7 @@ def read_pieces(source: Path, own_fields: tuple[str, ...] = ()) -> Iterator[pl.D
     in quotes are fine, blank lines are skipped, and all columns are texts. Columns of a parquet file are converted to
     texts; null becomes empty in the required columns; directors, stars and own fields may be lists of texts.
 
-    Raises:
-        DataError: the file is missing or damaged, or lacks a column; for a CSV the message names the line.
+    A DataError if the file is missing or damaged, or lacks a column; for a CSV it names the line.
     """
     if not source.is_file():
         raise DataError(f"{source} does not exist; give a CSV or parquet file with the columns {', '.join(REQUIRED)}")
@@ -78,13 +77,12 @@ def count_rows(source: Path) -> int | None:
 
 def read_first_rows(source: Path, n_rows: int, own_fields: tuple[str, ...] = ()) -> pl.DataFrame:
     """Return the first rows of a file as `read_pieces` reads them; a file without rows has the `REQUIRED` columns."""
-    rows, n_read = [pl.DataFrame(schema=dict.fromkeys(REQUIRED, pl.String))], 0
+    rows = pl.DataFrame(schema=dict.fromkeys(REQUIRED, pl.String))
     for piece in read_pieces(source, own_fields):
-        rows.append(piece.head(n_rows - n_read))
-        n_read += rows[-1].height
-        if n_read == n_rows:
+        rows = pl.concat([rows, piece.head(n_rows - rows.height)], how="diagonal")
+        if rows.height == n_rows:
             break
-    return pl.concat(rows, how="diagonal")
+    return rows
 
 
 def _csv_pieces(source: Path, wanted: tuple[str, ...]) -> Iterator[pl.DataFrame]:
@@ -192,11 +190,8 @@ class Predictor:
         """Write `movie_id`, `genres` (joined by ", ") and scores, `score_<Genre>`, for every row; return their number.
 
         The source is read by `read_pieces`. The target is written atomically, in the same order; parquet if its name
-        ends in `.parquet`, else CSV with six decimals.
-
-        Raises:
-            DataError: as `read_pieces`, or the target is the source or cannot be written.
-            WorkerError: a worker process died.
+        ends in `.parquet`, else CSV with six decimals. Errors as `read_pieces`, a DataError if the target is the source
+        or cannot be written, a WorkerError if a worker process died.
         """
         if is_same_file(source, target):
             raise DataError(f"{source} is both input and output; choose another output file")
@@ -212,10 +207,8 @@ class Predictor:
                     append(piece)
                     progress.advance(height)
         except OSError as error:
-            raise DataError(
-                f"{error.filename or target} cannot be written: {error.strerror or error}; free space or fix the "
-                "permissions"
-            ) from error
+            said = f"{error.filename or target} cannot be written: {error.strerror or error}"
+            raise DataError(f"{said}; free space or fix the permissions") from error
         progress.finish()
         return progress.done
 
@@ -227,13 +220,10 @@ class Predictor:
             yield from map(partial(_predict, self.classifier, choices.rule, is_csv), all_pieces)
             return
         prepare = partial(_load_and_predict, self.model_folder, self.digest, choices, is_csv)
-        if choices.dask_address is None:
-            logger.info("predict: %d processes share the work", choices.workers)
-            stream = stream_in_order(prepare, all_pieces, choices.workers)
-        else:
-            logger.info("predict: the workers of %s share the work", choices.dask_address)
-            stream = stream_on_workers(choices.dask_address, prepare, all_pieces)
-        with closing(stream) as predicted:
+        address = choices.dask_address
+        who = f"{choices.workers} processes" if address is None else f"the workers of {address}"
+        logger.info("predict: %s share the work", who)
+        with closing(stream_in_order(prepare, all_pieces, choices.workers, address)) as predicted:
             yield from predicted
 
 

@@ -41,9 +41,8 @@ def choose_models(
     excludes (`!*-tuned*`); if all patterns exclude, they exclude from all models. `params` replace a model's defaults,
     by model and by field, or part and field: `{"svm-all": {"C": 2.0, "character-ngrams.max_n": 4}}`.
 
-    Raises:
-        ConfigError: there is no pattern, one matches no model, a parameter names no chosen model or no field of it,
-            a name is taken, or an ensemble has a member that is not a single model.
+    A ConfigError if a pattern matches no model, a parameter names no chosen model or no field of it, a name is taken,
+    or an ensemble has a member that is not a single model.
     """
     _check_estimators(tuple(model for model in own_models if isinstance(model, ModelSpec)))
     models = (*built_in_models(), *own_models)
@@ -128,8 +127,7 @@ def _is_wanted(name: str, patterns: Sequence[str]) -> bool:
 def with_params(model: AnyModel, params: Mapping[str, Any]) -> AnyModel:
     """Return a model with some parameters replaced; one that several representations have is replaced in all of them.
 
-    Raises:
-        ConfigError: the model has no such parameter, or is an ensemble, or the parameter does not take the value.
+    A ConfigError if the model has no such parameter, or is an ensemble, or the parameter does not take the value.
     """
     if isinstance(model, EnsembleSpec):
         if params:
@@ -150,12 +148,10 @@ def with_params(model: AnyModel, params: Mapping[str, Any]) -> AnyModel:
         changed = type(model).model_validate(values)
     except ValidationError as error:
         raise ConfigError(f"model_params of {model.name}: {'; '.join(validation_messages(error))}") from error
-    if isinstance(changed, TransformerSpec) or isinstance(model, TransformerSpec):
-        return changed
-    if changed.imbalance == model.imbalance:
-        return changed
-    base = model.name.removesuffix(model.imbalance.suffix)
-    return changed.model_copy(update={"name": base + changed.imbalance.suffix})
+    if isinstance(changed, ModelSpec) and isinstance(model, ModelSpec) and changed.imbalance != model.imbalance:
+        base = model.name.removesuffix(model.imbalance.suffix)
+        return changed.model_copy(update={"name": base + changed.imbalance.suffix})
+    return changed
 
 
 def _parameter_groups(model: ModelSpec | TransformerSpec, values: dict[str, Any]) -> list[list[Part]]:
@@ -177,11 +173,9 @@ def _parameter_groups(model: ModelSpec | TransformerSpec, values: dict[str, Any]
 
 def within_budget(models: Sequence[AnyModel], budget_minutes: float | None) -> tuple[AnyModel, ...]:
     """Divide a time budget evenly among the fine-tuned models; None changes nothing."""
-    n_tuned = sum(isinstance(model, TransformerSpec) for model in models)
-    if budget_minutes is None or not n_tuned:
-        return tuple(models)
-    share = {"budget_minutes": budget_minutes / n_tuned}
-    return tuple(with_params(model, share) if isinstance(model, TransformerSpec) else model for model in models)
+    tuned = [model for model in models if isinstance(model, TransformerSpec)]
+    share = {} if budget_minutes is None else {"budget_minutes": budget_minutes / max(len(tuned), 1)}
+    return tuple(with_params(model, share) if model in tuned else model for model in models)
 
 
 def is_encoded(features: FeaturesSpec) -> bool:
@@ -191,11 +185,7 @@ def is_encoded(features: FeaturesSpec) -> bool:
 
 def encoder_dependent(models: Sequence[AnyModel]) -> frozenset[str]:
     """Return the names of the models that are encoders, read the output of one, or have such members."""
-    names = {
-        model.name
-        for model in models
-        if isinstance(model, TransformerSpec)
-        or (isinstance(model, ModelSpec) and any(map(is_encoded, features_of(model))))
-    }
     ensembles = [model for model in models if isinstance(model, EnsembleSpec)]
+    single = [model for model in models if not isinstance(model, EnsembleSpec)]
+    names = {m.name for m in single if isinstance(m, TransformerSpec) or any(map(is_encoded, features_of(m)))}
     return frozenset(names | {model.name for model in ensembles if not names.isdisjoint(model.members)})

@@ -41,24 +41,23 @@ Range = FloatDistribution | IntDistribution | CategoricalDistribution
 @cache
 def known_ranges() -> Mapping[str, Mapping[str, Range]]:
     """Return the ranges of parameters by kind of estimator."""
+
+    def range_of(written: Any) -> Range:
+        if "choices" in written:
+            return CategoricalDistribution(written["choices"])
+        low, high, *scale = written
+        is_real = isinstance(low, float)
+        return FloatDistribution(low, high, log=True) if is_real else IntDistribution(low, high, bool(scale))
+
     kinds = yaml.safe_load(RANGES_FILE.read_text(encoding="utf-8"))
-    return {kind: {name: _range(written) for name, written in ranges.items()} for kind, ranges in kinds.items()}
-
-
-def _range(written: Any) -> Range:
-    if "choices" in written:
-        return CategoricalDistribution(written["choices"])
-    low, high, *scale = written
-    return FloatDistribution(low, high, log=True) if isinstance(low, float) else IntDistribution(low, high, bool(scale))
+    return {kind: {name: range_of(written) for name, written in ranges.items()} for kind, ranges in kinds.items()}
 
 
 def space_of(model: ModelSpec, vary: Sequence[str] = ()) -> dict[str, Range]:
     """Return the ranges of a model's parameters by name, as for `model_params`: those in `vary`, or all.
 
     If several parts of the model have a field of the same name, the kind of the part comes before it.
-
-    Raises:
-        ConfigError: the model has no such parameter, none at all, or one with a value outside its range.
+    A ConfigError if the model has no such parameter, or one with a value outside its range.
     """
     parts = _parts(model)
     space = {}
@@ -71,19 +70,17 @@ def space_of(model: ModelSpec, vary: Sequence[str] = ()) -> dict[str, Range]:
         raise ConfigError(f"a search of {model.name} cannot vary {', '.join(unknown)}; it can: {', '.join(space)}")
     space = {name: range_ for name, range_ in space.items() if not vary or name in vary}
     for name, value in current_values(model, space).items():
-        if not holds(space[name], value):
+        range_ = space[name]
+        if isinstance(range_, CategoricalDistribution):
+            is_inside = value in range_.choices
+        else:
+            is_inside = isinstance(value, int | float) and range_.low <= value <= range_.high
+        if not is_inside:
             raise ConfigError(
-                f"{name} of {model.name} is {value}; a search tries {describe(space[name])}: start from there, or "
-                f"leave {name} out of --vary"
+                f"{name} of {model.name} is {value}; a search tries {describe(range_)}: start from there, or leave "
+                f"{name} out of --vary"
             )
     return space
-
-
-def holds(range_: Range, value: Any) -> bool:
-    """Return whether a value is in a range."""
-    if isinstance(range_, CategoricalDistribution):
-        return value in range_.choices
-    return isinstance(value, int | float) and range_.low <= value <= range_.high
 
 
 def describe(range_: Range) -> str:
@@ -197,12 +194,8 @@ def open_search(
 ) -> Search:
     """Open the search in a file, or create it, to vary the `space` of a model from its current parameters.
 
-    `terms` are all other conditions of the trials, as JSON values, including `seed`. A search continues only on the
-    same terms, since its trials could not be compared otherwise.
-
-    Raises:
-        ConfigError: the search in the file had other terms.
-        DataError: the file is damaged.
+    `terms` are all other conditions of the trials, as JSON values, including `seed`. On other terms trials could not be
+    compared: a ConfigError. A DataError if the file is damaged.
     """
     if file.exists():
         try:

@@ -49,8 +49,7 @@ class ServedClassifier:
         or as in `tasks.decision.rules.parse_rule` (default: the model's own), and `precision`, float32 (default)
         or int8.
 
-        Raises:
-            MlflowException: INVALID_PARAMETER_VALUE; a value, rule, precision, or the lack of a description.
+        An MlflowException (INVALID_PARAMETER_VALUE) for a wrong value, rule or precision, or without a description.
         """
         given = params or {}
         precision: Any = given.get("precision") or "float32"

@@ -201,9 +201,8 @@ class TransformerSpec(Choice):
             raise ValueError(f"template {template!r}: square brackets must be in pairs and not within each other")
         names = PLACEHOLDER.findall(template)
         if unknown := sorted(set(names).difference(PLACEHOLDERS)):
-            raise ValueError(
-                f"template {template!r}: unknown placeholder {unknown[0]!r}; there are: {', '.join(PLACEHOLDERS)}"
-            )
+            known = ", ".join(PLACEHOLDERS)
+            raise ValueError(f"template {template!r}: unknown placeholder {unknown[0]!r}; there are: {known}")
         if not names or re.search(r"[{}]", PLACEHOLDER.sub("", template)):
             raise ValueError(f"template {template!r} must have placeholders such as {{description}}, braces in pairs")
         return self

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tasks.core.errors import DataError
 from tasks.core.figures import SVG_ONLY, Form
-from tasks.core.logs import log_of_thread
+from tasks.core.logs import log_to
 from tasks.core.settings import data_paths
 from tasks.core.storage import open_directory, split_address
 from tasks.models import blend, predict, train
@@ -29,14 +29,14 @@ def build_features(features: FeaturesSpec, seed: int, prepared: Sequence[StageRe
 @stage_task("train model", "train {model.name}")
 def train_model(model: ModelSpec, features: Sequence[StageResult], choices: TrainChoices) -> StageResult:
     """Fit one model on shared features and write its scores."""
-    with log_of_thread(data_paths().models / model.name / "train.log"):
+    with log_to(data_paths().models / model.name / "train.log"):
         return train.train_model(data_paths(), model, features, choices)
 
 
 @stage_task("fine-tune", "fine-tune {model.name}")
 def train_transformer(model: TransformerSpec, choices: TrainChoices, n_threads: int) -> StageResult:
     """Fine-tune an encoder and write its scores."""
-    with log_of_thread(data_paths().models / model.name / "train.log"):
+    with log_to(data_paths().models / model.name / "train.log"):
         return fine_tune.train_transformer(data_paths(), model, choices, n_threads)
 
 
@@ -45,14 +45,14 @@ def train_ensemble(
     ensemble: EnsembleSpec, members: Sequence[SingleModel], trained: Sequence[StageResult]
 ) -> StageResult:
     """Fit the weights of trained models on validation."""
-    with log_of_thread(data_paths().models / ensemble.name / "train.log"):
+    with log_to(data_paths().models / ensemble.name / "train.log"):
         return blend.train_ensemble(data_paths(), ensemble, members, trained)
 
 
 @stage_task("train fold", "train {model.name} fold {fold}")
 def train_fold(model: ModelSpec, features: Sequence[StageResult], fold: int, choices: TrainChoices) -> StageResult:
     """Fit one model on all movies outside a fold and score those inside."""
-    with log_of_thread(data_paths().cross_validation / model.name / f"fold-{fold}" / "train.log"):
+    with log_to(data_paths().cross_validation / model.name / f"fold-{fold}" / "train.log"):
         return train.train_fold(data_paths(), model, features, fold, choices)
 
 
@@ -71,14 +71,14 @@ def blend_folds(ensemble: EnsembleSpec, gathered: Sequence[StageResult]) -> Stag
 @stage_task("train in", "train {model.name} in {root.name}")
 def train_in(root: Path, model: ModelSpec, choices: TrainChoices) -> StageResult:
     """Fit one model on the train movies of another data folder and write its scores there."""
-    with log_of_thread(root / "train.log"):
+    with log_to(root / "train.log"):
         return train.train_in(root, model, choices)
 
 
 @stage_task("score folds in", "score folds in {root.name}")
 def score_folds_in(root: Path, model: ModelSpec, choices: TrainChoices) -> StageResult:
     """Score every movie of another data folder by models that were not fitted on it."""
-    with log_of_thread(root / "train.log"):
+    with log_to(root / "train.log"):
         return train.score_folds_in(root, model, choices)
 
 

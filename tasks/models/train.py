@@ -61,13 +61,10 @@ def train_model(
 ) -> StageResult:
     """Fit one model on train; write it, its scores on validation and test, and its cost to `data/models/<name>/`.
 
-    `features` are the results of the feature stages of `features_of(model)`, in that order. Movies with none of the
-    chosen genres count as movies without a genre.
+    `features` are the results of the feature stages of `features_of(model)`, in that order.
 
-    Raises:
-        ModelError: the classifier cannot be fitted, or its scores are not finite.
-        ConfigError: a chosen genre, or one in `imbalance.genres`, does not exist.
-        DataError: no movie is in `train_on`, or the splits do not belong to the clean table.
+    A ModelError if the classifier cannot be fitted or its scores are not finite, a ConfigError if a chosen genre or one
+    in `imbalance.genres` does not exist, a DataError if no movie is in `train_on` or the files do not match.
     """
     stage = Stage(
         name="train",
@@ -117,8 +114,7 @@ def train_fold(
 def gather_folds(paths: DataPaths, model: ModelSpec, folds: Sequence[StageResult]) -> StageResult:
     """Write the scores of all folds as one file, in the order of the clean table, with the mean cost of a fold.
 
-    Raises:
-        DataError: some movie has no score, or more than one.
+    A DataError if some movie has no score, or more than one.
     """
     stage = Stage(
         name="gather_folds",
@@ -218,8 +214,7 @@ def _fit_on_features(
 ) -> FittedModel:
     movies, all_genres = read_movies(paths), read_genres(paths)
     X = hstack([read_matrix(result.folder) for result in features])
-    train = train_rows(movies, choices.train_on)
-    genres = chosen_genres(all_genres, choices)
+    train, genres = train_rows(movies, choices.train_on), chosen_genres(all_genres, choices)
     _require_known(model.imbalance.genres, all_genres)
     Y = truth_matrix(movies.get_column("genres").to_list(), genres, ignored=all_genres)[train]
     vectors = [
@@ -263,24 +258,19 @@ def save_model(model: "SingleModel | EnsembleModel", rate_sample: pl.DataFrame, 
     model_folder = folder / MODEL_FOLDER
     model_folder.mkdir()
     model.save(model_folder)
-    cost = {
-        "fit_s": fit_s,
-        "predict_docs_per_s": _measure_rate(model, rate_sample),
-        "model_memory_mb": held_bytes(model) / 1e6,
-        "model_mb": sum(file.stat().st_size for file in model_folder.rglob("*") if file.is_file()) / 1e6,
-    }
-    (folder / FIT_FILE).write_text(json.dumps(cost, indent=1) + "\n", encoding="utf-8")
-
-
-def _measure_rate(model: "SingleModel | EnsembleModel", movies: pl.DataFrame) -> float:
-    """Return the number of movies per second that the model scores, from text to scores."""
-    for sample in (movies.head(SLOW_SAMPLE), movies):
+    for sample in (rate_sample.head(SLOW_SAMPLE), rate_sample):
         start_s = time.perf_counter()
         model.scores(sample)
         taken_s = time.perf_counter() - start_s
         if taken_s > 1:
             break
-    return sample.height / taken_s
+    cost = {
+        "fit_s": fit_s,
+        "predict_docs_per_s": sample.height / taken_s,  # from text to scores
+        "model_memory_mb": held_bytes(model) / 1e6,
+        "model_mb": sum(file.stat().st_size for file in model_folder.rglob("*") if file.is_file()) / 1e6,
+    }
+    (folder / FIT_FILE).write_text(json.dumps(cost, indent=1) + "\n", encoding="utf-8")
 
 
 def write_fit_time(folder: Path, fit_s: float) -> None:
@@ -296,8 +286,7 @@ def read_fit_time(folder: Path) -> float:
 def held_bytes(model: object) -> int:
     """Return the bytes of an object and of everything that it refers to, each counted once.
 
-    Arrays, tensors, tables, texts and their containers count. Memory that Python cannot see does not: tables inside
-    tokenizers and inference sessions, the libraries themselves, and temporary arrays.
+    Memory that Python cannot see does not count, such as tables inside tokenizers and inference sessions.
     """
     total, seen = 0, set()
     waiting: list[Any] = [model]

@@ -21,14 +21,15 @@ from tasks.models.inputs import as_movies, gather, lines_of, own_field_names, re
 from tasks.models.spec import FieldName
 
 TOKEN: Final = re.compile(r"(?u)\b\w\w+\b")  # scikit-learn's default
+DERIVED: Final = ("_column_of", "_loaded")  # attributes that are not stored
 DOCUMENTS_AT_ONCE: Final = 2000  # bounds the memory of counting rare n-grams, most of which are dropped
 
 
 class Vectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """Base class: learns a sorted vocabulary, which is stored as one text."""
+    """Base class: reads texts; a sorted vocabulary, if any, is stored as one text."""
 
     vocabulary_: list[str]
-    idf_: NDArray[np.float32]
+    idf_: NDArray[np.float32]  # `log((1 + n) / (1 + df)) + 1` of each term over the n train documents
 
     @property
     def label(self) -> str:
@@ -42,8 +43,7 @@ class Vectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scik
         return tags
 
     def __getstate__(self) -> dict[str, Any]:
-        state = dict(super().__getstate__())
-        state.pop("_column_of", None)
+        state = {name: value for name, value in super().__getstate__().items() if name not in DERIVED}
         if "vocabulary_" in state:
             state["vocabulary_"] = "\n".join(state["vocabulary_"])  # 80,000 JSON strings take seconds to read
         return state
@@ -65,12 +65,9 @@ class TermVectorizer(Vectorizer):
     min_movies: int
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn the terms of X (texts, or movies for `SideFields`) and the number of rows of each.
+        """Learn the terms of X (texts, or movies for `SideFields`); a ModelError if none is in `min_movies` rows.
 
         y is (rows × genres) of 0 and 1; only `BagOfWords.common_share` needs it.
-
-        Raises:
-            ModelError: no term is in `min_movies` rows.
         """
         documents = self._read(X)
         frequencies = self._document_frequencies(documents)

@@ -83,8 +83,7 @@ def read_vectors(file: Path, wanted: Container[bytes]) -> Iterator[tuple[bytes, 
       decimal, separated by spaces, with a line feed at the end, or 32-bit little-endian floats, with or without one.
     - GloVe: like word2vec's text without the first line.
 
-    Raises:
-        DataError: the file is missing, damaged or of an unknown format; names the place, and what was expected.
+    A DataError if the file is missing, damaged or of an unknown format; it names the place, and what was expected.
 
     Source: `SaveModel` in word2vec.c of Mikolov et al. 2013; Pennington et al. 2014, GloVe, `save_params` in glove.c.
     """
@@ -213,24 +212,14 @@ class MeanVectorizer(Vectorizer):
     n-gram vectors, with the lowest possible idf, since it is a guess; word2vec and pretrained vectors ignore the token.
     A document without a known word is a row of zeros, like the average train document.
 
-    Attributes:
-        vocabulary_: the known words, sorted.
-        vectors_: (words + buckets × dimensions) float32; only fastText has buckets of n-grams.
-        idf_: (words,) float32, `log((1 + n) / (1 + df)) + 1` over the n train documents.
-        columns_: (2 × dimensions) float32, each column's mean in train, and the factor applied after subtracting
-            it.
     """
 
     weight: float
-    vectors_: NDArray[np.float32]
-    idf_: NDArray[np.float32]
-    columns_: NDArray[np.float32]
+    vectors_: NDArray[np.float32]  # (words + buckets × dimensions); only fastText has buckets of n-grams
+    columns_: NDArray[np.float32]  # (2 × dimensions): each column's mean in train, and the factor after subtracting it
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn the words' vectors and weights, which do not depend on the order of the documents.
-
-        Errors as `train_vectors` and `read_vectors_of`.
-        """
+        """Learn vectors and weights, in any order of documents; errors as `train_vectors` and `read_vectors_of`."""
         del y
         documents = sorted(read_texts(X))
         words, self.vectors_ = self._word_vectors(documents)
@@ -357,9 +346,8 @@ def ngram_buckets(word: str, buckets: int) -> list[int]:
     Source: Bojanowski et al. 2017, Enriching Word Vectors with Subword Information, section 3.2; `Dictionary::hash` and
     `Dictionary::computeSubwords` of fastText.
     """
-    characters = [
-        [byte if byte < 128 else byte | 0xFFFFFF00 for byte in character.encode()] for character in f"<{word}>"
-    ]
+    encoded = [character.encode() for character in f"<{word}>"]
+    characters = [[byte if byte < 128 else byte | 0xFFFFFF00 for byte in each] for each in encoded]
     found = []
     for start in range(len(characters)):
         state = FNV_OFFSET
@@ -374,10 +362,7 @@ def ngram_buckets(word: str, buckets: int) -> list[int]:
 def train_vectors(documents: Sequence[str], spec: WordVectors) -> Any:
     """Return gensim's vectors, trained in one thread, so that the same documents give the same bits.
 
-    The documents are shuffled, since their order may carry meaning.
-
-    Raises:
-        ModelError: no word occurs in `min_movies` documents.
+    The documents are shuffled, since their order may carry meaning. A ModelError if no word is frequent enough.
 
     Source: Mikolov et al. 2013, Distributed Representations of Words and Phrases and their Compositionality;
     Bojanowski et al. 2017, Enriching Word Vectors with Subword Information.

@@ -52,9 +52,6 @@ def write_importance_pictures(model_folder: Path, forms: Sequence[Form] = SVG_ON
 
     The counts name the pictures, each with a sentence about the strongest. A model without fields has no picture of
     them. None for a model without `importance.parquet`.
-
-    Raises:
-        DataError: the file is damaged.
     """
     path = model_folder / IMPORTANCE_FILE
     if not path.is_file():
@@ -185,17 +182,11 @@ def write_genre_similarity(model_folder: Path, paths: DataPaths, forms: Sequence
 
     A measure is null if one of the genres has nothing to compare. Every pair is listed in both orders, sorted by genre
     and falling `importance_cosine`. The counts hold a sentence for each measure.
-
-    Raises:
-        DataError: the importances or the profiles are missing or damaged.
     """
     inputs = (model_folder / IMPORTANCE_FILE, paths.genre_profiles)
     outputs = (SIMILARITY_CSV, *picture_files([picture_name(measure) for measure in MEASURES], forms))
-    config, code, packages = (
-        {"model": model_folder.name},
-        (Path(__file__), SENTENCES),
-        ("jinja2", "matplotlib", "numpy", "polars"),
-    )
+    config, code = {"model": model_folder.name}, (Path(__file__), SENTENCES)
+    packages = ("jinja2", "matplotlib", "numpy", "polars")
     stage = Stage("genre_similarity", paths.results, outputs, inputs, config, code, packages, removes_old=True)
 
     def build(folder: Path) -> Mapping[str, Any]:
@@ -225,11 +216,8 @@ def compare_genres(importance: pl.DataFrame, profiles: pl.DataFrame) -> pl.DataF
     rows = np.searchsorted(genres, importance["genre"].to_numpy())
     weights = np.zeros((len(genres), len(columns)))
     weights[rows, place] = importance["weight"].to_numpy()
-    overlap, cosine = overlaps(weights, TOP), cosines(weights)
-    pairs = [
-        (genres[one], genres[other], overlap[one, other], cosine[one, other])
-        for one, other in permutations(range(len(genres)), 2)
-    ]
+    overlap, cosine, both = overlaps(weights, TOP), cosines(weights), permutations(range(len(genres)), 2)
+    pairs = [(genres[one], genres[other], overlap[one, other], cosine[one, other]) for one, other in both]
     found = {name: kind for name, kind in SIMILARITY.items() if name not in PROFILE_MEASURES}
     return (
         pl.DataFrame(pairs, schema=found, orient="row")

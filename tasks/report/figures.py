@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 import polars as pl
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedFormatter, FixedLocator, LogLocator, MaxNLocator
+from matplotlib.ticker import LogLocator, MaxNLocator
 from numpy.typing import NDArray
 
 from tasks.core.errors import DataError
@@ -40,10 +40,7 @@ _RIGHT: Final[dict[str, Any]] = {"ha": "right", "va": "center", "fontsize": 9}
 
 
 def draw_leaderboard(leaderboard: pl.DataFrame, constant: tuple[Sequence[str], float] | None = None) -> Figure:
-    """Draw each model's test Jaccard with its 95% interval, and its validation Jaccard, in the leaderboard's order.
-
-    `constant`: the genres of the best constant answer, and its Jaccard.
-    """
+    """Draw each model's Jaccard on test, with its 95% interval, and on validation, and that of a constant answer."""
     figure = new_figure(WIDTH_IN, 1.7 + 0.3 * leaderboard.height)
     axes = figure.add_subplot()
     rows = np.arange(leaderboard.height)
@@ -73,20 +70,14 @@ RATE: Final = "predict_docs_per_s"
 
 
 def frontier(leaderboard: pl.DataFrame) -> pl.DataFrame:
-    """Return the models that no other equals or beats in both test Jaccard and speed of prediction, the fastest first.
-
-    Models without either value are left out.
-    """
+    """Return the models that no other equals or beats in both test Jaccard and speed of prediction, fastest first."""
     known = leaderboard.drop_nulls(["test_jaccard", RATE]).sort(RATE, "test_jaccard", descending=True)
     faster = pl.col("test_jaccard").cum_max().shift()
     return known.filter(faster.is_null() | (pl.col("test_jaccard") > faster))
 
 
 def draw_pareto(leaderboard: pl.DataFrame) -> Figure:
-    """Draw test Jaccard, with its 95% interval, against the speed of prediction.
-
-    Models on the frontier are bold and joined by a line; a model without both values is left out.
-    """
+    """Draw test Jaccard, with its 95% interval, against the speed of prediction; the frontier is bold and a line."""
     known = leaderboard.drop_nulls(["test_jaccard", RATE])
     figure = new_figure(8.6, 4.8)
     axes = figure.add_subplot(xlabel="movies scored per second, from text to scores (right is better)")
@@ -122,9 +113,8 @@ def draw_genres(per_genre: pl.DataFrame) -> Figure:
     rows = np.arange(ordered.height)
     axes.barh(rows, ordered["f1"].fill_null(0.0), color=BLUE, height=0.72, label="F1")
     dots: dict[str, Any] = {"s": 26, "color": INK, "edgecolor": "white", "linewidth": 0.5, "zorder": 3}
-    dots["clip_on"] = False
-    axes.scatter(ordered["precision"].to_numpy(), rows, marker=">", label="precision", **dots)
-    axes.scatter(ordered["recall"].to_numpy(), rows, marker="o", label="recall", **dots)
+    for column, marker in (("precision", ">"), ("recall", "o")):
+        axes.scatter(ordered[column].to_numpy(), rows, marker=marker, label=column, clip_on=False, **dots)
     always = ordered["always"].to_numpy()
     axes.scatter(always, rows, marker="|", s=110, color=GREY, linewidth=2, label="F1 if always predicted", zorder=2)
     for row, f1 in enumerate(ordered["f1"]):
@@ -203,9 +193,8 @@ def draw_calibration(calibration: pl.DataFrame, reliability: pl.DataFrame) -> Fi
     root = (np.sqrt, np.square)  # most scores are low: a square-root scale spreads them
     curves.set_xscale("function", functions=root)
     curves.set_yscale("function", functions=root)
-    for axis in (curves.xaxis, curves.yaxis):
-        axis.set_major_locator(FixedLocator(SHARES))
-        axis.set_major_formatter(FixedFormatter([f"{share:g}" for share in SHARES]))
+    curves.set_xticks(SHARES, [f"{share:g}" for share in SHARES])
+    curves.set_yticks(SHARES, [f"{share:g}" for share in SHARES])
     curves.set(xlim=(0, 1), ylim=(0, 1), xlabel="mean score of the bin", ylabel="share of positives in the bin")
     curves.set_aspect("equal", anchor="N")
     curves.set_title("All genres together")
@@ -242,11 +231,9 @@ def draw_training(history: pl.DataFrame) -> Figure:
     ):
         known = history.drop_nulls(column)
         axes.plot(known["epoch"], known[column], color=colour, marker=mark, label=label)
-        axes.set_xlabel("epoch")
-    losses.set_title("Loss")
+    losses.set(title="Loss", xlabel="epoch")
     losses.legend(loc="upper right")
-    jaccard.set_title("Validation Jaccard")
-    known = history.drop_nulls("validation_jaccard")
+    jaccard.set(title="Validation Jaccard", xlabel="epoch")
     if known.height:
         epoch, best = known.sort("validation_jaccard", descending=True).select("epoch", "validation_jaccard").row(0)
         jaccard.annotate(f"{best:.3f}", (epoch, best), xytext=(0, 7), textcoords="offset points", ha="center")
@@ -266,10 +253,7 @@ def draw_dropped(reasons: Sequence[str], counts: Sequence[int]) -> Figure:
 
 
 def draw_lengths(bins: Mapping[str, pl.DataFrame]) -> Figure:
-    """Draw the mean Jaccard of each model by length of the description, with 95% intervals, and the movies per bin.
-
-    `bins` of each model have `label`, `movies`, `mean`, `low`, `high`; all have the same bins.
-    """
+    """Draw the mean Jaccard of each model by length of the description, with 95% intervals, and the movies per bin."""
     figure = new_figure(REPORT_WIDTH_IN, 4.2)
     axes, below = figure.subplots(2, 1, height_ratios=(3, 1), sharex=True)
     for place, ((name, table), (colour, marker)) in enumerate(zip(bins.items(), MARKERS, strict=False)):
@@ -331,9 +315,6 @@ def draw_model(model_folder: Path, *, wanted: bool = True) -> StageResult:
     """Draw a model's F1 and confusion by genre, predictions in place of missed genres, calibration, and any training.
 
     If not `wanted`, pictures of an earlier run that no longer show this model are removed.
-
-    Raises:
-        DataError: a table or the predictions of the model are missing, damaged or empty.
     """
     *needed, history_file = (model_folder / name for name in _COLUMNS)
     for path in needed:
@@ -370,10 +351,8 @@ def _read(path: Path) -> pl.DataFrame:
     try:
         table = pl.read_csv(path, columns=columns) if path.suffix == ".csv" else pl.read_parquet(path, columns=columns)
     except pl.exceptions.PolarsError as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(
-            f"{path} is damaged: expected the columns {', '.join(columns)} ({reason}); {again} the model again"
-        ) from error
+        expected = f"expected the columns {', '.join(columns)} ({str(error).partition(chr(10))[0]})"
+        raise DataError(f"{path} is damaged: {expected}; {again} the model again") from error
     if table.is_empty():
         raise DataError(f"{path} has no rows; {again} the model again")
     return table

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from itertools import compress
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +13,8 @@ from tasks.core.files import hash_file
 from tasks.core.page import UNDEFINED, Cell, Column, Picture, Section, Table, Text, counted, number
 from tasks.core.settings import DataPaths
 from tasks.report.figures import count_instead, draw_genre_model_map, draw_genres, draw_instead
-from tasks.report.sources import LABEL_AUDIT_EFFECT_FILE, Sources, optional_table, read_json, say
+from tasks.report.leaderboard import read_json
+from tasks.report.sources import LABEL_AUDIT_EFFECT_FILE, Sources, optional_table, say
 
 MOST_MODELS: Final = 16  # in the map
 FEWEST_FOR_TREND: Final = 4  # genres; any three are in one of six orders
@@ -29,14 +31,14 @@ def genres_section(sources: Sources) -> Section:
     instead = count_instead(best.predictions, genres)
     said, missed = f"{say_genres(table)} {say_support(table)}", f"{say_instead(instead, genres)} {say_confusion(table)}"
     draw = partial(draw_instead, instead, genres)
-    blocks: list[Any] = [
+    undefined = say_undefined(table)
+    blocks = [
+        *([Text(undefined)] if undefined else []),
         Picture("genres", f"F1 per genre of {best.name}", said, partial(draw_genres, table)),
         _map(sources),
         Picture("predicted_instead", "Predicted in place of a missed genre", missed, draw, is_wide=True),
         _table_of(table, _METRICS, "per-genre", "All metrics per genre"),
     ]
-    if undefined := say_undefined(table):
-        blocks.insert(0, Text(undefined))
     return Section("genres", "Genre by genre", blocks)
 
 
@@ -45,19 +47,15 @@ def say_undefined(table: pl.DataFrame) -> str:
     return say("no_test_movie", genres=table.filter(pl.col("support") == 0)["genre"].to_list())
 
 
-def _known(table: pl.DataFrame) -> pl.DataFrame:
-    return table.drop_nulls("f1").filter(pl.col("support") > 0)
-
-
 def say_genres(table: pl.DataFrame) -> str:
     """Name the genres with the highest and the lowest F1, and those that were never found."""
-    known = _known(table).sort("f1", "genre", descending=[True, False])
+    known = table.drop_nulls("f1").filter(pl.col("support") > 0).sort("f1", "genre", descending=[True, False])
     return say("best_and_worst_genre", known=known.to_dicts(), never=known.filter(pl.col("tp") == 0)["genre"].to_list())
 
 
 def say_support(table: pl.DataFrame) -> str:
     """Say how F1 depends on the number of movies, and which genre departs most from that."""
-    known = _known(table)
+    known = table.drop_nulls("f1").filter(pl.col("support") > 0)
     facts: dict[str, Any] = {"rho": None, "outlier": None, "is_above": False}
     if known.height >= FEWEST_FOR_TREND and known["support"].n_unique() > 1 and known["f1"].n_unique() > 1:
         ranks = [known[name].rank().to_list() for name in ("support", "f1")]
@@ -131,20 +129,13 @@ def say_map(f1: NDArray[np.float64], models: list[str], genres: list[str]) -> st
         return say("genre_model_map", genres=0)
     column = int((np.ptp(known, axis=0) if len(models) > 1 else known[0]).argmax())
     values = [number(float(value), 2) for value in known[:, column]]
-    ends = [number(float(end), 2) for end in (known[:, column].min(), known[:, column].max())]
-    at_ends = [[model for model, value in zip(models, values, strict=True) if value == end] for end in ends]
+    ends = [values[known[:, column].argmin()], values[known[:, column].argmax()]]
+    at_ends = [(end, list(compress(models, (value == end for value in values)))) for end in ends]
     found = known[:, known.max(axis=0) > 0]
     wins = (found == found.max(axis=0)).sum(axis=1)
-    return say(
-        "genre_model_map",
-        genres=known.shape[1],
-        models=models,
-        widest=genres[known_columns[column]],
-        ends=list(zip(ends, at_ends, strict=True)),
-        winners=[model for model, count in zip(models, wins, strict=True) if count == wins.max()],
-        wins=wins.max(),
-        found=found.shape[1],
-    )
+    facts = {"genres": known.shape[1], "found": found.shape[1], "models": models, "wins": wins.max()}
+    winners, widest = list(compress(models, wins == wins.max())), genres[known_columns[column]]
+    return say("genre_model_map", **facts, widest=widest, ends=at_ends, winners=winners)
 
 
 STRONGEST: Final = 5  # features of a genre
@@ -160,7 +151,13 @@ def features_section(sources: Sources, pictures: Sequence[Picture]) -> Section |
     if table is not None and (strongest := _strongest(table)).height:
         top = strongest.sort("weight", "genre", descending=[True, False]).row(0, named=True)
         sentences = (say("strongest_feature", model=name, top=top), say_rare_features(strongest))
-        blocks[:0] = [*(Text(sentence) for sentence in sentences if sentence), _features_table(strongest)]
+        weight = pl.col("weight").map_elements("{:.2f}".format, pl.String)
+        said = pl.format("{} +{} ({})", "feature", weight, "movies").str.join(", ")
+        rows = strongest.group_by("genre", maintain_order=True).agg(said.alias("said")).iter_rows()
+        words = "Words and fields, their mean contribution to the log-odds, and the number of movies with them"
+        heads, cells = [Column("Genre"), Column(words)], [tuple(map(Cell, row)) for row in rows]
+        table_of_words = Table("strongest", "Strongest words and fields of each genre", heads, cells)
+        blocks[:0] = [*(Text(sentence) for sentence in sentences if sentence), table_of_words]
     return Section("features", "Top features", blocks) if blocks else None
 
 
@@ -171,23 +168,10 @@ def say_rare_features(table: pl.DataFrame) -> str:
 
 
 def _strongest(importance: pl.DataFrame) -> pl.DataFrame:
-    table = importance.filter(pl.col("weight") > 0)
-    frequent = table.filter(pl.col("movies") >= FEWEST_MOVIES)
-    table = table if frequent.is_empty() else frequent
-    ordered = table.sort("genre", "weight", "feature", descending=[False, True, False])
-    return ordered.group_by("genre", maintain_order=True).head(STRONGEST)
-
-
-def _features_table(table: pl.DataFrame) -> Table:
-    weight = pl.col("weight").map_elements("{:.2f}".format, pl.String)
-    said = pl.format("{} +{} ({})", "feature", weight, "movies")
-    rows = table.group_by("genre", maintain_order=True).agg(said.alias("said")).iter_rows()
-    heads = [
-        Column("Genre"),
-        Column("Words and fields, their mean contribution to the log-odds, and the number of movies with them"),
-    ]
-    cells = [(Cell(genre), Cell(", ".join(features))) for genre, features in rows]
-    return Table("strongest", "Strongest words and fields of each genre", heads, cells)
+    raising = importance.filter(pl.col("weight") > 0)
+    raising = raising.sort("genre", "weight", "feature", descending=[False, True, False])
+    frequent = raising.filter(pl.col("movies") >= FEWEST_MOVIES)
+    return (raising if frequent.is_empty() else frequent).group_by("genre", maintain_order=True).head(STRONGEST)
 
 
 SHOWN: Final = 20

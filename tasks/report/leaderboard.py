@@ -61,9 +61,8 @@ def rank_models(model_folders: Sequence[Path], data_hashes: Mapping[str, str] | 
 
     The order is by the metric in `chosen_by`, models without it last, ties by name. A metric that is absent or
     undefined is null. `<metric>_low` and `<metric>_high` are 95% intervals by a bootstrap over test movies. `behind` is
-    the first model's test Jaccard minus a model's, with its interval by the same bootstrap. `distinct_answers` is the
-    number of different sets of genres that a model gives the test movies. `model_memory_mb` is the size of a model's
-    arrays and vocabularies in memory. `data_hashes` by model name are for messages.
+    the first model's test Jaccard minus a model's, with its interval. `distinct_answers` is the number of different
+    sets of genres that a model gives the test movies. `data_hashes` by model name are for messages.
 
     Raises:
         DataError: no folder is given, two have one name, a file in one is missing or damaged, the models were not
@@ -71,9 +70,8 @@ def rank_models(model_folders: Sequence[Path], data_hashes: Mapping[str, str] | 
     """
     if not model_folders:
         raise DataError("leaderboard: no evaluated model; expected at least one folder with metrics.json and fit.json")
-    folders = {folder.name: folder for folder in model_folders}
-    if len(folders) < len(model_folders):
-        names = sorted(folder.name for folder in model_folders)
+    folders, names = {folder.name: folder for folder in model_folders}, sorted(each.name for each in model_folders)
+    if len(folders) < len(names):
         raise DataError(f"leaderboard: two model folders have the same name among {', '.join(names)}")
     rows = [_read_model(folder) for folder in model_folders]
     if len(metrics := {row["chosen_by"] for row in rows}) > 1:
@@ -124,7 +122,10 @@ def defined(value: float) -> float | None:
 
 
 def _read_model(folder: Path) -> dict[str, Any]:
-    metrics, fit = _read_json(folder / METRICS_FILE), _read_json(folder / FIT_FILE)
+    files = (folder / METRICS_FILE, folder / FIT_FILE)
+    if missing := [path for path in files if not path.is_file()]:
+        raise DataError(f"{missing[0]}: not found; train and evaluate the model, or leave it out")
+    metrics, fit = map(read_json, files)
     rule, rules = metrics.get("chosen_rule"), metrics.get("rules")
     if not isinstance(rules, dict) or not isinstance(rules.get(rule), dict):
         raise DataError(
@@ -139,16 +140,14 @@ def _read_model(folder: Path) -> dict[str, Any]:
     return {"model": folder.name, "chosen_by": chosen_by, "rule": rule, **row, "key": key}
 
 
-def _read_json(path: Path) -> Mapping[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """Return the object in a file; an empty one if there is no file, a DataError if it holds something else."""
+    if not path.is_file():
+        return {}
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise DataError(f"{path}: not found; train and evaluate the model, or leave it out") from error
-    except ValueError as error:
-        raise DataError(f"{path}: damaged ({error}); delete it and evaluate the model again") from error
-    if not isinstance(content, dict):
-        raise DataError(f"{path}: expected an object, found {type(content).__name__}; evaluate the model again")
-    return content
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError) as error:
+        raise DataError(f"{path} is damaged ({error}); delete it and run the stage that makes it again") from error
 
 
 def _number(values: Mapping[str, Any], key: str) -> float | None:
@@ -329,28 +328,20 @@ def notes_on(leaderboard: pl.DataFrame, baseline: Baseline | None = None) -> lis
 
 def written(value: Any, decimals: int) -> str:
     """Return a cell's readable text; a dash for what is undefined or unknown."""
-    if value is None:
-        return NOTHING
-    return f"{value:,.{decimals}f}" if isinstance(value, float) else str(value)
+    return NOTHING if value is None else f"{value:,.{decimals}f}" if isinstance(value, float) else str(value)
 
 
 _FOLD_METRICS: Final = in_groups("leading", "main")
 
 
 def render_cross_validation(folders: Sequence[Path]) -> str:
-    """Return the models' means and standard deviations over folds as plain text, the greatest mean Jaccard first.
-
-    Raises:
-        DataError: a file is missing or damaged.
-    """
+    """Return the models' means and standard deviations over folds as plain text, the greatest mean Jaccard first."""
     rows = []
     for folder in folders:
         try:
-            metrics = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
-            fit_s = json.loads((folder / FIT_FILE).read_text(encoding="utf-8"))["fit_s"]
-            rule = metrics["chosen_rule"]
-            found = metrics["rules"][rule]
-            rows.append((-found["jaccard"]["mean"], folder.name, rule, found, fit_s))
+            metrics, fit = (json.loads((folder / file).read_bytes()) for file in (METRICS_FILE, FIT_FILE))
+            found = metrics["rules"][metrics["chosen_rule"]]
+            rows.append((-found["jaccard"]["mean"], folder.name, metrics["chosen_rule"], found, fit["fit_s"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             message = f"{folder}: missing or damaged results ({error!r}); cross-validate the model again"
             raise DataError(message) from error
@@ -372,10 +363,9 @@ def write_leaderboard(
     """Write the leaderboard of the given models as CSV, Markdown, text and pictures; the counts have their order.
 
     Models are compared in `published.md` with results that the earlier system published for their methods.
-    `data_hashes` by model name are for messages.
 
     Raises:
-        DataError: no model is given, a model's files cannot be read, or they were not tested on the same movies.
+        DataError: as `rank_models`.
     """
     leaderboard = rank_models(model_folders, data_hashes)
     names = (METRICS_FILE, FIT_FILE, PREDICTIONS_FILE, RULES_FILE)

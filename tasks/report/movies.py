@@ -25,11 +25,7 @@ SUGGESTED: Final = 3  # number of a movie's highest scores that count as a model
 
 
 def write_exhibits(model_folders: Sequence[Path], paths: DataPaths) -> StageResult:
-    """Choose the test movies that the report shows and write `exhibits.parquet` (`schema.EXHIBITS`) to the results.
-
-    Raises:
-        DataError: the leaderboard is missing or of other models, or a model's files cannot be read.
-    """
+    """Choose the test movies that the report shows and write `exhibits.parquet` (`schema.EXHIBITS`) to the results."""
     sources = read_sources(model_folders, paths)
     files = [model.folder / f"{name}_test.parquet" for model in sources.models for name in ("predictions", "scores")]
     optional = [paths.results / LABEL_AUDIT_FILE, *(model.folder / "train.stage.json" for model in sources.models)]
@@ -54,13 +50,17 @@ def choose_exhibits(sources: Sources) -> pl.DataFrame:
     - impossible: see `impossible_movies`.
     - doubtful: the first test movies of the label audit.
     """
-    ids = sources.best.predictions["movie_id"].to_list()
+    best, ids = sources.best, sources.best.predictions["movie_id"].to_list()
     row_of = {movie: row for row, movie in enumerate(ids)}
     doubted = [] if sources.audit is None else sources.audit["movie_id"].unique(maintain_order=True).to_list()
+    scores, n_true = best.scores.scores, best.truth.sum(axis=1)
+    good, bad = np.flatnonzero(best.jaccard == 1), np.flatnonzero((best.jaccard == 0) & best.decided.any(axis=1))
+    lowest_true = np.where(best.truth, scores, np.inf).min(axis=1)
+    wrong = np.where(best.decided, scores, -np.inf).max(axis=1) - np.where(best.truth, scores, 0).max(axis=1)
     rows = {
-        "good": _good(sources.best),
-        "bad": _bad(sources.best),
-        "disagreement": _disagreements(sources.best, sources.rival) if sources.rival else [],
+        "good": _each_once(good[np.lexsort((-lowest_true[good], n_true[good] <= 1))], best.truth),
+        "bad": _each_once(bad[np.argsort(-wrong[bad], kind="stable")], best.decided),
+        "disagreement": _disagreements(best, sources.rival) if sources.rival else [],
         "impossible": impossible_movies(sources.models)[:EACH],
         "doubtful": [row_of[movie] for movie in doubted if movie in row_of][:EACH],
     }
@@ -81,20 +81,6 @@ def impossible_movies(models: Sequence[Model]) -> list[int]:
         ranks.append(1 + (model.scores.scores > own).sum(axis=1))  # of the highest true genre; equal scores share one
     rows = np.flatnonzero(wrong & np.all(np.array(ranks) > SUGGESTED, axis=0))
     return list(rows[np.argsort(-np.array(ranks)[:, rows].mean(axis=0), kind="stable")].tolist())
-
-
-def _good(model: Model) -> list[int]:
-    rows = np.flatnonzero(model.jaccard == 1)
-    scores = np.where(model.truth, model.scores.scores, np.inf).min(axis=1)
-    has_several = model.truth.sum(axis=1) > 1
-    return _each_once(rows[np.lexsort((-scores[rows], ~has_several[rows]))], model.truth)
-
-
-def _bad(model: Model) -> list[int]:
-    rows = np.flatnonzero((model.jaccard == 0) & model.decided.any(axis=1))
-    wrong = np.where(model.decided, model.scores.scores, -np.inf).max(axis=1)
-    own = np.where(model.truth, model.scores.scores, 0).max(axis=1)
-    return _each_once(rows[np.argsort(-(wrong - own)[rows], kind="stable")], model.decided)
 
 
 def _each_once(rows: Iterable[int], sets: NDArray[np.bool_]) -> list[int]:
@@ -120,82 +106,54 @@ _SOURCES: Final = {"movie_name": "title", "rest": "everything else"}
 
 
 @dataclass(frozen=True)
-class Line:
-    """The genres that one model predicts or misses for a movie, each with its score."""
-
-    model: str
-    right: Sequence[tuple[str, str]]
-    wrong: Sequence[tuple[str, str]]
-    missed: Sequence[tuple[str, str]]
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why a model gave a genre its score: the text with highlighted words, and the strongest contributions."""
-
-    title: str
-    pieces: Sequence[tuple[str, str]]  # text, signed number
-    highlighted: Markup | None = None
-
-
-@dataclass(frozen=True)
-class Card:
-    """A movie with its predictions."""
-
-    title: str
-    text: str
-    lines: Sequence[Line]
-    reasons: Sequence[Reason]
-    note: str = ""
-
-
-@dataclass(frozen=True)
 class Cards:
-    """Movies under a heading."""
+    """Movies under a heading, each as `movie_card` returns it."""
 
     name: str
     title: str
     sentence: str
-    cards: Sequence[Card]
+    cards: Sequence[Mapping[str, Any]]
 
 
-def movie_card(sources: Sources, row: int, models: tuple[Model, ...]) -> Card:
-    """Show a test movie, by its row, with the predictions of models and the reasons for one genre."""
-    movie = sources.movies.row(row, named=True)
-    title = f"{movie['movie_name']} ({movie['year']})" if movie["year"] else movie["movie_name"]
-    lines = [_line(model, row) for model in models]
-    reasons = _reasons(models, movie, row, lines[0])
-    text = "" if any(reason.highlighted for reason in reasons) else movie["description"]
-    return Card(title, text, lines, reasons, "The text was cut off at its source." if movie["is_truncated"] else "")
+def movie_card(sources: Sources, row: int, models: tuple[Model, ...]) -> dict[str, Any]:
+    """Return a test movie, by its row, as the template shows it.
 
-
-def _line(model: Model, row: int) -> Line:
-    scores, truth, decided = model.scores.scores[row], model.truth[row], model.decided[row]
-    order = np.argsort(-scores, kind="stable")
-    right, wrong, missed = (
-        [(model.scores.genres[genre], f"{scores[genre]:.2f}") for genre in order if group[genre]]
-        for group in (truth & decided, decided & ~truth, truth & ~decided)
-    )
-    return Line(model.name, right, wrong, missed)
-
-
-def _reasons(models: tuple[Model, ...], movie: Mapping[str, Any], row: int, line: Line) -> list[Reason]:
-    """Explain one genre: the first wrong, missed or right one, or the one on which two models differ most."""
+    Each of `lines` has the genres that a model predicts or misses, with their scores; each of `reasons` says why a
+    model gave one genre its score: the first wrong, missed or right one, or the one on which two models differ most.
+    """
+    movie, lines = sources.movies.row(row, named=True), []
+    for model in models:
+        scores, truth, decided = model.scores.scores[row], model.truth[row], model.decided[row]
+        order = np.argsort(-scores, kind="stable")
+        groups = {"wrong": decided & ~truth, "missed": truth & ~decided, "right": truth & decided}
+        names = {
+            outcome: [(model.scores.genres[genre], f"{scores[genre]:.2f}") for genre in order if group[genre]]
+            for outcome, group in groups.items()
+        }
+        lines.append({"model": model.name, **names})
     if len(models) > 1:
         one, other = (dict(zip(model.scores.genres, model.scores.scores[row], strict=True)) for model in models)
         genres = sorted(set(one) & set(other), key=lambda genre: (-abs(one[genre] - other[genre]), genre))
     else:
-        genres = [genre for group in (line.wrong, line.missed, line.right) for genre, _ in group]
+        genres = [genre for outcome in groups for genre, _ in names[outcome]]
     known = [genre for genre in genres if any((movie["movie_id"], genre) in model.explanations for model in models)]
-    return [
+    reasons = [
         _reason(pieces, movie["description"], f"Why {genre}? ({model.name})")
         for genre in known[:1]
         for model in models
         if (pieces := model.explanations.get((movie["movie_id"], genre))) is not None
     ]
+    return {
+        "title": f"{movie['movie_name']} ({movie['year']})" if movie["year"] else movie["movie_name"],
+        "text": "" if any(reason["highlighted"] for reason in reasons) else movie["description"],
+        "lines": lines,
+        "reasons": reasons,
+        "note": "The text was cut off at its source." if movie["is_truncated"] else "",
+    }
 
 
-def _reason(pieces: pl.DataFrame, description: str, title: str) -> Reason:
+def _reason(pieces: pl.DataFrame, description: str, title: str) -> dict[str, Any]:
+    """Return the text with highlighted words, and the strongest contributions as names and signed numbers."""
     in_text = pieces.filter((pl.col("source") == "description") & pl.col("start").is_not_null())
     spans = list(in_text.select("start", "end", "contribution").sort("start", "end").iter_rows())
     strongest = max((abs(contribution) for *_, contribution in spans), default=0.0)
@@ -205,12 +163,10 @@ def _reason(pieces: pl.DataFrame, description: str, title: str) -> Reason:
     named = []
     for source, piece, contribution in ordered.select("source", "piece", "contribution").iter_rows():
         name = _SOURCES.get(source, source)
-        if source == "description":
-            name = piece or name
-        elif piece and source != "rest":
-            name = f"{name}: {piece}"
+        if piece and source != "rest":
+            name = piece if source == "description" else f"{name}: {piece}"
         named.append((name, signed(contribution)))
-    return Reason(title, named, highlighted)
+    return {"title": title, "pieces": named, "highlighted": highlighted}
 
 
 TITLES: Final = {
@@ -253,14 +209,14 @@ def _say_role(sources: Sources, role: str, shown: int) -> str:
         return say(role, **facts, found=int((best.jaccard == (role == "good")).sum()))
     if role == "disagreement" and rival:
         difference = best.jaccard - rival.jaccard
-        counts = {"ahead": int((difference > 0).sum()), "behind": int((difference < 0).sum()), "total": total}
-        same = int((best.predictions["predicted_genres"] == rival.predictions["predicted_genres"]).sum())
-        return say(role, best=best.name, rival=rival.name, kind=rival.kind, same=same, **counts)
+        facts = {"best": best.name, "rival": rival.name, "kind": rival.kind, "total": total}
+        facts |= {"ahead": int((difference > 0).sum()), "behind": int((difference < 0).sum())}
+        same = best.predictions["predicted_genres"] == rival.predictions["predicted_genres"]
+        return say(role, **facts, same=same.sum())
     if role == "impossible":
         missed = int(np.all([model.jaccard == 0 for model in sources.models], axis=0).sum())
-        hopeless = len(impossible_movies(sources.models))
-        counts = {"missed": missed, "hopeless": hopeless, "suggested": SUGGESTED}
-        return say(role, models=len(sources.models), total=total, shown=shown, **counts)
+        facts = {"models": len(sources.models), "hopeless": len(impossible_movies(sources.models))}
+        return say(role, **facts, missed=missed, suggested=SUGGESTED, total=total, shown=shown)
     return say("doubtful", shown=shown)
 
 
@@ -293,8 +249,7 @@ def bin_by_length(words: NDArray[np.integer[Any]], jaccard: NDArray[np.float64])
     Movies of the same length are in the same bin; those without a Jaccard are left out. The interval is the mean plus
     and minus 1.96 standard errors; a bin of one movie has none.
     """
-    known = np.isfinite(jaccard)
-    words, jaccard = words[known], jaccard[known]
+    words, jaccard = words[np.isfinite(jaccard)], jaccard[np.isfinite(jaccard)]
     starts = np.unique(np.quantile(words, np.arange(BINS) / BINS, method="higher")) if len(words) else np.array([0])
     places = np.searchsorted(starts, words, side="right") - 1
     rows = []

@@ -21,9 +21,10 @@ from tasks.core.settings import DataPaths
 from tasks.report.feature_figures import FIELD_BARS, WORD_BARS, picture_name
 from tasks.report.figures import draw_dropped
 from tasks.report.genres import features_section, genres_section, labels_section, say_genres, say_undefined
+from tasks.report.leaderboard import read_json
 from tasks.report.models import cost_section, ranking_section, say_leader, training_section
 from tasks.report.movies import EXHIBITS_FILE, impossible_movies, movies_section, predictions_section
-from tasks.report.sources import SENTENCES, PreviousRun, RunFacts, Sources, read_json, read_sources, read_table, say
+from tasks.report.sources import SENTENCES, PreviousRun, RunFacts, Sources, read_sources, read_table, say
 from tasks.stage import Stage, StageResult, run_stage
 
 REPORT_FILE: Final = "report.html"
@@ -69,12 +70,23 @@ def write_report(
 
     The pictures are a separate stage: they are not drawn again if only the run's name and time are new. `features` are
     pictures of feature importance by other stages, with their `file`.
-
-    Raises:
-        DataError: leaderboard or exhibits are missing, or a stage's files cannot be read.
     """
     sources, exhibits = read_sources(model_folders, paths), paths.results / EXHIBITS_FILE
-    sections = _sections(sources, facts, exhibits, features)
+    found = (
+        summary_section(sources, facts),
+        ranking_section(sources),
+        cost_section(sources),
+        genres_section(sources),
+        movies_section(sources, read_table(exhibits)),
+        features_section(sources, features),
+        predictions_section(sources),
+        labels_section(sources),
+        training_section(sources),
+        limits_section(sources, facts),
+        quality_section(sources),
+        run_section(sources, facts),
+    )
+    sections = [section for section in found if section is not None]
     drawn = _draw(paths.results, html.pictures_in(sections), (*sources.inputs(), exhibits), forms)
     files = [*(paths.results / name for name in _BORROWED), *(picture.file for picture in features if picture.file)]
     inputs = (*sources.inputs(), exhibits, *filter(Path.is_file, files), drawn.folder / f"{drawn.name}.stage.json")
@@ -87,14 +99,12 @@ def write_report(
     stage = Stage("report", paths.results, (REPORT_FILE,), inputs, config, code, packages)
 
     def build(folder: Path) -> Mapping[str, Any]:
-        banner = html.INVENTED if html.is_invented(paths.raw) else ""
+        banner, best = html.INVENTED if html.is_invented(paths.raw) else "", sources.best
         name = shorten_paths(facts.name) if facts.name else counted(len(sources.models), "model")
-        movies, genres = sources.best.predictions.height, len(sources.best.scores.genres)
-        subtitle = say("subtitle", name=name, movies=movies, genres=genres)
+        subtitle = say("subtitle", name=name, movies=best.predictions.height, genres=len(best.scores.genres))
         page = html.Page(TITLE, subtitle, sections, paths.results / PICTURES_FOLDER, banner, FOOTER)
-        text = html.render_page(page)
-        (folder / REPORT_FILE).write_text(text, encoding="utf-8")
-        return {"sections": len(sections), "pictures": drawn.counts["pictures"], "bytes": len(text.encode())}
+        size = (folder / REPORT_FILE).write_bytes(html.render_page(page).encode())
+        return {"sections": len(sections), "pictures": drawn.counts["pictures"], "bytes": size}
 
     return run_stage(stage, build)
 
@@ -111,24 +121,6 @@ def _draw(results: Path, pictures: Sequence[Picture], inputs: tuple[Path, ...], 
         return {"pictures": len(draws)}
 
     return run_stage(stage, build)
-
-
-def _sections(sources: Sources, facts: RunFacts, exhibits: Path, features: Sequence[Picture]) -> list[Section]:
-    sections = [
-        summary_section(sources, facts),
-        ranking_section(sources),
-        cost_section(sources),
-        genres_section(sources),
-        movies_section(sources, read_table(exhibits)),
-        features_section(sources, features),
-        predictions_section(sources),
-        labels_section(sources),
-        training_section(sources),
-        limits_section(sources, facts),
-        quality_section(sources),
-        run_section(sources, facts),
-    ]
-    return [section for section in sections if section is not None]
 
 
 RARE: Final = 20  # test movies, below which a genre's F1 is mostly chance
@@ -155,12 +147,10 @@ def summary_section(sources: Sources, facts: RunFacts) -> Section:
         with_minus(f"{facts.promotion[0].upper()}{facts.promotion[1:]}.") if facts.promotion else "",
     ]
     links = [(f"This run in MLflow ({facts.address})", facts.address)] if facts.address else []
-    explored = sources.paths.explore / "index.html"
-    if explored.is_file():
+    if (explored := sources.paths.explore / "index.html").is_file():
         links.append(("The data in pictures", Path(os.path.relpath(explored, sources.paths.results)).as_posix()))
     blocks: list[Any] = [html.Tiles(_tiles(sources)), *(Text(sentence) for sentence in sentences if sentence)]
-    if links:
-        blocks.append(html.Bullets(links))
+    blocks += [html.Bullets(links)] if links else []
     if facts.promotion:
         registered = facts.params.get("promotion.registered_model", REGISTERED_NAME)
         model = "" if registered == REGISTERED_NAME else f" --model models:/{registered}@champion"
@@ -233,8 +223,7 @@ def quality_section(sources: Sources) -> Section:
     sentences = (say_rows(counts), say("annotation", counts=annotated), say_split(sources.split_counts))
     blocks: list[Any] = [Text(sentence) for sentence in sentences if sentence]
     dropped = {name.partition("/")[2]: count for name, count in counts.items() if name.startswith("dropped/")}
-    if dropped:
-        ordered = dict(sorted(dropped.items(), key=lambda item: (-item[1], item[0])))
+    if ordered := dict(sorted(dropped.items(), key=lambda item: (-item[1], item[0]))):
         names = [name.replace("_", " ") for name in ordered]
         draw = partial(draw_dropped, names, list(ordered.values()))
         blocks.append(Picture("dropped", "Rows dropped, by reason", say_dropped(ordered), draw, is_folded=True))
@@ -280,13 +269,11 @@ def say_split(counts: Mapping[str, Any]) -> str:
     return say("split", most=most, across=groups["across_parts"])
 
 
-_HIDDEN: Final = "genreflow.data_dir"  # a folder on this machine, useless to other readers
-
-
 def run_section(sources: Sources, facts: RunFacts) -> Section:
     """Show the run's identity, data, code and versions, times and configuration."""
     split, models = sources.split_counts, sources.models
-    tag = {name.removeprefix("genreflow."): value for name, value in facts.tags.items() if name != _HIDDEN}
+    # The data folder of this machine is useless to other readers.
+    tag = {name.removeprefix("genreflow."): value for name, value in facts.tags.items() if name != "genreflow.data_dir"}
     rows = {
         "Run": shorten_paths(facts.name),
         "MLflow run": facts.run_id,
@@ -311,8 +298,8 @@ def run_section(sources: Sources, facts: RunFacts) -> Section:
         ("versions", "Package versions", ("Package", "Version"), dict(sorted(versions.items()))),
         ("config", "Configuration", ("Option", "Value"), params),
     ]
-    is_known = {"train", "validation"} <= split.keys()
-    counts = {part: split[part] if is_known else None for part in ("train", "validation")}
+    shown = ("train", "validation")
+    counts = {part: split[part] if split.keys() >= {*shown} else None for part in shown}
     blocks: list[Any] = [Text(say("parts", models=len(models), test=sources.best.predictions.height, **counts))]
     for name, caption, titles, pairs in tables:
         if pairs:

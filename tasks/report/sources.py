@@ -1,6 +1,5 @@
 """The data of the report, and how it becomes sentences: numbers, lists, and the texts of `sentences.jinja`."""
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,7 +17,7 @@ from tasks.core.page import fill
 from tasks.core.predictions import Scores, read_scores, truth_matrix
 from tasks.core.schema import PREDICTIONS
 from tasks.core.settings import DataPaths
-from tasks.report.leaderboard import Baseline, best_constant
+from tasks.report.leaderboard import Baseline, best_constant, read_json
 
 LEADERBOARD_FILE: Final = "leaderboard.csv"
 LABEL_AUDIT_FILE: Final = "label_audit.parquet"  # not the CSV, whose cells are changed for spreadsheets
@@ -74,11 +73,8 @@ class Model:
     @cached_property
     def per_genre(self) -> pl.DataFrame:
         """One row a genre; the metrics of one without a test movie are null."""
-        path = self.folder / "per_genre.csv"
-        try:
-            return pl.read_csv(path, schema_overrides=dict.fromkeys(_GENRE_METRICS, pl.Float64))
-        except (OSError, pl.exceptions.PolarsError) as error:
-            raise DataError(f"{path} is missing or damaged ({error}); evaluate the model again") from error
+        floats = dict.fromkeys(_GENRE_METRICS, pl.Float64)
+        return read_table(self.folder / "per_genre.csv", "evaluate the model again", schema_overrides=floats)
 
     @cached_property
     def kind(self) -> str:
@@ -171,27 +167,13 @@ class Sources:
 
 def read_sources(model_folders: Sequence[Path], paths: DataPaths) -> Sources:
     """Open the data of the page; it is a DataError if the leaderboard, which orders the models, is not of these."""
-    path = paths.results / LEADERBOARD_FILE
-    texts = {"model": pl.String, "rule": pl.String}
-    try:
-        leaderboard = pl.read_csv(path, schema_overrides=texts, infer_schema_length=None)
-        names = leaderboard["model"].to_list()
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{path} is missing or damaged ({error}); rank the models first") from error
+    path, texts = paths.results / LEADERBOARD_FILE, {"model": pl.String, "rule": pl.String}
+    leaderboard = read_table(path, "rank the models first", schema_overrides=texts, infer_schema_length=None)
+    names = leaderboard["model"].to_list() if "model" in leaderboard.columns else []
     folders = {folder.name: folder for folder in model_folders}
     if set(names) != set(folders) or not names:
         raise DataError(f"{path} ranks other models than {', '.join(sorted(folders))}; rank these models first")
     return Sources(paths, leaderboard, tuple(Model(name, folders[name]) for name in names))
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the object in a file; an empty one if there is no file, a DataError if it holds something else."""
-    if not path.is_file():
-        return {}
-    try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
-    except (ValueError, TypeError) as error:
-        raise DataError(f"{path} is damaged ({error}); delete it and run the stage that makes it again") from error
 
 
 def optional_table(path: Path) -> pl.DataFrame | None:
@@ -199,17 +181,15 @@ def optional_table(path: Path) -> pl.DataFrame | None:
     return read_table(path) if path.is_file() else None
 
 
-def read_table(path: Path) -> pl.DataFrame:
+def read_table(path: Path, remedy: str = "run the stage that makes it again", **options: Any) -> pl.DataFrame:
     """Return a table in CSV or parquet; it is a DataError if it is missing or damaged."""
     try:
-        return pl.read_csv(path) if path.suffix == ".csv" else pl.read_parquet(path, glob=False)
+        return pl.read_csv(path, **options) if path.suffix == ".csv" else pl.read_parquet(path, glob=False)
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise DataError(f"{path} is missing or damaged ({error}); run the stage that makes it again") from error
+        raise DataError(f"{path} is missing or damaged ({error}); {remedy}") from error
 
 
 METRIC_TITLES: Final = {name: metric.title for name, metric in METRICS.items()}
-
-
 _HEADS: Final = {
     "fit_s": "fit, s",
     "predict_docs_per_s": "movies per second",

@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 from tasks.core.figures import SVG_ONLY, Form
-from tasks.core.metrics import Champion, PromotionConfig, Verdict
 from tasks.core.page import Picture
 from tasks.core.parallel import map_in_order
 from tasks.core.settings import data_paths
@@ -41,16 +40,9 @@ def compare_pair(model_folders: list[Path], pair: tuple[str, ...], *, draws: boo
     return [] if result is None else [result]
 
 
-@stage_task("judge challenger", "judge {challenger.name}")
-def judge_challenger(challenger: Path, champion: Champion | None, config: PromotionConfig) -> Verdict:
-    """Return whether the best model replaces the champion."""
-    return versus.judge_challenger(challenger, champion, config)
-
-
-@stage_task("tabulate folds")
-def tabulate_folds(folders: list[Path]) -> str:
-    """Return the table of the cross-validated models, the best first."""
-    return render_cross_validation(folders)
+judge_challenger = stage_task("judge challenger", "judge {challenger.name}")(versus.judge_challenger)
+tabulate_folds = stage_task("tabulate folds")(render_cross_validation)
+draw_importances = stage_task("draw importances", "draw importances {model_folder.name}")(write_importance_pictures)
 
 
 @stage_task("choose exhibits")
@@ -65,12 +57,6 @@ def report(
 ) -> StageResult:
     """Write the report of a run to the results folder."""
     return write_report(model_folders, data_paths(), facts, features, forms)
-
-
-@stage_task("draw importances", "draw importances {model_folder.name}")
-def draw_importances(model_folder: Path, forms: Sequence[Form] = SVG_ONLY) -> StageResult | None:
-    """Draw the features that raise or lower genres in a model that was explained; None for others."""
-    return write_importance_pictures(model_folder, forms)
 
 
 @stage_task("genre similarity")

@@ -42,7 +42,7 @@ from tasks.core.metrics import (
 from tasks.core.page import escape_markdown, markdown_table, write_safe_csv
 from tasks.core.predictions import PREDICTIONS_FILE, RULES_FILE, Decisions, IncomparableError, read_decisions
 from tasks.core.settings import DataPaths
-from tasks.report.leaderboard import NOTHING, defined, title_of
+from tasks.report.leaderboard import NOTHING, defined, title_of, written
 from tasks.report.sources import SENTENCES, say
 from tasks.stage import Stage, StageResult, run_stage
 
@@ -90,22 +90,20 @@ def render_versus(
     genres: pl.DataFrame,
     movies: pl.DataFrame,
 ) -> str:
-    """Return how two models differ, as Markdown.
-
-    `overall` has for each metric in `CHOICES` both values and the interval of the first minus the second.
-    """
+    """Return as Markdown how two models differ; `overall`: by metric both values, and the interval of their gap."""
     first, second = names = [escape_markdown(name) for name in models]
     metrics = [
         [title_of(metric), f"{one:.4f}", f"{other:.4f}", _with_ends(gap.value, gap.low, gap.high)]
         for metric, (one, other, gap) in overall.items()
     ]
+    differences = ("precision_difference", "recall_difference")
     rows = [
         [
             escape_markdown(row["genre"]),
             f"{row['support']:,}",
-            *(_written(row[name], ".3f") for name in ("first_f1", "second_f1")),
+            *(written(row[name], 3) for name in ("first_f1", "second_f1")),
             _with_ends(row["f1_difference"], row["f1_low"], row["f1_high"]),
-            *(_written(row[name], "+.3f") for name in ("precision_difference", "recall_difference")),
+            *(NOTHING if each is None else f"{each:+.3f}" for each in (row[name] for name in differences)),
             *(f"{row[name]:,}" for name in ("only_first_right", "only_second_right")),
         ]
         for row in genres.sort(**_BY_DIFFERENCE, nulls_last=True).iter_rows(named=True)
@@ -139,10 +137,6 @@ def _with_ends(value: float | None, low: float | None, high: float | None) -> st
     return f"{value:+.3f} \\[{low:+.3f}, {high:+.3f}\\]"
 
 
-def _written(value: float | None, form: str) -> str:
-    return NOTHING if value is None else f"{value:{form}}"
-
-
 def write_versus(
     ranked: Sequence[Path], pair: Sequence[str], paths: DataPaths, *, draws: bool = True
 ) -> StageResult | None:
@@ -173,8 +167,7 @@ def write_versus(
         decisions = read_decisions([first, second])
         resampled = resample(decisions.truth, decisions.decided)
         names = pl.DataFrame(schema={"movie_id": pl.String, "movie_name": pl.String})
-        if inputs:
-            names = pl.read_parquet(paths.movies, columns=names.columns)
+        names = pl.read_parquet(paths.movies, columns=names.columns) if inputs else names
         genres, movies = compare_genres(decisions, resampled), list_movies(decisions, names)
         write_safe_csv(genres, folder / GENRES_FILE)
         write_safe_csv(movies, folder / MOVIES_FILE)
@@ -235,28 +228,20 @@ def list_movies(decisions: Decisions, names: pl.DataFrame) -> pl.DataFrame:
     """Return the movies that only one model gets exactly right, those of the first before those of the second.
 
     `names` has `movie_id` and `movie_name`, perhaps no rows. Columns: `right`, `wrong` (the models), `movie_id`,
-    `movie_name`, `true_genres`, `wrong_genres` (predicted by the other), `wrong_jaccard`. For each model, the movies
-    where the other is most wrong come first.
+    `movie_name`, `true_genres`, `wrong_genres` and `wrong_jaccard` (of the other), which sorts a model's movies.
     """
     truth = decisions.truth
     right = [(labels == truth).all(axis=1) for labels in decisions.decided]
+    schema = {**dict.fromkeys(("movie_id", "true_genres", "wrong_genres"), pl.String), "wrong_jaccard": pl.Float64}
     parts = []
     for model, other in ((0, 1), (1, 0)):
         rows = np.flatnonzero(right[model] & ~right[other])
         decided = decisions.decided[other][rows]
-        genres = [
-            pl.Series([", ".join(compress(decisions.genres, row)) for row in labels], dtype=pl.String)
-            for labels in (truth[rows], decided)
-        ]
-        part = {
-            "right": pl.repeat(decisions.models[model], len(rows), dtype=pl.String, eager=True),
-            "wrong": pl.repeat(decisions.models[other], len(rows), dtype=pl.String, eager=True),
-            "movie_id": pl.Series([decisions.movie_ids[row] for row in rows], dtype=pl.String),
-            "true_genres": genres[0],
-            "wrong_genres": genres[1],
-            "wrong_jaccard": pl.Series(movie_metrics(truth[rows], decided)[:, 0], dtype=pl.Float64).fill_nan(None),
-        }
-        parts.append(pl.DataFrame(part).sort("wrong_jaccard", "movie_id"))
+        genres = ([", ".join(compress(decisions.genres, row)) for row in labels] for labels in (truth[rows], decided))
+        jaccard = pl.Series(movie_metrics(truth[rows], decided)[:, 0], dtype=pl.Float64).fill_nan(None)
+        part = pl.DataFrame([[decisions.movie_ids[row] for row in rows], *genres, jaccard], schema)
+        models = (pl.lit(decisions.models[each]).alias(name) for each, name in ((model, "right"), (other, "wrong")))
+        parts.append(part.with_columns(models).sort("wrong_jaccard", "movie_id"))
     return (
         pl.concat(parts)
         .join(names, on="movie_id", how="left", maintain_order="left")
@@ -281,31 +266,22 @@ def judge_challenger(challenger: Path, champion: Champion | None, config: Promot
 
     It replaces the champion if the interval of the difference, by a paired bootstrap over the champion's own test
     movies, is above zero, or if this version cannot load the champion.
-
-    Raises:
-        DataError: a file of the challenger is missing or damaged.
     """
     if champion is not None and champion.is_challenger:
         return Verdict(False, "it is still the best")
     decisions = read_decisions([challenger])
     f1_macro = float(resample(decisions.truth, decisions.decided, resamples=0).metrics["f1_macro"][0, 0])
     if not f1_macro >= config.min_f1_macro:
-        reason = (
-            f"{challenger.name} has a macro F1 of {f1_macro:.4f} on test, below the floor of {config.min_f1_macro:g} "
-            "(--promotion.min-f1-macro)"
-        )
-        return Verdict(False, reason)
+        low = f"a macro F1 of {f1_macro:.4f} on test, below the floor of {config.min_f1_macro:g}"
+        return Verdict(False, f"{challenger.name} has {low} (--promotion.min-f1-macro)")
     if champion is None:
         return Verdict(True, "there was no champion")
     if champion.challenger_was_rolled_back:
-        reason = (
-            f"{challenger.name} was champion and was rolled back on {champion.challenger_was_rolled_back}; to allow it "
-            "again, delete the tag genreflow.rolled_back_at of that version"
-        )
-        return Verdict(False, reason)
+        when = f"{challenger.name} was champion and was rolled back on {champion.challenger_was_rolled_back}"
+        return Verdict(False, f"{when}; to allow it again, delete the tag genreflow.rolled_back_at of that version")
     if champion.folder is None:
-        reason = f"the run or the predictions of {champion.model} are gone from MLflow, so they cannot be compared"
-        return Verdict(True, reason)
+        gone = f"the run or the predictions of {champion.model} are gone from MLflow"
+        return Verdict(True, f"{gone}, so they cannot be compared")
     return _judge_both(challenger, champion, champion.folder, config)
 
 

@@ -12,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, Field, model_validator
 
 from tasks.core.errors import DataError
 from tasks.core.schema import N_FOLDS, PARTS, SPLITS
@@ -26,10 +26,8 @@ logger = logging.getLogger(__name__)
 _KEY: Final = "genreflow.split"
 
 
-class SplitConfig(BaseModel):
+class SplitConfig(BaseModel, frozen=True, extra="forbid"):
     """How large each part is. What is neither test nor validation is train."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     test_share: float = Field(0.1, gt=0, lt=1, description="Share of all movies for the final figures.")
     validation_share: float = Field(
@@ -56,32 +54,17 @@ def split_movies(paths: DataPaths, config: SplitConfig, seed: int) -> StageResul
     """Write `splits.parquet`: for each movie its part, its fold and whether it is in train's development subset.
 
     Every genre has, as nearly as counts allow, the same share in all parts, in the development subset and in the folds
-    of each part. Movies of one text group stay together in all of them.
-
-    A movie that an earlier run in this folder assigned, with the same shares and seed, stays where it is; new ones are
-    assigned so that each part comes as near as possible to its share. So the file depends on the movies, the config,
-    the seed and the earlier file, if any.
+    of each part. Movies of one text group stay together in all of them. A movie that an earlier run in this folder
+    assigned, with the same shares and seed, stays where it is.
 
     Returns:
-        Counts: `movies`; the movies in `train`, `validation`, `test` and `development`; `movies_kept` where they
-        were, `movies_new`, and `movies_gone` since; `genres`, the movies of each genre in each part;
-        `largest_share_difference` between a genre's share of validation or test and its share of all movies, and
-        `largest_fold_share_difference` the same between a fold of train and train, in percentage points;
-        `text_groups`: the groups of several movies, the movies in them, and the groups across parts, folds and the
-        development subset.
+        Counts of `count_parts`; `movies_kept` where they were, `movies_new`, and `movies_gone` since; `text_groups`.
 
     Raises:
         DataError: there are too few movies for one in every part, or the earlier splits are damaged.
     """
-    stage = Stage(
-        name="split",
-        folder=paths.splits.parent,
-        outputs=(paths.splits.name,),
-        inputs=(paths.movies,),
-        config={**config_dict(config), "seed": seed},
-        code=(Path(__file__),),
-        packages=("numpy", "polars"),
-    )
+    settings, code, packages = {**config_dict(config), "seed": seed}, (Path(__file__),), ("numpy", "polars")
+    stage = Stage("split", paths.splits.parent, (paths.splits.name,), (paths.movies,), settings, code, packages)
 
     def build(folder: Path) -> dict[str, Any]:
         movies = pl.read_parquet(paths.movies, columns=["movie_id", "genres", "text_group"])
@@ -158,14 +141,17 @@ def assign_parts(
 
 
 def count_parts(movies: pl.DataFrame, splits: pl.DataFrame) -> dict[str, Any]:
-    """Return the counts that `split_movies` reports, from tables with the same movies in the same order."""
+    """Return the movies of each part and genre, and the largest differences between shares, in percentage points.
+
+    `largest_share_difference` is between a genre's share of validation or test and of all movies,
+    `largest_fold_share_difference` between that of a fold of train and of train. Both tables have the same order.
+    """
     Y, genres = _genre_matrix(movies["genres"])
     members = {name: (splits["part"] == name).to_numpy() for name in PARTS}
-    fold = splits["fold"].to_numpy()
-    parts = [_share_difference(Y, Y[members[name]]) for name in ("validation", "test")]
-    train = members["train"]
-    folds = [_share_difference(Y[train], Y[train & (fold == number)]) for number in range(N_FOLDS)]
     members["development"] = splits["is_development"].to_numpy()
+    train, fold = members["train"], splits["fold"].to_numpy()
+    parts = [_share_difference(Y, Y[members[name]]) for name in ("validation", "test")]
+    folds = [_share_difference(Y[train], Y[train & (fold == number)]) for number in range(N_FOLDS)]
     return {
         "movies": movies.height,
         **{name: int(rows.sum()) for name, rows in members.items()},
@@ -226,18 +212,11 @@ def write_subset(paths: DataPaths, root: Path, part: str | None = None, without:
     """
     target = DataPaths(root)
     files = {target.movies: paths.movies, target.splits: paths.splits}
-    if paths.tokens.is_file():
-        files[target.tokens] = paths.tokens
+    files |= {target.tokens: paths.tokens} if paths.tokens.is_file() else {}
     sidecars = [target.tokens.parent / "annotate.stage.json"] if target.tokens in files else []
-    stage = Stage(
-        name="subset",
-        folder=root,
-        outputs=tuple(str(path.relative_to(root)) for path in (*files, target.genres_json, *sidecars)),
-        inputs=(*files.values(), paths.genres_json, *([without] if without else [])),
-        config={"part": part},
-        code=(Path(__file__),),
-        packages=("polars",),
-    )
+    outputs = tuple(str(path.relative_to(root)) for path in (*files, target.genres_json, *sidecars))
+    inputs = (*files.values(), paths.genres_json, *([without] if without else []))
+    stage = Stage("subset", root, outputs, inputs, {"part": part}, (Path(__file__),), ("polars",))
 
     def build(folder: Path) -> Mapping[str, Any]:
         splits = pl.read_parquet(paths.splits)

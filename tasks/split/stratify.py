@@ -60,16 +60,12 @@ def stratify(
         Y: labels, (n_rows, n_labels). Rows without a label are assigned last.
         shares: one share above 0 for each part; they sum to 1.
         seed: of the order of rows and of random choices. Same arguments, same parts.
-        groups: (n_rows,) rows with the same number stay together; the largest group of a label goes first. Default:
-            none.
+        groups: (n_rows,) rows with the same number stay together; the largest group of a label goes first.
         kept: (n_rows,) the part in which a row stays, -1 to assign it to the part of most kept rows of its group,
-            on ties the lowest, or by the algorithm if its group has none. Default: assign all.
+            on ties the lowest, or by the algorithm if its group has none.
 
     Returns:
         (n_rows,) the index of each row's part.
-
-    Raises:
-        ValueError: a share is not above 0, or they do not sum to 1.
 
     Source: Sechidis, Tsoumakas and Vlahavas 2011, On the Stratification of Multi-Label Data, ECML PKDD, algorithm 1.
     """
@@ -96,10 +92,7 @@ def stratify(
 
 
 def _assign(counts: Integers, parts: _Parts, random: np.random.Generator) -> NDArray[np.int8]:
-    """Return the part of each unit: what is assigned as a whole, a row or a group of rows.
-
-    `counts`, (n_units, n_labels + 1), are its rows with each label, and in the last column all its rows.
-    """
+    """Return the part of each unit, a row or a group of rows; `counts`: its rows with each label, and of all."""
     part_of_unit = _deal_frequent_kinds(counts, parts, random)
     left = random.permutation(np.flatnonzero(part_of_unit < 0))
     left = left[np.argsort(-counts[left, -1], kind="stable")]
@@ -144,12 +137,9 @@ def _targets(Y: NDArray[np.bool_], shares: Sequence[float]) -> _Parts:
 
 
 def _deal_frequent_kinds(counts: Integers, parts: _Parts, random: np.random.Generator) -> NDArray[np.int8]:
-    """Return the part of the units assigned at once: each part's share of each kind, except a reserve; -1: left over.
-
-    Units with the same counts are of one kind.
-    """
+    """Return the part of units assigned at once: each part's share of each kind, except a reserve; -1: left over."""
     part_of_unit = np.full(len(counts), -1, dtype=np.int8)
-    kinds: dict[bytes, list[int]] = {}
+    kinds: dict[bytes, list[int]] = {}  # units with the same counts
     for unit in random.permutation(len(counts)).tolist():
         kinds.setdefault(counts[unit].tobytes(), []).append(unit)
     rows_missing = np.maximum(parts.missing[:, -1], 0)

@@ -9,9 +9,9 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import mlflow
 from mlflow.entities import Run, ViewType
@@ -22,7 +22,7 @@ from tasks.core.settings import DataPaths, settings
 from tasks.stage import TEMPORARY_PREFIX, write_atomically
 from tasks.tracking import runs as tracked
 from tasks.tracking.runs import LoggedModel, PipelineRun
-from tasks.tracking.store import SQLITE, Experiment, get_if_exists, is_missing, open_client, public_address
+from tasks.tracking.store import MISSING, SQLITE, Experiment, get_if_exists, open_client, public_address
 
 logger = logging.getLogger(__name__)
 
@@ -56,11 +56,7 @@ def load_last_run(paths: DataPaths) -> tuple[PipelineRun, list[LoggedModel]]:
 
 
 def last_models(paths: DataPaths) -> tuple[PipelineRun, list[LoggedModel]]:
-    """Return the last pipeline run of a data folder, and those of its models with runs that were not deleted.
-
-    Raises:
-        DataError: nothing was trained yet, or the runs were deleted.
-    """
+    """Return a data folder's last pipeline run and its models, without deleted runs; a `DataError` if none is left."""
     run, logged = load_last_run(paths)
     client = run.experiment.client()
     if _is_deleted(client, run.run_id):
@@ -89,11 +85,7 @@ def choose_models(
     `runs` are ids of models' runs, or of pipeline runs for all their models; without them the experiment's (default:
     "genreflow") that match `query`. A run that was deleted, did not finish or has no predictions is skipped with a
     warning. Of runs with an identical model on the same data the newest is taken. Different models of the same name get
-    their run's id in their name.
-
-    Raises:
-        ConfigError: a run or the experiment does not exist, or the filter is invalid.
-        DataError: nothing is left to compare.
+    their run's id in their name. A run or experiment that does not exist and an invalid filter are a `ConfigError`.
     """
     client = open_client()
     found = _runs_by_id(client, runs) if runs else _runs_by_query(client, experiment or "genreflow", query)
@@ -145,7 +137,7 @@ def _runs_by_query(client: mlflow.MlflowClient, experiment: str, query: str | No
     try:
         return _search(found.experiment_id, f"{IS_MODEL} and {query}" if query else IS_MODEL)
     except MlflowException as error:
-        if query is None or not is_missing(error):
+        if query is None or error.error_code not in MISSING:
             raise
         raise ConfigError(f"--filter: MLflow cannot read {query!r} ({error})") from error
 
@@ -179,9 +171,7 @@ def _model_of(run: Run) -> str:
 def fetch_results(client: mlflow.MlflowClient, run_id: str, name: str, paths: DataPaths) -> Path:
     """Fetch the tables of a model's run into the data folder, once; return their folder, which has the model's name.
 
-    Raises:
-        MissingResultsError: the run lacks its predictions or other results.
-        DataError: they cannot be fetched.
+    A `MissingResultsError` if the run lacks predictions or other results, a `DataError` if they cannot be fetched.
     """
     # A name from the store must not lead out of the folder.
     folder = paths.compared / run_id / (re.sub(r"[^\w.+@-]", "_", name).lstrip(".") or "model")
@@ -236,8 +226,7 @@ def previous_best(run: PipelineRun) -> dict[str, Any] | None:
     }
 
 
-@dataclass(frozen=True)
-class OldRuns:
+class OldRuns(NamedTuple):
     """What can be removed: pipeline runs with all their children, and unreferenced logged models."""
 
     n_pipelines: int

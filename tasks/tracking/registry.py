@@ -28,11 +28,11 @@ from tasks.core.errors import ConfigError, DataError, GenreflowError, ModelError
 from tasks.core.files import check_hashes
 from tasks.core.logs import hide_secrets, printable
 from tasks.core.metrics import METRICS, REGISTERED_NAME, Champion, Verdict, in_groups
-from tasks.core.page import escape_markdown, markdown_table
+from tasks.core.page import escape_markdown, fill, markdown_table
 from tasks.core.settings import DataPaths, settings
 from tasks.tracking.past_runs import MissingResultsError, fetch_results, load_last_run
 from tasks.tracking.runs import DATA_FOLDER, DATA_TAG, HASHES_TAG, LOADER_MODULE, MODEL_TAG, LoggedModel, is_local
-from tasks.tracking.store import get_if_exists, is_away, open_client, public_address
+from tasks.tracking.store import Experiment, get_if_exists, is_away, open_client, public_address
 
 logger = logging.getLogger(__name__)
 
@@ -43,9 +43,10 @@ ROLLED_BACK_TAG: Final = "genreflow.rolled_back_at"
 PROMOTED_TAG: Final = "genreflow.promoted_at"
 ABANDONED_MS: Final = 60_000
 
+CARD: Final = Path(__file__).with_name("card.jinja")
 LONGEST_MLMODEL: Final = 1_000_000  # characters
 LONGEST: Final = 4900  # MLflow keeps 5,000 characters of a version's description
-FEW: Final = 10  # test rows; an F1 on fewer means little
+FEW: Final = 10  # test rows; an F1 on fewer means little, as the card says
 
 _ADDRESS: Final = re.compile(r"models:/(?P<name>\w[^/@:%?#\\]*)(?:/(?P<version>\d+)|@(?P<alias>\w[\w.-]*))?")
 
@@ -55,14 +56,13 @@ class ChampionChangedError(GenreflowError):
 
 
 def find_champion(
-    client: mlflow.MlflowClient, challenger: LoggedModel, paths: DataPaths, registered: str = REGISTERED_NAME
+    experiment: Experiment, challenger: LoggedModel, paths: DataPaths, registered: str = REGISTERED_NAME
 ) -> Champion | None:
     """Return the champion of a registered model, with its results fetched to the data folder; None if there is none.
 
-    Raises:
-        DataError: the champion's results exist but cannot be fetched.
-        MlflowException: the store is away or busy, which does not mean that there is no champion.
+    A `DataError` if its results cannot be fetched, MLflow's error if the store is away: there may be a champion.
     """
+    client = experiment.client()
     current = champion_version(client, registered)
     if current is None:
         return None
@@ -163,10 +163,8 @@ def _promoted(client: mlflow.MlflowClient, registered: str) -> list[ModelVersion
 def roll_back(registered: str = REGISTERED_NAME) -> str:
     """Return the alias `champion` to the version that the current one replaced; report what was done.
 
-    Both versions are tagged, and the one that was rolled back is not promoted again while it has its tag.
-
-    Raises:
-        ModelError: there is no champion, it replaced none, or what it replaced was deleted. Nothing is changed.
+    Both versions are tagged, and the one that was rolled back is not promoted again while it has its tag. A
+    `ModelError`, and nothing is changed, if there is no champion, it replaced none, or what it replaced was deleted.
     """
     client = open_client()
     current = champion_version(client, registered)
@@ -217,39 +215,28 @@ def write_card(run: Run, model: LoggedModel, leaderboard: Path, registered: str,
     labels = pl.read_csv(model.folder / "per_genre.csv", columns=["genre", "support", "precision", "recall", "f1"])
     ranked = pl.read_csv(leaderboard, schema_overrides={"model": pl.String}).filter(pl.col("model") == model.name)
     row = ranked.row(0, named=True) if ranked.height else {}
-    origin = (
-        f"**{escape_markdown(model.name)}**, {_origin(run, model.data_hash)}. Decision rule: "
-        f"{evaluated['chosen_rule']}, chosen on validation by {evaluated['chosen_by']}."
-    )
     figures = []
     for name in in_groups("leading", "main"):
         if f"test/{name}" in values:
             bounds = (row.get(f"test_{name}_low"), row.get(f"test_{name}_high"))
             interval = "" if None in bounds else "{:.3f} to {:.3f}".format(*bounds)
             figures.append((METRICS[name].title, f"{values[f'test/{name}']:.3f}", interval))
-    figures_table = markdown_table(("metric", "value", "95% interval"), figures)
-    shown = f"On test movies, which were not used for any choice:\n\n{figures_table}"
-    few = [escape_markdown(str(label)) for label in labels.filter(pl.col("support") < FEW).get_column("genre")]
-    named = f"{', '.join(few[:FEW])} and {len(few) - FEW} more" if len(few) > FEW else ", ".join(few)
-    note = f" Metrics are unreliable for labels with fewer than {FEW} test rows: {named}." if few else ""
-    limits = f"Limits: the metrics hold for rows from the same source; without its fields a model is worse.{note}"
-    call = (
-        "```python\nimport mlflow, pandas as pd\n\n"
-        f'model = mlflow.pyfunc.load_model("models:/{registered}/{version}")\n'
-        'model.predict(pd.DataFrame({"description": ["A nurse hears voices in an abandoned ward."]}))\n```'
-    )
-    described = "\n\n".join([origin, shown, limits, call])
-    return f"{described}\n\n{_labels(labels, LONGEST - len(described) - 200)}"
-
-
-def _origin(run: Run, data_hash: str) -> str:
-    """Return when, on which data and with which code a model was trained."""
     tags, inputs = run.data.tags, run.inputs.dataset_inputs if run.inputs else []
-    rows = [(json.loads(each.dataset.profile or "{}").get("num_rows", 0), each.tags[0].value) for each in inputs]
-    sizes = f" ({', '.join(f'{count:,} {part}' for count, part in rows)})" if rows else ""
-    day = datetime.fromtimestamp(run.info.start_time / 1000, UTC).date()
-    source, code = tags.get("genreflow.source", "unknown"), tags.get("genreflow.git_revision", "unknown")[:12]
-    return f"trained on {day} on source {escape_markdown(source)}, data {data_hash}{sizes}, code {code}"
+    described = fill(
+        *(CARD, "card"),
+        model=escape_markdown(model.name),
+        source=escape_markdown(tags.get("genreflow.source", "unknown")),
+        data=model.data_hash,
+        inputs=[(json.loads(each.dataset.profile or "{}").get("num_rows", 0), each.tags[0].value) for each in inputs],
+        day=datetime.fromtimestamp(run.info.start_time / 1000, UTC).date(),
+        code=tags.get("genreflow.git_revision", "unknown")[:12],
+        evaluated=evaluated,
+        figures=markdown_table(("metric", "value", "95% interval"), figures),
+        few=[escape_markdown(str(label)) for label in labels.filter(pl.col("support") < FEW).get_column("genre")],
+        registered=registered,
+        version=version,
+    )
+    return f"{described}\n\n{_labels(labels, LONGEST - len(described) - 200)}"
 
 
 def _labels(labels: pl.DataFrame, max_length: int) -> str:

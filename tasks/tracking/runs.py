@@ -426,7 +426,6 @@ def _needs(model: Path) -> tuple[list[str], list[str]]:
 
 
 def _kinds(part: Any) -> list[str]:
-    """Return the short names and paths of a model's estimators, including nested ones."""
     if isinstance(part, list):
         return [kind for each in part for kind in _kinds(each)]
     if not isinstance(part, dict):

@@ -50,14 +50,14 @@ VIEW_METRICS: Final = ("val/jaccard", "test/jaccard", "test/f1_micro", "test/f1_
 
 def tracking_error(error: BaseException) -> TrackingError | None:
     """Return a user error for a store that is away or busy, None for any other error."""
-    if not is_away(error) and not _says(BUSY, error):
-        return None
     store = public_address(settings().tracking_uri)
     if is_away(error):
         return TrackingError(
             f"MLflow at {store} does not respond; results are kept in {settings().data_dir}: start it and run the same "
             "command again, which logs them"
         )
+    if not _says(BUSY, error):
+        return None
     return TrackingError(
         f"the MLflow database {store} was locked for too long; stop the process that locks it and run the same command "
         "again, which continues"
@@ -74,26 +74,18 @@ def _says(pattern: re.Pattern[str], error: BaseException) -> bool:
     return is_of_store and bool(pattern.search(str(error)))
 
 
-def is_missing(error: MlflowException) -> bool:
-    """Return whether the store said that something does not exist."""
-    return error.error_code in MISSING
-
-
 def get_if_exists(get: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R | None:
     """Return what a method of the client gets, None if the store says that it does not exist; other errors raise."""
     try:
         return get(*args, **kwargs)
     except MlflowException as error:
-        if is_missing(error):
+        if error.error_code in MISSING:
             return None
         raise
 
 
 def retry_while_locked(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a function that is not a Prefect task, and so has no retries, to retry while the database is locked.
-
-    It raises TrackingError if the store stays busy or is away.
-    """
+    """Decorate a function that is not a Prefect task, and so has no retries, to retry while the database is locked."""
 
     @functools.wraps(function)
     def retrying(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -122,11 +114,7 @@ class Experiment:
     name: str
 
     def client(self) -> mlflow.MlflowClient:
-        """Return a client of the store, and point MLflow's fluent API, which logs models, to the same store.
-
-        Raises:
-            ConfigError: the address needs a password, and MLFLOW_TRACKING_URI does not contain it.
-        """
+        """Return a client of the store, to which MLflow's fluent API then points; it logs models."""
         uri = settings().tracking_uri
         if public_address(uri) == self.tracking_uri:
             return _connect(uri)
@@ -155,11 +143,7 @@ def save_view(experiment: Experiment, run_ids: Sequence[str]) -> None:
 
 
 def open_client() -> mlflow.MlflowClient:
-    """Return a client of the configured store, and point the fluent API to it; create its database if needed.
-
-    Raises:
-        ConfigError: the address is a plain folder, which MLflow 3 no longer supports.
-    """
+    """Return a client of the configured store, to which the fluent API then points; create its database if needed."""
     uri = settings().tracking_uri
     if uri.startswith("file:") or "://" not in uri:
         raise ConfigError(
@@ -181,9 +165,6 @@ def open_experiment(name: str) -> Experiment:
     """Return the experiment of this name in the configured store, creating both if needed.
 
     Artifacts of a SQLite store go to `artifacts/` next to the database; a server chooses the place itself.
-
-    Raises:
-        ConfigError: the experiment was deleted in the store's UI.
     """
     client = open_client()
     uri = public_address(settings().tracking_uri)

@@ -147,24 +147,6 @@ def log_effect(run: PipelineRun, files: Sequence[Path]) -> None:
     runs.log_files(run.experiment, run.run_id, files)
 
 
-@tracked_task("choose models")
-def choose_models(runs: Sequence[str], experiment: str | None, query: str | None) -> list[LoggedModel]:
-    """Return models of any MLflow runs, with their results fetched."""
-    return past_runs.choose_models(data_paths(), runs, experiment, query)
-
-
-@tracked_task("last models")
-def last_models() -> tuple[PipelineRun, list[LoggedModel]]:
-    """Return the last pipeline run and those of its models that are still in MLflow."""
-    return past_runs.last_models(data_paths())
-
-
-@tracked_task("log report")
-def log_report(run: PipelineRun, files: Sequence[Path]) -> None:
-    """Log the report and its pictures to the run, in their own folder."""
-    runs.log_files(run.experiment, run.run_id, files, "report")
-
-
 @tracked_task("log comparison")
 def log_comparison(run: PipelineRun, ranked: Sequence[LoggedModel], files: Sequence[Path]) -> None:
     """Log the leaderboard as a table, the best model's leading metrics and files to the run; tag models with ranks."""
@@ -187,12 +169,6 @@ def log_pictures(run: PipelineRun, trained: Sequence[LoggedModel]) -> None:
     for model in trained:
         pictures = [file for file in sorted(model.folder.iterdir()) if file.suffix in PICTURES]
         runs.log_files(run.experiment, model.run_id, pictures)
-
-
-@tracked_task("find champion")
-def find_champion(run: PipelineRun, challenger: LoggedModel, registered: str) -> Champion | None:
-    """Return the current champion of a registered model with its results; None if there is none."""
-    return registry.find_champion(run.experiment.client(), challenger, data_paths(), registered)
 
 
 @tracked_task("promote")
@@ -222,6 +198,10 @@ def promote(
     return outcome
 
 
+choose_models: Final = tracked_task("choose models")(past_runs.choose_models)
+last_models: Final = tracked_task("last models")(past_runs.last_models)
+find_champion: Final = tracked_task("find champion")(registry.find_champion)
+log_report: Final = tracked_task("log report")(runs.log_files)
 record_failure: Final = tracked_task("record failure")(runs.fail_run)
 run_duration_s: Final = tracked_task("run duration")(past_runs.duration_s)
 previous_best: Final = tracked_task("previous best")(past_runs.previous_best)

@@ -1,6 +1,6 @@
 import logging
 
-from tasks.core.logs import Progress, log_of_thread
+from tasks.core.logs import Progress, log_to
 
 
 def test_lines_say_how_far_how_fast_and_how_long_still(caplog):
@@ -27,9 +27,9 @@ def test_unknown_total_still_tells_the_rate():
     assert progress.line() == "read: 10, 2/s"
 
 
-def test_log_of_thread_keeps_its_own_lines_and_ends(tmp_path):
+def test_the_log_of_a_thread_keeps_its_own_lines_and_ends(tmp_path):
     logger = logging.getLogger("tasks.something")
-    with log_of_thread(tmp_path / "model" / "train.log"):
+    with log_to(tmp_path / "model" / "train.log"):
         logger.warning("inside")
     logger.warning("outside")
     text = (tmp_path / "model" / "train.log").read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from tasks.core.errors import ConfigError, DataError
-from tasks.core.metrics import all_metrics
+from tasks.core.metrics import decision_metrics, ranking_metrics
 from tasks.core.predictions import write_scores
 from tasks.core.schema import PREDICTIONS
 from tasks.decision.thresholds import fit_rules
@@ -51,7 +51,7 @@ def test_every_fold_is_decided_by_rules_of_the_others(folder, paths, truth, scor
         for fold in range(5):
             inside = fold == FOLD_OF
             decided = fit_rules(scores[~inside], truth[~inside])[rule].decide(scores[inside])
-            values.append(all_metrics(truth[inside], decided, scores[inside]))
+            values.append(decision_metrics(truth[inside], decided) | ranking_metrics(truth[inside], scores[inside]))
         for metric in ("jaccard", "f1_macro", "mean_average_precision"):
             expected = [value[metric] for value in values]
             assert metrics[metric]["folds"] == pytest.approx(expected)
@@ -96,11 +96,12 @@ def test_scores_that_are_not_of_all_movies_are_refused(folder, paths):
         evaluate_out_of_fold(folder, paths)
 
 
-def test_a_trial_is_measured_on_validation_alone(folder, truth, scores):
+def test_a_trial_is_measured_on_validation_alone(folder, paths, truth, scores):
     decided = cross_fit(scores[IN_VALIDATION], truth[IN_VALIDATION])["global"]
-    expected = all_metrics(truth[IN_VALIDATION], decided, scores[IN_VALIDATION])
-    assert measure.fn(folder, "global", "jaccard") == expected
+    expected = decision_metrics(truth[IN_VALIDATION], decided)
+    expected |= ranking_metrics(truth[IN_VALIDATION], scores[IN_VALIDATION])
+    assert measure.fn(folder, "global", "jaccard", paths) == expected
     with pytest.raises(ConfigError, match="no rule is named 'dice'; there are: fixed"):
-        measure.fn(folder, "dice", "jaccard")
+        measure.fn(folder, "dice", "jaccard", paths)
     with pytest.raises(DataError, match="luck is undefined on the 50 validation movies"):
-        measure.fn(folder, "global", "luck")
+        measure.fn(folder, "global", "luck", paths)

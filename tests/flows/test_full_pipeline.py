@@ -14,8 +14,8 @@ from flows.compare import compare
 from flows.config import CompareConfig, PredictConfig
 from flows.full_pipeline import full_pipeline
 from flows.model_runs import ModelsFailedError
-from flows.predict import FilesFailedError, predict, predict_command
-from tasks.core.errors import ConfigError, ModelError
+from flows.predict import predict, predict_command
+from tasks.core.errors import ConfigError, DataError, ModelError
 from tasks.core.settings import PROJECT_ROOT
 from tasks.models.genre_classifier import GenreClassifier
 from tasks.models.linear import LogisticRegression
@@ -254,7 +254,7 @@ def test_what_is_new_in_a_folder_is_predicted_and_bad_files_fail_the_run(finishe
     assert [predict(config), predict(config)] == [1, 0]
     (tmp_path / "in" / "bad.csv").write_text("movie_id,description\na\n", encoding="utf-8")
     (tmp_path / "in" / "new.csv").write_text("movie_id,description\nb,A ghost.\n", encoding="utf-8")
-    with pytest.raises(FilesFailedError, match=r"bad\.csv, line 2: 1 fields, expected 2"):
+    with pytest.raises(DataError, match=r"bad\.csv, line 2: 1 fields, expected 2"):
         predict(config)
     assert {path.name for path in (tmp_path / "out").glob("*.csv")} == {"good.csv", "new.csv"}
 

@@ -10,8 +10,8 @@ from joblib.externals.loky.backend import context
 from prefect.runtime import deployment
 
 from flows import run_context
-from flows.run_context import LOGGED, DataFolderBusyError, core_count, exclusive
-from tasks.core.errors import DataError
+from flows.run_context import LOGGED, core_count, exclusive
+from tasks.core.errors import BusyError, DataError
 from tasks.core.settings import DataPaths
 
 PROGRAM = """
@@ -27,7 +27,7 @@ def test_a_data_folder_is_one_pipelines_at_a_time(tmp_path: Path) -> None:
     paths = DataPaths(tmp_path / "data")
     with exclusive(paths), exclusive(paths):  # a flow within a flow
         pass
-    with FileLock(paths.lock), pytest.raises(DataFolderBusyError, match="another pipeline works in"):
+    with FileLock(paths.lock), pytest.raises(BusyError, match="another pipeline works in"):
         exclusive(paths).__enter__()
 
 
@@ -41,7 +41,7 @@ def test_a_run_of_a_deployment_waits_for_another_pipeline(tmp_path: Path, monkey
     with exclusive(paths):
         assert not first.is_locked
     monkeypatch.setattr(run_context, "LOCK_TIMEOUT_S", 0.1)
-    with FileLock(paths.lock), pytest.raises(DataFolderBusyError):
+    with FileLock(paths.lock), pytest.raises(BusyError):
         exclusive(paths).__enter__()
 
 

@@ -10,7 +10,7 @@ from prefect.settings import (
 )
 
 from flows import run_context
-from flows.run_context import ServerNotStartedError, prefect_server
+from flows.run_context import PrefectServerError, prefect_server
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def no_server_is_named(tmp_path, monkeypatch):
 def test_a_server_that_does_not_start_is_told_with_the_remedy(no_server_is_named, monkeypatch, program, why):
     monkeypatch.setattr(run_context, "COMMAND", (sys.executable, "-c", program))
     with (
-        pytest.raises(ServerNotStartedError, match=rf"{why}.*PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS=300"),
+        pytest.raises(PrefectServerError, match=rf"{why}.*PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS=300"),
         prefect_server(lambda: None),
     ):
         pass

@@ -22,7 +22,7 @@ from tasks.models.linear import (
     STRENGTHS,
     TOLERANCE,
     ClassifierChains,
-    LiblinearLock,
+    FitLock,
     LinearSVM,
     LogisticRegression,
     NaiveBayes,
@@ -106,7 +106,7 @@ def test_svms_fitted_side_by_side_are_what_each_is_alone():
 
 
 def test_exclusive_fits_run_alone_and_shared_ones_together():
-    lock, at_work, seen = LiblinearLock(), [], []
+    lock, at_work, seen = FitLock(), [], []
     both = threading.Barrier(2, timeout=60)
 
     def share():

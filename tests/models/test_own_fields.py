@@ -3,7 +3,7 @@ import polars as pl
 import pytest
 
 from tasks.models.explain.attribution import explain
-from tasks.models.inputs import BOUNDS, gather, own_field_names, range_of, read_fields
+from tasks.models.inputs import BOUNDS, gather, own_field_names, read_fields
 from tasks.models.linear import LogisticRegression
 from tasks.models.multilabel import NearestNeighbours
 from tasks.models.pipeline import GenreModel
@@ -31,6 +31,11 @@ def fitted(classifier, *fields):
     representations = (BagOfWords(min_movies=1), SideFields(fields=fields or ("own",)))
     spec = ModelSpec(name="m", representations=representations, classifier=classifier)
     return GenreModel(spec, ("glad", "sad"), 1).fit(MOVIES)
+
+
+def range_of(number):
+    """The range of an own field's number."""
+    return read_fields(pl.DataFrame({"own_fields": [[f"x={float(number)}"]]}), ("own",))[0].splitlines()[1]
 
 
 @pytest.mark.parametrize("bound", BOUNDS[1:])

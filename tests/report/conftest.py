@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from numpy.typing import NDArray
 
-from tasks.core.metrics import all_metrics
+from tasks.core.metrics import decision_metrics, ranking_metrics
 from tasks.core.predictions import Scores, truth_matrix, write_scores
 from tasks.core.schema import MOVIES
 from tasks.core.settings import DataPaths
@@ -81,7 +81,11 @@ def write_model(
     per_genre_table(truth, decided, scores, genres).write_csv(folder / "per_genre.csv")
     calibration_table(scores, scores, truth, genres).write_csv(folder / "calibration.csv")
     reliability_table({"raw": scores, "calibrated": scores}, truth).write_csv(folder / "reliability.csv")
-    values = {name: value for name, value in all_metrics(truth, decided, scores).items() if np.isfinite(value)}
+    values = {
+        name: value
+        for name, value in (decision_metrics(truth, decided) | ranking_metrics(truth, scores)).items()
+        if np.isfinite(value)
+    }
     metrics = {f"{part}/{name}": value for part in ("val", "test") for name, value in values.items()}
     content = {"chosen_rule": "global", "chosen_by": "jaccard", "rules": {"global": metrics}}
     (folder / "metrics.json").write_text(json.dumps(content))

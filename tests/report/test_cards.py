@@ -28,11 +28,15 @@ def sources(paths: DataPaths, write_run: WriteRun) -> Sources:
 def test_a_card_shows_right_wrong_and_missed_genres_by_score(paths: DataPaths, write_run: WriteRun) -> None:
     run = sources(paths, write_run)
     card = movie_card(run, 0, (run.best,))
-    assert card.title == "Movie 0 (1990)"
-    assert card.text == TEXT
-    assert not card.reasons
-    (line,) = card.lines
-    assert (line.right, line.wrong, line.missed) == ([("Drama", "0.90")], [("Comedy", "0.70")], [("War", "0.10")])
+    assert card["title"] == "Movie 0 (1990)"
+    assert card["text"] == TEXT
+    assert not card["reasons"]
+    (line,) = card["lines"]
+    assert (line["right"], line["wrong"], line["missed"]) == (
+        [("Drama", "0.90")],
+        [("Comedy", "0.70")],
+        [("War", "0.10")],
+    )
 
 
 def test_the_reason_is_of_a_wrong_genre_first_with_words_highlighted(paths: DataPaths, write_run: WriteRun) -> None:
@@ -47,16 +51,16 @@ def test_the_reason_is_of_a_wrong_genre_first_with_words_highlighted(paths: Data
         ("Comedy", "year", None, None, "1990", 0.0),
     )
     card = movie_card(run, 0, (run.best,))
-    assert card.text == ""
-    assert [reason.title for reason in card.reasons] == ["Why Comedy? (tree)"]
-    assert card.reasons[0].pieces == [
+    assert card["text"] == ""
+    assert [reason["title"] for reason in card["reasons"]] == ["Why Comedy? (tree)"]
+    assert card["reasons"][0]["pieces"] == [
         ("director: Ann", "+2.00"),
         ("ghost", "−0.25"),
         ("everything else", "+0.10"),
     ]
-    assert card.reasons[0].highlighted is not None
-    assert "<b>" not in card.reasons[0].highlighted
-    assert ">ghost</span>" in card.reasons[0].highlighted
+    assert card["reasons"][0]["highlighted"] is not None
+    assert "<b>" not in card["reasons"][0]["highlighted"]
+    assert ">ghost</span>" in card["reasons"][0]["highlighted"]
 
 
 def test_two_models_explain_the_genre_on_which_they_differ_most(paths: DataPaths, write_run: WriteRun) -> None:
@@ -65,8 +69,8 @@ def test_two_models_explain_the_genre_on_which_they_differ_most(paths: DataPaths
     for model in (run.best, run.rival):
         explain(model.folder, *((genre, "rest", None, None, None, 1.0) for genre in ("Comedy", "Drama")))
     card = movie_card(run, 0, (run.best, run.rival))
-    assert [reason.title for reason in card.reasons] == ["Why Drama? (tree)", "Why Drama? (svm)"]
-    assert card.text == TEXT
+    assert [reason["title"] for reason in card["reasons"]] == ["Why Drama? (tree)", "Why Drama? (svm)"]
+    assert card["text"] == TEXT
 
 
 def test_a_movie_is_shown_once_and_named_where_it_has_another_role(paths: DataPaths, write_run: WriteRun) -> None:

@@ -62,7 +62,7 @@ def registry(settings_in, invent_movies, tmp_path_factory: pytest.TempPathFactor
         logged = {name: log(run, name, store(movies, name, root)) for name in CLASSIFIERS}
         client = run.experiment.client()
         for name in ("nb-words", "logreg-words"):
-            champion = find_champion(client, logged[name], data_paths())
+            champion = find_champion(run.experiment, logged[name], data_paths())
             promote(client, logged[name], champion, Verdict(True, "because"))
         data_paths().last_run.parent.mkdir(parents=True, exist_ok=True)
         save_last_run(data_paths(), run, list(logged.values()))

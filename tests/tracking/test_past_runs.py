@@ -186,7 +186,7 @@ def test_a_champion_its_predecessor_the_last_run_and_runs_under_way_stay(paths):
     first, second, third, fourth = (run_once(paths) for _ in range(4))
     client = first[0].experiment.client()
     for _, model in (first, second):
-        promote(client, model, find_champion(client, model, paths), Verdict(True, "because", ""))
+        promote(client, model, find_champion(first[0].experiment, model, paths), Verdict(True, "because", ""))
     save_last_run(paths, fourth[0], [fourth[1]])
     going = runs.start_pipeline_run("test", {}, paths, {"source": "sample"})
     old = find_old_runs("test", 0, paths)

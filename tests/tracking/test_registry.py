@@ -55,12 +55,12 @@ def no_answer(*_arguments, **_options):
 
 def crown(run, model: LoggedModel, paths, difference: str = "") -> int:
     client = run.experiment.client()
-    return promote(client, model, find_champion(client, model, paths), Verdict(True, "because", difference))
+    return promote(client, model, find_champion(run.experiment, model, paths), Verdict(True, "because", difference))
 
 
 def test_no_champion_yet(run, paths, tmp_path):
-    client, model = run.experiment.client(), log(run, "a", tmp_path)
-    assert find_champion(client, model, paths) is None
+    model = log(run, "a", tmp_path)
+    assert find_champion(run.experiment, model, paths) is None
     with pytest.raises(ModelError, match="no champion to roll back from"):
         roll_back()
 
@@ -68,28 +68,28 @@ def test_no_champion_yet(run, paths, tmp_path):
 def test_the_champion_is_found_with_its_results(run, paths, tmp_path):
     first, second = (log(run, name, tmp_path) for name in "ab")
     assert crown(run, first, paths) == 1
-    found = find_champion(run.experiment.client(), second, paths)
+    found = find_champion(run.experiment, second, paths)
     assert (found.version, found.model, found.source, found.data_hash) == (1, "a", "sample", "abc")
     assert not found.is_challenger
     assert found.folder is not None
     assert {path.name for path in found.folder.iterdir()} == {path.name for path in first.folder.iterdir()}
-    assert find_champion(run.experiment.client(), first, paths).is_challenger
+    assert find_champion(run.experiment, first, paths).is_challenger
 
 
 def test_a_champion_of_an_earlier_version_is_known_by_its_params(run, paths, tmp_path):
     first, second = (log(run, name, tmp_path) for name in "ab")
     crown(run, first, paths)
     client = run.experiment.client()
-    assert find_champion(client, second, paths).is_readable
+    assert find_champion(run.experiment, second, paths).is_readable
     client.log_param(first.run_id, "model.classifier.kind", "linear-svm")
-    assert not find_champion(client, second, paths).is_readable
+    assert not find_champion(run.experiment, second, paths).is_readable
 
 
 def test_a_champion_whose_run_was_deleted_has_no_results(run, paths, tmp_path):
     first, second = (log(run, name, tmp_path) for name in "ab")
     crown(run, first, paths)
     run.experiment.client().delete_run(first.run_id)
-    found = find_champion(run.experiment.client(), second, paths)
+    found = find_champion(run.experiment, second, paths)
     assert (found.version, found.model, found.folder) == (1, "a", None)
 
 
@@ -98,10 +98,9 @@ def test_a_store_that_does_not_answer_has_a_champion_all_the_same(run, paths, tm
     """Or else any model would take over from a champion that nobody could look at."""
     first, second = (log(run, name, tmp_path) for name in "ab")
     crown(run, first, paths)
-    client = run.experiment.client()
-    monkeypatch.setattr(client, question, no_answer)
+    monkeypatch.setattr(mlflow.MlflowClient, question, no_answer)
     with pytest.raises(MlflowException, match="API request"):
-        find_champion(client, second, paths)
+        find_champion(run.experiment, second, paths)
 
 
 def test_results_that_cannot_be_fetched_are_not_gone(run, paths, tmp_path, monkeypatch):
@@ -109,7 +108,7 @@ def test_results_that_cannot_be_fetched_are_not_gone(run, paths, tmp_path, monke
     crown(run, first, paths)
     monkeypatch.setattr(mlflow.artifacts, "download_artifacts", no_answer)
     with pytest.raises(DataError, match=f"the files of its MLflow run {first.run_id} cannot be fetched"):
-        find_champion(run.experiment.client(), second, paths)
+        find_champion(run.experiment, second, paths)
 
 
 def test_a_rollback_calls_nothing_deleted_that_cannot_be_asked_for(run, paths, tmp_path, monkeypatch):
@@ -144,8 +143,8 @@ def test_a_promotion_is_recorded_and_a_rollback_follows_the_record(run, paths, t
     assert int(champion_version(client).version) == 2
     taken = client.get_model_version("movie-genre-classifier", "3").tags
     assert taken["genreflow.rolled_back_to"] == "2"
-    assert "version 3" in find_champion(client, models[2], paths).challenger_was_rolled_back
-    assert find_champion(client, models[0], paths).challenger_was_rolled_back == ""
+    assert "version 3" in find_champion(run.experiment, models[2], paths).challenger_was_rolled_back
+    assert find_champion(run.experiment, models[0], paths).challenger_was_rolled_back == ""
 
     roll_back()
     with pytest.raises(ModelError, match=r"version 1 \(a\) does not record a version before it"):
@@ -224,14 +223,14 @@ def test_two_promotions_at_once_have_one_order(run, paths, tmp_path, monkeypatch
     if holds:
         crown(run, log(run, "before", tmp_path), paths)
     ours, theirs = log(run, "ours", tmp_path), log(run, "theirs", tmp_path)
-    found = find_champion(client, ours, paths)
+    found = find_champion(run.experiment, ours, paths)
     original, outcomes = getattr(client, step), []
 
     def interrupted(*arguments, **options):
         monkeypatch.setattr(client, step, original)
         other = mlflow.MlflowClient(run.experiment.tracking_uri)
         try:
-            outcomes.append(promote(other, theirs, find_champion(other, theirs, paths), Verdict(True, "because")))
+            outcomes.append(promote(other, theirs, find_champion(run.experiment, theirs, paths), Verdict(True, "because")))
         except ChampionChangedError:
             outcomes.append(None)
         return original(*arguments, **options)

@@ -200,7 +200,7 @@ def run_crawl(
     Raises:
         SourceError: there are no listings, or one cannot be read.
         ConfigError: a source does not exist, or may not be used like this.
-        CrawlBusyError: another crawl writes to this data folder.
+        BusyError: another crawl writes to this data folder.
         DataError: the journal is damaged, or a file of the user would be overwritten.
     """
     missing = find_missing(paths.raw)
@@ -249,10 +249,7 @@ def run_crawl(
 
 
 def plan_crawl(paths: DataPaths, config: CrawlConfig, clock: Clock | None = None) -> str:
-    """Return in a few lines what `run_crawl` would do if all sources could be used; send and write nothing.
-
-    Later sources may get fewer ids: those that an earlier one will answer are unknown. It raises as `run_crawl`.
-    """
+    """Return in a few lines what `run_crawl` would do at most if all sources could be used; send and write nothing."""
     now, days = (clock or Clock()).now(), config.negative_days
     missing = find_missing(paths.raw)
     context = SourceContext(config.model_copy(update={"online": True}), settings(), paths)

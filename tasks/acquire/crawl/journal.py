@@ -26,7 +26,7 @@ import polars as pl
 from filelock import FileLock, Timeout
 
 from tasks.acquire.config import CrawlConfig
-from tasks.core.errors import CrawlBusyError, DataError, SourceError
+from tasks.core.errors import BusyError, DataError, SourceError
 from tasks.core.files import hash_file
 from tasks.core.schema import NOTHING, TRUNCATED, WHOLE, MovieId, worth_of
 from tasks.core.settings import DataPaths
@@ -55,14 +55,11 @@ class MissingPlots:
 
     ids: tuple[MovieId, ...]
     truncated: frozenset[MovieId]  # those with a part of a description
-    counts: dict[str, int]
+    counts: dict[str, int]  # rows, malformed_ids (rows left out), ids, and of these whole, truncated and nothing
 
 
 def find_missing(folder: Path) -> MissingPlots:
-    """Return the ids in a folder of listings that have no whole description in any row of any file.
-
-    Counts: `rows`, `malformed_ids` (rows left out), `ids`, and of these `whole`, `truncated` and `nothing`.
-    """
+    """Return the ids in a folder of listings that have no whole description in any row of any file."""
     files = sorted(path for path in folder.glob("*.csv") if path.is_file())
     if not files:
         raise SourceError(f"{folder} holds no listing (*.csv): run the acquire stage first")
@@ -77,11 +74,8 @@ def find_missing(folder: Path) -> MissingPlots:
 
 
 def read_descriptions(path: Path, wanted: Sequence[str] | None = None) -> pl.DataFrame:
-    """Return `movie_id` and `description` of a CSV, for all ids or only the wanted ones, in the order of the file.
-
-    Bytes that are not UTF-8 are replaced, and extra fields ignored.
-    """
-    try:
+    """Return `movie_id` and `description` of a CSV, for all ids or only the wanted ones, in the order of the file."""
+    try:  # bytes that are not UTF-8 are replaced, and extra fields ignored
         rows = pl.read_csv(path, infer_schema=False, truncate_ragged_lines=True, encoding="utf8-lossy")
     except (OSError, pl.exceptions.PolarsError) as error:
         raise SourceError(f"{path} is not a readable CSV ({str(error).partition(chr(10))[0]}): get it again") from error
@@ -207,11 +201,7 @@ class Journal:
 
 @contextlib.contextmanager
 def open_journal(path: Path) -> Iterator[Journal]:
-    """Open the journal for writing, create it if needed, and lock out other crawls until it is closed.
-
-    Raises:
-        CrawlBusyError, DataError: another crawl has it open; it is damaged or of another version, as in `read_journal`.
-    """
+    """Open the journal for writing, create it if needed, and lock out other crawls until it is closed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(path.with_name(f"{path.name}.lock"), timeout=0), _connection(path, path.resolve().as_uri()) as db:
@@ -220,7 +210,7 @@ def open_journal(path: Path) -> Iterator[Journal]:
             db.executescript(f"{_TABLES.read_text(encoding='utf-8')} PRAGMA user_version = {VERSION};")
             yield Journal(db)
     except Timeout as error:
-        raise CrawlBusyError(f"another crawl is writing to {path}; wait for it or stop it, then try again") from error
+        raise BusyError(f"another crawl is writing to {path}; wait for it or stop it, then try again") from error
 
 
 @contextlib.contextmanager
@@ -262,14 +252,9 @@ def export_plots(paths: DataPaths, config: CrawlConfig, journal: Journal, missin
     digest = hashlib.sha256()
     for plot in _best_plots(config, journal, missing):
         digest.update(repr(plot).encode())
-    stage = Stage(
-        name=STAGE,
-        folder=paths.crawl_csv.parent,
-        outputs=(paths.crawl_csv.name, paths.crawl_sources_csv.name),
-        inputs=(),
-        config={"sources": list(config.sources), "plots": digest.hexdigest()},
-        code=(Path(__file__),),
-    )
+    outputs = (paths.crawl_csv.name, paths.crawl_sources_csv.name)
+    settings = {"sources": list(config.sources), "plots": digest.hexdigest()}
+    stage = Stage(STAGE, paths.crawl_csv.parent, outputs, (), settings, (Path(__file__),))
 
     def build(folder: Path) -> Mapping[str, int]:
         counts: Counter[str] = Counter({"plots": 0})

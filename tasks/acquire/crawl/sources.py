@@ -1,6 +1,5 @@
 """The sources of plots. To add one, write a class, add it to `SOURCES`, and its name to `crawl.sources`."""
 
-import contextlib
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -11,11 +10,10 @@ from tasks.acquire.config import CrawlConfig
 from tasks.acquire.crawl import client
 from tasks.acquire.crawl.client import Answers, ApiSource, Ids, PlotSource, SecretTransport, SourceContext
 from tasks.acquire.crawl.journal import Answer, judge_plots, read_descriptions
-from tasks.acquire.listings import STAGE as ACQUIRE_STAGE
-from tasks.core.errors import ConfigError, DataError
+from tasks.core.errors import ConfigError
+from tasks.core.page import is_invented
 from tasks.core.schema import MovieId
 from tasks.core.settings import DataPaths, settings
-from tasks.stage import recorded_config
 
 _SLOW_DOWN: Final = ("rate exceeded", "rate limit", "too many requests", "throttl")
 _REFUSED: Final = ("unauthor", "not authorized", "forbidden", "access denied", "api key")
@@ -182,14 +180,14 @@ class ImdbapiDevSource(ApiSource):
 
     async def fetch(self, ids: Ids) -> Answers:
         """Ask for the titles in one request."""
-        return await self.ask(partial(_read_imdbapi, ids), "GET", "/titles:batchGet", params={"titleIds": list(ids)})
 
+        def read(content: dict[str, Any]) -> Answers:
+            titles = content.get("titles") if content else []  # an empty list may be left out
+            if not isinstance(titles, list):
+                raise client.GarbledError("the response has no list of titles")
+            return _judge_titles(titles, ids, lambda title: [dig(title, "plot")])
 
-def _read_imdbapi(ids: Ids, content: dict[str, Any]) -> Answers:
-    titles = content.get("titles") if content else []  # an empty list may be left out
-    if not isinstance(titles, list):
-        raise client.GarbledError("the response has no list of titles")
-    return _judge_titles(titles, ids, lambda title: [dig(title, "plot")])
+        return await self.ask(read, "GET", "/titles:batchGet", params={"titleIds": list(ids)})
 
 
 def _judge_titles(titles: list[object], ids: Ids, texts_of: Callable[[object], list[object]]) -> Answers:
@@ -230,9 +228,8 @@ def check_access(config: CrawlConfig, paths: DataPaths) -> None:
 def find_obstacle(source: type[PlotSource], context: SourceContext, *, has_listings: bool = True) -> str | None:
     """Return why a source is left out here, or None if it can be used.
 
-    Raises:
-        ConfigError: it is on the network and would be asked without a contact, without what it requires, or for the
-            embedded sample's invented ids, which it would answer with the plots of other movies.
+    A ConfigError if it is on the network and would be asked without a contact, without what it requires, or for the
+    embedded sample's invented ids, which it would answer with the plots of other movies.
     """
     if not source.is_local and not context.config.online:
         return "it is on the network and used only with crawl.online"
@@ -244,13 +241,9 @@ def find_obstacle(source: type[PlotSource], context: SourceContext, *, has_listi
             "a crawl must name a contact: set GENREFLOW_CONTACT to your e-mail or web address; it is sent with every "
             "request, so that the operators of the source can reach you"
         )
-    if has_listings and source.name not in context.config.base_urls:
-        origin = None
-        with contextlib.suppress(DataError):  # then the listings are the user's own
-            origin = recorded_config(context.paths.raw, ACQUIRE_STAGE).get("source")
-        if origin == "sample":
-            raise ConfigError(
-                f"{context.paths.raw} holds the embedded sample with invented ids, and {source.name} would respond "
-                "with other movies' plots: acquire real listings, or leave crawl.online out"
-            )
+    if has_listings and source.name not in context.config.base_urls and is_invented(context.paths.raw):
+        raise ConfigError(
+            f"{context.paths.raw} holds the embedded sample with invented ids, and {source.name} would respond with "
+            "other movies' plots: acquire real listings, or leave crawl.online out"
+        )
     return None

@@ -26,7 +26,7 @@ from tasks.models.features import read_genres, read_movies, train_rows
 from tasks.models.inputs import read_template
 from tasks.models.pipeline import MODEL_FILE
 from tasks.models.spec import TransformerSpec
-from tasks.models.train import FIT_FILE, MODEL_FOLDER, SCORED_PARTS, TrainChoices
+from tasks.models.train import FIT_FILE, MODEL_FOLDER, PART_SCORES, SCORED_PARTS, TrainChoices
 from tasks.stage import Stage, StageResult, config_dict, run_stage
 
 logger = logging.getLogger(__name__)
@@ -46,21 +46,13 @@ def train_transformer(paths: DataPaths, model: TransformerSpec, choices: TrainCh
     trainings in parallel with one thread each are faster than one after the other with two: the threads of a training
     wait for each other in every layer.
 
-    Raises:
-        ModelError: the encoder is not available or reads fewer than `max_tokens`, validation is empty, the loss is
-            not finite, or memory is insufficient.
-        ConfigError: a chosen genre does not exist.
-        DataError: no movie is in train, or the splits do not belong to the clean table.
+    Errors as `train_model`, and a ModelError if the encoder is not available or reads fewer than `max_tokens`,
+    validation is empty, or memory is insufficient.
     """
     stage = Stage(
         name="train",
         folder=paths.models / model.name,
-        outputs=(
-            *(f"{MODEL_FOLDER}/{name}" for name in TRANSFORMER_FILES),
-            *(f"scores_{part}.parquet" for part in SCORED_PARTS),
-            FIT_FILE,
-            HISTORY_FILE,
-        ),
+        outputs=(*(f"{MODEL_FOLDER}/{name}" for name in TRANSFORMER_FILES), *PART_SCORES, FIT_FILE, HISTORY_FILE),
         inputs=(paths.movies, paths.splits, paths.genres_json, *encoder_files(find_encoder(model.encoder))),
         config={"model": config_dict(model), **asdict(choices)},
         code=(Path(__file__),),
@@ -109,9 +101,9 @@ def _build(
     fit_s = time.perf_counter() - start_s
     logger.info("%s: trained on %s movies in %.0f s", model.name, f"{train.sum():,}", fit_s)
     fitted = TransformerModel(model, genres, done.network, tokenizer)
-    for name in SCORED_PARTS:
-        some = movies.filter(part == name)
-        write_scores(folder / f"scores_{name}.parquet", some["movie_id"].to_list(), fitted.scores(some), genres)
+    for scored, name in zip(SCORED_PARTS, PART_SCORES, strict=True):
+        some = movies.filter(part == scored)
+        write_scores(folder / name, some["movie_id"].to_list(), fitted.scores(some), genres)
     train_stage.save_model(fitted, movies.head(train_stage.RATE_SAMPLE), fit_s, folder)
     _write_history(done.history, folder / HISTORY_FILE)
     shutil.rmtree(checkpoints, ignore_errors=True)

@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat
 from scipy import sparse
-from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
+from typing_extensions import override
 
 from tasks.core.errors import ModelError, how_to_install
 from tasks.core.logs import Progress
+from tasks.models.vectorizers import Vectorizer
 
 if TYPE_CHECKING:
     import torch
@@ -52,8 +53,7 @@ _LOCAL_WITHOUT_CODE: Final = {"local_files_only": True, "trust_remote_code": Fal
 def find_encoder(name: str) -> Path:
     """Return the folder of an encoder: `minilm`, a folder, or a name on the Hugging Face hub, downloaded if necessary.
 
-    Raises:
-        ModelError: it cannot be downloaded, or its folder lacks configuration, safetensors or tokenizer.
+    A ModelError if it cannot be downloaded, or its folder lacks configuration, safetensors or tokenizer.
     """
     if name == EMBEDDED:
         spec = find_spec(EMBEDDED_PACKAGE)
@@ -75,8 +75,7 @@ def find_encoder(name: str) -> Path:
                 f"the encoder {name!r} is not a folder and cannot be downloaded from the Hugging Face hub ({reason}); "
                 "choose encoder: minilm, which is not downloaded, or the path of a folder"
             ) from error
-    missing = [what for what, files in _needed(folder).items() if not files]
-    if missing:
+    if missing := [what for what, files in _needed(folder).items() if not files]:
         raise ModelError(f"the encoder in {folder} has no {' and no '.join(missing)}; download it again")
     return folder
 
@@ -111,11 +110,7 @@ def load_tokenizer(folder: Path) -> Any:
 
 
 def load_network(folder: Path, dropout: float = 0.0) -> Any:
-    """Return the network of the encoder in a folder, in float32 and evaluation mode, with one dropout in all layers.
-
-    Raises:
-        ModelError: it cannot be read, or lacks weights.
-    """
+    """Return an encoder's network, in float32 and evaluation mode; a ModelError if it is damaged or lacks weights."""
     import torch  # noqa: PLC0415
 
     with IMPORTING:
@@ -133,8 +128,7 @@ def load_network(folder: Path, dropout: float = 0.0) -> Any:
     except Exception as error:  # safetensors, the configuration and the network's class raise many kinds
         reason = str(error).strip().partition("\n")[0]
         raise ModelError(f"the encoder in {folder} is damaged ({reason}); download it again") from error
-    missing = sorted(name for name in found["missing_keys"] if "pooler" not in name)
-    if missing:
+    if missing := sorted(name for name in found["missing_keys"] if "pooler" not in name):
         raise ModelError(
             f"the encoder in {folder} lacks {len(missing)} weights, such as {missing[0]}; download it again"
         )
@@ -249,7 +243,7 @@ def embed(what: str, encoder: Any, tokens: Tokens) -> NDArray[np.float32]:
 
 
 @dataclass(eq=False, repr=False)
-class FrozenEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class FrozenEncoder(Vectorizer):
     """The mean of an encoder's last layer over a document's tokens, of length 1 (times `weight`), in float32.
 
     The other documents of a batch change a vector only in its last digits, by padding.
@@ -262,8 +256,8 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
     weight: Annotated[PositiveFloat, Field(description="Length of a movie's vector.")] = 1.0
 
     @property
+    @override
     def label(self) -> str:
-        """Its part of a folder's name."""
         return f"frozen_{Path(self.encoder).name}"
 
     @property
@@ -272,11 +266,7 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
         return encoder_files(find_encoder(self.encoder))
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Load the encoder; nothing is learnt from the documents.
-
-        Raises:
-            ModelError: the encoder is not available, is damaged, or reads fewer than `max_tokens`.
-        """
+        """Load the encoder; a ModelError if it is not available, is damaged, or reads fewer than `max_tokens`."""
         del X, y
         import torch  # noqa: PLC0415
 
@@ -317,12 +307,3 @@ class FrozenEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]  # s
             network.load_state_dict(weights, assign=True)
             self._loaded = network, Tokenizer.from_str(self.tokenizer_)
         return self._loaded
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__getstate__().items() if name != "_loaded"}
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.two_d_array, tags.input_tags.string = False, True
-        tags.transformer_tags.preserves_dtype = []
-        return tags

@@ -117,16 +117,9 @@ def write_quantised(network: GenreNetwork, folder: Path) -> None:
     with _EXPORTING, tempfile.TemporaryDirectory() as name, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about branches that depend on shapes, which `_AXES` marks as variable
         exported = Path(name) / "network.onnx"
-        torch.onnx.export(
-            network.to("cpu").eval(),
-            (ids, torch.ones_like(ids)),
-            str(exported),
-            input_names=list(_INPUTS),
-            output_names=["logits"],
-            dynamic_axes=_AXES,
-            opset_version=OPSET,
-            dynamo=False,
-        )
+        names: Any = {"input_names": list(_INPUTS), "output_names": ["logits"], "dynamic_axes": _AXES}
+        inputs = ids, torch.ones_like(ids)
+        torch.onnx.export(network.cpu().eval(), inputs, str(exported), opset_version=OPSET, dynamo=False, **names)
         root.setLevel(logging.ERROR)  # the quantiser logs unasked advice on the root logger
         try:
             quantize_dynamic(exported, folder / QUANTISED_FILE, weight_type=QuantType.QInt8, per_channel=True)

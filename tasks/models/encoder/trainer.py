@@ -5,7 +5,6 @@ import json
 import logging
 import math
 import shutil
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -29,7 +28,7 @@ from tasks.decision.calibration import Calibration, logistic
 from tasks.decision.rules import ExpectedJaccardSet
 from tasks.models.encoder.frozen import Tokens, choose_device, embed, pad, padding_id
 from tasks.models.encoder.model import GenreNetwork, LossFunction, loss_function
-from tasks.models.linear import LogisticRegression
+from tasks.models.linear import FitLock, LogisticRegression
 from tasks.models.spec import FineTuning, TransformerSpec
 from tasks.stage import write_atomically
 
@@ -41,9 +40,7 @@ TIMED_BATCHES: Final = 5
 OVERHEAD: Final = 1.1  # factor for the optimiser and the evaluations
 NEVER: Final = 10**9  # steps: `EvaluateAndSave` decides instead
 
-# Dropout draws from torch's global generator, which every training seeds: a training with dropout runs alone.
-_CHANGED = threading.Condition()
-_RUNNING: list[bool] = []  # for each running training: whether it has dropout
+_TRAINING: Final = FitLock()  # every training seeds torch's global generator, which dropout draws from
 
 # accelerate keeps one state per process: parallel trainings would cut each other's last batch and skip each other's
 # steps. With one state per thread, as accelerate does on TPUs, they are independent.
@@ -311,14 +308,12 @@ def fine_tune(network: GenreNetwork, job: Job, choices: FineTuning) -> FineTuned
     It resumes from the last complete checkpoint in the job's folder, and ends as it would have without interruption. If
     memory is insufficient, the size of the pieces of a batch is halved once.
 
-    Raises:
-        ModelError: the loss is not finite, or memory is insufficient for half a batch, too.
+    A ModelError if the loss is not finite, or memory is insufficient for half a batch, too.
     """
     start = {name: value.detach().cpu().clone() for name, value in network.state_dict().items()}
     for accumulate in (choices.accumulate, choices.accumulate * 2):
         AcceleratorState._reset_state()  # noqa: SLF001 - no public way; it would keep the precision of the first training
-        checkpoint = last_complete(job.folder)
-        if checkpoint:
+        if checkpoint := last_complete(job.folder):
             logger.info("%s: resuming from %s", job.folder.name, checkpoint.name)
         trainer = GenreTrainer(network, job, choices.model_copy(update={"accumulate": accumulate}))
         try:
@@ -353,17 +348,9 @@ def fine_tune(network: GenreNetwork, job: Job, choices: FineTuning) -> FineTuned
 @contextlib.contextmanager
 def training_slot(dropout: float, n_threads: int) -> Iterator[None]:
     """Wait until a training may run, alone if it has dropout, and set the number of threads."""
-    has_dropout = dropout > 0
-    with _CHANGED:
-        _CHANGED.wait_for(lambda: not _RUNNING or not (has_dropout or any(_RUNNING)))
-        _RUNNING.append(has_dropout)
-    try:
+    with _TRAINING.exclusive() if dropout > 0 else _TRAINING.shared():
         torch.set_num_threads(n_threads)
         yield
-    finally:
-        with _CHANGED:
-            _RUNNING.remove(has_dropout)
-            _CHANGED.notify_all()
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,11 @@
-"""Attribution of any model's scores to the words and fields of movies, as a table.
+"""Attribution of any model's scores to words and fields of movies, as a table; docs/models.md lists the methods.
 
-- Linear and stacked classifiers are explained exactly: a column adds its value times its weight to the log-odds, which
-  is shared among the words and fields behind the value. A term (word, n-gram, character n-gram) is shared equally among
-  its occurrences, an n-gram equally among its words, a character n-gram equally among its characters. A side field goes
-  to its original value: the decade to the year, the runtime range to the runtime. The mean of word vectors is the sum
-  of its words, for a given length; contributions are measured from the average train movie: its vector is subtracted
-  from each word by the word's share of the weights. Lengths by which tf-idf vectors and means are normalised depend on
-  all words and are taken as given: a contribution says what the word did in this movie, not what the score would be
-  without it.
-- Encoders, fine-tuned or frozen, are explained by integrated gradients of their tokens.
-- All other classifiers are explained by Shapley values from sampling.
-- Ensembles are the weighted sum of their members' explanations, each clipped as the member's log-odds are.
+In linear and stacked classifiers a column adds its value times its weight to the log-odds. A term is shared equally
+among its occurrences, an n-gram among its words, a character n-gram among its characters. A side field goes to its
+original value: the decade to the year, the runtime range to the runtime. Contributions to a mean of word vectors are
+measured from the average train movie: its vector is subtracted from each word by the word's share of the weights.
+Lengths by which vectors are normalised depend on all words and are taken as given: a contribution says what the word
+did in this movie, not what the score would be without it.
 """
 
 import re
@@ -29,7 +24,7 @@ from tasks.core.schema import DEFAULT_SEED, EXPLANATIONS
 from tasks.decision.calibration import log_odds
 from tasks.models.encoder.frozen import FrozenEncoder, choose_device, mean_pool, padding_id
 from tasks.models.explain import pieces as movie_pieces
-from tasks.models.explain.pieces import NONE, TEXTS, ExplainedMovies, Explanation, Matrix, Reading, clipped
+from tasks.models.explain.pieces import NONE, TEXTS, ExplainedMovies, Explanation, Matrix, Reading, Vector, clipped
 from tasks.models.genre_classifier import CLIP, EnsembleModel, GenreClassifier, SingleModel
 from tasks.models.inputs import gather
 from tasks.models.linear import MAX_LOGIT, ClassifierChains, OneVsRestLinear, StackedLogisticRegression
@@ -54,10 +49,7 @@ Occurrence = tuple[str, Sequence[int]]
 def explain(
     model: SingleModel | EnsembleModel, movies: pl.DataFrame, asked: Sequence[Sequence[int]]
 ) -> tuple[ExplainedMovies, list[Explanation]]:
-    """Return the movies' pieces, and for each movie what they add to the scores of the genres (columns) in `asked`.
-
-    A column of lemmas is not used.
-    """
+    """Return the movies' pieces, and for each movie what they add to the scores of the genres (columns) in `asked`."""
     movies = gather(movies, model.own_fields)
     cut = ExplainedMovies(movies, movie_pieces.cut_movies(movies), [tuple(columns) for columns in asked])
     return cut, _explain(model, cut)
@@ -97,11 +89,16 @@ def _explain_ensemble(model: EnsembleModel, movies: ExplainedMovies) -> list[Exp
     progress.finish()
     weights = [np.broadcast_to(np.asarray(weight, dtype=np.float64), len(model.genres)) for weight in model.weights]
     bias = weights[len(members)] if len(weights) > len(members) else np.zeros(len(model.genres))
+    return _sum(members, weights[: len(members)], bias, movies)
+
+
+def _sum(
+    parts: Sequence[Sequence[Explanation]], weights: Sequence[Vector], bias: Vector, movies: ExplainedMovies
+) -> list[Explanation]:
+    """Return the weighted sum of the parts' explanations of each movie; weights and bias are by genre."""
     return [
-        movie_pieces.weighted_sum(
-            of_movie, [weight[list(asked)] for weight in weights[: len(members)]], bias[list(asked)]
-        )
-        for *of_movie, asked in zip(*members, movies.asked, strict=True)
+        movie_pieces.weighted_sum(of_movie, [weight[list(asked)] for weight in weights], bias[list(asked)])
+        for *of_movie, asked in zip(*parts, movies.asked, strict=True)
     ]
 
 
@@ -166,12 +163,8 @@ def _explain_linear(model: GenreModel, movies: ExplainedMovies) -> list[Explanat
             parts.append(_explain_means(vectorizer, of_columns, movies, readings))
         else:
             parts.append(_explain_terms(vectorizer, of_columns, movies, readings))
-    return [
-        movie_pieces.weighted_sum(
-            of_movie, [1.0] * len(parts), model.classifier.intercept_[list(asked)].astype(np.float64)
-        )
-        for *of_movie, asked in zip(*parts, movies.asked, strict=True)
-    ]
+    bias = model.classifier.intercept_.astype(np.float64)
+    return _sum(parts, [np.ones(len(bias))] * len(parts), bias, movies)
 
 
 def _explain_terms(
@@ -255,10 +248,7 @@ def _explain_means(
 
 
 def _explain_tuned(model: Any, movies: ExplainedMovies) -> list[Explanation]:
-    """Explain a `TransformerModel`; words beyond `max_tokens` add nothing.
-
-    The rest is what the template's words and special tokens add, and the error of the integral (`TOLERANCE`).
-    """
+    """Explain a `TransformerModel`; the rest is from the template's words, special tokens, and the integral's error."""
     readings = movie_pieces.trace_template(movies, model.spec.input, model.spec.template)
     network = model.network.to(choose_device()).eval().requires_grad_(False)  # only the word embeddings have gradients
     model.tokenizer.enable_truncation(model.spec.max_tokens)
@@ -367,10 +357,7 @@ def decided_or_missed(classifier: GenreClassifier, movies: pl.DataFrame, rule: s
 
 
 def reasons(rows: pl.DataFrame) -> list[tuple[str, float]]:
-    """Return the words and field values of one movie and genre with their summed contributions, without the rest.
-
-    Each is there once, the strongest first.
-    """
+    """Return the words and field values of one movie and genre with their summed contributions, the strongest first."""
     summed = (
         rows.filter(pl.col("source") != REST)
         .group_by(pl.col("piece").str.to_lowercase().alias("key"), maintain_order=True)

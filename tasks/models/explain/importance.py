@@ -198,10 +198,7 @@ def _long(
 def explain_movies(paths: DataPaths, model_folder: Path, movie_ids: Sequence[str]) -> StageResult:
     """Explain the genres that a model's chosen rule decides or misses for some movies (`schema.EXPLANATIONS`).
 
-    Duplicate ids count once.
-
-    Raises:
-        DataError: a movie does not exist.
+    Duplicate ids count once; a DataError if a movie does not exist.
     """
     ids = list(dict.fromkeys(movie_ids))
 

@@ -37,13 +37,12 @@ class ExplainedGenre:
     numbers: Sequence[tuple[str, str]]
 
 
-def explain_file(model_folder: Path, source: Path, target: Path, rule: str | None, n_rows: int) -> Path:
+def explain_file(model_folder: Path, source: Path, target: Path, rule: str | None, n_rows: int) -> None:
     """Write a page that explains the genres of the first rows of a file; arguments and errors as `predict_file`."""
     classifier = GenreClassifier.load(model_folder)
     movies = read_first_rows(source, n_rows, classifier.model.own_fields)
     numbered = pl.format("{}. {}", pl.int_range(1, pl.len() + 1), "movie_id")  # ids of a file need not be unique
     write_page(classifier, movies.with_columns(movie_id=numbered), rule, target)
-    return target
 
 
 def write_page(classifier: GenreClassifier, movies: pl.DataFrame, rule: str | None, target: Path) -> pl.DataFrame:
@@ -73,13 +72,10 @@ def explain_genres(texts: tuple[str, str], table: pl.DataFrame, full: float) -> 
     """Return the reasons for each genre of a movie, from its texts and its explanations; `full`: the full colour."""
     explained = []
     for _, rows in table.group_by("genre", maintain_order=True):
-        title, description = (
-            _highlight(
-                text, rows.filter(pl.col("source") == source).select("start", "end", "contribution").rows(), full
-            )
-            for text, source in zip(texts, TEXTS, strict=True)
-        )
+        spans = [rows.filter(source=source).select("start", "end", "contribution").rows() for source in TEXTS]
+        title, description = (_highlight(text, of_text, full) for text, of_text in zip(texts, spans, strict=True))
         fields = rows.filter(pl.col("start").is_null(), pl.col("source") != REST)
+        values = fields.select("source", "piece", "contribution").rows()
         base, value, shown = rows.item(0, "base"), rows.item(0, "value"), reasons(rows)[:SHOWN_REASONS]
         others = value - base - sum(contribution for _, contribution in shown)
         numbers = [("baseline, nothing known", base), *shown, ("everything else", others), ("sum", value)]
@@ -89,10 +85,7 @@ def explain_genres(texts: tuple[str, str], table: pl.DataFrame, full: float) -> 
                 say_reasons(rows),
                 title if title.strip() else Markup(""),
                 description,
-                [
-                    (source, _highlight(piece, [(0, len(piece), contribution)], full))
-                    for source, piece, contribution in fields.select("source", "piece", "contribution").iter_rows()
-                ],
+                [(source, _highlight(piece, [(0, len(piece), effect)], full)) for source, piece, effect in values],
                 [(name, signed(number)) for name, number in numbers],
             )
         )
@@ -116,10 +109,7 @@ def say_reasons(rows: pl.DataFrame, most: int = 5) -> str:
 def render_answer(classifier: GenreClassifier, title: str, text: str, rule: str | None = None) -> str:
     """Return the genres of one description with all scores as bars, and its words highlighted for each decided genre.
 
-    The page needs `tasks.core.page.answer_css`. All arguments are escaped.
-
-    Raises:
-        ConfigError: there is no such rule.
+    The page needs `tasks.core.page.answer_css`. All arguments are escaped. A ConfigError if there is no such rule.
     """
     movies = pl.DataFrame({"movie_id": ["this"], "movie_name": [title], "description": [text]})
     row = classifier.predict(movies, rule).row(0, named=True)

@@ -129,17 +129,12 @@ def rows_with(texts: tuple[str, str], pieces: Sequence[Piece], present: NDArray[
             row[source] = " ".join(text[end:start] for end, start in zip(ends, starts, strict=True))
         known = [piece for piece in compress(pieces, kept) if piece.start is None]
         values = {field: [piece.text for piece in known if piece.source == field] for field in FIELDS}
-        rows.append(
-            row
-            | {
-                "year": next(map(int, values["year"]), None),
-                "certificate": next(iter(values["certificate"]), None),
-                "runtime_min": next((int(text.removesuffix(" min")) for text in values["runtime"]), None),
-                "directors": values["director"],
-                "stars": values["star"],
-                "own_fields": [f"{piece.source}={piece.text}" for piece in known if piece.source not in FIELDS],
-            }
-        )
+        row |= {"directors": values["director"], "stars": values["star"]}
+        row["year"] = next(map(int, values["year"]), None)
+        row["certificate"] = next(iter(values["certificate"]), None)
+        row["runtime_min"] = next((int(text.removesuffix(" min")) for text in values["runtime"]), None)
+        row["own_fields"] = [f"{piece.source}={piece.text}" for piece in known if piece.source not in FIELDS]
+        rows.append(row)
     return pl.DataFrame(rows, schema=ROW)
 
 

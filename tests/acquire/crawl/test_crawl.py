@@ -10,7 +10,7 @@ from tasks.acquire.config import SampleConfig
 from tasks.acquire.crawl.crawl import run_crawl
 from tasks.acquire.crawl.journal import Journal, open_journal
 from tasks.acquire.listings import acquire_listings
-from tasks.core.errors import ConfigError, CrawlBusyError, DataError
+from tasks.core.errors import BusyError, ConfigError, DataError
 
 A, B, C, D = "tt0000001", "tt0000002", "tt0000003", "tt0000004"
 
@@ -177,7 +177,7 @@ def test_a_second_crawl_is_refused_in_any_process(campaign):
         [sys.executable, "-c", probe, str(campaign.paths.crawl_journal)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as other:
         assert other.stdout.readline() == b"open\n"
-        with pytest.raises(CrawlBusyError, match="another crawl"):
+        with pytest.raises(BusyError, match="another crawl"):
             campaign.run("omdb")
         other.kill()  # its lock goes with it
     campaign.server.answer = lambda _: campaign.server.json({"Response": "False", "Error": "Movie not found!"})

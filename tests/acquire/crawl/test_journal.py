@@ -3,7 +3,7 @@ import sqlite3
 import pytest
 
 from tasks.acquire.crawl.journal import Answer, open_journal, read_journal
-from tasks.core.errors import CrawlBusyError, DataError
+from tasks.core.errors import BusyError, DataError
 
 NOW = 1_750_000_000.0
 DAY = 86_400
@@ -66,7 +66,7 @@ def test_reading_makes_nothing_and_works_beside_a_writer(tmp_path):
         writer.record("omdb", {"tt1": Answer("ok", "A plot.")}, NOW)
         with read_journal(path) as reader:
             assert reader.states("omdb", NOW, 30) == {"tt1": "ok"}
-        with pytest.raises(CrawlBusyError, match=r"journal\.sqlite"), open_journal(path):
+        with pytest.raises(BusyError, match=r"journal\.sqlite"), open_journal(path):
             pass
 
 

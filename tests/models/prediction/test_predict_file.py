@@ -78,7 +78,7 @@ def test_parquet_and_csv_say_the_same(folder, tmp_path):
 
 
 def test_a_worker_that_dies_is_told_and_leaves_no_file(folder, tmp_path, movies, many_pieces, monkeypatch):
-    def die(prepare, pieces, workers):
+    def die(prepare, pieces, workers, _address):
         yield from itertools.islice(map(prepare(), pieces), workers)
         raise WorkerError("one of the worker processes died")
 
