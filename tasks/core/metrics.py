@@ -371,6 +371,9 @@ class PromotionConfig(BaseModel, frozen=True, extra="forbid"):
     enabled: bool | None = Field(None, description="Whether to promote. Default: unless chosen runs are compared.")
     metric: ChoiceMetric = Field("jaccard", description="Metric on test that decides promotion.")
     level: float = Field(0.95, gt=0, lt=1, description="Confidence level of the promotion test.")
+    correction: Literal["none", "bonferroni"] = Field(
+        "none", description="bonferroni: a stricter level the more challengers the same test set has judged."
+    )
     min_f1_macro: float = Field(0.1, ge=0, le=1, description="Lowest macro F1 on test of a champion.")
     registered_model: str = Field(  # MLflow's filters cannot hold every name
         REGISTERED_NAME, pattern="^[^/:@'\"]+$", description="Registered model to challenge; one for each dataset."
@@ -395,6 +398,7 @@ class Champion:
     is_challenger: bool  # whether it and the challenger are the same model
     is_readable: bool = True  # by this version; models logged before models were pipelines are not
     challenger_was_rolled_back: str = ""  # when the challenger, as champion, was rolled back
+    challengers_before: int = 0  # others that were judged by the same test set
 
 
 @dataclass(frozen=True)

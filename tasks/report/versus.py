@@ -285,6 +285,19 @@ def judge_challenger(challenger: Path, champion: Champion | None, config: Promot
     return _judge_both(challenger, champion, champion.folder, config)
 
 
+def say_luck(n_judged: int, level: float) -> str:
+    """Say how likely it is that one of the challengers that a test set has judged wins by luck.
+
+    >>> say_luck(1, 0.95), say_luck(20, 0.95)
+    ('', '; of 20 challengers on these movies, at least one that is no better wins with a probability of up to 40%')
+    """
+    by_luck = 1 - (1 - (1 - level) / 2) ** n_judged  # each by one side of its interval; less, as they share the movies
+    about = (
+        f"; of {n_judged} challengers on these movies, at least one that is no better wins with a probability of up to"
+    )
+    return f"{about} {by_luck:.0%}" if n_judged > 1 else ""
+
+
 def _judge_both(challenger: Path, champion: Champion, folder: Path, config: PromotionConfig) -> Verdict:
     try:
         decisions = read_decisions([challenger, folder])
@@ -299,10 +312,12 @@ def _judge_both(challenger: Path, champion: Champion, folder: Path, config: Prom
         how = "so they cannot be compared; to replace it: --promotion.replace-other-data always"
         return Verdict(False, f"{reason}, {how}")
     first, second = resample(decisions.truth, decisions.decided).metrics[config.metric]
-    found = interval(second - first if config.metric in LOWER_IS_BETTER else first - second, config.level)
-    bounds = f"[{found.low:+.4f}, {found.high:+.4f}] at {100 * config.level:g}%"
+    n_judged = champion.challengers_before + 1
+    level = 1 - (1 - config.level) / n_judged if config.correction == "bonferroni" else config.level
+    found = interval(second - first if config.metric in LOWER_IS_BETTER else first - second, level)
+    bounds = f"[{found.low:+.4f}, {found.high:+.4f}] at {100 * level:.4g}%"
     difference = f"{config.metric} {found.value:+.4f} {bounds}"
-    measured = f"{difference}, on {len(decisions.movie_ids):,} test movies"
+    measured = f"{difference}, on {len(decisions.movie_ids):,} test movies{say_luck(n_judged, level)}"
     if np.isfinite(found.low) and found.low > 0:
         return Verdict(True, f"{challenger.name} is better than {champion.model}: {measured}", difference)
     is_worse = np.isfinite(found.high) and found.high < 0

@@ -40,6 +40,9 @@ CHAMPION: Final = "champion"
 EARLIER_PARAMS: Final = frozenset({"model.classifier.kind", "model.members"})  # of models that were not pipelines
 REPLACED_TAG: Final = "genreflow.replaced_version"
 ROLLED_BACK_TAG: Final = "genreflow.rolled_back_at"
+JUDGED_TAG: Final = "genreflow.judged"  # with the hash of the data: short ids of challengers
+SHORT_ID: Final = 8
+MOST_JUDGED: Final = 500  # ids in a tag, which has 5,000 characters
 PROMOTED_TAG: Final = "genreflow.promoted_at"
 ABANDONED_MS: Final = 60_000
 
@@ -89,7 +92,19 @@ def find_champion(
         is_challenger=current.source == challenger.model_uri,
         is_readable=EARLIER_PARAMS.isdisjoint(params),
         challenger_was_rolled_back=next(iter(rolled_back), ""),
+        challengers_before=len(_judged(client, challenger, registered) - {challenger.model_uri[-SHORT_ID:]}),
     )
+
+
+def note_judged(client: mlflow.MlflowClient, challenger: LoggedModel, registered: str) -> None:
+    """Record, with the registered model, that a test set has judged a challenger: each more makes luck more likely."""
+    judged = sorted(_judged(client, challenger, registered) | {challenger.model_uri[-SHORT_ID:]})[-MOST_JUDGED:]
+    client.set_registered_model_tag(registered, f"{JUDGED_TAG}.{challenger.data_hash[:16]}", " ".join(judged))
+
+
+def _judged(client: mlflow.MlflowClient, challenger: LoggedModel, registered: str) -> set[str]:
+    tags = client.get_registered_model(registered).tags
+    return set(tags.get(f"{JUDGED_TAG}.{challenger.data_hash[:16]}", "").split())
 
 
 def promote(

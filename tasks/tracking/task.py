@@ -193,6 +193,8 @@ def promote(
         client.update_model_version(registered, str(version), described)
         holder = f"{best.name} (version {version})"
         outcome = f"promoted {best.name} to champion (version {version} of {registered}): {verdict.reason}"
+    if verdict.difference:
+        registry.note_judged(client, best, registered)
     client.set_tag(run.run_id, "genreflow.champion", holder)
     client.set_tag(run.run_id, "genreflow.promotion", verdict.reason)
     return outcome

@@ -1,4 +1,5 @@
 import json
+from statistics import NormalDist
 
 import numpy as np
 import polars as pl
@@ -117,3 +118,32 @@ def test_what_the_store_knows_of_the_champion_decides_first(good):
 def test_names_that_mlflow_cannot_look_up_are_refused(name):
     with pytest.raises(ValidationError, match="registered_model"):
         PromotionConfig(registered_model=name)
+
+
+def test_many_challengers_make_luck_likelier_and_a_correction_makes_the_test_stricter(good, tmp_path):
+    near = write_model(tmp_path / "near", 0.73)
+    first, later = (champion(near, challengers_before=number) for number in (0, 199))
+    assert "challengers" not in judge_challenger(good, first, PromotionConfig()).reason
+    verdict = judge_challenger(good, later, PromotionConfig())
+    assert "of 200 challengers on these movies, at least one that is no better wins" in verdict.reason
+    assert "up to 99%" in verdict.reason
+    strict = judge_challenger(good, later, PromotionConfig(correction="bonferroni"))
+    assert "at 99.98%, on 200 test movies; of 200 challengers" in strict.reason
+    assert "up to 2%" in strict.reason
+    low, strict_low = (float(each.difference.split("[")[1].split(",")[0]) for each in (verdict, strict))
+    assert strict_low < low
+
+
+def test_the_correction_holds_the_level_for_twenty_equal_challengers():
+    """Simulated: the share of test sets on which at least one of twenty equally good challengers wins."""
+    random, n_movies, n_challengers = np.random.default_rng(1), 400, 20
+    wins = {"none": 0, "bonferroni": 0}
+    for _ in range(200):
+        champion_right = random.random(n_movies) < 0.5
+        differences = (random.random((n_challengers, n_movies)) < 0.5).astype(float) - champion_right
+        error = differences.std(axis=1) / np.sqrt(n_movies)
+        for name, level in (("none", 0.95), ("bonferroni", 1 - 0.05 / n_challengers)):
+            bound = NormalDist().inv_cdf((1 + level) / 2)
+            wins[name] += bool((differences.mean(axis=1) > bound * error).any())
+    assert wins["none"] > 2 * wins["bonferroni"]
+    assert wins["bonferroni"] / 200 < 0.05

@@ -1,6 +1,7 @@
 """The champion in a real MLflow store of the test's own: how it changes, and how it returns."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +11,7 @@ import pytest
 from mlflow.exceptions import MlflowException
 
 from tasks.core.errors import DataError, ModelError
-from tasks.core.metrics import Verdict
+from tasks.core.metrics import REGISTERED_NAME, Verdict
 from tasks.core.schema import PREDICTIONS
 from tasks.tracking import runs
 from tasks.tracking.registry import (
@@ -18,6 +19,7 @@ from tasks.tracking.registry import (
     ChampionChangedError,
     champion_version,
     find_champion,
+    note_judged,
     promote,
     roll_back,
     write_card,
@@ -230,7 +232,9 @@ def test_two_promotions_at_once_have_one_order(run, paths, tmp_path, monkeypatch
         monkeypatch.setattr(client, step, original)
         other = mlflow.MlflowClient(run.experiment.tracking_uri)
         try:
-            outcomes.append(promote(other, theirs, find_champion(run.experiment, theirs, paths), Verdict(True, "because")))
+            outcomes.append(
+                promote(other, theirs, find_champion(run.experiment, theirs, paths), Verdict(True, "because"))
+            )
         except ChampionChangedError:
             outcomes.append(None)
         return original(*arguments, **options)
@@ -263,3 +267,16 @@ def test_an_alias_that_is_set_too_late_is_corrected(run, paths, tmp_path, monkey
     monkeypatch.setattr(client, "set_registered_model_alias", late)
     assert promote(client, ours, None, Verdict(True, "because")) == 1
     assert champion_version(client).version == 2
+
+
+def test_the_store_knows_how_many_challengers_a_test_set_has_judged(run, paths, tmp_path):
+    client = run.experiment.client()
+    first, second, third = (log(run, name, tmp_path) for name in "abc")
+    crown(run, first, paths)
+    assert find_champion(run.experiment, second, paths).challengers_before == 0
+    for _ in range(2):  # the same one again is no other challenger
+        note_judged(client, second, REGISTERED_NAME)
+    assert find_champion(run.experiment, second, paths).challengers_before == 0
+    assert find_champion(run.experiment, third, paths).challengers_before == 1
+    elsewhere = replace(third, data_hash="another")
+    assert find_champion(run.experiment, elsewhere, paths).challengers_before == 0
