@@ -132,6 +132,7 @@ def _read_parquet(path: Path, table: TableConfig) -> pl.DataFrame:
         rows = pl.read_parquet(path, columns=list(table.columns), glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise SourceError(f"{path} cannot be read as parquet ({_first_line(error)}). Check the file.") from error
+    schema.check_lengths(rows, str(path))
     rows = rows.with_columns(pl.col(name).arr.to_list() for name, kind in rows.schema.items() if kind == pl.Array)
     texts = []
     for name in table.columns:

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Final, NewType
 
 import polars as pl
+from polars import selectors as cs
 
 from tasks.core.errors import DataError
 
 MovieId = NewType("MovieId", str)
 
 DEFAULT_SEED: Final = 42069
+MAX_FIELD_BYTES: Final = 131_072  # of a text, as in a CSV: a small file may hold a gigabyte of the same text
 DECIMALS: Final = 6  # of numbers in tables for people
 MOVIE_ID_PATTERN: Final = r"^[A-Za-z0-9_.:-]+$"  # CoNLL-U sentence ids begin with it: no space or slash
 
@@ -184,6 +186,15 @@ _BEGINS_QUOTED: Final = re.compile(r"[\[({\s]*['\"]")  # other apostrophes are p
 _CONSTRUCTOR: Final = re.compile(r"^(?:array|frozenset|set)(?=\()")
 _BIT: Final = r"[01](?:\.0?+)?+"
 _ENCODED: Final = re.compile(rf"[\[(\s,]*+(?:{_BIT}[\s,]*+)++[\])]*+")  # possessive: one way to read a text
+
+
+def check_lengths(rows: pl.DataFrame, where: str) -> None:
+    """Raise a `DataError` if a text, or the texts of a list, are longer than a field of a CSV may be."""
+    in_list = cs.list(cs.string()).list.eval(pl.element().str.len_bytes()).list.sum()
+    lengths = rows.select(cs.string().str.len_bytes(), in_list).max()
+    for name, longest in lengths.to_dicts()[0].items() if lengths.height else ():
+        if longest is not None and longest > MAX_FIELD_BYTES:
+            raise DataError(f"{where}: {name} has {longest:,} bytes; a field may have {MAX_FIELD_BYTES:,}. Shorten it.")
 
 
 def parse_genres(text: str, names: Sequence[str]) -> tuple[str, ...]:

@@ -119,12 +119,15 @@ def _parquet_pieces(source: Path, wanted: tuple[str, ...]) -> Iterator[pl.DataFr
     import pyarrow.parquet as pq  # noqa: PLC0415
 
     try:
-        with pq.ParquetFile(source, buffer_size=1 << 20) as file:  # without, whole columns of a row group are read
+        with pq.ParquetFile(source) as file:
             names = list(_find_columns(source, file.schema_arrow.names, wanted))
-            for batch in file.iter_batches(PIECE_ROWS, columns=names):
-                rows = pl.DataFrame(pl.from_arrow(batch)).with_columns(schema.as_text(pl.Float64, cs.float()))
-                rows = rows.with_columns((cs.all() - LISTS).cast(pl.String))
-                yield rows.with_columns(pl.col(*REQUIRED).fill_null(""))
+        scanned = pl.scan_parquet(source, glob=False).select(names)  # its texts are views: a bomb stays small
+        for number, batch in enumerate(scanned.collect_batches(chunk_size=PIECE_ROWS, maintain_order=True)):
+            first = number * PIECE_ROWS
+            schema.check_lengths(batch, f"{source}, rows {first + 1:,} to {first + batch.height:,}")
+            rows = batch.with_columns(schema.as_text(pl.Float64, cs.float()))
+            rows = rows.with_columns((cs.all() - LISTS).cast(pl.String))
+            yield rows.with_columns(pl.col(*REQUIRED).fill_null(""))
     except (pa.ArrowException, pl.exceptions.PolarsError) as error:
         said = str(error).partition("\n")[0]
         raise DataError(f"{source} is not a readable parquet file ({said}); write it again") from error

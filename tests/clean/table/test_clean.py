@@ -1,14 +1,19 @@
 import json
+import resource
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from pydantic import ValidationError
 
-from tasks.clean.own_table import TableConfig, clean_own_table
+from tasks.clean.own_table import TableConfig, _read_own_table, clean_own_table
 from tasks.clean.profiles import CleanConfig
+from tasks.clean.rules import Ledger
 from tasks.core import schema
 from tasks.core.errors import ConfigError, DataError, SourceError
 from tasks.core.settings import DataPaths
+from tasks.models.predict import read_pieces
 
 FRAME = pl.DataFrame(
     {
@@ -186,3 +191,18 @@ def test_a_separator_that_may_be_wrong_is_told_with_what_it_cost(paths, tmp_path
     pl.DataFrame({"key": list("abcde"), "body": texts, "tags": labels}).write_csv(path)
     clean_own_table(paths, path, mapping(min_rows=2), CleanConfig())
     assert "1 rows that had no others: left;right. Are labels separated by '|'?" in caplog.text
+
+
+def test_a_small_parquet_file_of_gigabytes_is_refused(tmp_path):
+    bomb = tmp_path / "bomb.parquet"
+    text = pa.DictionaryArray.from_arrays(pa.array([0] * 100_000, pa.int32()), pa.array(["x" * 1_000_000]))
+    columns = {"movie_id": ["a"] * 100_000, "description": text, "tags": ["b|c"] * 100_000}
+    pq.write_table(pa.table(columns), bomb, compression="zstd", store_schema=False)
+    assert bomb.stat().st_size < 100_000
+    before_kb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    with pytest.raises(DataError, match="description has 1,000,000 bytes; a field may have 131,072"):
+        list(read_pieces(bomb))
+    table = TableConfig(id="movie_id", text="description", labels=("tags",))
+    with pytest.raises(DataError, match="description has 1,000,000 bytes"):
+        _read_own_table(bomb, table, Ledger())
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kb < 1_000_000
