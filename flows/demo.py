@@ -8,6 +8,7 @@ from flows.config import DemoConfig
 from tasks.core.errors import ConfigError, GenreflowError, how_to_install
 
 MAX_BODY_BYTES: Final = 1_000_000  # a text and choices
+UPLOADS: Final = ("/gradio_api/upload", "/upload")  # Gradio's, which the page does not use
 
 
 def serve_page(config: DemoConfig) -> int:
@@ -23,7 +24,7 @@ def serve_page(config: DemoConfig) -> int:
         from flows.web import OwnPagesOnly, serve
     except ImportError as error:
         raise ConfigError(f"the page needs Gradio ({error}); {how_to_install(['demo'])}") from error
-    serve(OwnPagesOnly(page_app(), MAX_BODY_BYTES), config.host, config.port, "try the models")
+    serve(OwnPagesOnly(page_app(), MAX_BODY_BYTES, UPLOADS), config.host, config.port, "try the models")
     return 0
 
 
@@ -44,6 +45,7 @@ from tasks.models.genre_classifier import GenreClassifier
 from tasks.tracking.registry import demo_models, fetch_classifier
 
 LONGEST = 20_000  # characters of a text; a plot has some hundreds, and explaining takes time
+MOST_WORDS = 1_000  # explaining takes time for each
 CACHED_MODELS = 4
 
 CSS = """
@@ -143,6 +145,8 @@ def answer_html(asked: Asked) -> str:
         return notice("There is no plot yet. Paste or write one, then press the button.")
     if len(asked.text) + len(asked.title) > LONGEST:
         return notice(f"This is {len(asked.text):,} characters long; give at most {LONGEST:,}.")
+    if (words := len(f"{asked.title} {asked.text}".split())) > MOST_WORDS:
+        return notice(f"This is {words:,} words long; give at most {MOST_WORDS:,}.")
     try:
         return render_answer(load_classifier(asked.model), asked.title, asked.text, asked.rule or None)
     except GenreflowError as error:

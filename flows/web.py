@@ -34,12 +34,13 @@ class OwnPagesOnly:
     - `Origin`, which browsers send with every request that can change something and with WebSockets, must be the server
       itself. Programs send none.
 
-    Foreign requests get a 403, longer bodies a 413.
+    Foreign requests get a 403, longer bodies a 413, and paths that begin with one in `closed` a 404.
     """
 
-    def __init__(self, app: ASGIApp, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+    def __init__(self, app: ASGIApp, max_body_bytes: int = MAX_BODY_BYTES, closed: tuple[str, ...] = ()) -> None:
         self.app = app
         self.max_body_bytes = max_body_bytes
+        self.closed = closed
         self.names = {"localhost", *settings().allowed_hosts.replace(" ", "").lower().split(",")} - {""}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -48,7 +49,7 @@ class OwnPagesOnly:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
-        status, refused = self._refuse(headers)
+        status, refused = self._refuse(headers, scope["path"])
         if refused and scope["type"] == "websocket":
             await send({"type": "websocket.close", "code": 1008})  # the HTTP answer is a 403
         elif refused:
@@ -56,12 +57,14 @@ class OwnPagesOnly:
         else:
             await self.app(scope, self._limited(receive), send)
 
-    def _refuse(self, headers: Headers) -> tuple[int, str]:
+    def _refuse(self, headers: Headers, path: str) -> tuple[int, str]:
         host, origin = headers.get("host", ""), headers.get("origin")
         if not self._is_own_name(host):
             return 403, "this server does not answer to that name; GENREFLOW_ALLOWED_HOSTS can allow it"
         if origin is not None and _same(urlsplit(origin).netloc) != _same(host):
             return 403, "this server answers only its own pages"
+        if path.startswith(self.closed):
+            return 404, "this server has no such address"
         if int(headers.get("content-length") or 0) > self.max_body_bytes:
             return 413, f"send at most {self.max_body_bytes:,} bytes at once"
         return 200, ""

@@ -6,9 +6,11 @@ import sys
 from urllib.parse import urlencode
 
 import pytest
+from starlette.testclient import TestClient
 
 from flows.config import DemoConfig
-from flows.demo import Asked, answer_html, open_address, serve_page
+from flows.demo import UPLOADS, Asked, answer_html, open_address, page_app, serve_page
+from flows.web import OwnPagesOnly
 from tasks.core.errors import ConfigError
 from tasks.core.settings import PROJECT_ROOT, DataPaths, data_paths
 from tasks.models.explain.page import render_answer
@@ -66,6 +68,18 @@ def test_an_answer_has_genres_scores_and_words(classifier):
     assert html.count('<tr class="decided">') == 2
     assert 'class="raises"' in html
     assert ">haunted</span>" in html
+
+
+def test_a_text_of_too_many_words_is_not_explained(registry):
+    answer = answer_html(Asked(text="a " * 1001, model=uri_of("nb-words")))
+    assert "This is 1,001 words long; give at most 1,000." in answer
+
+
+def test_nothing_can_be_uploaded():
+    client = TestClient(OwnPagesOnly(page_app(), 10_000, UPLOADS), base_url="http://127.0.0.1")
+    assert client.post("/gradio_api/upload", files={"files": b"x"}).status_code == 404
+    assert client.post("/gradio_api/queue/join", content=b"x" * 10_001).status_code == 413
+    assert client.get("/").status_code == 200
 
 
 def test_an_answer_of_no_genre_says_so(classifier):
