@@ -77,3 +77,7 @@ def usage() -> str:
         about = (ast.get_docstring(ast.parse(source)) or "").partition(":")[0]
         lines.append(f"  {command:<16}{about}\n")
     return "".join([*lines, "\nSee genreflow COMMAND --help for options; genreflow --version\n"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

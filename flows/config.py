@@ -223,7 +223,7 @@ class PrepareConfig(PresetConfig, RunnerConfig, RawDataConfig):
 class PicturesConfig(FlowConfig):
     """A flow that draws."""
 
-    pictures: Literal["shown", "all"] = RESULTS("shown", "shown: what the report shows, as SVG; all: also as PNG.")
+    pictures: Literal["shown", "all"] = RESULTS("shown", "Pictures as SVG that the report shows; or all, also as PNG.")
 
     @property
     def forms(self) -> tuple[Literal["svg", "png"], ...]:

@@ -258,6 +258,7 @@ def save_model(model: "SingleModel | EnsembleModel", rate_sample: pl.DataFrame, 
     model_folder = folder / MODEL_FOLDER
     model_folder.mkdir()
     model.save(model_folder)
+    model.scores(rate_sample.head(1))  # a lemmatiser's first text takes a second
     for sample in (rate_sample.head(SLOW_SAMPLE), rate_sample):
         start_s = time.perf_counter()
         model.scores(sample)

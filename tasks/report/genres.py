@@ -200,7 +200,8 @@ def say_audit(audit: pl.DataFrame) -> str:
     genres = audit["doubted"].str.split("; ").explode().str.extract(r"^(?:lacks|is not) (.+)$").drop_nulls()
     counts = genres.value_counts().sort("count", "doubted", descending=[True, False])
     genre, count = counts.row(0) if counts.height > 1 else ("", 0)
-    by = audit["scores_from"].drop_nulls().unique().sort().to_list() if "scores_from" in audit.columns else []
+    named = audit["scores_from"].drop_nulls().unique().sort().to_list() if "scores_from" in audit.columns else []
+    by = [each.replace(", ", " on ") for each in named]
     movies = audit["movie_id"].n_unique()
     return say("label_audit", movies=movies, genre=genre, share=count / max(audit.height, 1), scores_from=by)
 

@@ -299,11 +299,13 @@ def say_luck(n_judged: int, level: float) -> str:
 
 
 def _judge_both(challenger: Path, champion: Champion, folder: Path, config: PromotionConfig) -> Verdict:
+    theirs, is_same = champion.model, champion.model == challenger.name
+    theirs = f"the champion, {theirs} (version {champion.version})" if is_same else theirs
     try:
         decisions = read_decisions([challenger, folder])
     except IncomparableError as error:
         difference = str(error).rpartition("\n  ")[2]
-        reason = f"{champion.model} was tested on other data ({difference})"
+        reason = f"{theirs} was tested on other data ({difference})"
         if config.replace_other_data == "always":
             return Verdict(True, f"{reason} and is replaced (--promotion.replace-other-data always)")
         # A champion of the sample is provisional, any other was chosen by someone.
@@ -319,10 +321,10 @@ def _judge_both(challenger: Path, champion: Champion, folder: Path, config: Prom
     difference = f"{config.metric} {found.value:+.4f} {bounds}"
     measured = f"{difference}, on {len(decisions.movie_ids):,} test movies{say_luck(n_judged, level)}"
     if np.isfinite(found.low) and found.low > 0:
-        return Verdict(True, f"{challenger.name} is better than {champion.model}: {measured}", difference)
+        return Verdict(True, f"{challenger.name} is better than {theirs}: {measured}", difference)
     is_worse = np.isfinite(found.high) and found.high < 0
     if not champion.is_readable and not is_worse:
-        reason = f"{champion.model} was logged by an earlier version, which only MLflow can load, and is replaced"
+        reason = f"{theirs} was logged by an earlier version, which only MLflow can load, and is replaced"
         return Verdict(True, f"{reason}: {measured}", difference)
     how = "significantly worse" if is_worse else "not significantly better"
-    return Verdict(False, f"{challenger.name} is {how} than {champion.model}: {measured}", difference)
+    return Verdict(False, f"{challenger.name} is {how} than {theirs}: {measured}", difference)

@@ -119,7 +119,7 @@ def test_a_model_that_cannot_be_fitted_as_it_is_ends_the_search_and_is_recorded(
 
     recorded = []
     monkeypatch.setattr("flows.search.start_model_run", lambda *_: "trial-run")
-    monkeypatch.setattr("flows.search.score", fail)
+    monkeypatch.setattr("flows.search.features_of", fail)
     monkeypatch.setattr("flows.search.record_failure", lambda _run, *told: recorded.append(told[:2]))
     config = SearchConfig(model="nb-counts")
     first = SimpleNamespace(ask=lambda: Trial(1, {}, config.chosen_model))

@@ -346,7 +346,7 @@ def test_the_label_audit_names_the_most_doubted_genre() -> None:
     )
     said = say_audit(audit)
     assert said.startswith(
-        "The scores of svm, test and svm, validation contradict the listings for 3 movies, most often"
+        "The scores of svm on test and svm on validation contradict the listings for 3 movies, most often"
     )
     assert "about Drama (67% of them)" in said
     assert say_audit(audit.clear()) == "The label audit found no doubtful movie."
