@@ -149,7 +149,7 @@ def running_prefect() -> Iterator[tuple[str, str]]:
             "GENREFLOW_DATA_DIR": f"{home}/data",
             "MLFLOW_TRACKING_URI": f"sqlite:///{home}/mlflow.db",
         }
-        command = [str(Path(sys.executable).with_name("prefect")), "server", "start", "--host", "127.0.0.1"]
+        command = [sys.executable, "-m", "flows.prefect_server", "--host", "127.0.0.1"]
         with running(command, "/api/health", own) as address:
             own["PREFECT_API_URL"] = f"{address}/api"
             pipeline = [sys.executable, str(ROOT / "flows" / "full_pipeline.py"), "--sample.n-movies", "1000"]
