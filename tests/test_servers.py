@@ -8,7 +8,9 @@ import yaml
 
 from tasks.core.settings import PROJECT_ROOT
 
-STARTS = re.compile(r"mlflow (?:ui|server|models serve)\b|prefect server start\b|flows\.prefect_server\b.*--host|mlflow, \"ui\"")
+STARTS = re.compile(
+    r"mlflow (?:ui|server|models serve)\b|prefect server start\b|flows\.prefect_server\b.*--host|mlflow, \"ui\""
+)
 LOOPBACK = re.compile(r"--host\"?[ ,=]+\"?127\.0\.0\.1")
 EVERYWHERE = re.compile(r"""(?<![\w.])0\.0\.0\.0(?![\w.])|host\s*[=:]\s*["']["']|--host[= ]["']?::["']?(?:\s|$)""")
 # Containers have to listen to all of their own addresses; what counts is what is published of them.

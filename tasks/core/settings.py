@@ -105,6 +105,7 @@ class DataPaths:
     last_run = _Under("results/last_run.json")  # the models that the last training run finished, and its MLflow runs
     explore = _Under("explore")  # pictures and tables about the raw and the clean data
     logs = _Under("logs")  # logs of runs
+    folder_id = _Under(".folder_id")  # of the folder itself, whatever its name
     lock = _Under(".lock")  # one pipeline at a time works in a data folder
 
 

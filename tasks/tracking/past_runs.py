@@ -237,8 +237,9 @@ class OldRuns(NamedTuple):
 def find_old_runs(experiment_name: str, keep: int, paths: DataPaths) -> OldRuns:
     """Return the runs of an experiment beyond the newest `keep` pipeline runs, except those that must stay.
 
-    These are runs of registered models, past champions included, with their pipelines; the last run of the data folder;
-    runs that have not ended; and runs of others. Raises ConfigError if there is no such experiment.
+    These are runs of registered models, past champions included, with their pipelines; the last run of this data
+    folder, and the newest run of every other; runs that have not ended; and runs of others. Raises ConfigError if there
+    is no such experiment.
     """
     experiment = open_client().get_experiment_by_name(experiment_name)
     if experiment is None:
@@ -259,10 +260,15 @@ def find_old_runs(experiment_name: str, keep: int, paths: DataPaths) -> OldRuns:
             head = parent
         families.setdefault(head, []).append(run)
     newest_first = sorted(families.values(), key=lambda family: -max(run.info.start_time for run in family))
+    newest_of: dict[str, list[Run]] = {}  # by data folder
+    for family in newest_first:
+        newest_of.setdefault(family[0].data.tags.get(tracked.FOLDER_TAG, ""), family)
+    newest_of.pop(tracked.folder_id(paths), None)
     old = [
         family
         for family in newest_first[keep:]
-        if all(tracked.KIND_TAG in run.data.tags for run in family)
+        if all(family is not newest for newest in newest_of.values())
+        and all(tracked.KIND_TAG in run.data.tags for run in family)
         and not any(run.info.run_id in needed or run.info.status == tracked.RUNNING for run in family)
     ]
     removed = {run.info.run_id: run.data.tags.get(tracked.URI_TAG, "") for family in old for run in family}

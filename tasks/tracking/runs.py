@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
+from uuid import uuid4
 
 import mlflow.sklearn
 import pandas as pd
@@ -37,7 +38,7 @@ from tasks.core.errors import DataError, ModelError
 from tasks.core.files import check_hashes, hash_files, write_hashes
 from tasks.core.logs import hide_secrets
 from tasks.core.settings import DataPaths
-from tasks.stage import PROJECT, code_of
+from tasks.stage import PROJECT, code_of, write_atomically
 from tasks.tracking.store import NOTE_TAG, Experiment, get_if_exists, open_experiment, retry_while_locked
 
 logger = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ KIND_TAG: Final = "genreflow.kind"
 MODEL_TAG: Final = "genreflow.model"
 DATA_TAG: Final = "genreflow.data_hash"
 DATA_DIR_TAG: Final = "genreflow.data_dir"
+FOLDER_TAG: Final = "genreflow.folder_id"
 ERROR_TAG: Final = "genreflow.error"
 FINGERPRINT_TAG: Final = "genreflow.model_fingerprint"
 URI_TAG: Final = "genreflow.model_uri"
@@ -95,6 +97,13 @@ class LoggedModel:
     data_hash: str = ""  # of the data that it was trained and tested on; "" if unknown
 
 
+def folder_id(paths: DataPaths) -> str:
+    """Return the id that a data folder keeps, since folders of several containers may have one name."""
+    if not paths.folder_id.is_file():
+        write_atomically(paths.folder_id, f"{uuid4().hex}\n")
+    return paths.folder_id.read_text(encoding="utf-8").strip()
+
+
 @retry_while_locked
 def start_pipeline_run(
     experiment_name: str, config: Mapping[str, Any], paths: DataPaths, tags: Mapping[str, str]
@@ -106,9 +115,9 @@ def start_pipeline_run(
     KILLED.
     """
     experiment = open_experiment(experiment_name)
-    client = experiment.client()
+    client, folder = experiment.client(), folder_id(paths)
     for left in client.search_runs([experiment.experiment_id], f"attributes.status = '{RUNNING}'"):
-        if left.data.tags.get(DATA_DIR_TAG) == str(paths.root):  # MLflow's filters cannot express every folder's name
+        if left.data.tags.get(FOLDER_TAG) == folder:
             logger.warning("MLflow run %r was left running by a process that ended: marked KILLED", left.info.run_name)
             client.set_terminated(left.info.run_id, KILLED)
     revision, flow, user = git_revision(), tags.get("flow", "pipeline"), "unknown"
@@ -116,6 +125,7 @@ def start_pipeline_run(
         user = getpass.getuser()
     shared = {
         DATA_DIR_TAG: str(paths.root),
+        FOLDER_TAG: folder,
         "genreflow.git_revision": revision,
         "mlflow.source.git.commit": revision.removesuffix("-dirty"),
         "mlflow.source.name": f"genreflow {flow}",

@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from tasks.core.errors import ConfigError, DataError
 from tasks.core.metrics import Verdict
-from tasks.core.settings import settings
+from tasks.core.settings import DataPaths, settings
 from tasks.tracking import runs
 from tasks.tracking.past_runs import (
     NEEDED,
@@ -232,3 +232,25 @@ def test_runs_that_are_not_ours_and_unknown_experiments(paths):
     assert foreign not in find_old_runs("test", 0, paths).run_ids
     with pytest.raises(ConfigError, match="no experiment 'nowhere'"):
         find_old_runs("nowhere", 0, paths)
+
+
+def test_the_newest_run_of_another_data_folder_stays(paths, tmp_path):
+    elsewhere = DataPaths(tmp_path / "elsewhere")
+    elsewhere.root.mkdir()
+    older, theirs = run_once(elsewhere), run_once(elsewhere)
+    ours = run_once(paths)
+    save_last_run(paths, ours[0], [ours[1]])
+    old = find_old_runs("test", 0, paths)
+    assert set(old.run_ids) == {older[0].run_id, older[1].run_id}
+    assert set(old.run_ids).isdisjoint({theirs[0].run_id, theirs[1].run_id})
+
+
+def test_folders_of_one_name_are_different_folders(paths, tmp_path, monkeypatch):
+    """As two containers have, each with a volume of its own at the same place."""
+    theirs = runs.start_pipeline_run("test", {}, paths, {"source": "sample"})
+    paths.folder_id.rename(tmp_path / "their_id")
+    ours = runs.start_pipeline_run("test", {}, paths, {"source": "sample"})
+    client = ours.experiment.client()
+    assert client.get_run(theirs.run_id).info.status == "RUNNING"
+    runs.start_pipeline_run("test", {}, paths, {"source": "sample"})
+    assert client.get_run(ours.run_id).info.status == "KILLED"
