@@ -14,7 +14,7 @@ from tasks.clean.profiles import CleanConfig, build_profile, split_genres
 from tasks.clean.read import find_listings, read_table
 from tasks.clean.rules import Ledger, Profile, Rule, apply_rules
 from tasks.core import schema
-from tasks.core.errors import DataError
+from tasks.core.errors import DataError, name_some
 from tasks.core.files import write_json
 from tasks.core.settings import DataPaths
 from tasks.stage import Stage, StageResult, config_dict, run_stage
@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 PART_ROWS: Final = 500_000
 SLICE_ROWS: Final = 500_000
+MAX_LABELS: Final = 200  # beyond, pictures and decision rules are useless
 ROW_GROUP_SIZE: Final = 65_536  # of the parquet file
 _MAX_ROWS: Final = 2**32  # what a polars row index can count
 
@@ -247,9 +248,13 @@ def note_text_groups(movies: pl.DataFrame, ledger: Ledger) -> pl.DataFrame:
 
 
 def note_unknown_genres(movies: pl.DataFrame, ledger: Ledger) -> None:
-    """Count the movies of each genre that the site does not have; they are kept, since users bring their own."""
+    """Count the movies of each genre that the site does not have; some are kept, since users bring their own."""
     genres = movies["genres"].explode()
     unknown = genres.filter(~genres.is_in(schema.GENRES)).value_counts().sort("genres")
+    if unknown.height > MAX_LABELS:
+        raise DataError(
+            f"{unknown.height:,} genres are not the site's ({name_some(unknown['genres'], 5)}), more than {MAX_LABELS}: is the column genre one of genres, separated by commas?"
+        )
     ledger.counts.update({f"unknown_genre/{name}": count for name, count in unknown.iter_rows()})
     if unknown.height:
         logger.warning("clean: kept %d unknown genres: %s", unknown.height, ", ".join(unknown["genres"].head(20)))

@@ -8,6 +8,7 @@ import polars as pl
 from pydantic import BaseModel, Field, model_validator
 
 from tasks.clean.movies import (
+    MAX_LABELS,
     PEOPLE,
     SIDE_FIELDS,
     as_movies,
@@ -20,7 +21,7 @@ from tasks.clean.profiles import CleanConfig, table_profile
 from tasks.clean.read import read_table
 from tasks.clean.rules import Ledger, Profile, apply_rules
 from tasks.core import schema
-from tasks.core.errors import DataError, SourceError
+from tasks.core.errors import DataError, SourceError, name_some
 from tasks.core.settings import DataPaths
 from tasks.stage import StageResult, config_dict
 
@@ -127,7 +128,7 @@ def _read_parquet(path: Path, table: TableConfig) -> pl.DataFrame:
     try:
         found = pl.read_parquet_schema(path)
         if missing := [name for name in table.columns if name not in found]:
-            names = ", ".join(found) or "none"
+            names = name_some(found) or "none"
             raise SourceError(f"{path}: no column {' or '.join(missing)} among {names}. Correct `table`.")
         rows = pl.read_parquet(path, columns=list(table.columns), glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
@@ -154,7 +155,6 @@ def _first_line(error: Exception) -> str:
     return str(error).partition("\n")[0]  # polars adds the whole query
 
 
-MAX_LABELS: Final = 200  # beyond, pictures and decision rules are useless
 MAX_CHARACTERS: Final = 100  # of a label, which is in the names of metrics
 SEPARATORS: Final = set(";|/\\+&\t")  # what people put between labels
 _YES: Final = ("1", "1.0", "true")

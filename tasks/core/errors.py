@@ -11,11 +11,20 @@ from typing import Final
 
 from pydantic import ValidationError
 
+MAX_SHOWN: Final = 80  # characters of a name from outside
+
 
 class GenreflowError(Exception):
     """Base class of errors for the user. Messages name the file and row, what was expected, and what to do."""
 
     can_heal = False  # whether a retry may succeed
+
+
+def name_some(names: Iterable[str], most: int = 40) -> str:
+    """Return names from outside for a message: the first ones, and 80 characters of each."""
+    names = list(names)
+    shown = ", ".join(name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}…" for name in names[:most])
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
 
 
 class SourceError(GenreflowError):

@@ -19,7 +19,7 @@ import polars as pl
 from polars import selectors as cs
 
 from tasks.core import schema
-from tasks.core.errors import DataError
+from tasks.core.errors import DataError, name_some
 from tasks.core.files import HASHES_FILE, check_hashes, hash_file, hash_files, is_same_file
 from tasks.core.logs import Progress
 from tasks.core.parallel import stream_in_order
@@ -135,7 +135,7 @@ def _parquet_pieces(source: Path, wanted: tuple[str, ...]) -> Iterator[pl.DataFr
 
 def _find_columns(source: Path, header: list[str], wanted: tuple[str, ...]) -> dict[str, int]:
     if missing := [name for name in REQUIRED if name not in header]:
-        found = f"its header is: {', '.join(header)}" if any(header) else "it is empty"
+        found = f"its header is: {name_some(header)}" if any(header) else "it is empty"
         raise DataError(f"{source} has no column {', '.join(missing)}; {found}")
     if repeated := [name for name in wanted if header.count(name) > 1]:
         raise DataError(f"{source} has more than one column {', '.join(repeated)}; keep one of each")

@@ -170,3 +170,9 @@ def test_any_rule_can_be_left_out(
         assert adds_up(ledger.counts)
         assert movies.schema == schema.MOVIES
         assert not {f"{kind}/{name}" for kind in ("dropped", "changed") for name in disabled} & set(ledger.counts)
+
+
+def test_thousands_of_genres_are_no_genres(row: MakeRow, listing: Listing, data: DataPaths) -> None:
+    listing(*(row(f"tt{number}", genre=f"Genre {number}", description=f"Plot {number}.") for number in range(300)))
+    with pytest.raises(DataError, match=r"300 genres are not the site's \(Genre 0, Genre 1, .* and 295 more\)"):
+        clean_movies(data, CleanConfig())
