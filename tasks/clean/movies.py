@@ -253,7 +253,8 @@ def note_unknown_genres(movies: pl.DataFrame, ledger: Ledger) -> None:
     unknown = genres.filter(~genres.is_in(schema.GENRES)).value_counts().sort("genres")
     if unknown.height > MAX_LABELS:
         raise DataError(
-            f"{unknown.height:,} genres are not the site's ({name_some(unknown['genres'], 5)}), more than {MAX_LABELS}: is the column genre one of genres, separated by commas?"
+            f"{unknown.height:,} genres are not the site's ({name_some(unknown['genres'], 5)}), more than {MAX_LABELS}: "
+            "is the column genre one of genres, separated by commas?"
         )
     ledger.counts.update({f"unknown_genre/{name}": count for name, count in unknown.iter_rows()})
     if unknown.height:
