@@ -254,8 +254,8 @@ def note_unknown_genres(movies: pl.DataFrame, ledger: Ledger) -> None:
     if unknown.height > MAX_LABELS:
         some = name_some(unknown["genres"], 5)
         raise DataError(
-            f"{unknown.height:,} genres are not the site's ({some}), more than {MAX_LABELS}: is the column genre one of "
-            "genres, separated by commas?"
+            f"{unknown.height:,} genres are not the site's ({some}), more than {MAX_LABELS}: is the column genre one "
+            "of genres, separated by commas?"
         )
     ledger.counts.update({f"unknown_genre/{name}": count for name, count in unknown.iter_rows()})
     if unknown.height:

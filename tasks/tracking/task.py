@@ -34,7 +34,7 @@ def log_stages(run: PipelineRun, results: Sequence[StageResult], files: Sequence
             what, slash, detail = key.partition("/")
             if what.endswith(BY_LABEL):  # there may be thousands: one number, and the sidecar has them all
                 slash = detail = ""
-            name = f"{MANY}data/{result.name}/{what}{slash}{metric_name(detail)}"
+            name = f"{MANY}data/{result.name}/{metric_name(what)}{slash}{metric_name(detail)}"
             metrics[name] = metrics.get(name, 0.0) + float(value)
     runs.log_metrics(run.experiment, run.run_id, metrics)
     sidecars = [result.folder / f"{result.name}.stage.json" for result in results]
