@@ -1,10 +1,12 @@
 """Prefect's server behind `OwnPagesOnly`: for `make ui`, the temporary server of a command, and containers."""
 
 import os
+import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
 
 from flows.cli import set_environment
+from tasks.core.errors import ConfigError
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -20,7 +22,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     from flows.web import OwnPagesOnly, serve
 
-    serve(OwnPagesOnly(create_app(final=True)), given.host, given.port, "Prefect")
+    try:
+        serve(OwnPagesOnly(create_app(final=True)), given.host, given.port, "Prefect")
+    except ConfigError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":
