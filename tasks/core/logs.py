@@ -71,7 +71,7 @@ def hide_in_records() -> None:
 
     def make_safe(*arguments: Any, **options: Any) -> logging.LogRecord:
         record = make(*arguments, **options)
-        if record.name.split(".")[0] in OURS:
+        if record.name and record.name.split(".")[0] in OURS:  # a record from another process is made without one
             record.msg, record.args = hide_secrets(printable(record.getMessage())), ()
             if record.exc_info:
                 record.exc_text = hide_secrets(logging.Formatter().formatException(record.exc_info))

@@ -89,6 +89,7 @@ def test_no_handler_sees_a_secret_or_a_control_character(monkeypatch):
         except ValueError:
             ours.exception("%s and \x1b[31m", "planted-secret")
         theirs.warning("%s", "left as it is")
+        assert logging.makeLogRecord({"name": "tasks.elsewhere", "msg": "forwarded"}).getMessage() == "forwarded"
     finally:
         logging.setLogRecordFactory(before)
         for logger in (ours, theirs):
