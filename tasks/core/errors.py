@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-import shutil
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
@@ -119,8 +118,7 @@ def disk_error(error: BaseException, folder: Path, what: str) -> DiskError | Non
 
     if isinstance(error, GenreflowError):
         return None
-    existing = next(path for path in (folder, *folder.absolute().parents) if os.access(path, os.X_OK))
-    if is_one_of(FULL) or shutil.disk_usage(existing).free < 1 << 16:  # not every library names the cause
+    if is_one_of(FULL) or _is_full(folder):
         said = " ".join(str(error).split()) or repr(error)
         return DiskError(
             f"{what}: the disk of {folder} is full ({said}); free some space (`make tidy` removes old results) and run "
