@@ -1,5 +1,6 @@
 """Errors for the user, whose message a command prints alone, and the optional packages by extra."""
 
+import contextlib
 import errno
 import os
 import re
@@ -131,6 +132,14 @@ def disk_error(error: BaseException, folder: Path, what: str) -> DiskError | Non
             "its permissions, or set GENREFLOW_DATA_DIR to another folder"
         )
     return None
+
+
+def _is_full(folder: Path) -> bool:
+    # Not every library names the cause.
+    for path in (folder, *folder.absolute().parents):
+        with contextlib.suppress(OSError):  # it does not exist, or cannot be entered
+            return shutil.disk_usage(path).free < 1 << 16
+    return False
 
 
 # Modules of each extra of `pyproject.toml`, which counts as installed if all of them are.
