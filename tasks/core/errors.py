@@ -4,6 +4,7 @@ import contextlib
 import errno
 import os
 import re
+import shutil
 from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
