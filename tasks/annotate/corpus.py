@@ -7,6 +7,7 @@ import os
 import platform
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -30,8 +31,13 @@ logger = logging.getLogger(__name__)
 ROW_GROUP: Final = 20_000  # rows; what a reader has in memory at once
 BATCH: Final = 500  # movies in memory at once during an import
 IMPORTED: Final = "imported"  # in place of a pipeline's name: such lemmas cannot be made for a new text
-COMPANION: Final = pl.DataFrame(schema=schema.TOKENS).to_arrow().schema
 READ_COLUMNS: Final = ("movie_id", "description", "genres")
+
+
+@cache
+def companion_schema() -> pa.Schema:
+    """Return the schema of the corpus as a table; not at import, since polars' threads do not survive a fork."""
+    return pl.DataFrame(schema=schema.TOKENS).to_arrow().schema
 
 
 class AnnotateConfig(BaseModel, frozen=True, extra="forbid"):
@@ -58,7 +64,7 @@ def make_piece(
     forms = [[token.form for sentence in sentences for token in sentence] for sentences in annotated]
     lemmas = [[token.lemma for sentence in sentences for token in sentence] for sentences in annotated]
     n_sentences = list(map(len, annotated))
-    rows = pa.table([ids, genres, forms, lemmas, n_sentences], schema=COMPANION)
+    rows = pa.table([ids, genres, forms, lemmas, n_sentences], schema=companion_schema())
     counts = Counter(sentences=sum(n_sentences), tokens=sum(map(len, forms)), empty_documents=n_sentences.count(0))
     return Piece("".join(map(format_document, ids, genres, annotated)).encode(), rows, counts)
 
@@ -66,7 +72,7 @@ def make_piece(
 def write_pieces(pieces: Iterable[Piece], paths: DataPaths, folder: Path, progress: Progress) -> Counter[str]:
     """Write the corpus and its companion, with the same bytes for any division into pieces; return the counts."""
     counts: Counter[str] = Counter()
-    waiting = COMPANION.empty_table()
+    waiting = companion_schema().empty_table()
     with (
         (folder / paths.conllu.name).open("wb") as corpus,
         pq.ParquetWriter(folder / paths.tokens.name, waiting.schema, compression="zstd") as companion,
