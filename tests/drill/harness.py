@@ -27,7 +27,7 @@ SMALL: Final = (
 )  # fmt: skip
 # What tells of a run, not of its result: when it ran, for how long, and under which ids.
 OF_THE_RUN: Final = re.compile(
-    r"^logs/|\.lock$|last_run\.json$|fit\.json$|train\.log$|\.stage\.json$|^results/|^compared/"
+    r"^logs/|\.lock$|\.folder_id$|last_run\.json$|fit\.json$|train\.log$|\.stage\.json$|^results/|^compared/"
 )
 # What MLflow imports when it opens a store, for seconds.
 STORE_MODULES: Final = (
