@@ -13,9 +13,10 @@ def serve_model(config: ServeConfig) -> int:
         TrackingError: the MLflow store does not answer.
     """
     from flows.web import OwnPagesOnly, serve
+    from tasks.models.served import load_served
     from tasks.tracking.registry import scoring_app
 
-    app = OwnPagesOnly(scoring_app(config.model))
+    app = OwnPagesOnly(scoring_app(config.model, load_served))
     serve(app, config.host, config.port, f"{config.model} answers POST /invocations")
     return 0
 

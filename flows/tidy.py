@@ -57,11 +57,12 @@ def clean(paths: DataPaths, plan: bool) -> int:
         return 0
     for path in found:
         path.unlink()
-    for folder in sorted((path for path in paths.root.rglob("*") if path.is_dir()), reverse=True):
+    emptied = {folder for path in found for folder in path.parents if paths.root in folder.parents}
+    for folder in sorted(emptied, reverse=True):
         with contextlib.suppress(OSError):  # it is not empty
             folder.rmdir()
     kept = sorted({path.relative_to(paths.root).parts[0] for path in paths.root.rglob("*") if path.is_file()})
-    kept = [name for name in kept if name not in ("README.md", paths.lock.name)]
+    kept = [name for name in kept if name not in ("README.md", paths.lock.name, paths.folder_id.name)]
     sys.stdout.write(f"removed {len(found)} outputs, {size_mb:.1f} MB\n")
     if kept:
         sys.stdout.write(f"kept in {paths.root}, since no run makes them again or they are yours: {', '.join(kept)}\n")

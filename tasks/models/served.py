@@ -116,10 +116,14 @@ def _pandas_types(schema: Schema) -> list[np.dtype[Any]]:
     return [kind.to_pandas() if isinstance(kind, DataType) else np.dtype(object) for kind in kinds]
 
 
-def _load_pyfunc(path: str) -> ServedClassifier:
+def load_served(path: str) -> ServedClassifier:
+    """Return the classifier in a folder for MLflow, after a check of its files against `hashes.json`."""
     Schema.pandas_types = _pandas_types  # type: ignore[assignment, method-assign]
     checker = logging.getLogger("mlflow.models.utils")
     if not any(isinstance(each, _UnknownParams) for each in checker.filters):
         checker.addFilter(_UnknownParams())
     check_hashes(Path(path))
     return ServedClassifier(GenreClassifier.load(Path(path)))
+
+
+_load_pyfunc: Final = load_served  # the name that MLflow calls

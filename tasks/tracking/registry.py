@@ -11,6 +11,7 @@ import re
 import shutil
 import tempfile
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -23,8 +24,9 @@ import yaml
 from mlflow.entities import Run
 from mlflow.entities.model_registry import ModelVersion
 from mlflow.exceptions import MlflowException
+from mlflow.models import Model
 
-from tasks.core.errors import ConfigError, DataError, GenreflowError, ModelError, TrackingError
+from tasks.core.errors import ConfigError, DataError, GenreflowError, ModelError
 from tasks.core.files import check_hashes
 from tasks.core.logs import hide_secrets, printable
 from tasks.core.metrics import METRICS, REGISTERED_NAME, Champion, Verdict, in_groups
@@ -32,7 +34,7 @@ from tasks.core.page import escape_markdown, fill, markdown_table
 from tasks.core.settings import DataPaths, settings
 from tasks.tracking.past_runs import MissingResultsError, fetch_results, load_last_run
 from tasks.tracking.runs import DATA_FOLDER, DATA_TAG, HASHES_TAG, LOADER_MODULE, MODEL_TAG, LoggedModel, is_local
-from tasks.tracking.store import Experiment, get_if_exists, is_away, open_client, public_address
+from tasks.tracking.store import Experiment, get_if_exists, is_away, open_client, public_address, unreachable
 
 logger = logging.getLogger(__name__)
 
@@ -278,7 +280,7 @@ def fetch_classifier(model: str) -> Path:
     Raises:
         ConfigError: the address has another form, such as a path or a URL.
         ModelError: the store lacks the model, or it or its files are not what this project logged.
-        TrackingError: the tracking server does not respond.
+        TrackingError: the tracking server does not answer.
     """
     uri = f"models:/{REGISTERED_NAME}@{CHAMPION}" if model == CHAMPION else model
     client = open_client()
@@ -292,10 +294,9 @@ def fetch_classifier(model: str) -> Path:
             atexit.register(shutil.rmtree, copy, ignore_errors=True)
             folder = Path(mlflow.artifacts.download_artifacts(f"models:/{model_id}", dst_path=copy))
     except (MlflowException, OSError) as error:
-        store = public_address(settings().tracking_uri)
         if is_away(error):
-            remedy = "start it, or correct MLFLOW_TRACKING_URI"
-            raise TrackingError(f"MLflow at {store} does not answer; {remedy}") from error
+            raise unreachable(settings().tracking_uri) from error
+        store = public_address(settings().tracking_uri)
         hint = "train one with `python flows/full_pipeline.py`" if model == CHAMPION else "check the address"
         raise ModelError(f"no model at {uri} in {store} ({hide_secrets(str(error))}); {hint}") from error
     if digest:
@@ -308,15 +309,16 @@ def fetch_classifier(model: str) -> Path:
     return folder / DATA_FOLDER
 
 
-def scoring_app(model: str) -> Any:
+def scoring_app(model: str, load: Callable[[str], Any]) -> Any:
     """Return MLflow's scoring server for a classifier, as a web application; `model` and errors: `fetch_classifier`.
 
-    The code that answers is this project's, not what the artefact carries along.
+    `load` makes a pyfunc model of the classifier's folder. The code that the artefact carries along, which has no
+    hashes, does not come on the path, as it would by `mlflow.pyfunc.load_model`.
     """
     from mlflow.pyfunc import scoring_server  # noqa: PLC0415 - only where a model is served
 
-    folder = fetch_classifier(model).parents[1]
-    return scoring_server.init(mlflow.pyfunc.load_model(str(folder)))
+    folder = fetch_classifier(model)
+    return scoring_server.init(mlflow.pyfunc.PyFuncModel(Model.load(str(folder.parents[1])), load(str(folder))))
 
 
 def _find(client: mlflow.MlflowClient, uri: str) -> tuple[str, str, str]:

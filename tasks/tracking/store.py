@@ -53,7 +53,7 @@ def tracking_error(error: BaseException) -> TrackingError | None:
     store = public_address(settings().tracking_uri)
     if is_away(error):
         return TrackingError(
-            f"MLflow at {store} does not respond; results are kept in {settings().data_dir}: start it and run the same "
+            f"MLflow at {store} does not answer; results are kept in {settings().data_dir}: start it and run the same "
             "command again, which logs them"
         )
     if not _says(BUSY, error):
@@ -65,7 +65,7 @@ def tracking_error(error: BaseException) -> TrackingError | None:
 
 
 def is_away(error: BaseException) -> bool:
-    """Return whether a tracking server did not respond, after MLflow's own retries."""
+    """Return whether a store did not answer, after MLflow's own retries."""
     return _says(AWAY, error)
 
 
@@ -234,9 +234,12 @@ def _check_answers(uri: str) -> None:
             engine.connect().close()
             engine.dispose()
     except (httpx.TransportError, sqlalchemy.exc.OperationalError) as error:
-        raise TrackingError(
-            f"MLflow at {public_address(uri)} does not answer; start it, or correct MLFLOW_TRACKING_URI"
-        ) from error
+        raise unreachable(uri) from error
+
+
+def unreachable(uri: str) -> TrackingError:
+    """Return the error of a store that does not answer."""
+    return TrackingError(f"MLflow at {public_address(uri)} does not answer; start it, or correct MLFLOW_TRACKING_URI")
 
 
 def _is_not_raised_too(record: logging.LogRecord) -> bool:  # by MLflow, after logging it with its traceback

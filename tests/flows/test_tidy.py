@@ -104,12 +104,14 @@ def test_outputs_go_and_nothing_that_a_run_cannot_make_again(paths, capsys):
     for name, content in {**kept, "logs/20260101-000000-1.log": "a run's"}.items():
         (paths.root / name).parent.mkdir(parents=True, exist_ok=True)
         (paths.root / name).write_text(content)
+    (paths.root / "empty but mine").mkdir()
     assert tidy(TidyConfig(outputs=True, plan=True)) == 0
     assert (paths.clean / "movies.parquet").exists()
     assert "3 outputs" in capsys.readouterr().out
     assert tidy(TidyConfig(outputs=True)) == 0
     files = {str(path.relative_to(paths.root)) for path in paths.root.rglob("*") if path.is_file()}
     assert files == {*kept, ".lock"}
+    assert (paths.root / "empty but mine").is_dir()
     assert "clean, crawl, logs, raw, search, to_predict" in capsys.readouterr().out
 
 
