@@ -8,7 +8,6 @@ import logging
 import re
 import socket
 from typing import Final
-from urllib.parse import urlsplit
 
 import uvicorn
 from starlette.datastructures import Headers
@@ -61,7 +60,7 @@ class OwnPagesOnly:
         host, origin = headers.get("host", ""), headers.get("origin")
         if not self._is_own_name(host):
             return 403, "this server does not answer to that name; GENREFLOW_ALLOWED_HOSTS can allow it"
-        if origin is not None and _same(urlsplit(origin).netloc) != _same(host):
+        if origin is not None and _same(origin.partition("://")[2]) != _same(host):
             return 403, "this server answers only its own pages"
         if path.startswith(self.closed):
             return 404, "this server has no such address"
